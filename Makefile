@@ -1,0 +1,58 @@
+# The index of commands. `make up` runs the service, `make test` proves it; both install what is missing.
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+VENV := .venv
+BIN := $(VENV)/bin
+# The first interpreter that runs and is 3.11, 3.12 or 3.13 (the embedded Redis has wheels for these).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: help up test lint format bench train clean requirements
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(lastword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# One stamp a list of requirements: installing again happens only when the list changes.
+define install
+	@test -n "$(PYTHON)" || { echo "Lookbook needs Python 3.11, 3.12 or 3.13; none of python3, python3.13, python3.12, python3.11 is one." >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "creating .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing requirements/$(1).txt (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $(VENV)/.installed-$(1)
+endef
+
+$(VENV)/.installed-serve: requirements/serve.txt pyproject.toml
+	$(call install,serve)
+$(VENV)/.installed-train: requirements/train.txt pyproject.toml
+	$(call install,train)
+$(VENV)/.installed-test: requirements/test.txt pyproject.toml
+	$(call install,test)
+
+up: $(VENV)/.installed-serve ## install what is missing and run the whole service on this machine
+	@exec $(BIN)/lookbook up
+
+test: $(VENV)/.installed-test ## install what is missing and run every check and test
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-test ## ruff, mypy, import-linter
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: $(VENV)/.installed-test ## let ruff format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-test ## run the benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+train: $(VENV)/.installed-train ## train a model: make train DATA=folder [RECIPE=…] [NAME=…]
+	@test -n "$(DATA)" || { echo "say where the pictures are: make train DATA=<folder with train/ and validation/>" >&2; exit 2; }
+	@$(BIN)/lookbook train --data "$(abspath $(DATA))" $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(NAME),--name "$(NAME)") $(ARGS)
+
+requirements: ## pin requirements/*.in again (needs uv)
+	@for f in serve train test; do uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header requirements/$$f.in -o requirements/$$f.txt; done
+
+clean: ## remove the virtual environment and the caches (never the data)
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,141 @@
+"""Every error that Lookbook raises on purpose, under one base.
+
+Rules for adding one: derive from `LookbookError` (or from `ItemError` when it ends one item), give it a `code` in
+snake case that never changes once released, say whether trying again can help (`retryable`), and let the docstring's
+first line be the message that people read when none is given.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LookbookError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or (type(self).__doc__ or self.code).splitlines()[0])
+
+    @property
+    def detail(self) -> str:
+        return str(self.args[0])
+
+
+class SettingsError(LookbookError):
+    """A setting has a value that cannot be used."""
+
+    code = "bad_setting"
+
+
+class AlreadyRunning(LookbookError):
+    """Another Lookbook already works on this data folder."""
+
+    code = "already_running"
+
+
+class PortTaken(LookbookError):
+    """Another program already listens on this port."""
+
+    code = "port_taken"
+
+
+class BlobMissing(LookbookError):
+    """No blob with this SHA-256 is in the store."""
+
+    code = "blob_missing"
+    retryable = True
+
+
+class BrokerUnavailable(LookbookError):
+    """Redis does not answer."""
+
+    code = "broker_unavailable"
+    retryable = True
+
+
+class ModelUnknown(LookbookError):
+    """No model has this name, version or alias."""
+
+    code = "unknown_model"
+
+
+class ArtifactInvalid(LookbookError):
+    """A model artifact does not hold what its manifest says."""
+
+    code = "artifact_invalid"
+
+
+class RuntimeUnavailable(LookbookError):
+    """The runtime that was asked for is not installed."""
+
+    code = "runtime_unavailable"
+
+
+class DatasetInvalid(LookbookError):
+    """A folder of training pictures is not in the form that training expects."""
+
+    code = "dataset_invalid"
+
+
+class ItemError(LookbookError):
+    """One item cannot be classified; the others go on."""
+
+    code = "decode_failed"
+
+
+class NotAnImage(ItemError):
+    """The bytes are not a picture in any format that we know."""
+
+    code = "not_an_image"
+
+
+class UnsupportedFormat(ItemError):
+    """The bytes are a picture, but in a format that is not accepted."""
+
+    code = "unsupported_format"
+
+
+class TruncatedImage(ItemError):
+    """The picture ends before its data is complete."""
+
+    code = "truncated_image"
+
+
+class TooManyPixels(ItemError):
+    """The picture's header announces more pixels than are accepted."""
+
+    code = "too_many_pixels"
+
+
+class TooLarge(ItemError):
+    """The file has more bytes than are accepted."""
+
+    code = "too_large"
+
+
+class DecodeFailed(ItemError):
+    """The picture could not be decoded."""
+
+    code = "decode_failed"
+
+
+class DecodeTimeout(ItemError):
+    """Decoding the picture took longer than its deadline."""
+
+    code = "decode_timeout"
+
+
+class BadCrop(ItemError):
+    """The crop does not lie within the picture."""
+
+    code = "bad_crop"
+
+
+class ModelFailed(ItemError):
+    """The model failed on this picture."""
+
+    code = "model_error"
+    retryable = True

@@ -1,0 +1,37 @@
+"""What travels through Redis: names of tasks and queues, and messages. Ids only, never pixels."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+
+class Queue(StrEnum):
+    """The queues, in the order in which a worker asks them."""
+
+    INTERACTIVE = "interactive"
+    """Someone waits for the answer."""
+    BULK = "bulk"
+    """Chunks of jobs."""
+    LOW = "low"
+    """Chunks of jobs that gave way to others."""
+    INGEST = "ingest"
+    """Sources that must be expanded into items."""
+    MAINTENANCE = "maintenance"
+    """The sweeper."""
+
+
+CLASSIFY_CHUNK = "lookbook.classify_chunk"
+SWEEP = "lookbook.sweep"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkMessage:
+    """Classify the items of one chunk. The items are found in the database by the chunk's id."""
+
+    chunk_id: str
+    job_id: str
+    queue: Queue
+
+    def arguments(self) -> dict[str, str]:
+        return {key: str(value) for key, value in asdict(self).items()}

@@ -1,0 +1,143 @@
+"""All settings, read from the environment in this one place.
+
+Rules for adding one: it has a user who turns it; its default works on a newcomer's machine; its docstring below says
+what it does, with its unit; its name is the environment variable without `LOOKBOOK_`, in lower case. The table in
+docs/operations.md is made from this class, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""The folder that holds the code: the default models, samples and pages lie in it."""
+
+
+class Settings(BaseSettings):
+    """Every setting of Lookbook, frozen once read. Made by `Settings.read()`, passed to whoever needs it."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOKBOOK_", frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    home: Path = Path("var")
+    """Folder of the data: database, pictures, logs."""
+
+    host: str = "127.0.0.1"
+    """Address that the API listens on. Anything but loopback needs `LOOKBOOK_NO_AUTH` for now."""
+
+    port: int = Field(8000, ge=1, le=65535)
+    """Port that the API listens on."""
+
+    no_auth: bool = False
+    """Serve an address other than loopback without asking anyone for a key."""
+
+    database_url: str = ""
+    """SQLAlchemy URL of the database, SQLite or PostgreSQL (`postgresql+psycopg://…`). Empty: SQLite in `home`."""
+
+    redis_url: str = ""
+    """URL of Redis. Empty: `lookbook up` starts its own."""
+
+    models: Path = PROJECT / "models"
+    """Folder of the model artifacts, `<name>/<version>/`."""
+
+    runtime: Literal["auto", "tensorflow", "openvino"] = "auto"
+    """What runs the model. `auto`: TensorFlow where there is a GPU, otherwise OpenVINO."""
+
+    precision: Literal["f32", "bf16"] = "f32"
+    """Arithmetic of the OpenVINO runtime."""
+
+    api_processes: int = Field(2, ge=1)
+    """Processes of the API server."""
+
+    api_threads: int = Field(16, ge=1)
+    """Threads of each API process: how many requests it serves at once."""
+
+    decoders: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Processes of a worker that decode pictures."""
+
+    decode_seconds: float = Field(10.0, gt=0)
+    """Longest time that decoding one picture may take, in seconds."""
+
+    decode_megabytes: int = Field(2048, ge=256)
+    """Address space of one decoder process, in MiB (enforced on Linux)."""
+
+    max_picture_bytes: int = Field(20 * 2**20, ge=1)
+    """Largest picture that is accepted, in bytes."""
+
+    max_request_bytes: int = Field(16 * 2**30, ge=1)
+    """Largest request body that is accepted, in bytes."""
+
+    max_request_files: int = Field(20_000, ge=1)
+    """Most pictures in one request."""
+
+    chunk_size: int = Field(32, ge=1)
+    """Items that travel in one message."""
+
+    chunk_window: int = Field(8, ge=1)
+    """Chunks of one job that may be queued or worked on at once."""
+
+    lease_seconds: int = Field(300, ge=5)
+    """How long a chunk belongs to the worker that was sent it, in seconds; then it is sent again."""
+
+    sweep_seconds: float = Field(2.0, gt=0)
+    """How often forgotten and overdue chunks are looked for, in seconds."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least serious messages that are logged."""
+
+    @field_validator("home", "models")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        # Children run in other folders than the one in which the setting was written.
+        return value.expanduser().absolute()
+
+    @classmethod
+    def read(cls) -> Settings:
+        """The settings of this process's environment.
+
+        Raises:
+            SettingsError: a value cannot be used; the message names the variable, what was expected and what came.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [
+                f"LOOKBOOK_{str(e['loc'][0]).upper()}={e.get('input')!r}: {e['msg']}" for e in error.errors()
+            ]
+            raise SettingsError("; ".join(lines)) from error
+
+    @property
+    def resolved_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'lookbook.db'}"
+
+    @property
+    def resolved_redis_url(self) -> str:
+        """The URL of Redis.
+
+        Raises:
+            SettingsError: there is none; only `lookbook up` can do without.
+        """
+        if not self.redis_url:
+            raise SettingsError("LOOKBOOK_REDIS_URL is empty: say where Redis is, or use `lookbook up`")
+        return self.redis_url
+
+    @property
+    def on_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"

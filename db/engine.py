@@ -1,0 +1,87 @@
+"""Connections to the database: SQLite in WAL mode or PostgreSQL, the same calls for both."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.orm import Session, sessionmaker
+
+SQLITE_BUSY_SECONDS = 30.0
+"""How long a writer waits for the one before it. Write transactions are short; this is a bound, not a habit."""
+
+_WRITING = "lookbook_writing"
+
+
+class Database:
+    """One engine, and the two kinds of transaction that the project uses: reading and writing."""
+
+    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._make_parent_folder()
+        self.engine = create_engine(self.url, pool_size=pool_size, max_overflow=pool_size, **self._options())
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._readers = sessionmaker(self.engine, expire_on_commit=False)
+        self._writers = sessionmaker(
+            self.engine.execution_options(**{_WRITING: True}), expire_on_commit=False
+        )
+
+    def _make_parent_folder(self) -> None:
+        if self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+
+    def _options(self) -> dict[str, Any]:
+        if self.is_sqlite:
+            return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}}
+        # A PostgreSQL that was restarted leaves dead connections in the pool: ask before use.
+        return {"pool_pre_ping": True}
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that only reads."""
+        with self._readers() as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session that writes; commits on leaving, rolls back on an exception.
+
+        On SQLite the transaction takes the write lock at its start (BEGIN IMMEDIATE), so that two writers queue
+        instead of one of them failing half-way.
+        """
+        with self._writers.begin() as session:
+            yield session
+
+    def ping(self) -> None:
+        """One round trip.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        """
+        with self.reading() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transaction control begins late and would hide our BEGIN; it is switched off.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writing = connection.get_execution_options().get(_WRITING, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
