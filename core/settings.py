@@ -24,7 +24,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """Every setting of Lookbook, frozen once read. Made by `Settings.read()`, passed to whoever needs it."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOKBOOK_", frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LOOKBOOK_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
 
     home: Path = Path("var")
     """Folder of the data: database, pictures, logs."""
@@ -108,14 +110,16 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            lines = [
-                f"LOOKBOOK_{str(e['loc'][0]).upper()}={e.get('input')!r}: {e['msg']}" for e in error.errors()
-            ]
+            lines = [f"LOOKBOOK_{str(e['loc'][0]).upper()}={e.get('input')!r}: {e['msg']}" for e in error.errors()]
             raise SettingsError("; ".join(lines)) from error
 
     @property
     def resolved_database_url(self) -> str:
         return self.database_url or f"sqlite:///{self.home / 'lookbook.db'}"
+
+    @property
+    def blobs_folder(self) -> Path:
+        return self.home / "blobs"
 
     @property
     def resolved_redis_url(self) -> str:

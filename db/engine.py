@@ -12,7 +12,7 @@ from sqlalchemy import Connection, create_engine, event, make_url, text
 from sqlalchemy.orm import Session, sessionmaker
 
 SQLITE_BUSY_SECONDS = 30.0
-"""How long a writer waits for the one before it. Write transactions are short; this is a bound, not a habit."""
+"""How long a writer waits for the one before it: a bound, not a habit, for write transactions are short."""
 
 _WRITING = "lookbook_writing"
 
@@ -30,9 +30,7 @@ class Database:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
-        self._writers = sessionmaker(
-            self.engine.execution_options(**{_WRITING: True}), expire_on_commit=False
-        )
+        self._writers = sessionmaker(self.engine.execution_options(**{_WRITING: True}), expire_on_commit=False)
 
     def _make_parent_folder(self) -> None:
         if self.url.database:
@@ -54,8 +52,8 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """A session that writes; commits on leaving, rolls back on an exception.
 
-        On SQLite the transaction takes the write lock at its start (BEGIN IMMEDIATE), so that two writers queue
-        instead of one of them failing half-way.
+        On SQLite the transaction takes the write lock at its start (BEGIN IMMEDIATE), so that two writers
+        queue instead of one of them failing half-way.
         """
         with self._writers.begin() as session:
             yield session
@@ -83,5 +81,3 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writing = connection.get_execution_options().get(_WRITING, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-

@@ -142,7 +142,7 @@ class ModelAlias(Base):
 
 
 class Blob(Base):
-    """Bytes in the blob store. `format`, `width` and `height` are known once a decoder has opened the picture."""
+    """Bytes in the blob store. Format and size are known once a decoder has opened the picture."""
 
     __tablename__ = "blobs"
 
@@ -156,13 +156,17 @@ class Blob(Base):
 
 
 class Job(Base):
-    """One submission of many pictures. The counts always add up: total = pending + succeeded + failed + canceled."""
+    """One submission of many pictures.
+
+    The counts always add up: total = pending + succeeded + failed + canceled.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint("total = pending + succeeded + failed + canceled", name="counts_add_up"),
         CheckConstraint("pending >= 0 AND reused <= succeeded", name="counts_sane"),
         Index(None, "status"),
+        Index(None, "source", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -252,8 +256,6 @@ class Item(Base):
         ),
         Index(None, "chunk_id"),
         Index(None, "job_id", "status", "position"),
-        Index(None, "job_id", "label", "position"),
-        Index(None, "job_id", "confidence", "position"),
         Index(None, "blob_sha256"),
         CheckConstraint("status != 'succeeded' OR prediction_id IS NOT NULL", name="succeeded_has_prediction"),
         CheckConstraint("status != 'failed' OR error_code IS NOT NULL", name="failed_has_error"),
@@ -265,7 +267,8 @@ class Item(Base):
     status: Mapped[ItemStatus] = mapped_column(_enum(ItemStatus, "status"), default=ItemStatus.PENDING)
     chunk_id: Mapped[str | None] = mapped_column(String(40))
     """The chunk that it travels or has travelled in; None while it waits in the database."""
-    blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
+    blob_sha256: Mapped[str | None] = mapped_column(ForeignKey("blobs.sha256"))
+    """None where the bytes were refused (too large): such an item is failed from the start."""
     crop_key: Mapped[str] = mapped_column(String(80), default="")
     source_name: Mapped[str] = mapped_column(Text)
     """The uploaded file's name: text to show, never a path."""
@@ -281,5 +284,6 @@ class Item(Base):
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
 
-    blob: Mapped[Blob] = relationship()
+    blob: Mapped[Blob | None] = relationship()
     prediction: Mapped[Prediction | None] = relationship()
+    job: Mapped[Job] = relationship()

@@ -1,0 +1,78 @@
+"""The Flask application."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+import structlog
+from apiflask import APIFlask
+from apiflask.exceptions import HTTPError
+from flask import Response, g, request
+from ulid import ULID
+
+from api import classifications, health, items, jobs, models, pages
+from api.problems import Problem, register_errors
+from api.schemas import ProblemOut
+from api.services import EXTENSION, Services
+from api.spec import finish_spec
+from api.uploads import StreamingRequest
+from core.settings import Settings
+
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_FORM_FIELDS = 100
+"""Form parts of one request that are not pictures."""
+_PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; script-src 'self'; style-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+class LookbookApp(APIFlask):
+    request_class = StreamingRequest
+
+
+def create_app(settings: Settings) -> LookbookApp:
+    """The application of one process. Nothing outside it needs to answer yet."""
+    app = LookbookApp("api", title="Lookbook", version=version("lookbook"), docs_path=None, json_errors=False)
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.max_request_bytes,
+        MAX_FORM_PARTS=settings.max_request_files + _FORM_FIELDS,
+        HTTP_ERROR_SCHEMA=ProblemOut,
+        VALIDATION_ERROR_SCHEMA=ProblemOut,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.extensions[EXTENSION] = Services.connect(settings)
+    for blueprint in (classifications.bp, jobs.bp, items.bp, models.bp, health.bp, pages.bp):
+        app.register_blueprint(blueprint)
+    register_errors(app)
+    app.register_error_handler(HTTPError, _of_input)
+    app.spec_processor(finish_spec)  # type: ignore[arg-type]
+    app.before_request(_begin)
+    app.after_request(_finish)
+    return app
+
+
+def _of_input(error: HTTPError) -> Response:
+    """A query that pydantic refused, in the words of http-api.md."""
+    fields = [
+        (f"/{name}", "; ".join(messages)) for by_name in error.detail.values() for name, messages in by_name.items()
+    ]
+    detail = "; ".join(f"{pointer[1:]}: {message}" for pointer, message in fields) or error.message or ""
+    return Problem(error.status_code, "invalid_request", detail, errors=fields).response()
+
+
+def _begin() -> None:
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _SANE_REQUEST_ID.fullmatch(given) else str(ULID()).lower()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.get("request_id", "-")
+    response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response

@@ -1,0 +1,54 @@
+"""Whether the service is up, whether it is ready, and its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from apiflask import APIBlueprint
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.schemas import Answer, HealthOut, ReadyOut, WorkerOut
+from api.services import services
+from broker.client import Heartbeat
+from core.errors import BrokerUnavailable
+from core.messages import Queue
+
+bp = APIBlueprint("health", __name__, tag="Health")
+
+
+@bp.get("/healthz")
+@bp.output(HealthOut)
+@bp.doc(summary="The process is up", operation_id="healthz")
+def healthz() -> Answer:
+    return HealthOut(status="ok")
+
+
+@bp.get("/readyz")
+@bp.output(ReadyOut)
+@bp.doc(
+    summary="Database, broker and a worker are there",
+    operation_id="readyz",
+    responses={503: "Something is missing"},
+)
+def readyz() -> Answer:
+    missing = []
+    if not _answers(services().database.ping, SQLAlchemyError):
+        missing.append("database")
+    workers: list[Heartbeat] = []
+    try:
+        workers = services().broker.workers()
+    except BrokerUnavailable:
+        missing.append("broker")
+    if not any(Queue.INTERACTIVE.value in worker.queues for worker in workers):
+        missing.append("worker")
+    body = ReadyOut(ready=not missing, missing=missing, workers=[WorkerOut(**asdict(worker)) for worker in workers])
+    return body, 503 if missing else 200, {"Retry-After": "2"} if missing else {}
+
+
+def _answers(ask: Callable[[], None], failure: type[Exception]) -> bool:
+    try:
+        ask()
+    except failure:
+        return False
+    return True

@@ -1,0 +1,81 @@
+"""Items and their pictures."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import Response, send_file
+from sqlalchemy.orm import Session
+
+from api.present import ItemPresenter
+from api.problems import Problem, unknown
+from api.schemas import Answer, ItemOut
+from api.services import services
+from api.spec import PICTURE_RESPONSE, THUMBNAIL_RESPONSE
+from core.pictures import thumbnail
+from db import items
+from db.models import Item, ItemStatus
+
+bp = APIBlueprint("items", __name__, tag="Items")
+
+_FOREVER = "private, max-age=31536000, immutable"
+_MEDIA_TYPES = {f: f"image/{f}" for f in ("jpeg", "png", "webp", "gif", "avif", "bmp")}
+
+
+@bp.get("/v1/items/<item_id>")
+@bp.output(ItemOut)
+@bp.doc(summary="One item", operation_id="get_item")
+def get_item(item_id: str) -> Answer:
+    with services().database.reading() as session:
+        item = _require(session, item_id)
+        headers = {"Retry-After": "1"} if item.status == ItemStatus.PENDING else {}
+        return ItemPresenter(item.job).item_out(item), 200, headers
+
+
+@bp.get("/v1/items/<item_id>/thumbnail")
+@bp.doc(summary="The item's picture, small", operation_id="get_thumbnail", responses=THUMBNAIL_RESPONSE)
+def get_thumbnail(item_id: str) -> Answer:
+    """JPEG, re-encoded, long side at most 320 px. Made when first asked for.
+
+    Only pictures that a decoder process has opened before are opened here.
+    """
+    with services().database.reading() as session:
+        item = _require(session, item_id)
+        sha256 = item.blob_sha256
+    if sha256 is None or item.status != ItemStatus.SUCCEEDED:
+        raise Problem(404, "no_thumbnail", f"only succeeded items have a thumbnail; this one is {item.status}")
+    blobs = services().blobs
+    data = blobs.read_thumbnail(sha256)
+    if data is None:
+        data = thumbnail(blobs.read(sha256))
+        blobs.put_thumbnail(sha256, data)
+    return Response(data, content_type="image/jpeg", headers={"Cache-Control": _FOREVER})
+
+
+@bp.get("/v1/items/<item_id>/image")
+@bp.doc(summary="The item's picture, as it came", operation_id="get_image", responses=PICTURE_RESPONSE)
+def get_image(item_id: str) -> Answer:
+    with services().database.reading() as session:
+        item = _require(session, item_id)
+        blob = item.blob
+    if blob is None:
+        raise Problem(404, "no_image", "the bytes of this item were refused and are not kept")
+    # What no decoder has opened is nothing that a browser should try to show.
+    media_type = _MEDIA_TYPES.get(blob.format or "")
+    response = send_file(
+        services().blobs.open(blob.sha256),
+        mimetype=media_type or "application/octet-stream",
+        as_attachment=media_type is None,
+        download_name=blob.sha256,
+        etag=blob.sha256,
+        conditional=True,
+    )
+    response.headers["Cache-Control"] = _FOREVER
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
+def _require(session: Session, item_id: str) -> Item:
+    item = items.get(session, item_id)
+    if item is None:
+        raise unknown("item", item_id)
+    return item

@@ -1,0 +1,187 @@
+"""Jobs: many pictures at once."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+from apiflask import APIBlueprint
+from flask import Response, request
+from sqlalchemy.orm import Session
+
+from api.paging import decode_cursor, encode_cursor, link_header
+from api.present import ItemPresenter, counts_out, job_out, label_counts_out
+from api.problems import Problem, invalid_field, unknown, validate
+from api.schemas import (
+    METADATA_BYTES,
+    Answer,
+    ErrorCountOut,
+    ItemsOut,
+    ItemsQuery,
+    JobOptions,
+    JobOut,
+    JobsOut,
+    JobsQuery,
+    SummaryOut,
+)
+from api.services import services
+from api.spec import JOB_BODY, PREFER_PARAMETER
+from api.submission import preference, submit
+from api.uploads import store_parts
+from db import items, jobs, model_versions
+from db.items import ItemCursor, ItemFilter, ItemSort
+from db.jobs import JobFilter, NewItem, NewJob
+from db.models import Job, JobSource, Priority
+
+bp = APIBlueprint("jobs", __name__, tag="Jobs")
+
+
+@bp.post("/v1/jobs")
+@bp.output(JobOut, status_code=202, description="Stored; Location says where to look")
+@bp.doc(
+    summary="Classify many pictures",
+    operation_id="create_job",
+    extensions={"requestBody": JOB_BODY, "x-parameters": [PREFER_PARAMETER]},
+    responses={200: "Finished within the time that was waited", 413: "Too large", 415: "Wrong content type"},
+)
+def create_job() -> Answer:
+    wait = preference(0)
+    if request.mimetype != "multipart/form-data":
+        raise Problem(
+            415,
+            "unsupported_media_type",
+            f"expected multipart/form-data, got {request.mimetype or 'no Content-Type'}",
+        )
+    parts = request.files.getlist("images")
+    options = validate(JobOptions, request.form)
+    if not parts:
+        raise Problem(422, "no_images", "expected at least one file in the field 'images', got none")
+    if len(json.dumps(options.metadata or {}).encode()) > METADATA_BYTES:
+        raise invalid_field("metadata", f"expected at most {METADATA_BYTES} bytes of JSON")
+    with services().database.reading() as session:
+        version = model_versions.resolve(session, options.model)
+    new = NewJob(
+        name=options.name or _default_name(parts[0].filename, len(parts)),
+        source=JobSource.UPLOADS,
+        model_version=version,
+        priority=Priority(options.priority),
+        top_k=options.top_k,
+        details=options.metadata or {},
+    )
+    new_items = [NewItem(name, blob, None, error) for name, blob, error in store_parts(parts)]
+    job = submit(new, new_items, wait.seconds)
+    with services().database.reading() as session:
+        job = _require(session, job.id)
+        headers = {**wait.headers, **_poll_headers(job), "Location": f"/v1/jobs/{job.id}"}
+        return job_out(job), 200 if wait.seconds and job.terminal else 202, headers
+
+
+def _default_name(first: str | None, count: int) -> str:
+    return (first or "unnamed")[:180] + (f" +{count - 1}" if count > 1 else "")
+
+
+@bp.get("/v1/jobs")
+@bp.input(JobsQuery, location="query")
+@bp.output(JobsOut)
+@bp.doc(summary="Jobs, newest first", operation_id="list_jobs")
+def list_jobs(query_data: JobsQuery) -> Answer:
+    cursor = decode_cursor(query_data.cursor, {"before": (str,)})
+    wanted = JobFilter(query_data.status, query_data.source, query_data.q)
+    with services().database.reading() as session:
+        rows = jobs.list_newest(session, wanted, cursor["before"] if cursor else None, query_data.limit + 1)
+    page = rows[: query_data.limit]
+    following = encode_cursor({"before": page[-1].id}) if len(rows) > len(page) else None
+    return JobsOut(data=[job_out(job) for job in page], next_cursor=following), 200, link_header(following)
+
+
+@bp.get("/v1/jobs/<job_id>")
+@bp.output(JobOut)
+@bp.doc(
+    summary="One job",
+    description="Send the `ETag` back as `If-None-Match`: 304 until something has changed.",
+    operation_id="get_job",
+    responses={304: "Unchanged"},
+)
+def get_job(job_id: str) -> Answer:
+    with services().database.reading() as session:
+        if request.if_none_match and not request.if_none_match.star_tag:
+            revision = jobs.get_revision(session, job_id)
+            if revision is not None and request.if_none_match.contains(str(revision)):
+                return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{revision}"'})
+        job = _require(session, job_id)
+        return job_out(job), 200, _poll_headers(job)
+
+
+@bp.get("/v1/jobs/<job_id>/summary")
+@bp.output(SummaryOut)
+@bp.doc(summary="Counts per label, group and error of a job", operation_id="get_job_summary")
+def get_summary(job_id: str) -> Answer:
+    with services().database.reading() as session:
+        job = _require(session, job_id)
+        summary = jobs.summarize(session, job_id)
+        labels, groups = label_counts_out(job.model_version, summary)
+        errors = [ErrorCountOut(code=code, count=count) for code, count in summary.errors.items()]
+        body = SummaryOut(
+            counts=counts_out(job),
+            labels=labels,
+            groups=groups,
+            errors=errors,
+            confidence_histogram=summary.histogram,
+        )
+        return body, 200, {"ETag": f'"{job.revision}"'}
+
+
+@bp.get("/v1/jobs/<job_id>/items")
+@bp.input(ItemsQuery, location="query")
+@bp.output(ItemsOut)
+@bp.doc(summary="Items of a job", operation_id="list_items")
+def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
+    values = decode_cursor(
+        query_data.cursor, {"position": (int,), "confidence": (int, float, type(None)), "sort": (str,)}
+    )
+    if values and values.pop("sort") != query_data.sort.value:
+        raise invalid_field("cursor", "expected the cursor of a list in the same order", "bad_cursor")
+    with services().database.reading() as session:
+        job = _require(session, job_id)
+        _check_labels(job, query_data)
+        wanted = ItemFilter(
+            query_data.status,
+            query_data.label,
+            query_data.group,
+            query_data.min_confidence,
+            query_data.max_confidence,
+        )
+        after = ItemCursor(**values) if values else None
+        rows = items.list_of_job(session, job_id, wanted, query_data.sort, after, query_data.limit + 1)
+        page = rows[: query_data.limit]
+        following = None
+        if len(rows) > len(page):
+            following = _item_cursor(page[-1].position, page[-1].confidence, query_data.sort)
+        presenter = ItemPresenter(job)
+        body = ItemsOut(data=[presenter.item_out(item) for item in page], next_cursor=following)
+        return body, 200, link_header(following)
+
+
+def _item_cursor(position: int, confidence: float | None, sort: ItemSort) -> str:
+    return encode_cursor({"position": position, "confidence": confidence, "sort": sort.value})
+
+
+def _check_labels(job: Job, query: ItemsQuery) -> None:
+    for kind, members, given in (("label", "labels", query.label), ("group", "groups", query.group)):
+        known = [row["id"] for row in job.model_version.taxonomy[members]]
+        if given is not None and given not in known:
+            raise invalid_field(kind, f"expected one of {', '.join(known)}; got {given!r}", f"unknown_{kind}")
+
+
+def _require(session: Session, job_id: str) -> Job:
+    job = jobs.get(session, job_id)
+    if job is None:
+        raise unknown("job", job_id)
+    return job
+
+
+def _poll_headers(job: Job) -> dict[str, str]:
+    headers = {"ETag": f'"{job.revision}"'}
+    if not job.terminal:
+        headers["Retry-After"] = "1"
+    return headers

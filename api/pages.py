@@ -1,0 +1,50 @@
+"""The web pages: files of frontend/, and the sample pictures to try at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, send_from_directory
+
+from core.pictures import inspect
+from core.settings import PROJECT
+
+FRONTEND = PROJECT / "frontend"
+SAMPLES = PROJECT / "samples" / "pictures"
+
+bp = Blueprint("pages", __name__)
+
+
+@bp.get("/")
+def upload_page() -> Response:
+    return send_from_directory(FRONTEND, "index.html")
+
+
+@bp.get("/jobs/<job_id>")
+def job_page(job_id: str) -> Response:
+    return send_from_directory(FRONTEND, "job.html")
+
+
+@bp.get("/docs")
+def docs_page() -> Response:
+    return send_from_directory(FRONTEND, "docs.html")
+
+
+@bp.get("/static/<path:name>")
+def static_file(name: str) -> Response:
+    return send_from_directory(FRONTEND, name)
+
+
+@bp.get("/samples/index.json")
+def samples_index() -> dict[str, Any]:
+    rows = []
+    for path in sorted(SAMPLES.iterdir()):
+        with path.open("rb") as file:
+            info = inspect(file)
+        rows.append({"name": path.name, "url": f"/samples/{path.name}", "width": info.width, "height": info.height})
+    return {"samples": rows}
+
+
+@bp.get("/samples/<name>")
+def sample(name: str) -> Response:
+    return send_from_directory(SAMPLES, name)

@@ -1,0 +1,193 @@
+"""Rows of the database as the shapes of the HTTP API."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from api.schemas import (
+    CountsOut,
+    CropIn,
+    ErrorOut,
+    GroupCountOut,
+    GroupOut,
+    ImageOut,
+    ItemOut,
+    JobLinksOut,
+    JobOut,
+    LabelCountOut,
+    LabelOut,
+    LabelRefOut,
+    LabelScoreOut,
+    ModelOut,
+    ModelVersionDetailOut,
+    ModelVersionOut,
+    NamesOut,
+    PredictionOut,
+    SourceOut,
+)
+from core.types import Crop
+from db.jobs import Summary
+from db.models import Item, ItemStatus, Job, ModelVersion, Prediction
+
+
+def job_out(job: Job) -> JobOut:
+    path = f"/v1/jobs/{job.id}"
+    return JobOut(
+        id=job.id,
+        name=job.name,
+        source=job.source,
+        status=job.status,
+        counts=counts_out(job),
+        discovering=job.discovering,
+        rate=None if job.rate is None else round(job.rate, 1),
+        eta_seconds=_eta_seconds(job),
+        model=ModelOut(name=job.model_version.name, version=job.model_version.version),
+        priority=job.priority,
+        metadata=job.details,
+        error=None if job.error is None else ErrorOut(**job.error),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        expires_at=job.expires_at,
+        links=JobLinksOut(self=path, items=f"{path}/items", summary=f"{path}/summary", page=f"/jobs/{job.id}"),
+    )
+
+
+def counts_out(job: Job) -> CountsOut:
+    return CountsOut(
+        total=job.total,
+        pending=job.pending,
+        succeeded=job.succeeded,
+        failed=job.failed,
+        canceled=job.canceled,
+        reused=job.reused,
+    )
+
+
+def _eta_seconds(job: Job) -> int | None:
+    if job.terminal:
+        return 0
+    if not job.rate:
+        return None
+    return math.ceil(job.pending / job.rate)
+
+
+class ItemPresenter:
+    """Items of one job: the job's model version is read once, not once an item."""
+
+    def __init__(self, job: Job) -> None:
+        self._top_k = job.top_k
+        self._model = job.model_version.ref
+        self._labels: list[dict[str, Any]] = job.model_version.taxonomy["labels"]
+
+    def item_out(self, item: Item) -> ItemOut:
+        crop = Crop.from_key(item.crop_key)
+        return ItemOut(
+            id=item.id,
+            job_id=item.job_id,
+            position=item.position,
+            status=item.status,
+            source=SourceOut(name=item.source_name),
+            image=self._image_out(item),
+            crop=None if crop is None else CropIn(x=crop.x, y=crop.y, width=crop.width, height=crop.height),
+            prediction=self._prediction_out(item.prediction, item.reused) if item.prediction else None,
+            error=self._error_out(item),
+        )
+
+    def _image_out(self, item: Item) -> ImageOut | None:
+        blob = item.blob
+        if blob is None:
+            return None
+        path = f"/v1/items/{item.id}"
+        return ImageOut(
+            sha256=blob.sha256,
+            width=blob.width,
+            height=blob.height,
+            format=blob.format,
+            bytes=blob.bytes,
+            thumbnail=f"{path}/thumbnail" if item.status == ItemStatus.SUCCEEDED else None,
+            original=f"{path}/image",
+        )
+
+    def _prediction_out(self, prediction: Prediction, reused: bool) -> PredictionOut:
+        ranked = sorted(zip(self._labels, prediction.scores, strict=True), key=lambda pair: -pair[1])
+        groups: dict[str, float] = {}
+        for label, score in ranked:
+            groups[label["group"]] = groups.get(label["group"], 0.0) + score
+        top = ranked[0][0]
+        return PredictionOut(
+            label=LabelRefOut(id=top["id"], name=top["name"]["en"], group=top["group"]),
+            confidence=prediction.confidence,
+            labels=[LabelScoreOut(id=label["id"], score=score) for label, score in ranked[: self._top_k]],
+            groups=[
+                LabelScoreOut(id=group, score=min(score, 1.0))
+                for group, score in sorted(groups.items(), key=lambda pair: -pair[1])
+            ],
+            model=self._model,
+            reused=reused,
+        )
+
+    @staticmethod
+    def _error_out(item: Item) -> ErrorOut | None:
+        if item.error_code is None:
+            return None
+        return ErrorOut(code=item.error_code, detail=item.error_detail or "", retryable=bool(item.error_retryable))
+
+
+def label_counts_out(version: ModelVersion, summary: Summary) -> tuple[list[LabelCountOut], list[GroupCountOut]]:
+    """Labels and groups that occur, most frequent first."""
+    label_names = {label["id"]: label["name"]["en"] for label in version.taxonomy["labels"]}
+    group_names = {group["id"]: group["name"]["en"] for group in version.taxonomy["groups"]}
+    by_group: dict[str, tuple[int, float]] = {}
+    for row in summary.labels:
+        count, total = by_group.get(row.group, (0, 0.0))
+        by_group[row.group] = (count + row.count, total + row.confidence_sum)
+    labels = [
+        LabelCountOut(
+            id=row.label,
+            name=label_names[row.label],
+            group=row.group,
+            count=row.count,
+            mean_confidence=row.confidence_sum / row.count,
+        )
+        for row in sorted(summary.labels, key=lambda row: -row.count)
+    ]
+    groups = [
+        GroupCountOut(id=group, name=group_names[group], count=count, mean_confidence=total / count)
+        for group, (count, total) in sorted(by_group.items(), key=lambda pair: -pair[1][0])
+    ]
+    return labels, groups
+
+
+def labels_and_groups_out(version: ModelVersion) -> tuple[list[LabelOut], list[GroupOut]]:
+    labels = [
+        LabelOut(id=row["id"], name=row["name"]["en"], group=row["group"], names=NamesOut(**row["name"]))
+        for row in version.taxonomy["labels"]
+    ]
+    groups = [
+        GroupOut(id=row["id"], name=row["name"]["en"], names=NamesOut(**row["name"]))
+        for row in version.taxonomy["groups"]
+    ]
+    return labels, groups
+
+
+def model_version_out(version: ModelVersion, aliases: dict[str, str]) -> ModelVersionOut:
+    return ModelVersionOut(**_model_members(version, aliases))
+
+
+def model_version_detail_out(version: ModelVersion, aliases: dict[str, str]) -> ModelVersionDetailOut:
+    labels, groups = labels_and_groups_out(version)
+    return ModelVersionDetailOut(**_model_members(version, aliases), labels=labels, groups=groups, card=version.card)
+
+
+def _model_members(version: ModelVersion, aliases: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": version.name,
+        "version": version.version,
+        "aliases": [alias for alias, ref in aliases.items() if ref == version.ref],
+        "digest": version.digest,
+        "input": version.input,
+        "metrics": version.metrics,
+        "created_at": version.created_at,
+    }

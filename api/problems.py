@@ -1,0 +1,145 @@
+"""Errors as RFC 9457 problem+json: a stable code, and a detail that says what was expected and what came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import structlog
+from flask import Flask, Response, g
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from core.errors import BlobMissing, BrokerUnavailable, ItemError, LookbookError, ModelUnknown
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "invalid_request",
+    500: "internal_error",
+}
+
+_ITEM_ERROR_STATUS = {"not_an_image": 415, "unsupported_format": 415, "too_large": 413, "model_error": 500}
+_SHOWN = 80
+"""How many characters of a wrong value an error repeats."""
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Problem(Exception):
+    """An answer that is an error."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[tuple[str, str]] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
+
+    def response(self) -> Response:
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if self.errors:
+            body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in self.errors]
+        text = json.dumps(body, ensure_ascii=False)
+        return Response(text, self.status, self.headers, content_type=MEDIA_TYPE)
+
+
+def unknown(kind: str, given: str) -> Problem:
+    """404: there is no such thing, or it is another owner's."""
+    return Problem(404, f"unknown_{kind}", f"there is no {kind} {given!r}")
+
+
+def invalid_field(name: str, detail: str, code: str = "invalid_request") -> Problem:
+    """422: one field cannot be used."""
+    return Problem(422, code, f"{name}: {detail}", errors=[(f"/{name}", detail)])
+
+
+def from_item_error(code: str, detail: str) -> Problem:
+    """The answer to a single classification whose picture failed."""
+    return Problem(_ITEM_ERROR_STATUS.get(code, 422), code, detail)
+
+
+def validate(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
+    """`data` as a pydantic model.
+
+    Raises:
+        Problem: 422 with a pointer to each field that cannot be used.
+    """
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        fields = [
+            ("/" + "/".join(str(part) for part in e["loc"]), f"{e['msg']}, got {_shown(e['input'])}")
+            for e in error.errors()
+        ]
+        detail = "; ".join(f"{pointer[1:]}: {message}" for pointer, message in fields)
+        raise Problem(422, "invalid_request", detail, errors=fields) from error
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def register_errors(app: Flask) -> None:
+    """Make every error of the application a problem."""
+
+    @app.errorhandler(Problem)
+    def of_problem(error: Problem) -> Response:
+        return error.response()
+
+    @app.errorhandler(HTTPException)
+    def of_http(error: HTTPException) -> Response:
+        status = error.code or 500
+        detail = error.description or HTTPStatus(status).phrase
+        kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+        return Problem(status, _CODES.get(status, "http_error"), detail, headers=kept).response()
+
+    @app.errorhandler(ItemError)
+    def of_item(error: ItemError) -> Response:
+        return from_item_error(error.code, error.detail).response()
+
+    @app.errorhandler(ModelUnknown)
+    def of_model(error: ModelUnknown) -> Response:
+        return invalid_field("model", error.detail, error.code).response()
+
+    @app.errorhandler(BrokerUnavailable)
+    @app.errorhandler(BlobMissing)
+    @app.errorhandler(DBAPIError)
+    def of_absence(error: LookbookError | DBAPIError) -> Response:
+        log.error("unavailable", error=str(error))
+        code = error.code if isinstance(error, LookbookError) else "database_unavailable"
+        # What the database said stays in the log: it names tables and hosts.
+        detail = "part of the service does not answer; try again"
+        return Problem(503, code, detail, headers={"Retry-After": "5"}).response()
+
+    @app.errorhandler(Exception)
+    def of_bug(error: Exception) -> Response:
+        log.exception("unhandled", error=repr(error))
+        detail = f"the server failed on this request; it is logged under {g.get('request_id', '-')}"
+        return Problem(500, "internal_error", detail).response()

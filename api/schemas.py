@@ -1,0 +1,306 @@
+"""The shapes of docs/http-api.md: what goes in and what comes out, as pydantic models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from flask import Response
+from pydantic import BaseModel, ConfigDict, Field, Json, PlainSerializer
+
+from core.clock import rfc3339
+from db.items import ItemSort
+from db.models import ItemStatus, JobSource, JobStatus, Priority
+
+METADATA_BYTES = 16 * 1024
+"""Largest `metadata` object, as JSON."""
+
+Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class Input(BaseModel):
+    """What a client sends: unknown members are errors, so that a misspelt option does not pass unseen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Output(BaseModel):
+    """What a client gets."""
+
+
+Answer = Response | Output | tuple[Output, int] | tuple[Output, int, dict[str, str]]
+"""What a view returns: APIFlask turns the model into JSON."""
+
+
+class CropIn(Input):
+    """A rectangle in pixels of the picture as a person sees it (after EXIF rotation)."""
+
+    x: int = Field(ge=0)
+    y: int = Field(ge=0)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+
+
+class ClassificationOptions(Input):
+    """Form fields of a multipart request, query parameters of a raw one."""
+
+    crop: Json[CropIn] | None = Field(None, description='JSON: {"x", "y", "width", "height"} in pixels')
+    model: str = Field("production", description="name, name@version or alias")
+    top_k: int = Field(5, ge=1, le=1000, description="labels in the answer")
+
+
+class JobOptions(Input):
+    """Form fields that may stand beside the pictures of a job."""
+
+    name: str | None = Field(None, max_length=200)
+    model: str = Field("production", description="name, name@version or alias")
+    top_k: int = Field(5, ge=1, le=1000)
+    priority: Literal["normal", "low"] = "normal"
+    metadata: Json[dict[str, Any]] | None = Field(None, description="JSON object, at most 16 KiB")
+
+
+class PageQuery(Input):
+    limit: int = Field(50, ge=1, le=200)
+    cursor: str | None = None
+
+
+class JobsQuery(PageQuery):
+    status: JobStatus | None = None
+    source: JobSource | None = None
+    q: str | None = Field(None, max_length=200, description="part of the name")
+
+
+class ItemsQuery(PageQuery):
+    status: ItemStatus | None = None
+    label: str | None = None
+    group: str | None = None
+    min_confidence: Score | None = None
+    max_confidence: Score | None = None
+    sort: ItemSort = ItemSort.POSITION
+
+
+class LabelsQuery(Input):
+    model: str = "production"
+
+
+class ModelOut(Output):
+    name: str
+    version: str
+
+
+class CountsOut(Output):
+    total: int
+    pending: int
+    succeeded: int
+    failed: int
+    canceled: int
+    reused: int
+
+
+class JobLinksOut(Output):
+    self: str
+    items: str
+    summary: str
+    page: str
+
+
+class ErrorOut(Output):
+    code: str
+    detail: str
+    retryable: bool
+
+
+class JobOut(Output):
+    id: str
+    name: str
+    source: JobSource
+    status: JobStatus
+    counts: CountsOut
+    discovering: bool
+    rate: float | None = Field(description="pictures per second")
+    eta_seconds: int | None
+    model: ModelOut
+    priority: Priority
+    metadata: dict[str, Any]
+    error: ErrorOut | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    expires_at: Time | None
+    links: JobLinksOut
+
+
+class JobsOut(Output):
+    data: list[JobOut]
+    next_cursor: str | None
+
+
+class SourceOut(Output):
+    """Where an item came from. Uploads have a name; the other members are for crawled pictures."""
+
+    name: str
+    url: str | None = None
+    page_url: str | None = None
+    title: str | None = None
+    price: str | None = None
+    currency: str | None = None
+    alt: str | None = None
+
+
+class ImageOut(Output):
+    sha256: str
+    width: int | None
+    height: int | None
+    format: str | None
+    bytes: int
+    thumbnail: str | None
+    original: str
+
+
+class LabelScoreOut(Output):
+    id: str
+    score: float
+
+
+class LabelRefOut(Output):
+    id: str
+    name: str
+    group: str
+
+
+class PredictionOut(Output):
+    label: LabelRefOut
+    confidence: float
+    labels: list[LabelScoreOut]
+    groups: list[LabelScoreOut]
+    model: str
+    reused: bool
+
+
+class ItemOut(Output):
+    id: str
+    job_id: str
+    custom_id: str | None = None
+    position: int
+    status: ItemStatus
+    source: SourceOut
+    image: ImageOut | None
+    crop: CropIn | None
+    duplicate_of: str | None = None
+    prediction: PredictionOut | None
+    review: dict[str, Any] | None = None
+    error: ErrorOut | None
+
+
+class ItemsOut(Output):
+    data: list[ItemOut]
+    next_cursor: str | None
+
+
+class LabelCountOut(Output):
+    id: str
+    name: str
+    group: str
+    count: int
+    mean_confidence: float | None
+
+
+class GroupCountOut(Output):
+    id: str
+    name: str
+    count: int
+    mean_confidence: float | None
+
+
+class ErrorCountOut(Output):
+    code: str
+    count: int
+
+
+class SummaryOut(Output):
+    counts: CountsOut
+    labels: list[LabelCountOut]
+    groups: list[GroupCountOut]
+    errors: list[ErrorCountOut]
+    confidence_histogram: list[int] = Field(description="items per tenth of confidence, 0 to 1")
+
+
+class NamesOut(Output):
+    en: str
+    ko: str
+
+
+class GroupOut(Output):
+    id: str
+    name: str
+    names: NamesOut
+
+
+class LabelOut(Output):
+    id: str
+    name: str
+    group: str
+    names: NamesOut
+
+
+class LabelsOut(Output):
+    model: str
+    groups: list[GroupOut]
+    labels: list[LabelOut]
+
+
+class ModelVersionOut(Output):
+    name: str
+    version: str
+    aliases: list[str]
+    digest: str
+    input: dict[str, Any]
+    metrics: dict[str, Any]
+    created_at: Time
+
+
+class ModelVersionsOut(Output):
+    data: list[ModelVersionOut]
+    next_cursor: str | None
+
+
+class ModelVersionDetailOut(ModelVersionOut):
+    groups: list[GroupOut]
+    labels: list[LabelOut]
+    card: str
+
+
+class HealthOut(Output):
+    status: Literal["ok"]
+
+
+class WorkerOut(Output):
+    worker: str
+    queues: list[str]
+    runtime: str
+    device: str
+    precision: str
+    models: list[str]
+
+
+class ReadyOut(Output):
+    ready: bool
+    missing: list[str] = Field(description="which of database, broker and worker do not answer")
+    workers: list[WorkerOut]
+
+
+class FieldErrorOut(Output):
+    pointer: str
+    detail: str
+
+
+class ProblemOut(Output):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldErrorOut] | None = None

@@ -1,0 +1,62 @@
+"""The API under gunicorn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from api.app import create_app
+from core.errors import SettingsError
+from core.logs import configure_logging
+from core.settings import Settings
+
+STOP_SECONDS = 10
+"""How long requests that are being served may take when the server is asked to stop."""
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn with our settings instead of a configuration file."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        options: dict[str, Any] = {
+            "bind": f"{host}:{self._settings.port}",
+            "worker_class": "gthread",
+            "workers": self._settings.api_processes,
+            "threads": self._settings.api_threads,
+            "graceful_timeout": STOP_SECONDS,
+            "timeout": 120,
+            "proc_name": "lookbook-api",
+            "logconfig_dict": {"version": 1, "disable_existing_loggers": False},
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return create_app(self._settings)
+
+
+def check_exposure(settings: Settings) -> None:
+    """Refuse to serve strangers without keys.
+
+    Raises:
+        SettingsError: the address is not loopback, and nobody said that this is intended.
+    """
+    if not settings.on_loopback and not settings.no_auth:
+        raise SettingsError(
+            f"LOOKBOOK_HOST={settings.host} is not loopback, and this version has no keys to protect it: "
+            "use 127.0.0.1, or set LOOKBOOK_NO_AUTH=true (or --no-auth) to serve anyone who can reach it"
+        )
+
+
+def serve(settings: Settings) -> None:
+    """Run the API until it is told to stop."""
+    check_exposure(settings)
+    configure_logging(settings.log_level)
+    Server(settings).run()

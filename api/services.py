@@ -1,0 +1,43 @@
+"""What the views work with, made once per process and hung on the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from broker.client import Broker
+from core.settings import Settings
+from db.blob_store import BlobStore, LocalBlobStore
+from db.chunks import ChunkPolicy
+from db.engine import Database
+
+EXTENSION = "lookbook"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The database, the blobs and the broker, and the settings that they were made from."""
+
+    settings: Settings
+    database: Database
+    blobs: BlobStore
+    broker: Broker
+    policy: ChunkPolicy
+
+    @classmethod
+    def connect(cls, settings: Settings) -> Services:
+        """Prepare to speak to everything; nothing needs to answer yet."""
+        return cls(
+            settings=settings,
+            database=Database(settings.resolved_database_url, pool_size=settings.api_threads),
+            blobs=LocalBlobStore(settings.blobs_folder),
+            broker=Broker.connect(settings),
+            policy=ChunkPolicy.of(settings),
+        )
+
+
+def services() -> Services:
+    """The services of the application that handles the present request."""
+    return cast(Services, current_app.extensions[EXTENSION])

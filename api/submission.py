@@ -1,0 +1,84 @@
+"""From a request to stored work: what single classifications and jobs have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import structlog
+from flask import request
+
+from api.problems import Problem
+from api.services import services
+from broker.client import JobWait
+from broker.dispatch import dispatch
+from core.clock import utc_now
+from core.errors import BrokerUnavailable
+from db import chunks, jobs
+from db.jobs import NewItem, NewJob
+from db.models import Job
+
+log = structlog.get_logger(__name__)
+
+MAX_WAIT_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """`Prefer: wait=N` (RFC 7240) as it was asked for and as it is applied."""
+
+    seconds: int
+    asked: bool
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Preference-Applied": f"wait={self.seconds}"} if self.asked else {}
+
+
+def preference(default: int) -> Preference:
+    """How long the client wants to wait for the finished thing.
+
+    Raises:
+        Problem: 400, the header's `wait` is not a whole number of seconds.
+    """
+    for part in request.headers.get("Prefer", "").split(","):
+        name, _, value = part.partition("=")
+        if name.strip().lower() != "wait":
+            continue
+        value = value.partition(";")[0].strip().strip('"')
+        if not value.isdecimal():
+            raise Problem(400, "bad_request", f"Prefer: expected wait=<seconds>, got wait={value!r}")
+        return Preference(min(int(value), MAX_WAIT_SECONDS), asked=True)
+    return Preference(default, asked=False)
+
+
+def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
+    """Commit the job and its items, enqueue its first chunks, and wait for its end if someone wants to.
+
+    The job is stored whatever Redis does: what cannot be enqueued now is enqueued by the sweeper.
+    """
+    it = services()
+    with it.database.writing() as session:
+        job = jobs.create(session, new, items, utc_now())
+        messages = [] if job.terminal else chunks.claim(session, job, it.policy, utc_now())
+    with ExitStack() as stack:
+        wait: JobWait | None = None
+        if wait_seconds and not job.terminal:
+            try:
+                # Subscribed before anything is sent: the end cannot come before we listen.
+                wait = stack.enter_context(it.broker.waiting_for(job.id))
+            except BrokerUnavailable as error:
+                log.warning("cannot_wait", job=job.id, reason=str(error))
+        dispatch(it.database, it.broker, messages)
+        if wait is not None:
+            _wait(wait, wait_seconds)
+    return job
+
+
+def _wait(wait: JobWait, seconds: int) -> None:
+    try:
+        wait.wait(seconds)
+    except BrokerUnavailable as error:
+        # The client gets the thing as it stands, and polls.
+        log.warning("wait_broken", reason=str(error))

@@ -1,0 +1,166 @@
+"""What the project does with Redis beside receiving tasks: send chunks, tell who waits, show who is alive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import redis
+from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from broker.app import CONNECT_SECONDS, make_celery
+from core.errors import BrokerUnavailable
+from core.messages import CLASSIFY_CHUNK, ChunkMessage
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+HEARTBEAT_SECONDS = 3.0
+"""How often a worker says that it is alive."""
+_HEARTBEAT_KEPT_SECONDS = 10
+_HEARTBEATS = "lookbook:worker:"
+_JOB_CHANNEL = "lookbook:job:"
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """One worker process, as it describes itself."""
+
+    worker: str
+    queues: list[str]
+    runtime: str
+    device: str
+    precision: str
+    models: list[str]
+
+
+@contextmanager
+def _redis_errors() -> Iterator[None]:
+    """Whatever keeps Redis from answering is a `BrokerUnavailable` to the rest of the project."""
+    try:
+        yield
+    except (redis.RedisError, OperationalError) as error:
+        raise BrokerUnavailable(f"Redis does not answer: {error}") from error
+
+
+class JobWait:
+    """A subscription to one job's end. Made before the job's state is read, so that no end is missed."""
+
+    def __init__(self, pubsub: Any) -> None:
+        self._pubsub = pubsub
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the job's end was announced within `seconds`.
+
+        Raises:
+            BrokerUnavailable: Redis went away meanwhile.
+        """
+        with _redis_errors():
+            return self._pubsub.get_message(ignore_subscribe_messages=True, timeout=seconds) is not None
+
+
+class Broker:
+    """One connection pool to Redis, for one process."""
+
+    def __init__(self, celery: Celery, connection: redis.Redis) -> None:
+        self.celery = celery
+        self._redis = connection
+
+    @classmethod
+    def connect(cls, settings: Settings) -> Self:
+        """Prepare to speak to Redis; nothing is sent yet."""
+        celery = make_celery(settings)
+        connection = redis.Redis.from_url(
+            settings.resolved_redis_url, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 1)
+        )
+        return cls(celery, connection)
+
+    def send(self, messages: Sequence[ChunkMessage]) -> list[ChunkMessage]:
+        """Put chunks into their queues; returns those that could not be sent because Redis is not there."""
+        try:
+            # Celery would try for seconds; a request that has stored its job should be answered at once.
+            self.ping()
+        except BrokerUnavailable:
+            return list(messages)
+        for index, message in enumerate(messages):
+            try:
+                self.celery.send_task(
+                    CLASSIFY_CHUNK, kwargs=message.arguments(), queue=message.queue.value, retry=False
+                )
+            except OperationalError:
+                return list(messages[index:])
+        return []
+
+    def ping(self) -> None:
+        """One round trip.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            self._redis.ping()
+
+    @contextmanager
+    def waiting_for(self, job_id: str) -> Iterator[JobWait]:
+        """Listen for one job's end.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        pubsub = self._redis.pubsub()  # type: ignore[no-untyped-call]
+        try:
+            with _redis_errors():
+                pubsub.subscribe(_JOB_CHANNEL + job_id)
+                # The confirmation is read here: from now on nothing that is announced can be missed.
+                pubsub.get_message(timeout=CONNECT_SECONDS)
+            yield JobWait(pubsub)
+        finally:
+            pubsub.close()
+
+    def announce_end(self, job_id: str) -> None:
+        """Wake whoever waits for a job.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            self._redis.publish(_JOB_CHANNEL + job_id, "terminal")
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Say that a worker is alive.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            self._redis.set(_HEARTBEATS + heartbeat.worker, json.dumps(asdict(heartbeat)), ex=_HEARTBEAT_KEPT_SECONDS)
+
+    def farewell(self, worker: str) -> None:
+        """A worker that stops says so, rather than being missed.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            self._redis.delete(_HEARTBEATS + worker)
+
+    def workers(self) -> list[Heartbeat]:
+        """Workers that were alive a moment ago.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            keys = list(self._redis.scan_iter(match=_HEARTBEATS + "*"))
+            values = self._redis.mget(keys) if keys else []
+        return [Heartbeat(**json.loads(value)) for value in values if value]
+
+    def close(self) -> None:
+        self._redis.close()
+        self.celery.close()

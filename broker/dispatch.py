@@ -1,0 +1,24 @@
+"""Sending what the database has leased: always after the commit, and taken back when Redis is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from broker.client import Broker
+from core.clock import utc_now
+from core.messages import ChunkMessage
+from db import chunks
+from db.engine import Database
+
+log = structlog.get_logger(__name__)
+
+
+def dispatch(database: Database, broker: Broker, messages: Sequence[ChunkMessage]) -> None:
+    """Send chunks. What cannot be sent is released, and the sweeper sends it when Redis is back."""
+    unsent = broker.send(messages)
+    if unsent:
+        log.warning("chunks_not_sent", count=len(unsent), reason="Redis does not answer")
+        with database.writing() as session:
+            chunks.release(session, [message.chunk_id for message in unsent], utc_now())

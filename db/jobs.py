@@ -1,0 +1,181 @@
+"""Jobs: making them, finding them, summing them up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, cast, func, insert, select
+from sqlalchemy.orm import Session
+
+from core.errors import ItemError
+from core.ids import new_id
+from core.types import Crop
+from db.models import Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
+from db.upsert import insert_missing
+
+HISTOGRAM_BINS = 10
+"""Bins of the confidence histogram, of equal width over 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """Bytes that are in the blob store already."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A picture to classify, or (with `error` and no blob) one that was refused at the door."""
+
+    source_name: str
+    blob: StoredBlob | None
+    crop: Crop | None = None
+    error: ItemError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a submission asks for."""
+
+    name: str
+    source: JobSource
+    model_version: ModelVersion
+    priority: Priority = Priority.NORMAL
+    top_k: int = 5
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetime) -> Job:
+    """Store a job with its items, and the rows of blobs that are not known yet."""
+    refused = sum(item.error is not None for item in items)
+    job = Job(
+        id=new_id("job"),
+        name=new.name,
+        source=new.source,
+        status=JobStatus.COMPLETED if refused == len(items) else JobStatus.QUEUED,
+        priority=new.priority,
+        total=len(items),
+        pending=len(items) - refused,
+        failed=refused,
+        model_version_id=new.model_version.id,
+        top_k=new.top_k,
+        details=new.details,
+        created_at=now,
+        finished_at=now if refused == len(items) else None,
+    )
+    session.add(job)
+    session.flush()
+    blobs = {item.blob.sha256: item.blob.bytes for item in items if item.blob}
+    insert_missing(
+        session,
+        Blob,
+        [{"sha256": sha256, "bytes": size, "created_at": now} for sha256, size in sorted(blobs.items())],
+    )
+    session.execute(insert(Item), [_item_row(job.id, n, item, now) for n, item in enumerate(items)])
+    session.refresh(job)
+    return job
+
+
+def _item_row(job_id: str, position: int, item: NewItem, now: datetime) -> dict[str, Any]:
+    error = item.error
+    return {
+        "id": new_id("itm"),
+        "job_id": job_id,
+        "position": position,
+        "status": ItemStatus.FAILED if error else ItemStatus.PENDING,
+        "blob_sha256": item.blob.sha256 if item.blob else None,
+        "crop_key": item.crop.key if item.crop else "",
+        "source_name": item.source_name,
+        "reused": False,
+        "error_code": error.code if error else None,
+        "error_detail": error.detail if error else None,
+        "error_retryable": error.retryable if error else None,
+        "created_at": now,
+        "finished_at": now if error else None,
+    }
+
+
+def get(session: Session, job_id: str) -> Job | None:
+    return session.get(Job, job_id)
+
+
+def get_revision(session: Session, job_id: str) -> int | None:
+    """The job's revision alone: all that an unchanged poll needs to read."""
+    return session.scalar(select(Job.revision).where(Job.id == job_id))
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs to list. Single classifications are left out unless asked for by source."""
+
+    status: JobStatus | None = None
+    source: JobSource | None = None
+    text: str | None = None
+    """Part of the name, in any case."""
+
+
+def list_newest(session: Session, wanted: JobFilter, before: str | None, limit: int) -> Sequence[Job]:
+    """Jobs older than the id `before`, newest first."""
+    query = select(Job).order_by(Job.id.desc()).limit(limit)
+    if wanted.source:
+        query = query.where(Job.source == wanted.source)
+    else:
+        query = query.where(Job.source != JobSource.CLASSIFICATION)
+    if wanted.status:
+        query = query.where(Job.status == wanted.status)
+    if wanted.text:
+        query = query.where(Job.name.icontains(wanted.text, autoescape=True))
+    if before:
+        query = query.where(Job.id < before)
+    return session.scalars(query).all()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCount:
+    """How many items of a job have a label, and how sure the model was of them on average."""
+
+    label: str
+    group: str
+    count: int
+    confidence_sum: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a job's page draws."""
+
+    labels: list[LabelCount]
+    errors: dict[str, int]
+    histogram: list[int]
+
+
+def summarize(session: Session, job_id: str) -> Summary:
+    """Counts per label and per error, and the confidence histogram of a job."""
+    of_job = Item.job_id == job_id
+    labels = session.execute(
+        select(Item.label, Item.label_group, func.count(), func.sum(Item.confidence))
+        .where(of_job, Item.label.is_not(None))
+        .group_by(Item.label, Item.label_group)
+    )
+    errors = session.execute(
+        select(Item.error_code, func.count())
+        .where(of_job, Item.status == ItemStatus.FAILED)
+        .group_by(Item.error_code)
+        .order_by(func.count().desc())
+    )
+    # A confidence of exactly 1 belongs to the last bin; -0.5 makes both databases' rounding a floor.
+    bin_number = cast(func.round(Item.confidence * HISTOGRAM_BINS - 0.5), Integer)
+    histogram = [0] * HISTOGRAM_BINS
+    binned = select(bin_number, func.count()).where(of_job, Item.confidence.is_not(None)).group_by(bin_number)
+    for index, count in session.execute(binned):
+        histogram[min(max(index, 0), HISTOGRAM_BINS - 1)] += count
+    return Summary(
+        labels=[LabelCount(str(label), str(group), count, total or 0.0) for label, group, count, total in labels],
+        errors={str(code): count for code, count in errors},
+        histogram=histogram,
+    )

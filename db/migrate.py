@@ -1,0 +1,46 @@
+"""Bringing a database to the tables of this version, through Alembic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from db.engine import Database
+
+_FOLDER = Path(__file__).parent / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    # ConfigParser would read a % in the project's path as an interpolation.
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Apply every migration up to `revision` in one transaction."""
+    _run(database, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(database: Database, revision: str = "base") -> None:
+    """Take back every migration after `revision`."""
+    _run(database, lambda config: command.downgrade(config, revision))
+
+
+def head_revision() -> str:
+    """The newest migration of this version of the code."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def _run(database: Database, work: Callable[[Config], None]) -> None:
+    config = _config()
+    with database.engine.execution_options(lookbook_writing=True).begin() as connection:
+        config.attributes["connection"] = connection
+        work(config)

@@ -1,0 +1,25 @@
+"""Alembic's environment. The connection comes from db.migrate; there is no alembic.ini."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from alembic import context
+
+from db.models import Base, UtcDateTime
+
+
+def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    """Migrations are history: they name the column's type, not the class of today's models."""
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+    compare_type=True,
+    render_item=render_item,
+)
+with context.begin_transaction():
+    context.run_migrations()

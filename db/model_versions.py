@@ -1,0 +1,100 @@
+"""Model versions and aliases, as the database knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.errors import ArtifactInvalid, ModelUnknown
+from core.types import ModelRef
+from db.models import ModelAlias, ModelVersion
+
+PRODUCTION = "production"
+"""The alias that jobs use when they name no model."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewModelVersion:
+    """What an artifact says of itself."""
+
+    ref: ModelRef
+    digest: str
+    taxonomy: dict[str, Any]
+    input: dict[str, Any]
+    metrics: dict[str, Any]
+    card: str
+
+
+def register(session: Session, new: NewModelVersion, now: datetime) -> ModelVersion:
+    """Make a model version known; the first one becomes `production`. Registering it again changes nothing.
+
+    Raises:
+        ArtifactInvalid: this name and version are known with other content; versions are immutable.
+    """
+    known = _find(session, new.ref)
+    if known is not None:
+        if known.digest != new.digest:
+            raise ArtifactInvalid(
+                f"{new.ref} is registered with manifest {known.digest[:12]}…, but the artifact's is "
+                f"{new.digest[:12]}…; versions are immutable, so publish the change as a new version"
+            )
+        return known
+    version = ModelVersion(
+        name=new.ref.name,
+        version=new.ref.version,
+        digest=new.digest,
+        taxonomy=new.taxonomy,
+        input=new.input,
+        metrics=new.metrics,
+        card=new.card,
+        created_at=now,
+    )
+    session.add(version)
+    session.flush()
+    if session.get(ModelAlias, PRODUCTION) is None:
+        session.add(ModelAlias(name=PRODUCTION, model_version_id=version.id))
+    return version
+
+
+def resolve(session: Session, wanted: str) -> ModelVersion:
+    """The model version that an alias, a `name@version` or a name (its newest version) means now.
+
+    Raises:
+        ModelUnknown: none; the message lists what there is.
+    """
+    alias = session.get(ModelAlias, wanted)
+    if alias is not None:
+        return alias.model_version
+    name, at, version = wanted.partition("@")
+    found = _find(session, ModelRef(name, version)) if at else _newest(session, name)
+    if found is None:
+        known = [row.ref for row in list_all(session)] + list(aliases(session))
+        raise ModelUnknown(f"expected one of {', '.join(known) or 'no model at all yet'}; got {wanted!r}")
+    return found
+
+
+def list_all(session: Session) -> Sequence[ModelVersion]:
+    """Every model version, by name, newest first."""
+    return session.scalars(select(ModelVersion).order_by(ModelVersion.name, ModelVersion.id.desc())).all()
+
+
+def aliases(session: Session) -> dict[str, str]:
+    """Alias to `name@version`."""
+    return {alias.name: alias.model_version.ref for alias in session.scalars(select(ModelAlias))}
+
+
+def _find(session: Session, ref: ModelRef) -> ModelVersion | None:
+    return session.scalar(
+        select(ModelVersion).where(ModelVersion.name == ref.name, ModelVersion.version == ref.version)
+    )
+
+
+def _newest(session: Session, name: str) -> ModelVersion | None:
+    return session.scalar(
+        select(ModelVersion).where(ModelVersion.name == name).order_by(ModelVersion.id.desc()).limit(1)
+    )
