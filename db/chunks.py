@@ -100,6 +100,16 @@ def send_again(session: Session, policy: ChunkPolicy, now: datetime, limit: int 
     return messages
 
 
+def any_overdue(session: Session, now: datetime) -> bool:
+    """Whether some chunk has outlived its lease."""
+    return session.scalar(select(Chunk.id).where(Chunk.leased_until <= now).limit(1)) is not None
+
+
+def hand_back(session: Session, chunk_id: str, now: datetime) -> None:
+    """End the lease of a chunk that its worker could not finish; the attempt counts."""
+    session.execute(update(Chunk).where(Chunk.id == chunk_id).values(leased_until=now))
+
+
 def given_up(session: Session, now: datetime) -> list[ChunkMessage]:
     """Overdue chunks without attempts left."""
     rows = session.execute(

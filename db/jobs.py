@@ -104,6 +104,11 @@ def get(session: Session, job_id: str) -> Job | None:
     return session.get(Job, job_id)
 
 
+def get_locked(session: Session, job_id: str) -> Job | None:
+    """The job, its row held until the end of the transaction."""
+    return session.get(Job, job_id, with_for_update={"of": Job})
+
+
 def get_revision(session: Session, job_id: str) -> int | None:
     """The job's revision alone: all that an unchanged poll needs to read."""
     return session.scalar(select(Job.revision).where(Job.id == job_id))

@@ -17,7 +17,7 @@ from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import PictureInfo
-from db import chunks
+from db import chunks, jobs
 from db.chunks import ChunkPolicy
 from db.models import Blob, Item, ItemStatus, Job, JobStatus, Prediction
 from db.upsert import insert_missing
@@ -70,7 +70,7 @@ def record(
     now: datetime,
 ) -> Recorded:
     """Write the outcomes of one chunk, by picture (items of the chunk that show the same picture share one)."""
-    job = session.get(Job, message.job_id, with_for_update={"of": Job})
+    job = jobs.get_locked(session, message.job_id)
     if job is None:
         return Recorded(0, [], job_terminal=True)
     items = session.scalars(

@@ -1,0 +1,33 @@
+"""Making the artifacts in a folder known to the database."""
+
+from __future__ import annotations
+
+import json
+
+from classifier.artifact import Artifact, list_artifacts
+from core.clock import utc_now
+from core.settings import Settings
+from core.types import ModelRef
+from db import model_versions
+from db.engine import Database
+from db.model_versions import NewModelVersion
+
+
+def register_models(settings: Settings, database: Database) -> list[ModelRef]:
+    """Register every artifact of `settings.models`; those that are known already stay as they are."""
+    artifacts = list_artifacts(settings.models)
+    with database.writing() as session:
+        for artifact in artifacts:
+            model_versions.register(session, _described(artifact), utc_now())
+    return [artifact.ref for artifact in artifacts]
+
+
+def _described(artifact: Artifact) -> NewModelVersion:
+    return NewModelVersion(
+        ref=artifact.ref,
+        digest=artifact.digest,
+        taxonomy=json.loads((artifact.folder / "labels.json").read_text("utf-8")),
+        input=json.loads((artifact.folder / "input.json").read_text("utf-8")),
+        metrics=artifact.metrics,
+        card=artifact.card,
+    )

@@ -1,0 +1,174 @@
+"""`lookbook up`: the whole service on one machine, its processes watched."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from api.server import check_exposure
+from broker.client import Broker
+from cli.redis_server import RedisPlace
+from cli.registry import register_models
+from cli.supervisor import Child, Supervisor
+from core.clock import utc_now
+from core.errors import AlreadyRunning, BrokerUnavailable, PortTaken
+from core.settings import Settings
+from db import chunks
+from db.engine import Database
+from db.migrate import upgrade
+
+REDIS_SECONDS = 10.0
+"""How long the embedded Redis may take to answer."""
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def run(settings: Settings) -> None:
+    """Start everything, say `ready` when it is, watch until told to stop, stop everything.
+
+    Raises:
+        AlreadyRunning, PortTaken, SettingsError: nothing was started.
+    """
+    check_exposure(settings)
+    with ExitStack() as stack:
+        stack.enter_context(_only_one(settings.home))
+        _check_port(settings)
+        _prepare_folders(settings)
+        if not settings.redis_url:
+            place = RedisPlace()
+            stack.callback(place.remove)
+            settings = settings.model_copy(update={"redis_url": place.url})
+            redis_command = place.command()
+        else:
+            redis_command = None
+        database = Database(settings.resolved_database_url)
+        stack.callback(database.close)
+        _prepare_database(settings, database)
+        supervisor = Supervisor(settings.home / "logs", _environment(settings), console)
+        stack.callback(supervisor.stop)
+        _run_until_stopped(settings, database, supervisor, redis_command)
+
+
+def _run_until_stopped(
+    settings: Settings, database: Database, supervisor: Supervisor, redis_command: list[str] | None
+) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: supervisor.ask_to_stop())
+    broker = Broker.connect(settings)
+
+    def release(_name: str) -> None:
+        # Whatever was in the queue or in hand died with the process: send it again at once.
+        with database.writing() as session:
+            chunks.release_all(session, utc_now())
+
+    if redis_command is not None:
+        supervisor.start(Child("redis", redis_command, on_death=release))
+        _wait_for_redis(broker, supervisor)
+    lookbook = [sys.executable, "-m", "cli"]
+    supervisor.start(Child("worker", [*lookbook, "worker"], on_death=release))
+    supervisor.start(Child("ingest", [*lookbook, "worker", "--queues", "ingest,maintenance", "--concurrency", "2"]))
+    supervisor.start(Child("beat", [*lookbook, "beat"]))
+    supervisor.start(Child("api", [*lookbook, "api"]))
+    release("start")
+    if _wait_until_ready(settings, supervisor):
+        console.print(f"ready {settings.url}", style="bold green")
+        console.print(f"logs  {settings.home / 'logs'}   (Ctrl-C stops)", style="dim")
+    supervisor.watch()
+    console.print("stopping", style="dim")
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Hold the data folder's lock.
+
+    Raises:
+        AlreadyRunning: another `lookbook up` holds it.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "up.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise AlreadyRunning(
+                f"another `lookbook up` (process {holder}) already works on {home}; "
+                "stop it, or choose another folder with LOOKBOOK_HOME"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _check_port(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As gunicorn binds: a port whose last connections are still closing is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise PortTaken(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+                "choose another port with LOOKBOOK_PORT"
+            ) from error
+
+
+def _prepare_folders(settings: Settings) -> None:
+    (settings.home / "logs").mkdir(parents=True, exist_ok=True)
+    # Uploads that were cut off when the last run was killed: nobody else works on this folder now.
+    shutil.rmtree(settings.blobs_folder / "tmp", ignore_errors=True)
+
+
+def _prepare_database(settings: Settings, database: Database) -> None:
+    upgrade(database)
+    if not register_models(settings, database):
+        console.print(f"no model artifacts in {settings.models}: nothing can be classified", style="yellow")
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What the children inherit: this environment, with the paths and addresses that were settled here."""
+    return {
+        **os.environ,
+        "LOOKBOOK_HOME": str(settings.home),
+        "LOOKBOOK_REDIS_URL": settings.redis_url,
+        "LOOKBOOK_NO_AUTH": str(settings.no_auth).lower(),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _wait_for_redis(broker: Broker, supervisor: Supervisor) -> None:
+    deadline = time.monotonic() + REDIS_SECONDS
+    while True:
+        try:
+            broker.ping()
+        except BrokerUnavailable:
+            if time.monotonic() > deadline or not supervisor.pause(0.05):
+                raise
+        else:
+            return
+
+
+def _wait_until_ready(settings: Settings, supervisor: Supervisor) -> bool:
+    """Wait for `/readyz`, restarting what dies meanwhile; False if told to stop before."""
+    with httpx.Client(base_url=settings.url, trust_env=False, timeout=5.0) as http:
+        while supervisor.pause(0.1):
+            supervisor.restart_dead()
+            try:
+                if http.get("/readyz").status_code == httpx.codes.OK:
+                    return True
+            except httpx.TransportError:
+                continue
+    return False

@@ -1,0 +1,204 @@
+"""The worker's Celery application: tasks, and what they share for the life of the process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+
+from broker.client import HEARTBEAT_SECONDS, Broker, Heartbeat
+from core.clock import utc_now
+from core.errors import BrokerUnavailable, ModelUnknown
+from core.ids import new_id
+from core.logs import configure_logging
+from core.messages import CLASSIFY_CHUNK, SWEEP, ChunkMessage, Queue
+from core.settings import Settings
+from core.types import ModelRef
+from db import chunks, model_versions
+from db.chunks import ChunkPolicy
+from db.engine import Database
+from worker.decoders import DecoderLimits, Decoders
+from worker.models import Models
+from worker.pipeline import Pipeline
+from worker.sweeper import sweep
+
+log = structlog.get_logger(__name__)
+
+CLASSIFY_QUEUES = (Queue.INTERACTIVE, Queue.BULK, Queue.LOW)
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """What every worker process speaks to."""
+
+    settings: Settings
+    database: Database
+    broker: Broker
+    policy: ChunkPolicy
+
+    @classmethod
+    def open(cls, settings: Settings) -> Connections:
+        return cls(
+            settings,
+            Database(settings.resolved_database_url),
+            Broker.connect(settings),
+            ChunkPolicy.of(settings),
+        )
+
+    def close(self) -> None:
+        self.broker.close()
+        self.database.close()
+
+
+def register_classify(app: Celery, it: Connections, pipeline: Pipeline) -> None:
+    """Make `app` classify chunks."""
+
+    @app.task(name=CLASSIFY_CHUNK)  # type: ignore[untyped-decorator]
+    def classify_chunk(chunk_id: str, job_id: str, queue: str) -> None:
+        message = ChunkMessage(chunk_id, job_id, Queue(queue))
+        try:
+            pipeline.classify(message)
+        except Exception:
+            # Whatever it was, it must not wait for its lease to run out: another attempt may do better.
+            with it.database.writing() as session:
+                chunks.hand_back(session, chunk_id, utc_now())
+            raise
+
+
+def register_sweep(app: Celery, it: Connections) -> None:
+    """Make `app` sweep."""
+
+    @app.task(name=SWEEP)  # type: ignore[untyped-decorator]
+    def sweep_task() -> None:
+        sweep(it.database, it.broker, it.policy)
+
+
+def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) -> None:
+    """Work on `queues`, asked in the order given, until told to stop (SIGTERM finishes what is in hand)."""
+    configure_logging(settings.log_level)
+    it = Connections.open(settings)
+    app = it.broker.celery
+    models = Models(settings)
+    decoders: Decoders | None = None
+    if any(queue in CLASSIFY_QUEUES for queue in queues):
+        limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
+        decoders = Decoders(settings.blobs_folder, settings.decoders, limits)
+        _warm(it.database, models)
+        register_classify(app, it, Pipeline(it.database, it.broker, models, decoders, it.policy))
+    if Queue.MAINTENANCE in queues:
+        register_sweep(app, it)
+    pulse = Pulse(it.broker, models, queues)
+    _connect_signals(pulse)
+    try:
+        app.worker_main(_arguments(queues, concurrency, pulse.worker))
+    finally:
+        pulse.stop()
+        if decoders is not None:
+            decoders.close()
+        models.close()
+        it.close()
+
+
+def _arguments(queues: Sequence[Queue], concurrency: int, name: str) -> list[str]:
+    return [
+        "worker",
+        "--pool=threads",
+        f"--concurrency={concurrency}",
+        f"--queues={','.join(queue.value for queue in queues)}",
+        f"--hostname={name}",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+        "--loglevel=WARNING",
+    ]
+
+
+def _warm(database: Database, models: Models) -> None:
+    """Load the production model before the worker says that it is there."""
+    with database.reading() as session:
+        try:
+            version = model_versions.resolve(session, model_versions.PRODUCTION)
+        except ModelUnknown as error:
+            log.warning("no_production_model", reason=str(error))
+            return
+    models.get(ModelRef(version.name, version.version))
+
+
+def _connect_signals(pulse: Pulse) -> None:
+    # Strong references: Celery keeps weak ones, and these are closures.
+    @signals.setup_logging.connect(weak=False)
+    def keep_our_logging(**_: Any) -> None:
+        """Celery would configure logging anew; that somebody listens here stops it."""
+
+    @signals.worker_ready.connect(weak=False)
+    def ready(**_: Any) -> None:
+        pulse.start()
+
+    @signals.worker_shutting_down.connect(weak=False)
+    def stopping(**_: Any) -> None:
+        pulse.stop()
+
+
+class Pulse:
+    """Says every few seconds that this worker is alive, and what it runs."""
+
+    def __init__(self, broker: Broker, models: Models, queues: Sequence[Queue]) -> None:
+        self.worker = f"{new_id('wrk')}@{socket.gethostname()}-{os.getpid()}"
+        self._broker = broker
+        self._models = models
+        self._queues = [queue.value for queue in queues]
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        try:
+            self._broker.farewell(self.worker)
+        except BrokerUnavailable:
+            log.info("farewell_unheard", worker=self.worker)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._broker.beat(self._heartbeat())
+            except BrokerUnavailable as error:
+                log.warning("heartbeat_unheard", reason=str(error))
+            self._stopped.wait(HEARTBEAT_SECONDS)
+
+    def _heartbeat(self) -> Heartbeat:
+        loaded = self._models.loaded()
+        return Heartbeat(
+            worker=self.worker,
+            queues=self._queues,
+            runtime=loaded[0].runtime.name if loaded else "none",
+            device=loaded[0].runtime.device if loaded else "none",
+            precision=loaded[0].runtime.precision if loaded else "none",
+            models=[str(model.artifact.ref) for model in loaded],
+        )
+
+
+def run_beat(settings: Settings) -> None:
+    """Send the sweeper its message every `sweep_seconds` until told to stop."""
+    configure_logging(settings.log_level)
+    app = Broker.connect(settings).celery
+    app.conf.beat_schedule = {
+        "sweep": {
+            "task": SWEEP,
+            "schedule": settings.sweep_seconds,
+            # A sweep that nobody took in time is not worth taking: the next one does the same.
+            "options": {"queue": Queue.MAINTENANCE.value, "expires": max(10.0, 2 * settings.sweep_seconds)},
+        }
+    }
+    beat: Any = app.Beat(scheduler_cls="celery.beat:Scheduler", quiet=True, loglevel="WARNING")
+    beat.run()

@@ -1,0 +1,106 @@
+"""The way of a picture through the worker: decode -> batch -> predict -> record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+
+import structlog
+
+from broker.client import Broker
+from broker.dispatch import dispatch
+from classifier.prepare import Prepared
+from classifier.taxonomy import Taxonomy
+from core.clock import utc_now
+from core.errors import BrokerUnavailable, ItemError
+from core.messages import ChunkMessage, Queue
+from core.types import ModelRef, PictureInfo
+from db import items, jobs
+from db.chunks import ChunkPolicy
+from db.engine import Database
+from db.recording import Outcome, PictureKey, Scored, find_predictions, record
+from worker.batcher import Scores
+from worker.decoders import Decoders
+from worker.models import LoadedModel, Models
+
+log = structlog.get_logger(__name__)
+
+
+class Pipeline:
+    """Classifies chunks. One for a whole worker process, used by all its threads."""
+
+    def __init__(
+        self, database: Database, broker: Broker, models: Models, decoders: Decoders, policy: ChunkPolicy
+    ) -> None:
+        self._database = database
+        self._broker = broker
+        self._models = models
+        self._decoders = decoders
+        self._policy = policy
+
+    def classify(self, message: ChunkMessage) -> int:
+        """Classify the items of a chunk and record them; how many became terminal by it.
+
+        A chunk that was recorded before, or whose job is gone, is nothing to do: 0.
+        """
+        with self._database.reading() as session:
+            job = jobs.get(session, message.job_id)
+            pictures = items.pending_pictures(session, message.chunk_id)
+            if job is None or not pictures:
+                return 0
+            ref = ModelRef(job.model_version.name, job.model_version.version)
+            known = find_predictions(session, job.model_version_id, pictures)
+        outcomes = {picture: Outcome(known=True) for picture in known}
+        to_compute = [picture for picture in pictures if picture not in known]
+        if to_compute:
+            interactive = message.queue == Queue.INTERACTIVE
+            outcomes |= self._compute(self._models.get(ref), to_compute, interactive=interactive)
+        return self._record(message, outcomes)
+
+    def _compute(
+        self, model: LoadedModel, pictures: Sequence[PictureKey], *, interactive: bool
+    ) -> dict[PictureKey, Outcome]:
+        outcomes: dict[PictureKey, Outcome] = {}
+        predicting: list[tuple[PictureKey, PictureInfo, Future[Scores]]] = []
+        for call in self._decoders.decode(pictures, model.artifact.input):
+            for picture, decoded in call:
+                if isinstance(decoded, Prepared):
+                    future = model.batcher.submit(decoded.pixels, interactive=interactive)
+                    predicting.append((picture, decoded.info, future))
+                else:
+                    outcomes[picture] = Outcome(error=decoded)
+        for picture, info, future in predicting:
+            try:
+                scored = interpret(future.result(), model.artifact.taxonomy)
+                outcomes[picture] = Outcome(scored=scored, info=info)
+            except ItemError as error:
+                outcomes[picture] = Outcome(error=error, info=info)
+        return outcomes
+
+    def _record(self, message: ChunkMessage, outcomes: Mapping[PictureKey, Outcome]) -> int:
+        with self._database.writing() as session:
+            recorded = record(session, message, outcomes, self._policy, utc_now())
+        dispatch(self._database, self._broker, recorded.next_chunks)
+        if recorded.job_terminal:
+            announce_end(self._broker, message.job_id)
+        return recorded.items
+
+
+def announce_end(broker: Broker, job_id: str) -> None:
+    """Wake whoever waits for the job; without Redis nobody does."""
+    try:
+        broker.announce_end(job_id)
+    except BrokerUnavailable as error:
+        log.warning("end_not_announced", job=job_id, reason=str(error))
+
+
+def interpret(scores: Scores, taxonomy: Taxonomy) -> Scored:
+    """Softmax scores, float32 [labels] in the taxonomy's order, as a prediction."""
+    top = int(scores.argmax())
+    label = taxonomy.labels[top]
+    return Scored(
+        scores=[float(score) for score in scores],
+        label=label.id,
+        label_group=label.group,
+        confidence=float(scores[top]),
+    )
