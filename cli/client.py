@@ -59,7 +59,8 @@ def submit(
     files = list(_pictures(paths))
     if not files:
         raise ServiceError(
-            f"no pictures in {', '.join(map(str, paths))}: expected files ending in {' '.join(sorted(PICTURE_SUFFIXES))}"
+            f"no pictures in {', '.join(map(str, paths))}: "
+            f"expected files ending in {' '.join(sorted(PICTURE_SUFFIXES))}"
         )
     with connect(url) as http:
         fields = {"model": model, **({"name": name} if name else {})}

@@ -59,7 +59,7 @@ class Connections:
 def register_classify(app: Celery, it: Connections, pipeline: Pipeline) -> None:
     """Make `app` classify chunks."""
 
-    @app.task(name=CLASSIFY_CHUNK)  # type: ignore[untyped-decorator]
+    @app.task(name=CLASSIFY_CHUNK)
     def classify_chunk(chunk_id: str, job_id: str, queue: str) -> None:
         message = ChunkMessage(chunk_id, job_id, Queue(queue))
         try:
@@ -74,7 +74,7 @@ def register_classify(app: Celery, it: Connections, pipeline: Pipeline) -> None:
 def register_sweep(app: Celery, it: Connections) -> None:
     """Make `app` sweep."""
 
-    @app.task(name=SWEEP)  # type: ignore[untyped-decorator]
+    @app.task(name=SWEEP)
     def sweep_task() -> None:
         sweep(it.database, it.broker, it.policy)
 

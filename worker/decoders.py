@@ -73,7 +73,8 @@ class Decoders:
         self, call: Sequence[PictureKey], future: ProcessFuture[list[Decoded]], spec: InputSpec
     ) -> list[Decoded]:
         try:
-            return future.result()
+            decoded: list[Decoded] = future.result()
+            return decoded
         except FutureTimeout:
             error: ItemError = DecodeTimeout(f"decoding took more than {self._limits.seconds:g} s")
         except ProcessExpired as expired:

@@ -1,0 +1,138 @@
+"""The model artifact: one folder that carries everything serving needs, preprocessing and labels included.
+
+`<models>/<name>/<version>/` holds model.keras, openvino/model.xml and .bin, labels.json, input.json, metrics.json,
+card.md, pictures of the training, and manifest.json with the SHA-256 of each. A published folder never changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from classifier.prepare import InputSpec
+from classifier.taxonomy import Taxonomy
+from core.clock import rfc3339
+from core.errors import ArtifactInvalid, ModelUnknown
+from core.types import ModelRef
+
+MANIFEST = "manifest.json"
+KERAS_MODEL = "model.keras"
+OPENVINO_MODEL = "openvino/model.xml"
+LABELS, INPUT, METRICS, CARD = "labels.json", "input.json", "metrics.json", "card.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An opened artifact."""
+
+    ref: ModelRef
+    folder: Path
+    digest: str
+    """SHA-256 of manifest.json in hex: names the whole content, for the manifest names every file's."""
+    taxonomy: Taxonomy
+    input: InputSpec
+    metrics: dict[str, Any]
+    card: str
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open an artifact and check every file against the manifest.
+
+        Raises:
+            ArtifactInvalid: a file is missing, changed or not listed.
+        """
+        manifest_bytes = _read(folder / MANIFEST)
+        manifest = json.loads(manifest_bytes)
+        _check_files(folder, manifest["files"])
+        return cls(
+            ref=ModelRef(manifest["name"], manifest["version"]),
+            folder=folder,
+            digest=hashlib.sha256(manifest_bytes).hexdigest(),
+            taxonomy=Taxonomy.from_json(json.loads(_read(folder / LABELS))),
+            input=InputSpec.from_json(json.loads(_read(folder / INPUT))),
+            metrics=json.loads(_read(folder / METRICS)),
+            card=_read(folder / CARD).decode(),
+        )
+
+
+def find_artifact(models: Path, ref: ModelRef) -> Artifact:
+    """The artifact of one model version.
+
+    Raises:
+        ModelUnknown: its folder is not there.
+        ArtifactInvalid: its files are not what the manifest says.
+    """
+    folder = models / ref.name / ref.version
+    if not (folder / MANIFEST).is_file():
+        raise ModelUnknown(f"no artifact {ref} in {models}")
+    return Artifact.open(folder)
+
+
+def list_artifacts(models: Path) -> list[Artifact]:
+    """Every artifact in a folder of models, by name, oldest version first."""
+    manifests = sorted(models.glob(f"*/*/{MANIFEST}"), key=lambda path: (path.parts[-3], _version_key(path.parts[-2])))
+    return [Artifact.open(manifest.parent) for manifest in manifests]
+
+
+def publish(models: Path, name: str, created_at: datetime, write: Callable[[Path, ModelRef], None]) -> Artifact:
+    """Make the next version (1, 2, 3, …) of a model out of what `write` puts into the folder it is given.
+
+    The folder appears under its final name only when it is complete.
+    """
+    parent = models / name
+    parent.mkdir(parents=True, exist_ok=True)
+    numbers = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
+    ref = ModelRef(name, str(max(numbers, default=0) + 1))
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=parent) as temporary:
+        folder = Path(temporary) / "artifact"
+        folder.mkdir()
+        write(folder, ref)
+        _write_manifest(folder, ref, created_at)
+        target = parent / ref.version
+        if target.exists():
+            raise ArtifactInvalid(f"{ref} was published by someone else meanwhile: publish again")
+        shutil.move(folder, target)
+    return Artifact.open(target)
+
+
+def _write_manifest(folder: Path, ref: ModelRef, created_at: datetime) -> None:
+    files = {
+        path.relative_to(folder).as_posix(): {"sha256": _sha256(path), "bytes": path.stat().st_size}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    manifest = {"name": ref.name, "version": ref.version, "created_at": rfc3339(created_at), "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+
+
+def _check_files(folder: Path, listed: dict[str, dict[str, Any]]) -> None:
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
+    if present != set(listed):
+        raise ArtifactInvalid(f"{folder}: expected the files {sorted(listed)}, got {sorted(present)}")
+    for name, entry in listed.items():
+        found = _sha256(folder / name)
+        if found != entry["sha256"]:
+            raise ArtifactInvalid(f"{folder / name}: expected SHA-256 {entry['sha256']}, got {found}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactInvalid(f"cannot read {path}: {error.strerror}") from error
+
+
+def _version_key(version: str) -> tuple[int, str]:
+    return (int(version) if version.isdecimal() else 0, version)

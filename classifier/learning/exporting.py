@@ -1,0 +1,69 @@
+"""From a trained model to the files of an artifact."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import openvino as ov
+
+from classifier.artifact import KERAS_MODEL, OPENVINO_MODEL
+
+_WEIGHTS = "model.weights.h5"
+
+
+def save_keras(model: Any, folder: Path) -> None:
+    """Write `model.keras`: the graph without optimizer state, its weights in float16 (they load as float32)."""
+    clean = keras.Model(model.input, model.output, name=model.name)
+    path = folder / KERAS_MODEL
+    with tempfile.TemporaryDirectory() as temporary:
+        whole = Path(temporary) / "model.keras"
+        clean.save(whole)
+        _halve_weights(whole, path)
+
+
+def _halve_weights(source: Path, target: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        weights = Path(temporary) / _WEIGHTS
+        small = Path(temporary) / "small.h5"
+        with zipfile.ZipFile(source) as archive:
+            archive.extract(_WEIGHTS, temporary)
+            with h5py.File(weights) as before, h5py.File(small, "w") as after:
+                _copy_halved(before, after)
+            with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as out:
+                for name in archive.namelist():
+                    if name != _WEIGHTS:
+                        out.writestr(name, archive.read(name))
+                out.write(small, _WEIGHTS)
+
+
+def _copy_halved(before: Any, after: Any) -> None:
+    for name, value in before.attrs.items():
+        after.attrs[name] = value
+    for name, child in before.items():
+        if isinstance(child, h5py.Group):
+            _copy_halved(child, after.create_group(name))
+        else:
+            data = np.asarray(child)
+            after.create_dataset(name, data=data.astype(np.float16) if data.dtype == np.float32 else data)
+
+
+def save_openvino(folder: Path) -> None:
+    """Write `openvino/model.xml` and `.bin` from the folder's `model.keras`: the same float16 weights."""
+    model = keras.saving.load_model(folder / KERAS_MODEL, compile=False, safe_mode=True)
+    target = folder / OPENVINO_MODEL
+    target.parent.mkdir()
+    with tempfile.TemporaryDirectory() as temporary:
+        model.export(temporary, format="tf_saved_model", verbose=False)
+        converted = ov.convert_model(temporary)
+    ov.save_model(converted, target, compress_to_fp16=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")

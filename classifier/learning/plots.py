@@ -1,0 +1,61 @@
+"""Pictures of a training run, small enough to lie in the artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+from classifier.learning.training import Curves
+
+mpl.use("agg")
+
+from matplotlib import pyplot as plt
+
+INK, ACCENT, PAPER = "#1b1a18", "#d9402a", "#faf9f6"
+_STYLE: Any = {
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "axes.edgecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 9,
+}
+
+
+def plot_curves(curves: Curves, path: Path) -> None:
+    """Loss and accuracy after each epoch of the fine-tuning, on both parts."""
+    epochs = np.arange(1, len(curves.loss) + 1)
+    with plt.rc_context(_STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+        for axes, name, train, validation in (
+            (left, "loss", curves.loss, curves.validation_loss),
+            (right, "accuracy", curves.accuracy, curves.validation_accuracy),
+        ):
+            axes.plot(epochs, train, color=INK, linewidth=1, label="train (augmented)")
+            axes.plot(epochs, validation, color=ACCENT, linewidth=1.5, label="validation")
+            axes.set(xlabel="epoch", title=name)
+            axes.legend(frameon=False)
+        figure.savefig(path, dpi=110)
+        plt.close(figure)
+
+
+def plot_confusion(metrics: dict[str, Any], path: Path) -> None:
+    """The confusion matrix: rows true, columns predicted, shaded by the share of the row."""
+    confusion = np.array(metrics["confusion"])
+    names = [row["id"] for row in metrics["labels"]]
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    side = 2 + 0.42 * len(names)
+    with plt.rc_context({**_STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
+        figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
+        axes.imshow(share, cmap="Greys", vmin=0, vmax=1)
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="predicted", ylabel="true")
+        for row, column in zip(*np.nonzero(confusion), strict=True):
+            colour = "white" if share[row, column] > 0.5 else (ACCENT if row != column else INK)
+            axes.text(column, row, confusion[row, column], ha="center", va="center", color=colour, fontsize=8)
+        figure.savefig(path, dpi=110)
+        plt.close(figure)

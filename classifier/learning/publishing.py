@@ -1,0 +1,120 @@
+"""A training run from folder to published artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.artifact import CARD, INPUT, LABELS, METRICS, Artifact, publish
+from classifier.learning.card import model_card
+from classifier.learning.dataset import TRAIN, VALIDATION, Example, Pictures, find_examples, read_pictures
+from classifier.learning.evaluation import evaluate
+from classifier.learning.exporting import save_keras, save_openvino, write_json
+from classifier.learning.plots import plot_confusion, plot_curves
+from classifier.learning.recipe import Recipe
+from classifier.learning.training import Reporter, train
+from classifier.prepare import InputSpec
+from classifier.runtime import Precision, Runtime, Setting, open_runtime
+from classifier.taxonomy import Taxonomy
+from core.types import ModelRef
+
+T = TypeVar("T")
+
+
+class NamedTrack(Protocol):
+    """Shows progress of `what` over an iterable of known length."""
+
+    def __call__(self, what: str, iterable: Iterable[T], length: int, /) -> Iterable[T]: ...
+
+
+_EVALUATION_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A model's scores, float32 [N, labels], on labelled pictures, and the figures that they come to."""
+
+    pictures: Pictures
+    scores: NDArray[np.float32]
+    metrics: dict[str, Any]
+
+
+def train_and_publish(
+    recipe: Recipe,
+    taxonomy: Taxonomy,
+    data: Path,
+    models: Path,
+    created_at: datetime,
+    reporter: Reporter,
+    track: NamedTrack,
+) -> Artifact:
+    """Train on `data`/train, judge on `data`/validation, publish the next version of `recipe.name`.
+
+    Raises:
+        DatasetInvalid: the folders are not in the expected form.
+    """
+    training_files = find_examples(data / TRAIN, taxonomy.label_ids)
+    validation_files = find_examples(data / VALIDATION, taxonomy.label_ids)
+    training = _read("train", training_files, InputSpec(recipe.crop_from), track)
+    validation = _read("validation", validation_files, InputSpec(recipe.size), track)
+    model, curves = train(recipe, len(taxonomy.labels), training, validation, reporter)
+    counts = {
+        "train_pictures": len(training.labels),
+        "validation_pictures": len(validation.labels),
+        "unreadable_files": len(training.unreadable) + len(validation.unreadable),
+    }
+
+    def write(folder: Path, ref: ModelRef) -> None:
+        spec = InputSpec(recipe.size)
+        save_keras(model, folder)
+        save_openvino(folder)
+        write_json(folder / LABELS, taxonomy.to_json())
+        write_json(folder / INPUT, spec.to_json())
+        # The figures are those of the files that are served, not of the network in memory.
+        metrics = _measure_written(folder, ref, taxonomy, spec, validation)
+        write_json(folder / METRICS, {**metrics, **counts, "curves": asdict(curves)})
+        plot_curves(curves, folder / "curves.png")
+        plot_confusion(metrics, folder / "confusion.png")
+        (folder / CARD).write_text(model_card(ref, recipe, taxonomy, {**metrics, **counts}), "utf-8")
+
+    return publish(models, recipe.name, created_at, write)
+
+
+def evaluate_artifact(
+    artifact: Artifact, data: Path, runtime: Setting, precision: Precision, track: NamedTrack
+) -> tuple[Runtime, Evaluation]:
+    """Judge an artifact on a folder of label folders, bytes to figures, as a worker would serve it."""
+    files = find_examples(data, artifact.taxonomy.label_ids)
+    pictures = _read("pictures", files, artifact.input, track)
+    opened = open_runtime(artifact, runtime, precision)
+    return opened, _evaluate(opened, pictures, artifact.taxonomy)
+
+
+def _evaluate(runtime: Runtime, pictures: Pictures, taxonomy: Taxonomy) -> Evaluation:
+    starts = range(0, len(pictures.pixels), _EVALUATION_BATCH)
+    scores = np.concatenate([runtime.predict(pictures.pixels[s : s + _EVALUATION_BATCH]) for s in starts])
+    return Evaluation(pictures, scores, evaluate(scores, pictures.labels, taxonomy))
+
+
+def _measure_written(
+    folder: Path, ref: ModelRef, taxonomy: Taxonomy, spec: InputSpec, validation: Pictures
+) -> dict[str, Any]:
+    written = Artifact(ref, folder, "", taxonomy, spec, {}, "")
+    runtime = open_runtime(written, "openvino")
+    try:
+        return _evaluate(runtime, validation, taxonomy).metrics
+    finally:
+        runtime.close()
+
+
+def _read(what: str, files: list[Example], spec: InputSpec, track: NamedTrack) -> Pictures:
+    def show(iterable: Iterable[T], length: int, /) -> Iterable[T]:
+        return track(f"reading {what}", iterable, length)
+
+    return read_pictures(files, spec, show)

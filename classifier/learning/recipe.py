@@ -1,0 +1,97 @@
+"""Training recipes: YAML in recipes/training/, checked against the models here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from classifier.learning.backbones import Name
+from classifier.taxonomy import Taxonomy
+from core.errors import DatasetInvalid
+
+Positive = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataNote(_Part):
+    """What the model card says of the pictures."""
+
+    title: str
+    source: str
+    licence: str
+
+
+class Head(_Part):
+    """The first phase: a new head on cached features of the frozen backbone."""
+
+    epochs: Positive
+    learning_rate: Rate
+
+
+class FineTune(_Part):
+    """The second phase: `average` is the momentum of the moving average of the weights that is kept."""
+
+    from_block: int = Field(ge=0)
+    epochs: Positive
+    learning_rate: Rate
+    warm_up: Share
+    average: Share
+
+
+class Augment(_Part):
+    """Random changes of training pictures. Brightness and contrast are the largest relative change."""
+
+    flip: bool
+    brightness: Share
+    contrast: Share
+
+
+class Recipe(_Part):
+    """Everything that a training run needs to know beside the pictures."""
+
+    name: str = Field(pattern=r"[a-z0-9][a-z0-9-]*")
+    backbone: Name
+    taxonomy: Path
+    """File of labels and groups, relative to the recipe's folder."""
+    data: DataNote
+    size: Positive
+    crop_from: Positive
+    seed: int
+    batch: Positive
+    label_smoothing: Share
+    weight_decay: Share
+    clip_norm: Rate
+    head: Head
+    fine_tune: FineTune
+    augment: Augment
+
+
+def read_recipe(path: Path) -> tuple[Recipe, Taxonomy]:
+    """A recipe and its taxonomy.
+
+    Raises:
+        DatasetInvalid: a member is missing, unknown or out of range; the message names it.
+    """
+    try:
+        content: Any = yaml.safe_load(path.read_text("utf-8"))
+        recipe = Recipe.model_validate(content)
+        taxonomy = json.loads((path.parent / recipe.taxonomy).read_text("utf-8"))
+    except OSError as error:
+        raise DatasetInvalid(f"cannot read {error.filename}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise DatasetInvalid(f"{path}: not YAML: {error}") from error
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise DatasetInvalid(f"{path}: {'; '.join(lines)}") from error
+    if recipe.crop_from < recipe.size:
+        raise DatasetInvalid(f"{path}: crop_from must be at least size, got {recipe.crop_from} < {recipe.size}")
+    return recipe, Taxonomy.from_json(taxonomy)

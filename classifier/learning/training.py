@@ -1,0 +1,194 @@
+"""Training: first a new head on cached features, then the upper part of the backbone with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from classifier.learning import backbones
+from classifier.learning.dataset import Pictures
+from classifier.learning.recipe import Recipe
+
+SCORES = "scores"
+DROPOUT = 0.2
+"""Of EfficientNet-Lite0's own training."""
+
+
+class Reporter(Protocol):
+    """Who is told how the training goes."""
+
+    def phase(self, name: str, steps: int) -> None:
+        """A phase of `steps` steps begins."""
+        ...
+
+    def step(self, note: str) -> None:
+        """One step is done; `note` is the state in a few words."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Figures after each epoch of the fine-tuning."""
+
+    loss: list[float]
+    accuracy: list[float]
+    validation_loss: list[float]
+    validation_accuracy: list[float]
+
+
+def train(
+    recipe: Recipe, label_count: int, training: Pictures, validation: Pictures, reporter: Reporter
+) -> tuple[Any, Curves]:
+    """Train a model of `label_count` labels: uint8 pixels to softmax scores.
+
+    Args:
+        training: pictures prepared at `recipe.crop_from`.
+        validation: pictures prepared at `recipe.size`; watched, never learned from.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    model = build_model(recipe, label_count)
+    backbones.load_imagenet_weights(model, recipe.backbone)
+    _train_head(recipe, model, training, reporter)
+    curves = _fine_tune(recipe, model, training, validation, reporter)
+    return model, curves
+
+
+def build_model(recipe: Recipe, label_count: int) -> Any:
+    """The untrained network: uint8 [N, size, size, 3] to softmax scores [N, label_count]."""
+    pixels, features = backbones.build(recipe.backbone, recipe.size)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
+    dropped = keras.layers.Dropout(DROPOUT, name="dropout", seed=recipe.seed)(pooled)
+    scores = keras.layers.Dense(label_count, activation="softmax", name=SCORES)(dropped)
+    return keras.Model(pixels, scores, name=recipe.name)
+
+
+def _train_head(recipe: Recipe, model: Any, training: Pictures, reporter: Reporter) -> None:
+    pooled = keras.Model(model.input, model.get_layer("pool").output)
+    centre = (recipe.crop_from - recipe.size) // 2
+    cut = slice(centre, centre + recipe.size)
+    starts = range(0, len(training.pixels), recipe.batch)
+    reporter.phase("features", len(starts))
+    parts = []
+    for start in starts:
+        parts.append(pooled.predict_on_batch(training.pixels[start : start + recipe.batch, cut, cut]))
+        reporter.step("")
+    features = np.concatenate(parts)
+    head = keras.Sequential([keras.Input(features.shape[1:]), keras.layers.Dropout(DROPOUT), model.get_layer(SCORES)])
+    head.compile(
+        keras.optimizers.AdamW(recipe.head.learning_rate, weight_decay=recipe.weight_decay),
+        _loss(recipe),
+        jit_compile=False,
+    )
+    reporter.phase("head", recipe.head.epochs)
+    for _ in range(recipe.head.epochs):
+        history = head.fit(features, _one_hot(training, model), recipe.batch, verbose=0)
+        reporter.step(f"loss {history.history['loss'][0]:.3f}")
+
+
+def _fine_tune(recipe: Recipe, model: Any, training: Pictures, validation: Pictures, reporter: Reporter) -> Curves:
+    for layer in model.layers:
+        number = backbones.block_number(layer.name)
+        early = number is None and layer.name.startswith("stem")
+        frozen = early or (number is not None and number < recipe.fine_tune.from_block)
+        layer.trainable = not (frozen or isinstance(layer, keras.layers.BatchNormalization))
+    steps = math.ceil(len(training.pixels) / recipe.batch)
+    model.compile(_optimizer(recipe, steps), _loss(recipe), metrics=["accuracy"], jit_compile=False)
+    reporter.phase("fine-tuning", steps * recipe.fine_tune.epochs)
+    history = model.fit(
+        _batches(recipe, training, _one_hot(training, model)),
+        epochs=recipe.fine_tune.epochs,
+        validation_data=(validation.pixels, _one_hot(validation, model)),
+        validation_batch_size=recipe.batch,
+        # Judged by the averaged weights, which are also those that fit() leaves behind.
+        callbacks=[keras.callbacks.SwapEMAWeights(), _Watch(reporter)],
+        verbose=0,
+    ).history
+    return Curves(history["loss"], history["accuracy"], history["val_loss"], history["val_accuracy"])
+
+
+def _optimizer(recipe: Recipe, steps_per_epoch: int) -> Any:
+    steps = steps_per_epoch * recipe.fine_tune.epochs
+    warm_up = int(steps * recipe.fine_tune.warm_up)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warm_up, warmup_target=recipe.fine_tune.learning_rate, warmup_steps=warm_up
+    )
+    return keras.optimizers.AdamW(
+        schedule,
+        weight_decay=recipe.weight_decay,
+        global_clipnorm=recipe.clip_norm,
+        use_ema=True,
+        ema_momentum=recipe.fine_tune.average,
+    )
+
+
+def _loss(recipe: Recipe) -> Any:
+    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+
+
+def _one_hot(pictures: Pictures, model: Any) -> NDArray[np.float32]:
+    count = model.get_layer(SCORES).units
+    return np.eye(count, dtype=np.float32)[pictures.labels]
+
+
+def _batches(recipe: Recipe, pictures: Pictures, targets: NDArray[np.float32]) -> Any:
+    """Shuffled, augmented batches; another order and other changes in every epoch."""
+
+    def gather(indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        return pictures.pixels[indices], targets[indices]
+
+    def batch(indices: Any, seed: Any) -> tuple[Any, Any]:
+        pixels, wanted = tf.numpy_function(gather, [indices], (tf.uint8, tf.float32))
+        pixels.set_shape((None, recipe.crop_from, recipe.crop_from, 3))
+        wanted.set_shape((None, targets.shape[1]))
+        return augment(recipe, pixels, seed), wanted
+
+    indices = tf.data.Dataset.range(len(pictures.pixels)).shuffle(len(pictures.pixels), recipe.seed)
+    seeds = tf.data.Dataset.random(recipe.seed, rerandomize_each_iteration=True).batch(2)
+    return tf.data.Dataset.zip(indices.batch(recipe.batch), seeds).map(batch, tf.data.AUTOTUNE).prefetch(2)
+
+
+def augment(recipe: Recipe, pixels: Any, seed: Any) -> Any:
+    """Random crop, flip, brightness and contrast: uint8 [N, crop_from, crop_from, 3] -> [N, size, size, 3].
+
+    Each picture of the batch is changed in its own way.
+    """
+    count = tf.shape(pixels)[0]
+    seed = tf.cast(seed, tf.int64)
+    play = recipe.crop_from - recipe.size + 1
+    corners = tf.random.stateless_uniform((count, 2), seed, 0, play, tf.int32)
+    shift = recipe.augment.brightness * tf.random.stateless_uniform((count, 1, 1, 1), seed + 1, -1.0, 1.0)
+    spread = 1.0 + recipe.augment.contrast * tf.random.stateless_uniform((count, 1, 1, 1), seed + 2, -1.0, 1.0)
+    flips = tf.random.stateless_uniform((count,), seed + 3) < (0.5 if recipe.augment.flip else 0.0)
+
+    def cut(picture: tuple[Any, Any]) -> Any:
+        image, corner = picture
+        return image[corner[0] : corner[0] + recipe.size, corner[1] : corner[1] + recipe.size]
+
+    shape = tf.TensorSpec((recipe.size, recipe.size, 3), tf.uint8)
+    cropped = tf.map_fn(cut, (pixels, corners), fn_output_signature=shape)
+    cropped = tf.where(flips[:, None, None, None], cropped[:, :, ::-1], cropped)
+    values = tf.cast(cropped, tf.float32)
+    mean = tf.reduce_mean(values, axis=(1, 2, 3), keepdims=True)
+    changed = (values - mean) * spread + mean + 255.0 * shift
+    return tf.cast(tf.clip_by_value(changed, 0.0, 255.0), tf.uint8)
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells the reporter of every step, and of the validation after every epoch."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
+        self._reporter = reporter
+        self._validated = ""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._reporter.step(f"loss {(logs or {}).get('loss', math.nan):.3f}{self._validated}")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._validated = f", validation {(logs or {}).get('val_accuracy', math.nan):.3f} after epoch {epoch + 1}"

@@ -1,0 +1,189 @@
+"""Commands that make and judge models."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from core.clock import utc_now
+from core.settings import PROJECT, Settings
+
+if TYPE_CHECKING:
+    from classifier.artifact import Artifact
+    from classifier.learning.publishing import Evaluation
+
+T = TypeVar("T")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False)
+
+DEFAULT_RECIPE = PROJECT / "recipes" / "training" / "garments.yaml"
+
+
+class ProgressReporter:
+    """Progress bars on standard error, one per phase."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = TaskID(0)
+
+    def phase(self, name: str, steps: int) -> None:
+        self._task = self._progress.add_task(name, total=steps, note="")
+
+    def step(self, note: str) -> None:
+        self._progress.update(self._task, advance=1, note=note)
+
+    def track(self, what: str, iterable: Iterable[T], length: int, /) -> Iterable[T]:
+        self.phase(what, length)
+        for element in iterable:
+            yield element
+            self.step("")
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description:>18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[note]}"), console=err)
+
+
+def train_command(
+    data: Annotated[Path, typer.Option(help="Folder with train/<label>/ and validation/<label>/.")],
+    recipe: Annotated[Path, typer.Option(help="Recipe (YAML).")] = DEFAULT_RECIPE,
+    name: Annotated[str, typer.Option(help="Name of the model; the recipe's by default.")] = "",
+    models: Annotated[Path | None, typer.Option(help="Where to publish; LOOKBOOK_MODELS by default.")] = None,
+) -> None:
+    """Train a model and publish it as the next version of its name.
+
+    Examples:
+
+        lookbook train --data ~/garments
+
+        lookbook train --data ~/garments --recipe recipes/training/garments.yaml --models /tmp/models
+    """
+    _quiet_tensorflow()
+    from classifier.learning.publishing import train_and_publish
+    from classifier.learning.recipe import read_recipe
+
+    wanted, taxonomy = read_recipe(recipe)
+    if name:
+        wanted = wanted.model_copy(update={"name": name})
+    with _progress() as progress:
+        reporter = ProgressReporter(progress)
+        artifact = train_and_publish(
+            wanted, taxonomy, data, models or Settings.read().models, utc_now(), reporter, reporter.track
+        )
+    out.print(_table(artifact.metrics))
+    out.print(f"published {artifact.ref} in {artifact.folder}")
+
+
+def evaluate_command(
+    data: Annotated[Path, typer.Argument(help="Folder with one folder of pictures per label.")],
+    model: Annotated[str, typer.Option(help="Model: name (its newest version) or name@version.")] = "garments",
+    runtime: Annotated[str, typer.Option(help="auto, tensorflow or openvino.")] = "auto",
+    predictions: Annotated[Path | None, typer.Option(help="Write one line of JSON per picture here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Judge a model on labelled pictures, exactly as a worker would classify them.
+
+    Examples:
+
+        lookbook evaluate ~/garments/validation
+
+        lookbook evaluate ~/garments/validation --model garments@1 --predictions predictions.jsonl
+    """
+    _quiet_tensorflow()
+    from classifier.learning.publishing import evaluate_artifact
+
+    settings = Settings.read().model_copy(update={"runtime": runtime})
+    settings = Settings.model_validate(settings.model_dump())
+    artifact = _artifact(settings.models, model)
+    with _progress() as progress:
+        opened, evaluation = evaluate_artifact(
+            artifact, data, settings.runtime, settings.precision, ProgressReporter(progress).track
+        )
+    if predictions is not None:
+        _write_predictions(predictions, artifact, evaluation)
+    if as_json:
+        out.print_json(data=evaluation.metrics)
+        return
+    out.print(_table(evaluation.metrics))
+    for path, error in evaluation.pictures.unreadable.items():
+        out.print(f"left out {path}: {error.detail}", markup=False)
+    out.print(f"{artifact.ref} on {opened.name}, {opened.device}, {opened.precision}")
+
+
+def convert_command(
+    backbone: Annotated[str, typer.Argument(help="efficientnet-lite0, -lite1 or -lite2.")],
+    target: Annotated[Path, typer.Argument(help="File to write, ending in .keras.")],
+) -> None:
+    """Convert a backbone's ImageNet weights from PyTorch to a Keras model (uint8 pixels to 1,000 logits).
+
+    Example:
+
+        lookbook convert-backbone efficientnet-lite0 lite0.keras
+    """
+    _quiet_tensorflow()
+    from typing import get_args
+
+    from classifier.learning.backbones import Name, build_imagenet
+
+    known: tuple[Name, ...] = get_args(Name)
+    name = next((name for name in known if name == backbone), None)
+    if name is None:
+        raise typer.BadParameter(f"expected one of {', '.join(known)}; got {backbone!r}")
+    if target.suffix != ".keras":
+        raise typer.BadParameter(f"expected a file name ending in .keras, got {target.name!r}")
+    build_imagenet(name).save(target)
+    out.print(f"wrote {target}")
+
+
+def _quiet_tensorflow() -> None:
+    # Set before anything imports it: its notes on the processor would tear the progress bars.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _artifact(models: Path, wanted: str) -> Artifact:
+    from classifier.artifact import find_artifact, list_artifacts
+    from core.errors import ModelUnknown
+    from core.types import ModelRef
+
+    name, at, version = wanted.partition("@")
+    if at:
+        return find_artifact(models, ModelRef(name, version))
+    versions = [artifact for artifact in list_artifacts(models) if artifact.ref.name == name]
+    if not versions:
+        raise ModelUnknown(f"no model {name!r} in {models}")
+    return versions[-1]
+
+
+def _write_predictions(path: Path, artifact: Artifact, evaluation: Evaluation) -> None:
+    labels = artifact.taxonomy.label_ids
+    with path.open("w", encoding="utf-8") as file:
+        for example, scores in zip(evaluation.pictures.examples, evaluation.scores, strict=True):
+            top = int(scores.argmax())
+            row = {
+                "path": str(example.path),
+                "true": labels[example.label],
+                "label": labels[top],
+                "score": float(scores[top]),
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _table(metrics: dict[str, Any]) -> Table:
+    table = Table("label", "precision", "recall", "F1", "pictures", box=None, header_style="bold")
+    for row in metrics["labels"]:
+        figures = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
+        table.add_row(row["id"], *figures, str(row["support"]))
+    table.add_section()
+    table.add_row("macro", "", f"{metrics['balanced_accuracy']:.3f}", f"{metrics['macro_f1']:.3f}", "")
+    accuracy = f"accuracy {metrics['accuracy']:.4f}"
+    table.caption = f"{accuracy}, of groups {metrics['group_accuracy']:.4f}, recall@3 {metrics['recall_at_3']:.4f}"
+    return table
