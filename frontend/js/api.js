@@ -1,0 +1,103 @@
+// Everything that speaks to the server: fetch, abort, back-off, errors.
+
+export class ApiError extends Error {
+  constructor(status, problem) {
+    super(problem.detail || `HTTP ${status}`);
+    this.status = status;
+    this.code = problem.code || "http_error";
+  }
+}
+
+/** The server did not answer, or said that part of it is away: trying again makes sense. */
+export class Unreachable extends Error {}
+
+async function problemOf(response) {
+  try {
+    return await response.json();
+  } catch {
+    return {};
+  }
+}
+
+/** GET JSON. With `etag`, an unchanged thing is `{unchanged: true}`. */
+export async function get(path, { etag, signal } = {}) {
+  let response;
+  try {
+    response = await fetch(path, { signal, cache: "no-store", headers: etag ? { "If-None-Match": etag } : {} });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Unreachable(error.message);
+  }
+  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+  if (response.status === 304) return { unchanged: true, etag, retryAfter };
+  if (response.status === 503 || response.status === 429) throw new Unreachable(`HTTP ${response.status}`);
+  if (!response.ok) throw new ApiError(response.status, await problemOf(response));
+  return { body: await response.json(), etag: response.headers.get("ETag"), retryAfter };
+}
+
+/** POST a form; `onProgress(sent, total)` in bytes. Resolves to `{status, body}`. XMLHttpRequest, for fetch tells nothing of uploads. */
+export function post(path, form, { onProgress, signal } = {}) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    request.responseType = "json";
+    if (onProgress) request.upload.addEventListener("progress", (event) => onProgress(event.loaded, event.total));
+    request.addEventListener("load", () => {
+      if (request.status < 400) resolve({ status: request.status, body: request.response });
+      else reject(new ApiError(request.status, request.response || {}));
+    });
+    request.addEventListener("error", () => reject(new Unreachable("connection lost")));
+    request.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")));
+    if (signal) signal.addEventListener("abort", () => request.abort());
+    request.send(form);
+  });
+}
+
+const FIRST_WAIT = 700;
+const LONGEST_WAIT = 15000;
+
+/**
+ * Follow a job until it is over. `onJob(job)` on every change; `onTrouble(true|false)` when the server goes and comes back.
+ * Waits as long as the server's Retry-After says, longer while nothing changes, and while the page is hidden.
+ */
+export async function followJob(id, { onJob, onTrouble, signal }) {
+  let etag;
+  let quiet = 0;
+  let failures = 0;
+  for (;;) {
+    let wait = FIRST_WAIT;
+    try {
+      const answer = await get(`/v1/jobs/${encodeURIComponent(id)}`, { etag, signal });
+      if (failures) onTrouble(false);
+      failures = 0;
+      quiet = answer.unchanged ? quiet + 1 : 0;
+      wait = Math.max(answer.retryAfter * 1000, FIRST_WAIT * 1.5 ** quiet);
+      if (!answer.unchanged) {
+        etag = answer.etag;
+        await onJob(answer.body);
+        if (isOver(answer.body)) return;
+      }
+    } catch (error) {
+      if (!(error instanceof Unreachable)) throw error;
+      failures += 1;
+      onTrouble(true);
+      wait = FIRST_WAIT * 2 ** failures;
+    }
+    await pause(Math.min(wait, LONGEST_WAIT), signal);
+  }
+}
+
+export function isOver(job) {
+  return job.status === "completed" || job.status === "canceled" || job.status === "failed";
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const done = () => (document.hidden ? document.addEventListener("visibilitychange", resolve, { once: true }) : resolve());
+    const timer = setTimeout(done, milliseconds);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(new DOMException("aborted", "AbortError"));
+    });
+  });
+}

@@ -1,0 +1,168 @@
+// The contact sheet: pages of items, fetched as they are scrolled to. It never jumps: a cell keeps its place once it is
+// there, and what arrives later fills waiting cells or joins at the end.
+import { get } from "./api.js";
+import { $, make, percent, say, sayError } from "./page.js";
+
+const PAGE = 100;
+
+export class Sheet {
+  constructor({ job, doubt, names, open }) {
+    Object.assign(this, { job, doubt, names, open });
+    this.element = $("sheet");
+    this.cells = new Map();
+    this.generation = 0;
+    this.element.addEventListener("keydown", (event) => this.onKey(event));
+    this.element.addEventListener("click", (event) => this.onClick(event));
+    new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.more(), {
+      rootMargin: "800px",
+    }).observe($("end"));
+  }
+
+  /** Start anew with another filter or order. */
+  async show(query) {
+    this.query = query;
+    this.generation += 1;
+    this.pages = [];
+    this.next = "";
+    this.busy = false;
+    this.cells.clear();
+    this.element.replaceChildren();
+    await this.more();
+  }
+
+  async more() {
+    if (this.busy || this.next === null || this.next === undefined) return;
+    this.busy = true;
+    const cursor = this.next;
+    const page = await this.fetch(cursor);
+    if (!page) return;
+    this.pages.push(cursor);
+    this.next = page.next_cursor;
+    this.busy = false;
+    this.put(page.data);
+    // A tall window may have room for more at once.
+    if ($("end").getBoundingClientRect().top < innerHeight + 800) await this.more();
+  }
+
+  /** Look again at the pages that are shown: fill what was waiting, append what is new. */
+  async refresh() {
+    if (this.busy) return;
+    for (const cursor of [...this.pages]) {
+      if (this.settled(cursor)) continue;
+      const page = await this.fetch(cursor);
+      if (!page) return;
+      this.put(page.data);
+      if (cursor === this.pages.at(-1) && this.next === null) this.next = page.next_cursor;
+    }
+    await this.more();
+  }
+
+  /** Whether a page of the whole list, in order of arrival, has nothing left to change. */
+  settled(cursor) {
+    const whole = this.query.sort === "position" && Object.keys(this.query).length === 1;
+    return whole && this.pageItems.get(cursor)?.every((id) => this.cells.get(id)?.item.status !== "pending");
+  }
+
+  pageItems = new Map();
+
+  async fetch(cursor) {
+    const { generation } = this;
+    const query = new URLSearchParams({ ...this.query, limit: PAGE, ...(cursor && { cursor }) });
+    const { body } = await get(`/v1/jobs/${this.job}/items?${query}`);
+    if (generation !== this.generation) return null;
+    this.pageItems.set(cursor, body.data.map((item) => item.id));
+    return body;
+  }
+
+  put(items) {
+    const fresh = document.createDocumentFragment();
+    for (const item of items) {
+      const cell = this.cells.get(item.id);
+      if (!cell) fresh.append(this.add(item));
+      else if (cell.item.status !== item.status) this.fill(cell, item);
+    }
+    this.element.append(fresh);
+    const first = this.element.querySelector(".cell");
+    if (first && !this.element.querySelector('[tabindex="0"]')) first.tabIndex = 0;
+    $("end").textContent = this.cells.size ? "" : say("nothing");
+  }
+
+  add(item) {
+    const element = make("button", { type: "button", tabindex: "-1", "data-id": item.id });
+    const cell = { element, item };
+    this.cells.set(item.id, cell);
+    this.fill(cell, item);
+    return element;
+  }
+
+  fill(cell, item) {
+    cell.item = item;
+    const { prediction, error } = item;
+    const doubtful = prediction && prediction.confidence < this.doubt;
+    cell.element.className = `cell ${item.status}${doubtful ? " doubtful" : ""}`;
+    const frame = make("span", { class: "frame" });
+    const caption = make("span", { class: "caption" }, make("span"), make("span"));
+    if (prediction) {
+      const image = make("img", { src: item.image.thumbnail, alt: "", loading: "lazy", decoding: "async" });
+      image.addEventListener("load", () => image.classList.add("in"), { once: true });
+      frame.append(image);
+    }
+    if (error) frame.append(make("span"));
+    cell.element.replaceChildren(frame, caption);
+    this.label(cell);
+  }
+
+  label({ element, item }) {
+    const [left, right] = element.querySelectorAll(".caption span");
+    const { prediction, error, source } = item;
+    element.title = source.name;
+    left.textContent = prediction ? this.names().label(prediction.label.id) : source.name;
+    right.textContent = prediction ? percent(prediction.confidence) : "";
+    if (error) element.querySelector(".frame span").textContent = sayError(error.code, error.detail);
+  }
+
+  /** The language changed. */
+  relabel() {
+    for (const cell of this.cells.values()) this.label(cell);
+  }
+
+  onClick(event) {
+    const element = event.target.closest(".cell");
+    if (element) this.openCell(element);
+  }
+
+  openCell(element) {
+    const { item } = this.cells.get(element.dataset.id);
+    if (item.status === "pending") return;
+    this.focus(element);
+    this.open(item, (step) => this.step(step));
+  }
+
+  /** The neighbour's item, for the viewer's arrow keys; the sheet's focus goes along. */
+  step(step) {
+    const current = this.element.querySelector('[tabindex="0"]');
+    let element = current;
+    do element = step > 0 ? element?.nextElementSibling : element?.previousElementSibling;
+    while (element && this.cells.get(element.dataset.id).item.status === "pending");
+    if (!element) return null;
+    this.focus(element);
+    return this.cells.get(element.dataset.id).item;
+  }
+
+  focus(element) {
+    const before = this.element.querySelector('[tabindex="0"]');
+    if (before) before.tabIndex = -1;
+    element.tabIndex = 0;
+    element.focus();
+  }
+
+  onKey(event) {
+    const columns = getComputedStyle(this.element).gridTemplateColumns.split(" ").length;
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+    const all = [...this.element.children];
+    const target = all[all.indexOf(event.target.closest(".cell")) + steps[event.key]];
+    if (!(event.key in steps) || !target) return;
+    event.preventDefault();
+    this.focus(target);
+  }
+}

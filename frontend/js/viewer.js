@@ -1,0 +1,49 @@
+// One picture, large, with everything that is known of it.
+import { $, bytes, make, number, say, sayError, showRanks } from "./page.js";
+
+export class Viewer {
+  constructor(names) {
+    this.names = names;
+    this.dialog = $("viewer");
+    $("viewer-close").addEventListener("click", () => this.dialog.close());
+    this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
+    this.dialog.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  /** Show an item; `step(±1)` gives the neighbour's item, or null at the ends. */
+  open(item, step) {
+    this.step = step;
+    this.show(item);
+    if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  show(item) {
+    const { prediction, error, image, source } = item;
+    $("viewer-name").textContent = source.name;
+    $("viewer-photo").hidden = !prediction;
+    if (prediction) $("viewer-photo").src = image.original;
+    $("viewer-photo").alt = source.name;
+    const ranks = prediction ? prediction.labels : [];
+    showRanks($("viewer-ranks"), ranks.map(({ id, score }) => ({ name: this.names().label(id), score })));
+    $("viewer-error").hidden = !error;
+    if (error) $("viewer-error").textContent = `${sayError(error.code, error.detail)} (${error.detail})`;
+    $("viewer-facts").replaceChildren(...this.facts(item));
+  }
+
+  facts({ image, prediction }) {
+    const rows = [];
+    if (image?.width) rows.push([say("size"), `${number(image.width)} × ${number(image.height)}`]);
+    if (image) rows.push([say("bytes"), bytes(image.bytes)]);
+    if (image?.format) rows.push([say("format"), image.format]);
+    if (prediction) rows.push([say("model"), prediction.model]);
+    if (prediction?.reused) rows.push([say("knownBefore"), say("yes")]);
+    return rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+  }
+
+  onKey(event) {
+    const steps = { ArrowLeft: -1, ArrowRight: 1 };
+    if (!(event.key in steps)) return;
+    const item = this.step(steps[event.key]);
+    if (item) this.show(item);
+  }
+}
