@@ -13,7 +13,6 @@ from ulid import ULID
 
 from api import classifications, health, items, jobs, models, pages
 from api.problems import Problem, register_errors
-from api.schemas import ProblemOut
 from api.services import EXTENSION, Services
 from api.spec import finish_spec
 from api.uploads import StreamingRequest
@@ -38,8 +37,6 @@ def create_app(settings: Settings) -> LookbookApp:
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_request_bytes,
         MAX_FORM_PARTS=settings.max_request_files + _FORM_FIELDS,
-        HTTP_ERROR_SCHEMA=ProblemOut,
-        VALIDATION_ERROR_SCHEMA=ProblemOut,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.schemas import Answer, HealthOut, ReadyOut, WorkerOut
 from api.services import services
+from api.spec import NOT_READY_RESPONSE
 from broker.client import Heartbeat
 from core.errors import BrokerUnavailable
 from core.messages import Queue
@@ -29,7 +30,7 @@ def healthz() -> Answer:
 @bp.doc(
     summary="Database, broker and a worker are there",
     operation_id="readyz",
-    responses={503: "Something is missing"},
+    responses=NOT_READY_RESPONSE,
 )
 def readyz() -> Answer:
     missing = []

@@ -33,7 +33,12 @@ class Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": STOP_SECONDS,
             "timeout": 120,
             "proc_name": "lookbook-api",
-            "logconfig_dict": {"version": 1, "disable_existing_loggers": False},
+            # Its own handler off: what it says goes through our root logger like everything else.
+            "logconfig_dict": {
+                "version": 1,
+                "disable_existing_loggers": False,
+                "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
+            },
         }
         for name, value in options.items():
             self.cfg.set(name, value)

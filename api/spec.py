@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from api.problems import MEDIA_TYPE
-from api.schemas import ClassificationOptions, JobOptions
+from api.schemas import ClassificationOptions, JobOptions, ProblemOut
 
 _FILE = {"type": "string", "format": "binary"}
 
@@ -66,12 +68,52 @@ PICTURE_RESPONSE: dict[int, Any] = {
 }
 
 
+NOT_READY_RESPONSE: dict[int, Any] = {
+    503: {
+        "description": "Something is missing; the body says what",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ReadyOut"}}},
+    }
+}
+
+_REF = "#/components/schemas/{model}"
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
+_APIFLASK_ERRORS = ("HTTPError", "ValidationError")
+
+
 def finish_spec(spec: dict[str, Any]) -> dict[str, Any]:
     """Errors are problem+json; extra parameters stand where OpenAPI wants them."""
+    schemas = spec["components"]["schemas"]
+    problem = ProblemOut.model_json_schema(ref_template=_REF)
+    schemas.update(problem.pop("$defs"), Problem=problem)
+    for name in _APIFLASK_ERRORS:
+        schemas.pop(name, None)
     for path in spec["paths"].values():
         for operation in path.values():
             operation.setdefault("parameters", []).extend(operation.pop("x-parameters", []))
-            for status, response in operation["responses"].items():
-                if status.startswith(("4", "5")) and "application/json" in response.get("content", {}):
-                    response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
-    return spec
+            _finish_responses(operation["responses"])
+    return _flat_names(spec)
+
+
+def _finish_responses(responses: dict[str, Any]) -> None:
+    # What APIFlask knows of the answer stands under one status; the other successes answer alike.
+    success = next((r["content"] for r in responses.values() if _schema(r).get("$ref", "").endswith("Out")), None)
+    for status, response in responses.items():
+        if _schema(response).get("$ref", "").endswith(_APIFLASK_ERRORS):
+            response["content"] = _PROBLEM
+        elif status == "304":
+            response.pop("content", None)
+        elif success is not None and status.startswith("2"):
+            response["content"] = success
+
+
+def _schema(response: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return schema
+
+
+def _flat_names(spec: dict[str, Any]) -> dict[str, Any]:
+    """`JobsOut.JobOut` and `JobOut` are one model: APIFlask names nested ones once per parent."""
+    schemas = spec["components"]["schemas"]
+    spec["components"]["schemas"] = {name.rpartition(".")[2]: schema for name, schema in sorted(schemas.items())}
+    flat: dict[str, Any] = json.loads(re.sub(r"(#/components/schemas/)\w+\.", r"\1", json.dumps(spec)))
+    return flat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -82,6 +83,9 @@ def register_sweep(app: Celery, it: Connections) -> None:
 def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) -> None:
     """Work on `queues`, asked in the order given, until told to stop (SIGTERM finishes what is in hand)."""
     configure_logging(settings.log_level)
+    for chatty in ("celery.app.trace", "celery.worker.strategy"):
+        # Two lines a task: the pipeline says what matters.
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     it = Connections.open(settings)
     app = it.broker.celery
     models = Models(settings)

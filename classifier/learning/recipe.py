@@ -48,11 +48,19 @@ class FineTune(_Part):
 
 
 class Augment(_Part):
-    """Random changes of training pictures. Brightness and contrast are the largest relative change."""
+    """Random changes of training pictures.
 
+    A crop covers between `area` and all of the picture, its aspect changed by at most the factor `aspect`; brightness,
+    contrast and saturation change by at most their share; `mix` is the most that another picture is blended in.
+    """
+
+    area: Share
+    aspect: float = Field(ge=1)
     flip: bool
     brightness: Share
     contrast: Share
+    saturation: Share
+    mix: Share
 
 
 class Recipe(_Part):

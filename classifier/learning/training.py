@@ -146,7 +146,8 @@ def _batches(recipe: Recipe, pictures: Pictures, targets: NDArray[np.float32]) -
         pixels, wanted = tf.numpy_function(gather, [indices], (tf.uint8, tf.float32))
         pixels.set_shape((None, recipe.crop_from, recipe.crop_from, 3))
         wanted.set_shape((None, targets.shape[1]))
-        return augment(recipe, pixels, seed), wanted
+        seed = tf.cast(seed, tf.int64)
+        return mix(recipe, augment(recipe, pixels, seed), wanted, seed)
 
     indices = tf.data.Dataset.range(len(pictures.pixels)).shuffle(len(pictures.pixels), recipe.seed)
     seeds = tf.data.Dataset.random(recipe.seed, rerandomize_each_iteration=True).batch(2)
@@ -154,29 +155,43 @@ def _batches(recipe: Recipe, pictures: Pictures, targets: NDArray[np.float32]) -
 
 
 def augment(recipe: Recipe, pixels: Any, seed: Any) -> Any:
-    """Random crop, flip, brightness and contrast: uint8 [N, crop_from, crop_from, 3] -> [N, size, size, 3].
+    """Random crop, flip, brightness, contrast and saturation, each picture of the batch in its own way.
 
-    Each picture of the batch is changed in its own way.
+    uint8 [N, crop_from, crop_from, 3] -> uint8 [N, size, size, 3]. The crop covers a share of the picture's area drawn
+    from [area, 1], of an aspect drawn from [1 / aspect, aspect], and is scaled to size x size.
     """
     count = tf.shape(pixels)[0]
-    seed = tf.cast(seed, tf.int64)
-    play = recipe.crop_from - recipe.size + 1
-    corners = tf.random.stateless_uniform((count, 2), seed, 0, play, tf.int32)
-    shift = recipe.augment.brightness * tf.random.stateless_uniform((count, 1, 1, 1), seed + 1, -1.0, 1.0)
-    spread = 1.0 + recipe.augment.contrast * tf.random.stateless_uniform((count, 1, 1, 1), seed + 2, -1.0, 1.0)
-    flips = tf.random.stateless_uniform((count,), seed + 3) < (0.5 if recipe.augment.flip else 0.0)
-
-    def cut(picture: tuple[Any, Any]) -> Any:
-        image, corner = picture
-        return image[corner[0] : corner[0] + recipe.size, corner[1] : corner[1] + recipe.size]
-
-    shape = tf.TensorSpec((recipe.size, recipe.size, 3), tf.uint8)
-    cropped = tf.map_fn(cut, (pixels, corners), fn_output_signature=shape)
-    cropped = tf.where(flips[:, None, None, None], cropped[:, :, ::-1], cropped)
-    values = tf.cast(cropped, tf.float32)
+    draws = tf.random.stateless_uniform((8, count), seed)
+    change = recipe.augment
+    side = tf.sqrt(change.area + (1.0 - change.area) * draws[0])
+    stretch = tf.sqrt(change.aspect ** (2.0 * draws[1] - 1.0))
+    height, width = tf.minimum(side * stretch, 1.0), tf.minimum(side / stretch, 1.0)
+    top, left = draws[2] * (1.0 - height), draws[3] * (1.0 - width)
+    boxes = tf.stack([top, left, top + height, left + width], axis=1)
+    values = tf.image.crop_and_resize(pixels, boxes, tf.range(count), (recipe.size, recipe.size))
+    flips = draws[4] < (0.5 if change.flip else 0.0)
+    values = tf.where(flips[:, None, None, None], values[:, :, ::-1], values)
+    grey = tf.image.rgb_to_grayscale(values)
+    values = grey + (values - grey) * _around_one(change.saturation, draws[5])
     mean = tf.reduce_mean(values, axis=(1, 2, 3), keepdims=True)
-    changed = (values - mean) * spread + mean + 255.0 * shift
-    return tf.cast(tf.clip_by_value(changed, 0.0, 255.0), tf.uint8)
+    values = mean + (values - mean) * _around_one(change.contrast, draws[6])
+    values = values + 255.0 * (_around_one(change.brightness, draws[7]) - 1.0)
+    return tf.cast(tf.clip_by_value(values, 0.0, 255.0), tf.uint8)
+
+
+def _around_one(most: float, draws: Any) -> Any:
+    return (1.0 + most * (2.0 * draws - 1.0))[:, None, None, None]
+
+
+def mix(recipe: Recipe, pixels: Any, targets: Any, seed: Any) -> tuple[Any, Any]:
+    """Mixup (Zhang et al. 2018): each picture blended with another of the batch, and its target likewise.
+
+    The share of the other is drawn from [0, mix]: its own label stays the main one.
+    """
+    share = recipe.augment.mix * tf.random.stateless_uniform((tf.shape(pixels)[0],), seed + 1)
+    blended = tf.cast(pixels, tf.float32)
+    blended += share[:, None, None, None] * (tf.reverse(blended, [0]) - blended)
+    return tf.cast(blended, tf.uint8), targets + share[:, None] * (tf.reverse(targets, [0]) - targets)
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
