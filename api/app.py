@@ -33,7 +33,15 @@ class LookbookApp(APIFlask):
 
 def create_app(settings: Settings) -> LookbookApp:
     """The application of one process. Nothing outside it needs to answer yet."""
-    app = LookbookApp("api", title="Lookbook", version=version("lookbook"), docs_path=None, json_errors=False)
+    app = LookbookApp(
+        "api",
+        title="Lookbook",
+        version=version("lookbook"),
+        docs_path=None,
+        static_folder=str(pages.FRONTEND),
+        static_url_path="/static",
+        json_errors=False,
+    )
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_request_bytes,
         MAX_FORM_PARTS=settings.max_request_files + _FORM_FIELDS,

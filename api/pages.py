@@ -30,11 +30,6 @@ def docs_page() -> Response:
     return send_from_directory(FRONTEND, "docs.html")
 
 
-@bp.get("/static/<path:name>")
-def static_file(name: str) -> Response:
-    return send_from_directory(FRONTEND, name)
-
-
 @bp.get("/samples/index.json")
 def samples_index() -> dict[str, Any]:
     rows = []

@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.http import ServiceError, body_of, connect
 from cli.multipart import MultipartBody
@@ -169,7 +169,7 @@ def jobs(
     if as_json:
         out.print_json(data=rows)
         return
-    table = Table("job", "name", "status", "done", "failed", "model", "created", box=None, header_style="bold")
+    table = Table(Column("job", no_wrap=True), "name", "status", "done", "failed", "model", "created", box=None, header_style="bold")
     for job in rows:
         counts = job["counts"]
         done = f"{counts['total'] - counts['pending']:,}/{counts['total']:,}"

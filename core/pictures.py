@@ -228,5 +228,5 @@ def _errors_of_decoding() -> Iterator[None]:
             if isinstance(error, EOFError) or "truncated" in text or "premature" in text or "not enough" in text:
                 raise TruncatedImage("the picture ends before its data is complete") from error
             raise DecodeFailed(f"the picture is damaged: {error}") from error
-        except (ValueError, SyntaxError, ArithmeticError, TypeError, LookupError, struct.error) as error:
+        except (ValueError, SyntaxError, ArithmeticError, TypeError, LookupError, RuntimeError, struct.error) as error:
             raise DecodeFailed(f"the picture is damaged: {error}") from error

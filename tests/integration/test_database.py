@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, select
+
+from core.errors import ArtifactInvalid, ModelUnknown
+from core.types import ModelRef
+from db import model_versions
+from db.engine import Database
+from db.migrate import downgrade, upgrade
+from db.model_versions import NewModelVersion
+from db.models import Base, Blob
+from tests.integration.builders import NOW, TAXONOMY, a_model
+
+
+def test_migrations_make_the_tables_that_the_models_describe(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrations_can_be_taken_back_and_applied_again(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    upgrade(database)
+    downgrade(database)
+    assert inspect(database.engine).get_table_names() == ["alembic_version"]
+    upgrade(database)
+    assert "jobs" in inspect(database.engine).get_table_names()
+    database.close()
+
+
+def test_migrations_can_be_taken_back_on_postgresql(postgres_server: str) -> None:
+    database = Database(postgres_server.replace("postgresql://", "postgresql+psycopg://", 1))
+    upgrade(database)
+    downgrade(database)
+    assert inspect(database.engine).get_table_names() == ["alembic_version"]
+    upgrade(database)
+    database.close()
+
+
+def test_writers_from_many_threads_queue_instead_of_failing(database: Database) -> None:
+    failures: list[BaseException] = []
+
+    def write(number: int) -> None:
+        try:
+            for step in range(10):
+                with database.writing() as session:
+                    session.scalars(select(Blob)).all()
+                    session.add(Blob(sha256=f"{number:02}{step:02}".zfill(64), bytes=1, created_at=NOW))
+        except BaseException as error:  # noqa: BLE001 (carried over to the test's own thread)
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with database.reading() as session:
+        assert len(session.scalars(select(Blob)).all()) == 80
+
+
+def test_moments_come_back_aware_and_in_utc(database: Database) -> None:
+    with database.writing() as session:
+        session.add(Blob(sha256="0" * 64, bytes=1, created_at=NOW))
+    with database.reading() as session:
+        assert session.scalars(select(Blob.created_at)).one() == NOW
+
+
+def test_the_first_model_version_becomes_production_and_later_ones_do_not(database: Database) -> None:
+    with database.writing() as session:
+        a_model(session, "1")
+        a_model(session, "2")
+        assert model_versions.resolve(session, "production").ref == "test@1"
+        assert model_versions.resolve(session, "test").ref == "test@2"
+        assert model_versions.resolve(session, "test@1").ref == "test@1"
+        assert model_versions.aliases(session) == {"production": "test@1"}
+
+
+def test_an_unknown_model_is_answered_with_those_there_are(database: Database) -> None:
+    with database.writing() as session:
+        a_model(session)
+        for wanted in ("nobody", "test@9", "nobody@1"):
+            with pytest.raises(ModelUnknown, match=r"test@1, production; got '.*'"):
+                model_versions.resolve(session, wanted)
+
+
+def test_a_version_cannot_be_registered_with_other_content(database: Database) -> None:
+    with database.writing() as session:
+        a_model(session)
+        a_model(session)
+        other = NewModelVersion(ModelRef("test", "1"), "f" * 64, TAXONOMY, {}, {}, "")
+        with pytest.raises(ArtifactInvalid, match="immutable"):
+            model_versions.register(session, other, NOW)

@@ -1,0 +1,227 @@
+"""The path of a chunk through the database, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from core.errors import TruncatedImage
+from core.messages import ChunkMessage, Queue
+from db import chunks, items, jobs
+from db.engine import Database
+from db.items import ItemCursor, ItemFilter, ItemSort
+from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
+from db.recording import Outcome, Recorded, find_predictions, record
+from tests.integration.builders import NOW, POLICY, a_job, scored
+
+
+def submit(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMessage]]:
+    with database.writing() as session:
+        job = a_job(session, pictures)
+        return job.id, chunks.claim(session, job, POLICY, NOW)
+
+
+def finish(database: Database, message: ChunkMessage, outcome: Outcome | None = None, seconds: float = 1) -> Recorded:
+    with database.writing() as session:
+        pictures = items.pending_pictures(session, message.chunk_id)
+        outcomes = {picture: outcome or scored() for picture in pictures}
+        return record(session, message, outcomes, POLICY, NOW + timedelta(seconds=seconds))
+
+
+def read_job(database: Database, job_id: str) -> Job:
+    with database.reading() as session:
+        job = jobs.get(session, job_id)
+        assert job is not None
+        return job
+
+
+def test_a_new_job_leases_only_its_window_in_order_of_position(database: Database) -> None:
+    job_id, messages = submit(database, [f"picture {n}" for n in range(20)])
+    assert len(messages) == POLICY.window
+    with database.reading() as session:
+        claimed = session.scalars(select(Item.position).where(Item.chunk_id.is_not(None)).order_by(Item.position))
+        assert list(claimed) == list(range(8))
+    assert read_job(database, job_id).status == JobStatus.QUEUED
+
+
+def test_recording_a_chunk_counts_its_items_and_claims_the_next(database: Database) -> None:
+    job_id, messages = submit(database, [f"picture {n}" for n in range(20)])
+    recorded = finish(database, messages[0])
+    assert recorded.items == 4
+    assert len(recorded.next_chunks) == 1
+    job = read_job(database, job_id)
+    assert (job.total, job.pending, job.succeeded, job.status) == (20, 16, 4, JobStatus.RUNNING)
+
+
+def test_a_job_is_completed_when_its_last_chunk_is_recorded(database: Database) -> None:
+    job_id, messages = submit(database, [f"picture {n}" for n in range(10)])
+    while messages:
+        messages += finish(database, messages.pop(), seconds=5).next_chunks
+    job = read_job(database, job_id)
+    assert (job.pending, job.succeeded, job.status) == (0, 10, JobStatus.COMPLETED)
+    assert job.finished_at == NOW + timedelta(seconds=5)
+    assert job.rate == pytest.approx(2.0)
+    with database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Chunk)) == 0
+
+
+def test_a_chunk_delivered_twice_changes_nothing_the_second_time(database: Database) -> None:
+    job_id, messages = submit(database, ["a", "b", "c"])
+    finish(database, messages[0])
+    before = read_job(database, job_id)
+    again = finish(database, messages[0], scored("dress"))
+    assert again.items == 0
+    after = read_job(database, job_id)
+    assert (after.revision, after.succeeded) == (before.revision, before.succeeded)
+    with database.reading() as session:
+        assert set(session.scalars(select(Item.label))) == {"shirt"}
+
+
+def test_the_same_picture_twice_in_a_job_has_one_prediction(database: Database) -> None:
+    _, messages = submit(database, ["same", "same", "other"])
+    finish(database, messages[0])
+    with database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Prediction)) == 2
+        assert len(set(session.scalars(select(Item.prediction_id)))) == 2
+
+
+def test_a_picture_that_was_predicted_before_is_reused_by_another_job(database: Database) -> None:
+    _, first = submit(database, ["same"])
+    finish(database, first[0], scored("dress", 0.7))
+    job_id, second = submit(database, ["same"])
+    with database.reading() as session:
+        pictures = items.pending_pictures(session, second[0].chunk_id)
+        model_version_id = read_job(database, job_id).model_version_id
+        assert set(find_predictions(session, model_version_id, pictures)) == set(pictures)
+    finish(database, second[0], Outcome(known=True))
+    job = read_job(database, job_id)
+    assert (job.succeeded, job.reused) == (1, 1)
+    with database.reading() as session:
+        item = session.scalars(select(Item).where(Item.job_id == job_id)).one()
+        assert (item.label, item.confidence, item.reused) == ("dress", pytest.approx(0.7), True)
+
+
+def test_a_failed_picture_fails_its_item_only(database: Database) -> None:
+    job_id, messages = submit(database, ["good", "bad"])
+    with database.writing() as session:
+        good, bad = items.pending_pictures(session, messages[0].chunk_id)
+        outcomes = {good: scored(), bad: Outcome(error=TruncatedImage("cut off"))}
+        record(session, messages[0], outcomes, POLICY, NOW)
+    job = read_job(database, job_id)
+    assert (job.succeeded, job.failed, job.status) == (1, 1, JobStatus.COMPLETED)
+    with database.reading() as session:
+        item = session.scalars(select(Item).where(Item.status == ItemStatus.FAILED)).one()
+        assert (item.error_code, item.error_detail, item.error_retryable) == ("truncated_image", "cut off", False)
+
+
+def test_what_the_decoder_found_out_is_kept_with_the_blob(database: Database) -> None:
+    _, messages = submit(database, ["a"])
+    finish(database, messages[0])
+    with database.reading() as session:
+        blob = session.scalars(select(Blob)).one()
+        assert (blob.format, blob.width, blob.height) == ("jpeg", 30, 40)
+
+
+def test_the_database_refuses_counts_that_do_not_add_up(database: Database) -> None:
+    job_id, _ = submit(database, ["a"])
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.execute(update(Job).where(Job.id == job_id).values(pending=0))
+
+
+def test_an_overdue_chunk_is_sent_again_under_the_same_id_until_its_attempts_are_used_up(database: Database) -> None:
+    _, messages = submit(database, ["a"])
+    moment = NOW
+    for _ in range(chunks.MAX_ATTEMPTS - 1):
+        moment += POLICY.lease
+        with database.writing() as session:
+            assert chunks.send_again(session, POLICY, moment) == messages
+            assert chunks.send_again(session, POLICY, moment) == []
+    moment += POLICY.lease
+    with database.writing() as session:
+        assert chunks.send_again(session, POLICY, moment) == []
+        assert chunks.given_up(session, moment) == messages
+
+
+def test_a_chunk_that_could_not_be_sent_is_overdue_at_once_and_loses_no_attempt(database: Database) -> None:
+    _, messages = submit(database, ["a"])
+    for _ in range(chunks.MAX_ATTEMPTS + 1):
+        with database.writing() as session:
+            chunks.release(session, [messages[0].chunk_id], NOW)
+            assert chunks.send_again(session, POLICY, NOW) == messages
+
+
+def test_jobs_with_room_are_those_with_items_that_no_chunk_holds(database: Database) -> None:
+    job_id, _ = submit(database, ["a"])
+    with database.writing() as session:
+        waiting = a_job(session, ["b"])
+        assert list(chunks.jobs_with_room(session, POLICY)) == [waiting.id]
+        assert job_id != waiting.id
+
+
+def test_a_chunk_of_a_deleted_job_is_nothing_to_record(database: Database) -> None:
+    with database.writing() as session:
+        gone = ChunkMessage("chk_gone", "job_gone", Queue.BULK)
+        assert record(session, gone, {}, POLICY, NOW) == Recorded(0, [], job_terminal=True)
+
+
+def test_items_are_paged_in_both_orders_without_losing_or_repeating_any(database: Database) -> None:
+    job_id, messages = submit(database, [f"picture {n}" for n in range(11)])
+    confidence = 0.0
+    while messages:
+        message = messages.pop()
+        with database.writing() as session:
+            outcomes: dict[tuple[str, str], Outcome] = {}
+            for picture in items.pending_pictures(session, message.chunk_id):
+                confidence += 0.08
+                # Two in three share their confidence with a neighbour: the position has to tell them apart.
+                outcomes[picture] = (
+                    scored(confidence=round(confidence, 1)) if outcomes else Outcome(error=TruncatedImage())
+                )
+            messages += record(session, message, outcomes, POLICY, NOW).next_chunks
+    for sort in ItemSort:
+        seen: list[Item] = []
+        with database.reading() as session:
+            while True:
+                last = seen[-1] if seen else None
+                after = ItemCursor(last.position, last.confidence) if last else None
+                page = items.list_of_job(session, job_id, ItemFilter(), sort, after, 3)
+                if not page:
+                    break
+                seen += page
+        assert sorted(item.position for item in seen) == list(range(11))
+        if sort == ItemSort.CONFIDENCE:
+            known = [item.confidence for item in seen if item.confidence is not None]
+            assert known == sorted(known)
+            assert all(item.confidence is None for item in seen[len(known) :])
+
+
+def test_the_summary_adds_up_to_the_items(database: Database) -> None:
+    job_id, messages = submit(database, ["a", "b", "c", "d"])
+    with database.writing() as session:
+        a, b, c, d = items.pending_pictures(session, messages[0].chunk_id)
+        outcomes = {
+            a: scored("shirt", 1.0),
+            b: scored("shirt", 0.55),
+            c: scored("dress", 0.99),
+            d: Outcome(error=TruncatedImage()),
+        }
+        record(session, messages[0], outcomes, POLICY, NOW)
+        summary = jobs.summarize(session, job_id)
+    counts = {row.label: (row.count, row.confidence_sum) for row in summary.labels}
+    assert counts == {"shirt": (2, pytest.approx(1.55)), "dress": (1, pytest.approx(0.99))}
+    assert summary.errors == {"truncated_image": 1}
+    assert summary.histogram == [0, 0, 0, 0, 0, 1, 0, 0, 0, 2]
+
+
+def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database) -> None:
+    with database.writing() as session:
+        listed = a_job(session, ["a"], "Autumn 50 %")
+        single = a_job(session, ["b"], source=JobSource.CLASSIFICATION)
+        assert [job.id for job in jobs.list_newest(session, jobs.JobFilter(), None, 10)] == [listed.id]
+        only = jobs.JobFilter(source=JobSource.CLASSIFICATION)
+        assert [job.id for job in jobs.list_newest(session, only, None, 10)] == [single.id]
+        assert [job.id for job in jobs.list_newest(session, jobs.JobFilter(text="50 %"), None, 10)] == [listed.id]
+        assert jobs.list_newest(session, jobs.JobFilter(text="5_ %"), None, 10) == []
