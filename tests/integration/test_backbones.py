@@ -1,0 +1,50 @@
+"""The converted ImageNet networks against the originals in PyTorch (recorded: reference/make.py)."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from classifier.learning import backbones
+from classifier.learning.torch_weights import read_state_dict
+from core.errors import ArtifactInvalid
+
+REFERENCE = Path(__file__).parent / "reference" / "logits.npz"
+
+
+@pytest.mark.parametrize("name", get_args(backbones.Name))
+def test_the_converted_network_gives_the_logits_of_the_original(name: backbones.Name) -> None:
+    size = backbones.native_size(name)
+    photographs = (data.cat(), data.coffee())
+    pixels = np.stack(
+        [np.asarray(Image.fromarray(p).resize((size, size), Image.Resampling.BILINEAR)) for p in photographs]
+    )
+    logits = backbones.build_imagenet(name).predict(pixels, verbose=0)
+    with np.load(REFERENCE) as reference:
+        np.testing.assert_allclose(logits, reference[name], atol=2e-4)
+    # 285 is ImageNet's Egyptian cat, 967 its espresso.
+    assert logits.argmax(axis=1).tolist() == [285, 967]
+
+
+def test_a_weights_file_that_asks_for_code_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (eval, ("1 + 1",))
+
+    path = tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(ArtifactInvalid, match=r"asks for builtins\.eval"):
+        read_state_dict(path)
+
+
+def test_a_file_that_is_no_weights_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.pth"
+    path.write_bytes(b"")
+    with pytest.raises(ArtifactInvalid):
+        read_state_dict(path)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image, ImageDraw
+from typer.testing import CliRunner
+
+from classifier.artifact import Artifact
+from cli.main import app
+from core.settings import PROJECT
+
+RECIPES = PROJECT / "recipes" / "training"
+
+
+@pytest.fixture
+def drawn_dataset(tmp_path: Path) -> Path:
+    """Dresses are red triangles, pants blue pairs of bars: learnt in a moment."""
+    for part, count in (("train", 12), ("validation", 4)):
+        for number in range(count):
+            for label in ("dress", "pants"):
+                folder = tmp_path / "data" / part / label
+                folder.mkdir(parents=True, exist_ok=True)
+                picture = Image.new("RGB", (120, 160), "white")
+                pen = ImageDraw.Draw(picture)
+                if label == "dress":
+                    pen.polygon([(60, 10 + number), (10, 150), (110, 150)], fill=(200, 30, 30))
+                else:
+                    for left in (20, 70):
+                        pen.rectangle((left, 10 + number, left + 30, 150), fill=(30, 30, 160))
+                picture.save(folder / f"{number}.jpg")
+    return tmp_path / "data"
+
+
+def test_training_publishes_an_artifact_that_evaluates_to_its_own_figures(drawn_dataset: Path, tmp_path: Path) -> None:
+    recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
+    recipe |= {"size": 64, "crop_from": 72, "batch": 8, "taxonomy": str(RECIPES / "garments.labels.json")}
+    recipe["head"]["epochs"] = 5
+    recipe["fine_tune"]["epochs"] = 2
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
+    (drawn_dataset / "train" / "dress" / "broken.jpg").write_bytes(b"no picture")
+    models = tmp_path / "models"
+    done = CliRunner().invoke(
+        app,
+        ["train", "--data", str(drawn_dataset), "--recipe", str(tmp_path / "recipe.yaml"), "--models", str(models)],
+    )
+    assert done.exit_code == 0, done.output
+    artifact = Artifact.open(models / "garments" / "1")
+    assert artifact.metrics["train_pictures"] == 24
+    assert artifact.metrics["unreadable_files"] == 1
+    assert len(artifact.metrics["curves"]["loss"]) == 2
+    assert {path.name for path in artifact.folder.iterdir()} >= {"curves.png", "confusion.png", "card.md", "openvino"}
+    evaluated = CliRunner(env={"LOOKBOOK_MODELS": str(models)}).invoke(
+        app, ["evaluate", str(drawn_dataset / "validation"), "--json", "--predictions", str(tmp_path / "out.jsonl")]
+    )
+    assert evaluated.exit_code == 0, evaluated.output
+    assert f'"accuracy": {artifact.metrics["accuracy"]}' in evaluated.output
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 8

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from classifier.artifact import Artifact, find_artifact, list_artifacts, publish
+from classifier.learning.dataset import Example, find_examples, read_pictures
+from classifier.learning.evaluation import evaluate
+from classifier.learning.recipe import read_recipe
+from classifier.prepare import InputSpec, prepare
+from classifier.taxonomy import Taxonomy
+from core.errors import ArtifactInvalid, DatasetInvalid, ModelUnknown
+from core.settings import PROJECT
+from core.types import Crop, ModelRef
+from samples import broken
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+SAMPLES = PROJECT / "samples" / "pictures"
+TAXONOMY = Taxonomy.from_json(json.loads((PROJECT / "recipes/training/garments.labels.json").read_text("utf-8")))
+
+
+def write_artifact(folder: Path, _ref: ModelRef) -> None:
+    (folder / "labels.json").write_text(json.dumps(TAXONOMY.to_json()), "utf-8")
+    (folder / "input.json").write_text(json.dumps(InputSpec(224).to_json()), "utf-8")
+    (folder / "metrics.json").write_text("{}", "utf-8")
+    (folder / "card.md").write_text("# card", "utf-8")
+    (folder / "model.keras").write_bytes(b"weights")
+
+
+def test_prepared_pixels_are_the_graphs_input() -> None:
+    prepared = prepare((SAMPLES / "t-shirt-red.jpg").read_bytes(), InputSpec(224))
+    assert prepared.pixels.shape == (224, 224, 3)
+    assert prepared.pixels.dtype == np.uint8
+    assert (prepared.info.width, prepared.info.height) == (900, 1200)
+
+
+def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixels(tmp_path: Path) -> None:
+    from db.blob_store import LocalBlobStore
+    from worker.decoders import DecoderLimits, Decoders
+
+    store = LocalBlobStore(tmp_path / "blobs")
+    paths = sorted(SAMPLES.iterdir())
+    learned = read_pictures([Example(path, 0) for path in paths], InputSpec(224), lambda it, _length, /: it)
+    keys = [(store.put(path.read_bytes()), "") for path in paths]
+    decoders = Decoders(store.folder, 1, DecoderLimits(30, 2**32))
+    served = [outcome for call in decoders.decode(keys, InputSpec(224)) for _, outcome in call]
+    decoders.close()
+    assert [s.pixels.tobytes() for s in served] == [p.tobytes() for p in learned.pixels]  # type: ignore[union-attr]
+
+
+def test_a_crop_is_what_the_model_sees_of_the_picture() -> None:
+    data = (SAMPLES / "jacket-denim.jpg").read_bytes()
+    whole, part = prepare(data, InputSpec(64)), prepare(data, InputSpec(64), Crop(300, 300, 400, 400))
+    assert part.info == whole.info
+    assert np.abs(part.pixels.astype(int) - whole.pixels).mean() > 10
+
+
+def test_an_input_that_this_version_cannot_prepare_is_refused() -> None:
+    with pytest.raises(ArtifactInvalid, match="letterbox"):
+        InputSpec.from_json({"size": 224, "resize": "letterbox", "colour": "srgb"})
+
+
+def test_published_versions_count_up_and_open_with_their_digest(tmp_path: Path) -> None:
+    first = publish(tmp_path, "garments", NOW, write_artifact)
+    second = publish(tmp_path, "garments", NOW, write_artifact)
+    assert [str(a.ref) for a in list_artifacts(tmp_path)] == ["garments@1", "garments@2"]
+    assert first.digest != second.digest
+    assert find_artifact(tmp_path, ModelRef("garments", "2")).digest == second.digest
+    assert second.taxonomy == TAXONOMY
+
+
+def test_a_publication_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    def fail(folder: Path, _ref: ModelRef) -> None:
+        (folder / "model.keras").write_bytes(b"half")
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        publish(tmp_path, "garments", NOW, fail)
+    assert list((tmp_path / "garments").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "add"])
+def test_an_artifact_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path, damage: str) -> None:
+    folder = publish(tmp_path, "garments", NOW, write_artifact).folder
+    if damage == "change":
+        (folder / "model.keras").write_bytes(b"other")
+    elif damage == "remove":
+        (folder / "card.md").unlink()
+    else:
+        (folder / "extra.py").write_text("")
+    with pytest.raises(ArtifactInvalid):
+        Artifact.open(folder)
+
+
+def test_an_unknown_artifact_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnknown, match="nobody@1"):
+        find_artifact(tmp_path, ModelRef("nobody", "1"))
+
+
+def test_the_committed_model_is_intact_small_and_at_least_as_good_as_promised() -> None:
+    artifact = list_artifacts(PROJECT / "models")[-1]
+    size = sum(path.stat().st_size for path in artifact.folder.rglob("*") if path.is_file())
+    assert size <= 25 * 2**20
+    assert artifact.metrics["accuracy"] >= 0.93
+    assert f"{artifact.metrics['accuracy']:.4f}" in artifact.card
+
+
+def test_a_taxonomy_whose_labels_name_a_missing_group_is_refused() -> None:
+    data = TAXONOMY.to_json()
+    data["groups"] = data["groups"][1:]
+    with pytest.raises(ArtifactInvalid, match="tops"):
+        Taxonomy.from_json(data)
+
+
+def test_every_label_and_group_has_an_english_and_a_korean_name() -> None:
+    for thing in (*TAXONOMY.labels, *TAXONOMY.groups):
+        assert thing.names["en"]
+        assert thing.names["ko"]
+
+
+def test_figures_of_known_scores() -> None:
+    taxonomy = TAXONOMY.restricted_to(["dress", "shirt", "pants"])
+    scores = np.array([[0.8, 0.1, 0.1], [0.6, 0.4, 0.0], [0.1, 0.7, 0.2], [0.2, 0.2, 0.6]], np.float32)
+    metrics = evaluate(scores, np.array([0, 1, 1, 2]), taxonomy)
+    assert metrics["confusion"] == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert metrics["accuracy"] == 0.75
+    assert metrics["balanced_accuracy"] == pytest.approx((1 + 0.5 + 1) / 3)
+    # F1: dress 2/3, shirt 2/3, pants 1.
+    assert metrics["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    assert metrics["group_accuracy"] == 1.0
+    assert metrics["recall_at_3"] == 1.0
+
+
+def test_unreadable_training_files_are_listed_and_left_out(tmp_path: Path) -> None:
+    for label in ("dress", "shirt"):
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (30, 40), "red").save(tmp_path / label / "good.jpg")
+    (tmp_path / "dress" / "bad.jpg").write_bytes(broken.truncated_jpeg())
+    examples = find_examples(tmp_path, TAXONOMY.label_ids)
+    pictures = read_pictures(examples, InputSpec(32), lambda it, _length, /: it)
+    assert pictures.pixels.shape == (2, 32, 32, 3)
+    assert [path.name for path in pictures.unreadable] == ["bad.jpg"]
+    labels = TAXONOMY.label_ids
+    assert pictures.labels.tolist() == [labels.index("dress"), labels.index("shirt")]
+
+
+@pytest.mark.parametrize(("make", "said"), [(None, "expected a folder"), ("socks", "got socks"), ("dress", "got none")])
+def test_a_folder_that_is_no_dataset_is_refused_with_what_was_expected(
+    tmp_path: Path, make: str | None, said: str
+) -> None:
+    folder = tmp_path / "train"
+    if make:
+        (folder / make).mkdir(parents=True)
+    with pytest.raises(DatasetInvalid, match=said):
+        find_examples(folder, TAXONOMY.label_ids)
+
+
+def test_a_misspelt_recipe_names_the_member(tmp_path: Path) -> None:
+    good = (PROJECT / "recipes/training/garments.yaml").read_text("utf-8")
+    (tmp_path / "recipe.yaml").write_text(good.replace("batch: 32", "batches: 32"), "utf-8")
+    with pytest.raises(DatasetInvalid, match="batch"):
+        read_recipe(tmp_path / "recipe.yaml")
