@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,14 @@ def redis() -> Iterator[RunningRedis]:
 def settings(tmp_path: Path) -> Settings:
     """Settings of a test: its own folder, and a Redis that is not there unless the test says otherwise."""
     return Settings(home=tmp_path / "home", redis_url=f"unix://{tmp_path / 'none.sock'}", decoders=1, chunk_size=4)
+
+
+def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Ask again and again until `done`; fail after `seconds`."""
+    pause, deadline = threading.Event(), time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, f"not so within {seconds:g} s"
+        pause.wait(0.05)
 
 
 def free_port() -> int:

@@ -1,0 +1,179 @@
+"""The pages in a real browser, against the whole running service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, Request, expect
+
+from samples import broken
+from tests.conftest import SAMPLES
+
+OpenPage = Callable[..., Page]
+ALL = sorted(str(path) for path in SAMPLES.iterdir())
+
+
+@pytest.fixture
+def broken_files(tmp_path: Path) -> list[str]:
+    contents = {"cut.jpg": broken.truncated_jpeg(), "list.jpg": broken.text(), "huge.png": broken.huge_png()}
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    return [str(tmp_path / name) for name in contents]
+
+
+@pytest.fixture
+def finished_job(http: httpx.Client, broken_files: list[str]) -> str:
+    """Path of the page of a job that is over: all samples and three broken files."""
+    files = [("images", (Path(path).name, Path(path).read_bytes())) for path in ALL + broken_files]
+    job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
+    assert job["status"] == "completed"
+    return str(job["links"]["page"])
+
+
+def test_many_photographs_become_a_job_whose_page_fills_until_it_is_done(
+    open_page: OpenPage, broken_files: list[str]
+) -> None:
+    page = open_page("/")
+    page.set_input_files("#files", ALL + broken_files)
+    page.wait_for_url("**/jobs/job_*")
+    expect(page.locator("#line.done")).to_be_visible(timeout=60_000)
+    expect(page.locator("#facts")).to_contain_text("29 of 29")
+    expect(page.locator("#facts")).to_contain_text("3 failed")
+    expect(page.locator(".cell")).to_have_count(29)
+    expect(page.locator(".cell.succeeded")).to_have_count(26)
+    bars = page.locator(".bars .label span:last-child").all_inner_texts()
+    assert sum(int(text) for text in bars) == 26
+
+
+def test_polling_stops_when_the_job_is_over(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page("/")
+    page.clock.install()
+    page.goto(finished_job)
+    expect(page.locator("#line.done")).to_be_visible()
+    expect(page.locator(".cell")).to_have_count(29)
+    polls: list[Request] = []
+    page.on("request", lambda request: polls.append(request) if request.url.endswith(finished_job) else None)
+    page.clock.run_for(60_000)
+    assert polls == []
+
+
+def test_a_bar_is_a_filter_and_pressing_it_again_shows_all(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page(finished_job)
+    bar = page.locator(".bars .label", has_text="Dress")
+    count = int(bar.locator("span:last-child").inner_text())
+    bar.click()
+    expect(page.locator(".cell")).to_have_count(count)
+    assert set(page.locator(".cell .caption span:first-child").all_inner_texts()) == {"Dress"}
+    expect(bar).to_have_attribute("aria-pressed", "true")
+    bar.click()
+    expect(page.locator(".cell")).to_have_count(29)
+
+
+def test_failures_say_why(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page(finished_job)
+    page.get_by_role("button", name="failed 3").click()
+    expect(page.locator(".cell")).to_have_count(3)
+    reasons = page.locator(".cell .frame").all_inner_texts()
+    assert reasons == [
+        "The picture is incomplete: its end is missing.",
+        "This is not a picture.",
+        "The picture has too many pixels.",
+    ]
+
+
+def test_doubtful_pictures_come_first_when_sorted_so(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page(finished_job)
+    page.select_option("#sort", "confidence")
+    expect(page.locator(".cell")).to_have_count(29)
+    shown = [text for text in page.locator(".cell .caption span:last-child").all_inner_texts() if text]
+    values = [int(text.rstrip("%")) for text in shown]
+    assert values == sorted(values)
+
+
+def test_the_sheet_works_by_keyboard(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page(finished_job)
+    page.locator(".cell").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    expect(page.locator("#viewer")).to_be_visible()
+    expect(page.locator("#viewer-name")).to_have_text("coat-camel.jpg")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer-name")).to_have_text("dress-dotted.jpg")
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+
+
+def test_one_photograph_is_answered_on_the_spot(open_page: OpenPage) -> None:
+    page = open_page("/")
+    page.set_input_files("#files", str(SAMPLES / "dress-green.jpg"))
+    expect(page.locator("#answer")).to_be_visible(timeout=30_000)
+    expect(page.locator("#ranks li")).to_have_count(5)
+    expect(page.locator("#ranks li").first).to_contain_text("Dress")
+    expect(page.locator("#answer-foot")).to_contain_text("Group: Tops")
+    page.get_by_role("button", name="Another photograph").click()
+    expect(page.locator("#headline")).to_be_visible()
+
+
+def test_a_file_that_is_no_picture_is_refused_in_words(
+    open_page: OpenPage, broken_files: list[str], complaints: list[str]
+) -> None:
+    page = open_page("/")
+    page.set_input_files("#files", broken_files[1])
+    expect(page.locator("#problem")).to_have_text("This is not a picture.")
+    # The browser itself notes every answer of 4xx.
+    assert all("415" in complaint for complaint in complaints)
+    complaints.clear()
+
+
+def test_a_sample_can_be_tried_at_once(open_page: OpenPage) -> None:
+    page = open_page("/")
+    page.locator("#samples button").nth(2).click()
+    expect(page.locator("#answer")).to_be_visible(timeout=30_000)
+
+
+def test_an_unknown_job_is_said_so(open_page: OpenPage, complaints: list[str]) -> None:
+    page = open_page("/jobs/job_unknown")
+    expect(page.locator("#missing-text")).to_contain_text("no such job")
+    complaints.clear()
+
+
+@pytest.mark.parametrize("path", ["/", "job"])
+def test_on_a_phone_nothing_is_wider_than_the_screen(open_page: OpenPage, finished_job: str, path: str) -> None:
+    page = open_page(finished_job if path == "job" else path, width=390, touch=True)
+    expect(page.locator("h1").first).to_be_visible()
+    if path == "job":
+        expect(page.locator(".cell img.in").first).to_be_visible()
+    else:
+        expect(page.get_by_text("Take a photograph")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_ground_follows_the_system_until_the_switch_is_used(open_page: OpenPage) -> None:
+    page = open_page("/", dark=True)
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(ground) == "rgb(20, 19, 17)"
+    page.locator("#theme").click()
+    assert page.evaluate(ground) == "rgb(250, 249, 246)"
+    page.reload()
+    assert page.evaluate(ground) == "rgb(250, 249, 246)"
+
+
+def test_the_pages_speak_korean(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page(finished_job, locale="ko-KR")
+    expect(page.locator("#facts")).to_contain_text("29장 중 29장")
+    expect(page.locator(".bars .label", has_text="원피스")).to_be_visible()
+    page.get_by_role("button", name="English").click()
+    expect(page.locator("#facts")).to_contain_text("29 of 29")
+    expect(page.locator(".bars .label", has_text="Dress")).to_be_visible()
+
+
+def test_the_api_documentation_is_drawn_without_the_internet(open_page: OpenPage) -> None:
+    page = open_page("/docs")
+    expect(page.get_by_text("/v1/classifications")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("Lookbook"))).to_be_visible()

@@ -1,0 +1,129 @@
+"""The running service as a client with curl meets it."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from classifier.artifact import list_artifacts
+from classifier.prepare import prepare
+from classifier.runtime import open_runtime
+from core.settings import PROJECT
+from samples import broken
+from tests.conftest import SAMPLES, RunningService
+
+RED = SAMPLES / "t-shirt-red.jpg"
+
+
+def classify(http: httpx.Client, data: bytes, **form: str) -> httpx.Response:
+    return http.post("/v1/classifications", files={"image": ("photo", data)}, data=form)
+
+
+def test_the_service_is_ready_and_says_what_runs(http: httpx.Client) -> None:
+    body = http.get("/readyz").json()
+    assert body["ready"]
+    classifying = next(worker for worker in body["workers"] if "interactive" in worker["queues"])
+    assert (classifying["runtime"], classifying["precision"]) == ("openvino", "f32")
+    assert classifying["models"] == [http.get("/v1/labels").json()["model"]]
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.iterdir()), ids=lambda path: path.name)
+def test_every_format_is_classified_as_it_is_offline(http: httpx.Client, path: Path) -> None:
+    answer = classify(http, path.read_bytes(), top_k="10")
+    assert answer.status_code == 200, answer.text
+    artifact = list_artifacts(PROJECT / "models")[-1]
+    runtime = open_runtime(artifact, "openvino")
+    scores = runtime.predict(prepare(path.read_bytes(), artifact.input).pixels[None])[0]
+    runtime.close()
+    served = {row["id"]: row["score"] for row in answer.json()["prediction"]["labels"]}
+    for label, score in zip(artifact.taxonomy.label_ids, scores, strict=True):
+        assert served[label] == pytest.approx(float(score), abs=1e-4)
+
+
+def test_a_raw_body_is_the_same_picture_as_a_form(http: httpx.Client) -> None:
+    form = classify(http, RED.read_bytes()).json()
+    raw = http.post("/v1/classifications?top_k=2", content=RED.read_bytes(), headers={"Content-Type": "image/jpeg"})
+    assert raw.status_code == 200
+    assert raw.json()["prediction"]["label"] == form["prediction"]["label"]
+    assert raw.json()["prediction"]["reused"]
+    assert len(raw.json()["prediction"]["labels"]) == 2
+
+
+def test_a_crop_has_a_prediction_of_its_own(http: httpx.Client) -> None:
+    crop = {"x": 100, "y": 200, "width": 500, "height": 300}
+    whole = classify(http, RED.read_bytes()).json()
+    part = classify(http, RED.read_bytes(), crop=json.dumps(crop)).json()
+    assert part["crop"] == crop
+    assert part["prediction"]["confidence"] != whole["prediction"]["confidence"]
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (broken.text(), 415, "not_an_image"),
+        (broken.svg(), 415, "unsupported_format"),
+        (broken.truncated_jpeg(), 422, "truncated_image"),
+        (broken.huge_png(), 422, "too_many_pixels"),
+        (b"x" * (20 * 2**20 + 1), 413, "too_large"),
+    ],
+)
+def test_a_bad_picture_is_a_problem_with_the_items_code(
+    http: httpx.Client, data: bytes, status: int, code: str
+) -> None:
+    answer = classify(http, data)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_crop_outside_the_picture_is_422(http: httpx.Client) -> None:
+    answer = classify(http, RED.read_bytes(), crop='{"x": 800, "y": 0, "width": 200, "height": 10}')
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_crop")
+    assert "900 x 1200" in answer.json()["detail"]
+
+
+def test_prefer_wait_is_applied_and_echoed(http: httpx.Client) -> None:
+    answer = http.post("/v1/jobs", files=[("images", ("a.jpg", RED.read_bytes()))], headers={"Prefer": "wait=20"})
+    assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=20")
+    assert answer.json()["status"] == "completed"
+
+
+def test_thumbnail_and_original_of_a_classified_picture(http: httpx.Client) -> None:
+    image = classify(http, RED.read_bytes()).json()["image"]
+    assert (image["width"], image["height"], image["format"]) == (900, 1200, "jpeg")
+    for _ in range(2):
+        thumbnail = http.get(image["thumbnail"])
+        with Image.open(io.BytesIO(thumbnail.content)) as small:
+            assert (small.format, small.size) == ("JPEG", (240, 320))
+    original = http.get(image["original"])
+    assert original.content == RED.read_bytes()
+    assert original.headers["Content-Type"] == "image/jpeg"
+
+
+def test_a_job_has_every_picture_in_its_place_with_counts_that_add_up(http: httpx.Client) -> None:
+    paths = sorted(SAMPLES.iterdir())
+    files = [("images", (path.name, path.read_bytes())) for path in paths] + [("images", ("bad.jpg", broken.text()))]
+    job = http.post("/v1/jobs", files=files, data={"name": "samples", "metadata": '{"season": "autumn"}'}).json()
+    while job["status"] not in {"completed", "failed", "canceled"}:
+        counts = job["counts"]
+        assert counts["total"] == counts["pending"] + counts["succeeded"] + counts["failed"] + counts["canceled"]
+        job = http.get(job["links"]["self"]).json()
+    assert (job["counts"]["succeeded"], job["counts"]["failed"], job["metadata"]) == (26, 1, {"season": "autumn"})
+    items = http.get(job["links"]["items"], params={"limit": 200}).json()["data"]
+    assert [item["source"]["name"] for item in items] == [*(path.name for path in paths), "bad.jpg"]
+    summary = http.get(job["links"]["summary"]).json()
+    assert sum(row["count"] for row in summary["labels"]) == 26
+    assert sum(row["count"] for row in summary["groups"]) == 26
+    assert summary["errors"] == [{"code": "not_an_image", "count": 1}]
+    label = summary["labels"][0]
+    filtered = http.get(job["links"]["items"], params={"label": label["id"], "limit": 200}).json()["data"]
+    assert len(filtered) == label["count"]
+
+
+def test_nothing_of_an_upload_is_left_in_the_temporary_folder(http: httpx.Client, service: RunningService) -> None:
+    classify(http, RED.read_bytes())
+    assert list((service.home / "blobs" / "tmp").iterdir()) == []

@@ -1,0 +1,160 @@
+"""`lookbook up` as the promise to a newcomer has it: it starts, watches, refuses and ends cleanly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from core.settings import PROJECT
+from tests.conftest import SAMPLES, RunningService, until
+
+Start = Callable[..., RunningService]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    running: list[RunningService] = []
+
+    def start_(home: Path = tmp_path / "home", **environment: str) -> RunningService:
+        running.append(RunningService(home, **environment))
+        return running[-1]
+
+    yield start_
+    for one in running:
+        if one.process.poll() is None:
+            one.stop()
+
+
+def children(service: RunningService) -> list[psutil.Process]:
+    return psutil.Process(service.process.pid).children(recursive=True)
+
+
+def child(service: RunningService, *words: str) -> psutil.Process:
+    """The supervised process whose command line has all these words."""
+    direct = psutil.Process(service.process.pid).children()
+    return next(p for p in direct if all(word in " ".join(p.cmdline()) for word in words))
+
+
+def submit_one(service: RunningService) -> str:
+    """Submit a picture without waiting for it; the path of its item."""
+    answer = httpx.post(
+        f"{service.url}/v1/classifications",
+        content=(SAMPLES / "t-shirt-red.jpg").read_bytes(),
+        headers={"Content-Type": "image/jpeg", "Prefer": "wait=0"},
+    )
+    assert answer.json()["status"] == "pending"
+    return answer.headers["Location"]
+
+
+def is_done(service: RunningService, path: str) -> bool:
+    return bool(httpx.get(service.url + path).json()["status"] in {"succeeded", "completed"})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_no_process_behind(start: Start, number: signal.Signals) -> None:
+    service = start()
+    service.wait_for_line("ready")
+    family = children(service)
+    assert len(family) >= 5
+    service.process.send_signal(number)
+    assert service.process.wait(60) == 0
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []
+
+
+def test_a_second_start_on_the_same_folder_is_refused_and_harmless(start: Start) -> None:
+    first = start()
+    first.wait_for_line("ready")
+    second = start()
+    assert f"process {first.process.pid}" in second.wait_for_line("another `lookbook up`")
+    assert second.process.wait(30) == 1
+    assert httpx.get(f"{first.url}/readyz").status_code == 200
+
+
+def test_a_second_copy_on_another_folder_and_port_works_beside_the_first(
+    start: Start, service: RunningService, tmp_path: Path
+) -> None:
+    other = start(tmp_path / "other")
+    other.wait_for_line("ready")
+    assert httpx.get(f"{other.url}/v1/jobs").json()["data"] == []
+    assert httpx.get(f"{service.url}/readyz").status_code == 200
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path), "LOOKBOOK_PORT": str(port)}
+        command = [sys.executable, "-m", "cli", "up"]
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "LOOKBOOK_PORT" in done.stderr
+
+
+def test_an_address_that_others_can_reach_is_refused_without_saying_so(tmp_path: Path) -> None:
+    environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path), "LOOKBOOK_HOST": "0.0.0.0"}
+    command = [sys.executable, "-m", "cli", "up"]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "--no-auth" in done.stderr
+
+
+def test_a_wrong_setting_is_named_with_what_was_expected(tmp_path: Path) -> None:
+    environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path), "LOOKBOOK_RUNTIME": "abacus"}
+    command = [sys.executable, "-m", "cli", "up"]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "LOOKBOOK_RUNTIME='abacus'" in done.stderr
+
+
+def test_a_dead_worker_is_named_and_replaced_and_the_work_goes_on(start: Start) -> None:
+    service = start()
+    service.wait_for_line("ready")
+    worker = child(service, "worker")
+    worker.send_signal(signal.SIGSTOP)
+    item = submit_one(service)
+    worker.kill()
+    service.wait_for_line("worker died (signal SIGKILL)")
+    until(lambda: is_done(service, item))
+
+
+def test_a_dead_redis_is_replaced_and_what_was_queued_in_it_is_queued_again(start: Start) -> None:
+    service = start()
+    service.wait_for_line("ready")
+    worker = child(service, "worker")
+    worker.suspend()
+    item = submit_one(service)
+    child(service, "redis-server").kill()
+    worker.resume()
+    service.wait_for_line("redis died")
+    until(lambda: is_done(service, item))
+
+
+def test_what_was_submitted_before_a_stop_is_finished_after_the_next_start(start: Start) -> None:
+    service = start()
+    service.wait_for_line("ready")
+    child(service, "worker").suspend()
+    files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
+    job = httpx.post(f"{service.url}/v1/jobs", files=files).json()
+    child(service, "worker").resume()
+    service.process.kill()
+    service.process.wait()
+    for orphan in psutil.process_iter(["cmdline", "environ"]):
+        if f"LOOKBOOK_PORT={service.port}" in [f"{k}={v}" for k, v in (orphan.info["environ"] or {}).items()]:
+            orphan.kill()
+    again = start()
+    again.wait_for_line("ready")
+    until(lambda: is_done(again, job["links"]["self"]))
+    counts = httpx.get(again.url + job["links"]["self"]).json()["counts"]
+    assert (counts["total"], counts["succeeded"]) == (26, 26)
