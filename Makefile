@@ -34,6 +34,7 @@ up: $(VENV)/.installed-serve ## install what is missing and run the whole servic
 	@exec $(BIN)/lookbook up
 
 test: $(VENV)/.installed-test ## install what is missing and run every check and test
+	@bash tests/ensure_browser.sh $(BIN)/playwright
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.installed-test ## ruff, mypy, import-linter

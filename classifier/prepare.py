@@ -17,6 +17,9 @@ from core.errors import ArtifactInvalid
 from core.pictures import load
 from core.types import Crop, PictureInfo
 
+PADDING = 127
+"""Grey beside the picture: zero after the graph's own (x - 127) / 128."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
@@ -24,8 +27,8 @@ class InputSpec:
 
     size: int
     """Side in pixels."""
-    resize: Literal["squash"] = "squash"
-    """`squash`: the whole picture fills the square, whatever its aspect (docs/adr/0003-what-the-model-sees.md)."""
+    resize: Literal["pad"] = "pad"
+    """`pad`: the whole picture, its aspect kept, centred on grey (docs/adr/0003-what-the-model-sees.md)."""
     colour: Literal["srgb"] = "srgb"
 
     def to_json(self) -> dict[str, Any]:
@@ -39,8 +42,8 @@ class InputSpec:
         Raises:
             ArtifactInvalid: it asks for something that this version does not do.
         """
-        if set(data) != {"size", "resize", "colour"} or data["resize"] != "squash" or data["colour"] != "srgb":
-            raise ArtifactInvalid(f"input.json: expected size, resize 'squash' and colour 'srgb', got {data}")
+        if set(data) != {"size", "resize", "colour"} or data["resize"] != "pad" or data["colour"] != "srgb":
+            raise ArtifactInvalid(f"input.json: expected size, resize 'pad' and colour 'srgb', got {data}")
         return cls(int(data["size"]))
 
 
@@ -55,12 +58,17 @@ class Prepared:
 def prepare(data: bytes, spec: InputSpec, crop: Crop | None = None) -> Prepared:
     """Bytes of a file to the graph's input.
 
-    A JPEG is decoded at the smallest of its scales 1, 1/2, 1/4, 1/8 that is not below `spec.size`, then resized with
-    an antialiased triangle filter.
+    A JPEG is decoded at the smallest of its scales 1, 1/2, 1/4, 1/8 whose long side is not below `spec.size`; then the
+    picture is resized with an antialiased triangle filter until its long side is `spec.size`.
 
     Raises:
         ItemError: the picture cannot be decoded; the subclass says why.
     """
     image, info = load(data, target=spec.size, crop=crop)
-    resized = image.resize((spec.size, spec.size), Image.Resampling.BILINEAR)
-    return Prepared(np.asarray(resized, dtype=np.uint8), info)
+    scale = spec.size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    pixels = np.full((spec.size, spec.size, 3), PADDING, np.uint8)
+    left, top = (spec.size - width) // 2, (spec.size - height) // 2
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    pixels[top : top + height, left : left + width] = np.asarray(resized, dtype=np.uint8)
+    return Prepared(pixels, info)

@@ -169,7 +169,17 @@ def jobs(
     if as_json:
         out.print_json(data=rows)
         return
-    table = Table(Column("job", no_wrap=True), "name", "status", "done", "failed", "model", "created", box=None, header_style="bold")
+    table = Table(
+        Column("job", no_wrap=True),
+        "name",
+        "status",
+        "done",
+        "failed",
+        "model",
+        "created",
+        box=None,
+        header_style="bold",
+    )
     for job in rows:
         counts = job["counts"]
         done = f"{counts['total'] - counts['pending']:,}/{counts['total']:,}"

@@ -79,8 +79,8 @@ def load(data: bytes, *, target: int | None = None, crop: Crop | None = None) ->
 
     Args:
         data: the file.
-        target: the side in pixels that the caller will scale to. A JPEG may then be decoded at 1/2, 1/4 or 1/8 of
-            its size, as long as the (cropped) picture stays at least `target` wide and high.
+        target: the long side in pixels that the caller will scale to. A JPEG may then be decoded at 1/2, 1/4 or 1/8
+            of its size, as long as the long side of the (cropped) picture stays at least `target`.
         crop: in pixels of the upright picture at full size.
 
     Raises:
@@ -159,10 +159,10 @@ def _info(image: Image.Image) -> PictureInfo:
 
 def _draft(image: Image.Image, info: PictureInfo, target: int, crop: Crop | None) -> None:
     seen = (crop.width, crop.height) if crop else (info.width, info.height)
-    smallest = min(seen)
-    if smallest > target:
+    longest = max(seen)
+    if longest > target:
         # draft() keeps both sides at least as large as asked for.
-        image.draft(None, (image.width * target // smallest, image.height * target // smallest))
+        image.draft(None, (image.width * target // longest, image.height * target // longest))
 
 
 def _cropped(upright: Image.Image, info: PictureInfo, crop: Crop) -> Image.Image:

@@ -1,0 +1,83 @@
+"""docker-compose.yml against the Compose specification, the settings and the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import typer
+import yaml
+
+from cli.main import app
+from core.messages import Queue
+from core.settings import PROJECT, Settings
+
+SCHEMA = Path(__file__).parent / "compose-spec.schema.json"
+
+
+@pytest.fixture(scope="module")
+def compose() -> Any:
+    return yaml.safe_load((PROJECT / "docker-compose.yml").read_text("utf-8"))
+
+
+def test_it_is_a_compose_file(compose: Any) -> None:
+    jsonschema.validate(compose, json.loads(SCHEMA.read_text("utf-8")))
+
+
+def test_every_variable_is_a_setting(compose: Any) -> None:
+    named = {name for service in compose["services"].values() for name in service.get("environment", {})}
+    ours = {name.removeprefix("LOOKBOOK_").lower() for name in named if name.startswith("LOOKBOOK_")}
+    assert ours >= {"home", "database_url", "redis_url", "host", "runtime"}
+    assert ours <= set(Settings.model_fields)
+
+
+def test_every_command_exists_and_every_queue_has_a_worker(compose: Any) -> None:
+    root = typer.main.get_command(app)
+    queues: set[str] = set()
+    for service in compose["services"].values():
+        command = service.get("command", [])
+        if command[:1] != ["lookbook"]:
+            continue
+        found: Any = root
+        for word in command[1:]:
+            if word.startswith("-"):
+                break
+            found = found.commands[word]
+        options = {option for parameter in found.params for option in parameter.opts}
+        assert {word for word in command if word.startswith("--")} <= options
+        if "--queues" in command:
+            queues |= set(command[command.index("--queues") + 1].split(","))
+    assert queues == {queue.value for queue in Queue}
+
+
+def test_no_password_is_written_down_and_nothing_is_published_beyond_loopback(compose: Any) -> None:
+    text = (PROJECT / "docker-compose.yml").read_text("utf-8")
+    assert re.findall(r"PASSWORD[^\n]*", text)
+    assert all(":?" in line for line in re.findall(r"(?:POSTGRES_PASSWORD: |lookbook:)[^\n]*\$\{[^\n]*", text))
+    published = [port for service in compose["services"].values() for port in service.get("ports", [])]
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_services_wait_for_migrations_and_have_health_checks(compose: Any) -> None:
+    services = compose["services"]
+    for name in ("api", "worker", "worker-gpu", "ingest", "beat"):
+        assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    for name in ("postgres", "redis", "api", "worker", "worker-gpu", "ingest"):
+        assert "healthcheck" in services[name]
+
+
+def test_the_gpu_worker_asks_for_a_device_and_only_under_its_profile(compose: Any) -> None:
+    worker = compose["services"]["worker-gpu"]
+    assert worker["profiles"] == ["gpu"]
+    (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert device["driver"] == "nvidia"
+
+
+def test_the_stages_that_compose_builds_are_in_the_dockerfile(compose: Any) -> None:
+    stages = set(re.findall(r"^FROM .* AS (\w+)$", (PROJECT / "Dockerfile").read_text("utf-8"), re.MULTILINE))
+    targets = {service["build"]["target"] for service in compose["services"].values() if "build" in service}
+    assert targets <= stages

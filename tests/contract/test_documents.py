@@ -1,0 +1,135 @@
+"""What is written down against what is so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from api.app import create_app
+from core.settings import PROJECT, Settings
+from samples.draw import SAMPLES
+
+DOCUMENTS = [
+    path
+    for path in [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "models").rglob("*.md")]
+    if ".venv" not in path.parts
+]
+
+
+def settings_table() -> str:
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "number of cores" if field.default_factory else str(field.default)
+        default = {"": "empty", str(PROJECT / "models"): "`models` of the project"}.get(default, f"`{default}`")
+        rows.append(f"| `LOOKBOOK_{name.upper()}` | {default} | {' '.join(str(field.description).split())} |")
+    return "\n".join(rows)
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    text = (PROJECT / "docs" / "operations.md").read_text("utf-8")
+    found = re.search(r"<!-- settings:begin -->\n(.*)\n<!-- settings:end -->", text, re.DOTALL)
+    assert found
+    assert found.group(1) == settings_table()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = (PROJECT / "docs" / "adr" / "README.md").read_text("utf-8")
+    records = [path.name for path in (PROJECT / "docs" / "adr").glob("0*.md")]
+    assert [name for name in records if f"({name})" not in index] == []
+
+
+def test_the_paths_of_the_api_page_are_those_of_the_openapi_document(settings: Settings) -> None:
+    app = create_app(settings)
+    spec = app.spec
+    assert isinstance(spec, dict)
+    served = {re.sub(r"\{\w+\}", "{}", path) for path in spec["paths"]}
+    text = (PROJECT / "docs" / "http-api.md").read_text("utf-8")
+    written = {re.sub(r"\{\w+\}", "{}", path) for path in re.findall(r"(?:GET |:8000)(/[\w/{}]+)", text)}
+    assert written - {"/openapi.json", "/docs"} == served
+
+
+def test_the_openapi_document_is_3_1_and_its_errors_are_problems(settings: Settings) -> None:
+    spec = create_app(settings).spec
+    assert isinstance(spec, dict)
+    assert spec["openapi"].startswith("3.1")
+    for path, operations in spec["paths"].items():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if status.startswith(("4", "5")) and path != "/readyz":
+                    assert list(response["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_vendored_libraries_are_the_files_that_were_recorded() -> None:
+    vendor = PROJECT / "frontend" / "vendor"
+    recorded = {
+        f"{name}/{file}": digest
+        for name, entry in json.loads((vendor / "vendor.json").read_text()).items()
+        for file, digest in entry["files"].items()
+    }
+    present = {
+        path.relative_to(vendor).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in vendor.rglob("*")
+        if path.is_file() and path.name != "vendor.json"
+    }
+    assert present == recorded
+
+
+def test_the_sample_pictures_are_those_that_the_script_draws() -> None:
+    assert {path.name for path in (PROJECT / "samples" / "pictures").iterdir()} == {sample.name for sample in SAMPLES}
+
+
+def test_both_languages_of_the_pages_have_the_same_sentences() -> None:
+    text = (PROJECT / "frontend" / "js" / "words.js").read_text("utf-8")
+    english, korean = text.split("\n  ko: {")
+    keys = [re.findall(r"^ +(\w+):", part, re.MULTILINE) for part in (english, korean)]
+    assert keys[0][keys[0].index("language") :] == keys[1]
+    members = [sorted(re.findall(r"\{\w+\}", part)) for part in (english, korean)]
+    assert members[0] == members[1]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("ground", ["light", "dark"])
+def test_text_has_the_contrast_of_wcag_aa(ground: str) -> None:
+    css = (PROJECT / "frontend" / "css" / "lookbook.css").read_text("utf-8")
+    block = re.search(rf'\[data-bs-theme="{ground}"\] \{{(.*?)\}}', css, re.DOTALL)
+    assert block
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6});", block.group(1)))
+    pairs = [(text, back) for text in ("ink", "ink-2", "accent", "doubt", "failure") for back in ("ground", "ground-2")]
+    for text, back in [*pairs, ("on-accent", "accent-fill")]:
+        high, low = sorted((luminance(colours[text]), luminance(colours[back])), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, (text, back)
+
+
+@pytest.mark.parametrize(
+    "command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"]]
+)
+def test_the_code_passes(command: list[str]) -> None:
+    tool = str(Path(sys.executable).parent / command[0])
+    done = subprocess.run([tool, *command[1:]], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_help_of_every_command_shows_examples() -> None:
+    for command in ("up", "submit", "jobs", "models", "train", "evaluate", "convert-backbone", "worker"):
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", command, "--help"], cwd=PROJECT, capture_output=True, text=True, check=True
+        )
+        assert "example" in done.stdout.lower(), command
