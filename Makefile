@@ -3,9 +3,11 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
-# The first interpreter that runs and is 3.11, 3.12 or 3.13 (the embedded Redis has wheels for these).
+# The first interpreter that runs and is 3.11 to 3.13, for which the embedded Redis and TensorFlow have wheels; else any
+# newer python3, with which `make up` needs a redis-server on the PATH.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; exit; }; done; \
+	python3 -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null && echo python3)
 
 .PHONY: help up test lint format bench train clean requirements
 .DEFAULT_GOAL := help
@@ -15,7 +17,7 @@ help: ## this list
 
 # One stamp a list of requirements: installing again happens only when the list changes.
 define install
-	@test -n "$(PYTHON)" || { echo "Lookbook needs Python 3.11, 3.12 or 3.13; none of python3, python3.13, python3.12, python3.11 is one." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Lookbook needs Python 3.11 or newer (best 3.11 to 3.13); none of python3, python3.13, python3.12, python3.11 is one." >&2; exit 1; }
 	@test -x $(BIN)/python || { echo "creating .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing requirements/$(1).txt (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt

@@ -80,7 +80,8 @@ class Supervisor:
         # Workers record and acknowledge what they have in hand: Redis goes last.
         for group in (workers, brokers):
             for process in group:
-                _signal_group(process, signal.SIGTERM)
+                # The leader alone: its decoders and servers are its own to stop, once they have finished.
+                process.terminate()
             deadline = time.monotonic() + STOP_SECONDS
             for process in group:
                 try:
@@ -88,7 +89,7 @@ class Supervisor:
                 except subprocess.TimeoutExpired:
                     self.console.print(f"process {process.pid} did not stop in {STOP_SECONDS:g} s: killed")
             for process in group:
-                _signal_group(process, signal.SIGKILL)
+                _kill_group(process)
                 process.wait()
 
     def _launch(self, child: Child) -> None:
@@ -108,7 +109,7 @@ class Supervisor:
     def _mourn(self, child: Child, code: int) -> None:
         assert child.process is not None
         # Its own children (decoders, gunicorn's workers) must not outlive it.
-        _signal_group(child.process, signal.SIGKILL)
+        _kill_group(child.process)
         child.process = None
         lived = time.monotonic() - child.started
         child.backoff = _BACKOFF_FIRST if lived > _HEALTHY_SECONDS else min(child.backoff * 2, _BACKOFF_LONGEST)
@@ -121,9 +122,9 @@ class Supervisor:
         return self.logs / f"{child.name}.log"
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
     try:
-        os.killpg(process.pid, number)
+        os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         # macOS says EPERM for a group whose processes are all gone.
         return

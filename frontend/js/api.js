@@ -73,9 +73,10 @@ export async function followJob(id, { onJob, onTrouble, signal }) {
       quiet = answer.unchanged ? quiet + 1 : 0;
       wait = Math.max(answer.retryAfter * 1000, FIRST_WAIT * 1.5 ** quiet);
       if (!answer.unchanged) {
-        etag = answer.etag;
         await onJob(answer.body);
         if (isOver(answer.body)) return;
+        // Only now: what could not be drawn is asked for again.
+        etag = answer.etag;
       }
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;

@@ -2,7 +2,7 @@
 import { ApiError, followJob, get, isOver } from "./api.js";
 import { Bars } from "./bars.js";
 import { namesOf } from "./labels.js";
-import { $, duration, make, number, onLanguage, percent, say, setUpPage } from "./page.js";
+import { $, duration, make, number, onLanguage, percent, say, sayError, setUpPage } from "./page.js";
 import { Sheet } from "./sheet.js";
 import { Viewer } from "./viewer.js";
 
@@ -42,10 +42,10 @@ async function follow() {
   try {
     await followJob(id, { onJob, onTrouble });
   } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    if (!(error instanceof ApiError)) throw error;
     $("job").hidden = true;
     $("missing").hidden = false;
-    $("missing-text").textContent = say("unknownJob");
+    $("missing-text").textContent = error.status === 404 ? say("unknownJob") : sayError(error.code, error.message);
   }
 }
 

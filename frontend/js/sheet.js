@@ -1,11 +1,18 @@
 // The contact sheet: pages of items, fetched as they are scrolled to. It never jumps: a cell keeps its place once it is
 // there, and what arrives later fills waiting cells or joins at the end.
-import { get } from "./api.js";
+import { get, Unreachable } from "./api.js";
 import { $, make, percent, say, sayError } from "./page.js";
 
 const PAGE = 100;
 
+/** The server is away: the next scroll, or the next change of the job, asks again. */
+function laterAgain(error) {
+  if (!(error instanceof Unreachable)) throw error;
+}
+
 export class Sheet {
+  pageItems = new Map();
+
   constructor({ job, doubt, names, open }) {
     Object.assign(this, { job, doubt, names, open });
     this.element = $("sheet");
@@ -13,9 +20,8 @@ export class Sheet {
     this.generation = 0;
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.element.addEventListener("click", (event) => this.onClick(event));
-    new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.more(), {
-      rootMargin: "800px",
-    }).observe($("end"));
+    const scrolled = (entries) => entries.some((entry) => entry.isIntersecting) && this.more().catch(laterAgain);
+    new IntersectionObserver(scrolled, { rootMargin: "800px" }).observe($("end"));
   }
 
   /** Start anew with another filter or order. */
@@ -34,12 +40,16 @@ export class Sheet {
     if (this.busy || this.next === null || this.next === undefined) return;
     this.busy = true;
     const cursor = this.next;
-    const page = await this.fetch(cursor);
-    if (!page) return;
-    this.pages.push(cursor);
-    this.next = page.next_cursor;
-    this.busy = false;
-    this.put(page.data);
+    const { generation } = this;
+    try {
+      const page = await this.fetch(cursor);
+      if (!page) return;
+      this.pages.push(cursor);
+      this.next = page.next_cursor;
+      this.put(page.data);
+    } finally {
+      if (generation === this.generation) this.busy = false;
+    }
     // A tall window may have room for more at once.
     if ($("end").getBoundingClientRect().top < innerHeight + 800) await this.more();
   }
@@ -62,8 +72,6 @@ export class Sheet {
     const whole = this.query.sort === "position" && Object.keys(this.query).length === 1;
     return whole && this.pageItems.get(cursor)?.every((id) => this.cells.get(id)?.item.status !== "pending");
   }
-
-  pageItems = new Map();
 
   async fetch(cursor) {
     const { generation } = this;
