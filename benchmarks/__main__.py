@@ -22,7 +22,8 @@ from rich.table import Table
 
 from classifier.artifact import KERAS_MODEL, list_artifacts
 from classifier.prepare import prepare
-from classifier.runtime import Runtime, open_runtime
+from classifier.runtime import Runtime
+from classifier.runtimes import open_runtime
 from core.settings import PROJECT
 
 ROUNDS = 5

@@ -36,7 +36,10 @@ class TensorFlowRuntime:
         self.precision = "mixed_float16" if gpus else "f32"
         self.batch_sizes = GPU_BATCH_SIZES if gpus else CPU_BATCH_SIZES
         self.slots = 1
-        self._model = _load(artifact, mixed=bool(gpus))
+        # safe_mode: an artifact is data; a Lambda layer in it would be code.
+        self._model = keras.saving.load_model(artifact.folder / KERAS_MODEL, compile=False, safe_mode=True)
+        if gpus:
+            use_mixed_precision(self._model)
         side = artifact.input.size
         signature = [tf.TensorSpec((None, side, side, 3), tf.uint8)]
         # XLA pays on a GPU; on a CPU it was measured ten times slower.
@@ -63,13 +66,8 @@ class TensorFlowRuntime:
         del self._function, self._model
 
 
-def _load(artifact: Artifact, *, mixed: bool) -> Any:
-    # safe_mode: an artifact is data; a Lambda layer in it would be code.
-    if not mixed:
-        return keras.saving.load_model(artifact.folder / KERAS_MODEL, compile=False, safe_mode=True)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        return keras.saving.load_model(artifact.folder / KERAS_MODEL, compile=False, safe_mode=True)
-    finally:
-        keras.config.set_dtype_policy(before)
+def use_mixed_precision(model: Any) -> None:
+    """Let a loaded model compute in float16, all but its ends: normalisation and softmax stay in float32."""
+    for layer in model.layers[1:-1]:
+        if not isinstance(layer, keras.layers.Rescaling):
+            layer.dtype_policy = "mixed_float16"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import structlog
 
 from classifier.artifact import Artifact, find_artifact
-from classifier.runtime import Runtime, open_runtime
+from classifier.runtime import Runtime
+from classifier.runtimes import open_runtime
 from core.settings import Settings
 from core.types import ModelRef
 from worker.batcher import Batcher

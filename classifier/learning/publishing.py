@@ -20,7 +20,8 @@ from classifier.learning.plots import plot_confusion, plot_curves
 from classifier.learning.recipe import Recipe
 from classifier.learning.training import Reporter, train
 from classifier.prepare import InputSpec
-from classifier.runtime import Precision, Runtime, Setting, open_runtime
+from classifier.runtime import Precision, Runtime, Setting
+from classifier.runtimes import open_runtime
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from classifier.artifact import list_artifacts
 from classifier.prepare import prepare
-from classifier.runtime import open_runtime
+from classifier.runtimes import open_runtime
 from core.settings import PROJECT
 from samples import broken
 from tests.conftest import SAMPLES, RunningService

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from classifier.artifact import Artifact, list_artifacts
+from classifier.artifact import KERAS_MODEL, Artifact, list_artifacts
 from classifier.prepare import prepare
-from classifier.runtime import Runtime, choose_runtime, open_runtime
+from classifier.runtime import Runtime
+from classifier.runtimes import choose_runtime, open_runtime
 from core.settings import PROJECT
 from tests.conftest import SAMPLES
 
@@ -71,10 +72,26 @@ def test_scores_do_not_depend_on_how_many_pictures_come_together(
     np.testing.assert_allclose(together.sum(axis=1), 1.0, atol=1e-4)
 
 
+def test_mixed_precision_keeps_the_labels(artifact: Artifact, tensorflow: Runtime, pixels: NDArray[np.uint8]) -> None:
+    """What a GPU would compute in, run on the CPU: another precision, the same answers."""
+    import keras
+
+    from classifier.runtime_tensorflow import use_mixed_precision
+
+    model = keras.saving.load_model(artifact.folder / KERAS_MODEL, compile=False)
+    use_mixed_precision(model)
+    assert model.get_layer("head_conv").compute_dtype == "float16"
+    mixed = np.asarray(model.predict(pixels, verbose=0), np.float32)
+    exact = tensorflow.predict(pixels)
+    np.testing.assert_allclose(mixed, exact, atol=0.02)
+    clear = np.sort(exact, axis=1)[:, -1] - np.sort(exact, axis=1)[:, -2] > 0.05
+    assert (mixed.argmax(axis=1) == exact.argmax(axis=1))[clear].all()
+
+
 def test_a_worker_on_openvino_never_imports_tensorflow() -> None:
     code = (
         "import sys; from core.settings import PROJECT; import worker.app; "
-        "from classifier.artifact import list_artifacts; from classifier.runtime import open_runtime; "
+        "from classifier.artifact import list_artifacts; from classifier.runtimes import open_runtime; "
         "open_runtime(list_artifacts(PROJECT / 'models')[-1], 'auto'); "
         "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
     )
