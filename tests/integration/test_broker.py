@@ -1,0 +1,83 @@
+"""What goes through Redis, and in which order it comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from broker.app import visibility_timeout
+from broker.client import Broker, Heartbeat
+from core.errors import BrokerUnavailable
+from core.messages import ChunkMessage, Queue
+from core.settings import Settings
+from tests.conftest import RunningRedis
+from worker.app import CLASSIFY_QUEUES
+
+
+@pytest.fixture
+def broker(settings: Settings, redis: RunningRedis) -> Iterator[Broker]:
+    made = Broker.connect(settings.model_copy(update={"redis_url": redis.url}))
+    yield made
+    made.close()
+
+
+def chunk(number: int, queue: Queue) -> ChunkMessage:
+    return ChunkMessage(f"chk_{number}", "job_1", queue)
+
+
+def test_interactive_work_is_taken_before_bulk_work_that_came_first(broker: Broker) -> None:
+    sent = [chunk(1, Queue.LOW), chunk(2, Queue.BULK), chunk(3, Queue.BULK), chunk(4, Queue.INTERACTIVE)]
+    assert broker.send(sent) == []
+    taken: list[str] = []
+
+    def receive(body: Any, message: Any) -> None:
+        taken.append(body[1]["chunk_id"])
+        message.ack()
+
+    app = broker.celery
+    queues = [app.amqp.queues[queue.value] for queue in CLASSIFY_QUEUES]
+    with app.connection_for_read() as connection, connection.channel() as channel:
+        channel.basic_qos(0, 1, False)
+        with connection.Consumer(queues, callbacks=[receive], channel=channel, accept=["json"]):
+            while len(taken) < len(sent):
+                connection.drain_events(timeout=10)
+    assert taken == ["chk_4", "chk_2", "chk_3", "chk_1"]
+
+
+def test_a_message_carries_ids_and_no_pixels(broker: Broker, redis: RunningRedis) -> None:
+    broker.send([chunk(1, Queue.BULK)])
+    raw = redis.connection.lrange("bulk", 0, -1)
+    assert len(raw) == 1
+    assert len(raw[0]) < 2000
+
+
+def test_what_cannot_be_sent_is_given_back(broker: Broker, redis: RunningRedis) -> None:
+    redis.stop()
+    messages = [chunk(1, Queue.BULK), chunk(2, Queue.BULK)]
+    assert broker.send(messages) == messages
+    with pytest.raises(BrokerUnavailable):
+        broker.ping()
+
+
+def test_the_end_of_a_job_reaches_those_who_wait_for_it_and_no_others(broker: Broker) -> None:
+    with broker.waiting_for("job_1") as one, broker.waiting_for("job_2") as other:
+        broker.announce_end("job_1")
+        assert one.wait(10)
+        assert not other.wait(0)
+
+
+def test_workers_are_seen_while_they_beat_and_gone_after_their_farewell(broker: Broker, redis: RunningRedis) -> None:
+    heartbeat = Heartbeat("wrk_1@here-1", ["bulk"], "openvino", "CPU", "f32", ["garments@1"])
+    broker.beat(heartbeat)
+    assert broker.workers() == [heartbeat]
+    assert 0 < redis.connection.ttl("lookbook:worker:wrk_1@here-1") <= 10
+    broker.farewell("wrk_1@here-1")
+    assert broker.workers() == []
+
+
+def test_only_json_is_accepted_and_redis_waits_longer_than_the_lease(broker: Broker, settings: Settings) -> None:
+    assert broker.celery.conf.accept_content == ["json"]
+    options = broker.celery.conf.broker_transport_options
+    assert options["visibility_timeout"] == visibility_timeout(settings.lease_seconds) > settings.lease_seconds
