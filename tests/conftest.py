@@ -166,10 +166,14 @@ class RunningService:
         """Ask it to stop as Ctrl-C does; its exit code."""
         self.process.terminate()
         code = self.process.wait(60)
+        self.close()
+        return code
+
+    def close(self) -> None:
+        """It has ended, one way or another: let go of its output."""
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()
-        return code
 
 
 @pytest.fixture(scope="session")

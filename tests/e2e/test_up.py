@@ -32,6 +32,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for one in running:
         if one.process.poll() is None:
             one.stop()
+        one.close()
 
 
 def children(service: RunningService) -> list[psutil.Process]:
