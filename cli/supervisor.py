@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +21,8 @@ _BACKOFF_FIRST, _BACKOFF_LONGEST = 0.5, 30.0
 _HEALTHY_SECONDS = 60.0
 """A child that lived this long is restarted at once when it dies; one that keeps dying waits longer each time."""
 _TAIL_LINES = 5
+_PR_SET_PDEATHSIG = 1
+"""linux/prctl.h"""
 
 
 @dataclass(slots=True)
@@ -104,6 +108,8 @@ class Supervisor:
                 env=self.environment,
                 # Its own process group: Ctrl-C reaches the supervisor alone, which stops all in order.
                 start_new_session=True,
+                # prctl alone runs there: nothing that takes a lock which another thread may hold.
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
             )
 
     def _mourn(self, child: Child, code: int) -> None:
@@ -120,6 +126,11 @@ class Supervisor:
 
     def _log_path(self, child: Child) -> Path:
         return self.logs / f"{child.name}.log"
+
+
+def _end_with_parent() -> None:
+    """Have the kernel send SIGTERM when the supervisor is gone, even if it was killed without a word (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
