@@ -37,8 +37,9 @@ On the {validation_pictures:,} validation pictures, bytes to labels through `pre
 |---|---|---|---|---|
 {rows}
 
-`confusion.png` shows which labels are taken for which, `curves.png` how the training went. The number of epochs and
-the weights' averaging were chosen before this run; no figure here was tuned by repeating it.
+`confusion.png` shows which labels are taken for which, `curves.png` how the training went.
+
+{notes}
 
 ## Limits
 - One garment a picture, photographed by volunteers, mostly lying flat or hanging: people wearing several garments,
@@ -61,7 +62,7 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         for row in metrics["labels"]
     ]
     rarest = sorted(metrics["labels"], key=lambda row: row["support"])[:3]
-    shown = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    shown = yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data", "notes"}), sort_keys=False)
     figures = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return _CARD.format(
         ref=ref,
@@ -70,6 +71,7 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         title=recipe.data.title[0].upper() + recipe.data.title[1:],
         source=recipe.data.source,
         licence=recipe.data.licence,
+        notes=recipe.notes.strip(),
         package=f"{recipe.backbone}-pytorch-model",
         recipe="\n".join(f"    {line}" for line in shown.splitlines()),
         rows="\n".join(rows),

@@ -71,6 +71,8 @@ class Recipe(_Part):
     taxonomy: Path
     """File of labels and groups, relative to the recipe's folder."""
     data: DataNote
+    notes: str = ""
+    """For the model card: how the recipe was arrived at, and what that means for its figures."""
     size: Positive
     crop_from: Positive
     seed: int
