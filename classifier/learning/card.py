@@ -46,7 +46,8 @@ On the {validation_pictures:,} validation pictures, bytes to labels through `pre
   studio shots and drawings are not what it has seen.
 - It always answers one of its labels, also for a picture that shows none of them. A low confidence is a hint, no more.
 - The rarer labels ({rare}) were learned from the fewest pictures.
-- Weights are stored in float16; both runtimes compute in float32 unless told otherwise.
+- The Keras weights are stored in float16, the export's in float32; both runtimes compute in float32 unless told
+  otherwise.
 
 ## Licence
 The weights may be used under the licence of this project. The ImageNet weights that they started from come from the
