@@ -192,12 +192,13 @@ class Job(Base):
     revision: Mapped[int] = mapped_column(default=0)
     """Raised by every change: the ETag."""
     rate: Mapped[float | None]
-    """Items per second over the last stretch of at least `RATE_SECONDS`."""
+    """Items per second over the last stretch of at least `db.recording.RATE_STRETCH`."""
     rate_at: Mapped[datetime | None]
     """When the present stretch began, and `rate_done`: how many items were terminal then."""
     rate_done: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
+    """When a worker took up the first chunk to be recorded."""
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
 

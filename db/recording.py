@@ -68,8 +68,12 @@ def record(
     outcomes: Mapping[PictureKey, Outcome],
     policy: ChunkPolicy,
     now: datetime,
+    taken_at: datetime | None = None,
 ) -> Recorded:
-    """Write the outcomes of one chunk, by picture (items of the chunk that show the same picture share one)."""
+    """Write the outcomes of one chunk, by picture (items of the chunk that show the same picture share one).
+
+    `taken_at` is when the worker took the chunk up; `now` by default.
+    """
     job = jobs.get_locked(session, message.job_id)
     if job is None:
         return Recorded(0, [], job_terminal=True)
@@ -83,7 +87,7 @@ def record(
         if outcome is not None:
             _finish_item(item, outcome, predictions, now)
     finished = [item for item in items if item.status != ItemStatus.PENDING]
-    _count(job, finished, now)
+    _count(job, finished, now, taken_at or now)
     if len(finished) == len(items):
         chunks.forget(session, message.chunk_id)
     session.flush()
@@ -158,7 +162,7 @@ def _finish_item(item: Item, outcome: Outcome, predictions: Mapping[PictureKey, 
     item.confidence = prediction.confidence
 
 
-def _count(job: Job, finished: Sequence[Item], now: datetime) -> None:
+def _count(job: Job, finished: Sequence[Item], now: datetime, taken_at: datetime) -> None:
     if not finished:
         return
     succeeded = sum(item.status == ItemStatus.SUCCEEDED for item in finished)
@@ -169,7 +173,7 @@ def _count(job: Job, finished: Sequence[Item], now: datetime) -> None:
     job.revision += 1
     if job.status == JobStatus.QUEUED:
         job.status = JobStatus.RUNNING
-        job.started_at = job.started_at or now
+        job.started_at = job.started_at or taken_at
     _measure_rate(job, now)
     if job.pending == 0 and not job.discovering:
         job.status = JobStatus.COMPLETED

@@ -43,6 +43,7 @@ class Pipeline:
 
         A chunk that was recorded before, or whose job is gone, is nothing to do: 0.
         """
+        taken_at = utc_now()
         with self._database.reading() as session:
             job = jobs.get(session, message.job_id)
             pictures = items.pending_pictures(session, message.chunk_id)
@@ -55,7 +56,7 @@ class Pipeline:
         if to_compute:
             interactive = message.queue == Queue.INTERACTIVE
             outcomes |= self._compute(self._models.get(ref), to_compute, interactive=interactive)
-        return self._record(message, outcomes)
+        return self._record(message, outcomes, taken_at)
 
     def _compute(
         self, model: LoadedModel, pictures: Sequence[PictureKey], *, interactive: bool
@@ -77,9 +78,9 @@ class Pipeline:
                 outcomes[picture] = Outcome(error=error, info=info)
         return outcomes
 
-    def _record(self, message: ChunkMessage, outcomes: Mapping[PictureKey, Outcome]) -> int:
+    def _record(self, message: ChunkMessage, outcomes: Mapping[PictureKey, Outcome], taken_at: datetime) -> int:
         with self._database.writing() as session:
-            recorded = record(session, message, outcomes, self._policy, utc_now())
+            recorded = record(session, message, outcomes, self._policy, utc_now(), taken_at)
         dispatch(self._database, self._broker, recorded.next_chunks)
         if recorded.job_terminal:
             announce_end(self._broker, message.job_id)

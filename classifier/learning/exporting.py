@@ -57,7 +57,7 @@ def _copy_halved(before: Any, after: Any) -> None:
 def save_openvino(folder: Path) -> None:
     """Write `openvino/model.xml` and `.bin` from the folder's `model.keras`.
 
-    In float32: the converter folds normalisation into the convolutions, and rounding the products to float16 as well moved
+    In float32: the converter folds normalisation into the convolutions, and rounding those products to float16 moved
     scores by 0.003 away from TensorFlow's.
     """
     model = keras.saving.load_model(folder / KERAS_MODEL, compile=False, safe_mode=True)

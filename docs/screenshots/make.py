@@ -26,7 +26,7 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(url + answer.json()["links"]["page"])
         page.wait_for_selector("#line.done")
-        page.wait_for_function("document.querySelectorAll('.cell img.in').length > 15")
+        page.locator(".cell img.in").nth(15).wait_for()
         page.screenshot(path=TARGET, animations="disabled")
         browser.close()
     print(f"wrote {TARGET}")

@@ -68,6 +68,16 @@ def test_a_job_is_completed_when_its_last_chunk_is_recorded(database: Database) 
         assert session.scalar(select(func.count()).select_from(Chunk)) == 0
 
 
+def test_a_job_started_when_its_first_chunk_was_taken_up(database: Database) -> None:
+    job_id, messages = submit(database, [f"picture {n}" for n in range(10)])
+    with database.writing() as session:
+        outcomes = {picture: scored() for picture in items.pending_pictures(session, messages[0].chunk_id)}
+        recorded_at, taken_at = NOW + timedelta(seconds=3), NOW + timedelta(seconds=1)
+        record(session, messages[0], outcomes, POLICY, recorded_at, taken_at)
+    finish(database, messages[1], seconds=9)
+    assert read_job(database, job_id).started_at == taken_at
+
+
 def test_a_chunk_delivered_twice_changes_nothing_the_second_time(database: Database) -> None:
     job_id, messages = submit(database, ["a", "b", "c"])
     finish(database, messages[0])
