@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import structlog
 from flask import Flask, Response, g
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
@@ -93,12 +94,17 @@ def validate(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        fields = [
-            ("/" + "/".join(str(part) for part in e["loc"]), f"{e['msg']}, got {_shown(e['input'])}")
-            for e in error.errors()
-        ]
+        fields = [("/" + "/".join(str(part) for part in e["loc"]), _explain(model, e)) for e in error.errors()]
         detail = "; ".join(f"{pointer[1:]}: {message}" for pointer, message in fields)
         raise Problem(422, "invalid_request", detail, errors=fields) from error
+
+
+def _explain(model: type[BaseModel], error: ErrorDetails) -> str:
+    expected = error["msg"]
+    if error["type"] == "json_invalid":
+        # Pydantic says at which column its parser gave up; what the field wants is in its description.
+        expected = f"expected {model.model_fields[str(error['loc'][0])].description}"
+    return f"{expected}, got {_shown(error['input'])}"
 
 
 def _shown(value: object) -> str:

@@ -196,6 +196,12 @@ def test_a_crop_that_is_none_is_422(client: FlaskClient, crop: str) -> None:
     assert response.status_code == 422
 
 
+def test_a_crop_that_is_no_json_is_told_what_a_crop_looks_like(client: FlaskClient) -> None:
+    response = client.post("/v1/classifications", data={"image": (io.BytesIO(picture()), "a.jpg"), "crop": "0,0,9,9"})
+    (error,) = problem(response)["errors"]
+    assert error["detail"] == """expected JSON: {"x", "y", "width", "height"} in pixels, got '0,0,9,9'"""
+
+
 @pytest.mark.parametrize(
     "path",
     ["/v1/jobs/job_x", "/v1/jobs/job_x/items", "/v1/jobs/job_x/summary", "/v1/items/itm_x", "/v1/items/itm_x/thumbnail",
