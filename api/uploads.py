@@ -8,6 +8,7 @@ from typing import IO, cast
 from flask import Request
 from werkzeug.datastructures import FileStorage
 
+from api.forms import StreamingFormParser
 from api.services import services
 from core.errors import ItemError, NotAnImage, TooLarge
 from db.blob_store import BlobWriter
@@ -32,7 +33,7 @@ class PictureStream:
         return len(data)
 
     def seek(self, _offset: int, _whence: int = 0) -> int:
-        # Werkzeug rewinds a part once it is complete.
+        # The parser rewinds a part once it is complete.
         self._writer.finish()
         return 0
 
@@ -54,6 +55,8 @@ class PictureStream:
 
 class StreamingRequest(Request):
     """A request whose uploaded files go to the blob store as they arrive."""
+
+    form_data_parser_class = StreamingFormParser
 
     def _get_file_stream(
         self,

@@ -36,7 +36,7 @@ def in_slots(runtime: Runtime, size: int) -> Callable[[np.ndarray], object]:
 
     def run(pixels: np.ndarray) -> object:
         with ThreadPoolExecutor(runtime.slots) as pool:
-            return list(pool.map(runtime.predict, np.split(pixels, len(pixels) // size)))
+            return list(pool.map(runtime.infer, np.split(pixels, len(pixels) // size)))
 
     return run
 

@@ -81,6 +81,11 @@ def list_artifacts(models: Path) -> list[Artifact]:
     return [Artifact.open(manifest.parent) for manifest in manifests]
 
 
+def largest_input(models: Path) -> int:
+    """The largest side in pixels that an artifact in a folder of models asks for; 1 if there is none."""
+    return max((int(json.loads(_read(path))["size"]) for path in models.glob(f"*/*/{INPUT}")), default=1)
+
+
 def publish(models: Path, name: str, created_at: datetime, write: Callable[[Path, ModelRef], None]) -> Artifact:
     """Make the next version (1, 2, 3, …) of a model out of what `write` puts into the folder it is given.
 

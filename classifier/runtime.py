@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -10,6 +11,10 @@ from numpy.typing import NDArray
 RuntimeName = Literal["tensorflow", "openvino"]
 Setting = Literal["auto", "tensorflow", "openvino"]
 Precision = Literal["f32", "bf16"]
+
+
+class OutOfDeviceMemory(RuntimeError):
+    """The device has no memory for a batch of this size."""
 
 
 class Runtime(Protocol):
@@ -30,12 +35,42 @@ class Runtime(Protocol):
         ...
 
     @property
+    def side(self) -> int:
+        """Side in pixels of the pictures that it takes."""
+        ...
+
+    @property
     def slots(self) -> int:
         """How many batches it likes to work on at once."""
         ...
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Softmax scores, float32 [N, labels], of pixels uint8 [N, size, size, 3]. Any N; any thread."""
+    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
+        """Softmax scores, float32 [N, labels], of pixels uint8 [N, side, side, 3], N one of `batch_sizes`. Any thread.
+
+        `lone` says that the device has nothing else to do: a runtime may give all of it to this one batch.
+
+        Raises:
+            OutOfDeviceMemory: a smaller batch may work.
+        """
         ...
 
     def close(self) -> None: ...
+
+
+def predict(runtime: Runtime, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Softmax scores, float32 [N, labels], of pixels uint8 [N, side, side, 3], for any N of at least 1."""
+    largest = runtime.batch_sizes[-1]
+    parts = []
+    for start in range(0, len(pixels), largest):
+        part = pixels[start : start + largest]
+        size = next(size for size in runtime.batch_sizes if size >= len(part))
+        parts.append(runtime.infer(padded(part, size))[: len(part)])
+    return np.concatenate(parts)
+
+
+def padded(pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Pictures, uint8 [side, side, 3] each, as a batch uint8 [size, side, side, 3]; what is missing is zeros."""
+    batch = np.empty((size, *pictures[0].shape), np.uint8)
+    batch[: len(pictures)] = pictures
+    batch[len(pictures) :] = 0
+    return batch

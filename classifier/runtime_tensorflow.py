@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from classifier.artifact import KERAS_MODEL, Artifact
-from classifier.runtime import RuntimeName
+from classifier.runtime import OutOfDeviceMemory, RuntimeName
 
 CPU_BATCH_SIZES = (1, 8, 32)
 GPU_BATCH_SIZES = (1, 8, 32, 128)
@@ -40,27 +40,23 @@ class TensorFlowRuntime:
         self._model = keras.saving.load_model(artifact.folder / KERAS_MODEL, compile=False, safe_mode=True)
         if gpus:
             use_mixed_precision(self._model)
-        side = artifact.input.size
-        signature = [tf.TensorSpec((None, side, side, 3), tf.uint8)]
+        self.side = artifact.input.size
+        signature = [tf.TensorSpec((None, self.side, self.side, 3), tf.uint8)]
         # XLA pays on a GPU; on a CPU it was measured ten times slower.
         self._function: Any = tf.function(self._call, input_signature=signature, jit_compile=bool(gpus))
         for size in self.batch_sizes:
-            self.predict(np.zeros((size, side, side, 3), np.uint8))
+            self.infer(np.zeros((size, self.side, self.side, 3), np.uint8))
 
     def _call(self, pixels: Any) -> Any:
         return tf.cast(self._model(pixels, training=False), tf.float32)
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Softmax scores, float32 [N, labels], of pixels uint8 [N, size, size, 3]."""
-        parts = []
-        for start in range(0, len(pixels), self.batch_sizes[-1]):
-            part = pixels[start : start + self.batch_sizes[-1]]
-            bucket = next(size for size in self.batch_sizes if size >= len(part))
-            padding = np.zeros((bucket - len(part), *part.shape[1:]), np.uint8)
-            scores = self._function(tf.constant(np.concatenate([part, padding])))
-            parts.append(scores.numpy()[: len(part)])
-        result: NDArray[np.float32] = np.concatenate(parts)
-        return result
+    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
+        """Softmax scores, float32 [N, labels], of pixels uint8 [N, side, side, 3], N one of `batch_sizes`."""
+        try:
+            scores: NDArray[np.float32] = self._function(tf.constant(batch)).numpy()
+        except tf.errors.ResourceExhaustedError as error:
+            raise OutOfDeviceMemory(error.message) from error
+        return scores
 
     def close(self) -> None:
         del self._function, self._model

@@ -79,7 +79,13 @@ class Settings(BaseSettings):
     max_request_files: int = Field(20_000, ge=1)
     """Most pictures in one request."""
 
-    chunk_size: int = Field(32, ge=1)
+    device_seconds: float = Field(60.0, gt=0)
+    """A device that has not answered for this long ends its worker process, in seconds; its work is sent again."""
+
+    loaded_models: int = Field(2, ge=1)
+    """Model versions that a worker keeps loaded; the least recently used one goes first."""
+
+    chunk_size: int = Field(64, ge=1)
     """Items that travel in one message."""
 
     chunk_window: int = Field(8, ge=1)

@@ -103,7 +103,7 @@ class LocalBlobWriter:
 
 
 class LocalBlobStore:
-    """Blobs in a folder: `ab/cd/abcd….`, thumbnails beside them, unfinished writes in `tmp/`."""
+    """Blobs in a folder: `ab/abcd….`, thumbnails beside them, unfinished writes in `tmp/`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -118,7 +118,7 @@ class LocalBlobStore:
         """
         if not _SHA256.fullmatch(sha256):
             raise ValueError(f"expected a SHA-256 of 64 hexadecimal digits, got {sha256!r}")
-        return self.folder / sha256[:2] / sha256[2:4] / f"{sha256}{suffix}"
+        return self.folder / sha256[:2] / f"{sha256}{suffix}"
 
     def writer(self) -> LocalBlobWriter:
         return LocalBlobWriter(self)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from celery import Celery, signals
 
-from broker.client import HEARTBEAT_SECONDS, Broker, Heartbeat
+from broker.app import make_celery
+from broker.client import Broker
+from classifier.artifact import largest_input
 from core.clock import utc_now
-from core.errors import BrokerUnavailable, ModelUnknown
-from core.ids import new_id
+from core.errors import ModelUnknown
 from core.logs import configure_logging
 from core.messages import CLASSIFY_CHUNK, SWEEP, ChunkMessage, Queue
 from core.settings import Settings
@@ -25,11 +25,16 @@ from db import chunks, model_versions
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from worker.decoders import DecoderLimits, Decoders
+from worker.interactive import InteractiveLane
 from worker.models import Models
 from worker.pipeline import Pipeline
+from worker.pulse import Pulse
 from worker.sweeper import sweep
 
 log = structlog.get_logger(__name__)
+
+PICTURES_IN_HAND = 192
+"""Decoded pictures that may wait for the device: more than its queue holds, so that it never runs dry."""
 
 CLASSIFY_QUEUES = (Queue.INTERACTIVE, Queue.BULK, Queue.LOW)
 
@@ -86,27 +91,43 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         # Two lines a task: the pipeline says what matters.
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    it = Connections.open(settings)
-    app = it.broker.celery
-    models = Models(settings)
-    decoders: Decoders | None = None
-    if any(queue in CLASSIFY_QUEUES for queue in queues):
-        limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
-        decoders = Decoders(settings.blobs_folder, settings.decoders, limits)
-        _warm(it.database, models)
-        register_classify(app, it, Pipeline(it.database, it.broker, models, decoders, it.policy))
-    if Queue.MAINTENANCE in queues:
-        register_sweep(app, it)
-    pulse = Pulse(it.broker, models, queues)
-    _connect_signals(pulse)
-    try:
-        app.worker_main(_arguments(queues, concurrency, pulse.worker))
-    finally:
-        pulse.stop()
-        if decoders is not None:
-            decoders.close()
-        models.close()
-        it.close()
+    with ExitStack() as stack:
+        it = Connections.open(settings)
+        stack.callback(it.close)
+        models = Models(settings)
+        stack.callback(models.close)
+        pulse = Pulse(it.broker, models, queues)
+        stack.callback(pulse.stop)
+        main = list(queues)
+        if any(queue in CLASSIFY_QUEUES for queue in queues):
+            pipeline = _classifying(it, models, stack)
+            register_classify(it.broker.celery, it, pipeline)
+            if Queue.INTERACTIVE in main and len(main) > 1:
+                main.remove(Queue.INTERACTIVE)
+                _start_interactive_lane(it, pipeline, pulse.worker, stack)
+        if Queue.MAINTENANCE in queues:
+            register_sweep(it.broker.celery, it)
+        _connect_signals(pulse)
+        it.broker.celery.worker_main(_arguments(main, concurrency, pulse.worker))
+
+
+def _classifying(it: Connections, models: Models, stack: ExitStack) -> Pipeline:
+    settings = it.settings
+    limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
+    side = largest_input(settings.models)
+    decoders = Decoders(settings.blobs_folder, settings.decoders, limits, PICTURES_IN_HAND, side)
+    stack.callback(decoders.close)
+    _warm(it.database, models)
+    threading.Thread(target=models.watch, name="watchdog", daemon=True).start()
+    return Pipeline(it.database, it.broker, models, decoders, it.policy)
+
+
+def _start_interactive_lane(it: Connections, pipeline: Pipeline, worker: str, stack: ExitStack) -> None:
+    app = make_celery(it.settings)
+    register_classify(app, it, pipeline)
+    lane = InteractiveLane(app, f"interactive-{worker}")
+    lane.start()
+    stack.callback(lane.join)
 
 
 def _arguments(queues: Sequence[Queue], concurrency: int, name: str) -> list[str]:
@@ -131,7 +152,7 @@ def _warm(database: Database, models: Models) -> None:
         except ModelUnknown as error:
             log.warning("no_production_model", reason=str(error))
             return
-    models.get(ModelRef(version.name, version.version))
+    models.load(ModelRef(version.name, version.version))
 
 
 def _connect_signals(pulse: Pulse) -> None:
@@ -147,49 +168,6 @@ def _connect_signals(pulse: Pulse) -> None:
     @signals.worker_shutting_down.connect(weak=False)
     def stopping(**_: Any) -> None:
         pulse.stop()
-
-
-class Pulse:
-    """Says every few seconds that this worker is alive, and what it runs."""
-
-    def __init__(self, broker: Broker, models: Models, queues: Sequence[Queue]) -> None:
-        self.worker = f"{new_id('wrk')}@{socket.gethostname()}-{os.getpid()}"
-        self._broker = broker
-        self._models = models
-        self._queues = [queue.value for queue in queues]
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        if self._stopped.is_set():
-            return
-        self._stopped.set()
-        try:
-            self._broker.farewell(self.worker)
-        except BrokerUnavailable:
-            log.info("farewell_unheard", worker=self.worker)
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self._broker.beat(self._heartbeat())
-            except BrokerUnavailable as error:
-                log.warning("heartbeat_unheard", reason=str(error))
-            self._stopped.wait(HEARTBEAT_SECONDS)
-
-    def _heartbeat(self) -> Heartbeat:
-        loaded = self._models.loaded()
-        return Heartbeat(
-            worker=self.worker,
-            queues=self._queues,
-            runtime=loaded[0].runtime.name if loaded else "none",
-            device=loaded[0].runtime.device if loaded else "none",
-            precision=loaded[0].runtime.precision if loaded else "none",
-            models=[str(model.artifact.ref) for model in loaded],
-        )
 
 
 def run_beat(settings: Settings) -> None:

@@ -1,37 +1,65 @@
 """The decode step: pictures are opened in processes of their own, with a memory limit and a deadline.
 
 A bad picture fails one item. A picture that kills or stalls its decoder costs one item too: the call that held it is
-repeated picture by picture.
+repeated in halves until it is alone.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
-from classifier.prepare import InputSpec, Prepared, prepare
+from classifier.prepare import InputSpec, prepare
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
-from core.types import Crop
+from core.types import Crop, PictureInfo
 from db.blob_store import LocalBlobStore
 from db.recording import PictureKey
+from worker.fair_queue import FairQueue
+from worker.pixel_slots import PixelSlots, slot_view
 
-if TYPE_CHECKING:
-    from pebble import ProcessFuture
+PICTURES_PER_CALL = 4
+"""Few enough that an interactive picture soon gets a decoder, enough that the calls themselves cost little."""
 
-PICTURES_PER_CALL = 8
-"""Few enough that both decoders get work from one chunk, enough that the call itself costs nothing."""
+CALLS_PER_PROCESS = 2
+"""One in the decoder's hands and one ready for it, so that it never waits for us."""
 
-Decoded = Prepared | ItemError
+NICENESS = 5
+"""Decoders make way for the processes that answer requests and feed the device, when there are not cores for all."""
 
-_store: LocalBlobStore | None = None
+SLOTS_RESERVED = 16
+"""Places for pixels that only interactive pictures may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A decoded picture: `pixels` uint8 [side, side, 3], valid until `release` is called."""
+
+    pixels: NDArray[np.uint8]
+    info: PictureInfo
+    release: Callable[[], None]
+
+    def let_go(self, _: object) -> None:
+        """`release`, as the callback of whatever used the pixels."""
+        self.release()
+
+
+Decoded = Ready | ItemError
+_Answer = PictureInfo | tuple[PictureInfo, NDArray[np.uint8]] | ItemError
+"""What a decoder process says of one picture; the pixels come along only where they do not fit into a slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,70 +70,189 @@ class DecoderLimits:
     address_space: int
 
 
-class Decoders:
-    """A pool of decoder processes, shared by all threads of a worker."""
+@dataclass(frozen=True, slots=True)
+class _Call:
+    pictures: list[PictureKey]
+    spec: InputSpec
+    slots: list[int] = field(default_factory=list)
+    """Where the pixels go, one place a picture; taken when the call starts."""
+    result: Future[list[Decoded]] = field(default_factory=Future)
 
-    def __init__(self, blobs_folder: Path, processes: int, limits: DecoderLimits) -> None:
+
+class Decoders:
+    """A pool of decoder processes, shared by all threads of a worker; whose turn it is, a `FairQueue` says."""
+
+    def __init__(self, blobs_folder: Path, processes: int, limits: DecoderLimits, slots: int, side: int) -> None:
+        """`slots` pictures of up to `side` x `side` pixels may be decoded and not yet released at once."""
         self._limits = limits
         # Spawned, not forked: the worker has threads, and a fork would copy their locks in any state.
+        context = multiprocessing.get_context("spawn")
+        self._slots = PixelSlots(context, slots + SLOTS_RESERVED, side)
         self._pool = ProcessPool(
             max_workers=processes,
             initializer=_start_decoder,
-            initargs=(blobs_folder, limits.address_space),
-            context=multiprocessing.get_context("spawn"),
+            initargs=(blobs_folder, limits.address_space, self._slots.memory, side),
+            context=context,
         )
+        self._queue: FairQueue[_Call] = FairQueue()
+        self._free = processes * CALLS_PER_PROCESS
+        # Reentrant: the end of one half may be the end of the whole.
+        self._lock = threading.RLock()
+        self._closed = False
 
-    def decode(self, pictures: Sequence[PictureKey], spec: InputSpec) -> Iterator[list[tuple[PictureKey, Decoded]]]:
+    def decode(
+        self, pictures: Sequence[PictureKey], spec: InputSpec, job: str, *, interactive: bool
+    ) -> Iterator[list[tuple[PictureKey, Decoded]]]:
         """Decode pictures, in lists as their calls end, in the order given.
 
         Raises:
             BlobMissing: a blob is not in the store; that is no picture's fault, so no item fails by it.
         """
-        calls = [pictures[start : start + PICTURES_PER_CALL] for start in range(0, len(pictures), PICTURES_PER_CALL)]
-        futures = [self._schedule(call, spec) for call in calls]
-        for call, future in zip(calls, futures, strict=True):
-            yield list(zip(call, self._results(call, future, spec), strict=True))
-
-    def _schedule(self, call: Sequence[PictureKey], spec: InputSpec) -> ProcessFuture[list[Decoded]]:
-        return self._pool.schedule(_decode_call, args=[list(call), spec], timeout=self._limits.seconds)
-
-    def _results(
-        self, call: Sequence[PictureKey], future: ProcessFuture[list[Decoded]], spec: InputSpec
-    ) -> list[Decoded]:
+        starts = range(0, len(pictures), PICTURES_PER_CALL)
+        calls = [_Call(list(pictures[start : start + PICTURES_PER_CALL]), spec) for start in starts]
+        with self._lock:
+            for call in calls:
+                self._queue.push(call, job, time.monotonic(), interactive=interactive)
+        self._start_calls()
         try:
-            decoded: list[Decoded] = future.result()
-            return decoded
+            while calls:
+                call = calls.pop(0)
+                yield list(zip(call.pictures, call.result.result(), strict=True))
+        finally:
+            # Whoever asked has given up: nobody will read these.
+            for call in calls:
+                call.result.add_done_callback(_let_go)
+
+    def _start_calls(self) -> None:
+        """Hand calls to the pool while it has room for them, and their pixels have a place to go."""
+        while True:
+            with self._lock:
+                reserved = 0 if self._queue.interactive else SLOTS_RESERVED
+                room = len(self._slots) - reserved >= PICTURES_PER_CALL
+                if self._closed or self._free == 0 or not room:
+                    return
+                call = self._queue.pop(time.monotonic())
+                if call is None:
+                    return
+                self._free -= 1
+                if not call.slots:
+                    call.slots.extend(self._slots.acquire(len(call.pictures)))
+            self._start(call)
+
+    def _start(self, call: _Call) -> None:
+        arguments = [call.pictures, call.slots, call.spec]
+        future = self._pool.schedule(_decode_call, args=arguments, timeout=self._limits.seconds)
+        future.add_done_callback(lambda done: self._ended(call, done))
+
+    def _release(self, slot: int) -> None:
+        self._slots.release(slot)
+        self._start_calls()
+
+    def _decoded(self, slot: int, answer: _Answer, spec: InputSpec) -> Decoded:
+        if isinstance(answer, PictureInfo):
+            return Ready(self._slots.view(slot, spec.size), answer, lambda: self._release(slot))
+        self._slots.release(slot)
+        if isinstance(answer, ItemError):
+            return answer
+        info, pixels = answer
+        return Ready(pixels, info, lambda: None)
+
+    def _ended(self, call: _Call, future: Future[list[_Answer]]) -> None:
+        try:
+            answers = zip(call.slots, future.result(), strict=True)
+            call.result.set_result([self._decoded(slot, answer, call.spec) for slot, answer in answers])
         except FutureTimeout:
-            error: ItemError = DecodeTimeout(f"decoding took more than {self._limits.seconds:g} s")
+            self._again(call, DecodeTimeout(f"decoding took more than {self._limits.seconds:g} s"))
         except ProcessExpired as expired:
-            error = DecodeFailed(f"the decoder process ended with code {expired.exitcode}")
-        if len(call) == 1:
-            return [error]
-        return [
-            result for picture in call for result in self._results([picture], self._schedule([picture], spec), spec)
+            self._again(call, DecodeFailed(f"the decoder process ended with code {expired.exitcode}"))
+        except BaseException as error:  # noqa: BLE001 (handed to whoever waits for the call)
+            for slot in call.slots:
+                self._slots.release(slot)
+            call.result.set_exception(error)
+        with self._lock:
+            self._free += 1
+        self._start_calls()
+
+    def _again(self, call: _Call, error: ItemError) -> None:
+        """Repeat in halves a call whose decoder died or stalled; a picture that was alone in it is the culprit."""
+        if len(call.pictures) == 1:
+            call.result.set_result([self._decoded(call.slots[0], error, call.spec)])
+            return
+        middle = len(call.pictures) // 2
+        halves = [
+            _Call(call.pictures[part], call.spec, call.slots[part]) for part in (slice(middle), slice(middle, None))
         ]
 
+        def join(_: Future[list[Decoded]]) -> None:
+            with self._lock:
+                if all(half.result.done() for half in halves) and not call.result.done():
+                    _pass_on(halves, call.result)
+
+        with self._lock:
+            for half in halves:
+                self._queue.push(half, "", time.monotonic(), interactive=True)
+        for half in halves:
+            half.result.add_done_callback(join)
+
     def close(self) -> None:
+        with self._lock:
+            self._closed = True
         self._pool.stop()
         self._pool.join()
 
 
-def _start_decoder(blobs_folder: Path, address_space: int) -> None:
-    global _store  # noqa: PLW0603 (a decoder process serves one store for its whole life)
-    _store = LocalBlobStore(blobs_folder)
+def _let_go(result: Future[list[Decoded]]) -> None:
+    if result.cancelled() or result.exception() is not None:
+        return
+    for decoded in result.result():
+        if isinstance(decoded, Ready):
+            decoded.release()
+
+
+def _pass_on(halves: Sequence[_Call], result: Future[list[Decoded]]) -> None:
+    try:
+        decoded = [one for half in halves for one in half.result.result()]
+    except BaseException as error:  # noqa: BLE001 (handed to whoever waits for the whole)
+        for half in halves:
+            _let_go(half.result)
+        result.set_exception(error)
+    else:
+        result.set_result(decoded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoder:
+    """What a decoder process holds for its whole life."""
+
+    store: LocalBlobStore
+    memory: Any
+    side: int
+
+    def decode(self, picture: PictureKey, slot: int, spec: InputSpec) -> _Answer:
+        sha256, crop_key = picture
+        try:
+            prepared = prepare(self.store.read(sha256), spec, Crop.from_key(crop_key))
+        except ItemError as error:
+            return error
+        except MemoryError:
+            return DecodeFailed("decoding needs more memory than one picture may use")
+        if spec.size > self.side:
+            return prepared.info, prepared.pixels
+        slot_view(self.memory, slot, self.side, spec.size)[:] = prepared.pixels
+        return prepared.info
+
+
+_decoder: _Decoder | None = None
+
+
+def _start_decoder(blobs_folder: Path, address_space: int, memory: Any, side: int) -> None:
+    global _decoder  # noqa: PLW0603 (a decoder process serves one store for its whole life)
+    _decoder = _Decoder(LocalBlobStore(blobs_folder), memory, side)
+    os.nice(NICENESS)
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
 
 
-def _decode_call(pictures: list[PictureKey], spec: InputSpec) -> list[Decoded]:
-    return [_decode_one(sha256, crop_key, spec) for sha256, crop_key in pictures]
-
-
-def _decode_one(sha256: str, crop_key: str, spec: InputSpec) -> Decoded:
-    assert _store is not None
-    try:
-        return prepare(_store.read(sha256), spec, Crop.from_key(crop_key))
-    except ItemError as error:
-        return error
-    except MemoryError:
-        return DecodeFailed("decoding needs more memory than one picture may use")
+def _decode_call(pictures: list[PictureKey], slots: list[int], spec: InputSpec) -> list[_Answer]:
+    assert _decoder is not None
+    return [_decoder.decode(picture, slot, spec) for picture, slot in zip(pictures, slots, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future
 from datetime import datetime
 
@@ -10,7 +10,6 @@ import structlog
 
 from broker.client import Broker
 from broker.dispatch import dispatch
-from classifier.prepare import Prepared
 from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
 from core.errors import BrokerUnavailable, ItemError
@@ -21,7 +20,8 @@ from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.recording import Outcome, PictureKey, Scored, find_predictions, record
 from worker.batcher import Scores
-from worker.decoders import Decoders
+from worker.decoders import Decoders, Ready
+from worker.in_flight import InFlight
 from worker.models import LoadedModel, Models
 
 log = structlog.get_logger(__name__)
@@ -38,6 +38,7 @@ class Pipeline:
         self._models = models
         self._decoders = decoders
         self._policy = policy
+        self._in_flight = InFlight()
 
     def classify(self, message: ChunkMessage) -> int:
         """Classify the items of a chunk and record them; how many became terminal by it.
@@ -54,30 +55,30 @@ class Pipeline:
             known = find_predictions(session, job.model_version_id, pictures)
         outcomes = {picture: Outcome(known=True) for picture in known}
         to_compute = [picture for picture in pictures if picture not in known]
-        if to_compute:
-            interactive = message.queue == Queue.INTERACTIVE
-            outcomes |= self._compute(self._models.get(ref), to_compute, interactive=interactive)
-        return self._record(message, outcomes, taken_at)
+        with self._in_flight.sharing(ref, to_compute) as share:
+            if share.mine:
+                with self._models.using(ref) as model:
+                    self._compute(model, share.mine, message)
+            outcomes |= {picture: future.result() for picture, future in (share.mine | share.others).items()}
+            return self._record(message, outcomes, taken_at)
 
     def _compute(
-        self, model: LoadedModel, pictures: Sequence[PictureKey], *, interactive: bool
-    ) -> dict[PictureKey, Outcome]:
-        outcomes: dict[PictureKey, Outcome] = {}
+        self, model: LoadedModel, results: Mapping[PictureKey, Future[Outcome]], message: ChunkMessage
+    ) -> None:
+        """Give each picture its outcome."""
+        interactive = message.queue == Queue.INTERACTIVE
         predicting: list[tuple[PictureKey, PictureInfo, Future[Scores]]] = []
-        for call in self._decoders.decode(pictures, model.artifact.input):
+        spec = model.artifact.input
+        for call in self._decoders.decode(list(results), spec, message.job_id, interactive=interactive):
             for picture, decoded in call:
-                if isinstance(decoded, Prepared):
-                    future = model.batcher.submit(decoded.pixels, interactive=interactive)
+                if isinstance(decoded, Ready):
+                    future = model.batcher.submit(decoded.pixels, message.job_id, interactive=interactive)
+                    future.add_done_callback(decoded.let_go)
                     predicting.append((picture, decoded.info, future))
                 else:
-                    outcomes[picture] = Outcome(error=decoded)
+                    results[picture].set_result(Outcome(error=decoded))
         for picture, info, future in predicting:
-            try:
-                scored = interpret(future.result(), model.artifact.taxonomy)
-                outcomes[picture] = Outcome(scored=scored, info=info)
-            except ItemError as error:
-                outcomes[picture] = Outcome(error=error, info=info)
-        return outcomes
+            results[picture].set_result(_outcome(future, info, model.artifact.taxonomy))
 
     def _record(self, message: ChunkMessage, outcomes: Mapping[PictureKey, Outcome], taken_at: datetime) -> int:
         with self._database.writing() as session:
@@ -86,6 +87,13 @@ class Pipeline:
         if recorded.job_terminal:
             announce_end(self._broker, message.job_id)
         return recorded.items
+
+
+def _outcome(future: Future[Scores], info: PictureInfo, taxonomy: Taxonomy) -> Outcome:
+    try:
+        return Outcome(scored=interpret(future.result(), taxonomy), info=info)
+    except ItemError as error:
+        return Outcome(error=error, info=info)
 
 
 def announce_end(broker: Broker, job_id: str) -> None:

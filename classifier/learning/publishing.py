@@ -20,7 +20,7 @@ from classifier.learning.plots import plot_confusion, plot_curves
 from classifier.learning.recipe import Recipe
 from classifier.learning.training import Reporter, train
 from classifier.prepare import InputSpec
-from classifier.runtime import Precision, Runtime, Setting
+from classifier.runtime import Precision, Runtime, Setting, predict
 from classifier.runtimes import open_runtime
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
@@ -32,9 +32,6 @@ class NamedTrack(Protocol):
     """Shows progress of `what` over an iterable of known length."""
 
     def __call__(self, what: str, iterable: Iterable[T], length: int, /) -> Iterable[T]: ...
-
-
-_EVALUATION_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +95,7 @@ def evaluate_artifact(
 
 
 def _evaluate(runtime: Runtime, pictures: Pictures, taxonomy: Taxonomy) -> Evaluation:
-    starts = range(0, len(pictures.pixels), _EVALUATION_BATCH)
-    scores = np.concatenate([runtime.predict(pictures.pixels[s : s + _EVALUATION_BATCH]) for s in starts])
+    scores = predict(runtime, pictures.pixels)
     return Evaluation(pictures, scores, evaluate(scores, pictures.labels, taxonomy))
 
 

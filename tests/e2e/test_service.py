@@ -38,7 +38,7 @@ def test_every_format_is_classified_as_it_is_offline(http: httpx.Client, path: P
     assert answer.status_code == 200, answer.text
     artifact = list_artifacts(PROJECT / "models")[-1]
     runtime = open_runtime(artifact, "openvino")
-    scores = runtime.predict(prepare(path.read_bytes(), artifact.input).pixels[None])[0]
+    scores = runtime.infer(prepare(path.read_bytes(), artifact.input).pixels[None])[0]
     runtime.close()
     served = {row["id"]: row["score"] for row in answer.json()["prediction"]["labels"]}
     for label, score in zip(artifact.taxonomy.label_ids, scores, strict=True):

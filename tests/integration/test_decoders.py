@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from core.errors import BlobMissing, DecodeFailed, DecodeTimeout, TruncatedImage
 from db.blob_store import LocalBlobStore
 from samples import broken
 from tests.conftest import SAMPLES
-from worker.decoders import Decoded, DecoderLimits, Decoders
+from worker.decoders import Decoded, DecoderLimits, Decoders, Ready
 
 SPEC = InputSpec(32)
 SUICIDE, STALL = b"picture that kills its decoder", b"picture that stalls its decoder"
@@ -30,8 +31,8 @@ def prepare_or_die(data: bytes, *_: object) -> Prepared:
     return prepare(data, SPEC)
 
 
-def fragile_start(blobs_folder: Path, address_space: int) -> None:
-    worker.decoders._store = LocalBlobStore(blobs_folder)
+def fragile_start(blobs_folder: Path, address_space: int, memory: Any, side: int) -> None:
+    worker.decoders._decoder = worker.decoders._Decoder(LocalBlobStore(blobs_folder), memory, side)
     worker.decoders.prepare = prepare_or_die  # type: ignore[assignment]
 
 
@@ -43,14 +44,14 @@ def store(tmp_path: Path) -> LocalBlobStore:
 @pytest.fixture
 def fragile(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
     monkeypatch.setattr(worker.decoders, "_start_decoder", fragile_start)
-    decoders = Decoders(store.folder, 1, DecoderLimits(3.0, 2**32))
+    decoders = Decoders(store.folder, 1, DecoderLimits(3.0, 2**32), 32, 32)
     yield decoders
     decoders.close()
 
 
 def decode(decoders: Decoders, store: LocalBlobStore, files: list[bytes]) -> list[Decoded]:
     keys = [(store.put(data), "") for data in files]
-    results = [pair for call in decoders.decode(keys, SPEC) for pair in call]
+    results = [pair for call in decoders.decode(keys, SPEC, "job", interactive=False) for pair in call]
     assert [key for key, _ in results] == keys
     return [outcome for _, outcome in results]
 
@@ -62,25 +63,25 @@ def good_files(count: int) -> list[bytes]:
 def test_a_picture_that_kills_its_decoder_costs_only_itself(fragile: Decoders, store: LocalBlobStore) -> None:
     outcomes = decode(fragile, store, [*good_files(2), SUICIDE, *good_files(5)[2:]])
     assert isinstance(outcomes[2], DecodeFailed)
-    assert all(isinstance(outcome, Prepared) for outcome in outcomes[:2] + outcomes[3:])
+    assert all(isinstance(outcome, Ready) for outcome in outcomes[:2] + outcomes[3:])
 
 
 def test_a_picture_that_stalls_its_decoder_costs_only_itself(fragile: Decoders, store: LocalBlobStore) -> None:
     outcomes = decode(fragile, store, [STALL, *good_files(1)])
     assert isinstance(outcomes[0], DecodeTimeout)
-    assert isinstance(outcomes[1], Prepared)
+    assert isinstance(outcomes[1], Ready)
 
 
 def test_a_bad_picture_among_good_ones_is_an_error_in_its_place(store: LocalBlobStore) -> None:
-    decoders = Decoders(store.folder, 2, DecoderLimits(30, 2**32))
+    decoders = Decoders(store.folder, 2, DecoderLimits(30, 2**32), 32, 224)
     outcomes = decode(decoders, store, [broken.truncated_jpeg(), *good_files(10)])
     assert isinstance(outcomes[0], TruncatedImage)
-    assert all(isinstance(outcome, Prepared) for outcome in outcomes[1:])
+    assert all(isinstance(outcome, Ready) for outcome in outcomes[1:])
     decoders.close()
 
 
 def test_a_missing_blob_is_no_pictures_fault(store: LocalBlobStore) -> None:
-    decoders = Decoders(store.folder, 1, DecoderLimits(30, 2**32))
+    decoders = Decoders(store.folder, 1, DecoderLimits(30, 2**32), 32, 224)
     with pytest.raises(BlobMissing):
-        list(decoders.decode([("0" * 64, "")], SPEC))
+        list(decoders.decode([("0" * 64, "")], SPEC, "job", interactive=False))
     decoders.close()

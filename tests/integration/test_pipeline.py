@@ -44,7 +44,7 @@ def broker(with_redis: Settings) -> Iterator[Broker]:
 def pipeline(database: Database, broker: Broker, with_redis: Settings) -> Iterator[Pipeline]:
     register_models(with_redis, database)
     models = Models(with_redis)
-    decoders = Decoders(with_redis.blobs_folder, 1, DecoderLimits(30, 2**32))
+    decoders = Decoders(with_redis.blobs_folder, 1, DecoderLimits(30, 2**32), 32, 224)
     yield Pipeline(database, broker, models, decoders, ChunkPolicy.of(with_redis))
     decoders.close()
     models.close()

@@ -15,7 +15,7 @@ from skimage import data
 
 from classifier.artifact import KERAS_MODEL, Artifact, list_artifacts
 from classifier.prepare import prepare
-from classifier.runtime import Runtime
+from classifier.runtime import Runtime, predict
 from classifier.runtimes import choose_runtime, open_runtime
 from core.settings import PROJECT
 from tests.conftest import SAMPLES
@@ -55,7 +55,7 @@ def tensorflow(artifact: Artifact) -> Iterator[Runtime]:
 def test_both_runtimes_give_the_same_labels_and_scores(
     openvino: Runtime, tensorflow: Runtime, pixels: NDArray[np.uint8]
 ) -> None:
-    one, other = openvino.predict(pixels), tensorflow.predict(pixels)
+    one, other = predict(openvino, pixels), predict(tensorflow, pixels)
     np.testing.assert_allclose(one, other, atol=1e-3)
     assert one.argmax(axis=1).tolist() == other.argmax(axis=1).tolist()
 
@@ -66,9 +66,9 @@ def test_scores_do_not_depend_on_how_many_pictures_come_together(
     name: str, count: int, pixels: NDArray[np.uint8], request: pytest.FixtureRequest
 ) -> None:
     runtime: Runtime = request.getfixturevalue(name)
-    together = runtime.predict(pixels[:count])
+    together = predict(runtime, pixels[:count])
     assert together.shape == (count, 10)
-    np.testing.assert_allclose(together[-1:], runtime.predict(pixels[count - 1 : count]), atol=1e-4)
+    np.testing.assert_allclose(together[-1:], predict(runtime, pixels[count - 1 : count]), atol=1e-4)
     np.testing.assert_allclose(together.sum(axis=1), 1.0, atol=1e-4)
 
 
@@ -82,7 +82,7 @@ def test_mixed_precision_keeps_the_labels(artifact: Artifact, tensorflow: Runtim
     use_mixed_precision(model)
     assert model.get_layer("head_conv").compute_dtype == "float16"
     mixed = np.asarray(model.predict(pixels, verbose=0), np.float32)
-    exact = tensorflow.predict(pixels)
+    exact = predict(tensorflow, pixels)
     np.testing.assert_allclose(mixed, exact, atol=0.02)
     clear = np.sort(exact, axis=1)[:, -1] - np.sort(exact, axis=1)[:, -2] > 0.05
     assert (mixed.argmax(axis=1) == exact.argmax(axis=1))[clear].all()
@@ -101,7 +101,7 @@ def test_a_worker_on_openvino_never_imports_tensorflow() -> None:
 
 def test_openvino_computes_in_f32_unless_told_otherwise(artifact: Artifact, openvino: Runtime) -> None:
     assert openvino.precision == "f32"
-    compiled = openvino._compiled[1]  # type: ignore[attr-defined]
+    compiled = openvino._requests[1].get().get_compiled_model()  # type: ignore[attr-defined]
     assert str(compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
 
 
@@ -114,7 +114,7 @@ def test_the_samples_are_mostly_recognised(openvino: Runtime, artifact: Artifact
     kinds = {"coat": "outwear", "jacket": "outwear", "cap": "hat", "sneaker": "shoes", "shoe": "shoes"}
     names = [path.stem.rpartition("-")[0] for path in sorted(SAMPLES.iterdir())]
     expected = [kinds.get(name, name) for name in names]
-    scores = openvino.predict(pixels[: len(names)])
+    scores = predict(openvino, pixels[: len(names)])
     labels = [artifact.taxonomy.label_ids[index] for index in scores.argmax(axis=1)]
     # Drawings are not what it learned from; that most are right shows that channels and labels are in order.
     assert sum(label == wanted for label, wanted in zip(labels, expected, strict=True)) >= len(names) * 0.6

@@ -1,25 +1,33 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from classifier.runtime import OutOfDeviceMemory
 from core.errors import ModelFailed
-from worker.batcher import Batcher, Lanes, _Waiting
+from worker.batcher import Batcher
 
 SIDE = 2
 
 
 class Echo:
-    """A runtime whose score is the picture's first byte; it fails on 13, and holds back until allowed to go on."""
+    """A runtime whose score is the picture's first byte; it fails on 13, and holds back until allowed to go on.
+
+    Batches of more than `memory` pictures do not fit it. Padding shows as zeros.
+    """
 
     name = "openvino"
     device = "CPU"
     precision = "f32"
     batch_sizes = (1, 4)
+    side = SIDE
     slots = 1
+    memory = 1000
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -27,11 +35,15 @@ class Echo:
         self.go_on = threading.Event()
         self.go_on.set()
 
-    def predict(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        values = pixels[:, 0, 0, 0].astype(np.float32)
+    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
+        values = batch[:, 0, 0, 0].astype(np.float32)
+        if not values.any():
+            return values[:, None]
         self.batches.append([int(value) for value in values])
         self.started.release()
         self.go_on.wait()
+        if len(batch) > self.memory:
+            raise OutOfDeviceMemory("no room")
         if 13 in values:
             raise RuntimeError("unlucky")
         return values[:, None]
@@ -40,68 +52,111 @@ class Echo:
         return
 
 
+class Ticks:
+    """A clock on which batches of one picture take as long as batches of four: so batches of four are made."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+
 def picture(value: int) -> NDArray[np.uint8]:
     return np.full((SIDE, SIDE, 3), value, np.uint8)
 
 
-def waiting(value: int) -> _Waiting:
-    return _Waiting(picture(value))
+def submit(batcher: Batcher, value: int) -> Future[NDArray[np.float32]]:
+    return batcher.submit(picture(value), "job", interactive=False)
 
 
-def test_interactive_comes_first_and_bulk_fills_the_rest_earliest_first() -> None:
-    lanes = Lanes()
-    bulk, urgent = [waiting(n) for n in range(4)], [waiting(n) for n in range(2)]
-    for one in bulk:
-        lanes.add(one, interactive=False)
-    for one in urgent:
-        lanes.add(one, interactive=True)
-    assert lanes.take(4) == [*urgent, *bulk[:2]]
-    assert lanes.take(4) == bulk[2:]
-    assert lanes.take(4) == []
+@pytest.fixture
+def held() -> Iterator[tuple[Echo, Batcher]]:
+    """A batcher whose device is held on the picture 1."""
+    runtime = Echo()
+    runtime.go_on.clear()
+    batcher = Batcher(runtime, Ticks())
+    submit(batcher, 1)
+    runtime.started.acquire()
+    yield runtime, batcher
+    runtime.go_on.set()
+    batcher.close()
 
 
 def test_every_picture_gets_its_own_scores() -> None:
     batcher = Batcher(Echo())
-    futures = [batcher.submit(picture(n), interactive=n % 3 == 0) for n in range(12)]
-    assert [int(future.result()[0]) for future in futures] == list(range(12))
+    futures = [batcher.submit(picture(n), "job", interactive=n % 3 == 0) for n in range(1, 13)]
+    assert [int(future.result()[0]) for future in futures] == list(range(1, 13))
     batcher.close()
 
 
-def test_pictures_that_gather_while_the_device_works_go_together() -> None:
-    runtime = Echo()
-    runtime.go_on.clear()
-    batcher = Batcher(runtime)
-    first = batcher.submit(picture(1), interactive=False)
-    runtime.started.acquire()
-    others = [batcher.submit(picture(n), interactive=False) for n in (2, 3, 4)]
+def test_pictures_that_gather_while_the_device_works_go_together(held: tuple[Echo, Batcher]) -> None:
+    runtime, batcher = held
+    futures = [submit(batcher, n) for n in (2, 3, 4)]
     runtime.go_on.set()
-    for future in (first, *others):
+    for future in futures:
         future.result()
-    assert runtime.batches == [[1], [2, 3, 4]]
-    batcher.close()
+    assert runtime.batches == [[1], [2, 3, 4, 0]]
 
 
-def test_a_batch_that_fails_costs_only_the_picture_that_it_fails_on() -> None:
-    runtime = Echo()
-    runtime.go_on.clear()
-    batcher = Batcher(runtime)
-    batcher.submit(picture(0), interactive=False)
-    runtime.started.acquire()
-    futures = {n: batcher.submit(picture(n), interactive=False) for n in (11, 12, 13, 14)}
+def test_interactive_pictures_go_first_and_bulk_fills_the_batch(held: tuple[Echo, Batcher]) -> None:
+    runtime, batcher = held
+    futures = [submit(batcher, n) for n in (2, 3, 4, 5)]
+    futures.append(batcher.submit(picture(9), "other", interactive=True))
+    runtime.go_on.set()
+    for future in futures:
+        future.result()
+    assert runtime.batches == [[1], [9, 2, 3, 4], [5]]
+
+
+def test_a_batch_that_fails_costs_only_the_picture_that_it_fails_on(held: tuple[Echo, Batcher]) -> None:
+    runtime, batcher = held
+    futures = {n: submit(batcher, n) for n in (11, 12, 13, 14)}
     runtime.go_on.set()
     with pytest.raises(ModelFailed, match="unlucky"):
         futures.pop(13).result()
     assert {n: int(future.result()[0]) for n, future in futures.items()} == {11: 11, 12: 12, 14: 14}
+
+
+def test_a_batch_too_large_for_the_device_is_halved_for_good(held: tuple[Echo, Batcher]) -> None:
+    runtime, batcher = held
+    runtime.memory = 2
+    futures = [submit(batcher, n) for n in (2, 3, 4, 5)]
+    runtime.go_on.set()
+    assert [int(future.result()[0]) for future in futures] == [2, 3, 4, 5]
+    assert runtime.batches == [[1], [2, 3, 4, 5], [2], [3], [4], [5]]
+    runtime.batches.clear()
+    for future in [submit(batcher, n) for n in (6, 7, 8, 9)]:
+        future.result()
+    assert sorted(runtime.batches) == [[6], [7], [8], [9]]
+
+
+def test_a_picture_that_nobody_wants_any_more_never_reaches_the_device(held: tuple[Echo, Batcher]) -> None:
+    runtime, batcher = held
+    unwanted, wanted = submit(batcher, 2), submit(batcher, 3)
+    assert unwanted.cancel()
+    runtime.go_on.set()
+    wanted.result()
+    assert 2 not in [value for batch in runtime.batches for value in batch]
+
+
+def test_a_device_that_does_not_answer_is_seen_as_stuck(held: tuple[Echo, Batcher]) -> None:
+    runtime, batcher = held
+    assert batcher.stuck() < batcher.stuck()
+    runtime.go_on.set()
+    submit(batcher, 2).result()
     batcher.close()
+    assert batcher.stuck() == 0
 
 
 def test_closing_finishes_what_is_queued() -> None:
     runtime = Echo()
     runtime.go_on.clear()
     batcher = Batcher(runtime)
-    futures = [batcher.submit(picture(n), interactive=False) for n in range(6)]
+    futures = [submit(batcher, n) for n in range(1, 7)]
     runtime.go_on.set()
     batcher.close()
     assert all(future.done() for future in futures)
     with pytest.raises(RuntimeError, match="closed"):
-        batcher.submit(picture(1), interactive=False)
+        submit(batcher, 1)

@@ -47,8 +47,10 @@ def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixe
     paths = sorted(SAMPLES.iterdir())
     learned = read_pictures([Example(path, 0) for path in paths], InputSpec(224), lambda it, _length, /: it)
     keys = [(store.put(path.read_bytes()), "") for path in paths]
-    decoders = Decoders(store.folder, 1, DecoderLimits(30, 2**32))
-    served = [outcome for call in decoders.decode(keys, InputSpec(224)) for _, outcome in call]
+    decoders = Decoders(store.folder, 1, DecoderLimits(30, 2**32), 32, 224)
+    served = [
+        outcome for call in decoders.decode(keys, InputSpec(224), "job", interactive=False) for _, outcome in call
+    ]
     decoders.close()
     assert [s.pixels.tobytes() for s in served] == [p.tobytes() for p in learned.pixels]  # type: ignore[union-attr]
 

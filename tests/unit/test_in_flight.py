@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from core.errors import TruncatedImage
+from core.types import ModelRef
+from db.recording import Outcome
+from worker.in_flight import InFlight
+
+MODEL = ModelRef("garments", "1")
+A, B, C = ("a" * 64, ""), ("b" * 64, ""), ("c" * 64, "")
+
+
+def test_what_another_chunk_is_computing_is_waited_for() -> None:
+    in_flight = InFlight()
+    with in_flight.sharing(MODEL, [A, B]) as first, in_flight.sharing(MODEL, [B, C]) as second:
+        assert set(first.mine) == {A, B}
+        assert (set(second.mine), set(second.others)) == ({C}, {B})
+        outcome = Outcome(error=TruncatedImage("cut"))
+        first.mine[B].set_result(outcome)
+        assert second.others[B].result() is outcome
+        first.mine[A].set_result(outcome)
+        second.mine[C].set_result(outcome)
+
+
+def test_another_crop_or_model_is_another_computation() -> None:
+    in_flight = InFlight()
+    newer = ModelRef("garments", "2")
+    with (
+        in_flight.sharing(MODEL, [A]) as first,
+        in_flight.sharing(newer, [A]) as second,
+        in_flight.sharing(MODEL, [(A[0], "0,0,5x5")]) as third,
+    ):
+        assert all(len(share.mine) == 1 for share in (first, second, third))
+
+
+def test_when_whoever_computes_fails_the_others_fail_and_the_next_one_computes() -> None:
+    in_flight = InFlight()
+    with in_flight.sharing(MODEL, [A]), in_flight.sharing(MODEL, [A]) as waiting:
+        others = waiting.others
+    with pytest.raises(RuntimeError, match="failed"):
+        others[A].result(0)
+    with in_flight.sharing(MODEL, [A]) as again:
+        assert set(again.mine) == {A}

@@ -1,0 +1,123 @@
+"""What the batcher decides: how many pictures go to the device now, or how long to wait for more. Pure code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FORGETTING = 0.1
+"""Weight of the newest measurement in the running means: the last twenty or so count."""
+
+WINDOW_SECONDS = 0.02
+"""Longest time that a batch waits for company, whatever the gain."""
+
+
+class CostModel:
+    """Seconds that a batch takes, fitted as a·n + b over the batch sizes as they run."""
+
+    def __init__(self) -> None:
+        self._means: dict[int, float] = {}
+
+    def observe(self, size: int, seconds: float) -> None:
+        """A batch of `size` (padding included) took `seconds`."""
+        known = self._means.get(size)
+        self._means[size] = seconds if known is None else known + FORGETTING * (seconds - known)
+
+    def line(self) -> tuple[float, float]:
+        """(a, b): seconds per picture and per batch; the least-squares line through the means of the sizes."""
+        points = list(self._means.items())
+        if not points:
+            return 0.0, 0.0
+        if len(points) == 1:
+            return points[0][1] / points[0][0], 0.0
+        mean_n = sum(n for n, _ in points) / len(points)
+        mean_t = sum(t for _, t in points) / len(points)
+        spread = sum((n - mean_n) ** 2 for n, _ in points)
+        slope = sum((n - mean_n) * (t - mean_t) for n, t in points) / spread
+        return slope, mean_t - slope * mean_n
+
+    def seconds(self, size: int) -> float:
+        """What a batch of `size` is expected to take."""
+        slope, fixed = self.line()
+        return max(slope * size + fixed, 0.0)
+
+
+class Arrivals:
+    """How long it takes, on average of late, until another picture comes."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._mean = math.inf
+
+    def observe(self, now: float) -> None:
+        if self._last is not None:
+            gap = now - self._last
+            self._mean = gap if math.isinf(self._mean) else self._mean + FORGETTING * (gap - self._mean)
+        self._last = now
+
+    def interval(self, now: float) -> float:
+        """Seconds until the next one; a silence longer than the mean is the better guess."""
+        if self._last is None:
+            return math.inf
+        return max(self._mean, now - self._last)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Predict the first `pictures` in turn as a batch of `size`, the rest of it padding."""
+
+    size: int
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again after `seconds`, or when another picture has come."""
+
+    seconds: float
+
+
+def decide(
+    waiting: int, sizes: Sequence[int], costs: CostModel, interval: float, opened: float, now: float
+) -> Launch | Wait:
+    """What to do for a device that is free now.
+
+    Args:
+        waiting: pictures that wait, at least one.
+        sizes: the batch sizes that the device has prepared, ascending.
+        interval: seconds until another picture may be expected.
+        opened: when the first of them came: it opened the window.
+
+    A batch is of the size that costs least per picture. It waits only if one more picture in it would save the device
+    more time than the wait for that picture costs it; never beyond its window, never when it is full.
+    """
+    launch = _cheapest(waiting, sizes, costs)
+    closes = opened + WINDOW_SECONDS
+    if waiting >= sizes[-1] or now >= closes:
+        return launch
+    apart = launch_seconds(waiting, sizes, costs) + costs.seconds(sizes[0])
+    together = launch_seconds(waiting + 1, sizes, costs)
+    if interval < apart - together:
+        return Wait(min(interval, closes - now))
+    return launch
+
+
+def launch_seconds(waiting: int, sizes: Sequence[int], costs: CostModel) -> float:
+    """What the device needs for `waiting` pictures, batch after batch of the cheapest size."""
+    total = 0.0
+    while waiting > 0:
+        batch = _cheapest(waiting, sizes, costs)
+        total += costs.seconds(batch.size)
+        waiting -= batch.pictures
+    return total
+
+
+def _cheapest(waiting: int, sizes: Sequence[int], costs: CostModel) -> Launch:
+    def price(size: int) -> tuple[float, int, int]:
+        pictures = min(size, waiting)
+        # Where the cost is the same: least padding, then fewest batches.
+        return costs.seconds(size) / pictures, size - pictures, -size
+
+    size = min(sizes, key=price)
+    return Launch(size, min(size, waiting))

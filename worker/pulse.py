@@ -1,0 +1,61 @@
+"""A worker's sign of life: every few seconds it says that it is there, and what it runs."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Sequence
+
+import structlog
+
+from broker.client import HEARTBEAT_SECONDS, Broker, Heartbeat
+from core.errors import BrokerUnavailable
+from core.ids import new_id
+from core.messages import Queue
+from worker.models import Models
+
+log = structlog.get_logger(__name__)
+
+
+class Pulse:
+    """Says every few seconds that this worker is alive, and what it runs."""
+
+    def __init__(self, broker: Broker, models: Models, queues: Sequence[Queue]) -> None:
+        self.worker = f"{new_id('wrk')}@{socket.gethostname()}-{os.getpid()}"
+        self._broker = broker
+        self._models = models
+        self._queues = [queue.value for queue in queues]
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        try:
+            self._broker.farewell(self.worker)
+        except BrokerUnavailable:
+            log.info("farewell_unheard", worker=self.worker)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._broker.beat(self._heartbeat())
+            except BrokerUnavailable as error:
+                log.warning("heartbeat_unheard", reason=str(error))
+            self._stopped.wait(HEARTBEAT_SECONDS)
+
+    def _heartbeat(self) -> Heartbeat:
+        loaded = self._models.loaded()
+        return Heartbeat(
+            worker=self.worker,
+            queues=self._queues,
+            runtime=loaded[0].runtime.name if loaded else "none",
+            device=loaded[0].runtime.device if loaded else "none",
+            precision=loaded[0].runtime.precision if loaded else "none",
+            models=[str(model.artifact.ref) for model in loaded],
+        )
