@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     loaded_models: int = Field(2, ge=1)
     """Model versions that a worker keeps loaded; the least recently used one goes first."""
 
-    chunk_size: int = Field(64, ge=1)
-    """Items that travel in one message."""
+    chunk_size: int = Field(128, ge=1)
+    """Most items that travel in one message."""
 
     chunk_window: int = Field(8, ge=1)
     """Chunks of one job that may be queued or worked on at once."""

@@ -18,6 +18,9 @@ from db.models import Chunk, Item, ItemStatus, Job, JobStatus, Priority
 MAX_ATTEMPTS = 3
 """A chunk that was sent this often without being recorded is given up."""
 
+_SMALLEST, _STEPS = 16, 16
+"""A chunk holds a sixteenth of its job, but never fewer items than this (nor more than the policy says)."""
+
 _QUEUES = {
     Priority.INTERACTIVE: Queue.INTERACTIVE,
     Priority.NORMAL: Queue.BULK,
@@ -27,7 +30,7 @@ _QUEUES = {
 
 @dataclass(frozen=True, slots=True)
 class ChunkPolicy:
-    """How jobs are cut into chunks: items per chunk, chunks of one job under way at once, and the lease."""
+    """How jobs are cut into chunks: most items per chunk, chunks of one job under way at once, and the lease."""
 
     size: int
     window: int
@@ -36,6 +39,10 @@ class ChunkPolicy:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         return cls(settings.chunk_size, settings.chunk_window, timedelta(seconds=settings.lease_seconds))
+
+    def items_per_chunk(self, total: int) -> int:
+        """How many items of a job of `total` travel together: small jobs show progress, large ones save messages."""
+        return min(self.size, max(_SMALLEST, total // _STEPS))
 
 
 def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> list[ChunkMessage]:
@@ -47,19 +54,23 @@ def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> lis
     room = policy.window - under_way
     if room <= 0:
         return []
+    size = policy.items_per_chunk(job.total)
     waiting = (
         select(Item.id)
         .where(Item.job_id == job.id, Item.status == ItemStatus.PENDING, Item.chunk_id.is_(None))
         .order_by(Item.position)
-        .limit(room * policy.size)
+        .limit(room * size)
     )
     item_ids = session.scalars(waiting).all()
     messages = []
-    for start in range(0, len(item_ids), policy.size):
+    for start in range(0, len(item_ids), size):
         chunk_id = new_id("chk")
         session.execute(insert(Chunk).values(id=chunk_id, job_id=job.id, attempts=1, leased_until=now + policy.lease))
         session.execute(
-            update(Item).where(Item.id.in_(item_ids[start : start + policy.size])).values(chunk_id=chunk_id)
+            update(Item)
+            .where(Item.id.in_(item_ids[start : start + size]))
+            .values(chunk_id=chunk_id)
+            .execution_options(synchronize_session=False)
         )
         messages.append(ChunkMessage(chunk_id, job.id, _QUEUES[job.priority]))
     return messages
@@ -134,4 +145,4 @@ def jobs_with_room(session: Session, policy: ChunkPolicy) -> Iterator[str]:
 
 def forget(session: Session, chunk_id: str) -> None:
     """The chunk has been recorded."""
-    session.execute(delete(Chunk).where(Chunk.id == chunk_id))
+    session.execute(delete(Chunk).where(Chunk.id == chunk_id).execution_options(synchronize_session=False))

