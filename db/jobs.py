@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Integer, cast, func, insert, select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from core.errors import ItemError
 from core.ids import new_id
@@ -77,7 +78,8 @@ def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetim
         [{"sha256": sha256, "bytes": size, "created_at": now} for sha256, size in sorted(blobs.items())],
     )
     session.execute(insert(Item), [_item_row(job.id, n, item, now) for n, item in enumerate(items)])
-    session.refresh(job)
+    # Known here: reading it back would cost every submission a query.
+    set_committed_value(job, "model_version", new.model_version)
     return job
 
 

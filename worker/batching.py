@@ -12,6 +12,9 @@ FORGETTING = 0.1
 WINDOW_SECONDS = 0.02
 """Longest time that a batch waits for company, whatever the gain."""
 
+WORTH = 1.05
+"""A larger batch has to save this factor per picture."""
+
 
 class CostModel:
     """Seconds that a batch takes, fitted as a·n + b over the batch sizes as they run."""
@@ -114,10 +117,7 @@ def launch_seconds(waiting: int, sizes: Sequence[int], costs: CostModel) -> floa
 
 
 def _cheapest(waiting: int, sizes: Sequence[int], costs: CostModel) -> Launch:
-    def price(size: int) -> tuple[float, int, int]:
-        pictures = min(size, waiting)
-        # Where the cost is the same: least padding, then fewest batches.
-        return costs.seconds(size) / pictures, size - pictures, -size
-
-    size = min(sizes, key=price)
+    prices = {size: costs.seconds(size) / min(size, waiting) for size in sizes}
+    # Small batches free the device sooner for whoever is in a hurry: a larger one has to be worth it.
+    size = next(size for size in sizes if prices[size] <= min(prices.values()) * WORTH)
     return Launch(size, min(size, waiting))

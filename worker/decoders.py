@@ -72,6 +72,7 @@ class DecoderLimits:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
+    lane: _Lane
     pictures: list[PictureKey]
     spec: InputSpec
     slots: list[int] = field(default_factory=list)
@@ -79,8 +80,20 @@ class _Call:
     result: Future[list[Decoded]] = field(default_factory=Future)
 
 
+class _Lane:
+    """A pool of decoder processes and the calls that wait for it."""
+
+    def __init__(self, pool: ProcessPool, processes: int) -> None:
+        self.pool = pool
+        self.queue: FairQueue[_Call] = FairQueue()
+        self.free = processes * CALLS_PER_PROCESS
+
+
 class Decoders:
-    """A pool of decoder processes, shared by all threads of a worker; whose turn it is, a `FairQueue` says."""
+    """Decoder processes, shared by all threads of a worker; in which order they are used, a `FairQueue` says.
+
+    Interactive pictures have a process of their own: the others are always in the middle of bulk calls.
+    """
 
     def __init__(self, blobs_folder: Path, processes: int, limits: DecoderLimits, slots: int, side: int) -> None:
         """`slots` pictures of up to `side` x `side` pixels may be decoded and not yet released at once."""
@@ -88,17 +101,23 @@ class Decoders:
         # Spawned, not forked: the worker has threads, and a fork would copy their locks in any state.
         context = multiprocessing.get_context("spawn")
         self._slots = PixelSlots(context, slots + SLOTS_RESERVED, side)
-        self._pool = ProcessPool(
-            max_workers=processes,
-            initializer=_start_decoder,
-            initargs=(blobs_folder, limits.address_space, self._slots.memory, side),
-            context=context,
-        )
-        self._queue: FairQueue[_Call] = FairQueue()
-        self._free = processes * CALLS_PER_PROCESS
+
+        def lane(processes: int, niceness: int) -> _Lane:
+            arguments = (blobs_folder, limits.address_space, self._slots.memory, side, niceness)
+            pool = ProcessPool(processes, initializer=_start_decoder, initargs=arguments, context=context)
+            return _Lane(pool, processes)
+
+        self._interactive, self._bulk = lane(1, 0), lane(processes, NICENESS)
         # Reentrant: the end of one half may be the end of the whole.
         self._lock = threading.RLock()
         self._closed = False
+        self._start_processes(processes)
+
+    def _start_processes(self, processes: int) -> None:
+        # A pool starts its processes with its first calls: the first picture should not have to wait for that.
+        for lane, count in ((self._interactive, 1), (self._bulk, processes)):
+            for _ in range(count):
+                lane.pool.schedule(_nothing)
 
     def decode(
         self, pictures: Sequence[PictureKey], spec: InputSpec, job: str, *, interactive: bool
@@ -109,10 +128,11 @@ class Decoders:
             BlobMissing: a blob is not in the store; that is no picture's fault, so no item fails by it.
         """
         starts = range(0, len(pictures), PICTURES_PER_CALL)
-        calls = [_Call(list(pictures[start : start + PICTURES_PER_CALL]), spec) for start in starts]
+        lane = self._interactive if interactive else self._bulk
+        calls = [_Call(lane, list(pictures[start : start + PICTURES_PER_CALL]), spec) for start in starts]
         with self._lock:
             for call in calls:
-                self._queue.push(call, job, time.monotonic(), interactive=interactive)
+                lane.queue.push(call, job, time.monotonic(), interactive=interactive)
         self._start_calls()
         try:
             while calls:
@@ -124,24 +144,25 @@ class Decoders:
                 call.result.add_done_callback(_let_go)
 
     def _start_calls(self) -> None:
-        """Hand calls to the pool while it has room for them, and their pixels have a place to go."""
-        while True:
-            with self._lock:
-                reserved = 0 if self._queue.interactive else SLOTS_RESERVED
-                room = len(self._slots) - reserved >= PICTURES_PER_CALL
-                if self._closed or self._free == 0 or not room:
-                    return
-                call = self._queue.pop(time.monotonic())
-                if call is None:
-                    return
-                self._free -= 1
+        """Hand calls to the pools while they have room for them, and their pixels have a place to go."""
+        for lane, reserved in ((self._interactive, 0), (self._bulk, SLOTS_RESERVED)):
+            while (call := self._next_call(lane, reserved)) is not None:
+                self._start(call)
+
+    def _next_call(self, lane: _Lane, reserved: int) -> _Call | None:
+        with self._lock:
+            if self._closed or lane.free == 0 or len(self._slots) - reserved < PICTURES_PER_CALL:
+                return None
+            call = lane.queue.pop(time.monotonic())
+            if call is not None:
+                lane.free -= 1
                 if not call.slots:
                     call.slots.extend(self._slots.acquire(len(call.pictures)))
-            self._start(call)
+            return call
 
     def _start(self, call: _Call) -> None:
         arguments = [call.pictures, call.slots, call.spec]
-        future = self._pool.schedule(_decode_call, args=arguments, timeout=self._limits.seconds)
+        future = call.lane.pool.schedule(_decode_call, args=arguments, timeout=self._limits.seconds)
         future.add_done_callback(lambda done: self._ended(call, done))
 
     def _release(self, slot: int) -> None:
@@ -170,7 +191,7 @@ class Decoders:
                 self._slots.release(slot)
             call.result.set_exception(error)
         with self._lock:
-            self._free += 1
+            call.lane.free += 1
         self._start_calls()
 
     def _again(self, call: _Call, error: ItemError) -> None:
@@ -180,7 +201,8 @@ class Decoders:
             return
         middle = len(call.pictures) // 2
         halves = [
-            _Call(call.pictures[part], call.spec, call.slots[part]) for part in (slice(middle), slice(middle, None))
+            _Call(call.lane, call.pictures[part], call.spec, call.slots[part])
+            for part in (slice(middle), slice(middle, None))
         ]
 
         def join(_: Future[list[Decoded]]) -> None:
@@ -190,15 +212,16 @@ class Decoders:
 
         with self._lock:
             for half in halves:
-                self._queue.push(half, "", time.monotonic(), interactive=True)
+                call.lane.queue.push(half, "", time.monotonic(), interactive=True)
         for half in halves:
             half.result.add_done_callback(join)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-        self._pool.stop()
-        self._pool.join()
+        for lane in (self._interactive, self._bulk):
+            lane.pool.stop()
+            lane.pool.join()
 
 
 def _let_go(result: Future[list[Decoded]]) -> None:
@@ -245,12 +268,16 @@ class _Decoder:
 _decoder: _Decoder | None = None
 
 
-def _start_decoder(blobs_folder: Path, address_space: int, memory: Any, side: int) -> None:
+def _start_decoder(blobs_folder: Path, address_space: int, memory: Any, side: int, niceness: int) -> None:
     global _decoder  # noqa: PLW0603 (a decoder process serves one store for its whole life)
     _decoder = _Decoder(LocalBlobStore(blobs_folder), memory, side)
-    os.nice(NICENESS)
+    os.nice(niceness)
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+
+
+def _nothing() -> None:
+    """What the first call of a process does."""
 
 
 def _decode_call(pictures: list[PictureKey], slots: list[int], spec: InputSpec) -> list[_Answer]:

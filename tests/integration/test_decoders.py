@@ -31,7 +31,7 @@ def prepare_or_die(data: bytes, *_: object) -> Prepared:
     return prepare(data, SPEC)
 
 
-def fragile_start(blobs_folder: Path, address_space: int, memory: Any, side: int) -> None:
+def fragile_start(blobs_folder: Path, _space: int, memory: Any, side: int, _niceness: int) -> None:
     worker.decoders._decoder = worker.decoders._Decoder(LocalBlobStore(blobs_folder), memory, side)
     worker.decoders.prepare = prepare_or_die  # type: ignore[assignment]
 
