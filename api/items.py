@@ -10,10 +10,12 @@ from api.present import ItemPresenter
 from api.problems import Problem, unknown
 from api.schemas import Answer, ItemOut
 from api.services import services
-from api.spec import PICTURE_RESPONSE, THUMBNAIL_RESPONSE
+from api.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
+from broker.client import EXPLANATION_SECONDS
 from core.pictures import thumbnail
 from db import items
-from db.models import Item, ItemStatus
+from db.blob_store import THUMBNAIL, explanation_name
+from db.models import Item, ItemStatus, Prediction
 
 bp = APIBlueprint("items", __name__, tag="Items")
 
@@ -44,11 +46,41 @@ def get_thumbnail(item_id: str) -> Answer:
     if sha256 is None or item.status != ItemStatus.SUCCEEDED:
         raise Problem(404, "no_thumbnail", f"only succeeded items have a thumbnail; this one is {item.status}")
     blobs = services().blobs
-    data = blobs.read_thumbnail(sha256)
+    data = blobs.read_derived(sha256, THUMBNAIL)
     if data is None:
         data = thumbnail(blobs.read(sha256))
-        blobs.put_thumbnail(sha256, data)
+        blobs.put_derived(sha256, THUMBNAIL, data)
     return Response(data, content_type="image/jpeg", headers={"Cache-Control": _FOREVER})
+
+
+@bp.get("/v1/items/<item_id>/explanation")
+@bp.doc(summary="What the model looked at", operation_id="get_explanation", responses=EXPLANATION_RESPONSE)
+def get_explanation(item_id: str) -> Answer:
+    """A heat map of the places that speak for the item's top label: PNG with transparency, to be laid over the picture.
+
+    It has the picture's shape, its long side at most 320 px. A worker makes it when it is first asked for.
+    """
+    with services().database.reading() as session:
+        item = _require(session, item_id)
+        prediction = item.prediction
+    if prediction is None:
+        raise Problem(404, "no_explanation", f"only succeeded items have an explanation; this one is {item.status}")
+    data = _explanation(item_id, prediction)
+    if data is None:
+        detail = f"no worker has explained it within {EXPLANATION_SECONDS:g} s; try again"
+        raise Problem(503, "explanation_late", detail, headers={"Retry-After": "2"})
+    return Response(data, content_type="image/png", headers={"Cache-Control": _FOREVER})
+
+
+def _explanation(item_id: str, prediction: Prediction) -> bytes | None:
+    blobs, broker, name = services().blobs, services().broker, explanation_name(prediction.id)
+    data = blobs.read_derived(prediction.blob_sha256, name)
+    if data is not None:
+        return data
+    with broker.waiting_for(item_id) as wait:
+        broker.ask_explanation(item_id)
+        wait.wait(EXPLANATION_SECONDS)
+    return blobs.read_derived(prediction.blob_sha256, name)
 
 
 @bp.get("/v1/items/<item_id>/image")

@@ -6,9 +6,19 @@ from apiflask import APIBlueprint
 
 from api.present import labels_and_groups_out, model_version_detail_out, model_version_out
 from api.problems import unknown
-from api.schemas import Answer, LabelsOut, LabelsQuery, ModelVersionDetailOut, ModelVersionsOut
+from api.schemas import (
+    Answer,
+    LabelsOut,
+    LabelsQuery,
+    ModelVersionDetailOut,
+    ModelVersionsOut,
+    PromotionIn,
+    PromotionOut,
+)
 from api.services import services
+from api.spec import PROMOTION_RESPONSES
 from core.errors import ModelUnknown
+from core.messages import Queue
 from db import model_versions
 
 bp = APIBlueprint("models", __name__, tag="Models")
@@ -34,6 +44,24 @@ def get_model(name: str, version: str) -> Answer:
         except ModelUnknown as error:
             raise unknown("model", f"{name}/{version}") from error
         return model_version_detail_out(row, model_versions.aliases(session))
+
+
+@bp.post("/v1/models/<name>/promote")
+@bp.input(PromotionIn)
+@bp.output(PromotionOut)
+@bp.doc(summary="Make a model version `production`", operation_id="promote_model", responses=PROMOTION_RESPONSES)
+def promote_model(name: str, json_data: PromotionIn) -> Answer:
+    """202 while workers are still loading it: ask again. 200 once they have, and new jobs use it."""
+    alive = [worker for worker in services().broker.workers() if Queue.INTERACTIVE.value in worker.queues]
+    with services().database.writing() as session:
+        row = model_versions.resolve(session, f"{name}@{json_data.version}")
+        waiting_for = [worker.worker for worker in alive if row.ref not in worker.models]
+        if waiting_for:
+            model_versions.propose(session, row)
+        else:
+            model_versions.promote(session, row)
+    body = PromotionOut(promoted=not waiting_for, workers=len(alive), waiting_for=waiting_for)
+    return body, 202 if waiting_for else 200, {"Retry-After": "1"} if waiting_for else {}
 
 
 @bp.get("/v1/labels")

@@ -99,14 +99,15 @@ class ItemPresenter:
         blob = item.blob
         if blob is None:
             return None
-        path = f"/v1/items/{item.id}"
+        path, shown = f"/v1/items/{item.id}", item.status == ItemStatus.SUCCEEDED
         return ImageOut(
             sha256=blob.sha256,
             width=blob.width,
             height=blob.height,
             format=blob.format,
             bytes=blob.bytes,
-            thumbnail=f"{path}/thumbnail" if item.status == ItemStatus.SUCCEEDED else None,
+            thumbnail=f"{path}/thumbnail" if shown else None,
+            explanation=f"{path}/explanation" if shown else None,
             original=f"{path}/image",
         )
 

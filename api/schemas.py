@@ -155,6 +155,7 @@ class ImageOut(Output):
     format: str | None
     bytes: int
     thumbnail: str | None
+    explanation: str | None
     original: str
 
 
@@ -269,6 +270,16 @@ class ModelVersionDetailOut(ModelVersionOut):
     groups: list[GroupOut]
     labels: list[LabelOut]
     card: str
+
+
+class PromotionIn(Input):
+    version: str = Field(description="which version of the model becomes `production`", examples=["2"])
+
+
+class PromotionOut(Output):
+    promoted: bool
+    workers: int = Field(description="workers that were alive a moment ago")
+    waiting_for: list[str] = Field(description="those of them that have not loaded it yet")
 
 
 class HealthOut(Output):

@@ -63,10 +63,14 @@ PREFER_PARAMETER: dict[str, Any] = {
 THUMBNAIL_RESPONSE: dict[int, Any] = {
     200: {"description": "JPEG, long side at most 320 px", "content": {"image/jpeg": {"schema": _FILE}}}
 }
+EXPLANATION_RESPONSE: dict[int, Any] = {
+    200: {"description": "PNG with transparency, long side at most 320 px", "content": {"image/png": {"schema": _FILE}}}
+}
 PICTURE_RESPONSE: dict[int, Any] = {
     200: {"description": "The bytes that came", "content": {"image/*": {"schema": _FILE}}}
 }
 
+PROMOTION_RESPONSES: dict[int, Any] = {202: {"description": "Workers are still loading it; ask again"}}
 
 NOT_READY_RESPONSE: dict[int, Any] = {
     503: {

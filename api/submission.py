@@ -11,7 +11,7 @@ from flask import request
 
 from api.problems import Problem
 from api.services import services
-from broker.client import JobWait
+from broker.client import Wait
 from broker.dispatch import dispatch
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
@@ -63,7 +63,7 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
         job = jobs.create(session, new, items, utc_now())
         messages = [] if job.terminal else chunks.claim(session, job, it.policy, utc_now())
     with ExitStack() as stack:
-        wait: JobWait | None = None
+        wait: Wait | None = None
         if wait_seconds and not job.terminal:
             try:
                 # Subscribed before anything is sent: the end cannot come before we listen.
@@ -76,7 +76,7 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
     return job
 
 
-def _wait(wait: JobWait, seconds: int) -> None:
+def _wait(wait: Wait, seconds: int) -> None:
     try:
         wait.wait(seconds)
     except BrokerUnavailable as error:

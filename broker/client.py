@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from broker.app import CONNECT_SECONDS, make_celery
 from core.errors import BrokerUnavailable
-from core.messages import CLASSIFY_CHUNK, ChunkMessage
+from core.messages import CLASSIFY_CHUNK, EXPLAIN_ITEM, ChunkMessage, Queue
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 3.0
 """How often a worker says that it is alive."""
+EXPLANATION_SECONDS = 10.0
+"""How long someone waits for an explanation before asking again."""
 _HEARTBEAT_KEPT_SECONDS = 10
 _HEARTBEATS = "lookbook:worker:"
-_JOB_CHANNEL = "lookbook:job:"
+_CHANNEL = "lookbook:done:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,14 @@ def _redis_errors() -> Iterator[None]:
         raise BrokerUnavailable(f"Redis does not answer: {error}") from error
 
 
-class JobWait:
-    """A subscription to one job's end. Made before the job's state is read, so that no end is missed."""
+class Wait:
+    """A subscription to one announcement. Made before the state is read, so that none is missed."""
 
     def __init__(self, pubsub: Any) -> None:
         self._pubsub = pubsub
 
     def wait(self, seconds: float) -> bool:
-        """Whether the job's end was announced within `seconds`.
+        """Whether it was announced within `seconds`.
 
         Raises:
             BrokerUnavailable: Redis went away meanwhile.
@@ -97,6 +99,22 @@ class Broker:
                 return list(messages[index:])
         return []
 
+    def ask_explanation(self, item_id: str) -> None:
+        """Have a worker explain an item's prediction; it announces the item's id when it has.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            self.celery.send_task(
+                EXPLAIN_ITEM,
+                kwargs={"item_id": item_id},
+                queue=Queue.INTERACTIVE.value,
+                # Asked again by whoever still wants it.
+                expires=EXPLANATION_SECONDS,
+                retry=False,
+            )
+
     def ping(self) -> None:
         """One round trip.
 
@@ -107,8 +125,8 @@ class Broker:
             self._redis.ping()
 
     @contextmanager
-    def waiting_for(self, job_id: str) -> Iterator[JobWait]:
-        """Listen for one job's end.
+    def waiting_for(self, what: str) -> Iterator[Wait]:
+        """Listen for what `announce` will say of `what`.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -116,21 +134,21 @@ class Broker:
         pubsub = self._redis.pubsub()  # type: ignore[no-untyped-call]
         try:
             with _redis_errors():
-                pubsub.subscribe(_JOB_CHANNEL + job_id)
+                pubsub.subscribe(_CHANNEL + what)
                 # The confirmation is read here: from now on nothing that is announced can be missed.
                 pubsub.get_message(timeout=CONNECT_SECONDS)
-            yield JobWait(pubsub)
+            yield Wait(pubsub)
         finally:
             pubsub.close()
 
-    def announce_end(self, job_id: str) -> None:
-        """Wake whoever waits for a job.
+    def announce(self, what: str) -> None:
+        """Wake whoever waits for a job's end or an item's explanation, by its id.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
         with _redis_errors():
-            self._redis.publish(_JOB_CHANNEL + job_id, "terminal")
+            self._redis.publish(_CHANNEL + what, "done")
 
     def beat(self, heartbeat: Heartbeat) -> None:
         """Say that a worker is alive.

@@ -1,7 +1,8 @@
 """The model artifact: one folder that carries everything serving needs, preprocessing and labels included.
 
-`<models>/<name>/<version>/` holds model.keras, openvino/model.xml and .bin, labels.json, input.json, metrics.json,
-card.md, pictures of the training, and manifest.json with the SHA-256 of each. A published folder never changes.
+`<models>/<name>/<version>/` holds model.keras, openvino/model.xml and .bin (and int8.xml and .bin where it was
+quantized), labels.json, input.json, metrics.json, card.md, pictures of the training, and manifest.json with the SHA-256
+of each. A published folder never changes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ from core.types import ModelRef
 MANIFEST = "manifest.json"
 KERAS_MODEL = "model.keras"
 OPENVINO_MODEL = "openvino/model.xml"
+OPENVINO_INT8 = "openvino/int8.xml"
+"""The quantized export: optional, scores only."""
+FEATURES, SCORES = "features", "scores"
+"""Layers of the Keras graph: what goes into global average pooling, and the softmax at its end."""
+ACTIVATION_MAPS = "activation_maps"
+"""The output beside `SCORES` of `OPENVINO_MODEL`."""
 LABELS, INPUT, METRICS, CARD = "labels.json", "input.json", "metrics.json", "card.md"
 
 

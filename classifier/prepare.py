@@ -65,10 +65,15 @@ def prepare(data: bytes, spec: InputSpec, crop: Crop | None = None) -> Prepared:
         ItemError: the picture cannot be decoded; the subclass says why.
     """
     image, info = load(data, target=spec.size, crop=crop)
-    scale = spec.size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
+    left, top, width, height = placement(image.size, spec.size)
     pixels = np.full((spec.size, spec.size, 3), PADDING, np.uint8)
-    left, top = (spec.size - width) // 2, (spec.size - height) // 2
     resized = image.resize((width, height), Image.Resampling.BILINEAR)
     pixels[top : top + height, left : left + width] = np.asarray(resized, dtype=np.uint8)
     return Prepared(pixels, info)
+
+
+def placement(size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
+    """Where a picture of `size` (width, height) lies in the square of `side` pixels: left, top, width, height."""
+    scale = side / max(size)
+    width, height = (max(1, round(length * scale)) for length in size)
+    return (side - width) // 2, (side - height) // 2, width, height

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 RuntimeName = Literal["tensorflow", "openvino"]
 Setting = Literal["auto", "tensorflow", "openvino"]
-Precision = Literal["f32", "bf16"]
 
 
 class OutOfDeviceMemory(RuntimeError):
@@ -51,6 +50,14 @@ class Runtime(Protocol):
 
         Raises:
             OutOfDeviceMemory: a smaller batch may work.
+        """
+        ...
+
+    def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class activation maps, float32 [height, width, labels], of one picture's pixels uint8 [side, side, 3].
+
+        Each says where in the picture its label was seen: the larger, the more. The mean over height and width, plus a
+        constant of the label, is the label's logit. Any thread.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -11,11 +12,14 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from classifier.artifact import OPENVINO_MODEL, Artifact
-from classifier.runtime import OutOfDeviceMemory, Precision, RuntimeName
+from classifier.artifact import ACTIVATION_MAPS, OPENVINO_INT8, OPENVINO_MODEL, SCORES, Artifact
+from classifier.precision import EXACT, Precision
+from classifier.runtime import OutOfDeviceMemory, RuntimeName
 
 BATCH_SIZES = (1, 8)
 """Which of them costs less per picture depends on processor and precision: the batcher measures it as it runs."""
+
+_core = ov.Core()
 
 
 class OpenVinoRuntime:
@@ -24,35 +28,73 @@ class OpenVinoRuntime:
     name: ClassVar[RuntimeName] = "openvino"
     device = "CPU"
 
-    def __init__(self, artifact: Artifact, precision: Precision = "f32") -> None:
+    def __init__(self, artifact: Artifact, precision: Precision = EXACT) -> None:
         self.precision = precision
         self.batch_sizes = BATCH_SIZES
         self.side = artifact.input.size
-        core = ov.Core()
-        compiled = {size: _compile(core, artifact, size, precision, "THROUGHPUT") for size in self.batch_sizes}
+        self._artifact = artifact
+        compiled = {size: self._compile(SCORES, size, "THROUGHPUT") for size in self.batch_sizes}
         self.slots = int(compiled[self.batch_sizes[-1]].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._requests = {size: _requests(model, self.slots) for size, model in compiled.items()}
         # All cores on one picture: for whoever waits while nothing else runs.
-        self._lone = _requests(_compile(core, artifact, 1, precision, "LATENCY"), 1)
+        self._lone = _requests(self._compile(SCORES, 1, "LATENCY"), 1)
+        self._explainer: SimpleQueue[Any] | None = None
+        self._compiling = threading.Lock()
         for size in self.batch_sizes:
             self.infer(np.zeros((size, self.side, self.side, 3), np.uint8))
         self.infer(np.zeros((1, self.side, self.side, 3), np.uint8), lone=True)
 
     def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
         """Softmax scores, float32 [N, labels], of pixels uint8 [N, side, side, 3], N one of `batch_sizes`."""
-        requests = self._lone if lone and len(batch) == 1 else self._requests[len(batch)]
-        with _one_of(requests) as request:
-            try:
-                scores: NDArray[np.float32] = request.infer({0: batch}, share_inputs=True)[0].copy()
-            except RuntimeError as error:
-                if "bad_alloc" in str(error) or "memory" in str(error).lower():
-                    raise OutOfDeviceMemory(str(error)) from error
-                raise
-        return scores
+        return _run(self._lone if lone and len(batch) == 1 else self._requests[len(batch)], batch)
+
+    def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class activation maps, float32 [height, width, labels], of one picture's pixels uint8 [side, side, 3]."""
+        with self._compiling:
+            # Compiled when first asked for: most workers never are.
+            self._explainer = self._explainer or _requests(self._compile(ACTIVATION_MAPS, 1, "LATENCY"), 1)
+        maps: NDArray[np.float32] = _run(self._explainer, pixels[None])[0]
+        return maps
 
     def close(self) -> None:
         self._requests.clear()
         self._lone = SimpleQueue()
+        self._explainer = None
+
+    def _compile(self, output: str, size: int, hint: str) -> Any:
+        # The quantized export has scores only.
+        quantized = self.precision == "int8" and output == SCORES
+        model = _core.read_model(self._artifact.folder / (OPENVINO_INT8 if quantized else OPENVINO_MODEL))
+        model.reshape([size, self.side, self.side, 3])
+        options = {
+            "PERFORMANCE_HINT": hint,
+            # Left alone, OpenVINO computes in bf16 where the processor can.
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
+        }
+        return _core.compile_model(only_output(model, output), "CPU", options)
+
+
+def supported_precisions() -> tuple[Precision, ...]:
+    """What this processor computes in faster than by imitation, as OpenVINO says."""
+    found = _core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    pairs: tuple[tuple[Precision, str], ...] = (("f32", "FP32"), ("bf16", "BF16"), ("int8", "INT8"))
+    return tuple(name for name, theirs in pairs if theirs in found)
+
+
+def only_output(model: Any, name: str) -> Any:
+    """The part of an OpenVINO model that one of its outputs needs."""
+    return ov.Model([model.output(name)], model.get_parameters(), model.get_friendly_name())
+
+
+def _run(requests: SimpleQueue[Any], batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    with _one_of(requests) as request:
+        try:
+            output: NDArray[np.float32] = request.infer({0: batch}, share_inputs=True)[0].copy()
+        except RuntimeError as error:
+            if "bad_alloc" in str(error) or "memory" in str(error).lower():
+                raise OutOfDeviceMemory(str(error)) from error
+            raise
+    return output
 
 
 @contextmanager
@@ -69,15 +111,3 @@ def _requests(compiled: Any, count: int) -> SimpleQueue[Any]:
     for _ in range(count):
         requests.put(compiled.create_infer_request())
     return requests
-
-
-def _compile(core: ov.Core, artifact: Artifact, size: int, precision: Precision, hint: str) -> Any:
-    model = core.read_model(artifact.folder / OPENVINO_MODEL)
-    side = artifact.input.size
-    model.reshape([size, side, side, 3])
-    options = {
-        "PERFORMANCE_HINT": hint,
-        # Left alone, OpenVINO computes in bf16 where the processor can.
-        "INFERENCE_PRECISION_HINT": precision,
-    }
-    return core.compile_model(model, "CPU", options)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, ClassVar
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
-# Before the import: TensorFlow's own log lines about the processor are no news to anyone.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-
-import keras
-import tensorflow as tf
-
-from classifier.artifact import KERAS_MODEL, Artifact
+from classifier.artifact import ACTIVATION_MAPS, Artifact
+from classifier.keras_graph import load_graph, use_mixed_precision, with_activation_maps
 from classifier.runtime import OutOfDeviceMemory, RuntimeName
 
 CPU_BATCH_SIZES = (1, 8, 32)
@@ -36,10 +30,10 @@ class TensorFlowRuntime:
         self.precision = "mixed_float16" if gpus else "f32"
         self.batch_sizes = GPU_BATCH_SIZES if gpus else CPU_BATCH_SIZES
         self.slots = 1
-        # safe_mode: an artifact is data; a Lambda layer in it would be code.
-        self._model = keras.saving.load_model(artifact.folder / KERAS_MODEL, compile=False, safe_mode=True)
+        self._model = load_graph(artifact.folder)
         if gpus:
             use_mixed_precision(self._model)
+        self._explainer = with_activation_maps(self._model)
         self.side = artifact.input.size
         signature = [tf.TensorSpec((None, self.side, self.side, 3), tf.uint8)]
         # XLA pays on a GPU; on a CPU it was measured ten times slower.
@@ -58,12 +52,11 @@ class TensorFlowRuntime:
             raise OutOfDeviceMemory(error.message) from error
         return scores
 
+    def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class activation maps, float32 [height, width, labels], of one picture's pixels uint8 [side, side, 3]."""
+        outputs = self._explainer(tf.constant(pixels[None]), training=False)
+        maps: NDArray[np.float32] = outputs[ACTIVATION_MAPS].numpy()[0]
+        return maps
+
     def close(self) -> None:
-        del self._function, self._model
-
-
-def use_mixed_precision(model: Any) -> None:
-    """Let a loaded model compute in float16, all but its ends: normalisation and softmax stay in float32."""
-    for layer in model.layers[1:-1]:
-        if not isinstance(layer, keras.layers.Rescaling):
-            layer.dtype_policy = "mixed_float16"
+        del self._function, self._model, self._explainer

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import importlib.util
+import statistics
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import structlog
 
 from classifier.artifact import Artifact
-from classifier.runtime import Precision, Runtime, RuntimeName, Setting
+from classifier.precision import EXACT, Precision, PrecisionSetting, refusal
+from classifier.runtime import Runtime, RuntimeName, Setting
 from core.errors import RuntimeUnavailable
+
+log = structlog.get_logger(__name__)
+
+TRIALS = 5
+"""How often each precision runs before `auto` takes the fastest."""
 
 
 def choose_runtime(setting: Setting) -> RuntimeName:
     """`auto` is TensorFlow where it is installed and an NVIDIA GPU is visible, otherwise OpenVINO."""
     if setting != "auto":
         return setting
-    return "tensorflow" if _installed("tensorflow") and _nvidia_gpu_visible() else "openvino"
+    return "tensorflow" if _installed("tensorflow") and visible_gpus() else "openvino"
 
 
-def open_runtime(artifact: Artifact, setting: Setting = "auto", precision: Precision = "f32") -> Runtime:
+def open_runtime(artifact: Artifact, setting: Setting = "auto", precision: PrecisionSetting = EXACT) -> Runtime:
     """Load an artifact into the runtime of `setting` and warm it.
+
+    OpenVINO computes in `precision` if the artifact's check allows it and the processor can, otherwise in f32; `auto`
+    is the fastest of those allowed, tried here. TensorFlow has its own: f32 on a CPU, mixed float16 on a GPU.
 
     Raises:
         RuntimeUnavailable: the runtime is not installed.
@@ -31,15 +47,51 @@ def open_runtime(artifact: Artifact, setting: Setting = "auto", precision: Preci
         from classifier.runtime_tensorflow import TensorFlowRuntime
 
         return TensorFlowRuntime(artifact)
-    from classifier.runtime_openvino import OpenVinoRuntime
+    return _open_openvino(artifact, precision)
 
-    return OpenVinoRuntime(artifact, precision)
+
+def visible_gpus(devices: Path = Path("/dev")) -> list[str]:
+    """The numbers of this machine's NVIDIA GPUs, ascending."""
+    # The driver's own device files: asking TensorFlow would mean importing it.
+    return sorted((path.name.removeprefix("nvidia") for path in devices.glob("nvidia[0-9]*")), key=int)
+
+
+def _open_openvino(artifact: Artifact, setting: PrecisionSetting) -> Runtime:
+    from classifier.runtime_openvino import OpenVinoRuntime, supported_precisions
+
+    supported = supported_precisions()
+    if setting != "auto":
+        reason = refusal(setting, artifact.metrics, supported)
+        if reason is not None:
+            log.warning("precision_refused", model=str(artifact.ref), reason=reason, instead=EXACT)
+        return OpenVinoRuntime(artifact, EXACT if reason else setting)
+    usable = [one for one in get_args(Precision) if refusal(one, artifact.metrics, supported) is None]
+    return _fastest({one: OpenVinoRuntime(artifact, one) for one in usable})
+
+
+def _fastest(runtimes: Mapping[Precision, Runtime]) -> Runtime:
+    if len(runtimes) > 1:
+        seconds = {precision: _seconds(runtime) for precision, runtime in runtimes.items()}
+        log.info("precisions_tried", milliseconds={p: round(1000 * s, 2) for p, s in seconds.items()})
+        best = min(seconds, key=seconds.__getitem__)
+    else:
+        (best,) = runtimes
+    for precision, runtime in runtimes.items():
+        if precision != best:
+            runtime.close()
+    return runtimes[best]
+
+
+def _seconds(runtime: Runtime) -> float:
+    """Median seconds of one batch of the largest size."""
+    batch = np.zeros((runtime.batch_sizes[-1], runtime.side, runtime.side, 3), np.uint8)
+    taken = []
+    for _ in range(TRIALS):
+        started = time.perf_counter()
+        runtime.infer(batch)
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
 
 
 def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
-
-
-def _nvidia_gpu_visible() -> bool:
-    # The driver's own device files: asking TensorFlow would mean importing it.
-    return any(Path("/dev").glob("nvidia[0-9]*"))

@@ -186,23 +186,3 @@ def jobs(
         model = f"{job['model']['name']}@{job['model']['version']}"
         table.add_row(job["id"], job["name"], job["status"], done, str(counts["failed"]), model, job["created_at"])
     out.print(table)
-
-
-def models(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """List the model versions that the service knows, with their measured accuracy.
-
-    Example:
-
-        lookbook models
-    """
-    with connect(url) as http:
-        rows = body_of(http.get("/v1/models"))["data"]
-    if as_json:
-        out.print_json(data=rows)
-        return
-    table = Table("model", "aliases", "accuracy", "macro-F1", "created", box=None, header_style="bold")
-    for row in rows:
-        figures = [row["metrics"].get(name) for name in ("accuracy", "macro_f1")]
-        shown = ["–" if figure is None else f"{figure:.4f}" for figure in figures]
-        table.add_row(f"{row['name']}@{row['version']}", ", ".join(row["aliases"]), *shown, row["created_at"])
-    out.print(table)

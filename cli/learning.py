@@ -48,7 +48,7 @@ class ProgressReporter:
             self.step("")
 
 
-def _progress() -> Progress:
+def progress_bars() -> Progress:
     columns = (TextColumn("{task.description:>18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, TextColumn("{task.fields[note]}"), console=err)
 
@@ -67,14 +67,14 @@ def train_command(
 
         lookbook train --data ~/garments --recipe recipes/training/garments.yaml --models /tmp/models
     """
-    _quiet_tensorflow()
+    quiet_tensorflow()
     from classifier.learning.publishing import train_and_publish
     from classifier.learning.recipe import read_recipe
 
     wanted, taxonomy = read_recipe(recipe)
     if name:
         wanted = wanted.model_copy(update={"name": name})
-    with _progress() as progress:
+    with progress_bars() as progress:
         reporter = ProgressReporter(progress)
         artifact = train_and_publish(
             wanted, taxonomy, data, models or Settings.read().models, utc_now(), reporter, reporter.track
@@ -87,6 +87,7 @@ def evaluate_command(
     data: Annotated[Path, typer.Argument(help="Folder with one folder of pictures per label.")],
     model: Annotated[str, typer.Option(help="Model: name (its newest version) or name@version.")] = "garments",
     runtime: Annotated[str, typer.Option(help="auto, tensorflow or openvino.")] = "auto",
+    precision: Annotated[str, typer.Option(help="f32, bf16, int8 or auto (OpenVINO).")] = "f32",
     predictions: Annotated[Path | None, typer.Option(help="Write one line of JSON per picture here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -96,15 +97,14 @@ def evaluate_command(
 
         lookbook evaluate ~/garments/validation
 
-        lookbook evaluate ~/garments/validation --model garments@1 --predictions predictions.jsonl
+        lookbook evaluate ~/garments/validation --model garments@2 --precision int8 --predictions predictions.jsonl
     """
-    _quiet_tensorflow()
+    quiet_tensorflow()
     from classifier.learning.publishing import evaluate_artifact
 
-    settings = Settings.read().model_copy(update={"runtime": runtime})
-    settings = Settings.model_validate(settings.model_dump())
-    artifact = _artifact(settings.models, model)
-    with _progress() as progress:
+    settings = Settings.read().having(runtime=runtime, precision=precision)
+    artifact = artifact_named(settings.models, model)
+    with progress_bars() as progress:
         opened, evaluation = evaluate_artifact(
             artifact, data, settings.runtime, settings.precision, ProgressReporter(progress).track
         )
@@ -129,7 +129,7 @@ def convert_command(
 
         lookbook convert-backbone efficientnet-lite0 lite0.keras
     """
-    _quiet_tensorflow()
+    quiet_tensorflow()
     from typing import get_args
 
     from classifier.learning.backbones import Name, build_imagenet
@@ -144,12 +144,12 @@ def convert_command(
     out.print(f"wrote {target}")
 
 
-def _quiet_tensorflow() -> None:
+def quiet_tensorflow() -> None:
     # Set before anything imports it: its notes on the processor would tear the progress bars.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def _artifact(models: Path, wanted: str) -> Artifact:
+def artifact_named(models: Path, wanted: str) -> Artifact:
     from classifier.artifact import find_artifact, list_artifacts
     from core.errors import ModelUnknown
     from core.types import ModelRef

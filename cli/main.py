@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from cli import client, learning, service
+from cli import client, learning, models, service
 from core.errors import LookbookError
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ app.add_typer(service.db_app, name="db", rich_help_panel="Run")
 app.add_typer(service.health_app, name="health", rich_help_panel="Run")
 app.command("submit", rich_help_panel="Use")(client.submit)
 app.command("jobs", rich_help_panel="Use")(client.jobs)
-app.command("models", rich_help_panel="Use")(client.models)
+app.add_typer(models.app, name="models", rich_help_panel="Use")
 app.command("train", rich_help_panel="Learn")(learning.train_command)
 app.command("evaluate", rich_help_panel="Learn")(learning.evaluate_command)
 app.command("convert-backbone", rich_help_panel="Learn")(learning.convert_command)

@@ -22,6 +22,23 @@ def register_models(settings: Settings, database: Database) -> list[ModelRef]:
     return [artifact.ref for artifact in artifacts]
 
 
+def replace_missing_production(settings: Settings, database: Database) -> ModelRef | None:
+    """Where one machine is everything: if the artifact in production is gone, its newest version takes over.
+
+    That version, or None if nothing had to change.
+    """
+    with database.writing() as session:
+        aliases = model_versions.aliases(session)
+        here = {str(artifact.ref) for artifact in list_artifacts(settings.models)}
+        if not here or aliases.get(model_versions.PRODUCTION) in here | {None}:
+            return None
+        gone = ModelRef.parse(aliases[model_versions.PRODUCTION])
+        present = [row for row in model_versions.list_all(session) if row.ref in here]
+        newest = next((row for row in present if row.name == gone.name), present[0])
+        model_versions.promote(session, newest)
+        return ModelRef(newest.name, newest.version)
+
+
 def _described(artifact: Artifact) -> NewModelVersion:
     return NewModelVersion(
         ref=artifact.ref,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,6 +11,14 @@ import typer
 from core.errors import BrokerUnavailable
 from core.messages import Queue
 from core.settings import Settings
+
+
+class Devices(StrEnum):
+    """On which devices a worker runs."""
+
+    ONE = "one"
+    ALL = "all"
+
 
 db_app = typer.Typer(help="The database.", no_args_is_help=True)
 health_app = typer.Typer(help="Health checks for containers.", no_args_is_help=True)
@@ -41,18 +50,33 @@ def api(no_auth: NoAuth = False) -> None:
 def worker(
     queues: Annotated[str, typer.Option(help="Queues to work on, in order, with commas.")] = "interactive,bulk,low",
     concurrency: Annotated[int, typer.Option(help="Chunks in hand at once.", min=1)] = 4,
+    devices: Annotated[
+        Devices, typer.Option(help="`one` process on one device, or `all`: a process for each GPU.")
+    ] = Devices.ONE,
 ) -> None:
-    """Run one worker process.
+    """Run a worker: one process, or one for each GPU.
 
     Examples:
 
         lookbook worker
 
         lookbook worker --queues ingest,maintenance --concurrency 2
+
+        lookbook worker --devices all
     """
+    settings, wanted = Settings.read(), _queues(queues)
+    if devices == Devices.ALL:
+        from classifier.runtimes import visible_gpus
+        from cli.devices import run_one_per_gpu
+
+        gpus = visible_gpus()
+        if gpus:
+            run_one_per_gpu(settings, gpus, ["--queues", queues, "--concurrency", str(concurrency)])
+            return
+        typer.echo("no GPU is visible: one process on the CPU", err=True)
     from worker.app import run_worker
 
-    run_worker(Settings.read(), _queues(queues), concurrency)
+    run_worker(settings, wanted, concurrency)
 
 
 def beat() -> None:

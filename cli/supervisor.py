@@ -33,6 +33,8 @@ class Child:
     command: list[str]
     on_death: Callable[[str], None] | None = None
     """Called with the name once the dead child has been started again."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """What it has beside the supervisor's environment."""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     backoff: float = _BACKOFF_FIRST
@@ -105,7 +107,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self.environment,
+                env=self.environment | child.environment,
                 # Its own process group: Ctrl-C reaches the supervisor alone, which stops all in order.
                 start_new_session=True,
                 # prctl alone runs there: nothing that takes a lock which another thread may hold.

@@ -19,7 +19,7 @@ from rich.console import Console
 from api.server import check_exposure
 from broker.client import Broker
 from cli.redis_server import RedisPlace
-from cli.registry import register_models
+from cli.registry import register_models, replace_missing_production
 from cli.supervisor import Child, Supervisor
 from core.clock import utc_now
 from core.errors import AlreadyRunning, BrokerUnavailable, PortTaken
@@ -136,6 +136,11 @@ def _prepare_database(settings: Settings, database: Database) -> None:
     upgrade(database)
     if not register_models(settings, database):
         console.print(f"no model artifacts in {settings.models}: nothing can be classified", style="yellow")
+    replacement = replace_missing_production(settings, database)
+    if replacement is not None:
+        console.print(
+            f"the model in production is gone from {settings.models}: {replacement} takes over", style="yellow"
+        )
 
 
 def _environment(settings: Settings) -> dict[str, str]:

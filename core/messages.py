@@ -22,6 +22,7 @@ class Queue(StrEnum):
 
 
 CLASSIFY_CHUNK = "lookbook.classify_chunk"
+EXPLAIN_ITEM = "lookbook.explain_item"
 SWEEP = "lookbook.sweep"
 
 

@@ -52,8 +52,8 @@ class Settings(BaseSettings):
     runtime: Literal["auto", "tensorflow", "openvino"] = "auto"
     """What runs the model. `auto`: TensorFlow where there is a GPU, otherwise OpenVINO."""
 
-    precision: Literal["f32", "bf16"] = "f32"
-    """Arithmetic of the OpenVINO runtime."""
+    precision: Literal["auto", "f32", "bf16", "int8"] = "f32"
+    """Arithmetic of the OpenVINO runtime, where the model was checked to keep its labels. `auto`: the fastest such."""
 
     api_processes: int = Field(2, ge=1)
     """Processes of the API server."""
@@ -82,8 +82,8 @@ class Settings(BaseSettings):
     device_seconds: float = Field(60.0, gt=0)
     """A device that has not answered for this long ends its worker process, in seconds; its work is sent again."""
 
-    loaded_models: int = Field(2, ge=1)
-    """Model versions that a worker keeps loaded; the least recently used one goes first."""
+    loaded_models: int = Field(2, ge=2)
+    """Model versions that a worker keeps loaded, at least two; the least recently used one goes first."""
 
     chunk_size: int = Field(128, ge=1)
     """Most items that travel in one message."""
@@ -116,8 +116,18 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            lines = [f"LOOKBOOK_{str(e['loc'][0]).upper()}={e.get('input')!r}: {e['msg']}" for e in error.errors()]
-            raise SettingsError("; ".join(lines)) from error
+            raise _explained(error) from error
+
+    def having(self, **changed: object) -> Settings:
+        """These settings with some of them changed.
+
+        Raises:
+            SettingsError: a value cannot be used.
+        """
+        try:
+            return Settings.model_validate(self.model_dump() | changed)
+        except ValidationError as error:
+            raise _explained(error) from error
 
     @property
     def resolved_database_url(self) -> str:
@@ -151,3 +161,8 @@ class Settings(BaseSettings):
     def url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+
+def _explained(error: ValidationError) -> SettingsError:
+    lines = [f"LOOKBOOK_{str(e['loc'][0]).upper()}={e.get('input')!r}: {e['msg']}" for e in error.errors()]
+    return SettingsError("; ".join(lines))

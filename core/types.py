@@ -67,5 +67,11 @@ class ModelRef:
     name: str
     version: str
 
+    @classmethod
+    def parse(cls, text: str) -> ModelRef:
+        """The reference that `str()` wrote."""
+        name, _, version = text.rpartition("@")
+        return cls(name, version)
+
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"

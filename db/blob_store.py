@@ -11,7 +11,11 @@ from typing import IO, Protocol
 
 from core.errors import BlobMissing
 
+THUMBNAIL = "thumbnail.jpg"
+"""The name of a blob's thumbnail beside it."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_DERIVED = re.compile(r"[a-z0-9_]+\.[a-z]+")
 
 
 class BlobWriter(Protocol):
@@ -59,11 +63,11 @@ class BlobStore(Protocol):
         """
         ...
 
-    def read_thumbnail(self, sha256: str) -> bytes | None:
-        """The stored thumbnail of a blob, None if there is none yet."""
+    def read_derived(self, sha256: str, name: str) -> bytes | None:
+        """What was made of a blob and can be made again, such as its thumbnail; None if it is not there yet."""
         ...
 
-    def put_thumbnail(self, sha256: str, data: bytes) -> None: ...
+    def put_derived(self, sha256: str, name: str, data: bytes) -> None: ...
 
 
 class LocalBlobWriter:
@@ -138,17 +142,28 @@ class LocalBlobStore:
         with self.open(sha256) as file:
             return file.read()
 
-    def read_thumbnail(self, sha256: str) -> bytes | None:
+    def read_derived(self, sha256: str, name: str) -> bytes | None:
         try:
-            return self.path(sha256, ".thumbnail.jpg").read_bytes()
+            return self.path(sha256, f".{_derived(name)}").read_bytes()
         except FileNotFoundError:
             return None
 
-    def put_thumbnail(self, sha256: str, data: bytes) -> None:
-        # A thumbnail can be made again: it is renamed into place, but not synced.
+    def put_derived(self, sha256: str, name: str, data: bytes) -> None:
+        # It can be made again: it is renamed into place, but not synced.
         temporary = self.temporary / secrets.token_hex(16)
         temporary.write_bytes(data)
-        temporary.replace(self.path(sha256, ".thumbnail.jpg"))
+        temporary.replace(self.path(sha256, f".{_derived(name)}"))
+
+
+def explanation_name(prediction_id: str) -> str:
+    """The name of a prediction's heat map beside its blob."""
+    return f"{prediction_id}.png"
+
+
+def _derived(name: str) -> str:
+    if not _DERIVED.fullmatch(name):
+        raise ValueError(f"expected a name of lower-case letters, digits, _ and one dot, got {name!r}")
+    return name
 
 
 def _rename_durably(source: Path, target: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.errors import ArtifactInvalid, ModelUnknown
@@ -16,6 +16,8 @@ from db.models import ModelAlias, ModelVersion
 
 PRODUCTION = "production"
 """The alias that jobs use when they name no model."""
+CANDIDATE = "candidate"
+"""The alias of what is about to become `PRODUCTION`: workers load it beside the present one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,17 @@ def resolve(session: Session, wanted: str) -> ModelVersion:
     return found
 
 
+def propose(session: Session, version: ModelVersion) -> None:
+    """Make a model version the candidate, so that workers load it."""
+    _point(session, CANDIDATE, version)
+
+
+def promote(session: Session, version: ModelVersion) -> None:
+    """Make a model version `production`; jobs that are there already keep theirs."""
+    _point(session, PRODUCTION, version)
+    session.execute(delete(ModelAlias).where(ModelAlias.name == CANDIDATE))
+
+
 def list_all(session: Session) -> Sequence[ModelVersion]:
     """Every model version, by name, newest first."""
     return session.scalars(select(ModelVersion).order_by(ModelVersion.name, ModelVersion.id.desc())).all()
@@ -86,6 +99,11 @@ def list_all(session: Session) -> Sequence[ModelVersion]:
 def aliases(session: Session) -> dict[str, str]:
     """Alias to `name@version`."""
     return {alias.name: alias.model_version.ref for alias in session.scalars(select(ModelAlias))}
+
+
+def _point(session: Session, alias: str, version: ModelVersion) -> None:
+    session.merge(ModelAlias(name=alias, model_version_id=version.id))
+    session.flush()
 
 
 def _find(session: Session, ref: ModelRef) -> ModelVersion | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +16,17 @@ from broker.app import make_celery
 from broker.client import Broker
 from classifier.artifact import largest_input
 from core.clock import utc_now
-from core.errors import ModelUnknown
 from core.logs import configure_logging
-from core.messages import CLASSIFY_CHUNK, SWEEP, ChunkMessage, Queue
+from core.messages import CLASSIFY_CHUNK, EXPLAIN_ITEM, SWEEP, ChunkMessage, Queue
 from core.settings import Settings
-from core.types import ModelRef
-from db import chunks, model_versions
+from db import chunks
+from db.blob_store import LocalBlobStore
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from worker.decoders import DecoderLimits, Decoders
+from worker.explaining import Explainer
 from worker.interactive import InteractiveLane
+from worker.keeper import Keeper
 from worker.models import Models
 from worker.pipeline import Pipeline
 from worker.pulse import Pulse
@@ -77,6 +78,14 @@ def register_classify(app: Celery, it: Connections, pipeline: Pipeline) -> None:
             raise
 
 
+def register_explain(app: Celery, explainer: Explainer) -> None:
+    """Make `app` explain items."""
+
+    @app.task(name=EXPLAIN_ITEM)
+    def explain_item(item_id: str) -> None:
+        explainer.explain(item_id)
+
+
 def register_sweep(app: Celery, it: Connections) -> None:
     """Make `app` sweep."""
 
@@ -100,31 +109,44 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
         stack.callback(pulse.stop)
         main = list(queues)
         if any(queue in CLASSIFY_QUEUES for queue in queues):
-            pipeline = _classifying(it, models, stack)
-            register_classify(it.broker.celery, it, pipeline)
+            register = _classifying(it, models, stack)
+            register(it.broker.celery)
             if Queue.INTERACTIVE in main and len(main) > 1:
                 main.remove(Queue.INTERACTIVE)
-                _start_interactive_lane(it, pipeline, pulse.worker, stack)
+                _start_interactive_lane(settings, register, pulse.worker, stack)
         if Queue.MAINTENANCE in queues:
             register_sweep(it.broker.celery, it)
         _connect_signals(pulse)
         it.broker.celery.worker_main(_arguments(main, concurrency, pulse.worker))
 
 
-def _classifying(it: Connections, models: Models, stack: ExitStack) -> Pipeline:
+def _classifying(it: Connections, models: Models, stack: ExitStack) -> Callable[[Celery], None]:
+    """Start what classifying needs; what is returned makes an application classify."""
     settings = it.settings
     limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
     side = largest_input(settings.models)
     decoders = Decoders(settings.blobs_folder, settings.decoders, limits, PICTURES_IN_HAND, side)
     stack.callback(decoders.close)
-    _warm(it.database, models)
+    # The production model is loaded before the worker says that it is there.
+    keeper = Keeper(it.database, models)
+    keeper.start()
+    stack.callback(keeper.stop)
     threading.Thread(target=models.watch, name="watchdog", daemon=True).start()
-    return Pipeline(it.database, it.broker, models, decoders, it.policy)
+    pipeline = Pipeline(it.database, it.broker, models, decoders, it.policy)
+    explainer = Explainer(it.database, it.broker, models, decoders, LocalBlobStore(settings.blobs_folder))
+
+    def register(app: Celery) -> None:
+        register_classify(app, it, pipeline)
+        register_explain(app, explainer)
+
+    return register
 
 
-def _start_interactive_lane(it: Connections, pipeline: Pipeline, worker: str, stack: ExitStack) -> None:
-    app = make_celery(it.settings)
-    register_classify(app, it, pipeline)
+def _start_interactive_lane(
+    settings: Settings, register: Callable[[Celery], None], worker: str, stack: ExitStack
+) -> None:
+    app = make_celery(settings)
+    register(app)
     lane = InteractiveLane(app, f"interactive-{worker}")
     lane.start()
     stack.callback(lane.join)
@@ -142,17 +164,6 @@ def _arguments(queues: Sequence[Queue], concurrency: int, name: str) -> list[str
         "--without-heartbeat",
         "--loglevel=WARNING",
     ]
-
-
-def _warm(database: Database, models: Models) -> None:
-    """Load the production model before the worker says that it is there."""
-    with database.reading() as session:
-        try:
-            version = model_versions.resolve(session, model_versions.PRODUCTION)
-        except ModelUnknown as error:
-            log.warning("no_production_model", reason=str(error))
-            return
-    models.load(ModelRef(version.name, version.version))
 
 
 def _connect_signals(pulse: Pulse) -> None:

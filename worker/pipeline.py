@@ -99,7 +99,7 @@ def _outcome(future: Future[Scores], info: PictureInfo, taxonomy: Taxonomy) -> O
 def announce_end(broker: Broker, job_id: str) -> None:
     """Wake whoever waits for the job; without Redis nobody does."""
     try:
-        broker.announce_end(job_id)
+        broker.announce(job_id)
     except BrokerUnavailable as error:
         log.warning("end_not_announced", job=job_id, reason=str(error))
 

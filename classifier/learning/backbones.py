@@ -15,6 +15,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from classifier.artifact import FEATURES
 from classifier.learning.torch_weights import read_state_dict
 from core.errors import RuntimeUnavailable
 
@@ -23,8 +24,6 @@ Name = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 BATCH_NORM_EPSILON = 1e-3
 """As in the original training; Keras's default happens to be the same, PyTorch's is 1e-5."""
 IMAGENET_CLASSES = 1000
-FEATURES = "features"
-"""Name of the layer with the last feature map, [N, size / 32, size / 32, 1280]: class activation maps start there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
+from classifier.artifact import OPENVINO_INT8
 from classifier.learning.recipe import Recipe
+from classifier.precision import METRIC, MOST_FLIPS, Check
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
 
@@ -40,6 +43,8 @@ On the {validation_pictures:,} validation pictures, bytes to labels through `pre
 `confusion.png` shows which labels are taken for which, `curves.png` how the training went.
 
 {notes}
+
+{precisions}
 
 ## Limits
 - One garment a picture, photographed by volunteers, mostly lying flat or hanging: people wearing several garments,
@@ -77,6 +82,39 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         recipe="\n".join(f"    {line}" for line in shown.splitlines()),
         rows="\n".join(rows),
         error=metrics["calibration_error"],
+        precisions=_precisions(metrics),
         rare=", ".join(names[row["id"]] for row in rarest),
         **figures,
     )
+
+
+def renewed_card(card: str, ref: ModelRef, metrics: dict[str, Any]) -> str:
+    """A card for the same weights under another version, with the checks of its own exports."""
+    titled = re.sub(r"\A# .*", f"# {ref}", card)
+    without = re.sub(r"## Precisions\n.*?(?=\n## )", "", titled, flags=re.DOTALL)
+    return without.replace("\n## Limits\n", f"\n{_precisions(metrics)}\n\n## Limits\n", 1).replace("\n\n\n", "\n\n")
+
+
+def _precisions(metrics: dict[str, Any]) -> str:
+    checks: dict[str, Check] = metrics.get(METRIC, {})
+    rows = [
+        f"| {name} | {check['pictures']} | {check['flips']} | {check['accuracy']:.4f} "
+        f"| {check['largest_difference']:.3f} | {_verdict(check)} |"
+        for name, check in checks.items()
+    ]
+    exports = (
+        f" `{OPENVINO_INT8}` holds the quantized network (`lookbook models export --int8`)." if "int8" in checks else ""
+    )
+    table = "\n".join(
+        ("| precision | pictures | other labels | accuracy | largest difference | |", "|---|---|---|---|---|---|")
+    )
+    found = "\n".join((table, *rows)) if rows else "No other precision was checked."
+    return f"""## Precisions
+OpenVINO computes in f32 unless told otherwise.{exports} What the others change against f32, on the validation
+pictures; one that gives more than {MOST_FLIPS:.1%} of them another label is never used:
+
+{found}"""
+
+
+def _verdict(check: Check) -> str:
+    return "may be used" if check["flips"] <= MOST_FLIPS * check["pictures"] else "not used"

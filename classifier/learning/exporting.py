@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
+import os
 import tempfile
 import zipfile
 from pathlib import Path
@@ -12,8 +16,11 @@ import h5py
 import keras
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
-from classifier.artifact import KERAS_MODEL, OPENVINO_MODEL
+from classifier.artifact import ACTIVATION_MAPS, KERAS_MODEL, OPENVINO_INT8, OPENVINO_MODEL, SCORES
+from classifier.keras_graph import load_graph, with_activation_maps
+from classifier.runtime_openvino import only_output
 
 _WEIGHTS = "model.weights.h5"
 
@@ -55,18 +62,35 @@ def _copy_halved(before: Any, after: Any) -> None:
 
 
 def save_openvino(folder: Path) -> None:
-    """Write `openvino/model.xml` and `.bin` from the folder's `model.keras`.
+    """Write `openvino/model.xml` and `.bin` from the folder's `model.keras`: scores and class activation maps.
 
     In float32: the converter folds normalisation into the convolutions, and rounding those products to float16 moved
     scores by 0.003 away from TensorFlow's.
     """
-    model = keras.saving.load_model(folder / KERAS_MODEL, compile=False, safe_mode=True)
+    model = with_activation_maps(load_graph(folder))
     target = folder / OPENVINO_MODEL
     target.parent.mkdir()
     with tempfile.TemporaryDirectory() as temporary:
         model.export(temporary, format="tf_saved_model", verbose=False)
         converted = ov.convert_model(temporary)
+    for output in converted.outputs:
+        # Maps have height and width besides pictures and labels.
+        output.get_tensor().set_names({ACTIVATION_MAPS if len(output.partial_shape) == 4 else SCORES})
     ov.save_model(converted, target, compress_to_fp16=False)
+
+
+def save_int8(folder: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write `openvino/int8.xml` and `.bin`, quantized to what its layers see of `pixels`, uint8 [N, side, side, 3]."""
+    # Without it nncf reports its use to its makers.
+    os.environ["NNCF_CI"] = "1"
+    import nncf
+
+    model = only_output(ov.Core().read_model(folder / OPENVINO_MODEL), SCORES)
+    model.reshape([1, *pixels.shape[1:]])
+    nncf.set_log_level(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):
+        quantized = nncf.quantize(model, nncf.Dataset(list(pixels[:, None])), subset_size=len(pixels))
+    ov.save_model(quantized, folder / OPENVINO_INT8)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -11,21 +12,26 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.artifact import CARD, INPUT, LABELS, METRICS, Artifact, publish
-from classifier.learning.card import model_card
+from classifier.artifact import CARD, INPUT, KERAS_MODEL, LABELS, METRICS, Artifact, publish
+from classifier.learning.card import model_card, renewed_card
 from classifier.learning.dataset import TRAIN, VALIDATION, Example, Pictures, find_examples, read_pictures
 from classifier.learning.evaluation import evaluate
-from classifier.learning.exporting import save_keras, save_openvino, write_json
+from classifier.learning.exporting import save_int8, save_keras, save_openvino, write_json
 from classifier.learning.plots import plot_confusion, plot_curves
+from classifier.learning.precision_checks import check_precisions
 from classifier.learning.recipe import Recipe
 from classifier.learning.training import Reporter, train
+from classifier.precision import PrecisionSetting
 from classifier.prepare import InputSpec
-from classifier.runtime import Precision, Runtime, Setting, predict
+from classifier.runtime import Runtime, Setting, predict
 from classifier.runtimes import open_runtime
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
 
 T = TypeVar("T")
+
+CALIBRATION_PICTURES, CALIBRATION_SEED = 300, 0
+"""How many pictures show the quantizer what its layers see (nncf's own default), and how they are drawn."""
 
 
 class NamedTrack(Protocol):
@@ -84,8 +90,39 @@ def train_and_publish(
     return publish(models, recipe.name, created_at, write)
 
 
+def export_artifact(
+    artifact: Artifact, data: Path, models: Path, created_at: datetime, *, int8: bool, track: NamedTrack
+) -> Artifact:
+    """Publish an artifact's weights as the next version of its name, exported anew and its precisions checked anew.
+
+    With `int8` a quantized export is among them, calibrated on pictures of `data`/train; the check is on
+    `data`/validation.
+
+    Raises:
+        DatasetInvalid: the folders are not in the expected form.
+    """
+    labels = artifact.taxonomy.label_ids
+    validation = _read("validation", find_examples(data / VALIDATION, labels), artifact.input, track)
+    files = find_examples(data / TRAIN, labels) if int8 else []
+    drawn = np.random.default_rng(CALIBRATION_SEED).permutation(len(files))[:CALIBRATION_PICTURES]
+    calibration = _read("calibration", [files[i] for i in drawn], artifact.input, track) if int8 else None
+
+    def write(folder: Path, ref: ModelRef) -> None:
+        for name in (KERAS_MODEL, LABELS, INPUT, *(path.name for path in artifact.folder.glob("*.png"))):
+            shutil.copyfile(artifact.folder / name, folder / name)
+        save_openvino(folder)
+        if calibration is not None:
+            save_int8(folder, calibration.pixels)
+        written = Artifact(ref, folder, "", artifact.taxonomy, artifact.input, {}, "")
+        metrics = artifact.metrics | check_precisions(written, validation)
+        write_json(folder / METRICS, metrics)
+        (folder / CARD).write_text(renewed_card(artifact.card, ref, metrics), "utf-8")
+
+    return publish(models, artifact.ref.name, created_at, write)
+
+
 def evaluate_artifact(
-    artifact: Artifact, data: Path, runtime: Setting, precision: Precision, track: NamedTrack
+    artifact: Artifact, data: Path, runtime: Setting, precision: PrecisionSetting, track: NamedTrack
 ) -> tuple[Runtime, Evaluation]:
     """Judge an artifact on a folder of label folders, bytes to figures, as a worker would serve it."""
     files = find_examples(data, artifact.taxonomy.label_ids)
@@ -105,9 +142,10 @@ def _measure_written(
     written = Artifact(ref, folder, "", taxonomy, spec, {}, "")
     runtime = open_runtime(written, "openvino")
     try:
-        return _evaluate(runtime, validation, taxonomy).metrics
+        figures = _evaluate(runtime, validation, taxonomy).metrics
     finally:
         runtime.close()
+    return figures | check_precisions(written, validation)
 
 
 def _read(what: str, files: list[Example], spec: InputSpec, track: NamedTrack) -> Pictures:

@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from classifier.artifact import SCORES
 from classifier.learning import backbones
 from classifier.learning.dataset import Pictures
 from classifier.learning.recipe import Recipe
 
-SCORES = "scores"
 DROPOUT = 0.2
 """Of EfficientNet-Lite0's own training."""
 

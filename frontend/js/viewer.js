@@ -5,6 +5,11 @@ export class Viewer {
   constructor(names) {
     this.names = names;
     this.dialog = $("viewer");
+    this.explained = false;
+    this.heat = $("viewer-heat");
+    $("viewer-explain").addEventListener("click", () => this.explain(!this.explained));
+    this.heat.addEventListener("load", () => this.sayExplain("explain"));
+    this.heat.addEventListener("error", () => this.explain(false, "explainFailed"));
     $("viewer-close").addEventListener("click", () => this.dialog.close());
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
     this.dialog.addEventListener("keydown", (event) => this.onKey(event));
@@ -23,11 +28,30 @@ export class Viewer {
     $("viewer-photo").hidden = !prediction;
     if (prediction) $("viewer-photo").src = image.original;
     $("viewer-photo").alt = source.name;
+    this.item = item;
+    $("viewer-explain").hidden = !prediction;
+    // Whoever walks through the pictures with the overlay on sees it on each.
+    this.explain(this.explained);
     const ranks = prediction ? prediction.labels : [];
     showRanks($("viewer-ranks"), ranks.map(({ id, score }) => ({ name: this.names().label(id), score })));
     $("viewer-error").hidden = !error;
     if (error) $("viewer-error").textContent = `${sayError(error.code, error.detail)} (${error.detail})`;
     $("viewer-facts").replaceChildren(...this.facts(item));
+  }
+
+  /** Lay the heat map over the picture, or take it away; `word` is what the button says. */
+  explain(on, word = "explain") {
+    this.explained = on;
+    const shown = on && Boolean(this.item.prediction);
+    this.heat.hidden = !shown;
+    $("viewer-explain").setAttribute("aria-pressed", String(on));
+    this.sayExplain(shown && this.heat.getAttribute("src") !== this.item.image.explanation ? "explaining" : word);
+    if (shown) this.heat.src = this.item.image.explanation;
+    else this.heat.removeAttribute("src");
+  }
+
+  sayExplain(word) {
+    $("viewer-explain").textContent = say(word);
   }
 
   facts({ image, prediction }) {
@@ -41,6 +65,7 @@ export class Viewer {
   }
 
   onKey(event) {
+    if (event.key === "e" && this.item.prediction) this.explain(!this.explained);
     const steps = { ArrowLeft: -1, ArrowRight: 1 };
     if (!(event.key in steps)) return;
     const item = this.step(steps[event.key]);

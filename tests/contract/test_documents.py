@@ -128,8 +128,13 @@ def test_the_code_passes(command: list[str]) -> None:
 
 
 def test_help_of_every_command_shows_examples() -> None:
-    for command in ("up", "submit", "jobs", "models", "train", "evaluate", "convert-backbone", "worker"):
+    commands = "up,submit,jobs,models,models promote,models export,train,evaluate,convert-backbone,worker"
+    for command in commands.split(","):
         done = subprocess.run(
-            [sys.executable, "-m", "cli", command, "--help"], cwd=PROJECT, capture_output=True, text=True, check=True
+            [sys.executable, "-m", "cli", *command.split(), "--help"],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert "example" in done.stdout.lower(), command

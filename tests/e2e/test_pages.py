@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from samples import broken
-from tests.conftest import SAMPLES
+from tests.conftest import SAMPLES, until
 
 OpenPage = Callable[..., Page]
 ALL = sorted(str(path) for path in SAMPLES.iterdir())
@@ -107,6 +107,23 @@ def test_the_sheet_works_by_keyboard(open_page: OpenPage, finished_job: str) -> 
     expect(page.locator("#viewer")).to_be_hidden()
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_be_visible()
+
+
+def test_what_the_model_looked_at_can_be_laid_over_the_picture(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page(finished_job)
+    page.locator(".cell").first.click()
+    heat, button = page.locator("#viewer-heat"), page.get_by_role("button", name="What the model looked at")
+    expect(heat).to_be_hidden()
+    button.click()
+    expect(heat).to_be_visible()
+    until(lambda: heat.evaluate("image => image.naturalWidth") > 0)
+    assert heat.bounding_box() == page.locator("#viewer-photo").bounding_box()
+    # Walking on, it stays; a key takes it away.
+    page.keyboard.press("ArrowRight")
+    expect(heat).to_be_visible()
+    page.keyboard.press("e")
+    expect(heat).to_be_hidden()
+    expect(button).to_have_attribute("aria-pressed", "false")
 
 
 def test_one_photograph_is_answered_on_the_spot(open_page: OpenPage) -> None:

@@ -127,3 +127,38 @@ def test_a_job_has_every_picture_in_its_place_with_counts_that_add_up(http: http
 def test_nothing_of_an_upload_is_left_in_the_temporary_folder(http: httpx.Client, service: RunningService) -> None:
     classify(http, RED.read_bytes())
     assert list((service.home / "blobs" / "tmp").iterdir()) == []
+
+
+def test_an_explanation_is_a_heat_map_in_the_pictures_shape(http: httpx.Client) -> None:
+    item = classify(http, (SAMPLES / "dress-green.jpg").read_bytes()).json()
+    answer = http.get(item["image"]["explanation"])
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")
+    assert "immutable" in answer.headers["Cache-Control"]
+    with Image.open(io.BytesIO(answer.content)) as heat:
+        assert heat.mode == "RGBA"
+        assert max(heat.size) == min(320, max(item["image"]["width"], item["image"]["height"]))
+        assert abs(heat.width / heat.height - item["image"]["width"] / item["image"]["height"]) < 0.02
+        assert heat.getchannel("A").getextrema()[1] > 100
+    assert http.get(item["image"]["explanation"]).content == answer.content
+
+
+def test_a_cropped_picture_is_explained_within_its_crop(http: httpx.Client) -> None:
+    crop = {"x": 50, "y": 60, "width": 100, "height": 90}
+    item = classify(http, (SAMPLES / "dress-green.jpg").read_bytes(), crop=json.dumps(crop)).json()
+    with Image.open(io.BytesIO(http.get(item["image"]["explanation"]).content)) as heat:
+        scale = heat.width / item["image"]["width"]
+        box = heat.getchannel("A").getbbox()
+    assert box is not None
+    left, top, right, bottom = box
+    assert left >= 50 * scale - 1
+    assert top >= 60 * scale - 1
+    assert right <= 150 * scale + 1
+    assert bottom <= 150 * scale + 1
+
+
+def test_a_failed_item_has_no_explanation(http: httpx.Client) -> None:
+    job = http.post("/v1/jobs", files={"images": ("cut.jpg", broken.truncated_jpeg())}, headers={"Prefer": "wait=20"})
+    item = http.get(job.json()["links"]["items"]).json()["data"][0]
+    assert item["image"]["explanation"] is None
+    refused = http.get(f"/v1/items/{item['id']}/explanation")
+    assert (refused.status_code, refused.json()["code"]) == (404, "no_explanation")

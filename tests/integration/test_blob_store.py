@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import BlobMissing
-from db.blob_store import LocalBlobStore
+from db.blob_store import THUMBNAIL, LocalBlobStore
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_only_digests_are_names(store: LocalBlobStore, name: str) -> None:
 
 def test_thumbnails_lie_beside_their_blobs(store: LocalBlobStore) -> None:
     sha256 = store.put(b"picture")
-    assert store.read_thumbnail(sha256) is None
-    store.put_thumbnail(sha256, b"small")
-    assert store.read_thumbnail(sha256) == b"small"
+    assert store.read_derived(sha256, THUMBNAIL) is None
+    store.put_derived(sha256, THUMBNAIL, b"small")
+    assert store.read_derived(sha256, THUMBNAIL) == b"small"
     assert store.read(sha256) == b"picture"

@@ -63,7 +63,7 @@ def test_what_cannot_be_sent_is_given_back(broker: Broker, redis: RunningRedis) 
 
 def test_the_end_of_a_job_reaches_those_who_wait_for_it_and_no_others(broker: Broker) -> None:
     with broker.waiting_for("job_1") as one, broker.waiting_for("job_2") as other:
-        broker.announce_end("job_1")
+        broker.announce("job_1")
         assert one.wait(10)
         assert not other.wait(0)
 

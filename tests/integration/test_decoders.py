@@ -13,7 +13,7 @@ from classifier.prepare import InputSpec, Prepared
 from core.errors import BlobMissing, DecodeFailed, DecodeTimeout, TruncatedImage
 from db.blob_store import LocalBlobStore
 from samples import broken
-from tests.conftest import SAMPLES
+from tests.conftest import SAMPLES, until
 from worker.decoders import Decoded, DecoderLimits, Decoders, Ready
 
 SPEC = InputSpec(32)
@@ -78,6 +78,22 @@ def test_a_bad_picture_among_good_ones_is_an_error_in_its_place(store: LocalBlob
     assert isinstance(outcomes[0], TruncatedImage)
     assert all(isinstance(outcome, Ready) for outcome in outcomes[1:])
     decoders.close()
+
+
+def test_every_place_for_pixels_is_free_again_whatever_happened(fragile: Decoders, store: LocalBlobStore) -> None:
+    free = len(fragile._slots)
+    files = [SUICIDE, broken.truncated_jpeg(), *good_files(9), broken.text()]
+    for outcome in decode(fragile, store, files):
+        if isinstance(outcome, Ready):
+            outcome.release()
+    keys = [(store.put(data), "") for data in good_files(12)]
+    # Whoever asked gives up after the first call.
+    asked = fragile.decode(keys, SPEC, "job", interactive=False)
+    for _, outcome in next(asked):
+        assert isinstance(outcome, Ready)
+        outcome.release()
+    asked.close()
+    until(lambda: len(fragile._slots) == free)
 
 
 def test_a_missing_blob_is_no_pictures_fault(store: LocalBlobStore) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +16,11 @@ from PIL import Image
 from skimage import data
 
 from classifier.artifact import KERAS_MODEL, Artifact, list_artifacts
+from classifier.precision import Check, Precision
 from classifier.prepare import prepare
 from classifier.runtime import Runtime, predict
-from classifier.runtimes import choose_runtime, open_runtime
+from classifier.runtime_openvino import supported_precisions
+from classifier.runtimes import choose_runtime, open_runtime, visible_gpus
 from core.settings import PROJECT
 from tests.conftest import SAMPLES
 
@@ -76,7 +80,7 @@ def test_mixed_precision_keeps_the_labels(artifact: Artifact, tensorflow: Runtim
     """What a GPU would compute in, run on the CPU: another precision, the same answers."""
     import keras
 
-    from classifier.runtime_tensorflow import use_mixed_precision
+    from classifier.keras_graph import use_mixed_precision
 
     model = keras.saving.load_model(artifact.folder / KERAS_MODEL, compile=False)
     use_mixed_precision(model)
@@ -86,6 +90,63 @@ def test_mixed_precision_keeps_the_labels(artifact: Artifact, tensorflow: Runtim
     np.testing.assert_allclose(mixed, exact, atol=0.02)
     clear = np.sort(exact, axis=1)[:, -1] - np.sort(exact, axis=1)[:, -2] > 0.05
     assert (mixed.argmax(axis=1) == exact.argmax(axis=1))[clear].all()
+
+
+def test_activation_maps_add_up_to_the_scores_in_both_runtimes(
+    artifact: Artifact, openvino: Runtime, tensorflow: Runtime, pixels: NDArray[np.uint8]
+) -> None:
+    """Mean of the map plus the label's constant is the logit (Zhou et al. 2016, equation 1)."""
+    import keras
+
+    constants = (
+        keras.saving.load_model(artifact.folder / KERAS_MODEL, compile=False).get_layer("scores").get_weights()[1]
+    )
+    for picture in pixels[:4]:
+        one, other = openvino.activation_maps(picture), tensorflow.activation_maps(picture)
+        assert one.shape == (7, 7, 10)
+        np.testing.assert_allclose(one, other, atol=1e-2)
+        powers = np.exp(one.mean(axis=(0, 1)) + constants)
+        np.testing.assert_allclose(powers / powers.sum(), predict(openvino, picture[None])[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_precision_that_was_checked_keeps_the_labels(
+    artifact: Artifact, precision: Precision, openvino: Runtime, pixels: NDArray[np.uint8]
+) -> None:
+    if precision not in supported_precisions():
+        pytest.skip(f"this processor does not compute in {precision}")
+    runtime = open_runtime(artifact, "openvino", precision)
+    assert runtime.precision == precision
+    scores, exact = predict(runtime, pixels), predict(openvino, pixels)
+    assert not np.array_equal(scores, exact)
+    clear = np.sort(exact, axis=1)[:, -1] - np.sort(exact, axis=1)[:, -2] > 0.2
+    assert clear.sum() > len(clear) / 2
+    assert (scores.argmax(axis=1) == exact.argmax(axis=1))[clear].all()
+    # What explains an answer is computed as exactly as ever.
+    assert runtime.activation_maps(pixels[0]).shape == (7, 7, 10)
+    runtime.close()
+
+
+def test_a_precision_that_changes_labels_gives_way_to_f32(artifact: Artifact) -> None:
+    check = Check(pictures=100, flips=1, accuracy=0.9, largest_difference=0.5)
+    careless = dataclasses.replace(artifact, metrics={"precisions": {"int8": check, "bf16": check}})
+    for setting in ("int8", "bf16", "auto"):
+        runtime = open_runtime(careless, "openvino", setting)
+        assert runtime.precision == "f32"
+        runtime.close()
+
+
+def test_auto_takes_a_precision_that_was_checked(artifact: Artifact) -> None:
+    only_int8 = {"precisions": {"int8": artifact.metrics["precisions"]["int8"]}}
+    runtime = open_runtime(dataclasses.replace(artifact, metrics=only_int8), "openvino", "auto")
+    assert runtime.precision in {"f32", "int8"}
+    runtime.close()
+
+
+def test_gpus_are_counted_by_their_device_files(tmp_path: Path) -> None:
+    for name in ("nvidia10", "nvidia0", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    assert visible_gpus(tmp_path) == ["0", "10"]
 
 
 def test_a_worker_on_openvino_never_imports_tensorflow() -> None:

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
 from classifier.artifact import Artifact
+from classifier.runtime import predict
+from classifier.runtime_openvino import OpenVinoRuntime
+from classifier.runtimes import open_runtime
 from cli.main import app
 from core.settings import PROJECT
 
@@ -33,7 +37,9 @@ def drawn_dataset(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_training_publishes_an_artifact_that_evaluates_to_its_own_figures(drawn_dataset: Path, tmp_path: Path) -> None:
+def test_a_trained_artifact_evaluates_to_its_own_figures_and_can_be_quantized(
+    drawn_dataset: Path, tmp_path: Path
+) -> None:
     recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
     recipe |= {"size": 64, "crop_from": 72, "batch": 8, "taxonomy": str(RECIPES / "garments.labels.json")}
     recipe["head"]["epochs"] = 5
@@ -57,3 +63,16 @@ def test_training_publishes_an_artifact_that_evaluates_to_its_own_figures(drawn_
     assert evaluated.exit_code == 0, evaluated.output
     assert f'"accuracy": {artifact.metrics["accuracy"]}' in evaluated.output
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 8
+    exported = CliRunner(env={"LOOKBOOK_MODELS": str(models), "COLUMNS": "200"}).invoke(
+        app, ["models", "export", "garments@1", "--data", str(drawn_dataset), "--int8"]
+    )
+    assert exported.exit_code == 0, exported.output
+    second = Artifact.open(models / "garments" / "2")
+    check = second.metrics["precisions"]["int8"]
+    assert check["pictures"] == 8
+    assert f"| int8 | 8 | {check['flips']} |" in second.card
+    assert second.card.startswith("# garments@2\n")
+    assert {"int8.xml", "model.xml"} <= {path.name for path in (second.folder / "openvino").iterdir()}
+    exact, quantized = open_runtime(second, "openvino"), OpenVinoRuntime(second, "int8")
+    pixels = np.stack([np.asarray(Image.open(path).resize((64, 64))) for path in drawn_dataset.rglob("0.jpg")])
+    assert 0 < np.abs(predict(exact, pixels) - predict(quantized, pixels)).max() < 0.5

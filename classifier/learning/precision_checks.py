@@ -1,0 +1,41 @@
+"""Checking what a precision does to a model's answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.artifact import OPENVINO_INT8, Artifact
+from classifier.learning.dataset import Pictures
+from classifier.precision import CHECKED, EXACT, METRIC, Check, Precision
+from classifier.runtime import predict
+from classifier.runtime_openvino import OpenVinoRuntime, supported_precisions
+
+
+def check_precisions(artifact: Artifact, pictures: Pictures) -> dict[str, Any]:
+    """What to add to the metrics: one `Check` per precision that the artifact has and this processor computes in."""
+    exact = _scores(artifact, EXACT, pictures)
+    exported = {"int8"} if (artifact.folder / OPENVINO_INT8).is_file() else set()
+    present = [one for one in CHECKED if one in supported_precisions() and one in exported | {"bf16"}]
+    return {METRIC: {one: compare(_scores(artifact, one, pictures), exact, pictures.labels) for one in present}}
+
+
+def compare(scores: NDArray[np.float32], exact: NDArray[np.float32], labels: NDArray[np.int64]) -> Check:
+    """Scores, float32 [N, labels], against those of f32, and against the true labels, int64 [N]."""
+    predicted = scores.argmax(axis=1)
+    return Check(
+        pictures=len(scores),
+        flips=int((predicted != exact.argmax(axis=1)).sum()),
+        accuracy=float((predicted == labels).mean()),
+        largest_difference=float(np.abs(scores - exact).max()),
+    )
+
+
+def _scores(artifact: Artifact, precision: Precision, pictures: Pictures) -> NDArray[np.float32]:
+    runtime = OpenVinoRuntime(artifact, precision)
+    try:
+        return predict(runtime, pictures.pixels)
+    finally:
+        runtime.close()

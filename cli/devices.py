@@ -1,0 +1,34 @@
+"""One worker process per GPU. Written without a GPU at hand: only its processes have been tried, on a CPU."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from cli.supervisor import Child, Supervisor
+from core.settings import Settings
+
+
+def run_one_per_gpu(settings: Settings, gpus: Sequence[str], arguments: Sequence[str]) -> None:
+    """Keep a `lookbook worker` with `arguments` running for each GPU, until told to stop.
+
+    Each sees its own GPU alone (CUDA_VISIBLE_DEVICES); its log is `worker-gpu<number>.log` in the folder of the logs.
+    """
+    console = Console(stderr=True, highlight=False)
+    logs = settings.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    supervisor = Supervisor(logs, dict(os.environ), console)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: supervisor.ask_to_stop())
+    command = [sys.executable, "-m", "cli", "worker", *arguments]
+    for gpu in gpus:
+        supervisor.start(Child(f"worker-gpu{gpu}", command, environment={"CUDA_VISIBLE_DEVICES": gpu}))
+        console.print(f"worker for GPU {gpu}, log {logs / f'worker-gpu{gpu}.log'}")
+    try:
+        supervisor.watch()
+    finally:
+        supervisor.stop()

@@ -1,0 +1,162 @@
+"""Models beside each other in running workers: promotion, least recently used, a device that has stopped answering."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from broker.client import Broker
+from classifier.artifact import MANIFEST, Artifact, list_artifacts, publish
+from cli.main import app
+from core.clock import utc_now
+from core.settings import PROJECT, Settings
+from core.types import ModelRef
+from tests.conftest import SAMPLES, RunningRedis, RunningService, until
+from worker.models import EXIT_DEVICE_STUCK, Models
+
+
+def publish_again(models: Path, name: str = "garments") -> Artifact:
+    """The committed model as the next version in another folder of models."""
+    source = list_artifacts(PROJECT / "models")[-1].folder
+
+    def write(folder: Path, _: ModelRef) -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+
+    return publish(models, name, utc_now(), write)
+
+
+def test_a_promoted_version_is_loaded_before_jobs_use_it_and_nothing_restarts(tmp_path: Path) -> None:
+    first = publish_again(tmp_path / "models")
+    environment = {"LOOKBOOK_HOME": str(tmp_path / "home"), "LOOKBOOK_MODELS": str(tmp_path / "models")}
+    service = RunningService(tmp_path / "home", LOOKBOOK_MODELS=str(tmp_path / "models"))
+    try:
+        service.wait_for_line("ready")
+        run = CliRunner(env={**environment, "LOOKBOOK_URL": service.url, "COLUMNS": "200"}).invoke
+        before = classifying(service)
+        second = publish_again(tmp_path / "models")
+        assert (str(first.ref), str(second.ref)) == ("garments@1", "garments@2")
+        unknown = run(app, ["models", "promote", "garments@2"])
+        assert "expected one of garments@1" in str(unknown.exception)
+        assert run(app, ["db", "upgrade"]).exit_code == 0
+        asked = httpx.post(f"{service.url}/v1/models/garments/promote", json={"version": "2"})
+        assert asked.status_code == 202
+        assert asked.json() == {"promoted": False, "workers": 1, "waiting_for": [before["worker"]]}
+        assert classify(service)["prediction"]["model"] == "garments@1"
+        promoted = run(app, ["models", "promote", "garments@2"])
+        assert "production is garments@2" in promoted.output, promoted.output
+        assert classify(service)["prediction"]["model"] == "garments@2"
+        after = classifying(service)
+        assert after["worker"] == before["worker"]
+        assert set(after["models"]) == {"garments@1", "garments@2"}
+        listed = run(app, ["models"])
+        assert "garments@2  production" in listed.output
+        assert "candidate" not in listed.output
+    finally:
+        service.stop()
+
+
+def classifying(service: RunningService) -> dict[str, Any]:
+    """The worker that classifies, as it describes itself."""
+    workers = httpx.get(f"{service.url}/readyz").json()["workers"]
+    (found,) = [worker for worker in workers if "interactive" in worker["queues"]]
+    return dict(found)
+
+
+def classify(service: RunningService) -> dict[str, dict[str, str]]:
+    picture = (SAMPLES / "dress-green.jpg").read_bytes()
+    answer = httpx.post(f"{service.url}/v1/classifications", files={"image": picture}, timeout=30)
+    body: dict[str, dict[str, str]] = answer.raise_for_status().json()
+    return body
+
+
+@pytest.fixture
+def three_models(tmp_path: Path) -> Iterator[tuple[Models, list[ModelRef]]]:
+    refs = [publish_again(tmp_path / "models").ref for _ in range(3)]
+    models = Models(Settings(models=tmp_path / "models", home=tmp_path, loaded_models=2))
+    yield models, refs
+    models.close()
+
+
+def loaded(models: Models) -> list[ModelRef]:
+    return [model.artifact.ref for model in models.loaded()]
+
+
+def test_the_least_recently_used_model_goes(three_models: tuple[Models, list[ModelRef]]) -> None:
+    models, (one, two, three) = three_models
+    for ref in (one, two, one, three):
+        models.load(ref)
+    assert loaded(models) == [one, three]
+
+
+def test_a_model_in_use_is_not_closed_under_its_user(three_models: tuple[Models, list[ModelRef]]) -> None:
+    models, (one, two, three) = three_models
+    with models.using(one), models.using(two):
+        models.load(three)
+        assert {one, two} <= set(loaded(models))
+    assert len(loaded(models)) == 2
+
+
+STUCK = """
+import sys, threading
+import numpy as np
+import worker.models
+from classifier.artifact import list_artifacts
+from core.settings import Settings
+
+class Stuck:
+    name, device, precision, batch_sizes, side, slots = "openvino", "CPU", "f32", (1,), 4, 1
+    def infer(self, batch, *, lone=False):
+        if batch.any():
+            threading.Event().wait()
+        return np.zeros((len(batch), 10), np.float32)
+    def close(self):
+        pass
+
+worker.models.open_runtime = lambda *_: Stuck()
+models = worker.models.Models(Settings(device_seconds=0.2))
+threading.Thread(target=models.watch, daemon=True).start()
+with models.using(list_artifacts(Settings().models)[-1].ref) as model:
+    model.batcher.submit(np.ones((4, 4, 3), np.uint8), "job", interactive=True).result()
+"""
+
+
+def test_a_device_that_does_not_answer_ends_its_process() -> None:
+    done = subprocess.run([sys.executable, "-c", STUCK], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_DEVICE_STUCK, done.stderr
+    assert "device_stuck" in done.stdout
+
+
+GPUS = """
+import sys
+from core.settings import Settings
+from cli.devices import run_one_per_gpu
+run_one_per_gpu(Settings.read(), ["0", "1"], ["--queues", "bulk", "--concurrency", "1"])
+"""
+
+
+def test_each_gpu_has_a_worker_that_sees_it_alone(tmp_path: Path, redis: RunningRedis) -> None:
+    environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path), "LOOKBOOK_REDIS_URL": redis.url}
+    subprocess.run([sys.executable, "-m", "cli", "db", "upgrade"], cwd=PROJECT, env=environment, check=True)
+    running = subprocess.Popen([sys.executable, "-c", GPUS], cwd=PROJECT, env=environment)
+    broker = Broker.connect(Settings(home=tmp_path, redis_url=redis.url))
+    try:
+        until(lambda: len(broker.workers()) == 2)
+        family = psutil.Process(running.pid).children()
+        assert sorted(p.environ()["CUDA_VISIBLE_DEVICES"] for p in family) == ["0", "1"]
+    finally:
+        broker.close()
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == []

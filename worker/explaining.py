@@ -1,0 +1,60 @@
+"""Explaining a prediction: where in the picture the model saw its label."""
+
+from __future__ import annotations
+
+import structlog
+
+from broker.client import Broker
+from classifier.explanation import heat_map
+from core.errors import BrokerUnavailable
+from core.types import Crop, ModelRef
+from db import items
+from db.blob_store import BlobStore, explanation_name
+from db.engine import Database
+from db.models import Prediction
+from worker.decoders import Decoders, Ready
+from worker.models import Models
+
+log = structlog.get_logger(__name__)
+
+
+class Explainer:
+    """Makes heat maps of items' top labels and keeps them beside their blobs."""
+
+    def __init__(
+        self, database: Database, broker: Broker, models: Models, decoders: Decoders, blobs: BlobStore
+    ) -> None:
+        self._database = database
+        self._broker = broker
+        self._models = models
+        self._decoders = decoders
+        self._blobs = blobs
+
+    def explain(self, item_id: str) -> None:
+        """Make an item's heat map, unless it is there, and wake who waits for it. An unknown item is nothing to do."""
+        with self._database.reading() as session:
+            item = items.get(session, item_id)
+            if item is None or item.prediction is None:
+                return
+            prediction, ref = item.prediction, ModelRef.parse(item.job.model_version.ref)
+        name = explanation_name(prediction.id)
+        if self._blobs.read_derived(prediction.blob_sha256, name) is None:
+            self._blobs.put_derived(prediction.blob_sha256, name, self._heat_map(prediction, ref, item.job_id))
+        try:
+            self._broker.announce(item_id)
+        except BrokerUnavailable as error:
+            log.warning("explanation_not_announced", item=item_id, reason=str(error))
+
+    def _heat_map(self, prediction: Prediction, ref: ModelRef, job_id: str) -> bytes:
+        with self._models.using(ref) as model:
+            spec = model.artifact.input
+            picture = (prediction.blob_sha256, prediction.crop_key)
+            ((_, decoded),) = next(self._decoders.decode([picture], spec, job_id, interactive=True))
+            if not isinstance(decoded, Ready):
+                raise decoded
+            try:
+                maps = model.runtime.activation_maps(decoded.pixels)
+            finally:
+                decoded.release()
+            top = model.artifact.taxonomy.label_ids.index(prediction.label)
+            return heat_map(maps[:, :, top], spec.size, decoded.info, Crop.from_key(prediction.crop_key))
