@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.progress import Progress
 
+from benchmarks.run import spread
 from broker.client import Broker
 from broker.dispatch import dispatch
 from cli.redis_server import RedisPlace
@@ -44,7 +45,7 @@ def run(progress: Progress) -> dict[str, Any]:
             for number in range(ROUNDS):
                 found.append(_one_job(settings, f"{kind} {number}"))
                 progress.advance(task)
-    return {"items": ITEMS, "rates": rates}
+    return {"items": ITEMS, "rates": {kind: spread(found) for kind, found in rates.items()}}
 
 
 @contextmanager

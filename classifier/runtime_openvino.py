@@ -16,7 +16,7 @@ from classifier.artifact import ACTIVATION_MAPS, OPENVINO_INT8, OPENVINO_MODEL, 
 from classifier.precision import EXACT, Precision
 from classifier.runtime import OutOfDeviceMemory, RuntimeName
 
-BATCH_SIZES = (1, 8)
+BATCH_SIZES = (1, 4)
 """Which of them costs less per picture depends on processor and precision: the batcher measures it as it runs."""
 
 _core = ov.Core()

@@ -18,7 +18,7 @@ from db.models import Chunk, Item, ItemStatus, Job, JobStatus, Priority
 MAX_ATTEMPTS = 3
 """A chunk that was sent this often without being recorded is given up."""
 
-_SMALLEST, _STEPS = 16, 16
+_SMALLEST, _STEPS = 32, 16
 """A chunk holds a sixteenth of its job, but never fewer items than this (nor more than the policy says)."""
 
 _QUEUES = {

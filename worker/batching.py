@@ -82,7 +82,14 @@ class Wait:
 
 
 def decide(
-    waiting: int, sizes: Sequence[int], costs: CostModel, interval: float, opened: float, now: float
+    waiting: int,
+    sizes: Sequence[int],
+    costs: CostModel,
+    interval: float,
+    opened: float,
+    now: float,
+    *,
+    hurry: bool = False,
 ) -> Launch | Wait:
     """What to do for a device that is free now.
 
@@ -91,19 +98,23 @@ def decide(
         sizes: the batch sizes that the device has prepared, ascending.
         interval: seconds until another picture may be expected.
         opened: when the first of them came: it opened the window.
+        hurry: whether somebody waits for one of them.
 
-    A batch is of the size that costs least per picture. It waits only if one more picture in it would save the device
-    more time than the wait for that picture costs it; never beyond its window, never when it is full.
+    A batch is of the size that costs least per picture; it is full when no larger one would cost less. One that is not
+    full waits while its window is open and another picture may come before it closes. Bulk work loses nothing by that:
+    a device faster than its pictures come would only idle, and to a slower one they queue. If somebody is in a hurry,
+    it waits only while another picture would save the device more time than the wait for that picture takes.
     """
     launch = _cheapest(waiting, sizes, costs)
+    full = _cheapest(sizes[-1], sizes, costs).size
     closes = opened + WINDOW_SECONDS
-    if waiting >= sizes[-1] or now >= closes:
+    if waiting >= full or now + interval >= closes:
         return launch
+    if not hurry:
+        return Wait(closes - now)
     apart = launch_seconds(waiting, sizes, costs) + costs.seconds(sizes[0])
     together = launch_seconds(waiting + 1, sizes, costs)
-    if interval < apart - together:
-        return Wait(min(interval, closes - now))
-    return launch
+    return Wait(interval) if interval < apart - together else launch
 
 
 def launch_seconds(waiting: int, sizes: Sequence[int], costs: CostModel) -> float:

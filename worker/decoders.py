@@ -31,8 +31,8 @@ from db.recording import PictureKey
 from worker.fair_queue import FairQueue
 from worker.pixel_slots import PixelSlots, slot_view
 
-PICTURES_PER_CALL = 4
-"""Few enough that an interactive picture soon gets a decoder, enough that the calls themselves cost little."""
+PICTURES_PER_CALL = 8
+"""Enough that the calls themselves cost little, few enough that a job shares its decoders fairly."""
 
 CALLS_PER_PROCESS = 2
 """One in the decoder's hands and one ready for it, so that it never waits for us."""

@@ -43,9 +43,17 @@ def test_a_device_without_cost_per_batch_gets_pictures_one_by_one_at_once() -> N
 
 def test_a_device_with_cost_per_batch_waits_while_pictures_come_fast_enough() -> None:
     costs = line(0.0001, 0.010, GPU_SIZES)
-    assert decide(3, GPU_SIZES, costs, 0.001, opened=0, now=0.002) == Wait(0.001)
+    assert decide(3, GPU_SIZES, costs, 0.001, opened=0, now=0.002) == Wait(WINDOW_SECONDS - 0.002)
     assert decide(3, GPU_SIZES, costs, 0.050, opened=0, now=0.002) == Launch(8, 3)
     assert decide(3, GPU_SIZES, costs, math.inf, opened=0, now=0.002) == Launch(8, 3)
+
+
+def test_whoever_is_in_a_hurry_waits_only_for_what_saves_more_than_the_wait() -> None:
+    costs = line(0.001, 0.004, GPU_SIZES)
+    # A picture more in the same batch saves one of its own, 5 ms.
+    assert decide(3, GPU_SIZES, costs, 0.004, opened=0, now=0.002, hurry=True) == Wait(0.004)
+    assert decide(3, GPU_SIZES, costs, 0.006, opened=0, now=0.002, hurry=True) == Launch(8, 3)
+    assert isinstance(decide(3, GPU_SIZES, costs, 0.006, opened=0, now=0.002), Wait)
 
 
 def test_a_window_closes_when_the_batch_is_full_or_its_time_is_over() -> None:
@@ -67,11 +75,13 @@ def test_padding_is_not_paid_for_when_fewer_pictures_cost_less_apart() -> None:
     st.floats(0, 1e-1),
     st.floats(1e-6, 1.0),
     st.floats(0, 2 * WINDOW_SECONDS),
+    st.booleans(),
 )
 def test_a_decision_is_always_possible_to_carry_out(
-    waiting: int, per_picture: float, per_batch: float, interval: float, now: float
+    waiting: int, per_picture: float, per_batch: float, interval: float, now: float, hurry: bool
 ) -> None:
-    step = decide(waiting, GPU_SIZES, line(per_picture, per_batch, GPU_SIZES), interval, opened=0, now=now)
+    costs = line(per_picture, per_batch, GPU_SIZES)
+    step = decide(waiting, GPU_SIZES, costs, interval, opened=0, now=now, hurry=hurry)
     if isinstance(step, Wait):
         assert 0 < step.seconds <= WINDOW_SECONDS - now
         assert waiting < GPU_SIZES[-1]

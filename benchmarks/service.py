@@ -1,0 +1,102 @@
+"""The whole service as a newcomer runs it, in processes of its own, and a client that measures it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from core.settings import PROJECT
+
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running `lookbook up`."""
+
+    url: str
+    home: Path
+    process: subprocess.Popen[str]
+    http: httpx.Client
+
+    def submit(self, files: Sequence[bytes], name: str) -> dict[str, Any]:
+        """Upload pictures as one job; the job as it was accepted."""
+        parts = [("images", (f"{number}.jpg", data, "image/jpeg")) for number, data in enumerate(files)]
+        answer = self.http.post("/v1/jobs", files=parts, data={"name": name})
+        return dict(answer.raise_for_status().json())
+
+    def finished(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The job once it is over."""
+        while True:
+            found = dict(self.http.get(job["links"]["self"]).raise_for_status().json())
+            if found["status"] not in {"queued", "running"}:
+                return found
+            time.sleep(POLL_SECONDS)
+
+    def classify(self, picture: bytes) -> dict[str, Any]:
+        """Classify one picture, waiting for the answer."""
+        answer = self.http.post("/v1/classifications", files={"image": ("picture.jpg", picture, "image/jpeg")})
+        return dict(answer.raise_for_status().json())
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """The supervised process whose command has these words, and its children."""
+        direct = psutil.Process(self.process.pid).children()
+        found = next(p for p in direct if p.cmdline()[-len(words) :] == list(words))
+        return [found, *found.children(recursive=True)]
+
+
+def finished_at(job: dict[str, Any]) -> float:
+    """When the job's last row was committed, as a time.time()."""
+    return datetime.fromisoformat(job["finished_at"]).timestamp()
+
+
+@contextmanager
+def running_service(**environment: str) -> Iterator[Service]:
+    """The service on a free port and in a folder of its own, with further settings from `environment`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"LOOKBOOK_HOME": folder, "LOOKBOOK_PORT": str(port), **environment}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "up"],
+            cwd=PROJECT,
+            env={**os.environ, **settings},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            with httpx.Client(base_url=url, timeout=120.0, trust_env=False) as http:
+                _wait_until_ready(http, process)
+                yield Service(url, Path(folder), process, http)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait_until_ready(http: httpx.Client, process: subprocess.Popen[str]) -> None:
+    give_up = time.monotonic() + READY_SECONDS
+    while time.monotonic() < give_up and process.poll() is None:
+        try:
+            if http.get("/readyz").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.02)
+    raise RuntimeError(f"the service was not ready within {READY_SECONDS:g} s")
