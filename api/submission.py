@@ -15,7 +15,7 @@ from broker.client import Wait
 from broker.dispatch import dispatch
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
-from db import chunks, jobs
+from db import jobs
 from db.jobs import NewItem, NewJob
 from db.models import Job
 
@@ -60,8 +60,7 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
     """
     it = services()
     with it.database.writing() as session:
-        job = jobs.create(session, new, items, utc_now())
-        messages = [] if job.terminal else chunks.claim(session, job, it.policy, utc_now())
+        job, messages = jobs.create_leased(session, new, items, it.policy, utc_now())
     with ExitStack() as stack:
         wait: Wait | None = None
         if wait_seconds and not job.terminal:

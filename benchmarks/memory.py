@@ -18,7 +18,7 @@ SETTLED = 2000
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """MB of API, worker and decoders after every thousand pictures; the worker's growth after the first two thousand."""
+    """MB of API, worker and decoders after every thousand pictures, and their growth after the first two thousand."""
     task = progress.add_task("memory", total=PICTURES)
     samples = []
     with tempfile.TemporaryDirectory() as folder, running_service() as service:

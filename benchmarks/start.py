@@ -55,7 +55,7 @@ def run(progress: Progress) -> dict[str, Any]:
 
 
 def weigh(service: Service) -> dict[str, float]:
-    """MB of the API (master and its processes) and of the worker (itself, and its decoders), shared pages shared out."""
+    """MB of the API (master and processes) and of the worker (itself, and its decoders), shared pages shared out."""
     worker = service.processes("worker")
     api = service.processes("api")
     return {

@@ -29,7 +29,7 @@ from classifier.runtimes import open_runtime
 from core.settings import PROJECT
 
 PRECISIONS: tuple[Precision, ...] = ("f32", "bf16", "int8")
-ROUNDS = 5
+ROUNDS = 3
 PICTURES = {400: 2000, 1500: 800}
 KERAS_PICTURES = 256
 REQUESTS = 10

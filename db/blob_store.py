@@ -167,8 +167,12 @@ def _derived(name: str) -> str:
 
 
 def _rename_durably(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
+    try:
+        source.replace(target)
+    except FileNotFoundError:
+        # The first blob of its folder.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
     # The rename itself is durable only once the folder's entry is on disk.
     folder = os.open(target.parent, os.O_RDONLY)
     try:

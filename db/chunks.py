@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -64,16 +64,37 @@ def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> lis
     item_ids = session.scalars(waiting).all()
     messages = []
     for start in range(0, len(item_ids), size):
-        chunk_id = new_id("chk")
-        session.execute(insert(Chunk).values(id=chunk_id, job_id=job.id, attempts=1, leased_until=now + policy.lease))
+        message = _lease(session, job, policy, now)
         session.execute(
             update(Item)
             .where(Item.id.in_(item_ids[start : start + size]))
-            .values(chunk_id=chunk_id)
+            .values(chunk_id=message.chunk_id)
             .execution_options(synchronize_session=False)
         )
-        messages.append(ChunkMessage(chunk_id, job.id, _QUEUES[job.priority]))
+        messages.append(message)
     return messages
+
+
+def lease_first(
+    session: Session, job: Job, positions: Sequence[int], policy: ChunkPolicy, now: datetime
+) -> tuple[list[ChunkMessage], dict[int, str]]:
+    """Lease the first chunks of a job whose items are about to be stored at `positions`.
+
+    The messages, and the chunk of each position that is in one: what `claim` would do, without reading them back.
+    """
+    size = policy.items_per_chunk(job.total)
+    messages: list[ChunkMessage] = []
+    chunk_of: dict[int, str] = {}
+    for start in range(0, min(len(positions), policy.window * size), size):
+        messages.append(_lease(session, job, policy, now))
+        chunk_of |= dict.fromkeys(positions[start : start + size], messages[-1].chunk_id)
+    return messages, chunk_of
+
+
+def _lease(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
+    chunk_id = new_id("chk")
+    session.execute(insert(Chunk).values(id=chunk_id, job_id=job.id, attempts=1, leased_until=now + policy.lease))
+    return ChunkMessage(chunk_id, job.id, _QUEUES[job.priority])
 
 
 def release(session: Session, chunk_ids: list[str], now: datetime) -> None:

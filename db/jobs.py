@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,12 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from core.errors import ItemError
 from core.ids import new_id
+from core.messages import ChunkMessage
 from core.types import Crop
+from db import chunks
+from db.bulk import insert_missing
+from db.chunks import ChunkPolicy
 from db.models import Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
-from db.upsert import insert_missing
 
 HISTOGRAM_BINS = 10
 """Bins of the confidence histogram, of equal width over 0..1."""
@@ -53,6 +56,23 @@ class NewJob:
 
 def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetime) -> Job:
     """Store a job with its items, and the rows of blobs that are not known yet."""
+    job = _new_job(session, new, items, now)
+    _store_items(session, job, items, {}, now)
+    return job
+
+
+def create_leased(
+    session: Session, new: NewJob, items: Sequence[NewItem], policy: ChunkPolicy, now: datetime
+) -> tuple[Job, list[ChunkMessage]]:
+    """Store a job whose first chunks are leased already; their messages go out after the commit."""
+    job = _new_job(session, new, items, now)
+    pending = [position for position, item in enumerate(items) if item.error is None]
+    messages, chunk_of = chunks.lease_first(session, job, pending, policy, now)
+    _store_items(session, job, items, chunk_of, now)
+    return job, messages
+
+
+def _new_job(session: Session, new: NewJob, items: Sequence[NewItem], now: datetime) -> Job:
     refused = sum(item.error is not None for item in items)
     job = Job(
         id=new_id("job"),
@@ -71,24 +91,31 @@ def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetim
     )
     session.add(job)
     session.flush()
+    # Known here: reading it back would cost every submission a query.
+    set_committed_value(job, "model_version", new.model_version)
+    return job
+
+
+def _store_items(
+    session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime
+) -> None:
     blobs = {item.blob.sha256: item.blob.bytes for item in items if item.blob}
     insert_missing(
         session,
         Blob,
         [{"sha256": sha256, "bytes": size, "created_at": now} for sha256, size in sorted(blobs.items())],
     )
-    session.execute(insert(Item), [_item_row(job.id, n, item, now) for n, item in enumerate(items)])
-    # Known here: reading it back would cost every submission a query.
-    set_committed_value(job, "model_version", new.model_version)
-    return job
+    rows = [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in enumerate(items)]
+    session.execute(insert(Item), rows)
 
 
-def _item_row(job_id: str, position: int, item: NewItem, now: datetime) -> dict[str, Any]:
+def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, now: datetime) -> dict[str, Any]:
     error = item.error
     return {
         "id": new_id("itm"),
         "job_id": job_id,
         "position": position,
+        "chunk_id": chunk_id,
         "status": ItemStatus.FAILED if error else ItemStatus.PENDING,
         "blob_sha256": item.blob.sha256 if item.blob else None,
         "crop_key": item.crop.key if item.crop else "",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from core.errors import ItemError
@@ -18,14 +18,14 @@ from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import PictureInfo
 from db import chunks, jobs
+from db.bulk import insert_missing, update_rows
 from db.chunks import ChunkPolicy
 from db.models import Blob, Item, ItemStatus, Job, JobStatus, Prediction
-from db.upsert import insert_missing
 
 RATE_STRETCH = timedelta(seconds=2)
 """The rate is measured over stretches of at least this long, so that it neither jumps nor lags."""
 
-_ITEMS = cast(Table, Item.__table__)
+_ITEMS, _BLOBS = cast(Table, Item.__table__), cast(Table, Blob.__table__)
 
 PictureKey = tuple[str, str]
 """(SHA-256 of the blob, crop key): what a prediction is of."""
@@ -95,16 +95,20 @@ def record(
 
     `taken_at` is when the worker took the chunk up; `now` by default.
     """
-    job = jobs.get_locked(session, message.job_id)
-    if job is None:
+    # Its columns alone: a job that is loaded here would keep the counts of before its row is held.
+    model_version_id = session.scalar(select(Job.model_version_id).where(Job.id == message.job_id))
+    if model_version_id is None:
+        return Recorded(0, [], job_terminal=True)
+    # What belongs to pictures comes before the job's row is held: chunks of one job wait for each other only there.
+    _describe_blobs(session, outcomes)
+    predictions = _store_predictions(session, model_version_id, outcomes, now)
+    if (job := jobs.get_locked(session, message.job_id)) is None:
         return Recorded(0, [], job_terminal=True)
     items = session.execute(
         select(Item.id, Item.blob_sha256, Item.crop_key)
         .where(Item.chunk_id == message.chunk_id, Item.status == ItemStatus.PENDING)
         .order_by(Item.position)
     ).all()
-    _describe_blobs(session, outcomes)
-    predictions = _store_predictions(session, job.model_version_id, outcomes, now)
     succeeded, failed = _Rows(), _Rows()
     for item_id, sha256, crop_key in items:
         outcome = outcomes.get((sha256 or "", crop_key))
@@ -133,13 +137,10 @@ class _Rows:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, item_id: str, values: dict[str, Any]) -> None:
-        self.rows.append({"item_id": item_id, **values})
+        self.rows.append({"id": item_id, **values})
 
     def write(self, session: Session) -> None:
-        if self.rows:
-            columns: dict[str, Any] = {name: bindparam(name) for name in self.rows[0] if name != "item_id"}
-            statement = update(_ITEMS).where(_ITEMS.c.id == bindparam("item_id")).values(columns)
-            session.connection().execute(statement, self.rows)
+        update_rows(session, _ITEMS, self.rows)
 
 
 def _success(prediction: Known, outcome: Outcome, now: datetime) -> dict[str, Any]:
@@ -166,13 +167,11 @@ def _failure(error: ItemError, now: datetime) -> dict[str, Any]:
 
 def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) -> None:
     rows = [
-        {"key": sha256, "format": o.info.format, "width": o.info.width, "height": o.info.height}
+        {"sha256": sha256, "format": o.info.format, "width": o.info.width, "height": o.info.height}
         for (sha256, _), o in sorted(outcomes.items())
         if o.info is not None
     ]
-    if rows:
-        # Through the connection: the ORM's own bulk update takes no condition beside the primary key.
-        session.connection().execute(update(Blob).where(Blob.sha256 == bindparam("key"), Blob.format.is_(None)), rows)
+    update_rows(session, _BLOBS, rows, _BLOBS.c.format.is_(None))
 
 
 def _store_predictions(

@@ -119,8 +119,8 @@ class Batcher:
                 assert opened is not None
                 # Nobody comes any more once it is closed.
                 interval = math.inf if self._closed else self._arrivals.interval(now)
-                hurry = self._queue.interactive > 0
-                step = decide(len(self._queue), self._sizes, self._costs, interval, opened, now, hurry=hurry)
+                hurried = self._queue.interactive
+                step = decide(len(self._queue), self._sizes, self._costs, interval, opened, now, hurried=hurried)
                 if isinstance(step, Wait):
                     self._changed.wait(step.seconds)
                     continue

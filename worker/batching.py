@@ -12,6 +12,9 @@ FORGETTING = 0.1
 WINDOW_SECONDS = 0.02
 """Longest time that a batch waits for company, whatever the gain."""
 
+PATIENCE = 1.25
+"""Somebody in a hurry waits at most this factor longer so that bulk work can come along."""
+
 WORTH = 1.05
 """A larger batch has to save this factor per picture."""
 
@@ -89,7 +92,7 @@ def decide(
     opened: float,
     now: float,
     *,
-    hurry: bool = False,
+    hurried: int = 0,
 ) -> Launch | Wait:
     """What to do for a device that is free now.
 
@@ -98,23 +101,33 @@ def decide(
         sizes: the batch sizes that the device has prepared, ascending.
         interval: seconds until another picture may be expected.
         opened: when the first of them came: it opened the window.
-        hurry: whether somebody waits for one of them.
+        hurried: how many of them somebody waits for; they go first.
 
     A batch is of the size that costs least per picture; it is full when no larger one would cost less. One that is not
     full waits while its window is open and another picture may come before it closes. Bulk work loses nothing by that:
     a device faster than its pictures come would only idle, and to a slower one they queue. If somebody is in a hurry,
-    it waits only while another picture would save the device more time than the wait for that picture takes.
+    the batch is as large as those in a hurry need, or larger where that takes hardly longer; the others fill its room.
+    It waits only while another picture would save the device more time than the wait for that picture takes.
     """
-    launch = _cheapest(waiting, sizes, costs)
+    launch = _cheapest(waiting, sizes, costs) if not hurried else _with_bulk(hurried, waiting, sizes, costs)
     full = _cheapest(sizes[-1], sizes, costs).size
     closes = opened + WINDOW_SECONDS
     if waiting >= full or now + interval >= closes:
         return launch
-    if not hurry:
+    if not hurried:
         return Wait(closes - now)
     apart = launch_seconds(waiting, sizes, costs) + costs.seconds(sizes[0])
     together = launch_seconds(waiting + 1, sizes, costs)
     return Wait(interval) if interval < apart - together else launch
+
+
+def _with_bulk(hurried: int, waiting: int, sizes: Sequence[int], costs: CostModel) -> Launch:
+    alone = _cheapest(hurried, sizes, costs)
+    bearable = PATIENCE * costs.seconds(alone.size)
+    # A larger batch than there are pictures for has nothing to offer.
+    room = [size for size in sizes if size > alone.size and costs.seconds(size) <= bearable and size // 2 < waiting]
+    size = max(room, default=alone.size)
+    return Launch(size, min(size, waiting))
 
 
 def launch_seconds(waiting: int, sizes: Sequence[int], costs: CostModel) -> float:

@@ -55,8 +55,9 @@ def submit(database: Database, settings: Settings, files: dict[str, bytes]) -> t
     new_items = [NewItem(name, StoredBlob(store.put(data), len(data))) for name, data in files.items()]
     with database.writing() as session:
         version = model_versions.resolve(session, "production")
-        job = jobs.create(session, NewJob("test", JobSource.UPLOADS, version), new_items, utc_now())
-        return job.id, chunks.claim(session, job, ChunkPolicy.of(settings), utc_now())
+        new, policy = NewJob("test", JobSource.UPLOADS, version), ChunkPolicy.of(settings)
+        job, messages = jobs.create_leased(session, new, new_items, policy, utc_now())
+        return job.id, messages
 
 
 def queued(redis: RunningRedis, queue: Queue) -> list[ChunkMessage]:

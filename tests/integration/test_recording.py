@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -11,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from core.errors import TruncatedImage
 from core.messages import ChunkMessage, Queue
 from db import chunks, items, jobs
+from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.items import ItemCursor, ItemFilter, ItemSort
 from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
@@ -235,3 +238,24 @@ def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database
         assert [job.id for job in jobs.list_newest(session, only, None, 10)] == [single.id]
         assert [job.id for job in jobs.list_newest(session, jobs.JobFilter(text="50 %"), None, 10)] == [listed.id]
         assert jobs.list_newest(session, jobs.JobFilter(text="5_ %"), None, 10) == []
+
+
+def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Database) -> None:
+    with database.writing() as session:
+        job = a_job(session, [str(n) for n in range(32)])
+        messages = chunks.claim(session, job, ChunkPolicy(size=4, window=8, lease=timedelta(seconds=60)), NOW)
+    start = threading.Barrier(len(messages))
+
+    def record_one(message: ChunkMessage) -> None:
+        with database.reading() as session:
+            pictures = items.pending_pictures(session, message.chunk_id)
+        start.wait()
+        with database.writing() as session:
+            record(session, message, dict.fromkeys(pictures, scored()), POLICY, NOW)
+
+    with ThreadPoolExecutor(len(messages)) as pool:
+        list(pool.map(record_one, messages))
+    with database.reading() as session:
+        stored = jobs.get(session, job.id)
+        assert stored is not None
+        assert (stored.pending, stored.succeeded, stored.status) == (0, 32, JobStatus.COMPLETED)

@@ -51,8 +51,8 @@ def test_a_device_with_cost_per_batch_waits_while_pictures_come_fast_enough() ->
 def test_whoever_is_in_a_hurry_waits_only_for_what_saves_more_than_the_wait() -> None:
     costs = line(0.001, 0.004, GPU_SIZES)
     # A picture more in the same batch saves one of its own, 5 ms.
-    assert decide(3, GPU_SIZES, costs, 0.004, opened=0, now=0.002, hurry=True) == Wait(0.004)
-    assert decide(3, GPU_SIZES, costs, 0.006, opened=0, now=0.002, hurry=True) == Launch(8, 3)
+    assert decide(3, GPU_SIZES, costs, 0.004, opened=0, now=0.002, hurried=3) == Wait(0.004)
+    assert decide(3, GPU_SIZES, costs, 0.006, opened=0, now=0.002, hurried=3) == Launch(8, 3)
     assert isinstance(decide(3, GPU_SIZES, costs, 0.006, opened=0, now=0.002), Wait)
 
 
@@ -69,19 +69,34 @@ def test_padding_is_not_paid_for_when_fewer_pictures_cost_less_apart() -> None:
     assert decide(9, GPU_SIZES, line(0.001, 0.0, GPU_SIZES), math.inf, opened=0, now=0).pictures in (1, 8)
 
 
+def test_bulk_fills_the_room_of_a_hurried_batch_but_does_not_enlarge_it() -> None:
+    costs = line(0.001, 0.004, GPU_SIZES)
+    assert decide(50, GPU_SIZES, costs, math.inf, opened=0, now=0, hurried=1) == Launch(1, 1)
+    assert decide(50, GPU_SIZES, costs, math.inf, opened=0, now=0, hurried=5) == Launch(8, 8)
+    assert decide(30, GPU_SIZES, costs, math.inf, opened=0, now=0) == Launch(32, 30)
+
+
+def test_a_hurried_batch_is_larger_where_that_takes_hardly_longer() -> None:
+    costs = line(0.0001, 0.010, GPU_SIZES)
+    assert decide(50, GPU_SIZES, costs, math.inf, opened=0, now=0, hurried=1) == Launch(8, 8)
+    assert decide(2, GPU_SIZES, costs, math.inf, opened=0, now=0, hurried=1) == Launch(1, 1)
+    costs = line(0.00001, 0.010, GPU_SIZES)
+    assert decide(50, GPU_SIZES, costs, math.inf, opened=0, now=0, hurried=1) == Launch(32, 32)
+
+
 @given(
     st.integers(1, 300),
     st.floats(1e-5, 1e-1),
     st.floats(0, 1e-1),
     st.floats(1e-6, 1.0),
     st.floats(0, 2 * WINDOW_SECONDS),
-    st.booleans(),
+    st.integers(0, 300),
 )
 def test_a_decision_is_always_possible_to_carry_out(
-    waiting: int, per_picture: float, per_batch: float, interval: float, now: float, hurry: bool
+    waiting: int, per_picture: float, per_batch: float, interval: float, now: float, hurried: int
 ) -> None:
     costs = line(per_picture, per_batch, GPU_SIZES)
-    step = decide(waiting, GPU_SIZES, costs, interval, opened=0, now=now, hurry=hurry)
+    step = decide(waiting, GPU_SIZES, costs, interval, opened=0, now=now, hurried=min(hurried, waiting))
     if isinstance(step, Wait):
         assert 0 < step.seconds <= WINDOW_SECONDS - now
         assert waiting < GPU_SIZES[-1]

@@ -1,0 +1,64 @@
+"""Plots of benchmark results, as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+# The same figures give the same file.
+mpl.rcParams.update({"svg.hashsalt": "lookbook", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+
+import matplotlib.pyplot as plt  # noqa: E402 (the backend is chosen first)
+
+_COLOURS = {"limit": "#b8b2a6", "service": "#d8432e", "keras": "#1a1917"}
+
+
+def throughput(figures: dict[str, Any], path: Path) -> None:
+    """Bars of limit, service and Keras, by picture size and precision."""
+    groups = [(size, precision) for size, found in figures["sizes"].items() for precision in found]
+    chart, axes = plt.subplots(figsize=(7.5, 3))
+    for number, (name, colour) in enumerate(_COLOURS.items()):
+        found = [figures["sizes"][size][precision]["rates"][name] for size, precision in groups]
+        medians = [one["median"] for one in found]
+        reach = [[m - one["lowest"] for m, one in zip(medians, found, strict=True)]]
+        reach += [[one["highest"] - m for m, one in zip(medians, found, strict=True)]]
+        places = [place + 0.27 * (number - 1) for place in range(len(groups))]
+        axes.bar(places, medians, 0.25, yerr=reach, label=name, color=colour, ecolor="#808080", capsize=2)
+    axes.set_xticks(range(len(groups)), [f"{size} px\n{precision}" for size, precision in groups])
+    axes.set_ylabel("pictures per second")
+    axes.legend(frameon=False)
+    _save(chart, path)
+
+
+def bars(values: Mapping[str, float], unit: str, path: Path) -> None:
+    """One bar for each value, the first one marked."""
+    chart, axes = plt.subplots(figsize=(7.5, 0.5 + 0.4 * len(values)))
+    colours = [_COLOURS["service"]] + [_COLOURS["limit"]] * (len(values) - 1)
+    drawn = axes.barh(list(values), list(values.values()), color=colours)
+    axes.bar_label(drawn, fmt="%.0f", padding=3)
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    _save(chart, path)
+
+
+def memory(figures: dict[str, Any], path: Path) -> None:
+    """Lines of what API, worker and decoders weigh."""
+    samples = figures["samples"]
+    chart, axes = plt.subplots(figsize=(7.5, 2.8))
+    for name, colour in (("worker", "#d8432e"), ("decoders", "#1a1917"), ("api", "#b8b2a6")):
+        axes.plot([s["pictures"] for s in samples], [s[name] for s in samples], label=name, color=colour)
+    axes.set_xlabel("pictures")
+    axes.set_ylabel("MB")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    _save(chart, path)
+
+
+def _save(chart: Any, path: Path) -> None:
+    chart.tight_layout()
+    chart.savefig(path, metadata={"Date": None})
+    plt.close(chart)

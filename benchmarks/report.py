@@ -1,0 +1,198 @@
+"""docs/benchmarks.md and its plots, from what the benchmarks left in results/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plots
+from benchmarks.run import read
+from core.settings import PROJECT
+
+PAGE = PROJECT / "docs" / "benchmarks.md"
+PLOTS = PROJECT / "docs" / "benchmarks"
+
+_HEAD = """# Benchmarks
+
+`make bench` measures all of this again (about a quarter of an hour) and writes this page; `make bench ARGS="start
+reuse"` measures parts of it. What is compared alternates within one run; shown are medians, with the lowest and the
+highest in brackets. Absolute figures move with the machine and its neighbours, ratios less. The pictures are cut from
+the photographs inside scikit-image. Nothing here has been run on a GPU.
+"""
+
+
+def write_report() -> Path:
+    """Write the page from the results that are there; where it lies."""
+    PLOTS.mkdir(exist_ok=True)
+    parts = [_HEAD]
+    for name, section in _SECTIONS.items():
+        figures = read(name)
+        if figures is not None:
+            parts += [section(figures).strip(), f"<small>{figures['machine']}; {figures['software']}</small>\n"]
+    PAGE.write_text("\n".join(parts).rstrip() + "\n", "utf-8")
+    return PAGE
+
+
+def _throughput(figures: dict[str, Any]) -> str:
+    rows = []
+    for size, precisions in figures["sizes"].items():
+        for precision, found in precisions.items():
+            rates, to_limit, to_keras = found["rates"], found["service_to_limit"], found["service_to_keras"]
+            cells = (_rate(rates["limit"]), _rate(rates["service"]), _ratio(to_limit))
+            rows.append((f"{size} px, {precision}", *cells, _rate(rates["keras"]), _ratio(to_keras)))
+    plots.throughput(figures, PLOTS / "throughput.svg")
+    share = max(f["client_share"]["median"] for p in figures["sizes"].values() for f in p.values())
+    return f"""## Throughput: the service against the bare model
+
+*Limit*: one process on all cores, bytes on disk to scores, nothing stored. *Service*: the same pictures over HTTP in
+ten requests, through Redis and the workers into the database, from the first byte to the last commit (the client itself
+takes at most {share:.1%} of the processors). *Keras*: plain Pillow and `keras.predict` in batches of 32. Pictures per
+second.
+
+{_table(("pictures", "limit", "service", "service / limit", "Keras", "service / Keras"), rows)}
+
+![Limit, service and Keras](benchmarks/throughput.svg)
+"""
+
+
+def _rivals(figures: dict[str, Any]) -> str:
+    ratios = figures["times_as_fast"]
+    rows = [
+        (name, _rate(rate), _ratio(ratios[name]) if name in ratios else "") for name, rate in figures["rates"].items()
+    ]
+    plots.bars({n: r["median"] for n, r in figures["rates"].items()}, "pictures per second", PLOTS / "rivals.svg")
+    return f"""## Beside what people deploy
+
+The same model and pictures (400 px) behind LitServe, {figures["in_flight"]} requests always under way, and as jobs of
+this service in {figures["precision"]}. The rivals store nothing and answer from memory; one bad picture fails their
+whole batch.
+
+{_table(("server", "pictures/s", "Lookbook is so many times as fast"), rows)}
+
+![Pictures per second of each](benchmarks/rivals.svg)
+"""
+
+
+def _interactive(figures: dict[str, Any]) -> str:
+    rows = [
+        (name, f"{1000 * found['median']:.0f} ms", f"{1000 * found['p95']:.0f} ms", str(found["count"]))
+        for name, found in (("idle", figures["idle"]), ("under a bulk job", figures["under_load"]))
+    ]
+    return f"""## One picture while others wait
+
+`POST /v1/classifications`, 400 px, one at a time, and {figures["requests_per_second"]:g} a second while a bulk job
+saturates the worker.
+
+{_table(("", "median", "p95", "requests"), rows)}
+
+- p95 under load is {figures["p95_ratio"]:.1f} times p95 idle.
+- The bulk job keeps {_percent(figures["bulk_kept"])} of the rate that it has alone.
+- Decoding and predicting the same pictures without a service takes {1000 * figures["bare_median"]:.1f} ms at the
+  median; the service adds {1000 * figures["overhead_median"]:.0f} ms: storing the picture durably, the job, two trips
+  through Redis, the prediction's row, the answer.
+"""
+
+
+def _pipeline(figures: dict[str, Any]) -> str:
+    rows = [(name, _rate(rate)) for name, rate in figures["rates"].items()]
+    return f"""## Queue, engine and database by themselves
+
+A model of no cost on pictures that are decoded already, {figures["items"]:,} items a round: what would keep a fast GPU
+fed.
+
+{_table(("database", "items/s"), rows)}
+"""
+
+
+def _reuse(figures: dict[str, Any]) -> str:
+    seconds = figures["seconds"]
+    rows = [
+        ("from acceptance to the end", _seconds(seconds["first"]), _seconds(seconds["again"])),
+        ("with the upload", _seconds(seconds["first_whole"]), _seconds(seconds["again_whole"])),
+    ]
+    return f"""## The same job again
+
+{figures["pictures"]:,} pictures of 400 px, submitted twice. The second time {figures["reused"]:,} predictions are
+reused and the device sees nothing.
+
+{_table(("", "first", "again"), rows)}
+
+{_ratio(figures["times_faster"])} times faster from acceptance to the end, and
+{_ratio(figures["times_faster_with_upload"])} times with the upload, which has to be received and hashed all the same.
+"""
+
+
+def _start(figures: dict[str, Any]) -> str:
+    weights = figures["megabytes"]
+    rows = [
+        (f"API, {weights['api_processes']} processes together", f"{weights['api']:.0f} MB"),
+        ("API, its largest process (resident)", f"{weights['api_largest_rss']:.0f} MB"),
+        ("worker", f"{weights['worker']:.0f} MB"),
+        ("worker (resident)", f"{weights['worker_rss']:.0f} MB"),
+        (f"its {weights['decoder_processes']} decoder and helper processes together", f"{weights['decoders']:.0f} MB"),
+    ]
+    return f"""## Start and weight
+
+A CPU worker is ready {_seconds(figures["worker_ready_seconds"])} after its start: interpreter, model compiled and
+warmed, first heartbeat.
+
+{_table(("after 500 pictures", "memory"), rows)}
+
+Where several processes share a page, each is counted its part of it (PSS); resident memory counts it for each.
+"""
+
+
+def _memory(figures: dict[str, Any]) -> str:
+    plots.memory(figures, PLOTS / "memory.svg")
+    growth = ", ".join(f"{name} {value:+.0f} MB" for name, value in figures["growth_megabytes"].items())
+    last = figures["samples"][-1]["pictures"]
+    return f"""## Memory over {last:,} pictures
+
+Between the 2,000th and the {last:,}th picture: {growth}.
+
+![Memory of API, worker and decoders](benchmarks/memory.svg)
+"""
+
+
+def _runtimes(figures: dict[str, Any]) -> str:
+    rows = [(name, _rate(found["rate"]), _ratio(found["ratio"])) for name, found in figures["runtimes"].items()]
+    return f"""## The prediction alone
+
+`{figures["model"]}` on prepared pixels in memory, as many batches at once as the runtime likes.
+
+{_table(("runtime", "pictures/s", "ratio"), rows)}
+"""
+
+
+_SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "throughput": _throughput,
+    "rivals": _rivals,
+    "interactive": _interactive,
+    "pipeline": _pipeline,
+    "reuse": _reuse,
+    "start": _start,
+    "memory": _memory,
+    "runtimes": _runtimes,
+}
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _rate(found: dict[str, float]) -> str:
+    return f"{found['median']:,.0f} ({found['lowest']:,.0f}–{found['highest']:,.0f})"
+
+
+def _ratio(found: dict[str, float]) -> str:
+    return f"{found['median']:.2f} ({found['lowest']:.2f}–{found['highest']:.2f})"
+
+
+def _percent(found: dict[str, float]) -> str:
+    return f"{found['median']:.0%} ({found['lowest']:.0%}–{found['highest']:.0%})"
+
+
+def _seconds(found: dict[str, float]) -> str:
+    return f"{found['median']:.2f} s ({found['lowest']:.2f}–{found['highest']:.2f})"
