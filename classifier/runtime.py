@@ -43,6 +43,11 @@ class Runtime(Protocol):
         """How many batches it likes to work on at once."""
         ...
 
+    @property
+    def express(self) -> bool:
+        """Whether it takes a lone picture beside those batches, for somebody who would wait for them to end."""
+        ...
+
     def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
         """Softmax scores, float32 [N, labels], of pixels uint8 [N, side, side, 3], N one of `batch_sizes`. Any thread.
 

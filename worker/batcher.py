@@ -54,7 +54,7 @@ class Batcher:
         self._measure()
         self._threads = [
             threading.Thread(target=self._serve, args=(slot,), name=f"batcher-{slot}", daemon=True)
-            for slot in range(runtime.slots)
+            for slot in range(runtime.slots + runtime.express)
         ]
         for thread in self._threads:
             thread.start()
@@ -111,10 +111,13 @@ class Batcher:
         """The next batch and its size, and whether the device has nothing else to do; None when closed and empty."""
         with self._changed:
             while True:
-                self._changed.wait_for(lambda: self._closed or len(self._queue) > 0)
+                self._changed.wait_for(lambda: self._closed or self._wanted(slot))
                 if not self._queue:
                     return None
                 now = self._clock()
+                if slot >= self._runtime.slots:
+                    self._running[slot] = now
+                    return self._sizes[0], self._take(1, now), True
                 opened = self._queue.oldest()
                 assert opened is not None
                 # Nobody comes any more once it is closed.
@@ -130,6 +133,12 @@ class Batcher:
                 # There is room in the queue again, and perhaps work for another slot.
                 self._changed.notify_all()
                 return step.size, batch, lone
+
+    def _wanted(self, slot: int) -> bool:
+        """Whether there is something to do for a slot; the express slot is for those who would wait for the others."""
+        if slot < self._runtime.slots:
+            return len(self._queue) > 0
+        return self._queue.interactive > 0 and len(self._running) >= self._runtime.slots
 
     def _take(self, pictures: int, now: float) -> list[_Waiting]:
         """Up to `pictures` in turn, without those that nobody wants any more."""

@@ -37,7 +37,7 @@ PICTURES_PER_CALL = 8
 CALLS_PER_PROCESS = 2
 """One in the decoder's hands and one ready for it, so that it never waits for us."""
 
-NICENESS = 5
+NICENESS = 10
 """Decoders make way for the processes that answer requests and feed the device, when there are not cores for all."""
 
 SLOTS_RESERVED = 16

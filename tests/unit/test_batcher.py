@@ -27,6 +27,7 @@ class Echo:
     batch_sizes = (1, 4)
     side = SIDE
     slots = 1
+    express = False
     memory = 1000
 
     def __init__(self) -> None:
@@ -160,3 +161,24 @@ def test_closing_finishes_what_is_queued() -> None:
     assert all(future.done() for future in futures)
     with pytest.raises(RuntimeError, match="closed"):
         submit(batcher, 1)
+
+
+class WithExpress(Echo):
+    express = True
+
+
+def test_an_interactive_picture_does_not_wait_for_a_device_that_takes_one_beside_its_batches() -> None:
+    runtime = WithExpress()
+    batcher = Batcher(runtime, Ticks())
+    runtime.go_on.clear()
+    bulk = [submit(batcher, n) for n in (1, 2, 3, 4)]
+    runtime.started.acquire()
+    hurried = batcher.submit(picture(9), "other", interactive=True)
+    # The device still works on the bulk batch when the other one reaches it.
+    runtime.started.acquire()
+    assert [9] in runtime.batches
+    assert not any(future.done() for future in bulk)
+    runtime.go_on.set()
+    assert hurried.result()[0] == 9
+    assert [future.result()[0] for future in bulk] == [1, 2, 3, 4]
+    batcher.close()
