@@ -16,8 +16,7 @@ import worker.models
 from classifier.artifact import Artifact
 from classifier.prepare import InputSpec
 from core.settings import Settings
-from core.types import PictureInfo
-from db.recording import PictureKey
+from core.types import PictureInfo, PictureKey
 from worker.app import CLASSIFY_QUEUES, run_worker
 from worker.decoders import PICTURES_PER_CALL, Ready
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 WHOLE_PICTURE = ""
 """The crop key of a picture that is not cropped (a value rather than NULL, so that unique keys hold)."""
 
+PictureKey = tuple[str, str]
+"""(SHA-256 of the blob, crop key): what a prediction is of."""
+
 _CROP_KEY = re.compile(r"(\d+),(\d+),(\d+)x(\d+)")
 
 

@@ -122,8 +122,9 @@ class ModelVersion(Base):
     taxonomy: Mapped[dict[str, Any]]
     """`labels.json`: name, version, groups and labels in the order of the model's output."""
     input: Mapped[dict[str, Any]]
-    metrics: Mapped[dict[str, Any]]
-    card: Mapped[str] = mapped_column(Text)
+    metrics: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    """Read, like `card`, when somebody looks at the model: every job loads its version, and these are large."""
+    card: Mapped[str] = mapped_column(Text, deferred=True)
     created_at: Mapped[datetime]
 
     @property

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
-from core.types import PictureInfo
+from core.types import PictureInfo, PictureKey
 from db import chunks, jobs
 from db.bulk import insert_missing, update_rows
 from db.chunks import ChunkPolicy
@@ -26,9 +26,6 @@ RATE_STRETCH = timedelta(seconds=2)
 """The rate is measured over stretches of at least this long, so that it neither jumps nor lags."""
 
 _ITEMS, _BLOBS = cast(Table, Item.__table__), cast(Table, Blob.__table__)
-
-PictureKey = tuple[str, str]
-"""(SHA-256 of the blob, crop key): what a prediction is of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,8 @@ from pebble import ProcessExpired, ProcessPool
 
 from classifier.prepare import InputSpec, prepare
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
-from core.types import Crop, PictureInfo
+from core.types import Crop, PictureInfo, PictureKey
 from db.blob_store import LocalBlobStore
-from db.recording import PictureKey
 from worker.fair_queue import FairQueue
 from worker.pixel_slots import PixelSlots, slot_view
 

@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from core.types import ModelRef
-from db.recording import Outcome, PictureKey
+from core.types import ModelRef, PictureKey
+from db.recording import Outcome
 
 
 @dataclass(frozen=True, slots=True)

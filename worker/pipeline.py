@@ -14,11 +14,11 @@ from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
 from core.errors import BrokerUnavailable, ItemError
 from core.messages import ChunkMessage, Queue
-from core.types import ModelRef, PictureInfo
+from core.types import ModelRef, PictureInfo, PictureKey
 from db import items, jobs
 from db.chunks import ChunkPolicy
 from db.engine import Database
-from db.recording import Outcome, PictureKey, Scored, find_predictions, record
+from db.recording import Outcome, Scored, find_predictions, record
 from worker.batcher import Scores
 from worker.decoders import Decoders, Ready
 from worker.in_flight import InFlight
