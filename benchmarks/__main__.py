@@ -1,4 +1,4 @@
-"""`make bench`: measures everything (a quarter of an hour), or what is named: `make bench ARGS="pipeline start"`.
+"""`make bench`: measures everything (some twenty minutes), or what is named: `make bench ARGS="pipeline start"`.
 
 Each benchmark alternates between what it compares, several rounds in one run, and keeps medians with their spread in
 results/<name>.json. docs/benchmarks.md and its plots are drawn from those files.

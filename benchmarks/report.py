@@ -15,7 +15,7 @@ PLOTS = PROJECT / "docs" / "benchmarks"
 
 _HEAD = """# Benchmarks
 
-`make bench` measures all of this again (about a quarter of an hour) and writes this page; `make bench ARGS="start
+`make bench` measures all of this again (some twenty minutes) and writes this page; `make bench ARGS="start
 reuse"` measures parts of it. What is compared alternates within one run; shown are medians, with the lowest and the
 highest in brackets. Absolute figures move with the machine and its neighbours, ratios less. The pictures are cut from
 the photographs inside scikit-image. Nothing here has been run on a GPU.
@@ -29,7 +29,7 @@ def write_report() -> Path:
     for name, section in _SECTIONS.items():
         figures = read(name)
         if figures is not None:
-            parts += [section(figures).strip(), f"<small>{figures['machine']}; {figures['software']}</small>\n"]
+            parts += [section(figures).strip() + "\n", f"<small>{figures['machine']}; {figures['software']}</small>\n"]
     PAGE.write_text("\n".join(parts).rstrip() + "\n", "utf-8")
     return PAGE
 
@@ -118,8 +118,9 @@ reused and the device sees nothing.
 
 {_table(("", "first", "again"), rows)}
 
-{_ratio(figures["times_faster"])} times faster from acceptance to the end, and
-{_ratio(figures["times_faster_with_upload"])} times with the upload, which has to be received and hashed all the same.
+{figures["times_faster"]["median"]:.0f} times faster from acceptance to the end, and
+{figures["times_faster_with_upload"]["median"]:.0f} times with the upload, which has to be received and hashed all the
+same.
 """
 
 

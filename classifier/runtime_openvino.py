@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, ClassVar
 
@@ -34,11 +35,13 @@ class OpenVinoRuntime:
     device = "CPU"
     express: ClassVar[bool] = True
 
-    def __init__(self, artifact: Artifact, precision: Precision = EXACT) -> None:
+    def __init__(self, artifact: Artifact, precision: Precision = EXACT, cache: Path | None = None) -> None:
+        """`cache` is a folder where OpenVINO keeps what it compiled, under names of its own, for the next start."""
         self.precision = precision
         self.batch_sizes = BATCH_SIZES
         self.side = artifact.input.size
         self._artifact = artifact
+        self._cache = {"CACHE_DIR": str(cache)} if cache else {}
         self.slots = 0
         self._requests: dict[int, SimpleQueue[Any]] = {}
         # In a thread of its own, whose lower priority those that OpenVINO starts for it inherit.
@@ -83,6 +86,7 @@ class OpenVinoRuntime:
         model = _core.read_model(self._artifact.folder / (OPENVINO_INT8 if quantized else OPENVINO_MODEL))
         model.reshape([size, self.side, self.side, 3])
         options = {
+            **self._cache,
             "PERFORMANCE_HINT": hint,
             # Left alone, OpenVINO computes in bf16 where the processor can.
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",

@@ -30,11 +30,14 @@ def choose_runtime(setting: Setting) -> RuntimeName:
     return "tensorflow" if _installed("tensorflow") and visible_gpus() else "openvino"
 
 
-def open_runtime(artifact: Artifact, setting: Setting = "auto", precision: PrecisionSetting = EXACT) -> Runtime:
+def open_runtime(
+    artifact: Artifact, setting: Setting = "auto", precision: PrecisionSetting = EXACT, cache: Path | None = None
+) -> Runtime:
     """Load an artifact into the runtime of `setting` and warm it.
 
     OpenVINO computes in `precision` if the artifact's check allows it and the processor can, otherwise in f32; `auto`
-    is the fastest of those allowed, tried here. TensorFlow has its own: f32 on a CPU, mixed float16 on a GPU.
+    is the fastest of those allowed, tried here. TensorFlow has its own: f32 on a CPU, mixed float16 on a GPU. `cache`
+    is a folder for what OpenVINO compiled.
 
     Raises:
         RuntimeUnavailable: the runtime is not installed.
@@ -47,7 +50,7 @@ def open_runtime(artifact: Artifact, setting: Setting = "auto", precision: Preci
         from classifier.runtime_tensorflow import TensorFlowRuntime
 
         return TensorFlowRuntime(artifact)
-    return _open_openvino(artifact, precision)
+    return _open_openvino(artifact, precision, cache)
 
 
 def visible_gpus(devices: Path = Path("/dev")) -> list[str]:
@@ -56,7 +59,7 @@ def visible_gpus(devices: Path = Path("/dev")) -> list[str]:
     return sorted((path.name.removeprefix("nvidia") for path in devices.glob("nvidia[0-9]*")), key=int)
 
 
-def _open_openvino(artifact: Artifact, setting: PrecisionSetting) -> Runtime:
+def _open_openvino(artifact: Artifact, setting: PrecisionSetting, cache: Path | None) -> Runtime:
     from classifier.runtime_openvino import OpenVinoRuntime, supported_precisions
 
     supported = supported_precisions()
@@ -64,9 +67,9 @@ def _open_openvino(artifact: Artifact, setting: PrecisionSetting) -> Runtime:
         reason = refusal(setting, artifact.metrics, supported)
         if reason is not None:
             log.warning("precision_refused", model=str(artifact.ref), reason=reason, instead=EXACT)
-        return OpenVinoRuntime(artifact, EXACT if reason else setting)
+        return OpenVinoRuntime(artifact, EXACT if reason else setting, cache)
     usable = [one for one in get_args(Precision) if refusal(one, artifact.metrics, supported) is None]
-    return _fastest({one: OpenVinoRuntime(artifact, one) for one in usable})
+    return _fastest({one: OpenVinoRuntime(artifact, one, cache) for one in usable})
 
 
 def _fastest(runtimes: Mapping[Precision, Runtime]) -> Runtime:

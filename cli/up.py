@@ -79,8 +79,7 @@ def _run_until_stopped(
     supervisor.start(Child("worker", [*lookbook, "worker"], on_death=release))
     supervisor.start(Child("ingest", [*lookbook, "worker", "--queues", "ingest,maintenance", "--concurrency", "2"]))
     supervisor.start(Child("beat", [*lookbook, "beat"]))
-    # Each of its many threads would keep a heap of its own, and what large requests leave behind in it.
-    supervisor.start(Child("api", [*lookbook, "api"], environment={"MALLOC_ARENA_MAX": "2"}))
+    supervisor.start(Child("api", [*lookbook, "api"]))
     release("start")
     if _wait_until_ready(settings, supervisor):
         console.print(f"ready {settings.url}", style="bold green")

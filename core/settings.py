@@ -138,6 +138,11 @@ class Settings(BaseSettings):
         return self.home / "blobs"
 
     @property
+    def cache_folder(self) -> Path:
+        """What can be made again: compiled models."""
+        return self.home / "cache"
+
+    @property
     def resolved_redis_url(self) -> str:
         """The URL of Redis.
 

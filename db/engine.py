@@ -25,7 +25,10 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._make_parent_folder()
-        self.engine = create_engine(self.url, pool_size=pool_size, max_overflow=pool_size, **self._options())
+        # Last in, first out: a few connections serve ordinary load, and only their caches fill.
+        self.engine = create_engine(
+            self.url, pool_size=pool_size, max_overflow=pool_size, pool_use_lifo=True, **self._options()
+        )
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)

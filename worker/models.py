@@ -117,7 +117,8 @@ class Models:
 
     def _open(self, ref: ModelRef) -> LoadedModel:
         artifact = find_artifact(self._settings.models, ref)
-        runtime = open_runtime(artifact, self._settings.runtime, self._settings.precision)
+        settings = self._settings
+        runtime = open_runtime(artifact, settings.runtime, settings.precision, settings.cache_folder)
         log.info(
             "model_loaded", model=str(ref), runtime=runtime.name, device=runtime.device, precision=runtime.precision
         )

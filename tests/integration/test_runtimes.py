@@ -143,6 +143,16 @@ def test_auto_takes_a_precision_that_was_checked(artifact: Artifact) -> None:
     runtime.close()
 
 
+def test_a_model_from_the_cache_gives_the_same_scores(
+    artifact: Artifact, openvino: Runtime, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    for start in ("first", "second"):
+        runtime = open_runtime(artifact, "openvino", cache=tmp_path)
+        assert any(tmp_path.iterdir()), start
+        np.testing.assert_allclose(predict(runtime, pixels), predict(openvino, pixels), atol=1e-6)
+        runtime.close()
+
+
 def test_gpus_are_counted_by_their_device_files(tmp_path: Path) -> None:
     for name in ("nvidia10", "nvidia0", "nvidiactl", "nvidia-uvm"):
         (tmp_path / name).touch()
