@@ -76,6 +76,8 @@ def save_openvino(folder: Path) -> None:
     for output in converted.outputs:
         # Maps have height and width besides pictures and labels.
         output.get_tensor().set_names({ACTIVATION_MAPS if len(output.partial_shape) == 4 else SCORES})
+    # OpenVINO notes where it found the model: a temporary folder is no news to anyone.
+    converted.set_rt_info(KERAS_MODEL, ["conversion_parameters", "input_model"])
     ov.save_model(converted, target, compress_to_fp16=False)
 
 
