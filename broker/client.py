@@ -85,6 +85,8 @@ class Broker:
 
     def send(self, messages: Sequence[ChunkMessage]) -> list[ChunkMessage]:
         """Put chunks into their queues; returns those that could not be sent because Redis is not there."""
+        if not messages:
+            return []
         try:
             # Celery would try for seconds; a request that has stored its job should be answered at once.
             self.ping()
