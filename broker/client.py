@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Self
 
 import redis
@@ -21,6 +24,8 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from celery import Celery
 
+FRESH_SECONDS = 0.05
+"""A Redis that has answered so lately is not asked again whether it is there."""
 HEARTBEAT_SECONDS = 3.0
 """How often a worker says that it is alive."""
 EXPLANATION_SECONDS = 10.0
@@ -67,12 +72,28 @@ class Wait:
             return self._pubsub.get_message(ignore_subscribe_messages=True, timeout=seconds) is not None
 
 
+def _read_until(listener: Any, kind: str) -> None:
+    """Read what a subscription has to say up to its next message of a kind.
+
+    Raises:
+        BrokerUnavailable: it does not come.
+    """
+    give_up = time.monotonic() + CONNECT_SECONDS
+    while (message := listener.get_message(timeout=max(0.0, give_up - time.monotonic()))) is not None:
+        if message["type"] == kind:
+            return
+    raise BrokerUnavailable(f"Redis does not confirm: no {kind} within {CONNECT_SECONDS:g} s")
+
+
 class Broker:
     """One connection pool to Redis, for one process."""
 
     def __init__(self, celery: Celery, connection: redis.Redis) -> None:
         self.celery = celery
         self._redis = connection
+        self._answered = -math.inf
+        # Subscriptions that nobody uses now: making one means connecting anew.
+        self._listeners: SimpleQueue[Any] = SimpleQueue()
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
@@ -89,7 +110,8 @@ class Broker:
             return []
         try:
             # Celery would try for seconds; a request that has stored its job should be answered at once.
-            self.ping()
+            if time.monotonic() - self._answered > FRESH_SECONDS:
+                self.ping()
         except BrokerUnavailable:
             return list(messages)
         for index, message in enumerate(messages):
@@ -125,6 +147,7 @@ class Broker:
         """
         with _redis_errors():
             self._redis.ping()
+        self._answered = time.monotonic()
 
     @contextmanager
     def waiting_for(self, what: str) -> Iterator[Wait]:
@@ -133,15 +156,35 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        pubsub = self._redis.pubsub()  # type: ignore[no-untyped-call]
+        listener = self._listener()
         try:
             with _redis_errors():
-                pubsub.subscribe(_CHANNEL + what)
+                listener.subscribe(_CHANNEL + what)
                 # The confirmation is read here: from now on nothing that is announced can be missed.
-                pubsub.get_message(timeout=CONNECT_SECONDS)
-            yield Wait(pubsub)
-        finally:
-            pubsub.close()
+                _read_until(listener, "subscribe")
+            self._answered = time.monotonic()
+            yield Wait(listener)
+        except BaseException:
+            listener.close()
+            raise
+        self._give_back(listener, _CHANNEL + what)
+
+    def _give_back(self, listener: Any, channel: str) -> None:
+        try:
+            with _redis_errors():
+                listener.unsubscribe(channel)
+                _read_until(listener, "unsubscribe")
+        except BrokerUnavailable:
+            # Whoever waited has been told already; the next one connects anew.
+            listener.close()
+        else:
+            self._listeners.put(listener)
+
+    def _listener(self) -> Any:
+        try:
+            return self._listeners.get_nowait()
+        except Empty:
+            return self._redis.pubsub()  # type: ignore[no-untyped-call]
 
     def announce(self, what: str) -> None:
         """Wake whoever waits for a job's end or an item's explanation, by its id.

@@ -68,6 +68,29 @@ def test_the_end_of_a_job_reaches_those_who_wait_for_it_and_no_others(broker: Br
         assert not other.wait(0)
 
 
+def test_who_waits_next_hears_nothing_of_what_was_waited_for_before(broker: Broker, redis: RunningRedis) -> None:
+    with broker.waiting_for("job_1"):
+        # Announced, but not read: the connection is used again all the same.
+        broker.announce("job_1")
+    with broker.waiting_for("job_2") as wait:
+        broker.announce("job_1")
+        assert not wait.wait(0.1)
+        broker.announce("job_2")
+        assert wait.wait(10)
+        assert redis.connection.info("clients")["pubsub_clients"] == 1
+
+
+def test_a_redis_that_goes_away_while_somebody_waits_troubles_nobody_after_that(
+    broker: Broker, redis: RunningRedis
+) -> None:
+    with broker.waiting_for("job_1") as wait:
+        redis.stop()
+        with pytest.raises(BrokerUnavailable):
+            wait.wait(10)
+    with pytest.raises(BrokerUnavailable), broker.waiting_for("job_1"):
+        pass
+
+
 def test_workers_are_seen_while_they_beat_and_gone_after_their_farewell(broker: Broker, redis: RunningRedis) -> None:
     heartbeat = Heartbeat("wrk_1@here-1", ["bulk"], "openvino", "CPU", "f32", ["garments@1"])
     broker.beat(heartbeat)
