@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 from rich.progress import Progress
 
 from benchmarks.pictures import fresh, make_pictures
@@ -94,7 +95,6 @@ def _bulk_rate(service: Service, files: list[bytes], beside: threading.Thread | 
 
 def _stream(url: str, singles: list[bytes], taken: list[float], stopped: threading.Event) -> None:
     """Send single pictures at a steady pace, each in a thread of its own so that a slow one delays none."""
-    import httpx
 
     def one(picture: bytes) -> None:
         with httpx.Client(base_url=url, timeout=60.0, trust_env=False) as http:

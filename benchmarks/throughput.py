@@ -65,7 +65,6 @@ class Limit:
     def __init__(self, artifact: Artifact, precision: Precision) -> None:
         self.runtime = open_runtime(artifact, "openvino", precision)
         self._spec = artifact.input
-        self._batch = self.runtime.batch_sizes[-1]
 
     def rate(self, files: Sequence[bytes], batch: int) -> float:
         """Pictures per second, `batch` at a time on each core."""

@@ -1,4 +1,4 @@
-"""Sending what the database has leased: always after the commit, and taken back when Redis is not there."""
+"""What follows a commit: sending what it leased, and telling who waits. Neither fails when Redis is not there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import structlog
 
 from broker.client import Broker
 from core.clock import utc_now
+from core.errors import BrokerUnavailable
 from core.messages import ChunkMessage
 from db import chunks
 from db.engine import Database
@@ -22,3 +23,11 @@ def dispatch(database: Database, broker: Broker, messages: Sequence[ChunkMessage
         log.warning("chunks_not_sent", count=len(unsent), reason="Redis does not answer")
         with database.writing() as session:
             chunks.release(session, [message.chunk_id for message in unsent], utc_now())
+
+
+def announce(broker: Broker, what: str) -> None:
+    """Wake whoever waits for a job's end or an item's explanation, by its id; without Redis nobody does."""
+    try:
+        broker.announce(what)
+    except BrokerUnavailable as error:
+        log.warning("not_announced", what=what, reason=str(error))

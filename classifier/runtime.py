@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 RuntimeName = Literal["tensorflow", "openvino"]
 Setting = Literal["auto", "tensorflow", "openvino"]
 
+BULK_NICENESS = 10
+"""Of the threads and processes that decode and predict bulk: one picture that somebody waits for, and the API's
+answers, go first when there are not cores for all."""
+
 
 class OutOfDeviceMemory(RuntimeError):
     """The device has no memory for a batch of this size."""

@@ -17,13 +17,10 @@ from numpy.typing import NDArray
 
 from classifier.artifact import ACTIVATION_MAPS, OPENVINO_INT8, OPENVINO_MODEL, SCORES, Artifact
 from classifier.precision import EXACT, Precision
-from classifier.runtime import OutOfDeviceMemory, RuntimeName
+from classifier.runtime import BULK_NICENESS, OutOfDeviceMemory, RuntimeName
 
 BATCH_SIZES = (1, 4)
 """Which of them costs less per picture depends on processor and precision: the batcher measures it as it runs."""
-
-NICENESS = 10
-"""Of the threads that work on bulk, on Linux: one picture that somebody waits for, and the API's answers, go first."""
 
 _core = ov.Core()
 
@@ -56,7 +53,7 @@ class OpenVinoRuntime:
 
     def _prepare_bulk(self) -> None:
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BULK_NICENESS)
         for size in self.batch_sizes:
             compiled = self._compile(SCORES, size, "THROUGHPUT")
             self.slots = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))

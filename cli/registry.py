@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from classifier.artifact import Artifact, list_artifacts
 from core.clock import utc_now
@@ -22,19 +23,19 @@ def register_models(settings: Settings, database: Database) -> list[ModelRef]:
     return [artifact.ref for artifact in artifacts]
 
 
-def replace_missing_production(settings: Settings, database: Database) -> ModelRef | None:
-    """Where one machine is everything: if the artifact in production is gone, its newest version takes over.
+def replace_missing_production(database: Database, present: Sequence[ModelRef]) -> ModelRef | None:
+    """Where one machine is everything: if production's artifact is not among those `present`, another takes over.
 
-    That version, or None if nothing had to change.
+    That is the newest version of its name, or else of any; None if nothing had to change.
     """
     with database.writing() as session:
         aliases = model_versions.aliases(session)
-        here = {str(artifact.ref) for artifact in list_artifacts(settings.models)}
+        here = {str(ref) for ref in present}
         if not here or aliases.get(model_versions.PRODUCTION) in here | {None}:
             return None
         gone = ModelRef.parse(aliases[model_versions.PRODUCTION])
-        present = [row for row in model_versions.list_all(session) if row.ref in here]
-        newest = next((row for row in present if row.name == gone.name), present[0])
+        rows = [row for row in model_versions.list_all(session) if row.ref in here]
+        newest = next((row for row in rows if row.name == gone.name), rows[0])
         model_versions.promote(session, newest)
         return ModelRef(newest.name, newest.version)
 

@@ -134,9 +134,10 @@ def _prepare_folders(settings: Settings) -> None:
 
 def _prepare_database(settings: Settings, database: Database) -> None:
     upgrade(database)
-    if not register_models(settings, database):
+    present = register_models(settings, database)
+    if not present:
         console.print(f"no model artifacts in {settings.models}: nothing can be classified", style="yellow")
-    replacement = replace_missing_production(settings, database)
+    replacement = replace_missing_production(database, present)
     if replacement is not None:
         console.print(
             f"the model in production is gone from {settings.models}: {replacement} takes over", style="yellow"

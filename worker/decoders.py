@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pebble import ProcessExpired, ProcessPool
 
 from classifier.prepare import InputSpec, prepare
+from classifier.runtime import BULK_NICENESS
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
 from core.types import Crop, PictureInfo, PictureKey
 from db.blob_store import LocalBlobStore
@@ -35,9 +36,6 @@ PICTURES_PER_CALL = 8
 
 CALLS_PER_PROCESS = 2
 """One in the decoder's hands and one ready for it, so that it never waits for us."""
-
-NICENESS = 10
-"""Decoders make way for the processes that answer requests and feed the device, when there are not cores for all."""
 
 SLOTS_RESERVED = 16
 """Places for pixels that only interactive pictures may take."""
@@ -106,7 +104,7 @@ class Decoders:
             pool = ProcessPool(processes, initializer=_start_decoder, initargs=arguments, context=context)
             return _Lane(pool, processes)
 
-        self._interactive, self._bulk = lane(1, 0), lane(processes, NICENESS)
+        self._interactive, self._bulk = lane(1, 0), lane(processes, BULK_NICENESS)
         # Reentrant: the end of one half may be the end of the whole.
         self._lock = threading.RLock()
         self._closed = False

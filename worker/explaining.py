@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import structlog
-
 from broker.client import Broker
+from broker.dispatch import announce
 from classifier.explanation import heat_map
-from core.errors import BrokerUnavailable
 from core.types import Crop, ModelRef
 from db import items
 from db.blob_store import BlobStore, explanation_name
@@ -14,8 +12,6 @@ from db.engine import Database
 from db.models import Prediction
 from worker.decoders import Decoders, Ready
 from worker.models import Models
-
-log = structlog.get_logger(__name__)
 
 
 class Explainer:
@@ -40,10 +36,7 @@ class Explainer:
         name = explanation_name(prediction.id)
         if self._blobs.read_derived(prediction.blob_sha256, name) is None:
             self._blobs.put_derived(prediction.blob_sha256, name, self._heat_map(prediction, ref, item.job_id))
-        try:
-            self._broker.announce(item_id)
-        except BrokerUnavailable as error:
-            log.warning("explanation_not_announced", item=item_id, reason=str(error))
+        announce(self._broker, item_id)
 
     def _heat_map(self, prediction: Prediction, ref: ModelRef, job_id: str) -> bytes:
         with self._models.using(ref) as model:

@@ -9,10 +9,10 @@ from datetime import datetime
 import structlog
 
 from broker.client import Broker
-from broker.dispatch import dispatch
+from broker.dispatch import announce, dispatch
 from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
-from core.errors import BrokerUnavailable, ItemError
+from core.errors import ItemError
 from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo, PictureKey
 from db import items, jobs
@@ -85,7 +85,7 @@ class Pipeline:
             recorded = record(session, message, outcomes, self._policy, utc_now(), taken_at)
         dispatch(self._database, self._broker, recorded.next_chunks)
         if recorded.job_terminal:
-            announce_end(self._broker, message.job_id)
+            announce(self._broker, message.job_id)
         return recorded.items
 
 
@@ -94,14 +94,6 @@ def _outcome(future: Future[Scores], info: PictureInfo, taxonomy: Taxonomy) -> O
         return Outcome(scored=interpret(future.result(), taxonomy), info=info)
     except ItemError as error:
         return Outcome(error=error, info=info)
-
-
-def announce_end(broker: Broker, job_id: str) -> None:
-    """Wake whoever waits for the job; without Redis nobody does."""
-    try:
-        broker.announce(job_id)
-    except BrokerUnavailable as error:
-        log.warning("end_not_announced", job=job_id, reason=str(error))
 
 
 def interpret(scores: Scores, taxonomy: Taxonomy) -> Scored:

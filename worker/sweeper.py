@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from broker.client import Broker
-from broker.dispatch import dispatch
+from broker.dispatch import announce, dispatch
 from core.clock import utc_now
 from core.errors import ModelFailed
 from core.messages import ChunkMessage
@@ -13,7 +13,6 @@ from db import chunks, items, jobs
 from db.chunks import MAX_ATTEMPTS, ChunkPolicy
 from db.engine import Database
 from db.recording import Outcome, record
-from worker.pipeline import announce_end
 
 log = structlog.get_logger(__name__)
 
@@ -49,4 +48,4 @@ def _give_up(database: Database, broker: Broker, policy: ChunkPolicy, message: C
     log.error("chunk_given_up", chunk=message.chunk_id, job=message.job_id, items=recorded.items)
     dispatch(database, broker, recorded.next_chunks)
     if recorded.job_terminal:
-        announce_end(broker, message.job_id)
+        announce(broker, message.job_id)

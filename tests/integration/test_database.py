@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select
 
+from cli.registry import replace_missing_production
 from core.errors import ArtifactInvalid, ModelUnknown
 from core.types import ModelRef
 from db import model_versions
@@ -97,3 +98,14 @@ def test_a_version_cannot_be_registered_with_other_content(database: Database) -
         other = NewModelVersion(ModelRef("test", "1"), "f" * 64, TAXONOMY, {}, {}, "")
         with pytest.raises(ArtifactInvalid, match="immutable"):
             model_versions.register(session, other, NOW)
+
+
+def test_a_production_model_whose_artifact_is_gone_gives_way_to_the_newest_of_its_name(database: Database) -> None:
+    with database.writing() as session:
+        for version in ("1", "2", "3"):
+            a_model(session, version)
+    assert replace_missing_production(database, []) is None
+    assert replace_missing_production(database, [ModelRef("test", "1"), ModelRef("test", "2")]) is None
+    assert replace_missing_production(database, [ModelRef("test", "2"), ModelRef("test", "3")]) == ModelRef("test", "3")
+    with database.reading() as session:
+        assert model_versions.aliases(session) == {"production": "test@3"}
