@@ -11,7 +11,7 @@ from api.schemas import Answer, ClassificationOptions, ItemOut
 from api.services import services
 from api.spec import IMAGE_BODY, PREFER_PARAMETER
 from api.submission import preference, submit
-from api.uploads import StreamingRequest, store_part
+from api.uploads import store_body, store_part
 from core.types import Crop
 from db import items, jobs, model_versions
 from db.jobs import NewItem, NewJob, StoredBlob
@@ -56,8 +56,7 @@ def _read_picture() -> tuple[ClassificationOptions, str, StoredBlob]:
         return validate(ClassificationOptions, request.form), part.filename or "unnamed", store_part(part)
     if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
         options = validate(ClassificationOptions, request.args)
-        assert isinstance(request, StreamingRequest)
-        return options, "unnamed", request.store_body()
+        return options, "unnamed", store_body()
     raise Problem(
         415,
         "unsupported_media_type",

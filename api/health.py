@@ -12,7 +12,7 @@ from api.schemas import Answer, HealthOut, ReadyOut, WorkerOut
 from api.services import services
 from api.spec import NOT_READY_RESPONSE
 from broker.client import Heartbeat
-from core.errors import BrokerUnavailable
+from core.errors import BlobStoreUnavailable, BrokerUnavailable
 from core.messages import Queue
 
 bp = APIBlueprint("health", __name__, tag="Health")
@@ -28,7 +28,7 @@ def healthz() -> Answer:
 @bp.get("/readyz")
 @bp.output(ReadyOut)
 @bp.doc(
-    summary="Database, broker and a worker are there",
+    summary="Database, blob store, broker and a worker are there",
     operation_id="readyz",
     responses=NOT_READY_RESPONSE,
 )
@@ -36,6 +36,8 @@ def readyz() -> Answer:
     missing = []
     if not _answers(services().database.ping, SQLAlchemyError):
         missing.append("database")
+    if not _answers(services().blobs.ping, BlobStoreUnavailable):
+        missing.append("blobs")
     workers: list[Heartbeat] = []
     try:
         workers = services().broker.workers()

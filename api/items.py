@@ -14,7 +14,7 @@ from api.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
 from broker.client import EXPLANATION_SECONDS
 from core.pictures import thumbnail
 from db import items
-from db.blob_store import THUMBNAIL, explanation_name
+from db.blobs.store import THUMBNAIL, explanation_name
 from db.models import Item, ItemStatus, Prediction
 
 bp = APIBlueprint("items", __name__, tag="Items")

@@ -14,7 +14,8 @@ from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
-from core.errors import BlobMissing, BrokerUnavailable, ItemError, LookbookError, ModelUnknown
+from core.errors import BlobMissing, ItemError, LookbookError, ModelUnknown, StorageFull, Unavailable
+from db.engine import is_full
 
 log = structlog.get_logger(__name__)
 
@@ -134,10 +135,17 @@ def register_errors(app: Flask) -> None:
     def of_model(error: ModelUnknown) -> Response:
         return invalid_field("model", error.detail, error.code).response()
 
-    @app.errorhandler(BrokerUnavailable)
+    @app.errorhandler(StorageFull)
+    def of_fullness(error: StorageFull) -> Response:
+        log.error("full", error=str(error))
+        return Problem(507, error.code, error.detail).response()
+
+    @app.errorhandler(Unavailable)
     @app.errorhandler(BlobMissing)
     @app.errorhandler(DBAPIError)
     def of_absence(error: LookbookError | DBAPIError) -> Response:
+        if isinstance(error, DBAPIError) and is_full(error):
+            return of_fullness(StorageFull())
         log.error("unavailable", error=str(error))
         code = error.code if isinstance(error, LookbookError) else "database_unavailable"
         # What the database said stays in the log: it names tables and hosts.

@@ -297,7 +297,7 @@ class WorkerOut(Output):
 
 class ReadyOut(Output):
     ready: bool
-    missing: list[str] = Field(description="which of database, broker and worker do not answer")
+    missing: list[str] = Field(description="which of database, blobs, broker and worker do not answer")
     workers: list[WorkerOut]
 
 

@@ -9,7 +9,8 @@ from flask import current_app
 
 from broker.client import Broker
 from core.settings import Settings
-from db.blob_store import BlobStore, LocalBlobStore
+from db.blobs.opening import open_blob_store
+from db.blobs.store import BlobStore
 from db.chunks import ChunkPolicy
 from db.engine import Database
 
@@ -32,7 +33,7 @@ class Services:
         return cls(
             settings=settings,
             database=Database(settings.resolved_database_url, pool_size=settings.api_threads),
-            blobs=LocalBlobStore(settings.blobs_folder),
+            blobs=open_blob_store(settings),
             broker=Broker.connect(settings),
             policy=ChunkPolicy.of(settings),
         )

@@ -11,6 +11,7 @@ from flask import request
 
 from api.problems import Problem
 from api.services import services
+from api.uploads import uploads
 from broker.client import Wait
 from broker.dispatch import dispatch
 from core.clock import utc_now
@@ -61,6 +62,7 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
     it = services()
     with it.database.writing() as session:
         job, messages = jobs.create_leased(session, new, items, it.policy, utc_now())
+    uploads().keep()
     with ExitStack() as stack:
         wait: Wait | None = None
         if wait_seconds and not job.terminal:

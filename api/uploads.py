@@ -2,55 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import IO, cast
 
-from flask import Request
+from flask import Request, request
 from werkzeug.datastructures import FileStorage
 
 from api.forms import StreamingFormParser
 from api.services import services
-from core.errors import ItemError, NotAnImage, TooLarge
-from db.blob_store import BlobWriter
+from core.errors import BlobStoreUnavailable, ItemError, NotAnImage, StorageFull, TooLarge
+from db.blobs.spool import BlobWriter
+from db.blobs.store import BlobStore
 from db.jobs import StoredBlob
 
 _BLOCK = 64 * 1024
 
 
+class Uploads:
+    """The pictures of one request: made durable together, and forgotten together."""
+
+    def __init__(self, blobs: BlobStore, limit: int) -> None:
+        """`limit` is the largest picture that is accepted, in bytes."""
+        self._blobs = blobs
+        self._limit = limit
+        self._streams: list[PictureStream] = []
+        self._stored: list[BlobWriter] = []
+        self._failure: StorageFull | BlobStoreUnavailable | None = None
+
+    def open(self) -> PictureStream:
+        stream = PictureStream(self, self._limit)
+        self._streams.append(stream)
+        return stream
+
+    def writer(self) -> BlobWriter | None:
+        """Bytes on their way into the store; None if it has failed already for this request."""
+        try:
+            return self._blobs.writer() if self._failure is None else None
+        except (StorageFull, BlobStoreUnavailable) as error:
+            self.fail(error)
+            return None
+
+    def fail(self, error: StorageFull | BlobStoreUnavailable) -> None:
+        """The store cannot take this request: forget what came, and let the rest pass by.
+
+        Nobody hears an answer that is given while he is still sending, so it waits until he is done.
+        """
+        self._failure = error
+        self.forget()
+
+    def store(self, streams: Sequence[PictureStream]) -> None:
+        """Make pictures durable.
+
+        Raises:
+            StorageFull, BlobStoreUnavailable: the store cannot take them, or could not while they came.
+        """
+        if self._failure is not None:
+            raise self._failure
+        self._stored = [stream.writer for stream in streams if stream.writer is not None]
+        self._blobs.commit(self._stored)
+
+    def keep(self) -> None:
+        """The rows that refer to the pictures are committed: see to it that all are there still."""
+        self._blobs.ensure(self._stored)
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove what has not been stored. Harmless a second time."""
+        for stream in self._streams:
+            stream.close()
+        self._stored = []
+
+
 class PictureStream:
     """Takes one part of a multipart body, in the place where Flask would put a temporary file."""
 
-    def __init__(self, writer: BlobWriter, limit: int) -> None:
-        self._writer = writer
+    def __init__(self, uploads: Uploads, limit: int) -> None:
+        self._uploads = uploads
         self._limit = limit
-        self._size = 0
+        self.size = 0
+        self.writer = uploads.writer()
 
     def write(self, data: bytes) -> int:
-        self._size += len(data)
+        self.size += len(data)
         # What is above the limit is counted, for the error, but not kept.
-        if self._size <= self._limit:
-            self._writer.write(data)
+        if self.writer is not None and self.size <= self._limit:
+            try:
+                self.writer.write(data)
+            except (StorageFull, BlobStoreUnavailable) as error:
+                self._uploads.fail(error)
         return len(data)
 
     def seek(self, _offset: int, _whence: int = 0) -> int:
         # The parser rewinds a part once it is complete.
-        self._writer.finish()
+        if self.writer is not None:
+            try:
+                self.writer.finish()
+            except (StorageFull, BlobStoreUnavailable) as error:
+                self._uploads.fail(error)
         return 0
 
     def close(self) -> None:
-        self._writer.abort()
+        writer, self.writer = self.writer, None
+        if writer is not None:
+            writer.abort()
 
-    def store(self) -> StoredBlob:
-        """Keep the picture.
+    def problem(self) -> ItemError | None:
+        """Why it cannot be a picture: it is empty, or larger than what is accepted."""
+        if self.size == 0:
+            return NotAnImage("expected a picture, got an empty file")
+        if self.size > self._limit:
+            return TooLarge(f"expected at most {self._limit:,} bytes, got {self.size:,}")
+        return None
 
-        Raises:
-            ItemError: it is empty or larger than what is accepted.
-        """
-        if self._size == 0:
-            raise NotAnImage("expected a picture, got an empty file")
-        if self._size > self._limit:
-            raise TooLarge(f"expected at most {self._limit:,} bytes, got {self._size:,}")
-        return StoredBlob(self._writer.commit(), self._size)
+    @property
+    def blob(self) -> StoredBlob:
+        """What was stored of it."""
+        assert self.writer is not None
+        return StoredBlob(self.writer.sha256, self.size)
 
 
 class StreamingRequest(Request):
@@ -65,42 +133,69 @@ class StreamingRequest(Request):
         filename: str | None = None,
         content_length: int | None = None,
     ) -> IO[bytes]:
-        return cast(IO[bytes], self._picture_stream())
+        return cast(IO[bytes], self.uploads.open())
 
-    def _picture_stream(self) -> PictureStream:
-        stream = PictureStream(services().blobs.writer(), services().settings.max_picture_bytes)
-        # Flask closes these with the request, however it ends: what was not stored by then is forgotten.
-        self.environ.setdefault("lookbook.streams", []).append(stream)
-        return stream
+    @property
+    def uploads(self) -> Uploads:
+        # Flask closes them with the request, however it ends: what was not stored by then is forgotten.
+        found = self.environ.get("lookbook.uploads")
+        if found is None:
+            found = Uploads(services().blobs, services().settings.max_picture_bytes)
+            self.environ["lookbook.uploads"] = found
+        return cast(Uploads, found)
 
-    def store_body(self) -> StoredBlob:
-        """Store the raw body as one picture.
-
-        Raises:
-            ItemError: it is empty or too large.
-        """
-        stream = self._picture_stream()
+    def read_body(self) -> PictureStream:
+        """The raw body as one picture."""
+        stream = self.uploads.open()
         while block := self.stream.read(_BLOCK):
             stream.write(block)
         stream.seek(0)
-        return stream.store()
+        return stream
 
     def close(self) -> None:
         super().close()
-        for stream in self.environ.get("lookbook.streams", []):
-            stream.close()
+        if "lookbook.uploads" in self.environ:
+            self.uploads.forget()
+
+
+def uploads() -> Uploads:
+    """The pictures of the present request."""
+    return cast(StreamingRequest, request).uploads
+
+
+def store_body() -> StoredBlob:
+    """Keep the raw body of the present request as one picture.
+
+    Raises:
+        ItemError: it is empty or too large.
+        StorageFull, BlobStoreUnavailable: it cannot be kept.
+    """
+    return _store_one(cast(StreamingRequest, request).read_body())
 
 
 def store_part(part: FileStorage) -> StoredBlob:
-    """Keep one uploaded file of the present request (see `PictureStream.store`)."""
-    return cast(PictureStream, part.stream).store()
+    """Keep one uploaded file of the present request (see `store_body`)."""
+    return _store_one(cast(PictureStream, part.stream))
 
 
-def store_parts(parts: list[FileStorage]) -> Iterator[tuple[str, StoredBlob | None, ItemError | None]]:
-    """(name, blob, None) of each file, or (name, None, error) of one that is refused."""
-    for part in parts:
-        name = part.filename or "unnamed"
-        try:
-            yield name, store_part(part), None
-        except ItemError as error:
-            yield name, None, error
+def _store_one(stream: PictureStream) -> StoredBlob:
+    problem = stream.problem()
+    if problem is not None:
+        raise problem
+    uploads().store([stream])
+    return stream.blob
+
+
+def store_parts(parts: Sequence[FileStorage]) -> list[tuple[str, StoredBlob | None, ItemError | None]]:
+    """(name, blob, None) of each file, or (name, None, error) of one that is refused.
+
+    Raises:
+        StorageFull, BlobStoreUnavailable: they cannot be kept, none of them.
+    """
+    streams = [cast(PictureStream, part.stream) for part in parts]
+    problems = [stream.problem() for stream in streams]
+    uploads().store([stream for stream, problem in zip(streams, problems, strict=True) if problem is None])
+    return [
+        (part.filename or "unnamed", None if problem else stream.blob, problem)
+        for part, stream, problem in zip(parts, streams, problems, strict=True)
+    ]

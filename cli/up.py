@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -25,6 +24,7 @@ from core.clock import utc_now
 from core.errors import AlreadyRunning, BrokerUnavailable, PortTaken
 from core.settings import Settings
 from db import chunks
+from db.blobs.opening import forget_unfinished
 from db.engine import Database
 from db.migrate import upgrade
 
@@ -128,8 +128,8 @@ def _check_port(settings: Settings) -> None:
 
 def _prepare_folders(settings: Settings) -> None:
     (settings.home / "logs").mkdir(parents=True, exist_ok=True)
-    # Uploads that were cut off when the last run was killed: nobody else works on this folder now.
-    shutil.rmtree(settings.blobs_folder / "tmp", ignore_errors=True)
+    # Nobody else works on this folder now.
+    forget_unfinished(settings)
 
 
 def _prepare_database(settings: Settings, database: Database) -> None:

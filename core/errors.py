@@ -49,11 +49,30 @@ class BlobMissing(LookbookError):
     retryable = True
 
 
-class BrokerUnavailable(LookbookError):
+class StorageFull(LookbookError):
+    """There is no room left to store this."""
+
+    code = "insufficient_storage"
+    retryable = True
+
+
+class Unavailable(LookbookError):
+    """Part of the service does not answer."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class BrokerUnavailable(Unavailable):
     """Redis does not answer."""
 
     code = "broker_unavailable"
-    retryable = True
+
+
+class BlobStoreUnavailable(Unavailable):
+    """The blob store does not answer."""
+
+    code = "blob_store_unavailable"
 
 
 class ModelUnknown(LookbookError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +43,9 @@ class Settings(BaseSettings):
 
     database_url: str = ""
     """SQLAlchemy URL of the database, SQLite or PostgreSQL (`postgresql+psycopg://…`). Empty: SQLite in `home`."""
+
+    blobs: str = ""
+    """Where pictures are kept: an S3 bucket (`s3://bucket/prefix`, see Many machines). Empty: `blobs/` in `home`."""
 
     redis_url: str = ""
     """URL of Redis. Empty: `lookbook up` starts its own."""
@@ -106,6 +110,13 @@ class Settings(BaseSettings):
         # Children run in other folders than the one in which the setting was written.
         return value.expanduser().absolute()
 
+    @field_validator("blobs")
+    @classmethod
+    def _bucket(cls, value: str) -> str:
+        if value and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w./-]*)?", value):
+            raise ValueError("expected s3://bucket or s3://bucket/prefix")
+        return value.rstrip("/")
+
     @classmethod
     def read(cls) -> Settings:
         """The settings of this process's environment.
@@ -136,6 +147,11 @@ class Settings(BaseSettings):
     @property
     def blobs_folder(self) -> Path:
         return self.home / "blobs"
+
+    @property
+    def spool_folder(self) -> Path:
+        """Uploads on their way: on the same file system as the blobs, if those are kept in a folder."""
+        return self.blobs_folder / "tmp"
 
     @property
     def cache_folder(self) -> Path:

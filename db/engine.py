@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 SQLITE_BUSY_SECONDS = 30.0
 """How long a writer waits for the one before it: a bound, not a habit, for write transactions are short."""
 
 _WRITING = "lookbook_writing"
+_POSTGRESQL_DISK_FULL = "53100"
+"""PostgreSQL, appendix A: `disk_full`."""
 
 
 class Database:
@@ -72,6 +75,14 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def is_full(error: DBAPIError) -> bool:
+    """Whether the database could not write because its disk, or what it may use of it, is full."""
+    original = error.orig
+    if isinstance(original, sqlite3.Error):
+        return getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return getattr(original, "sqlstate", None) == _POSTGRESQL_DISK_FULL
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

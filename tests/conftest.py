@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -101,10 +103,70 @@ def redis() -> Iterator[RunningRedis]:
     place.remove()
 
 
+class RunningS3:
+    """An S3 server of the tests' own (moto's), in a process of its own so that it can be killed or stopped."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._http = httpx.Client(base_url=self.url, trust_env=False)
+        until(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            return self._http.get("/moto-api/").is_success
+        except httpx.TransportError:
+            return False
+
+    def make_bucket(self) -> str:
+        """A new bucket's name."""
+        name = f"pictures-{secrets.token_hex(8)}"
+        self._http.put(f"/{name}").raise_for_status()
+        return name
+
+    def keys(self, bucket: str) -> list[str]:
+        """The keys of a bucket's objects."""
+        return re.findall(r"<Key>(.*?)</Key>", self._http.get(f"/{bucket}").raise_for_status().text)
+
+    def close(self) -> None:
+        self._http.close()
+        self.process.kill()
+        self.process.wait()
+
+
+S3_ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+
+
+@pytest.fixture(scope="session")
+def shared_s3() -> Iterator[RunningS3]:
+    running = RunningS3()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def s3(shared_s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> RunningS3:
+    """The S3 server of all tests that leave it as it is; this process's environment leads to it."""
+    for name, value in (S3_ENVIRONMENT | {"AWS_ENDPOINT_URL": shared_s3.url}).items():
+        monkeypatch.setenv(name, value)
+    return shared_s3
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings of a test: its own folder, and a Redis that is not there unless the test says otherwise."""
     return Settings(home=tmp_path / "home", redis_url=f"unix://{tmp_path / 'none.sock'}", decoders=1, chunk_size=4)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def blob_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """Settings that name an empty store of each kind."""
+    if request.param == "folder":
+        return settings
+    s3: RunningS3 = request.getfixturevalue("s3")
+    return settings.having(blobs=f"s3://{s3.make_bucket()}/some/prefix")
 
 
 def until(done: Callable[[], bool], seconds: float = 60.0) -> None:

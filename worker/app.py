@@ -20,7 +20,7 @@ from core.logs import configure_logging
 from core.messages import CLASSIFY_CHUNK, EXPLAIN_ITEM, SWEEP, ChunkMessage, Queue
 from core.settings import Settings
 from db import chunks
-from db.blob_store import LocalBlobStore
+from db.blobs.opening import open_blob_store
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from worker.decoders import DecoderLimits, Decoders
@@ -125,7 +125,8 @@ def _classifying(it: Connections, models: Models, stack: ExitStack) -> Callable[
     settings = it.settings
     limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
     side = largest_input(settings.models)
-    decoders = Decoders(settings.blobs_folder, settings.decoders, limits, PICTURES_IN_HAND, side)
+    blobs = open_blob_store(settings)
+    decoders = Decoders(blobs, settings.decoders, limits, PICTURES_IN_HAND, side)
     stack.callback(decoders.close)
     # The production model is loaded before the worker says that it is there.
     keeper = Keeper(it.database, models)
@@ -133,7 +134,7 @@ def _classifying(it: Connections, models: Models, stack: ExitStack) -> Callable[
     stack.callback(keeper.stop)
     threading.Thread(target=models.watch, name="watchdog", daemon=True).start()
     pipeline = Pipeline(it.database, it.broker, models, decoders, it.policy)
-    explainer = Explainer(it.database, it.broker, models, decoders, LocalBlobStore(settings.blobs_folder))
+    explainer = Explainer(it.database, it.broker, models, decoders, blobs)
 
     def register(app: Celery) -> None:
         register_classify(app, it, pipeline)

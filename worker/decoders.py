@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from classifier.prepare import InputSpec, prepare
 from classifier.runtime import BULK_NICENESS
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
 from core.types import Crop, PictureInfo, PictureKey
-from db.blob_store import LocalBlobStore
+from db.blobs.store import BlobStore
 from worker.fair_queue import FairQueue
 from worker.pixel_slots import PixelSlots, slot_view
 
@@ -92,15 +91,17 @@ class Decoders:
     Interactive pictures have a process of their own: the others are always in the middle of bulk calls.
     """
 
-    def __init__(self, blobs_folder: Path, processes: int, limits: DecoderLimits, slots: int, side: int) -> None:
+    def __init__(self, blobs: BlobStore, processes: int, limits: DecoderLimits, slots: int, side: int) -> None:
         """`slots` pictures of up to `side` x `side` pixels may be decoded and not yet released at once."""
         self._limits = limits
+        # A store that does not answer must say so before the call's deadline: that is no picture's fault.
+        self._call_seconds = limits.seconds + blobs.patience
         # Spawned, not forked: the worker has threads, and a fork would copy their locks in any state.
         context = multiprocessing.get_context("spawn")
         self._slots = PixelSlots(context, slots + SLOTS_RESERVED, side)
 
         def lane(processes: int, niceness: int) -> _Lane:
-            arguments = (blobs_folder, limits.address_space, self._slots.memory, side, niceness)
+            arguments = (blobs, limits.address_space, self._slots.memory, side, niceness)
             pool = ProcessPool(processes, initializer=_start_decoder, initargs=arguments, context=context)
             return _Lane(pool, processes)
 
@@ -122,7 +123,7 @@ class Decoders:
         """Decode pictures, in lists as their calls end, in the order given.
 
         Raises:
-            BlobMissing: a blob is not in the store; that is no picture's fault, so no item fails by it.
+            BlobMissing, BlobStoreUnavailable: a blob cannot be read; that is no picture's fault, and fails no item.
         """
         starts = range(0, len(pictures), PICTURES_PER_CALL)
         lane = self._interactive if interactive else self._bulk
@@ -159,7 +160,7 @@ class Decoders:
 
     def _start(self, call: _Call) -> None:
         arguments = [call.pictures, call.slots, call.spec]
-        future = call.lane.pool.schedule(_decode_call, args=arguments, timeout=self._limits.seconds)
+        future = call.lane.pool.schedule(_decode_call, args=arguments, timeout=self._call_seconds)
         future.add_done_callback(lambda done: self._ended(call, done))
 
     def _release(self, slot: int) -> None:
@@ -244,14 +245,20 @@ def _pass_on(halves: Sequence[_Call], result: Future[list[Decoded]]) -> None:
 class _Decoder:
     """What a decoder process holds for its whole life."""
 
-    store: LocalBlobStore
+    store: BlobStore
     memory: Any
     side: int
 
-    def decode(self, picture: PictureKey, slot: int, spec: InputSpec) -> _Answer:
-        sha256, crop_key = picture
+    def decode_all(self, pictures: Sequence[PictureKey], slots: Sequence[int], spec: InputSpec) -> list[_Answer]:
+        blobs = self.store.read_all([sha256 for sha256, _ in pictures])
+        return [
+            self._decode(data, crop_key, slot, spec)
+            for data, (_, crop_key), slot in zip(blobs, pictures, slots, strict=True)
+        ]
+
+    def _decode(self, data: bytes, crop_key: str, slot: int, spec: InputSpec) -> _Answer:
         try:
-            prepared = prepare(self.store.read(sha256), spec, Crop.from_key(crop_key))
+            prepared = prepare(data, spec, Crop.from_key(crop_key))
         except ItemError as error:
             return error
         except MemoryError:
@@ -265,9 +272,9 @@ class _Decoder:
 _decoder: _Decoder | None = None
 
 
-def _start_decoder(blobs_folder: Path, address_space: int, memory: Any, side: int, niceness: int) -> None:
+def _start_decoder(blobs: BlobStore, address_space: int, memory: Any, side: int, niceness: int) -> None:
     global _decoder  # noqa: PLW0603 (a decoder process serves one store for its whole life)
-    _decoder = _Decoder(LocalBlobStore(blobs_folder), memory, side)
+    _decoder = _Decoder(blobs, memory, side)
     os.nice(niceness)
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
@@ -279,4 +286,4 @@ def _nothing() -> None:
 
 def _decode_call(pictures: list[PictureKey], slots: list[int], spec: InputSpec) -> list[_Answer]:
     assert _decoder is not None
-    return [_decoder.decode(picture, slot, spec) for picture, slot in zip(pictures, slots, strict=True)]
+    return _decoder.decode_all(pictures, slots, spec)

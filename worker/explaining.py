@@ -7,7 +7,7 @@ from broker.dispatch import announce
 from classifier.explanation import heat_map
 from core.types import Crop, ModelRef
 from db import items
-from db.blob_store import BlobStore, explanation_name
+from db.blobs.store import BlobStore, explanation_name
 from db.engine import Database
 from db.models import Prediction
 from worker.decoders import Decoders, Ready

@@ -1,70 +1,180 @@
+"""One suite for every kind of blob store."""
+
 from __future__ import annotations
 
 import hashlib
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from core.errors import BlobMissing
-from db.blob_store import THUMBNAIL, LocalBlobStore
+from core.settings import Settings
+from db.blobs.opening import open_blob_store
+from db.blobs.spool import BlobWriter
+from db.blobs.store import THUMBNAIL, BlobStore
+from tests.conftest import RunningS3
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> LocalBlobStore:
-    return LocalBlobStore(tmp_path / "blobs")
+def store(blob_settings: Settings) -> BlobStore:
+    return open_blob_store(blob_settings)
 
 
-def files(store: LocalBlobStore) -> list[Path]:
-    return [path for path in store.folder.rglob("*") if path.is_file()]
+@pytest.fixture
+def kept(request: pytest.FixtureRequest, blob_settings: Settings) -> Callable[[], list[str]]:
+    """The names of all that is in the store."""
+    if blob_settings.blobs:
+        bucket, _, prefix = blob_settings.blobs.removeprefix("s3://").partition("/")
+        s3: RunningS3 = request.getfixturevalue("s3")
+        return lambda: [key.removeprefix(f"{prefix}/") for key in s3.keys(bucket)]
+    return lambda: [path.name for path in files(blob_settings.blobs_folder) if path.parent.name != "tmp"]
 
 
-def test_bytes_are_kept_under_their_sha256(store: LocalBlobStore) -> None:
-    sha256 = store.put(b"picture")
-    assert sha256 == hashlib.sha256(b"picture").hexdigest()
-    assert store.read(sha256) == b"picture"
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_the_same_bytes_twice_are_one_file(store: LocalBlobStore) -> None:
-    assert store.put(b"picture") == store.put(b"picture")
-    assert len(files(store)) == 1
+def sha256_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
-def test_nothing_is_in_the_store_before_commit_and_nothing_is_left_after_abort(store: LocalBlobStore) -> None:
+def finished(store: BlobStore, data: bytes) -> BlobWriter:
     writer = store.writer()
-    writer.write(b"half a pic")
-    with pytest.raises(BlobMissing):
-        store.read(hashlib.sha256(b"half a pic").hexdigest())
-    writer.abort()
-    writer.abort()
-    assert files(store) == []
-
-
-def test_abort_after_commit_is_harmless(store: LocalBlobStore) -> None:
-    writer = store.writer()
-    writer.write(b"picture")
-    sha256 = writer.commit()
-    writer.abort()
-    assert store.read(sha256) == b"picture"
-
-
-def test_a_finished_write_holds_no_file_open(store: LocalBlobStore) -> None:
-    writer = store.writer()
-    writer.write(b"picture")
+    writer.write(data)
     writer.finish()
+    return writer
+
+
+def test_bytes_are_kept_under_their_sha256(store: BlobStore) -> None:
+    sha256 = store.put(b"picture")
+    assert sha256 == sha256_of(b"picture")
+    assert store.read(sha256) == b"picture"
+    with store.open(sha256) as file:
+        assert (file.read(3), file.read()) == (b"pic", b"ture")
+        file.seek(1)
+        assert file.read() == b"icture"
+
+
+def test_the_same_bytes_twice_are_one_blob(store: BlobStore, kept: Callable[[], list[str]]) -> None:
+    assert store.put(b"picture") == store.put(b"picture")
+    assert len(kept()) == 1
+
+
+def test_many_are_committed_together(store: BlobStore, kept: Callable[[], list[str]]) -> None:
+    known = store.put(b"known")
+    writers = [finished(store, data) for data in (b"known", *(b"new %d" % number for number in range(40)), b"new 1")]
+    store.commit(writers)
+    assert [writer.found for writer in writers].count(True) == 2
+    assert writers[0].found
+    assert writers[0].sha256 == known
+    assert len(kept()) == 41
+    assert list(store.read_all([writers[7].sha256, known])) == [b"new 6", b"known"]
+
+
+def test_nothing_is_in_the_store_before_commit_and_nothing_is_left_after_abort(
+    store: BlobStore, blob_settings: Settings
+) -> None:
+    writer = store.writer()
+    writer.write(b"half a ")
+    writer.write(memoryview(b"picture"))
+    with pytest.raises(BlobMissing):
+        store.read(writer.finish())
+    writer.abort()
+    writer.abort()
+    assert files(blob_settings.home) == []
+
+
+def test_abort_after_commit_leaves_the_blob_and_nothing_else(store: BlobStore, blob_settings: Settings) -> None:
+    writer = finished(store, b"picture")
+    store.commit([writer])
+    writer.abort()
+    assert store.read(writer.sha256) == b"picture"
+    assert files(blob_settings.spool_folder) == []
+
+
+def test_a_finished_write_holds_no_file_open(store: BlobStore) -> None:
+    writer = finished(store, b"picture")
     with pytest.raises(ValueError, match="closed"):
         writer.write(b"more")
-    assert store.read(writer.commit()) == b"picture"
+    assert writer.finish() == sha256_of(b"picture")
+    writer.abort()
+
+
+def test_what_was_deleted_before_its_row_was_committed_is_put_again(store: BlobStore) -> None:
+    """A purger deletes a blob that nobody refers to while a submission, which has found it, is about to."""
+    store.put(b"picture")
+    again = finished(store, b"picture")
+    store.commit([again])
+    assert again.found
+    # The purger's transaction: it has seen no item that refers to the blob, and is committed before the submission's.
+    store.delete([again.sha256])
+    with pytest.raises(BlobMissing):
+        store.read(again.sha256)
+    store.ensure([again])
+    again.abort()
+    assert store.read(again.sha256) == b"picture"
+
+
+def test_what_is_there_still_is_left_alone(store: BlobStore, kept: Callable[[], list[str]]) -> None:
+    store.put(b"picture")
+    writers = [finished(store, b"picture"), finished(store, b"other picture")]
+    store.commit(writers)
+    before = kept()
+    store.ensure(writers)
+    assert kept() == before
+    store.ensure([])
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "A" * 64, "0" * 63, "0" * 64 + "/.."])
-def test_only_digests_are_names(store: LocalBlobStore, name: str) -> None:
-    with pytest.raises(ValueError, match="SHA-256"):
-        store.read(name)
+def test_only_digests_are_names(store: BlobStore, name: str) -> None:
+    for use in (store.read, store.open, lambda sha256: store.delete([sha256])):
+        with pytest.raises(ValueError, match="SHA-256"):
+            use(name)
 
 
-def test_thumbnails_lie_beside_their_blobs(store: LocalBlobStore) -> None:
+def test_what_was_made_of_a_blob_lies_beside_it(store: BlobStore) -> None:
     sha256 = store.put(b"picture")
     assert store.read_derived(sha256, THUMBNAIL) is None
     store.put_derived(sha256, THUMBNAIL, b"small")
-    assert store.read_derived(sha256, THUMBNAIL) == b"small"
+    store.put_derived(sha256, THUMBNAIL, b"smaller")
+    assert store.read_derived(sha256, THUMBNAIL) == b"smaller"
     assert store.read(sha256) == b"picture"
+    with pytest.raises(ValueError, match="one dot"):
+        store.put_derived(sha256, "../x.png", b"")
+
+
+def test_nothing_is_made_of_a_blob_that_is_gone(store: BlobStore, blob_settings: Settings) -> None:
+    for data in (b"deleted", b"in a folder that was never there"):
+        sha256 = sha256_of(data)
+        store.put_derived(sha256, THUMBNAIL, b"small")
+        assert store.read_derived(sha256, THUMBNAIL) is None
+    assert files(blob_settings.spool_folder) == []
+
+
+def test_deleting_takes_along_what_was_made_of_a_blob_and_nothing_else(
+    store: BlobStore, kept: Callable[[], list[str]]
+) -> None:
+    doomed = [store.put(b"%d" % number) for number in range(30)]
+    spared = store.put(b"spared")
+    for sha256 in (*doomed[:3], spared):
+        store.put_derived(sha256, THUMBNAIL, b"small")
+        store.put_derived(sha256, "prd_1.png", b"heat")
+    store.delete([*doomed, sha256_of(b"never there")])
+    store.delete(doomed)
+    store.delete([])
+    assert len(kept()) == 3
+    assert store.read(spared) == b"spared"
+    assert store.read_derived(spared, "prd_1.png") == b"heat"
+    assert store.read_derived(doomed[0], THUMBNAIL) is None
+
+
+def test_a_store_goes_to_another_process(store: BlobStore) -> None:
+    sha256 = store.put(b"picture")
+    other: BlobStore = pickle.loads(pickle.dumps(store))
+    assert other.read(sha256) == b"picture"
+
+
+def test_a_store_that_is_there_answers(store: BlobStore) -> None:
+    store.ping()

@@ -11,7 +11,10 @@ import pytest
 import worker.decoders
 from classifier.prepare import InputSpec, Prepared
 from core.errors import BlobMissing, DecodeFailed, DecodeTimeout, TruncatedImage
-from db.blob_store import LocalBlobStore
+from core.settings import Settings
+from db.blobs.local import LocalBlobStore
+from db.blobs.opening import open_blob_store
+from db.blobs.store import BlobStore
 from samples import broken
 from tests.conftest import SAMPLES, until
 from worker.decoders import Decoded, DecoderLimits, Decoders, Ready
@@ -31,8 +34,8 @@ def prepare_or_die(data: bytes, *_: object) -> Prepared:
     return prepare(data, SPEC)
 
 
-def fragile_start(blobs_folder: Path, _space: int, memory: Any, side: int, _niceness: int) -> None:
-    worker.decoders._decoder = worker.decoders._Decoder(LocalBlobStore(blobs_folder), memory, side)
+def fragile_start(blobs: BlobStore, _space: int, memory: Any, side: int, _niceness: int) -> None:
+    worker.decoders._decoder = worker.decoders._Decoder(blobs, memory, side)
     worker.decoders.prepare = prepare_or_die  # type: ignore[assignment]
 
 
@@ -44,12 +47,12 @@ def store(tmp_path: Path) -> LocalBlobStore:
 @pytest.fixture
 def fragile(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
     monkeypatch.setattr(worker.decoders, "_start_decoder", fragile_start)
-    decoders = Decoders(store.folder, 1, DecoderLimits(3.0, 2**32), 32, 32)
+    decoders = Decoders(store, 1, DecoderLimits(3.0, 2**32), 32, 32)
     yield decoders
     decoders.close()
 
 
-def decode(decoders: Decoders, store: LocalBlobStore, files: list[bytes]) -> list[Decoded]:
+def decode(decoders: Decoders, store: BlobStore, files: list[bytes]) -> list[Decoded]:
     keys = [(store.put(data), "") for data in files]
     results = [pair for call in decoders.decode(keys, SPEC, "job", interactive=False) for pair in call]
     assert [key for key, _ in results] == keys
@@ -73,7 +76,7 @@ def test_a_picture_that_stalls_its_decoder_costs_only_itself(fragile: Decoders, 
 
 
 def test_a_bad_picture_among_good_ones_is_an_error_in_its_place(store: LocalBlobStore) -> None:
-    decoders = Decoders(store.folder, 2, DecoderLimits(30, 2**32), 32, 224)
+    decoders = Decoders(store, 2, DecoderLimits(30, 2**32), 32, 224)
     outcomes = decode(decoders, store, [broken.truncated_jpeg(), *good_files(10)])
     assert isinstance(outcomes[0], TruncatedImage)
     assert all(isinstance(outcome, Ready) for outcome in outcomes[1:])
@@ -96,8 +99,14 @@ def test_every_place_for_pixels_is_free_again_whatever_happened(fragile: Decoder
     until(lambda: len(fragile._slots) == free)
 
 
-def test_a_missing_blob_is_no_pictures_fault(store: LocalBlobStore) -> None:
-    decoders = Decoders(store.folder, 1, DecoderLimits(30, 2**32), 32, 224)
+def test_pictures_come_from_every_kind_of_store_and_a_missing_blob_is_no_pictures_fault(
+    blob_settings: Settings,
+) -> None:
+    store = open_blob_store(blob_settings)
+    # As much address space as decoders have by default: the threads of an S3 client need their share.
+    decoders = Decoders(store, 1, DecoderLimits(30, blob_settings.decode_megabytes * 2**20), 32, 224)
+    outcomes = decode(decoders, store, good_files(12))
+    assert all(isinstance(outcome, Ready) for outcome in outcomes)
     with pytest.raises(BlobMissing):
         list(decoders.decode([("0" * 64, "")], SPEC, "job", interactive=False))
     decoders.close()

@@ -15,7 +15,7 @@ from core.clock import utc_now
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from db import chunks, jobs, model_versions
-from db.blob_store import LocalBlobStore
+from db.blobs.local import LocalBlobStore
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.jobs import NewItem, NewJob, StoredBlob
@@ -44,7 +44,7 @@ def broker(with_redis: Settings) -> Iterator[Broker]:
 def pipeline(database: Database, broker: Broker, with_redis: Settings) -> Iterator[Pipeline]:
     register_models(with_redis, database)
     models = Models(with_redis)
-    decoders = Decoders(with_redis.blobs_folder, 1, DecoderLimits(30, 2**32), 32, 224)
+    decoders = Decoders(LocalBlobStore(with_redis.blobs_folder), 1, DecoderLimits(30, 2**32), 32, 224)
     yield Pipeline(database, broker, models, decoders, ChunkPolicy.of(with_redis))
     decoders.close()
     models.close()

@@ -1,0 +1,154 @@
+"""Blobs in a folder of this machine, or of one that several machines share."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, ClassVar
+
+from core.errors import BlobMissing, BlobStoreUnavailable
+from db.blobs.durability import sync_files, sync_folders
+from db.blobs.spool import BlobWriter, refusal
+from db.blobs.store import checked_name, checked_sha256
+
+_DIGITS = 64
+
+
+class LocalBlobStore:
+    """`ab/abcd…`, what was derived of it beside it as `ab/abcd….thumbnail.jpg`, and unfinished writes in `tmp/`.
+
+    A blob enters its folder as a second name of the file that it was written to (a hard link), so that the first can
+    give it back (`ensure`) until the request is over.
+    """
+
+    patience: ClassVar[float] = 0.0
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(parents=True, exist_ok=True)
+
+    def writer(self) -> BlobWriter:
+        return BlobWriter(self.temporary)
+
+    def commit(self, writers: Sequence[BlobWriter]) -> None:
+        try:
+            # In this order: a name in the store never stands for bytes that a power failure could take.
+            sync_files(self.temporary, [writer.path for writer in writers])
+            for writer in writers:
+                writer.found = not self._link(writer)
+            # Those of blobs that were found too: who put them may not have come as far as this.
+            sync_folders(self.folder, self._folders(writer.sha256 for writer in writers))
+        except OSError as error:
+            raise refusal(error) from error
+
+    def ensure(self, writers: Sequence[BlobWriter]) -> None:
+        try:
+            again = [writer.sha256 for writer in writers if not self._has(writer.sha256) and self._link(writer)]
+            if again:
+                sync_folders(self.folder, self._folders(again))
+        except OSError as error:
+            raise refusal(error) from error
+
+    def put(self, data: bytes) -> str:
+        writer = self.writer()
+        try:
+            writer.write(data)
+            sha256 = writer.finish()
+            self.commit([writer])
+            return sha256
+        finally:
+            writer.abort()
+
+    def open(self, sha256: str) -> IO[bytes]:
+        try:
+            return open(self._place(sha256), "rb")  # noqa: PTH123 (its reader closes it)
+        except FileNotFoundError as error:
+            self.ping()
+            raise BlobMissing(f"no blob {sha256} in the store") from error
+        except OSError as error:
+            raise refusal(error) from error
+
+    def read(self, sha256: str) -> bytes:
+        with self.open(sha256) as file:
+            try:
+                return file.read()
+            except OSError as error:
+                raise refusal(error) from error
+
+    def read_all(self, sha256s: Sequence[str]) -> Iterator[bytes]:
+        return map(self.read, sha256s)
+
+    def read_derived(self, sha256: str, name: str) -> bytes | None:
+        try:
+            return Path(self._place(sha256, f".{checked_name(name)}")).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise refusal(error) from error
+
+    def put_derived(self, sha256: str, name: str, data: bytes) -> None:
+        # It can be made again: it is renamed into place, but not synced.
+        temporary = self.temporary / secrets.token_hex(16)
+        target = Path(self._place(sha256, f".{checked_name(name)}"))
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(target)
+            if not self._has(sha256):
+                target.unlink(missing_ok=True)
+        except FileNotFoundError:
+            # Its folder has never held a blob.
+            pass
+        except OSError as error:
+            raise refusal(error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def delete(self, sha256s: Sequence[str]) -> None:
+        gone = {checked_sha256(sha256) for sha256 in sha256s}
+        try:
+            for sha256 in gone:
+                Path(self._place(sha256)).unlink(missing_ok=True)
+            # What was derived of them can be anything: each folder is looked through once.
+            for folder in self._folders(gone):
+                for file in _files(folder):
+                    if file.name[:_DIGITS] in gone:
+                        file.unlink(missing_ok=True)
+        except OSError as error:
+            raise refusal(error) from error
+
+    def ping(self) -> None:
+        if not self.temporary.is_dir():
+            raise BlobStoreUnavailable(f"the folder {self.folder} of the blob store is not there")
+
+    def _place(self, sha256: str, suffix: str = "") -> str:
+        return f"{self.folder}/{sha256[:2]}/{checked_sha256(sha256)}{suffix}"
+
+    def _has(self, sha256: str) -> bool:
+        return os.path.exists(self._place(sha256))  # noqa: PTH110 (`Path` would cost more than the question)
+
+    def _folders(self, sha256s: Iterable[str]) -> list[str]:
+        return [f"{self.folder}/{prefix}" for prefix in sorted({sha256[:2] for sha256 in sha256s})]
+
+    def _link(self, writer: BlobWriter) -> bool:
+        """Give the blob its name; False if there is one of that name."""
+        target = self._place(writer.sha256)
+        try:
+            try:
+                os.link(writer.path, target)
+            except FileNotFoundError:
+                # The first blob of its folder.
+                Path(target).parent.mkdir(exist_ok=True)
+                os.link(writer.path, target)
+        except FileExistsError:
+            return False
+        return True
+
+
+def _files(folder: str) -> list[Path]:
+    try:
+        return list(Path(folder).iterdir())
+    except FileNotFoundError:
+        return []

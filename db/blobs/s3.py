@@ -1,0 +1,211 @@
+"""Blobs in a bucket of Amazon S3, or of anything that speaks its protocol."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.store import S3Store
+
+from core.errors import BlobMissing, BlobStoreUnavailable, StorageFull
+from db.blobs.spool import BlobWriter, refusal
+from db.blobs.store import checked_name, checked_sha256
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from obstore import ReadableFile
+    from obstore.store import ClientConfig, RetryConfig
+
+CALLS_AT_ONCE = 32
+"""Calls that one process has open: each holds at most one blob in memory."""
+CALLS_PER_REQUEST = 16
+"""Of those, by one request: one of two thousand pictures leaves room for one of a single picture."""
+
+_CALL_SECONDS, _RETRY_SECONDS = 15.0, 5.0
+_CLIENT: ClientConfig = {
+    # An endpoint such as http://minio:9000 says itself that it is not encrypted.
+    "allow_http": True,
+    "connect_timeout": timedelta(seconds=2),
+    "timeout": timedelta(seconds=_CALL_SECONDS),
+}
+_RETRIES: RetryConfig = {
+    "max_retries": 3,
+    "retry_timeout": timedelta(seconds=_RETRY_SECONDS),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1), "base": 2},
+}
+_NOTHING = "0" * 64
+
+
+class S3BlobStore:
+    """`ab/abcd…` under the URL's prefix, what was derived of it under `derived/ab/abcd…/`.
+
+    Endpoint, region and credentials come from the `AWS_*` environment variables, as with every S3 client.
+    """
+
+    patience: ClassVar[float] = _CALL_SECONDS + _RETRY_SECONDS + 1
+
+    def __init__(self, url: str, spool: Path) -> None:
+        """`spool` is a local folder for what is being uploaded."""
+        self._url = url
+        self._spool = spool
+        spool.mkdir(parents=True, exist_ok=True)
+        self._bucket = S3Store.from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
+        self._pool = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="blobs")
+
+    def __reduce__(self) -> tuple[type[S3BlobStore], tuple[str, Path]]:
+        return type(self), (self._url, self._spool)
+
+    def writer(self) -> BlobWriter:
+        return BlobWriter(self._spool)
+
+    def commit(self, writers: Sequence[BlobWriter]) -> None:
+        self._each(self._put, writers)
+
+    def ensure(self, writers: Sequence[BlobWriter]) -> None:
+        # The others were put here a moment ago, and to ask for each would double its cost. They can be gone only if a
+        # purger died between deleting their bytes and its commit, and came round again just now.
+        self._each(self._put_if_gone, [writer for writer in writers if writer.found])
+
+    def put(self, data: bytes) -> str:
+        writer = self.writer()
+        try:
+            writer.write(data)
+            sha256 = writer.finish()
+            self._put(writer)
+            return sha256
+        finally:
+            writer.abort()
+
+    def open(self, sha256: str) -> IO[bytes]:
+        with _asking(sha256):
+            return io.BufferedReader(_Reader(obstore.open_reader(self._bucket, _key(sha256))))
+
+    def read(self, sha256: str) -> bytes:
+        with _asking(sha256):
+            return bytes(obstore.get(self._bucket, _key(sha256)).bytes())
+
+    def read_all(self, sha256s: Sequence[str]) -> Iterator[bytes]:
+        return self._pool.map(self.read, sha256s)
+
+    def read_derived(self, sha256: str, name: str) -> bytes | None:
+        try:
+            with _asking(sha256):
+                return bytes(obstore.get(self._bucket, _derived_key(sha256, name)).bytes())
+        except BlobMissing:
+            return None
+
+    def put_derived(self, sha256: str, name: str, data: bytes) -> None:
+        key = _derived_key(sha256, name)
+        with _asking(sha256):
+            obstore.put(self._bucket, key, data)
+            if not self._has(sha256):
+                obstore.delete(self._bucket, key)
+
+    def delete(self, sha256s: Sequence[str]) -> None:
+        with _asking():
+            obstore.delete(self._bucket, [_key(sha256) for sha256 in sha256s])
+            derived = [key for keys in self._each(self._derived_keys, sha256s) for key in keys]
+            obstore.delete(self._bucket, derived)
+
+    def ping(self) -> None:
+        with suppress(BlobMissing):
+            self.read(_NOTHING)
+
+    def _each(self, call: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
+        results: list[Any] = []
+        for start in range(0, len(arguments), CALLS_PER_REQUEST):
+            results += self._pool.map(call, arguments[start : start + CALLS_PER_REQUEST])
+        return results
+
+    def _put(self, writer: BlobWriter) -> None:
+        try:
+            data = Path(writer.path).read_bytes()
+        except OSError as error:
+            raise refusal(error) from error
+        try:
+            with _asking(writer.sha256):
+                obstore.put(self._bucket, _key(writer.sha256), data, mode="create")
+        except FileExistsError:
+            writer.found = True
+
+    def _put_if_gone(self, writer: BlobWriter) -> None:
+        with _asking(writer.sha256):
+            gone = not self._has(writer.sha256)
+        if gone:
+            self._put(writer)
+
+    def _has(self, sha256: str) -> bool:
+        try:
+            obstore.head(self._bucket, _key(sha256))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _derived_keys(self, sha256: str) -> list[str]:
+        with _asking(sha256):
+            listed = obstore.list(self._bucket, _derived_key(sha256), chunk_size=1000)
+            return [found["path"] for found in listed.collect()]
+
+
+class _Reader(io.RawIOBase):
+    """An object of the bucket as a file."""
+
+    def __init__(self, reader: ReadableFile) -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        into = memoryview(buffer)
+        with _asking():
+            data = self._reader.read(len(into))
+        into[: len(data)] = memoryview(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _asking():
+            return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._reader.tell()
+
+
+@contextmanager
+def _asking(sha256: str = "") -> Iterator[None]:
+    """What the store says of a call, in our own words.
+
+    Raises:
+        BlobMissing, BlobStoreUnavailable, StorageFull: what came instead of an answer.
+        FileExistsError: it was to be created, and is there.
+    """
+    try:
+        yield
+    except (AlreadyExistsError, PreconditionError) as error:
+        raise FileExistsError(sha256) from error
+    except (BaseError, FileNotFoundError) as error:
+        said = str(error).split("\n\nDebug source:", maxsplit=1)[0]
+        if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in said:
+            raise BlobMissing(f"no blob {sha256} in the store") from error
+        if "507 Insufficient Storage" in said or "StorageFull" in said or "QuotaExceeded" in said:
+            raise StorageFull from error
+        raise BlobStoreUnavailable(f"the blob store does not answer as it should: {said}") from error
+
+
+def _key(sha256: str) -> str:
+    return f"{sha256[:2]}/{checked_sha256(sha256)}"
+
+
+def _derived_key(sha256: str, name: str | None = None) -> str:
+    folder = f"derived/{_key(sha256)}"
+    return folder if name is None else f"{folder}/{checked_name(name)}"
