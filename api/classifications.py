@@ -29,7 +29,14 @@ bp = APIBlueprint("classifications", __name__, tag="Classifications")
     description="Waits 10 s for the answer unless `Prefer: wait=N` says otherwise.",
     operation_id="classify",
     extensions={"requestBody": IMAGE_BODY, "x-parameters": [PREFER_PARAMETER]},
-    responses={202: "Not classified yet", 413: "Too large", 415: "Not an image", 422: "Not understood"},
+    responses={
+        202: "Not classified yet",
+        413: "Too large",
+        415: "Not an image",
+        422: "Not understood",
+        503: "Part of the service does not answer: nothing was stored, try again",
+        507: "No room to store it: nothing was stored",
+    },
 )
 def classify() -> Answer:
     wait = preference(DEFAULT_WAIT_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 from apiflask import APIBlueprint
 from flask import Response, send_file
 from sqlalchemy.orm import Session
@@ -12,10 +13,13 @@ from api.schemas import Answer, ItemOut
 from api.services import services
 from api.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
 from broker.client import EXPLANATION_SECONDS
+from core.errors import BlobStoreUnavailable, StorageFull
 from core.pictures import thumbnail
 from db import items
 from db.blobs.store import THUMBNAIL, explanation_name
 from db.models import Item, ItemStatus, Prediction
+
+log = structlog.get_logger(__name__)
 
 bp = APIBlueprint("items", __name__, tag="Items")
 
@@ -49,7 +53,11 @@ def get_thumbnail(item_id: str) -> Answer:
     data = blobs.read_derived(sha256, THUMBNAIL)
     if data is None:
         data = thumbnail(blobs.read(sha256))
-        blobs.put_derived(sha256, THUMBNAIL, data)
+        try:
+            blobs.put_derived(sha256, THUMBNAIL, data)
+        except (StorageFull, BlobStoreUnavailable) as error:
+            # It is made again the next time.
+            log.warning("thumbnail_not_kept", reason=str(error))
     return Response(data, content_type="image/jpeg", headers={"Cache-Control": _FOREVER})
 
 

@@ -42,7 +42,13 @@ bp = APIBlueprint("jobs", __name__, tag="Jobs")
     summary="Classify many pictures",
     operation_id="create_job",
     extensions={"requestBody": JOB_BODY, "x-parameters": [PREFER_PARAMETER]},
-    responses={200: "Finished within the time that was waited", 413: "Too large", 415: "Wrong content type"},
+    responses={
+        200: "Finished within the time that was waited",
+        413: "Too large",
+        415: "Wrong content type",
+        503: "Part of the service does not answer: nothing was stored, try again",
+        507: "No room to store it: nothing was stored",
+    },
 )
 def create_job() -> Answer:
     wait = preference(0)

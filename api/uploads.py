@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO, cast
 
+import structlog
 from flask import Request, request
+from sqlalchemy.exc import DBAPIError
 from werkzeug.datastructures import FileStorage
 
 from api.forms import StreamingFormParser
-from api.services import services
+from api.services import Services, services
 from core.errors import BlobStoreUnavailable, ItemError, NotAnImage, StorageFull, TooLarge
+from db.blobs.leftovers import remove_leftovers
 from db.blobs.spool import BlobWriter
-from db.blobs.store import BlobStore
 from db.jobs import StoredBlob
+
+log = structlog.get_logger(__name__)
 
 _BLOCK = 64 * 1024
 
@@ -21,10 +25,10 @@ _BLOCK = 64 * 1024
 class Uploads:
     """The pictures of one request: made durable together, and forgotten together."""
 
-    def __init__(self, blobs: BlobStore, limit: int) -> None:
-        """`limit` is the largest picture that is accepted, in bytes."""
-        self._blobs = blobs
-        self._limit = limit
+    def __init__(self, it: Services) -> None:
+        self._database = it.database
+        self._blobs = it.blobs
+        self._limit = it.settings.max_picture_bytes
         self._streams: list[PictureStream] = []
         self._stored: list[BlobWriter] = []
         self._failure: StorageFull | BlobStoreUnavailable | None = None
@@ -64,13 +68,20 @@ class Uploads:
     def keep(self) -> None:
         """The rows that refer to the pictures are committed: see to it that all are there still."""
         self._blobs.ensure(self._stored)
+        self._stored = []
         self.forget()
 
     def forget(self) -> None:
-        """Remove what has not been stored. Harmless a second time."""
+        """Remove what is not kept: nothing will ever name it. Harmless a second time, and after `keep`."""
         for stream in self._streams:
             stream.close()
-        self._stored = []
+        self._streams = []
+        created, self._stored = [writer.sha256 for writer in self._stored if writer.created], []
+        try:
+            remove_leftovers(self._database, self._blobs, created)
+        except (BlobStoreUnavailable, StorageFull, DBAPIError) as error:
+            # They take up room, and do no harm: whoever uploads one of them again finds it there.
+            log.warning("bytes_left_behind", blobs=len(created), reason=str(error))
 
 
 class PictureStream:
@@ -140,7 +151,7 @@ class StreamingRequest(Request):
         # Flask closes them with the request, however it ends: what was not stored by then is forgotten.
         found = self.environ.get("lookbook.uploads")
         if found is None:
-            found = Uploads(services().blobs, services().settings.max_picture_bytes)
+            found = Uploads(services())
             self.environ["lookbook.uploads"] = found
         return cast(Uploads, found)
 

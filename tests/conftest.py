@@ -23,6 +23,7 @@ from redis.retry import Retry
 
 from cli.redis_server import RedisPlace
 from core.settings import PROJECT, Settings
+from db.blobs import spool
 from db.engine import Database
 from db.migrate import upgrade
 
@@ -130,10 +131,13 @@ class RunningS3:
         """The keys of a bucket's objects."""
         return re.findall(r"<Key>(.*?)</Key>", self._http.get(f"/{bucket}").raise_for_status().text)
 
-    def close(self) -> None:
-        self._http.close()
+    def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+    def close(self) -> None:
+        self._http.close()
+        self.kill()
 
 
 S3_ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
@@ -149,9 +153,46 @@ def shared_s3() -> Iterator[RunningS3]:
 @pytest.fixture
 def s3(shared_s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> RunningS3:
     """The S3 server of all tests that leave it as it is; this process's environment leads to it."""
-    for name, value in (S3_ENVIRONMENT | {"AWS_ENDPOINT_URL": shared_s3.url}).items():
-        monkeypatch.setenv(name, value)
+    _lead_to(shared_s3, monkeypatch)
     return shared_s3
+
+
+@pytest.fixture
+def own_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningS3]:
+    """An S3 server that the test may kill or stop; this process's environment leads to it."""
+    running = RunningS3()
+    _lead_to(running, monkeypatch)
+    yield running
+    running.close()
+
+
+def _lead_to(s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (S3_ENVIRONMENT | {"AWS_ENDPOINT_URL": s3.url}).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(params=["device", "mount"])
+def nearly_full(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with room for one file of 100 kB and not for three.
+
+    It is a small file system of its own where this user may mount one. Where not, and always in one of the two runs of
+    a test, what the blob store writes beside a first file goes to /dev/full, of which the kernel says the same.
+    """
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "lookbook-test", str(folder)]
+    if request.param == "mount" and subprocess.run(mount, capture_output=True, check=False).returncode == 0:
+        yield folder
+        subprocess.run(["umount", str(folder)], check=True)
+        return
+    create = spool.create
+
+    def create_or_not(path: str) -> int:
+        occupied = any(found.is_file() for found in folder.rglob("*"))
+        return os.open("/dev/full", os.O_WRONLY) if occupied else create(path)
+
+    monkeypatch.setattr(spool, "create", create_or_not)
+    yield folder
 
 
 @pytest.fixture

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import structlog
+
 from broker.client import Broker
 from broker.dispatch import announce
 from classifier.explanation import heat_map
+from core.errors import BlobMissing, BlobStoreUnavailable, StorageFull
 from core.types import Crop, ModelRef
 from db import items
 from db.blobs.store import BlobStore, explanation_name
@@ -12,6 +15,8 @@ from db.engine import Database
 from db.models import Prediction
 from worker.decoders import Decoders, Ready
 from worker.models import Models
+
+log = structlog.get_logger(__name__)
 
 
 class Explainer:
@@ -27,15 +32,22 @@ class Explainer:
         self._blobs = blobs
 
     def explain(self, item_id: str) -> None:
-        """Make an item's heat map, unless it is there, and wake who waits for it. An unknown item is nothing to do."""
+        """Make an item's heat map, unless it is there, and wake who waits for it. An unknown item is nothing to do.
+
+        Nor is one whose picture cannot be read now or whose heat map cannot be kept: who wants it asks again.
+        """
         with self._database.reading() as session:
             item = items.get(session, item_id)
             if item is None or item.prediction is None:
                 return
             prediction, ref = item.prediction, ModelRef.parse(item.job.model_version.ref)
         name = explanation_name(prediction.id)
-        if self._blobs.read_derived(prediction.blob_sha256, name) is None:
-            self._blobs.put_derived(prediction.blob_sha256, name, self._heat_map(prediction, ref, item.job_id))
+        try:
+            if self._blobs.read_derived(prediction.blob_sha256, name) is None:
+                self._blobs.put_derived(prediction.blob_sha256, name, self._heat_map(prediction, ref, item.job_id))
+        except (BlobMissing, BlobStoreUnavailable, StorageFull) as error:
+            log.warning("explanation_not_kept", item=item_id, reason=str(error))
+            return
         announce(self._broker, item_id)
 
     def _heat_map(self, prediction: Prediction, ref: ModelRef, job_id: str) -> bytes:

@@ -38,7 +38,8 @@ class LocalBlobStore:
             # In this order: a name in the store never stands for bytes that a power failure could take.
             sync_files(self.temporary, [writer.path for writer in writers])
             for writer in writers:
-                writer.found = not self._link(writer)
+                writer.created = self._link(writer)
+                writer.found = not writer.created
             # Those of blobs that were found too: who put them may not have come as far as this.
             sync_folders(self.folder, self._folders(writer.sha256 for writer in writers))
         except OSError as error:

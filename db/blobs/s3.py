@@ -132,6 +132,7 @@ class S3BlobStore:
         try:
             with _asking(writer.sha256):
                 obstore.put(self._bucket, _key(writer.sha256), data, mode="create")
+            writer.created = True
         except FileExistsError:
             writer.found = True
 

@@ -19,6 +19,11 @@ def refusal(error: OSError) -> BlobStoreUnavailable | StorageFull:
     return BlobStoreUnavailable(f"the blob store cannot be used: {error.strerror or error}")
 
 
+def create(path: str) -> int:
+    """A new file, open for writing."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
 class BlobWriter:
     """One blob that is being written. Nothing of it is in the store before the store's `commit`."""
 
@@ -26,12 +31,12 @@ class BlobWriter:
         # A request may hold ten thousand: no path objects, no buffers.
         self.path = f"{folder}/{secrets.token_hex(16)}"
         self.bytes_written = 0
-        self.found = False
-        """Whether `commit` found the blob in the store."""
+        self.created = self.found = False
+        """Whether `commit` has put the blob into the store, or has found it there; neither before it was there."""
         self._digest = hashlib.sha256()
         self._sha256 = ""
         try:
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            self._file = create(self.path)
         except OSError as error:
             raise refusal(error) from error
 

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, func, select
 
+import db.blobs.s3 as s3_store
 from api.app import LookbookApp, create_app
 from api.services import EXTENSION, Services
+from broker.client import Broker
+from classifier.prepare import InputSpec
+from core.errors import BlobMissing, BlobStoreUnavailable
 from core.settings import Settings
+from db import chunks, items
+from db.blobs.leftovers import remove_leftovers
+from db.blobs.opening import open_blob_store
+from db.engine import Database
 from db.migrate import upgrade
-from tests.integration.builders import a_model
-from tests.integration.test_api import picture, upload
+from db.models import Blob, Job
+from db.recording import record
+from tests.conftest import RunningS3
+from tests.integration.builders import NOW, POLICY, a_blob, a_job, a_model, scored
+from tests.integration.test_api import classify, picture, problem, upload
+from worker.decoders import DecoderLimits, Decoders, Ready
+from worker.explaining import Explainer
+from worker.models import Models
 
 
 @pytest.fixture
@@ -66,3 +83,152 @@ def test_a_picture_that_a_purger_deletes_during_its_submission_is_there_in_the_e
     item = client.get(job["links"]["items"]).json["data"][0]
     with client.get(item["image"]["original"]) as original:
         assert original.data == picture()
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def jobs_in(app: LookbookApp) -> int:
+    services: Services = app.extensions[EXTENSION]
+    with services.database.reading() as session:
+        return session.scalar(select(func.count()).select_from(Job)) or 0
+
+
+def big(number: int) -> tuple[bytes, str]:
+    return bytes([number]) * 100_000, f"{number}.jpg"
+
+
+def test_a_full_disk_refuses_the_submission_and_keeps_nothing_of_it(
+    settings: Settings, nearly_full: Path, app_of: Callable[[Settings], LookbookApp]
+) -> None:
+    elsewhere = f"sqlite:///{settings.home / 'elsewhere.db'}"
+    app = app_of(settings.having(home=nearly_full, database_url=elsewhere))
+    client = app.test_client()
+    refused = problem(upload(client, [big(number) for number in range(3)]))
+    assert (refused["status"], refused["code"]) == (507, "insufficient_storage")
+    assert jobs_in(app) == 0
+    assert files(nearly_full) == []
+    # What has room is taken.
+    assert upload(client, [big(4)]).status_code == 202
+
+
+def test_a_single_picture_on_a_full_disk_is_refused_too(
+    settings: Settings, nearly_full: Path, app_of: Callable[[Settings], LookbookApp]
+) -> None:
+    elsewhere = f"sqlite:///{settings.home / 'elsewhere.db'}"
+    app = app_of(settings.having(home=nearly_full, database_url=elsewhere))
+    client = app.test_client()
+    assert upload(client, [big(1)]).status_code == 202
+    for _ in range(2):
+        refused = problem(client.post("/v1/classifications", data=b"x" * 300_000, content_type="image/jpeg"))
+        assert (refused["status"], refused["code"]) == (507, "insufficient_storage")
+    assert len(files(nearly_full)) == 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_full_database_refuses_the_submission_and_the_pictures_go_again(
+    kind: str, settings: Settings, request: pytest.FixtureRequest, app_of: Callable[[Settings], LookbookApp]
+) -> None:
+    if kind == "bucket":
+        s3: RunningS3 = request.getfixturevalue("s3")
+        bucket = s3.make_bucket()
+        settings = settings.having(blobs=f"s3://{bucket}")
+    app = app_of(settings)
+    services: Services = app.extensions[EXTENSION]
+    known = services.blobs.put(b"found there, and not ours to remove")
+
+    @event.listens_for(services.database.engine, "begin")
+    def no_page_more(connection: Connection) -> None:
+        # SQLite never takes fewer than it has: there is room for a few rows, not for five hundred.
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+
+    many = [(b"picture %d" % number, "a.jpg") for number in range(500)]
+    refused = problem(upload(app.test_client(), [*many, (b"found there, and not ours to remove", "b.jpg")]))
+    assert (refused["status"], refused["code"]) == (507, "insufficient_storage")
+    assert jobs_in(app) == 0
+    left = s3.keys(bucket) if kind == "bucket" else [path.name for path in files(settings.blobs_folder)]
+    assert [name[-64:] for name in left] == [known]
+
+
+def test_leftovers_are_removed_unless_somebody_refers_to_them(database: Database, blob_settings: Settings) -> None:
+    blobs = open_blob_store(blob_settings)
+    sha256s = [blobs.put(b"%d" % number) for number in range(20)]
+    with database.writing() as session:
+        session.add(Blob(sha256=sha256s[7], bytes=1, created_at=NOW))
+    remove_leftovers(database, blobs, sha256s)
+    assert blobs.read(sha256s[7]) == b"7"
+    for sha256 in sha256s[:7] + sha256s[8:]:
+        with pytest.raises(BlobMissing):
+            blobs.read(sha256)
+    with database.reading() as session:
+        assert session.scalars(select(Blob.sha256)).all() == [sha256s[7]]
+
+
+def test_a_store_that_is_away_refuses_the_submission_until_it_is_back(
+    settings: Settings, own_s3: RunningS3, app_of: Callable[[Settings], LookbookApp]
+) -> None:
+    settings = settings.having(blobs=f"s3://{own_s3.make_bucket()}")
+    app = app_of(settings)
+    client = app.test_client()
+    own_s3.kill()
+    for answer in (upload(client, [(picture(), "a.jpg"), big(1)]), classify(client)):
+        assert problem(answer)["code"] == "blob_store_unavailable"
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert jobs_in(app) == 0
+    assert files(settings.spool_folder) == []
+    assert "blobs" in client.get("/readyz").json["missing"]
+
+
+def test_a_bucket_that_does_not_exist_is_a_store_that_is_away(
+    settings: Settings, s3: RunningS3, app_of: Callable[[Settings], LookbookApp]
+) -> None:
+    client = app_of(settings.having(blobs="s3://nobody-has-made-it")).test_client()
+    assert problem(upload(client, [(picture(), "a.jpg")]))["code"] == "blob_store_unavailable"
+    with pytest.raises(BlobStoreUnavailable):
+        open_blob_store(settings.having(blobs="s3://nobody-has-made-it")).read("0" * 64)
+
+
+def test_a_store_that_hangs_is_given_up(settings: Settings, own_s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(s3_store._CLIENT, "timeout", timedelta(seconds=0.5))
+    blobs = open_blob_store(settings.having(blobs=f"s3://{own_s3.make_bucket()}"))
+    sha256 = blobs.put(b"picture")
+    own_s3.process.send_signal(signal.SIGSTOP)
+    for use in (lambda: blobs.read(sha256), lambda: blobs.put(b"other"), lambda: blobs.delete(["0" * 64])):
+        with pytest.raises(BlobStoreUnavailable):
+            use()
+    own_s3.process.send_signal(signal.SIGCONT)
+    assert blobs.read(sha256) == b"picture"
+
+
+def test_a_store_that_is_away_is_no_pictures_fault(settings: Settings, own_s3: RunningS3) -> None:
+    blobs = open_blob_store(settings.having(blobs=f"s3://{own_s3.make_bucket()}"))
+    key = (blobs.put(picture()), "")
+    decoders = Decoders(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
+    spec = InputSpec(224)
+    ((_, outcome),) = next(decoders.decode([key], spec, "job", interactive=False))
+    assert isinstance(outcome, Ready)
+    own_s3.kill()
+    with pytest.raises(BlobStoreUnavailable):
+        list(decoders.decode([key] * 20, spec, "job", interactive=False))
+    decoders.close()
+
+
+def test_a_worker_that_cannot_reach_the_store_explains_later(
+    database: Database, settings: Settings, own_s3: RunningS3
+) -> None:
+    blobs = open_blob_store(settings.having(blobs=f"s3://{own_s3.make_bucket()}"))
+    with database.writing() as session:
+        job = a_job(session, ["a"])
+        (message,) = chunks.claim(session, job, POLICY, NOW)
+        record(session, message, {(a_blob("a").sha256, ""): scored()}, POLICY, NOW)
+    with database.reading() as session:
+        item = items.first_of_job(session, job.id)
+        assert item is not None
+    own_s3.kill()
+    models, broker = Models(settings), Broker.connect(settings)
+    decoders = Decoders(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
+    Explainer(database, broker, models, decoders, blobs).explain(item.id)
+    decoders.close()
+    models.close()
+    broker.close()
