@@ -15,7 +15,7 @@ from api.uploads import uploads
 from broker.client import Wait
 from broker.dispatch import dispatch
 from core.clock import utc_now
-from core.errors import BrokerUnavailable
+from core.errors import BlobStoreUnavailable, BrokerUnavailable, StorageFull
 from db import jobs
 from db.jobs import NewItem, NewJob
 from db.models import Job
@@ -58,11 +58,19 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
     """Commit the job and its items, enqueue its first chunks, and wait for its end if someone wants to.
 
     The job is stored whatever Redis does: what cannot be enqueued now is enqueued by the sweeper.
+
+    Raises:
+        BlobStoreUnavailable, StorageFull: its pictures may be gone, and cannot be put again; nor is there a job then.
     """
     it = services()
     with it.database.writing() as session:
         job, messages = jobs.create_leased(session, new, items, it.policy, utc_now())
-    uploads().keep()
+    try:
+        uploads().keep()
+    except (BlobStoreUnavailable, StorageFull):
+        with it.database.writing() as session:
+            jobs.withdraw(session, job.id)
+        raise
     with ExitStack() as stack:
         wait: Wait | None = None
         if wait_seconds and not job.terminal:

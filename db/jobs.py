@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, cast, func, insert, select
+from sqlalchemy import Integer, cast, delete, func, insert, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -127,6 +127,11 @@ def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, n
         "created_at": now,
         "finished_at": now if error else None,
     }
+
+
+def withdraw(session: Session, job_id: str) -> None:
+    """Undo a submission that nobody has been told of: its job, items and chunks are gone."""
+    session.execute(delete(Job).where(Job.id == job_id))
 
 
 def get(session: Session, job_id: str) -> Job | None:

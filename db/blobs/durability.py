@@ -1,10 +1,10 @@
 """What makes written files survive a power failure, for one file or for thousands at the cost of a few.
 
 `fsync` of each of 2,000 pictures and of its folder took longer than all the rest of storing them; `syncfs`, which makes
-everything on the file system durable at once, takes next to nothing (docs/benchmarks.md). It is used where it gives the
-same promise: on Linux from 5.8 on, which reports errors of earlier writes through it, and on file systems of this
-machine that are known to pass it on to the disk. And not for a few files: those would wait for whatever else is being
-written to the same disk.
+everything on the file system durable at once, takes next to nothing (docs/adr/0013-blob-stores.md). It is used where it
+gives the same promise: on Linux from 5.8 on, which reports errors of earlier writes through it, and on file systems of
+this machine that are known to pass it on to the disk. And not for a few files: those would wait for whatever else is
+being written to the same disk.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def sync_files(root: Path, files: Sequence[str]) -> None:
 
 
 def sync_folders(root: Path, folders: Sequence[str]) -> None:
-    """Make the names in folders under `root`, and those of the folders themselves, durable.
+    """Make the names in folders, which lie under `root`, durable.
 
     Raises:
         OSError: some could not be written.
@@ -50,7 +50,7 @@ def sync_folders(root: Path, folders: Sequence[str]) -> None:
     if len(folders) > FEW and _syncs_at_once(root):
         _syncfs(root)
     else:
-        for folder in (*folders, str(root)):
+        for folder in folders:
             _fsync(folder)
 
 

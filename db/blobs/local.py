@@ -29,6 +29,7 @@ class LocalBlobStore:
         self.folder = folder
         self.temporary = folder / "tmp"
         self.temporary.mkdir(parents=True, exist_ok=True)
+        self._make_folders()
 
     def writer(self) -> BlobWriter:
         return BlobWriter(self.temporary)
@@ -99,9 +100,6 @@ class LocalBlobStore:
             temporary.replace(target)
             if not self._has(sha256):
                 target.unlink(missing_ok=True)
-        except FileNotFoundError:
-            # Its folder has never held a blob.
-            pass
         except OSError as error:
             raise refusal(error) from error
         finally:
@@ -114,7 +112,7 @@ class LocalBlobStore:
                 Path(self._place(sha256)).unlink(missing_ok=True)
             # What was derived of them can be anything: each folder is looked through once.
             for folder in self._folders(gone):
-                for file in _files(folder):
+                for file in list(Path(folder).iterdir()):
                     if file.name[:_DIGITS] in gone:
                         file.unlink(missing_ok=True)
         except OSError as error:
@@ -123,6 +121,14 @@ class LocalBlobStore:
     def ping(self) -> None:
         if not self.temporary.is_dir():
             raise BlobStoreUnavailable(f"the folder {self.folder} of the blob store is not there")
+
+    def _make_folders(self) -> None:
+        # All of them at once, so that their own names need not be synced again with the blobs in them.
+        missing = {f"{number:02x}" for number in range(256)} - {path.name for path in self.folder.iterdir()}
+        for name in missing:
+            (self.folder / name).mkdir(exist_ok=True)
+        if missing:
+            sync_folders(self.folder, [str(self.folder), str(self.folder.parent)])
 
     def _place(self, sha256: str, suffix: str = "") -> str:
         return f"{self.folder}/{sha256[:2]}/{checked_sha256(sha256)}{suffix}"
@@ -137,19 +143,7 @@ class LocalBlobStore:
         """Give the blob its name; False if there is one of that name."""
         target = self._place(writer.sha256)
         try:
-            try:
-                os.link(writer.path, target)
-            except FileNotFoundError:
-                # The first blob of its folder.
-                Path(target).parent.mkdir(exist_ok=True)
-                os.link(writer.path, target)
+            os.link(writer.path, target)
         except FileExistsError:
             return False
         return True
-
-
-def _files(folder: str) -> list[Path]:
-    try:
-        return list(Path(folder).iterdir())
-    except FileNotFoundError:
-        return []

@@ -32,7 +32,7 @@ def test_it_is_a_compose_file() -> None:
 def test_every_variable_is_a_setting(compose: Any) -> None:
     named = {name for service in compose["services"].values() for name in service.get("environment", {})}
     ours = {name.removeprefix("LOOKBOOK_").lower() for name in named if name.startswith("LOOKBOOK_")}
-    assert ours >= {"home", "database_url", "redis_url", "host", "runtime"}
+    assert ours >= {"home", "database_url", "redis_url", "blobs", "host", "runtime"}
     assert ours <= set(Settings.model_fields)
 
 
@@ -58,7 +58,7 @@ def test_every_command_exists_and_every_queue_has_a_worker(compose: Any) -> None
 def test_no_password_is_written_down_and_nothing_is_published_beyond_loopback(compose: Any) -> None:
     text = (PROJECT / "docker-compose.yml").read_text("utf-8")
     assert re.findall(r"PASSWORD[^\n]*", text)
-    assert all(":?" in line for line in re.findall(r"(?:POSTGRES_PASSWORD: |lookbook:)[^\n]*\$\{[^\n]*", text))
+    assert all(":?" in line for line in re.findall(r"(?:_PASSWORD: |_KEY: |lookbook:)[^\n]*\$\{[^\n]*", text))
     published = [port for service in compose["services"].values() for port in service.get("ports", [])]
     assert all(port.startswith("127.0.0.1:") for port in published)
 
@@ -67,8 +67,21 @@ def test_services_wait_for_migrations_and_have_health_checks(compose: Any) -> No
     services = compose["services"]
     for name in ("api", "worker", "worker-gpu", "ingest", "beat"):
         assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
-    for name in ("postgres", "redis", "api", "worker", "worker-gpu", "ingest"):
+    for name in ("postgres", "redis", "s3", "api", "worker", "worker-gpu", "ingest"):
         assert "healthcheck" in services[name]
+
+
+def test_who_uses_the_blob_store_is_led_to_it_with_the_stores_own_credentials(compose: Any) -> None:
+    services = compose["services"]
+    store = services["s3"]["environment"]
+    (bucket,) = (word for word in services["bucket"]["command"] if word.startswith("/buckets/"))
+    for name in ("api", "worker", "worker-gpu", "ingest"):
+        environment = services[name]["environment"]
+        assert environment["LOOKBOOK_BLOBS"].split("/")[2] == bucket.removeprefix("/buckets/")
+        assert environment["AWS_ENDPOINT_URL"] == "http://s3:7070"
+        assert environment["AWS_ACCESS_KEY_ID"] == store["ROOT_ACCESS_KEY_ID"]
+        assert environment["AWS_SECRET_ACCESS_KEY"] == store["ROOT_SECRET_ACCESS_KEY"]
+        assert services[name]["depends_on"]["s3"]["condition"] == "service_healthy"
 
 
 def test_the_gpu_worker_asks_for_a_device_and_only_under_its_profile(compose: Any) -> None:

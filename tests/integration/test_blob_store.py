@@ -146,7 +146,7 @@ def test_what_was_made_of_a_blob_lies_beside_it(store: BlobStore) -> None:
 
 
 def test_nothing_is_made_of_a_blob_that_is_gone(store: BlobStore, blob_settings: Settings) -> None:
-    for data in (b"deleted", b"in a folder that was never there"):
+    for data in (b"deleted", b"never there"):
         sha256 = sha256_of(data)
         store.put_derived(sha256, THUMBNAIL, b"small")
         assert store.read_derived(sha256, THUMBNAIL) is None

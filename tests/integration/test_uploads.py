@@ -22,7 +22,7 @@ from db.blobs.leftovers import remove_leftovers
 from db.blobs.opening import open_blob_store
 from db.engine import Database
 from db.migrate import upgrade
-from db.models import Blob, Job
+from db.models import Blob, Item, Job
 from db.recording import record
 from tests.conftest import RunningS3
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, a_model, scored
@@ -178,6 +178,24 @@ def test_a_store_that_is_away_refuses_the_submission_until_it_is_back(
     assert jobs_in(app) == 0
     assert files(settings.spool_folder) == []
     assert "blobs" in client.get("/readyz").json["missing"]
+
+
+def test_a_store_that_goes_away_before_the_pictures_are_certain_leaves_no_job(
+    settings: Settings, own_s3: RunningS3, app_of: Callable[[Settings], LookbookApp]
+) -> None:
+    app = app_of(settings.having(blobs=f"s3://{own_s3.make_bucket()}"))
+    services: Services = app.extensions[EXTENSION]
+    services.blobs.put(picture())
+
+    @event.listens_for(services.database.engine, "before_cursor_execute")
+    def kill(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO blobs"):
+            own_s3.kill()
+
+    assert problem(upload(app.test_client(), [(picture(), "a.jpg")]))["code"] == "blob_store_unavailable"
+    assert jobs_in(app) == 0
+    with services.database.reading() as session:
+        assert session.scalars(select(Item.id)).all() == []
 
 
 def test_a_bucket_that_does_not_exist_is_a_store_that_is_away(
