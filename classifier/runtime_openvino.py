@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -13,11 +14,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import openvino as ov
+import structlog
 from numpy.typing import NDArray
 
 from classifier.artifact import ACTIVATION_MAPS, OPENVINO_INT8, OPENVINO_MODEL, SCORES, Artifact
 from classifier.precision import EXACT, Precision
 from classifier.runtime import BULK_NICENESS, OutOfDeviceMemory, RuntimeName
+
+log = structlog.get_logger(__name__)
 
 BATCH_SIZES = (1, 4)
 """Which of them costs less per picture depends on processor and precision: the batcher measures it as it runs."""
@@ -42,9 +46,8 @@ class OpenVinoRuntime:
         self.slots = 0
         self._requests: dict[int, SimpleQueue[Any]] = {}
         # In a thread of its own, whose lower priority those that OpenVINO starts for it inherit.
-        preparing = threading.Thread(target=self._prepare_bulk)
-        preparing.start()
-        preparing.join()
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(self._prepare_bulk).result()
         # All cores on one picture: for whoever waits while nothing else runs.
         self._lone = _requests(self._compile(SCORES, 1, "LATENCY"), 1)
         self._explainer: SimpleQueue[Any] | None = None
@@ -83,12 +86,19 @@ class OpenVinoRuntime:
         model = _core.read_model(self._artifact.folder / (OPENVINO_INT8 if quantized else OPENVINO_MODEL))
         model.reshape([size, self.side, self.side, 3])
         options = {
-            **self._cache,
             "PERFORMANCE_HINT": hint,
             # Left alone, OpenVINO computes in bf16 where the processor can.
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
         }
-        return _core.compile_model(only_output(model, output), "CPU", options)
+        wanted = only_output(model, output)
+        try:
+            return _core.compile_model(wanted, "CPU", {**self._cache, **options})
+        except RuntimeError as error:
+            if not self._cache:
+                raise
+            # Another worker that starts on the same folder may be writing the same file; the disk may be full.
+            log.warning("cache_not_used", model=str(self._artifact.ref), reason=str(error))
+            return _core.compile_model(wanted, "CPU", options)
 
 
 def supported_precisions() -> tuple[Precision, ...]:

@@ -14,27 +14,39 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
-from pebble import ProcessExpired, ProcessPool
 
 from classifier.prepare import InputSpec, prepare
 from classifier.runtime import BULK_NICENESS
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
 from core.types import Crop, PictureInfo, PictureKey
 from db.blobs.store import BlobStore
+from worker.decoder_process import DecoderProcess, ProcessDied, ProcessLate
 from worker.fair_queue import FairQueue
 from worker.pixel_slots import PixelSlots, slot_view
+
+log = structlog.get_logger(__name__)
 
 PICTURES_PER_CALL = 8
 """Enough that the calls themselves cost little, few enough that a job shares its decoders fairly."""
 
 CALLS_PER_PROCESS = 2
 """One in the decoder's hands and one ready for it, so that it never waits for us."""
+
+DEATHS = 2
+"""So many decoders must have died of one picture before it is the picture's fault."""
+
+RESTART_SECONDS = 2.0
+"""Until another start is tried, where a decoder could not even start."""
+
+IDLE_SECONDS = 1.0
+"""How often an idle decoder is looked after: one that has died is replaced before it is needed."""
 
 SLOTS_RESERVED = 16
 """Places for pixels that only interactive pictures may take."""
@@ -66,29 +78,35 @@ class DecoderLimits:
     address_space: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
     lane: _Lane
     pictures: list[PictureKey]
     spec: InputSpec
     slots: list[int] = field(default_factory=list)
     """Where the pixels go, one place a picture; taken when the call starts."""
+    deaths: int = 0
+    """Decoders that died of it, while it held one picture alone."""
     result: Future[list[Decoded]] = field(default_factory=Future)
 
 
-class _Lane:
-    """A pool of decoder processes and the calls that wait for it."""
+_Process = DecoderProcess[_Call]
 
-    def __init__(self, pool: ProcessPool, processes: int) -> None:
-        self.pool = pool
+
+class _Lane:
+    """Calls that wait for some of the decoder processes; `reserved` places for pixels are not for them."""
+
+    def __init__(self, start: Callable[[], _Process], reserved: int) -> None:
+        self.start = start
+        self.reserved = reserved
         self.queue: FairQueue[_Call] = FairQueue()
-        self.free = processes * CALLS_PER_PROCESS
 
 
 class Decoders:
     """Decoder processes, shared by all threads of a worker; in which order they are used, a `FairQueue` says.
 
-    Interactive pictures have a process of their own: the others are always in the middle of bulk calls.
+    Interactive pictures have a process of their own: the others are always in the middle of bulk calls. Each process
+    has a thread that feeds it, and starts another in its place when it has died.
     """
 
     def __init__(self, blobs: BlobStore, processes: int, limits: DecoderLimits, slots: int, side: int) -> None:
@@ -100,22 +118,21 @@ class Decoders:
         context = multiprocessing.get_context("spawn")
         self._slots = PixelSlots(context, slots + SLOTS_RESERVED, side)
 
-        def lane(processes: int, niceness: int) -> _Lane:
-            arguments = (blobs, limits.address_space, self._slots.memory, side, niceness)
-            pool = ProcessPool(processes, initializer=_start_decoder, initargs=arguments, context=context)
-            return _Lane(pool, processes)
+        def lane(niceness: int, reserved: int) -> _Lane:
+            arguments = (_decode_call, _start_decoder, blobs, limits.address_space, self._slots.memory, side, niceness)
+            return _Lane(partial(DecoderProcess, context, *arguments), reserved)
 
-        self._interactive, self._bulk = lane(1, 0), lane(processes, BULK_NICENESS)
-        # Reentrant: the end of one half may be the end of the whole.
-        self._lock = threading.RLock()
+        self._interactive, self._bulk = lane(0, 0), lane(BULK_NICENESS, SLOTS_RESERVED)
+        # Reentrant: the end of one half may be the end of the whole, and letting go of pixels changes something, too.
+        self._changed = threading.Condition(threading.RLock())
         self._closed = False
-        self._start_processes(processes)
-
-    def _start_processes(self, processes: int) -> None:
-        # A pool starts its processes with its first calls: the first picture should not have to wait for that.
-        for lane, count in ((self._interactive, 1), (self._bulk, processes)):
-            for _ in range(count):
-                lane.pool.schedule(_nothing)
+        # Started here, all at once: the first picture should not have to wait for that.
+        self._threads = [
+            threading.Thread(target=self._feed, args=(lane, lane.start()), name="feeder", daemon=True)
+            for lane in (self._interactive, *[self._bulk] * processes)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def decode(
         self, pictures: Sequence[PictureKey], spec: InputSpec, job: str, *, interactive: bool
@@ -128,10 +145,12 @@ class Decoders:
         starts = range(0, len(pictures), PICTURES_PER_CALL)
         lane = self._interactive if interactive else self._bulk
         calls = [_Call(lane, list(pictures[start : start + PICTURES_PER_CALL]), spec) for start in starts]
-        with self._lock:
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the decoders are closed")
             for call in calls:
                 lane.queue.push(call, job, time.monotonic(), interactive=interactive)
-        self._start_calls()
+            self._changed.notify_all()
         try:
             while calls:
                 call = calls.pop(0)
@@ -141,31 +160,57 @@ class Decoders:
             for call in calls:
                 call.result.add_done_callback(_let_go)
 
-    def _start_calls(self) -> None:
-        """Hand calls to the pools while they have room for them, and their pixels have a place to go."""
-        for lane, reserved in ((self._interactive, 0), (self._bulk, SLOTS_RESERVED)):
-            while (call := self._next_call(lane, reserved)) is not None:
-                self._start(call)
+    def _feed(self, lane: _Lane, process: _Process) -> None:
+        """Keep a decoder process busy until we are closed, and another when it has died."""
+        while not self._serve(lane, process):
+            with self._changed:
+                # Back off: what keeps decoders from starting seldom passes at once.
+                if self._changed.wait_for(lambda: self._closed, 0 if process.started else RESTART_SECONDS):
+                    return
+            process = lane.start()
 
-    def _next_call(self, lane: _Lane, reserved: int) -> _Call | None:
-        with self._lock:
-            if self._closed or lane.free == 0 or len(self._slots) - reserved < PICTURES_PER_CALL:
-                return None
-            call = lane.queue.pop(time.monotonic())
-            if call is not None:
-                lane.free -= 1
-                if not call.slots:
-                    call.slots.extend(self._slots.acquire(len(call.pictures)))
-            return call
+    def _serve(self, lane: _Lane, process: _Process) -> bool:
+        """Feed a process; True when we are closed, False when it has died."""
+        try:
+            process.wait_until_started()
+            while (call := self._next_call(lane, process)) is not None or process.in_hand:
+                if call is not None:
+                    process.send(call, (call.pictures, call.slots, call.spec))
+                else:
+                    self._answered(*process.answer(self._call_seconds))
+        except ProcessLate:
+            self._lost(process, DecodeTimeout(f"decoding took more than {self._limits.seconds:g} s"), certain=True)
+            return False
+        except ProcessDied:
+            self._lost(process, DecodeFailed(f"the decoder process ended with code {process.exit_code}"), certain=False)
+            return False
+        process.close()
+        return True
 
-    def _start(self, call: _Call) -> None:
-        arguments = [call.pictures, call.slots, call.spec]
-        future = call.lane.pool.schedule(_decode_call, args=arguments, timeout=self._call_seconds)
-        future.add_done_callback(lambda done: self._ended(call, done))
+    def _next_call(self, lane: _Lane, process: _Process) -> _Call | None:
+        """A call for a process that has room for one; None if it has something to answer first, or we are closed."""
+        with self._changed:
+            while not self._closed and len(process.in_hand) < CALLS_PER_PROCESS:
+                call = self._pop(lane)
+                if call is not None or process.in_hand:
+                    return call
+                self._changed.wait(IDLE_SECONDS)
+                process.check()
+            return None
+
+    def _pop(self, lane: _Lane) -> _Call | None:
+        if len(self._slots) - lane.reserved < PICTURES_PER_CALL:
+            return None
+        call = lane.queue.pop(time.monotonic())
+        if call is not None and not call.slots:
+            call.slots.extend(self._slots.acquire(len(call.pictures)))
+        return call
 
     def _release(self, slot: int) -> None:
         self._slots.release(slot)
-        self._start_calls()
+        with self._changed:
+            if self._bulk.queue or self._interactive.queue:
+                self._changed.notify_all()
 
     def _decoded(self, slot: int, answer: _Answer, spec: InputSpec) -> Decoded:
         if isinstance(answer, PictureInfo):
@@ -176,26 +221,46 @@ class Decoders:
         info, pixels = answer
         return Ready(pixels, info, lambda: None)
 
-    def _ended(self, call: _Call, future: Future[list[_Answer]]) -> None:
-        try:
-            answers = zip(call.slots, future.result(), strict=True)
-            call.result.set_result([self._decoded(slot, answer, call.spec) for slot, answer in answers])
-        except FutureTimeout:
-            self._again(call, DecodeTimeout(f"decoding took more than {self._limits.seconds:g} s"))
-        except ProcessExpired as expired:
-            self._again(call, DecodeFailed(f"the decoder process ended with code {expired.exitcode}"))
-        except BaseException as error:  # noqa: BLE001 (handed to whoever waits for the call)
-            for slot in call.slots:
-                self._slots.release(slot)
-            call.result.set_exception(error)
-        with self._lock:
-            call.lane.free += 1
-        self._start_calls()
+    def _answered(self, call: _Call, answers: list[_Answer] | Exception) -> None:
+        if isinstance(answers, Exception):
+            self._fail(call, answers)
+            return
+        pairs = zip(call.slots, answers, strict=True)
+        call.result.set_result([self._decoded(slot, answer, call.spec) for slot, answer in pairs])
 
-    def _again(self, call: _Call, error: ItemError) -> None:
-        """Repeat in halves a call whose decoder died or stalled; a picture that was alone in it is the culprit."""
+    def _fail(self, call: _Call, error: Exception) -> None:
+        for slot in call.slots:
+            self._release(slot)
+        call.result.set_exception(error)
+
+    def _lost(self, process: _Process, error: ItemError, *, certain: bool) -> None:
+        """A process has died: its first call is suspected, those that were sent ahead are not."""
+        if not process.in_hand:
+            log.warning("decoder_died", reason=error.detail)
+            return
+        suspect, *innocent = process.in_hand
+        log.warning("decoder_died", reason=error.detail, pictures=len(suspect.pictures))
+        self._push(innocent)
+        self._again(suspect, error, certain=certain)
+
+    def _push(self, calls: Sequence[_Call]) -> None:
+        """Have calls repeated before anything else: somebody has waited for them already."""
+        with self._changed:
+            for call in calls:
+                call.lane.queue.push(call, "", time.monotonic(), interactive=True)
+            self._changed.notify_all()
+
+    def _again(self, call: _Call, error: ItemError, *, certain: bool) -> None:
+        """Repeat in halves a call whose decoder died or stalled; a picture that was alone in it is the culprit.
+
+        Unless `certain`, it has to happen twice: a process may also be killed for what others do to the machine.
+        """
         if len(call.pictures) == 1:
-            call.result.set_result([self._decoded(call.slots[0], error, call.spec)])
+            call.deaths += 1
+            if certain or call.deaths == DEATHS:
+                call.result.set_result([self._decoded(call.slots[0], error, call.spec)])
+            else:
+                self._push([call])
             return
         middle = len(call.pictures) // 2
         halves = [
@@ -204,22 +269,24 @@ class Decoders:
         ]
 
         def join(_: Future[list[Decoded]]) -> None:
-            with self._lock:
+            with self._changed:
                 if all(half.result.done() for half in halves) and not call.result.done():
                     _pass_on(halves, call.result)
 
-        with self._lock:
-            for half in halves:
-                call.lane.queue.push(half, "", time.monotonic(), interactive=True)
         for half in halves:
             half.result.add_done_callback(join)
+        self._push(halves)
 
     def close(self) -> None:
-        with self._lock:
+        """Answer what the processes have in hand, then stop."""
+        with self._changed:
             self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
         for lane in (self._interactive, self._bulk):
-            lane.pool.stop()
-            lane.pool.join()
+            while (call := lane.queue.pop(time.monotonic())) is not None:
+                self._fail(call, RuntimeError("the decoders are closed"))
 
 
 def _let_go(result: Future[list[Decoded]]) -> None:
@@ -278,10 +345,6 @@ def _start_decoder(blobs: BlobStore, address_space: int, memory: Any, side: int,
     os.nice(niceness)
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
-
-
-def _nothing() -> None:
-    """What the first call of a process does."""
 
 
 def _decode_call(pictures: list[PictureKey], slots: list[int], spec: InputSpec) -> list[_Answer]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,12 +23,20 @@ from worker.decoders import Decoded, DecoderLimits, Decoders, Ready
 
 SPEC = InputSpec(32)
 SUICIDE, STALL = b"picture that kills its decoder", b"picture that stalls its decoder"
+KILLED_ONCE = b"decoder killed once, unless there is "
+"""Followed by the path of a file that says that it was."""
 
 
 def prepare_or_die(data: bytes, *_: object) -> Prepared:
     """Stands in for a decoding library with a fatal bug."""
     from classifier.prepare import prepare
 
+    if data.startswith(KILLED_ONCE):
+        marker = Path(data.removeprefix(KILLED_ONCE).decode())
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return prepare(good_files(1)[0], SPEC)
     if data == SUICIDE:
         os._exit(11)
     while data == STALL:
@@ -73,6 +83,31 @@ def test_a_picture_that_stalls_its_decoder_costs_only_itself(fragile: Decoders, 
     outcomes = decode(fragile, store, [STALL, *good_files(1)])
     assert isinstance(outcomes[0], DecodeTimeout)
     assert isinstance(outcomes[1], Ready)
+
+
+def test_a_decoder_killed_from_outside_fails_no_picture(
+    fragile: Decoders, store: LocalBlobStore, tmp_path: Path
+) -> None:
+    (outcome,) = decode(fragile, store, [KILLED_ONCE + str(tmp_path / "killed").encode()])
+    assert isinstance(outcome, Ready)
+
+
+def test_decoders_that_die_with_nothing_in_hand_are_replaced(fragile: Decoders, store: LocalBlobStore) -> None:
+    decode(fragile, store, good_files(1))
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
+    for lane in (False, True):
+        key = (store.put(good_files(2)[lane]), "")
+        ((_, outcome),) = next(fragile.decode([key], SPEC, "job", interactive=lane))
+        assert isinstance(outcome, Ready)
+
+
+def test_whoever_waits_for_decoders_that_are_closed_is_told_so(store: LocalBlobStore) -> None:
+    decoders = Decoders(store, 1, DecoderLimits(30, 2**32), 32, 32)
+    decoders.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        list(decoders.decode([(store.put(good_files(1)[0]), "")], SPEC, "job", interactive=False))
 
 
 def test_a_bad_picture_among_good_ones_is_an_error_in_its_place(store: LocalBlobStore) -> None:

@@ -143,6 +143,15 @@ def test_auto_takes_a_precision_that_was_checked(artifact: Artifact) -> None:
     runtime.close()
 
 
+def test_a_cache_that_cannot_be_used_costs_the_cache_and_not_the_model(
+    artifact: Artifact, openvino: Runtime, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    runtime = open_runtime(artifact, "openvino", cache=tmp_path / "file" / "cache")
+    np.testing.assert_allclose(predict(runtime, pixels[:2]), predict(openvino, pixels[:2]), atol=1e-4)
+    runtime.close()
+
+
 def test_a_model_from_the_cache_gives_the_same_scores(
     artifact: Artifact, openvino: Runtime, pixels: NDArray[np.uint8], tmp_path: Path
 ) -> None:
