@@ -10,7 +10,7 @@ from api.problems import Problem, from_item_error, validate
 from api.schemas import Answer, ClassificationOptions, ItemOut
 from api.services import services
 from api.spec import IMAGE_BODY, PREFER_PARAMETER
-from api.submission import preference, submit
+from api.submission import expiry, preference, submit
 from api.uploads import store_body, store_part
 from core.types import Crop
 from db import items, jobs, model_versions
@@ -44,7 +44,7 @@ def classify() -> Answer:
     with services().database.reading() as session:
         version = model_versions.resolve(session, options.model)
     crop = None if options.crop is None else Crop(**options.crop.model_dump())
-    new = NewJob(name, JobSource.CLASSIFICATION, version, Priority.INTERACTIVE, options.top_k)
+    new = NewJob(name, JobSource.CLASSIFICATION, version, Priority.INTERACTIVE, options.top_k, expires_at=expiry())
     job = submit(new, [NewItem(name, blob, crop)], wait.seconds)
     with services().database.reading() as session:
         item = items.first_of_job(session, job.id)

@@ -8,7 +8,7 @@ from flask import Response, send_file
 from sqlalchemy.orm import Session
 
 from api.present import ItemPresenter
-from api.problems import Problem, unknown
+from api.problems import Problem, present_or_gone, unknown
 from api.schemas import Answer, ItemOut
 from api.services import services
 from api.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
@@ -116,6 +116,7 @@ def get_image(item_id: str) -> Answer:
 
 def _require(session: Session, item_id: str) -> Item:
     item = items.get(session, item_id)
-    if item is None:
+    if item is None or item.job.deleted_at is not None:
         raise unknown("item", item_id)
+    present_or_gone(item.job, item.job_id)
     return item

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.present import ItemPresenter, counts_out, job_out, label_counts_out
-from api.problems import Problem, invalid_field, unknown, validate
+from api.problems import Problem, invalid_field, present_or_gone, validate
 from api.schemas import (
     METADATA_BYTES,
     Answer,
@@ -26,12 +26,15 @@ from api.schemas import (
 )
 from api.services import services
 from api.spec import JOB_BODY, PREFER_PARAMETER
-from api.submission import preference, submit
+from api.submission import expiry, preference, submit
 from api.uploads import store_parts
-from db import items, jobs, model_versions
+from broker.dispatch import announce, dispatch, nudge
+from core.clock import utc_now
+from core.messages import PURGE, SWEEP
+from db import chunks, items, jobs, lifecycle, model_versions
 from db.items import ItemCursor, ItemFilter, ItemSort
 from db.jobs import JobFilter, NewItem, NewJob
-from db.models import Job, JobSource, Priority
+from db.models import Job, JobSource, JobStatus, Priority
 
 bp = APIBlueprint("jobs", __name__, tag="Jobs")
 
@@ -73,6 +76,7 @@ def create_job() -> Answer:
         priority=Priority(options.priority),
         top_k=options.top_k,
         details=options.metadata or {},
+        expires_at=expiry(options.expires_at),
     )
     new_items = [NewItem(name, blob, None, error) for name, blob, error in store_parts(parts)]
     job = submit(new, new_items, wait.seconds)
@@ -94,7 +98,8 @@ def list_jobs(query_data: JobsQuery) -> Answer:
     cursor = decode_cursor(query_data.cursor, {"before": (str,)})
     wanted = JobFilter(query_data.status, query_data.source, query_data.q)
     with services().database.reading() as session:
-        rows = jobs.list_newest(session, wanted, cursor["before"] if cursor else None, query_data.limit + 1)
+        before = cursor["before"] if cursor else None
+        rows = jobs.list_newest(session, wanted, before, query_data.limit + 1, utc_now())
     page = rows[: query_data.limit]
     following = encode_cursor({"before": page[-1].id}) if len(rows) > len(page) else None
     return JobsOut(data=[job_out(job) for job in page], next_cursor=following), 200, link_header(following)
@@ -111,7 +116,7 @@ def list_jobs(query_data: JobsQuery) -> Answer:
 def get_job(job_id: str) -> Answer:
     with services().database.reading() as session:
         if request.if_none_match and not request.if_none_match.star_tag:
-            revision = jobs.get_revision(session, job_id)
+            revision = jobs.get_revision(session, job_id, utc_now())
             if revision is not None and request.if_none_match.contains(str(revision)):
                 return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{revision}"'})
         job = _require(session, job_id)
@@ -179,11 +184,69 @@ def _check_labels(job: Job, query: ItemsQuery) -> None:
             raise invalid_field(kind, f"expected one of {', '.join(known)}; got {given!r}", f"unknown_{kind}")
 
 
+@bp.post("/v1/jobs/<job_id>/cancel")
+@bp.output(JobOut, status_code=202, description="It will be canceled once no worker has any of it in hand")
+@bp.doc(
+    summary="Stop a job",
+    description="Pictures that a worker has in hand are finished; the job is `canceled` when that is done. Idempotent.",
+    operation_id="cancel_job",
+    responses={404: "Unknown", 409: "The job is over"},
+)
+def cancel_job(job_id: str) -> Answer:
+    it = services()
+    with it.database.writing() as session:
+        job = _hold(session, job_id)
+        if not (job.status == JobStatus.CANCELED and job.cancel_requested_at):
+            lifecycle.request_cancel(session, job, utc_now())
+        body, headers, over = job_out(job), _poll_headers(job), job.terminal
+    if over:
+        announce(it.broker, job_id)
+    else:
+        # What does not fit into one transaction, and jobs of which nothing is in hand, end by the sweeper.
+        nudge(it.broker, SWEEP)
+    return body, 202, headers
+
+
+@bp.post("/v1/jobs/<job_id>/retry")
+@bp.output(JobOut, status_code=202, description="Its failed items wait again")
+@bp.doc(
+    summary="Try the failed items of a job again",
+    operation_id="retry_job",
+    responses={404: "Unknown", 409: "Nothing to try again, or the job was canceled"},
+)
+def retry_job(job_id: str) -> Answer:
+    it = services()
+    with it.database.writing() as session:
+        job = _hold(session, job_id)
+        lifecycle.retry_failed(session, job, utc_now())
+        messages = chunks.claim(session, job, it.policy, utc_now())
+        body, headers = job_out(job), _poll_headers(job)
+    dispatch(it.database, it.broker, messages)
+    return body, 202, headers
+
+
+@bp.delete("/v1/jobs/<job_id>")
+@bp.output({}, status_code=204, description="Deleted")
+@bp.doc(
+    summary="Delete a job",
+    description="With its items, and the pictures that no other job uses; those are removed in the background.",
+    operation_id="delete_job",
+    responses={404: "Unknown", 409: "The job still runs: cancel it first"},
+)
+def delete_job(job_id: str) -> Answer:
+    it = services()
+    with it.database.writing() as session:
+        lifecycle.mark_deleted(_hold(session, job_id), utc_now())
+    nudge(it.broker, PURGE)
+    return Response(status=HTTPStatus.NO_CONTENT)
+
+
 def _require(session: Session, job_id: str) -> Job:
-    job = jobs.get(session, job_id)
-    if job is None:
-        raise unknown("job", job_id)
-    return job
+    return present_or_gone(jobs.get(session, job_id), job_id)
+
+
+def _hold(session: Session, job_id: str) -> Job:
+    return present_or_gone(lifecycle.hold(session, job_id), job_id)
 
 
 def _poll_headers(job: Job) -> dict[str, str]:

@@ -39,6 +39,7 @@ def job_out(job: Job) -> JobOut:
         source=job.source,
         status=job.status,
         counts=counts_out(job),
+        canceling=job.cancel_requested_at is not None and not job.terminal,
         discovering=job.discovering,
         rate=None if job.rate is None else round(job.rate, 1),
         eta_seconds=_eta_seconds(job),
@@ -50,7 +51,14 @@ def job_out(job: Job) -> JobOut:
         started_at=job.started_at,
         finished_at=job.finished_at,
         expires_at=job.expires_at,
-        links=JobLinksOut(self=path, items=f"{path}/items", summary=f"{path}/summary", page=f"/jobs/{job.id}"),
+        links=JobLinksOut(
+            self=path,
+            items=f"{path}/items",
+            summary=f"{path}/summary",
+            cancel=f"{path}/cancel",
+            retry=f"{path}/retry",
+            page=f"/jobs/{job.id}",
+        ),
     )
 
 

@@ -14,8 +14,20 @@ from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
-from core.errors import BlobMissing, ItemError, LookbookError, ModelUnknown, StorageFull, Unavailable
+from core.clock import rfc3339, utc_now
+from core.errors import (
+    BlobMissing,
+    ItemError,
+    JobNotOver,
+    JobOver,
+    LookbookError,
+    ModelUnknown,
+    NothingToRetry,
+    StorageFull,
+    Unavailable,
+)
 from db.engine import is_full
+from db.models import Job
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +88,20 @@ def unknown(kind: str, given: str) -> Problem:
     return Problem(404, f"unknown_{kind}", f"there is no {kind} {given!r}")
 
 
+def present_or_gone(job: Job | None, job_id: str) -> Job:
+    """The job, if a client may still see it.
+
+    Raises:
+        Problem: 404, it is not there; 410, it is past retention.
+    """
+    if job is None or job.deleted_at is not None:
+        raise unknown("job", job_id)
+    if job.expired(utc_now()):
+        expired_at = rfc3339(job.expires_at) if job.expires_at else ""
+        raise Problem(410, "expired", f"job {job_id!r} was kept until {expired_at}; its items and pictures are gone")
+    return job
+
+
 def invalid_field(name: str, detail: str, code: str = "invalid_request") -> Problem:
     """422: one field cannot be used."""
     return Problem(422, code, f"{name}: {detail}", errors=[(f"/{name}", detail)])
@@ -134,6 +160,12 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(ModelUnknown)
     def of_model(error: ModelUnknown) -> Response:
         return invalid_field("model", error.detail, error.code).response()
+
+    @app.errorhandler(JobOver)
+    @app.errorhandler(JobNotOver)
+    @app.errorhandler(NothingToRetry)
+    def of_state(error: LookbookError) -> Response:
+        return Problem(409, error.code, error.detail).response()
 
     @app.errorhandler(StorageFull)
     def of_fullness(error: StorageFull) -> Response:

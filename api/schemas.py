@@ -6,15 +6,23 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from flask import Response
-from pydantic import BaseModel, ConfigDict, Field, Json, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Json, PlainSerializer
 
-from core.clock import rfc3339
+from core.clock import rfc3339, utc_now
 from db.items import ItemSort
 from db.models import ItemStatus, JobSource, JobStatus, Priority
 
 METADATA_BYTES = 16 * 1024
 """Largest `metadata` object, as JSON."""
 
+
+def _in_future(moment: datetime) -> datetime:
+    if moment <= utc_now():
+        raise ValueError("expected a moment that is still to come")
+    return moment
+
+
+Future = Annotated[AwareDatetime, AfterValidator(_in_future)]
 Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -58,6 +66,7 @@ class JobOptions(Input):
     top_k: int = Field(5, ge=1, le=1000)
     priority: Literal["normal", "low"] = "normal"
     metadata: Json[dict[str, Any]] | None = Field(None, description="JSON object, at most 16 KiB")
+    expires_at: Future | None = Field(None, description="kept until then (RFC 3339, with a zone)")
 
 
 class PageQuery(Input):
@@ -102,6 +111,8 @@ class JobLinksOut(Output):
     self: str
     items: str
     summary: str
+    cancel: str
+    retry: str
     page: str
 
 
@@ -117,6 +128,7 @@ class JobOut(Output):
     source: JobSource
     status: JobStatus
     counts: CountsOut
+    canceling: bool = Field(description="asked to stop, and not yet canceled")
     discovering: bool
     rate: float | None = Field(description="pictures per second")
     eta_seconds: int | None

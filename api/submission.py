@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 from flask import request
@@ -54,6 +55,14 @@ def preference(default: int) -> Preference:
     return Preference(default, asked=False)
 
 
+def expiry(wanted: datetime | None = None) -> datetime | None:
+    """Until when a job submitted now is kept: as the client wants, else as the settings say; None for ever."""
+    days = services().settings.retention_days
+    if wanted is None and days > 0:
+        return utc_now() + timedelta(days=days)
+    return wanted
+
+
 def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
     """Commit the job and its items, enqueue its first chunks, and wait for its end if someone wants to.
 
@@ -64,7 +73,7 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
     """
     it = services()
     with it.database.writing() as session:
-        job, messages = jobs.create_leased(session, new, items, it.policy, utc_now())
+        job, messages = jobs.create_claimed(session, new, items, it.policy, utc_now())
     try:
         uploads().keep()
     except (BlobStoreUnavailable, StorageFull):

@@ -23,7 +23,7 @@ from cli.registry import register_models
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
 from core.settings import Settings
-from db import chunks, jobs, model_versions
+from db import chunks, jobs, lifecycle, model_versions
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.jobs import NewItem, NewJob, StoredBlob
@@ -114,7 +114,7 @@ def _one_job(settings: Settings, salt: str) -> float:
         job_id = jobs.create(session, NewJob(salt, JobSource.UPLOADS, version), items, utc_now()).id
     started = time.perf_counter()
     with database.writing() as session:
-        job = jobs.get_locked(session, job_id)
+        job = lifecycle.hold(session, job_id)
         assert job is not None
         messages = chunks.claim(session, job, policy, utc_now())
     with broker.waiting_for(job_id) as wait:

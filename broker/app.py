@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import Celery
 from kombu import Queue as KombuQueue
 
+from core.deadlines import Deadlines
 from core.messages import Queue
 from core.settings import Settings
 
@@ -22,7 +23,7 @@ def make_celery(settings: Settings) -> Celery:
         broker_url=_kombu_url(settings.resolved_redis_url),
         broker_connection_retry_on_startup=True,
         broker_transport_options={
-            "visibility_timeout": visibility_timeout(settings.lease_seconds),
+            "visibility_timeout": Deadlines.of(settings).visibility.total_seconds(),
             "queue_order_strategy": "priority",
             # One list a queue: priorities are whole queues here, asked in their order.
             "priority_steps": [0],
@@ -52,14 +53,6 @@ def make_celery(settings: Settings) -> Celery:
         timezone="UTC",
     )
     return app
-
-
-def visibility_timeout(lease_seconds: int) -> int:
-    """When Redis hands an unacknowledged message to another worker, in seconds.
-
-    Later than the lease: the sweeper, which knows the attempts, is the one that sends a lost chunk again.
-    """
-    return 2 * lease_seconds
 
 
 def _kombu_url(redis_url: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import redis
 from kombu.exceptions import OperationalError
@@ -30,9 +31,13 @@ HEARTBEAT_SECONDS = 3.0
 """How often a worker says that it is alive."""
 EXPLANATION_SECONDS = 10.0
 """How long someone waits for an explanation before asking again."""
+ASKED_SECONDS = 10.0
+"""A maintenance task that was asked for and not begun within this time is left to beat."""
 _HEARTBEAT_KEPT_SECONDS = 10
 _HEARTBEATS = "lookbook:worker:"
 _CHANNEL = "lookbook:done:"
+_MEMORY = "lookbook:memory"
+"""Holds the run of Redis in which the messages were sent: it is gone, or another's, when they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,19 @@ class Heartbeat:
     device: str
     precision: str
     models: list[str]
+
+
+def worker_suffix(process_id: int) -> str:
+    """How the name of a worker of this host ends, by which its process is found."""
+    return f"@{socket.gethostname()}-{process_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One run of a Redis server, and whether its data is what we left in it."""
+
+    run: str
+    kept: bool
 
 
 @contextmanager
@@ -138,6 +156,47 @@ class Broker:
                 expires=EXPLANATION_SECONDS,
                 retry=False,
             )
+
+    def ask(self, task: str) -> None:
+        """Have a maintenance task run soon.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            self.celery.send_task(task, queue=Queue.MAINTENANCE.value, expires=ASKED_SECONDS, retry=False)
+
+    def memory(self) -> Memory:
+        """Whether this is still the Redis that was seen before, with all that it held then.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            run = str(self._redis.info("server")["run_id"])
+            seen = cast("bytes | None", self._redis.get(_MEMORY))
+        return Memory(run, kept=seen == run.encode())
+
+    def remember(self, memory: Memory) -> None:
+        """What was lost with the last Redis has been sent again, or will be.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            self._redis.set(_MEMORY, memory.run)
+
+    def empty_queues(self) -> set[Queue]:
+        """The queues in which no message waits for a worker.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for queue in Queue:
+                pipe.llen(queue.value)
+            return {queue for queue, length in zip(Queue, pipe.execute(), strict=True) if length == 0}
 
     def ping(self) -> None:
         """One round trip.

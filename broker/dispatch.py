@@ -1,4 +1,4 @@
-"""What follows a commit: sending what it leased, and telling who waits. Neither fails when Redis is not there."""
+"""What follows a commit: sending what it queued, and telling who waits. Neither fails when Redis is not there."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = structlog.get_logger(__name__)
 
 
 def dispatch(database: Database, broker: Broker, messages: Sequence[ChunkMessage]) -> None:
-    """Send chunks. What cannot be sent is released, and the sweeper sends it when Redis is back."""
+    """Send chunks. What cannot be sent is noted, and the sweeper sends it when Redis is back."""
     unsent = broker.send(messages)
     if unsent:
         log.warning("chunks_not_sent", count=len(unsent), reason="Redis does not answer")
         with database.writing() as session:
-            chunks.release(session, [message.chunk_id for message in unsent], utc_now())
+            chunks.forget_messages(session, utc_now(), [message.chunk_id for message in unsent])
 
 
 def announce(broker: Broker, what: str) -> None:
@@ -31,3 +31,11 @@ def announce(broker: Broker, what: str) -> None:
         broker.announce(what)
     except BrokerUnavailable as error:
         log.warning("not_announced", what=what, reason=str(error))
+
+
+def nudge(broker: Broker, task: str) -> None:
+    """Have a maintenance task run now rather than when beat next asks for it; without Redis it is beat's turn."""
+    try:
+        broker.ask(task)
+    except BrokerUnavailable as error:
+        log.info("not_nudged", task=task, reason=str(error))

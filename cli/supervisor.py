@@ -31,8 +31,8 @@ class Child:
 
     name: str
     command: list[str]
-    on_death: Callable[[str], None] | None = None
-    """Called with the name once the dead child has been started again."""
+    on_death: Callable[[int], None] | None = None
+    """Called with the process id of a child that has died."""
     environment: dict[str, str] = field(default_factory=dict)
     """What it has beside the supervisor's environment."""
     process: subprocess.Popen[bytes] | None = None
@@ -74,8 +74,6 @@ class Supervisor:
                 self._mourn(child, child.process.returncode)
             if child.restart_at is not None and time.monotonic() >= child.restart_at:
                 self._launch(child)
-                if child.on_death is not None:
-                    child.on_death(child.name)
 
     def stop(self) -> None:
         """Stop all children, the last started first, and whatever processes they started themselves."""
@@ -118,6 +116,8 @@ class Supervisor:
         assert child.process is not None
         # Its own children (decoders, gunicorn's workers) must not outlive it.
         _kill_group(child.process)
+        if child.on_death is not None:
+            child.on_death(child.process.pid)
         child.process = None
         lived = time.monotonic() - child.started
         child.backoff = _BACKOFF_FIRST if lived > _HEALTHY_SECONDS else min(child.backoff * 2, _BACKOFF_LONGEST)

@@ -9,14 +9,14 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
 from rich.console import Console
 
 from api.server import check_exposure
-from broker.client import Broker
+from broker.client import Broker, worker_suffix
 from cli.redis_server import RedisPlace
 from cli.registry import register_models, replace_missing_production
 from cli.supervisor import Child, Supervisor
@@ -25,7 +25,7 @@ from core.errors import AlreadyRunning, BrokerUnavailable, PortTaken
 from core.settings import Settings
 from db import chunks
 from db.blobs.opening import forget_unfinished
-from db.engine import Database
+from db.engine import TRANSIENT_ERRORS, Database
 from db.migrate import upgrade
 
 REDIS_SECONDS = 10.0
@@ -67,20 +67,19 @@ def _run_until_stopped(
         signal.signal(number, lambda *_: supervisor.ask_to_stop())
     broker = Broker.connect(settings)
 
-    def release(_name: str) -> None:
-        # Whatever was in the queue or in hand died with the process: send it again at once.
-        with database.writing() as session:
-            chunks.release_all(session, utc_now())
+    def worker_died(process_id: int) -> None:
+        # What it had in hand need not wait for the end of its leases (unless the database is away: then it does).
+        with suppress(*TRANSIENT_ERRORS), database.writing() as session:
+            chunks.end_leases(session, utc_now(), worker=worker_suffix(process_id))
 
     if redis_command is not None:
-        supervisor.start(Child("redis", redis_command, on_death=release))
+        supervisor.start(Child("redis", redis_command))
         _wait_for_redis(broker, supervisor)
     lookbook = [sys.executable, "-m", "cli"]
-    supervisor.start(Child("worker", [*lookbook, "worker"], on_death=release))
+    supervisor.start(Child("worker", [*lookbook, "worker"], on_death=worker_died))
     supervisor.start(Child("ingest", [*lookbook, "worker", "--queues", "ingest,maintenance", "--concurrency", "2"]))
     supervisor.start(Child("beat", [*lookbook, "beat"]))
     supervisor.start(Child("api", [*lookbook, "api"]))
-    release("start")
     if _wait_until_ready(settings, supervisor):
         console.print(f"ready {settings.url}", style="bold green")
         console.print(f"logs  {settings.home / 'logs'}   (Ctrl-C stops)", style="dim")
@@ -134,6 +133,9 @@ def _prepare_folders(settings: Settings) -> None:
 
 def _prepare_database(settings: Settings, database: Database) -> None:
     upgrade(database)
+    with database.writing() as session:
+        # The workers of the last run are gone.
+        chunks.end_leases(session, utc_now())
     present = register_models(settings, database)
     if not present:
         console.print(f"no model artifacts in {settings.models}: nothing can be classified", style="yellow")

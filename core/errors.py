@@ -81,6 +81,24 @@ class ModelUnknown(LookbookError):
     code = "unknown_model"
 
 
+class JobOver(LookbookError):
+    """The job is over."""
+
+    code = "job_over"
+
+
+class JobNotOver(LookbookError):
+    """The job is not over."""
+
+    code = "job_not_over"
+
+
+class NothingToRetry(LookbookError):
+    """No failed item of the job can be tried again."""
+
+    code = "nothing_to_retry"
+
+
 class ArtifactInvalid(LookbookError):
     """A model artifact does not hold what its manifest says."""
 

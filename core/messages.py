@@ -24,6 +24,7 @@ class Queue(StrEnum):
 CLASSIFY_CHUNK = "lookbook.classify_chunk"
 EXPLAIN_ITEM = "lookbook.explain_item"
 SWEEP = "lookbook.sweep"
+PURGE = "lookbook.purge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class ChunkMessage:
     chunk_id: str
     job_id: str
     queue: Queue
+    alone: bool = False
+    """Whether the worker may have nothing else in hand meanwhile: this chunk is suspected of ending workers."""
 
-    def arguments(self) -> dict[str, str]:
-        return {key: str(value) for key, value in asdict(self).items()}
+    def arguments(self) -> dict[str, str | bool]:
+        return {**asdict(self), "queue": self.queue.value}

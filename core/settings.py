@@ -83,9 +83,6 @@ class Settings(BaseSettings):
     max_request_files: int = Field(20_000, ge=1)
     """Most pictures in one request."""
 
-    device_seconds: float = Field(60.0, gt=0)
-    """A device that has not answered for this long ends its worker process, in seconds; its work is sent again."""
-
     loaded_models: int = Field(2, ge=2)
     """Model versions that a worker keeps loaded, at least two; the least recently used one goes first."""
 
@@ -95,11 +92,14 @@ class Settings(BaseSettings):
     chunk_window: int = Field(8, ge=1)
     """Chunks of one job that may be queued or worked on at once."""
 
-    lease_seconds: int = Field(300, ge=5)
-    """How long a chunk belongs to the worker that was sent it, in seconds; then it is sent again."""
+    lease_seconds: float = Field(30.0, ge=1)
+    """How long a chunk belongs to a worker that has stopped renewing it, in seconds. All other deadlines follow."""
 
     sweep_seconds: float = Field(2.0, gt=0)
-    """How often forgotten and overdue chunks are looked for, in seconds."""
+    """How often lost messages and lost leases are looked for, in seconds."""
+
+    retention_days: float = Field(0.0, ge=0)
+    """Jobs are removed this many days after they were submitted, with their pictures; 0: never."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least serious messages that are logged."""

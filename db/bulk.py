@@ -9,44 +9,44 @@ from sqlalchemy import ARRAY, ColumnElement, Table, bindparam, column, func, upd
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from db.models import Base
 
-
-def insert_missing(session: Session, table: type[Base], rows: Sequence[dict[str, Any]]) -> None:
+def insert_missing(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> int:
     """INSERT … ON CONFLICT DO NOTHING: insert `rows`, passing over those whose unique key is there already.
+
+    How many were inserted.
 
     Rows should come sorted by that key: two transactions that insert the same rows in different orders could wait
     for each other.
     """
     if not rows:
-        return
-    insert = postgresql.insert if _on_postgresql(session) else sqlite.insert
-    session.execute(insert(table).on_conflict_do_nothing(), list(rows))
+        return 0
+    insert = postgresql.insert if on_postgresql(session) else sqlite.insert
+    return session.connection().execute(insert(table).on_conflict_do_nothing(), list(rows)).rowcount
 
 
-def update_rows(session: Session, table: Table, rows: Sequence[dict[str, Any]], *where: ColumnElement[bool]) -> None:
-    """Set each row's values in the table's row of the same primary key (one column), where `where` holds.
+def update_rows(session: Session, table: Table, rows: Sequence[dict[str, Any]], *where: ColumnElement[bool]) -> int:
+    """Set each row's values in the table's row of the same primary key (one column), where `where` holds; how many.
 
     All rows have the same columns. PostgreSQL gets one statement that joins their arrays, since it would run one for
     each; SQLite, which is no round trip away, prepares one and steps through them.
     """
     if not rows:
-        return
+        return 0
     (key,) = table.primary_key.columns
     names = [name for name in rows[0] if name != key.name]
-    if _on_postgresql(session):
+    if on_postgresql(session):
         every = (key.name, *names)
         arrays = [bindparam(f"p_{n}", [row[n] for row in rows], type_=ARRAY(table.c[n].type)) for n in every]
         given = func.unnest(*arrays).table_valued(*(column(n, table.c[n].type) for n in every)).render_derived("given")
         taken = {name: given.c[name] for name in names}
-        session.connection().execute(update(table).where(key == given.c[key.name], *where).values(taken))
-    else:
-        statement = (
-            update(table).where(key == bindparam("p_key"), *where).values({n: bindparam(f"p_{n}") for n in names})
+        return (
+            session.connection().execute(update(table).where(key == given.c[key.name], *where).values(taken)).rowcount
         )
-        parameters = [{"p_key": row[key.name], **{f"p_{n}": row[n] for n in names}} for row in rows]
-        session.connection().execute(statement, parameters)
+    statement = update(table).where(key == bindparam("p_key"), *where).values({n: bindparam(f"p_{n}") for n in names})
+    parameters = [{"p_key": row[key.name], **{f"p_{n}": row[n] for n in names}} for row in rows]
+    return session.connection().execute(statement, parameters).rowcount
 
 
-def _on_postgresql(session: Session) -> bool:
+def on_postgresql(session: Session) -> bool:
+    """Whether the session speaks to PostgreSQL (else it is SQLite)."""
     return session.get_bind().dialect.name == "postgresql"

@@ -1,22 +1,23 @@
-"""Chunks: which items travel together, who holds them and until when."""
+"""Chunks: which items travel together, who has them in hand and until when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Self
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from core.deadlines import Deadlines
 from core.ids import new_id
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from db.models import Chunk, Item, ItemStatus, Job, JobStatus, Priority
 
 MAX_ATTEMPTS = 3
-"""A chunk that was sent this often without being recorded is given up."""
+"""A chunk that was taken up this often without being recorded is split, or given up if it holds one picture."""
 
 _SMALLEST, _STEPS = 32, 16
 """A chunk holds a sixteenth of its job, but never fewer items than this (nor more than the policy says)."""
@@ -30,15 +31,15 @@ _QUEUES = {
 
 @dataclass(frozen=True, slots=True)
 class ChunkPolicy:
-    """How jobs are cut into chunks: most items per chunk, chunks of one job under way at once, and the lease."""
+    """How jobs are cut into chunks: most items per chunk, chunks of one job under way at once, and the deadlines."""
 
     size: int
     window: int
-    lease: timedelta
+    deadlines: Deadlines
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        return cls(settings.chunk_size, settings.chunk_window, timedelta(seconds=settings.lease_seconds))
+        return cls(settings.chunk_size, settings.chunk_window, Deadlines.of(settings))
 
     def items_per_chunk(self, total: int) -> int:
         """How many items of a job of `total` travel together: small jobs show progress, large ones save messages."""
@@ -46,10 +47,12 @@ class ChunkPolicy:
 
 
 def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> list[ChunkMessage]:
-    """Lease as many of the job's waiting items as its window has room for, in order of position.
+    """Make chunks of as many of the job's waiting items as its window has room for, in order of position.
 
     The messages go out after the commit. The caller holds the job's row, so two claims never overlap.
     """
+    if job.terminal or job.cancel_requested_at is not None:
+        return []
     under_way = session.scalar(select(func.count()).where(Chunk.job_id == job.id)) or 0
     room = policy.window - under_way
     if room <= 0:
@@ -64,21 +67,16 @@ def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> lis
     item_ids = session.scalars(waiting).all()
     messages = []
     for start in range(0, len(item_ids), size):
-        message = _lease(session, job, policy, now)
-        session.execute(
-            update(Item)
-            .where(Item.id.in_(item_ids[start : start + size]))
-            .values(chunk_id=message.chunk_id)
-            .execution_options(synchronize_session=False)
-        )
+        message = _queue(session, job.id, job.priority, policy, now)
+        _move(session, item_ids[start : start + size], message.chunk_id)
         messages.append(message)
     return messages
 
 
-def lease_first(
+def claim_first(
     session: Session, job: Job, positions: Sequence[int], policy: ChunkPolicy, now: datetime
 ) -> tuple[list[ChunkMessage], dict[int, str]]:
-    """Lease the first chunks of a job whose items are about to be stored at `positions`.
+    """Make the first chunks of a job whose items are about to be stored at `positions`.
 
     The messages, and the chunk of each position that is in one: what `claim` would do, without reading them back.
     """
@@ -86,70 +84,197 @@ def lease_first(
     messages: list[ChunkMessage] = []
     chunk_of: dict[int, str] = {}
     for start in range(0, min(len(positions), policy.window * size), size):
-        messages.append(_lease(session, job, policy, now))
+        messages.append(_queue(session, job.id, job.priority, policy, now))
         chunk_of |= dict.fromkeys(positions[start : start + size], messages[-1].chunk_id)
     return messages, chunk_of
 
 
-def _lease(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
+def _queue(
+    session: Session, job_id: str, priority: Priority, policy: ChunkPolicy, now: datetime, *, attempts: int = 0
+) -> ChunkMessage:
     chunk_id = new_id("chk")
-    session.execute(insert(Chunk).values(id=chunk_id, job_id=job.id, attempts=1, leased_until=now + policy.lease))
-    return ChunkMessage(chunk_id, job.id, _QUEUES[job.priority])
+    due_at = now + policy.deadlines.patience
+    session.execute(insert(Chunk).values(id=chunk_id, job_id=job_id, attempts=attempts, queued_at=now, due_at=due_at))
+    return ChunkMessage(chunk_id, job_id, queue_of(priority), alone=_last(attempts))
 
 
-def release(session: Session, chunk_ids: list[str], now: datetime) -> None:
-    """End the lease of chunks that could not be sent: the sweeper's next round sends them, at no attempt's cost."""
+def queue_of(priority: Priority) -> Queue:
+    """The queue through which a job's chunks go."""
+    return _QUEUES[priority]
+
+
+def _last(attempts: int) -> bool:
+    """Whether the next attempt is the last: then nothing else may be in hand beside it, so that blame is certain."""
+    return attempts + 1 >= MAX_ATTEMPTS
+
+
+def _move(session: Session, item_ids: Sequence[str], chunk_id: str) -> None:
+    session.execute(
+        update(Item).where(Item.id.in_(item_ids)).values(chunk_id=chunk_id).execution_options(synchronize_session=False)
+    )
+
+
+def take(session: Session, chunk_id: str, worker: str, policy: ChunkPolicy, now: datetime) -> bool:
+    """Take a queued chunk up; False if it is recorded, canceled, or in somebody's hands: nothing to do, then."""
+    taken = session.execute(
+        update(Chunk)
+        .where(Chunk.id == chunk_id, Chunk.taken_by.is_(None))
+        .values(taken_by=worker, attempts=Chunk.attempts + 1, due_at=now + policy.deadlines.lease)
+        .returning(Chunk.id)
+        .execution_options(synchronize_session=False)
+    )
+    return taken.first() is not None
+
+
+def renew(session: Session, chunk_ids: Collection[str], worker: str, policy: ChunkPolicy, now: datetime) -> None:
+    """Keep what a worker has in hand, as far as it is still the worker's."""
     session.execute(
         update(Chunk)
-        .where(Chunk.id.in_(chunk_ids))
-        .values(leased_until=now, attempts=Chunk.attempts - 1)
+        .where(Chunk.id.in_(chunk_ids), Chunk.taken_by == worker)
+        .values(due_at=now + policy.deadlines.lease)
         .execution_options(synchronize_session=False)
     )
 
 
-def release_all(session: Session, now: datetime) -> int:
-    """End every lease, because whoever held them is known to be gone. Returns how many there were."""
-    held = session.scalars(select(Chunk.id).where(Chunk.leased_until > now)).all()
-    release(session, list(held), now)
-    return len(held)
+def hand_back(session: Session, chunk_ids: Collection[str], worker: str, due_at: datetime, error: str) -> None:
+    """Give back what is no fault of the chunks: it was no attempt, and they are queued again at `due_at`."""
+    session.execute(
+        update(Chunk)
+        .where(Chunk.id.in_(chunk_ids), Chunk.taken_by == worker)
+        .values(taken_by=None, attempts=Chunk.attempts - 1, queued_at=None, due_at=due_at, error=error)
+        .execution_options(synchronize_session=False)
+    )
 
 
-def send_again(session: Session, policy: ChunkPolicy, now: datetime, limit: int = 100) -> list[ChunkMessage]:
-    """Renew the lease of overdue chunks that have attempts left; the messages to send after the commit."""
-    overdue = (
-        select(Chunk, Job.priority)
+def fail_attempt(session: Session, chunk_id: str, worker: str, now: datetime, error: str) -> None:
+    """End the lease of a chunk that its worker could not finish. The sweeper decides what follows."""
+    session.execute(
+        update(Chunk)
+        .where(Chunk.id == chunk_id, Chunk.taken_by == worker)
+        .values(due_at=now, error=error)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def end_leases(session: Session, now: datetime, worker: str | None = None) -> None:
+    """End the leases of a worker that is known to be gone, by the end of its name; or of all workers."""
+    whose = Chunk.taken_by.is_not(None) if worker is None else Chunk.taken_by.endswith(worker, autoescape=True)
+    session.execute(update(Chunk).where(whose).values(due_at=now).execution_options(synchronize_session=False))
+
+
+def forget_messages(session: Session, now: datetime, chunk_ids: Collection[str] | None = None) -> None:
+    """The messages of these queued chunks (of all, by default) are not in Redis: they are to be sent (again) now."""
+    query = update(Chunk).where(Chunk.taken_by.is_(None))
+    if chunk_ids is not None:
+        query = query.where(Chunk.id.in_(chunk_ids))
+    session.execute(query.values(queued_at=None, due_at=now).execution_options(synchronize_session=False))
+
+
+def send_again(
+    session: Session, empty: Collection[Queue], policy: ChunkPolicy, now: datetime, limit: int = 1000
+) -> list[ChunkMessage]:
+    """The messages of queued chunks that are lost; `empty` are the queues in which no message waits.
+
+    A message that waits in a long queue is not lost: it is sent again only once a lease (see `policy`) has passed since
+    it was sent. Twice in a queue does no harm, since a chunk is taken up once.
+    """
+    rows = session.execute(
+        select(Chunk.id, Chunk.job_id, Chunk.attempts, Chunk.queued_at, Job.priority)
         .join(Job, Job.id == Chunk.job_id)
-        .where(Chunk.leased_until <= now, Chunk.attempts < MAX_ATTEMPTS)
+        .where(Chunk.due_at <= now, Chunk.taken_by.is_(None))
         .order_by(Chunk.id)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=Chunk)
-    )
-    messages = []
-    for chunk, priority in session.execute(overdue).all():
-        chunk.attempts += 1
-        chunk.leased_until = now + policy.lease
-        messages.append(ChunkMessage(chunk.id, chunk.job_id, _QUEUES[priority]))
-    return messages
+    ).all()
+    lost, waiting = {}, []
+    for chunk_id, job_id, attempts, queued_at, priority in rows:
+        queue = queue_of(priority)
+        if queue in empty or queued_at is None or queued_at <= now - policy.deadlines.lease:
+            lost[chunk_id] = ChunkMessage(chunk_id, job_id, queue, alone=_last(attempts))
+        else:
+            waiting.append(chunk_id)
+    due_at = now + policy.deadlines.patience
+    _touch(session, waiting, now, due_at=due_at)
+    return [lost[chunk_id] for chunk_id in _touch(session, lost, now, due_at=due_at, queued_at=now)]
 
 
-def any_overdue(session: Session, now: datetime) -> bool:
-    """Whether some chunk has outlived its lease."""
-    return session.scalar(select(Chunk.id).where(Chunk.leased_until <= now).limit(1)) is not None
+def _touch(session: Session, chunk_ids: Collection[str], now: datetime, **values: datetime) -> list[str]:
+    """Set values of those chunks that are still queued and due; which they are. Two sweepers never touch the same."""
+    if not chunk_ids:
+        return []
+    touched = session.scalars(
+        update(Chunk)
+        .where(Chunk.id.in_(list(chunk_ids)), Chunk.taken_by.is_(None), Chunk.due_at <= now)
+        .values(**values)
+        .returning(Chunk.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    return sorted(touched)
 
 
-def hand_back(session: Session, chunk_id: str, now: datetime) -> None:
-    """End the lease of a chunk that its worker could not finish; the attempt counts."""
-    session.execute(update(Chunk).where(Chunk.id == chunk_id).values(leased_until=now))
+@dataclass(frozen=True, slots=True)
+class LostLease:
+    """A chunk whose worker has not finished it within its lease."""
+
+    chunk_id: str
+    job_id: str
 
 
-def given_up(session: Session, now: datetime) -> list[ChunkMessage]:
-    """Overdue chunks without attempts left."""
+def lost_leases(session: Session, now: datetime, limit: int = 1000) -> list[LostLease]:
+    """Chunks in hand whose lease has ended."""
     rows = session.execute(
-        select(Chunk.id, Chunk.job_id, Job.priority)
-        .join(Job, Job.id == Chunk.job_id)
-        .where(Chunk.leased_until <= now, Chunk.attempts >= MAX_ATTEMPTS)
+        select(Chunk.id, Chunk.job_id).where(Chunk.due_at <= now, Chunk.taken_by.is_not(None)).limit(limit)
     )
-    return [ChunkMessage(chunk_id, job_id, _QUEUES[priority]) for chunk_id, job_id, priority in rows]
+    return [LostLease(*row) for row in rows]
+
+
+def get_lost(session: Session, chunk_id: str, now: datetime) -> Chunk | None:
+    """The chunk, if its lease has ended; its row held until the end of the transaction."""
+    return session.scalar(
+        select(Chunk)
+        .where(Chunk.id == chunk_id, Chunk.due_at <= now, Chunk.taken_by.is_not(None))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+def queue_again(session: Session, chunk: Chunk, now: datetime) -> None:
+    """Let a chunk whose lease was lost be sent again."""
+    chunk.taken_by = None
+    chunk.queued_at = None
+    chunk.due_at = now
+
+
+def split(session: Session, chunk: Chunk, item_ids: Sequence[str], now: datetime) -> None:
+    """Replace a chunk by two of half its items, with one attempt each: one of them does not hold the bad picture."""
+    middle = len(item_ids) // 2
+    for half in (item_ids[:middle], item_ids[middle:]):
+        new = Chunk(
+            id=new_id("chk"),
+            job_id=chunk.job_id,
+            attempts=MAX_ATTEMPTS - 1,
+            due_at=now,
+            queued_at=None,
+            error=chunk.error,
+        )
+        session.add(new)
+        session.flush()
+        _move(session, half, new.id)
+    session.delete(chunk)
+    session.flush()
+
+
+def drop_queued(session: Session, job_id: str) -> None:
+    """Delete the chunks of a job that nobody has in hand: their messages find nothing."""
+    session.execute(
+        delete(Chunk)
+        .where(Chunk.job_id == job_id, Chunk.taken_by.is_(None))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def any_due(session: Session, now: datetime) -> bool:
+    """Whether the sweeper has to look at some chunk."""
+    return session.scalar(select(Chunk.id).where(Chunk.due_at <= now).limit(1)) is not None
 
 
 def jobs_with_room(session: Session, policy: ChunkPolicy) -> Iterator[str]:
@@ -161,7 +286,8 @@ def jobs_with_room(session: Session, policy: ChunkPolicy) -> Iterator[str]:
         .exists()
     )
     active = Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
-    yield from session.scalars(select(Job.id).where(active, under_way < policy.window, waiting))
+    wanted = active & Job.cancel_requested_at.is_(None)
+    yield from session.scalars(select(Job.id).where(wanted, under_way < policy.window, waiting))
 
 
 def forget(session: Session, chunk_id: str) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 SQLITE_BUSY_SECONDS = 30.0
 """How long a writer waits for the one before it: a bound, not a habit, for write transactions are short."""
+
+TRANSIENT_ERRORS = (OperationalError, InterfaceError)
+"""What a database that is away, full or in a deadlock raises: the same may succeed a moment later."""
 
 _WRITING = "lookbook_writing"
 _POSTGRESQL_DISK_FULL = "53100"

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Integer, cast, delete, func, insert, select
+from sqlalchemy import ColumnElement, Integer, Table, delete, func, insert, select
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
-from core.types import Crop
-from db import chunks
-from db.bulk import insert_missing
+from core.types import Crop, ModelRef
+from db import chunks, lifecycle
+from db.bulk import insert_missing, on_postgresql
 from db.chunks import ChunkPolicy
-from db.models import Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
+from db.models import TERMINAL, Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
 
 HISTOGRAM_BINS = 10
 """Bins of the confidence histogram, of equal width over 0..1."""
@@ -52,6 +54,8 @@ class NewJob:
     priority: Priority = Priority.NORMAL
     top_k: int = 5
     details: dict[str, Any] = field(default_factory=dict)
+    expires_at: datetime | None = None
+    webhook: dict[str, Any] | None = None
 
 
 def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetime) -> Job:
@@ -61,13 +65,13 @@ def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetim
     return job
 
 
-def create_leased(
+def create_claimed(
     session: Session, new: NewJob, items: Sequence[NewItem], policy: ChunkPolicy, now: datetime
 ) -> tuple[Job, list[ChunkMessage]]:
-    """Store a job whose first chunks are leased already; their messages go out after the commit."""
+    """Store a job whose first chunks are made already; their messages go out after the commit."""
     job = _new_job(session, new, items, now)
     pending = [position for position, item in enumerate(items) if item.error is None]
-    messages, chunk_of = chunks.lease_first(session, job, pending, policy, now)
+    messages, chunk_of = chunks.claim_first(session, job, pending, policy, now)
     _store_items(session, job, items, chunk_of, now)
     return job, messages
 
@@ -78,7 +82,7 @@ def _new_job(session: Session, new: NewJob, items: Sequence[NewItem], now: datet
         id=new_id("job"),
         name=new.name,
         source=new.source,
-        status=JobStatus.COMPLETED if refused == len(items) else JobStatus.QUEUED,
+        status=JobStatus.QUEUED,
         priority=new.priority,
         total=len(items),
         pending=len(items) - refused,
@@ -87,7 +91,8 @@ def _new_job(session: Session, new: NewJob, items: Sequence[NewItem], now: datet
         top_k=new.top_k,
         details=new.details,
         created_at=now,
-        finished_at=now if refused == len(items) else None,
+        expires_at=new.expires_at,
+        webhook=new.webhook,
     )
     session.add(job)
     session.flush()
@@ -100,13 +105,24 @@ def _store_items(
     session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime
 ) -> None:
     blobs = {item.blob.sha256: item.blob.bytes for item in items if item.blob}
-    insert_missing(
-        session,
-        Blob,
-        [{"sha256": sha256, "bytes": size, "created_at": now} for sha256, size in sorted(blobs.items())],
-    )
+    _store_blobs(session, blobs, now)
     rows = [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in enumerate(items)]
     session.execute(insert(Item), rows)
+    if job.pending == 0:
+        # All were refused at the door.
+        lifecycle.settle(session, job, now)
+
+
+def _store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> None:
+    rows = [{"sha256": sha256, "bytes": size, "created_at": now} for sha256, size in sorted(sizes.items())]
+    if not on_postgresql(session):
+        insert_missing(session, cast(Table, Blob.__table__), rows)
+        return
+    # Rows that are there already are held, too: else the purger could remove one before its item is stored.
+    statement = postgresql.insert(Blob)
+    if rows:
+        held = statement.on_conflict_do_update(index_elements=["sha256"], set_={"bytes": statement.excluded.bytes})
+        session.connection().execute(held, rows)
 
 
 def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, now: datetime) -> dict[str, Any]:
@@ -138,14 +154,38 @@ def get(session: Session, job_id: str) -> Job | None:
     return session.get(Job, job_id)
 
 
-def get_locked(session: Session, job_id: str) -> Job | None:
-    """The job, its row held until the end of the transaction."""
-    return session.get(Job, job_id, with_for_update={"of": Job})
+def get_revision(session: Session, job_id: str, now: datetime) -> int | None:
+    """The revision of a job that is still kept: all that an unchanged poll needs to read."""
+    return session.scalar(select(Job.revision).where(Job.id == job_id, _kept(now)))
 
 
-def get_revision(session: Session, job_id: str) -> int | None:
-    """The job's revision alone: all that an unchanged poll needs to read."""
-    return session.scalar(select(Job.revision).where(Job.id == job_id))
+def _kept(now: datetime) -> ColumnElement[bool]:
+    """Neither deleted nor past retention."""
+    return Job.deleted_at.is_(None) & (Job.expires_at.is_(None) | (Job.expires_at > now) | Job.status.not_in(TERMINAL))
+
+
+@dataclass(frozen=True, slots=True)
+class JobWork:
+    """What a worker needs to know of a job."""
+
+    model_version_id: int
+    model: ModelRef
+
+
+def work_of(session: Session, job_id: str) -> JobWork | None:
+    """How the pictures of a job are to be classified."""
+    row = session.execute(
+        select(ModelVersion.id, ModelVersion.name, ModelVersion.version)
+        .join(Job, Job.model_version_id == ModelVersion.id)
+        .where(Job.id == job_id)
+    ).first()
+    return None if row is None else JobWork(row.id, ModelRef(row.name, row.version))
+
+
+def canceling(session: Session) -> list[str]:
+    """Ids of jobs that are to be canceled and are not yet."""
+    asked = Job.cancel_requested_at.is_not(None)
+    return list(session.scalars(select(Job.id).where(asked, Job.status.not_in(TERMINAL))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +198,9 @@ class JobFilter:
     """Part of the name, in any case."""
 
 
-def list_newest(session: Session, wanted: JobFilter, before: str | None, limit: int) -> Sequence[Job]:
-    """Jobs older than the id `before`, newest first."""
-    query = select(Job).order_by(Job.id.desc()).limit(limit)
+def list_newest(session: Session, wanted: JobFilter, before: str | None, limit: int, now: datetime) -> Sequence[Job]:
+    """Jobs older than the id `before`, newest first; without those deleted or past retention."""
+    query = select(Job).where(_kept(now)).order_by(Job.id.desc()).limit(limit)
     if wanted.source:
         query = query.where(Job.source == wanted.source)
     else:
@@ -208,7 +248,7 @@ def summarize(session: Session, job_id: str) -> Summary:
         .order_by(func.count().desc())
     )
     # A confidence of exactly 1 belongs to the last bin; -0.5 makes both databases' rounding a floor.
-    bin_number = cast(func.round(Item.confidence * HISTOGRAM_BINS - 0.5), Integer)
+    bin_number = sql_cast(func.round(Item.confidence * HISTOGRAM_BINS - 0.5), Integer)
     histogram = [0] * HISTOGRAM_BINS
     binned = select(bin_number, func.count()).where(of_job, Item.confidence.is_not(None)).group_by(bin_number)
     for index, count in session.execute(binned):

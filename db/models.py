@@ -25,18 +25,24 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class JobStatus(StrEnum):
-    """queued -> running -> completed | canceled | failed. The right-hand three are terminal."""
+    """queued -> running -> completed | canceled | failed. The right-hand three are terminal.
+
+    docs/states.md draws what leads from one to another; db/lifecycle.py is the only place where it happens.
+    """
 
     QUEUED = "queued"
     """Stored; no item has been recorded yet."""
     RUNNING = "running"
     """At least one item has been recorded, and some are pending (or are still being discovered)."""
     COMPLETED = "completed"
-    """Every item is terminal. Some may have failed: the counts say so."""
+    """Every item is terminal. Some may have failed: the counts say so. Trying those again makes it running again."""
     CANCELED = "canceled"
     """A person stopped it, and nothing of it runs any more."""
     FAILED = "failed"
     """Its source could not be read at all; `error` says why."""
+
+
+TERMINAL = (JobStatus.COMPLETED, JobStatus.CANCELED, JobStatus.FAILED)
 
 
 class ItemStatus(StrEnum):
@@ -168,6 +174,8 @@ class Job(Base):
         CheckConstraint("pending >= 0 AND reused <= succeeded", name="counts_sane"),
         Index(None, "status"),
         Index(None, "source", "id"),
+        Index(None, "expires_at"),
+        Index(None, "deleted_at"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -202,26 +210,45 @@ class Job(Base):
     """When a worker took up the first chunk to be recorded."""
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
+    """From then on a job that is terminal is gone (410), and the purger removes what belongs to it."""
+    cancel_requested_at: Mapped[datetime | None]
+    """Somebody wants it to stop; it is canceled once no worker has anything of it in hand."""
+    deleted_at: Mapped[datetime | None]
+    """Somebody deleted it: it is not there any more, for anyone but the purger."""
+    purged_at: Mapped[datetime | None]
+    """Its items are removed; the row stays to say that it expired."""
+    webhook: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """`{"url", "events"}`: whom to tell of its end."""
 
     model_version: Mapped[ModelVersion] = relationship(lazy="joined")
 
     @property
     def terminal(self) -> bool:
-        return self.status in (JobStatus.COMPLETED, JobStatus.CANCELED, JobStatus.FAILED)
+        return self.status in TERMINAL
+
+    def expired(self, now: datetime) -> bool:
+        """Whether it is past retention."""
+        return self.terminal and self.expires_at is not None and self.expires_at <= now
 
 
 class Chunk(Base):
     """Items on their way: queued in Redis or in the hands of a worker. Recorded chunks are deleted."""
 
     __tablename__ = "chunks"
-    __table_args__ = (Index(None, "job_id"), Index(None, "leased_until"))
+    __table_args__ = (Index(None, "job_id"), Index(None, "due_at"), Index(None, "taken_by"))
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    attempts: Mapped[int] = mapped_column(default=1)
-    """How often the chunk has been sent."""
-    leased_until: Mapped[datetime]
-    """Until then it is somebody's; afterwards the sweeper sends it again."""
+    taken_by: Mapped[str | None] = mapped_column(String(200))
+    """The worker that has it in hand; None while it is queued."""
+    queued_at: Mapped[datetime | None]
+    """When its message was sent (last); None if there is none in Redis."""
+    due_at: Mapped[datetime]
+    """When the sweeper looks at it. In hand: the end of the worker's lease, unless it is renewed."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    """How often a worker has taken it up."""
+    error: Mapped[str | None] = mapped_column(Text)
+    """Why the last attempt ended without its being recorded."""
 
 
 class Prediction(Base):

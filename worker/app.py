@@ -15,11 +15,9 @@ from celery import Celery, signals
 from broker.app import make_celery
 from broker.client import Broker
 from classifier.artifact import largest_input
-from core.clock import utc_now
 from core.logs import configure_logging
-from core.messages import CLASSIFY_CHUNK, EXPLAIN_ITEM, SWEEP, ChunkMessage, Queue
+from core.messages import CLASSIFY_CHUNK, EXPLAIN_ITEM, PURGE, SWEEP, ChunkMessage, Queue
 from core.settings import Settings
-from db import chunks
 from db.blobs.opening import open_blob_store
 from db.chunks import ChunkPolicy
 from db.engine import Database
@@ -27,15 +25,23 @@ from worker.decoders import DecoderLimits, Decoders
 from worker.explaining import Explainer
 from worker.interactive import InteractiveLane
 from worker.keeper import Keeper
+from worker.leases import Leases
 from worker.models import Models
 from worker.pipeline import Pipeline
 from worker.pulse import Pulse
+from worker.purger import purge
 from worker.sweeper import sweep
 
 log = structlog.get_logger(__name__)
 
 PICTURES_IN_HAND = 192
 """Decoded pictures that may wait for the device: more than its queue holds, so that it never runs dry."""
+
+PURGE_SECONDS = 60.0
+"""How often jobs past retention are looked for."""
+
+FINISH_SECONDS = 10.0
+"""How long a worker that was asked to stop goes on with what it has in hand before others may have it."""
 
 CLASSIFY_QUEUES = (Queue.INTERACTIVE, Queue.BULK, Queue.LOW)
 
@@ -63,19 +69,12 @@ class Connections:
         self.database.close()
 
 
-def register_classify(app: Celery, it: Connections, pipeline: Pipeline) -> None:
+def register_classify(app: Celery, pipeline: Pipeline) -> None:
     """Make `app` classify chunks."""
 
     @app.task(name=CLASSIFY_CHUNK)
-    def classify_chunk(chunk_id: str, job_id: str, queue: str) -> None:
-        message = ChunkMessage(chunk_id, job_id, Queue(queue))
-        try:
-            pipeline.classify(message)
-        except Exception:
-            # Whatever it was, it must not wait for its lease to run out: another attempt may do better.
-            with it.database.writing() as session:
-                chunks.hand_back(session, chunk_id, utc_now())
-            raise
+    def classify_chunk(chunk_id: str, job_id: str, queue: str, alone: bool) -> None:
+        pipeline.classify(ChunkMessage(chunk_id, job_id, Queue(queue), alone))
 
 
 def register_explain(app: Celery, explainer: Explainer) -> None:
@@ -86,12 +85,17 @@ def register_explain(app: Celery, explainer: Explainer) -> None:
         explainer.explain(item_id)
 
 
-def register_sweep(app: Celery, it: Connections) -> None:
-    """Make `app` sweep."""
+def register_maintenance(app: Celery, it: Connections) -> None:
+    """Make `app` sweep and purge."""
+    blobs = open_blob_store(it.settings)
 
     @app.task(name=SWEEP)
     def sweep_task() -> None:
         sweep(it.database, it.broker, it.policy)
+
+    @app.task(name=PURGE)
+    def purge_task() -> None:
+        purge(it.database, blobs)
 
 
 def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) -> None:
@@ -108,19 +112,20 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
         pulse = Pulse(it.broker, models, queues)
         stack.callback(pulse.stop)
         main = list(queues)
+        leases = Leases(it.database, pulse.worker, it.policy)
         if any(queue in CLASSIFY_QUEUES for queue in queues):
-            register = _classifying(it, models, stack)
+            register = _classifying(it, models, leases, stack)
             register(it.broker.celery)
             if Queue.INTERACTIVE in main and len(main) > 1:
                 main.remove(Queue.INTERACTIVE)
                 _start_interactive_lane(settings, register, pulse.worker, stack)
         if Queue.MAINTENANCE in queues:
-            register_sweep(it.broker.celery, it)
-        _connect_signals(pulse)
+            register_maintenance(it.broker.celery, it)
+        _connect_signals(pulse, leases)
         it.broker.celery.worker_main(_arguments(main, concurrency, pulse.worker))
 
 
-def _classifying(it: Connections, models: Models, stack: ExitStack) -> Callable[[Celery], None]:
+def _classifying(it: Connections, models: Models, leases: Leases, stack: ExitStack) -> Callable[[Celery], None]:
     """Start what classifying needs; what is returned makes an application classify."""
     settings = it.settings
     limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
@@ -133,11 +138,13 @@ def _classifying(it: Connections, models: Models, stack: ExitStack) -> Callable[
     keeper.start()
     stack.callback(keeper.stop)
     threading.Thread(target=models.watch, name="watchdog", daemon=True).start()
-    pipeline = Pipeline(it.database, it.broker, models, decoders, it.policy)
+    leases.start()
+    stack.callback(leases.stop)
+    pipeline = Pipeline(it.database, it.broker, models, decoders, leases, it.policy)
     explainer = Explainer(it.database, it.broker, models, decoders, blobs)
 
     def register(app: Celery) -> None:
-        register_classify(app, it, pipeline)
+        register_classify(app, pipeline)
         register_explain(app, explainer)
 
     return register
@@ -167,7 +174,7 @@ def _arguments(queues: Sequence[Queue], concurrency: int, name: str) -> list[str
     ]
 
 
-def _connect_signals(pulse: Pulse) -> None:
+def _connect_signals(pulse: Pulse, leases: Leases) -> None:
     # Strong references: Celery keeps weak ones, and these are closures.
     @signals.setup_logging.connect(weak=False)
     def keep_our_logging(**_: Any) -> None:
@@ -180,10 +187,14 @@ def _connect_signals(pulse: Pulse) -> None:
     @signals.worker_shutting_down.connect(weak=False)
     def stopping(**_: Any) -> None:
         pulse.stop()
+        # What takes longer than that is somebody else's; if this process finishes it all the same, no harm is done.
+        timer = threading.Timer(FINISH_SECONDS, leases.give_back)
+        timer.daemon = True
+        timer.start()
 
 
 def run_beat(settings: Settings) -> None:
-    """Send the sweeper its message every `sweep_seconds` until told to stop."""
+    """Ask for sweeping every `sweep_seconds`, and for the other maintenance, until told to stop."""
     configure_logging(settings.log_level)
     app = Broker.connect(settings).celery
     app.conf.beat_schedule = {
@@ -192,7 +203,12 @@ def run_beat(settings: Settings) -> None:
             "schedule": settings.sweep_seconds,
             # A sweep that nobody took in time is not worth taking: the next one does the same.
             "options": {"queue": Queue.MAINTENANCE.value, "expires": max(10.0, 2 * settings.sweep_seconds)},
-        }
+        },
+        "purge": {
+            "task": PURGE,
+            "schedule": PURGE_SECONDS,
+            "options": {"queue": Queue.MAINTENANCE.value, "expires": PURGE_SECONDS},
+        },
     }
     beat: Any = app.Beat(scheduler_cls="celery.beat:Scheduler", quiet=True, loglevel="WARNING")
     beat.run()

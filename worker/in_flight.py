@@ -31,8 +31,9 @@ class InFlight:
     def sharing(self, model: ModelRef, pictures: Sequence[PictureKey]) -> Iterator[Share]:
         """Claim pictures until the end of the block, which should come after their results are recorded.
 
-        What is claimed and has no result by then is left to nobody: whoever waits for it gets a RuntimeError.
+        What is claimed and has no result by then is left to nobody: whoever waits for it gets the block's error.
         """
+        failure: BaseException = RuntimeError("the chunk that was to compute this picture left it out")
         share = Share()
         with self._lock:
             for picture in pictures:
@@ -43,10 +44,13 @@ class InFlight:
                     share.others[picture] = known
         try:
             yield share
+        except BaseException as error:
+            failure = error
+            raise
         finally:
             with self._lock:
                 for picture in share.mine:
                     del self._computing[model, picture]
             for future in share.mine.values():
                 if not future.done():
-                    future.set_exception(RuntimeError("the chunk that was to compute this picture failed"))
+                    future.set_exception(failure)

@@ -14,6 +14,7 @@ import structlog
 from classifier.artifact import Artifact, find_artifact
 from classifier.runtime import Runtime
 from classifier.runtimes import open_runtime
+from core.deadlines import Deadlines
 from core.settings import Settings
 from core.types import ModelRef
 from worker.batcher import Batcher
@@ -45,6 +46,7 @@ class Models:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._device_seconds = Deadlines.of(settings).device.total_seconds()
         self._loaded: OrderedDict[ModelRef, LoadedModel] = OrderedDict()
         self._lock = threading.Lock()
         self._loading = threading.Lock()
@@ -84,7 +86,7 @@ class Models:
         while not self._closed.wait(_WATCH_SECONDS):
             for model in self.loaded():
                 silent = model.batcher.stuck()
-                if silent > self._settings.device_seconds:
+                if silent > self._device_seconds:
                     log.critical("device_stuck", model=str(model.artifact.ref), seconds=round(silent, 1))
                     # Not sys.exit: the threads that wait for the device would never let it finish.
                     os._exit(EXIT_DEVICE_STUCK)

@@ -4,63 +4,111 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
+from tenacity import Retrying as RetryingCalls
+from tenacity import retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from broker.client import Broker
 from broker.dispatch import announce, dispatch
 from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
-from core.errors import ItemError
+from core.errors import ItemError, LookbookError, Unavailable
 from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo, PictureKey
-from db import items, jobs
+from db import chunks, items, jobs
 from db.chunks import ChunkPolicy
-from db.engine import Database
-from db.recording import Outcome, Scored, find_predictions, record
+from db.engine import TRANSIENT_ERRORS, Database
+from db.recording import Outcome, Recorded, Scored, find_predictions, record
 from worker.batcher import Scores
 from worker.decoders import Decoders, Ready
 from worker.in_flight import InFlight
+from worker.leases import Gate, Leases
 from worker.models import LoadedModel, Models
 
 log = structlog.get_logger(__name__)
+
+AWAY_PAUSE = timedelta(seconds=2)
+"""How long a chunk waits after the database or the blob store was away."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A chunk that was taken up: what of it is still to be classified, and by what."""
+
+    model_version_id: int
+    model: ModelRef
+    pictures: list[PictureKey]
+    known: list[PictureKey]
+    """Those among the pictures whose prediction is in the database."""
+    taken_at: datetime
 
 
 class Pipeline:
     """Classifies chunks. One for a whole worker process, used by all its threads."""
 
     def __init__(
-        self, database: Database, broker: Broker, models: Models, decoders: Decoders, policy: ChunkPolicy
+        self,
+        database: Database,
+        broker: Broker,
+        models: Models,
+        decoders: Decoders,
+        leases: Leases,
+        policy: ChunkPolicy,
     ) -> None:
         self._database = database
         self._broker = broker
         self._models = models
         self._decoders = decoders
+        self._leases = leases
         self._policy = policy
         self._in_flight = InFlight()
+        self._gate = Gate()
 
     def classify(self, message: ChunkMessage) -> int:
         """Classify the items of a chunk and record them; how many became terminal by it.
 
-        A chunk that was recorded before, or whose job is gone, is nothing to do: 0.
+        A chunk that was recorded or canceled, or that somebody has in hand, is nothing to do: 0. If it cannot be
+        finished, it is given back before the error is raised.
         """
-        taken_at = utc_now()
-        with self._database.reading() as session:
-            job = jobs.get(session, message.job_id)
-            pictures = items.pending_pictures(session, message.chunk_id)
-            if job is None or not pictures:
+        with self._gate.passing(alone=message.alone):
+            work = self._take(message)
+            if work is None:
                 return 0
-            ref = ModelRef(job.model_version.name, job.model_version.version)
+            with self._leases.holding(message.chunk_id):
+                try:
+                    return self._work(message, work)
+                except Exception as error:
+                    self._give_back(message, error)
+                    raise
+
+    def _take(self, message: ChunkMessage) -> _Work | None:
+        now = utc_now()
+        with self._database.writing() as session:
+            if not chunks.take(session, message.chunk_id, self._leases.worker, self._policy, now):
+                return None
+            job = jobs.work_of(session, message.job_id)
+            if job is None:
+                return None
+            pictures = items.pending_pictures(session, message.chunk_id)
             known = find_predictions(session, job.model_version_id, pictures)
-        outcomes = {picture: Outcome(known=True) for picture in known}
-        to_compute = [picture for picture in pictures if picture not in known]
-        with self._in_flight.sharing(ref, to_compute) as share:
+        return _Work(job.model_version_id, job.model, pictures, list(known), now)
+
+    def _work(self, message: ChunkMessage, work: _Work) -> int:
+        outcomes = {picture: Outcome(known=True) for picture in work.known}
+        to_compute = [picture for picture in work.pictures if picture not in outcomes]
+        with self._in_flight.sharing(work.model, to_compute) as share:
             if share.mine:
-                with self._models.using(ref) as model:
+                with self._models.using(work.model) as model:
                     self._compute(model, share.mine, message)
             outcomes |= {picture: future.result() for picture, future in (share.mine | share.others).items()}
-            return self._record(message, outcomes, taken_at)
+            recorded = self._record(message, work, outcomes)
+        dispatch(self._database, self._broker, recorded.next_chunks)
+        if recorded.job_terminal:
+            announce(self._broker, message.job_id)
+        return recorded.items
 
     def _compute(
         self, model: LoadedModel, results: Mapping[PictureKey, Future[Outcome]], message: ChunkMessage
@@ -80,13 +128,32 @@ class Pipeline:
         for picture, info, future in predicting:
             results[picture].set_result(_outcome(future, info, model.artifact.taxonomy))
 
-    def _record(self, message: ChunkMessage, outcomes: Mapping[PictureKey, Outcome], taken_at: datetime) -> int:
-        with self._database.writing() as session:
-            recorded = record(session, message, outcomes, self._policy, utc_now(), taken_at)
-        dispatch(self._database, self._broker, recorded.next_chunks)
-        if recorded.job_terminal:
-            announce(self._broker, message.job_id)
-        return recorded.items
+    def _record(self, message: ChunkMessage, work: _Work, outcomes: Mapping[PictureKey, Outcome]) -> Recorded:
+        """Record what was computed; a database that is away for a moment does not make it worthless."""
+        for attempt in RetryingCalls(
+            retry=retry_if_exception_type(TRANSIENT_ERRORS),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
+            stop=stop_after_delay(self._policy.deadlines.hold),
+            reraise=True,
+        ):
+            with attempt, self._database.writing() as session:
+                return record(session, message, work.model_version_id, outcomes, self._policy, utc_now(), work.taken_at)
+        raise AssertionError("either recorded or raised")
+
+    def _give_back(self, message: ChunkMessage, error: Exception) -> None:
+        """What follows is the sweeper's to decide; that the database or the store was away is not the chunk's fault."""
+        away = isinstance(error, (Unavailable, *TRANSIENT_ERRORS))
+        log.warning("not_finished", chunk=message.chunk_id, job=message.job_id, away=away, error=repr(error))
+        reason = error.detail if isinstance(error, LookbookError) else repr(error)
+        try:
+            with self._database.writing() as session:
+                if away:
+                    due_at = utc_now() + AWAY_PAUSE
+                    chunks.hand_back(session, [message.chunk_id], self._leases.worker, due_at, reason)
+                else:
+                    chunks.fail_attempt(session, message.chunk_id, self._leases.worker, utc_now(), reason)
+        except TRANSIENT_ERRORS:
+            log.warning("not_given_back", chunk=message.chunk_id, until="its lease ends")
 
 
 def _outcome(future: Future[Scores], info: PictureInfo, taxonomy: Taxonomy) -> Outcome:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Sequence
 
 import structlog
 
-from broker.client import HEARTBEAT_SECONDS, Broker, Heartbeat
+from broker.client import HEARTBEAT_SECONDS, Broker, Heartbeat, worker_suffix
 from core.errors import BrokerUnavailable
 from core.ids import new_id
 from core.messages import Queue
@@ -22,7 +21,7 @@ class Pulse:
     """Says every few seconds that this worker is alive, and what it runs."""
 
     def __init__(self, broker: Broker, models: Models, queues: Sequence[Queue]) -> None:
-        self.worker = f"{new_id('wrk')}@{socket.gethostname()}-{os.getpid()}"
+        self.worker = new_id("wrk") + worker_suffix(os.getpid())
         self._broker = broker
         self._models = models
         self._queues = [queue.value for queue in queues]

@@ -1,51 +1,131 @@
-"""The sweeper: finds what was never enqueued, what outlived its lease, and what is to be given up."""
+"""The sweeper: finds what was never sent, what was lost, what outlived its lease, and what is to be canceled.
+
+Any number may run at once: every change is a conditional update, or is made while the job's row is held.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from broker.client import Broker
 from broker.dispatch import announce, dispatch
 from core.clock import utc_now
-from core.errors import ModelFailed
+from core.errors import BrokerUnavailable, ModelFailed
 from core.messages import ChunkMessage
-from db import chunks, items, jobs
-from db.chunks import MAX_ATTEMPTS, ChunkPolicy
+from db import chunks, items, jobs, lifecycle
+from db.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
 from db.engine import Database
+from db.models import Item, ItemStatus
 from db.recording import Outcome, record
 
 log = structlog.get_logger(__name__)
 
 
-def sweep(database: Database, broker: Broker, policy: ChunkPolicy) -> int:
-    """One round; how many chunks were sent. Safe to run twice at once: leases are taken under row locks."""
+def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callable[[], datetime] = utc_now) -> int:
+    """One round; how many chunks were sent."""
+    now = clock()
+    _notice_loss(database, broker, now)
     with database.reading() as session:
-        now = utc_now()
-        idle = not chunks.any_overdue(session, now) and not any(chunks.jobs_with_room(session, policy))
-    if idle:
+        due = chunks.any_due(session, now)
+        with_room = list(chunks.jobs_with_room(session, policy))
+        canceling = jobs.canceling(session)
+    for job_id in canceling:
+        _cancel_rest(database, broker, job_id, now)
+    sent = 0
+    if due:
+        with database.reading() as session:
+            lost = chunks.lost_leases(session, now)
+        for lease in lost:
+            _end_attempt(database, broker, policy, lease, now)
+        sent += _send_again(database, broker, policy, now)
+    for job_id in with_room:
+        sent += _fill_window(database, broker, policy, job_id, now)
+    if sent:
+        log.info("swept", chunks=sent)
+    return sent
+
+
+def _notice_loss(database: Database, broker: Broker, now: datetime) -> None:
+    """A Redis that has started anew, or was emptied, holds none of the messages that the database believes queued."""
+    try:
+        memory = broker.memory()
+        if memory.kept:
+            return
+        with database.writing() as session:
+            chunks.forget_messages(session, now)
+        broker.remember(memory)
+    except BrokerUnavailable as error:
+        log.warning("redis_away", reason=str(error))
+        return
+    log.warning("redis_was_emptied", sending="every queued chunk again")
+
+
+def _send_again(database: Database, broker: Broker, policy: ChunkPolicy, now: datetime) -> int:
+    try:
+        empty = broker.empty_queues()
+    except BrokerUnavailable:
+        # Then nothing can be sent, either.
         return 0
     with database.writing() as session:
-        now = utc_now()
-        lost = chunks.given_up(session, now)
-        messages = chunks.send_again(session, policy, now)
-        for job_id in list(chunks.jobs_with_room(session, policy)):
-            job = jobs.get_locked(session, job_id)
-            if job is not None and not job.terminal:
-                messages += chunks.claim(session, job, policy, now)
-    for message in lost:
-        _give_up(database, broker, policy, message)
+        messages = chunks.send_again(session, empty, policy, now)
     dispatch(database, broker, messages)
-    if messages:
-        log.info("swept", chunks=len(messages))
     return len(messages)
 
 
-def _give_up(database: Database, broker: Broker, policy: ChunkPolicy, message: ChunkMessage) -> None:
-    error = ModelFailed(f"not finished after {MAX_ATTEMPTS} attempts: the worker ended or stalled each time")
+def _fill_window(database: Database, broker: Broker, policy: ChunkPolicy, job_id: str, now: datetime) -> int:
     with database.writing() as session:
-        outcomes = {picture: Outcome(error=error) for picture in items.pending_pictures(session, message.chunk_id)}
-        recorded = record(session, message, outcomes, policy, utc_now())
-    log.error("chunk_given_up", chunk=message.chunk_id, job=message.job_id, items=recorded.items)
+        job = lifecycle.hold(session, job_id)
+        messages = [] if job is None else chunks.claim(session, job, policy, now)
+    dispatch(database, broker, messages)
+    return len(messages)
+
+
+def _cancel_rest(database: Database, broker: Broker, job_id: str, now: datetime) -> None:
+    while True:
+        with database.writing() as session:
+            job = lifecycle.hold(session, job_id)
+            if job is None or job.terminal:
+                return
+            canceled = lifecycle.cancel_waiting(session, job, now)
+            over = job.terminal
+        if over:
+            announce(broker, job_id)
+        if over or canceled < lifecycle.CANCELED_AT_ONCE:
+            return
+
+
+def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: LostLease, now: datetime) -> None:
+    """A chunk's worker has died, stalled or failed: another attempt, two halves, or the end of its only picture."""
+    with database.writing() as session:
+        job = lifecycle.hold(session, lost.job_id)
+        chunk = chunks.get_lost(session, lost.chunk_id, now)
+        if job is None or chunk is None:
+            return
+        reason = chunk.error or f"its worker ({chunk.taken_by}) ended or stalled"
+        log.warning("attempt_ended", chunk=chunk.id, job=job.id, attempts=chunk.attempts, reason=reason)
+        if job.cancel_requested_at is not None or chunk.attempts < MAX_ATTEMPTS:
+            chunks.queue_again(session, chunk, now)
+            return
+        pending = _pending_items(session, chunk.id)
+        if len(pending) > 1:
+            chunks.split(session, chunk, pending, now)
+            return
+        # One picture, or none: recording it also forgets the chunk.
+        error = ModelFailed(f"not finished in {MAX_ATTEMPTS} attempts; the last one: {reason}")
+        message = ChunkMessage(chunk.id, job.id, chunks.queue_of(job.priority))
+        outcomes = {picture: Outcome(error=error) for picture in items.pending_pictures(session, chunk.id)}
+        recorded = record(session, message, job.model_version_id, outcomes, policy, now)
+    log.error("given_up", chunk=lost.chunk_id, job=lost.job_id, items=recorded.items, reason=reason)
     dispatch(database, broker, recorded.next_chunks)
     if recorded.job_terminal:
-        announce(broker, message.job_id)
+        announce(broker, lost.job_id)
+
+
+def _pending_items(session: Session, chunk_id: str) -> list[str]:
+    query = select(Item.id).where(Item.chunk_id == chunk_id, Item.status == ItemStatus.PENDING).order_by(Item.position)
+    return list(session.scalars(query))

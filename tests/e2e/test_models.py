@@ -124,7 +124,7 @@ class Stuck:
         pass
 
 worker.models.open_runtime = lambda *_: Stuck()
-models = worker.models.Models(Settings(device_seconds=0.2))
+models = worker.models.Models(Settings(lease_seconds=1))
 threading.Thread(target=models.watch, daemon=True).start()
 with models.using(list_artifacts(Settings().models)[-1].ref) as model:
     model.batcher.submit(np.ones((4, 4, 3), np.uint8), "job", interactive=True).result()

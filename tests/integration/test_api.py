@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from api.app import LookbookApp, create_app
 from api.services import EXTENSION, Services
+from core.clock import utc_now
 from core.settings import Settings
 from db.engine import Database
 from db.migrate import upgrade
@@ -95,8 +96,8 @@ def test_without_redis_the_submission_is_stored_and_its_chunks_are_due_at_once(
         chunk = session.scalars(select(Chunk)).one()
         item = session.scalars(select(Item)).one()
     assert (item.status, item.chunk_id) == (ItemStatus.PENDING, chunk.id)
-    assert chunk.attempts == 0
-    assert chunk.leased_until <= item.created_at.replace(year=item.created_at.year + 1)
+    assert (chunk.attempts, chunk.queued_at) == (0, None)
+    assert chunk.due_at <= utc_now()
 
 
 def test_with_redis_the_chunks_are_in_the_queue_of_bulk_work(

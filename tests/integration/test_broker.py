@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from broker.app import visibility_timeout
 from broker.client import Broker, Heartbeat
+from core.deadlines import Deadlines
 from core.errors import BrokerUnavailable
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
@@ -100,7 +100,27 @@ def test_workers_are_seen_while_they_beat_and_gone_after_their_farewell(broker: 
     assert broker.workers() == []
 
 
-def test_only_json_is_accepted_and_redis_waits_longer_than_the_lease(broker: Broker, settings: Settings) -> None:
+def test_only_json_is_accepted_and_the_visibility_timeout_is_the_one_of_the_deadlines(
+    broker: Broker, settings: Settings
+) -> None:
     assert broker.celery.conf.accept_content == ["json"]
     options = broker.celery.conf.broker_transport_options
-    assert options["visibility_timeout"] == visibility_timeout(settings.lease_seconds) > settings.lease_seconds
+    assert options["visibility_timeout"] == Deadlines.of(settings).visibility.total_seconds()
+
+
+def test_a_redis_is_known_again_until_it_is_emptied_or_another_one(broker: Broker, redis: RunningRedis) -> None:
+    first = broker.memory()
+    assert not first.kept
+    broker.remember(first)
+    assert broker.memory().kept
+    redis.connection.set("lookbook:memory", "the run of an earlier server, restored from its file")
+    assert not broker.memory().kept
+    broker.remember(first)
+    redis.connection.flushall()
+    assert not broker.memory().kept
+
+
+def test_queues_without_messages_are_empty(broker: Broker) -> None:
+    assert broker.empty_queues() == set(Queue)
+    broker.send([chunk(1, Queue.BULK)])
+    assert broker.empty_queues() == set(Queue) - {Queue.BULK}

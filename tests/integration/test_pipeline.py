@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
 
 from broker.client import Broker
 from cli.registry import register_models
 from core.clock import utc_now
+from core.errors import BlobMissing
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from db import chunks, jobs, model_versions
@@ -22,7 +25,9 @@ from db.jobs import NewItem, NewJob, StoredBlob
 from db.models import Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from samples import broken
 from tests.conftest import SAMPLES, RunningRedis
+from tests.integration.builders import WORKER
 from worker.decoders import DecoderLimits, Decoders
+from worker.leases import Leases
 from worker.models import Models
 from worker.pipeline import Pipeline
 from worker.sweeper import sweep
@@ -45,7 +50,8 @@ def pipeline(database: Database, broker: Broker, with_redis: Settings) -> Iterat
     register_models(with_redis, database)
     models = Models(with_redis)
     decoders = Decoders(LocalBlobStore(with_redis.blobs_folder), 1, DecoderLimits(30, 2**32), 32, 224)
-    yield Pipeline(database, broker, models, decoders, ChunkPolicy.of(with_redis))
+    policy = ChunkPolicy.of(with_redis)
+    yield Pipeline(database, broker, models, decoders, Leases(database, WORKER, policy), policy)
     decoders.close()
     models.close()
 
@@ -56,7 +62,7 @@ def submit(database: Database, settings: Settings, files: dict[str, bytes]) -> t
     with database.writing() as session:
         version = model_versions.resolve(session, "production")
         new, policy = NewJob("test", JobSource.UPLOADS, version), ChunkPolicy.of(settings)
-        job, messages = jobs.create_leased(session, new, new_items, policy, utc_now())
+        job, messages = jobs.create_claimed(session, new, new_items, policy, utc_now())
         return job.id, messages
 
 
@@ -65,7 +71,7 @@ def queued(redis: RunningRedis, queue: Queue) -> list[ChunkMessage]:
     messages = []
     while raw := redis.connection.rpop(queue.value):
         (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
-        messages.append(ChunkMessage(arguments["chunk_id"], arguments["job_id"], Queue(arguments["queue"])))
+        messages.append(ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])}))
     return messages
 
 
@@ -120,29 +126,55 @@ def test_a_message_delivered_twice_changes_nothing(
     assert (job.succeeded, job.revision) == (1, 1)
 
 
-def test_the_sweeper_sends_what_could_not_be_sent_when_redis_was_away(
-    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: Pipeline, broker: Broker
-) -> None:
-    _, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
-    with database.writing() as session:
-        chunks.release(session, [messages[0].chunk_id], utc_now())
-    assert sweep(database, broker, ChunkPolicy.of(with_redis)) == 1
-    assert sweep(database, broker, ChunkPolicy.of(with_redis)) == 0
-    assert queued(redis, Queue.BULK) == messages
-
-
-def test_a_chunk_without_attempts_left_fails_its_items_with_the_reason(
-    database: Database, with_redis: Settings, pipeline: Pipeline, broker: Broker
+def test_a_chunk_that_another_worker_has_in_hand_is_left_to_it(
+    database: Database, with_redis: Settings, pipeline: Pipeline
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
+    with database.writing() as session:
+        assert chunks.take(session, messages[0].chunk_id, "wrk_2@there-1", ChunkPolicy.of(with_redis), utc_now())
+    assert pipeline.classify(messages[0]) == 0
+    assert read(database, job_id)[0].pending == 1
+
+
+def test_a_job_whose_bytes_are_gone_is_given_back_three_times_then_fails_with_that_reason(
+    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: Pipeline, broker: Broker
+) -> None:
+    picture = (SAMPLES / "t-shirt-red.jpg").read_bytes()
+    job_id, messages = submit(database, with_redis, {"a.jpg": picture, "b.jpg": broken.text()})
+    store = LocalBlobStore(with_redis.blobs_folder)
+    store.delete([store.put(picture)])
     policy = ChunkPolicy.of(with_redis)
-    for _ in range(chunks.MAX_ATTEMPTS):
-        with database.writing() as session:
-            chunks.hand_back(session, messages[0].chunk_id, utc_now())
+    while read(database, job_id)[0].pending:
+        for message in messages:
+            with suppress(BlobMissing):
+                pipeline.classify(message)
         sweep(database, broker, policy)
+        messages = queued(redis, Queue.BULK)
     job, items = read(database, job_id)
     assert (job.status, items[0].error_code) == (JobStatus.COMPLETED, "model_error")
     assert "3 attempts" in str(items[0].error_detail)
+    assert "no blob" in str(items[0].error_detail)
+    # The other one travelled in the same chunk, and has its own verdict.
+    assert items[1].error_code == "not_an_image"
+
+
+def test_a_database_that_is_away_for_a_moment_does_not_make_what_was_computed_worthless(
+    database: Database, with_redis: Settings, pipeline: Pipeline
+) -> None:
+    job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
+    failures = [OperationalError("UPDATE", {}, Exception("the server closed the connection"))] * 2
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def fail(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO predictions") and failures:
+            raise failures.pop()
+
+    try:
+        assert pipeline.classify(messages[0]) == 1
+    finally:
+        event.remove(database.engine, "before_cursor_execute", fail)
+    assert failures == []
+    assert read(database, job_id)[0].succeeded == 1
 
 
 def test_whoever_waits_for_a_job_is_woken_by_its_end(

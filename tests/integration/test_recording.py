@@ -17,8 +17,8 @@ from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.items import ItemCursor, ItemFilter, ItemSort
 from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
-from db.recording import Outcome, Recorded, find_predictions, record
-from tests.integration.builders import NOW, POLICY, a_job, scored
+from db.recording import Outcome, Recorded, find_predictions
+from tests.integration.builders import NOW, POLICY, a_job, finish, read_job, record_chunk, scored
 
 
 def submit(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMessage]]:
@@ -27,21 +27,7 @@ def submit(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMess
         return job.id, chunks.claim(session, job, POLICY, NOW)
 
 
-def finish(database: Database, message: ChunkMessage, outcome: Outcome | None = None, seconds: float = 1) -> Recorded:
-    with database.writing() as session:
-        pictures = items.pending_pictures(session, message.chunk_id)
-        outcomes = {picture: outcome or scored() for picture in pictures}
-        return record(session, message, outcomes, POLICY, NOW + timedelta(seconds=seconds))
-
-
-def read_job(database: Database, job_id: str) -> Job:
-    with database.reading() as session:
-        job = jobs.get(session, job_id)
-        assert job is not None
-        return job
-
-
-def test_a_new_job_leases_only_its_window_in_order_of_position(database: Database) -> None:
+def test_a_new_job_queues_only_its_window_in_order_of_position(database: Database) -> None:
     job_id, messages = submit(database, [f"picture {n}" for n in range(20)])
     assert len(messages) == POLICY.window
     with database.reading() as session:
@@ -62,7 +48,7 @@ def test_recording_a_chunk_counts_its_items_and_claims_the_next(database: Databa
 def test_a_job_is_completed_when_its_last_chunk_is_recorded(database: Database) -> None:
     job_id, messages = submit(database, [f"picture {n}" for n in range(10)])
     while messages:
-        messages += finish(database, messages.pop(), seconds=5).next_chunks
+        messages += finish(database, messages.pop(), now=NOW + timedelta(seconds=5)).next_chunks
     job = read_job(database, job_id)
     assert (job.pending, job.succeeded, job.status) == (0, 10, JobStatus.COMPLETED)
     assert job.finished_at == NOW + timedelta(seconds=5)
@@ -76,8 +62,8 @@ def test_a_job_started_when_its_first_chunk_was_taken_up(database: Database) -> 
     with database.writing() as session:
         outcomes = {picture: scored() for picture in items.pending_pictures(session, messages[0].chunk_id)}
         recorded_at, taken_at = NOW + timedelta(seconds=3), NOW + timedelta(seconds=1)
-        record(session, messages[0], outcomes, POLICY, recorded_at, taken_at)
-    finish(database, messages[1], seconds=9)
+        record_chunk(session, messages[0], outcomes, recorded_at, taken_at)
+    finish(database, messages[1], now=NOW + timedelta(seconds=9))
     assert read_job(database, job_id).started_at == taken_at
 
 
@@ -122,7 +108,7 @@ def test_a_failed_picture_fails_its_item_only(database: Database) -> None:
     with database.writing() as session:
         good, bad = items.pending_pictures(session, messages[0].chunk_id)
         outcomes = {good: scored(), bad: Outcome(error=TruncatedImage("cut off"))}
-        record(session, messages[0], outcomes, POLICY, NOW)
+        record_chunk(session, messages[0], outcomes)
     job = read_job(database, job_id)
     assert (job.succeeded, job.failed, job.status) == (1, 1, JobStatus.COMPLETED)
     with database.reading() as session:
@@ -144,28 +130,6 @@ def test_the_database_refuses_counts_that_do_not_add_up(database: Database) -> N
         session.execute(update(Job).where(Job.id == job_id).values(pending=0))
 
 
-def test_an_overdue_chunk_is_sent_again_under_the_same_id_until_its_attempts_are_used_up(database: Database) -> None:
-    _, messages = submit(database, ["a"])
-    moment = NOW
-    for _ in range(chunks.MAX_ATTEMPTS - 1):
-        moment += POLICY.lease
-        with database.writing() as session:
-            assert chunks.send_again(session, POLICY, moment) == messages
-            assert chunks.send_again(session, POLICY, moment) == []
-    moment += POLICY.lease
-    with database.writing() as session:
-        assert chunks.send_again(session, POLICY, moment) == []
-        assert chunks.given_up(session, moment) == messages
-
-
-def test_a_chunk_that_could_not_be_sent_is_overdue_at_once_and_loses_no_attempt(database: Database) -> None:
-    _, messages = submit(database, ["a"])
-    for _ in range(chunks.MAX_ATTEMPTS + 1):
-        with database.writing() as session:
-            chunks.release(session, [messages[0].chunk_id], NOW)
-            assert chunks.send_again(session, POLICY, NOW) == messages
-
-
 def test_jobs_with_room_are_those_with_items_that_no_chunk_holds(database: Database) -> None:
     job_id, _ = submit(database, ["a"])
     with database.writing() as session:
@@ -177,7 +141,7 @@ def test_jobs_with_room_are_those_with_items_that_no_chunk_holds(database: Datab
 def test_a_chunk_of_a_deleted_job_is_nothing_to_record(database: Database) -> None:
     with database.writing() as session:
         gone = ChunkMessage("chk_gone", "job_gone", Queue.BULK)
-        assert record(session, gone, {}, POLICY, NOW) == Recorded(0, [], job_terminal=True)
+        assert record_chunk(session, gone, {}) == Recorded(0, [], job_terminal=True)
 
 
 def test_items_are_paged_in_both_orders_without_losing_or_repeating_any(database: Database) -> None:
@@ -193,7 +157,7 @@ def test_items_are_paged_in_both_orders_without_losing_or_repeating_any(database
                 outcomes[picture] = (
                     scored(confidence=round(confidence, 1)) if outcomes else Outcome(error=TruncatedImage())
                 )
-            messages += record(session, message, outcomes, POLICY, NOW).next_chunks
+            messages += record_chunk(session, message, outcomes).next_chunks
     for sort in ItemSort:
         seen: list[Item] = []
         with database.reading() as session:
@@ -221,7 +185,7 @@ def test_the_summary_adds_up_to_the_items(database: Database) -> None:
             c: scored("dress", 0.99),
             d: Outcome(error=TruncatedImage()),
         }
-        record(session, messages[0], outcomes, POLICY, NOW)
+        record_chunk(session, messages[0], outcomes)
         summary = jobs.summarize(session, job_id)
     counts = {row.label: (row.count, row.confidence_sum) for row in summary.labels}
     assert counts == {"shirt": (2, pytest.approx(1.55)), "dress": (1, pytest.approx(0.99))}
@@ -233,17 +197,17 @@ def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database
     with database.writing() as session:
         listed = a_job(session, ["a"], "Autumn 50 %")
         single = a_job(session, ["b"], source=JobSource.CLASSIFICATION)
-        assert [job.id for job in jobs.list_newest(session, jobs.JobFilter(), None, 10)] == [listed.id]
+        assert [job.id for job in jobs.list_newest(session, jobs.JobFilter(), None, 10, NOW)] == [listed.id]
         only = jobs.JobFilter(source=JobSource.CLASSIFICATION)
-        assert [job.id for job in jobs.list_newest(session, only, None, 10)] == [single.id]
-        assert [job.id for job in jobs.list_newest(session, jobs.JobFilter(text="50 %"), None, 10)] == [listed.id]
-        assert jobs.list_newest(session, jobs.JobFilter(text="5_ %"), None, 10) == []
+        assert [job.id for job in jobs.list_newest(session, only, None, 10, NOW)] == [single.id]
+        assert [job.id for job in jobs.list_newest(session, jobs.JobFilter(text="50 %"), None, 10, NOW)] == [listed.id]
+        assert jobs.list_newest(session, jobs.JobFilter(text="5_ %"), None, 10, NOW) == []
 
 
 def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Database) -> None:
     with database.writing() as session:
         job = a_job(session, [str(n) for n in range(32)])
-        messages = chunks.claim(session, job, ChunkPolicy(size=4, window=8, lease=timedelta(seconds=60)), NOW)
+        messages = chunks.claim(session, job, ChunkPolicy(size=4, window=8, deadlines=POLICY.deadlines), NOW)
     start = threading.Barrier(len(messages))
 
     def record_one(message: ChunkMessage) -> None:
@@ -251,7 +215,7 @@ def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Databas
             pictures = items.pending_pictures(session, message.chunk_id)
         start.wait()
         with database.writing() as session:
-            record(session, message, dict.fromkeys(pictures, scored()), POLICY, NOW)
+            record_chunk(session, message, dict.fromkeys(pictures, scored()))
 
     with ThreadPoolExecutor(len(messages)) as pool:
         list(pool.map(record_one, messages))

@@ -23,9 +23,8 @@ from db.blobs.opening import open_blob_store
 from db.engine import Database
 from db.migrate import upgrade
 from db.models import Blob, Item, Job
-from db.recording import record
 from tests.conftest import RunningS3
-from tests.integration.builders import NOW, POLICY, a_blob, a_job, a_model, scored
+from tests.integration.builders import NOW, POLICY, a_blob, a_job, a_model, record_chunk, scored
 from tests.integration.test_api import classify, picture, problem, upload
 from worker.decoders import DecoderLimits, Decoders, Ready
 from worker.explaining import Explainer
@@ -239,7 +238,7 @@ def test_a_worker_that_cannot_reach_the_store_explains_later(
     with database.writing() as session:
         job = a_job(session, ["a"])
         (message,) = chunks.claim(session, job, POLICY, NOW)
-        record(session, message, {(a_blob("a").sha256, ""): scored()}, POLICY, NOW)
+        record_chunk(session, message, {(a_blob("a").sha256, ""): scored()})
     with database.reading() as session:
         item = items.first_of_job(session, job.id)
         assert item is not None

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import pytest
 
-from core.errors import TruncatedImage
-from core.types import ModelRef
+from core.errors import BlobMissing, TruncatedImage
+from core.types import ModelRef, PictureKey
 from db.recording import Outcome
 from worker.in_flight import InFlight
 
@@ -34,11 +36,27 @@ def test_another_crop_or_model_is_another_computation() -> None:
         assert all(len(share.mine) == 1 for share in (first, second, third))
 
 
-def test_when_whoever_computes_fails_the_others_fail_and_the_next_one_computes() -> None:
+def test_when_whoever_computes_fails_the_others_get_its_error_and_the_next_one_computes() -> None:
     in_flight = InFlight()
-    with in_flight.sharing(MODEL, [A]), in_flight.sharing(MODEL, [A]) as waiting:
-        others = waiting.others
-    with pytest.raises(RuntimeError, match="failed"):
+    others: dict[PictureKey, Future[Outcome]] = {}
+
+    def fail_while_another_waits() -> None:
+        with in_flight.sharing(MODEL, [A]), in_flight.sharing(MODEL, [A]) as waiting:
+            others.update(waiting.others)
+            raise BlobMissing("gone")
+
+    with pytest.raises(BlobMissing):
+        fail_while_another_waits()
+    with pytest.raises(BlobMissing, match="gone"):
         others[A].result(0)
     with in_flight.sharing(MODEL, [A]) as again:
         assert set(again.mine) == {A}
+        again.mine[A].set_result(Outcome(error=TruncatedImage()))
+
+
+def test_a_picture_that_was_left_out_is_nobodys_result() -> None:
+    in_flight = InFlight()
+    with in_flight.sharing(MODEL, [A]), in_flight.sharing(MODEL, [A]) as waiting:
+        others = waiting.others
+    with pytest.raises(RuntimeError, match="left it out"):
+        others[A].result(0)

@@ -1,0 +1,272 @@
+"""Any order of deliveries, crashes, cancels and the rest: counts hold at every step, and in the end nothing is left."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import func, select
+
+from broker.client import Broker
+from broker.dispatch import dispatch
+from core.errors import JobNotOver, JobOver, ModelFailed, NothingToRetry, TruncatedImage
+from core.messages import ChunkMessage, Queue
+from core.settings import Settings
+from db import chunks, items, jobs, lifecycle
+from db.blobs.local import LocalBlobStore
+from db.engine import Database
+from db.jobs import NewItem, NewJob, StoredBlob
+from db.models import TERMINAL, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
+from db.recording import Outcome, record
+from tests.conftest import RunningRedis
+from tests.integration.builders import NOW, POLICY, a_model, scored
+from worker.purger import purge
+from worker.sweeper import sweep
+
+WORKERS = ("wrk_1@here-1", "wrk_2@here-2", "wrk_3@there-3")
+SECONDS = st.sampled_from([1, 7, 15, 61, 200])
+NUMBER = st.integers(0, 10**6)
+
+
+class Interleavings(RuleBasedStateMachine):
+    """Plays client, API, workers and time against a real database and a real Redis."""
+
+    database: Database
+    broker: Broker
+    redis: RunningRedis
+    store: LocalBlobStore
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.redis.connection.flushall()
+        with self.database.reading() as session:
+            self.before = set(session.scalars(select(Job.id)))
+        self.now = NOW
+        self.jobs: list[str] = []
+        self.retried: Counter[str] = Counter()
+        self.duplicates: list[ChunkMessage] = []
+        self.in_hand: list[tuple[str, ChunkMessage]] = []
+        self.seen: dict[str, tuple[ItemStatus, int]] = {}
+
+    @rule(pictures=st.lists(st.integers(0, 30), min_size=1, max_size=12))
+    def submit(self, pictures: list[int]) -> None:
+        blobs = [f"picture {number}".encode() for number in pictures]
+        new_items = [NewItem("x.jpg", StoredBlob(self.store.put(data), len(data))) for data in blobs]
+        with self.database.writing() as session:
+            new = NewJob("any", JobSource.UPLOADS, a_model(session), expires_at=self.now + timedelta(seconds=300))
+            job, messages = jobs.create_claimed(session, new, new_items, POLICY, self.now)
+        self.jobs.append(job.id)
+        dispatch(self.database, self.broker, messages)
+
+    @rule(pictures=st.lists(st.integers(0, 30), min_size=1, max_size=5))
+    def submit_and_crash_before_sending(self, pictures: list[int]) -> None:
+        blobs = [f"picture {number}".encode() for number in pictures]
+        new_items = [NewItem("x.jpg", StoredBlob(self.store.put(data), len(data))) for data in blobs]
+        with self.database.writing() as session:
+            job, _ = jobs.create_claimed(
+                session, NewJob("unsent", JobSource.UPLOADS, a_model(session)), new_items, POLICY, self.now
+            )
+        self.jobs.append(job.id)
+
+    @rule(worker=st.sampled_from(WORKERS), twice=st.booleans())
+    def deliver(self, worker: str, twice: bool) -> None:
+        """The next message of the queue reaches a worker, which takes the chunk up; perhaps not for the last time."""
+        message = self._receive()
+        if message is not None:
+            self._take(message, worker)
+            if twice:
+                self.duplicates.append(message)
+
+    @precondition(lambda self: self.duplicates)
+    @rule(which=NUMBER, worker=st.sampled_from(WORKERS))
+    def deliver_again(self, which: int, worker: str) -> None:
+        self._take(self.duplicates[which % len(self.duplicates)], worker)
+
+    def _receive(self) -> ChunkMessage | None:
+        raw = self.redis.connection.rpop(Queue.BULK.value)
+        if not raw:
+            return None
+        (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
+        return ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])})
+
+    def _take(self, message: ChunkMessage, worker: str) -> bool:
+        with self.database.writing() as session:
+            taken = chunks.take(session, message.chunk_id, worker, POLICY, self.now)
+        if taken:
+            self.in_hand.append((worker, message))
+        return taken
+
+    @precondition(lambda self: self.in_hand)
+    @rule(which=NUMBER, verdicts=st.lists(st.sampled_from(["good", "bad", "known"]), min_size=3, max_size=3))
+    def finish(self, which: int, verdicts: list[str]) -> None:
+        """Record what is in hand, however late, perhaps long after somebody else was given it."""
+        _, message = self.in_hand.pop(which % len(self.in_hand))
+        self._record(message, verdicts)
+
+    def _record(self, message: ChunkMessage, verdicts: list[str]) -> None:
+        with self.database.writing() as session:
+            work = jobs.work_of(session, message.job_id)
+            if work is None:
+                return
+            outcomes: dict[tuple[str, str], Outcome] = {}
+            for number, picture in enumerate(items.pending_pictures(session, message.chunk_id)):
+                verdict = verdicts[number % len(verdicts)]
+                outcomes[picture] = Outcome(error=TruncatedImage("cut")) if verdict == "bad" else scored()
+            recorded = record(session, message, work.model_version_id, outcomes, POLICY, self.now)
+        dispatch(self.database, self.broker, recorded.next_chunks)
+
+    @precondition(lambda self: self.in_hand)
+    @rule(which=NUMBER)
+    def crash(self, which: int) -> None:
+        self.in_hand.pop(which % len(self.in_hand))
+
+    @rule(times=st.integers(1, 5))
+    def every_worker_dies_again_and_again(self, times: int) -> None:
+        for _ in range(times):
+            while (message := self._receive()) is not None:
+                self._take(message, WORKERS[0])
+            self.in_hand.clear()
+            self.now += POLICY.deadlines.lease
+            self.sweeps()
+
+    @precondition(lambda self: self.in_hand)
+    @rule(which=NUMBER, away=st.booleans())
+    def give_back(self, which: int, away: bool) -> None:
+        worker, message = self.in_hand.pop(which % len(self.in_hand))
+        with self.database.writing() as session:
+            if away:
+                chunks.hand_back(session, [message.chunk_id], worker, self.now, "the store is away")
+            else:
+                chunks.fail_attempt(session, message.chunk_id, worker, self.now, "a bug")
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule()
+    def sweeps(self) -> None:
+        sweep(self.database, self.broker, POLICY, self._clock)
+
+    @rule()
+    def redis_is_emptied(self) -> None:
+        self.redis.connection.flushall()
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=NUMBER)
+    def cancel(self, which: int) -> None:
+        self._change(which, lifecycle.request_cancel)
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=NUMBER)
+    def retry(self, which: int) -> None:
+        self._change(which, lifecycle.retry_failed)
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=NUMBER)
+    def delete(self, which: int) -> None:
+        self._change(which, lambda _, job, now: lifecycle.mark_deleted(job, now))
+
+    def _change(self, which: int, change: object) -> None:
+        assert callable(change)
+        job_id = self.jobs[which % len(self.jobs)]
+        try:
+            with self.database.writing() as session:
+                job = lifecycle.hold(session, job_id)
+                if job is None or job.deleted_at or job.expired(self.now):
+                    return
+                change(session, job, self.now)
+        except (JobOver, JobNotOver, NothingToRetry):
+            return
+        if change is lifecycle.retry_failed:
+            self.retried[job_id] += 1
+
+    @rule()
+    def purges(self) -> None:
+        purge(self.database, self.store, self._clock)
+
+    def _clock(self) -> datetime:
+        return self.now
+
+    @invariant()
+    def counts_are_those_of_the_items(self) -> None:
+        with self.database.reading() as session:
+            for job in session.scalars(select(Job).where(Job.id.in_(self.jobs))):
+                if job.deleted_at or job.purged_at:
+                    continue
+                found = session.execute(
+                    select(Item.status, func.count()).where(Item.job_id == job.id).group_by(Item.status)
+                ).all()
+                counts = {status.value: count for status, count in found}
+                for status in ItemStatus:
+                    assert getattr(job, status.value) == counts.get(status.value, 0), (job.id, status)
+                assert (job.pending == 0) == (job.status in TERMINAL), (job.id, job.status, job.pending)
+
+    @invariant()
+    def what_is_canceled_is_in_nobodys_hands(self) -> None:
+        with self.database.reading() as session:
+            canceled = select(Job.id).where(Job.status == JobStatus.CANCELED)
+            assert session.scalars(select(Chunk).where(Chunk.job_id.in_(canceled))).all() == []
+
+    @invariant()
+    def an_item_leaves_a_terminal_state_only_by_being_tried_again(self) -> None:
+        with self.database.reading() as session:
+            rows = session.execute(select(Item.id, Item.job_id, Item.status).where(Item.job_id.in_(self.jobs))).all()
+        for item_id, job_id, status in rows:
+            before, retries = self.seen.get(item_id, (ItemStatus.PENDING, 0))
+            if before in (ItemStatus.SUCCEEDED, ItemStatus.CANCELED):
+                assert status == before
+            elif before == ItemStatus.FAILED and status != before:
+                assert self.retried[job_id] > retries
+            self.seen[item_id] = (status, self.retried[job_id])
+
+    def teardown(self) -> None:
+        """Whatever happened: once faults stop, everything ends, and nothing is left of it."""
+        for _ in range(60):
+            while (message := self._receive()) is not None:
+                if self._take(message, WORKERS[0]):
+                    self._record(message, ["good"])
+            self.now += POLICY.deadlines.lease
+            self.sweeps()
+            if not self._pending():
+                break
+        assert self._pending() == 0
+        with self.database.reading() as session:
+            assert session.scalars(select(Chunk)).all() == []
+            wrong = session.scalars(
+                select(Item.error_detail).where(Item.error_code == ModelFailed.code, Item.status == ItemStatus.FAILED)
+            ).all()
+            keys = session.execute(select(Prediction.blob_sha256, Prediction.crop_key)).all()
+        assert all("3 attempts" in str(detail) for detail in wrong)
+        assert len(keys) == len(set(keys))
+
+    def _pending(self) -> int:
+        with self.database.reading() as session:
+            return session.scalar(select(func.sum(Job.pending)).where(Job.id.in_(self.jobs))) or 0
+
+
+def test_any_interleaving_keeps_the_counts_and_ends(database: Database, redis: RunningRedis, tmp_path: Path) -> None:
+    broker = Broker.connect(Settings(home=tmp_path, redis_url=redis.url))
+    machine = type(
+        "Interleavings",
+        (Interleavings,),
+        {"database": database, "broker": broker, "redis": redis, "store": LocalBlobStore(tmp_path / "blobs")},
+    )
+    try:
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=30,
+                stateful_step_count=50,
+                deadline=None,
+                derandomize=True,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        broker.close()

@@ -1,0 +1,205 @@
+"""Cancel, retry, delete and expire: what each does to a job, its items and what they use."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from core.errors import JobNotOver, JobOver, ModelFailed, NothingToRetry
+from core.messages import ChunkMessage
+from db import chunks, jobs, lifecycle
+from db.blobs.local import LocalBlobStore
+from db.engine import Database
+from db.jobs import NewItem, NewJob, StoredBlob
+from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
+from db.recording import Outcome
+from tests.integration.builders import NOW, POLICY, WORKER, a_job, a_model, finish, read_job
+from worker.purger import purge
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalBlobStore:
+    return LocalBlobStore(tmp_path / "blobs")
+
+
+def submit(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMessage]]:
+    with database.writing() as session:
+        job = a_job(session, pictures)
+        return job.id, chunks.claim(session, job, POLICY, NOW)
+
+
+def cancel(database: Database, job_id: str) -> None:
+    with database.writing() as session:
+        job = lifecycle.hold(session, job_id)
+        assert job is not None
+        lifecycle.request_cancel(session, job, NOW)
+
+
+def retry(database: Database, job_id: str) -> int:
+    with database.writing() as session:
+        job = lifecycle.hold(session, job_id)
+        assert job is not None
+        return lifecycle.retry_failed(session, job, NOW)
+
+
+def delete(database: Database, job_id: str) -> None:
+    with database.writing() as session:
+        job = lifecycle.hold(session, job_id)
+        assert job is not None
+        lifecycle.mark_deleted(job, NOW)
+
+
+def take(database: Database, message: ChunkMessage) -> bool:
+    with database.writing() as session:
+        return chunks.take(session, message.chunk_id, WORKER, POLICY, NOW)
+
+
+def test_a_job_of_which_nothing_is_in_hand_is_canceled_at_once(database: Database) -> None:
+    job_id, messages = submit(database, [str(n) for n in range(20)])
+    cancel(database, job_id)
+    job = read_job(database, job_id)
+    assert (job.status, job.pending, job.canceled, job.finished_at) == (JobStatus.CANCELED, 0, 20, NOW)
+    assert not take(database, messages[0])
+    with database.reading() as session:
+        assert session.scalars(select(Chunk)).all() == []
+
+
+def test_a_job_is_not_canceled_while_a_worker_has_some_of_it_in_hand(database: Database) -> None:
+    job_id, messages = submit(database, [str(n) for n in range(20)])
+    take(database, messages[0])
+    cancel(database, job_id)
+    job = read_job(database, job_id)
+    assert (job.status, job.pending, job.canceled) == (JobStatus.QUEUED, 4, 16)
+    assert finish(database, messages[0]).next_chunks == []
+    job = read_job(database, job_id)
+    assert (job.status, job.succeeded, job.canceled, job.pending) == (JobStatus.CANCELED, 4, 16, 0)
+
+
+def test_canceling_twice_is_canceling_once_and_what_is_over_cannot_be_canceled(database: Database) -> None:
+    job_id, messages = submit(database, ["a"])
+    take(database, messages[0])
+    cancel(database, job_id)
+    cancel(database, job_id)
+    finish(database, messages[0])
+    with pytest.raises(JobOver, match="this one is canceled"):
+        cancel(database, job_id)
+
+
+def test_what_fits_into_no_one_transaction_is_canceled_in_several(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "CANCELED_AT_ONCE", 3)
+    job_id, _ = submit(database, [str(n) for n in range(8)])
+    cancel(database, job_id)
+    assert read_job(database, job_id).status == JobStatus.QUEUED
+    with database.writing() as session:
+        assert jobs.canceling(session) == [job_id]
+        job = lifecycle.hold(session, job_id)
+        assert job is not None
+        assert [lifecycle.cancel_waiting(session, job, NOW) for _ in range(3)] == [3, 2, 0]
+        assert job.status == JobStatus.CANCELED
+        assert jobs.canceling(session) == []
+
+
+def test_failed_items_are_tried_again_and_the_others_left_alone(database: Database) -> None:
+    job_id, messages = submit(database, ["a", "b", "c", "d", "e"])
+    finish(database, messages[0])
+    finish(database, messages[1], Outcome(error=ModelFailed("out of luck")))
+    assert read_job(database, job_id).status == JobStatus.COMPLETED
+    assert retry(database, job_id) == 1
+    job = read_job(database, job_id)
+    assert (job.status, job.pending, job.succeeded, job.failed) == (JobStatus.RUNNING, 1, 4, 0)
+    assert job.finished_at is None
+    with database.writing() as session:
+        held = lifecycle.hold(session, job_id)
+        assert held is not None
+        (message,) = chunks.claim(session, held, POLICY, NOW)
+    finish(database, message)
+    job = read_job(database, job_id)
+    assert (job.status, job.pending, job.succeeded, job.failed) == (JobStatus.COMPLETED, 0, 5, 0)
+    with database.reading() as session:
+        assert set(session.scalars(select(Item.error_code))) == {None}
+
+
+def test_there_must_be_something_to_try_again(database: Database) -> None:
+    job_id, messages = submit(database, ["a"])
+    finish(database, messages[0])
+    with pytest.raises(NothingToRetry):
+        retry(database, job_id)
+    other, _ = submit(database, ["b"])
+    cancel(database, other)
+    with pytest.raises(JobOver):
+        retry(database, other)
+
+
+def stored(database: Database, store: LocalBlobStore, pictures: list[bytes]) -> str:
+    """A finished job of pictures whose bytes are in the store."""
+    new_items = [NewItem(f"{n}.jpg", StoredBlob(store.put(data), len(data))) for n, data in enumerate(pictures)]
+    with database.writing() as session:
+        new = NewJob("stored", JobSource.UPLOADS, a_model(session), expires_at=NOW + timedelta(days=1))
+        job, messages = jobs.create_claimed(session, new, new_items, POLICY, NOW)
+    for message in messages:
+        finish(database, message)
+    return job.id
+
+
+def rows(database: Database) -> tuple[int, int, int]:
+    """How many items, blobs and predictions there are."""
+    with database.reading() as session:
+        items, blobs, predictions = (len(session.scalars(select(kind)).all()) for kind in (Item, Blob, Prediction))
+        return items, blobs, predictions
+
+
+def test_a_running_job_cannot_be_deleted(database: Database) -> None:
+    job_id, _ = submit(database, ["a"])
+    with pytest.raises(JobNotOver, match="cancel it first"):
+        delete(database, job_id)
+
+
+def test_deleting_a_job_removes_what_nothing_else_uses(database: Database, store: LocalBlobStore) -> None:
+    shared, own = b"shared", b"own"
+    kept = stored(database, store, [shared])
+    gone = stored(database, store, [shared, own, own])
+    store.put_derived(store.put(own), "thumbnail.jpg", b"small")
+    assert rows(database) == (4, 2, 2)
+    delete(database, gone)
+    assert purge(database, store, lambda: NOW) == 3
+    assert rows(database) == (1, 1, 1)
+    assert [path.name for path in store.folder.glob("??/*")] == [store.put(shared)]
+    with database.reading() as session:
+        assert list(session.scalars(select(Job.id))) == [kept]
+    delete(database, kept)
+    purge(database, store, lambda: NOW)
+    assert rows(database) == (0, 0, 0)
+
+
+def test_an_expired_job_is_emptied_but_remembered(database: Database, store: LocalBlobStore) -> None:
+    job_id = stored(database, store, [b"a", b"b"])
+    assert purge(database, store, lambda: NOW) == 0
+    after = NOW + timedelta(days=2)
+    assert purge(database, store, lambda: after) == 2
+    assert purge(database, store, lambda: after) == 0
+    assert rows(database) == (0, 0, 0)
+    job = read_job(database, job_id)
+    assert (job.purged_at, job.succeeded) == (after, 2)
+
+
+def test_a_job_is_removed_in_several_transactions_if_it_is_large(
+    database: Database, store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.purging.ITEMS_AT_ONCE", 2)
+    job_id = stored(database, store, [b"a", b"b", b"a", b"c", b"a"])
+    delete(database, job_id)
+    assert purge(database, store, lambda: NOW) == 5
+    assert rows(database) == (0, 0, 0)
+
+
+def test_a_job_of_nothing_but_refused_pictures_is_completed_as_it_is_stored(database: Database) -> None:
+    with database.writing() as session:
+        refused = NewItem("empty.jpg", None, error=ModelFailed("empty"))
+        job = jobs.create(session, NewJob("refused", JobSource.UPLOADS, a_model(session)), [refused], NOW)
+        assert (job.status, job.failed, job.finished_at) == (JobStatus.COMPLETED, 1, NOW)
+        assert session.scalars(select(Item.status)).all() == [ItemStatus.FAILED]

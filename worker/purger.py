@@ -1,0 +1,45 @@
+"""The purger: removes what belongs to deleted and expired jobs, in transactions so small that others get their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from core.clock import utc_now
+from core.errors import Unavailable
+from db import purging
+from db.blobs.store import BlobStore
+from db.engine import TRANSIENT_ERRORS, Database
+
+log = structlog.get_logger(__name__)
+
+
+def purge(database: Database, blobs: BlobStore, clock: Callable[[], datetime] = utc_now) -> int:
+    """Remove all that is to be removed; how many items it were. Safe to run twice at once."""
+    removed, now = 0, clock()
+    with database.reading() as session:
+        job_ids = purging.jobs_to_purge(session, now)
+    for job_id in job_ids:
+        try:
+            removed += _purge_job(database, blobs, job_id, now)
+        except (Unavailable, *TRANSIENT_ERRORS) as error:
+            # The next round goes on where this one stopped.
+            log.warning("purge_interrupted", job=job_id, reason=str(error))
+    return removed
+
+
+def _purge_job(database: Database, blobs: BlobStore, job_id: str, now: datetime) -> int:
+    removed = 0
+    while True:
+        with database.writing() as session:
+            batch = purging.remove_items(session, job_id)
+            # Within the transaction: whoever stores the same picture again waits for its end, and then finds it gone.
+            blobs.delete(batch.blobs)
+            if not batch.items:
+                purging.close(session, job_id, now)
+        removed += batch.items
+        if not batch.items:
+            log.info("purged", job=job_id, items=removed)
+            return removed
