@@ -105,6 +105,8 @@ def _fine_tune(recipe: Recipe, model: Any, training: Pictures, validation: Pictu
         epochs=recipe.fine_tune.epochs,
         validation_data=(validation.pixels, _one_hot(validation, model)),
         validation_batch_size=recipe.batch,
+        # The batches come shuffled.
+        shuffle=False,
         # Judged by the averaged weights, which are also those that fit() leaves behind.
         callbacks=[keras.callbacks.SwapEMAWeights(), _Watch(reporter)],
         verbose=0,
