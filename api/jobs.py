@@ -10,7 +10,7 @@ from flask import Response, request
 from sqlalchemy.orm import Session
 
 from api.paging import decode_cursor, encode_cursor, link_header
-from api.present import ItemPresenter, counts_out, job_out, label_counts_out
+from api.present import ItemPresenter, label_counts_out
 from api.problems import Problem, invalid_field, present_or_gone, validate
 from api.schemas import (
     METADATA_BYTES,
@@ -19,7 +19,6 @@ from api.schemas import (
     ItemsOut,
     ItemsQuery,
     JobOptions,
-    JobOut,
     JobsOut,
     JobsQuery,
     SummaryOut,
@@ -33,6 +32,7 @@ from core.clock import utc_now
 from core.messages import PURGE, SWEEP
 from db import chunks, items, jobs, lifecycle, model_versions
 from db.items import ItemCursor, ItemFilter, ItemSort
+from db.job_view import JobOut, counts_out, job_out
 from db.jobs import JobFilter, NewItem, NewJob
 from db.models import Job, JobSource, JobStatus, Priority
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from api.schemas import (
-    CountsOut,
     CropIn,
-    ErrorOut,
     GroupCountOut,
     GroupOut,
     ImageOut,
     ItemOut,
-    JobLinksOut,
-    JobOut,
     LabelCountOut,
     LabelOut,
     LabelRefOut,
     LabelScoreOut,
-    ModelOut,
     ModelVersionDetailOut,
     ModelVersionOut,
     NamesOut,
@@ -27,58 +21,9 @@ from api.schemas import (
     SourceOut,
 )
 from core.types import Crop
+from db.job_view import ErrorOut
 from db.jobs import Summary
 from db.models import Item, ItemStatus, Job, ModelVersion, Prediction
-
-
-def job_out(job: Job) -> JobOut:
-    path = f"/v1/jobs/{job.id}"
-    return JobOut(
-        id=job.id,
-        name=job.name,
-        source=job.source,
-        status=job.status,
-        counts=counts_out(job),
-        canceling=job.cancel_requested_at is not None and not job.terminal,
-        discovering=job.discovering,
-        rate=None if job.rate is None else round(job.rate, 1),
-        eta_seconds=_eta_seconds(job),
-        model=ModelOut(name=job.model_version.name, version=job.model_version.version),
-        priority=job.priority,
-        metadata=job.details,
-        error=None if job.error is None else ErrorOut(**job.error),
-        created_at=job.created_at,
-        started_at=job.started_at,
-        finished_at=job.finished_at,
-        expires_at=job.expires_at,
-        links=JobLinksOut(
-            self=path,
-            items=f"{path}/items",
-            summary=f"{path}/summary",
-            cancel=f"{path}/cancel",
-            retry=f"{path}/retry",
-            page=f"/jobs/{job.id}",
-        ),
-    )
-
-
-def counts_out(job: Job) -> CountsOut:
-    return CountsOut(
-        total=job.total,
-        pending=job.pending,
-        succeeded=job.succeeded,
-        failed=job.failed,
-        canceled=job.canceled,
-        reused=job.reused,
-    )
-
-
-def _eta_seconds(job: Job) -> int | None:
-    if job.terminal:
-        return 0
-    if not job.rate:
-        return None
-    return math.ceil(job.pending / job.rate)
 
 
 class ItemPresenter:

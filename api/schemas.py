@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from flask import Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Json, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Json
 
-from core.clock import rfc3339, utc_now
+from core.clock import utc_now
 from db.items import ItemSort
-from db.models import ItemStatus, JobSource, JobStatus, Priority
+from db.job_view import CountsOut, ErrorOut, JobOut, Output, Time
+from db.models import ItemStatus, JobSource, JobStatus
 
 METADATA_BYTES = 16 * 1024
 """Largest `metadata` object, as JSON."""
@@ -23,7 +24,6 @@ def _in_future(moment: datetime) -> datetime:
 
 
 Future = Annotated[AwareDatetime, AfterValidator(_in_future)]
-Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 Score = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -31,10 +31,6 @@ class Input(BaseModel):
     """What a client sends: unknown members are errors, so that a misspelt option does not pass unseen."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class Output(BaseModel):
-    """What a client gets."""
 
 
 Answer = Response | Output | tuple[Output, int] | tuple[Output, int, dict[str, str]]
@@ -91,56 +87,6 @@ class ItemsQuery(PageQuery):
 
 class LabelsQuery(Input):
     model: str = "production"
-
-
-class ModelOut(Output):
-    name: str
-    version: str
-
-
-class CountsOut(Output):
-    total: int
-    pending: int
-    succeeded: int
-    failed: int
-    canceled: int
-    reused: int
-
-
-class JobLinksOut(Output):
-    self: str
-    items: str
-    summary: str
-    cancel: str
-    retry: str
-    page: str
-
-
-class ErrorOut(Output):
-    code: str
-    detail: str
-    retryable: bool
-
-
-class JobOut(Output):
-    id: str
-    name: str
-    source: JobSource
-    status: JobStatus
-    counts: CountsOut
-    canceling: bool = Field(description="asked to stop, and not yet canceled")
-    discovering: bool
-    rate: float | None = Field(description="pictures per second")
-    eta_seconds: int | None
-    model: ModelOut
-    priority: Priority
-    metadata: dict[str, Any]
-    error: ErrorOut | None
-    created_at: Time
-    started_at: Time | None
-    finished_at: Time | None
-    expires_at: Time | None
-    links: JobLinksOut
 
 
 class JobsOut(Output):
