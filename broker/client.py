@@ -163,6 +163,8 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
+        # Celery would try for seconds; a request that has stored what it came for should be answered at once.
+        self.ping()
         with _redis_errors():
             self.celery.send_task(task, queue=Queue.MAINTENANCE.value, expires=ASKED_SECONDS, retry=False)
 

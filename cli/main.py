@@ -37,5 +37,6 @@ def main() -> None:
     try:
         app()
     except LookbookError as error:
-        Console(stderr=True, highlight=False).print(f"lookbook: {error.detail}", style="red", markup=False)
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print(f"lookbook: {error.detail}", style="red", markup=False)
         sys.exit(1)
