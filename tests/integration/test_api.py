@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from api.app import LookbookApp, create_app
@@ -20,7 +20,7 @@ from core.clock import utc_now
 from core.settings import Settings
 from db.engine import Database
 from db.migrate import upgrade
-from db.models import Chunk, Item, ItemStatus
+from db.models import Chunk, Item, ItemStatus, Job
 from tests.conftest import SAMPLES, RunningRedis
 from tests.integration.builders import a_model
 
@@ -332,3 +332,38 @@ def test_models_and_labels_are_described(client: FlaskClient) -> None:
     names = {"en": "Shirt", "ko": "셔츠"}
     assert labels["labels"][0] == {"id": "shirt", "name": "Shirt", "group": "tops", "names": names}
     assert problem(client.get("/v1/labels?model=nobody"))["code"] == "unknown_model"
+
+
+def test_a_job_is_canceled_then_deleted_and_then_unknown(client: FlaskClient) -> None:
+    job = upload(client, [(picture(), "a.jpg")]).get_json()
+    refused = client.delete(job["links"]["self"])
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "job_not_over")
+    for _ in range(2):
+        canceled = client.post(job["links"]["cancel"])
+        assert canceled.status_code == 202
+        body = canceled.get_json()
+        assert (body["status"], body["canceling"], body["counts"]["canceled"]) == ("canceled", False, 1)
+    retried = client.post(job["links"]["retry"])
+    assert (retried.status_code, retried.get_json()["code"]) == (409, "job_over")
+    assert client.delete(job["links"]["self"]).status_code == 204
+    for method, path in (("get", ""), ("get", "/items"), ("get", "/summary"), ("post", "/cancel"), ("delete", "")):
+        assert getattr(client, method)(job["links"]["self"] + path).status_code == 404
+    assert client.get("/v1/jobs").get_json()["data"] == []
+
+
+def test_a_job_past_retention_is_gone(app: LookbookApp, client: FlaskClient) -> None:
+    job = upload(client, [(picture(), "a.jpg")]).get_json()
+    etag = client.get(job["links"]["self"]).headers["ETag"]
+    client.post(job["links"]["cancel"])
+    with services_of(app).database.writing() as session:
+        session.execute(update(Job).values(expires_at=utc_now()))
+    gone = client.get(job["links"]["self"], headers={"If-None-Match": etag})
+    assert (gone.status_code, gone.get_json()["code"]) == (410, "expired")
+    assert client.get("/v1/jobs").get_json()["data"] == []
+
+
+def test_a_job_may_say_until_when_it_is_kept_if_that_is_to_come(client: FlaskClient) -> None:
+    kept = upload(client, [(picture(), "a.jpg")], expires_at="2999-01-31T00:00:00Z")
+    assert (kept.status_code, kept.get_json()["expires_at"]) == (202, "2999-01-31T00:00:00.000Z")
+    past = upload(client, [(picture(), "a.jpg")], expires_at="1999-01-31T00:00:00Z")
+    assert (past.status_code, problem(past)["errors"][0]["pointer"]) == (422, "/expires_at")
