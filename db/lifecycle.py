@@ -15,7 +15,7 @@ from sqlalchemy import CursorResult, Table, Update, select, update
 from sqlalchemy.orm import Session, lazyload
 
 from core.errors import JobNotOver, JobOver, NothingToRetry
-from db import chunks
+from db import chunks, webhooks
 from db.bulk import update_rows
 from db.models import Chunk, Item, ItemStatus, Job, JobStatus
 
@@ -76,6 +76,7 @@ def settle(session: Session, job: Job, now: datetime) -> None:
     if job.pending == 0 and not job.discovering and not job.terminal:
         job.status = JobStatus.COMPLETED if job.cancel_requested_at is None else JobStatus.CANCELED
         job.finished_at = now
+        webhooks.job_ended(session, job, now)
     session.flush()
 
 

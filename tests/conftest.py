@@ -72,7 +72,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     made = request.getfixturevalue("migrated_postgres")
     with psycopg.connect(request.getfixturevalue("postgres_server"), autocommit=True) as connection:
         connection.execute(
-            "TRUNCATE jobs, items, chunks, blobs, predictions, model_aliases, model_versions RESTART IDENTITY CASCADE"
+            "TRUNCATE jobs, items, chunks, blobs, predictions, model_aliases, model_versions, secrets "
+            "RESTART IDENTITY CASCADE"
         )
     yield made
 

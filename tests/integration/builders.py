@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.deadlines import Deadlines
+from core.errors import DecodeFailed
 from core.messages import ChunkMessage
 from core.types import ModelRef, PictureInfo
-from db import items, jobs, model_versions
+from db import chunks, items, jobs, lifecycle, model_versions
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.jobs import NewItem, NewJob, StoredBlob
 from db.model_versions import NewModelVersion
-from db.models import Job, JobSource, ModelVersion
+from db.models import Delivery, Job, JobEvent, JobSource, ModelVersion
 from db.recording import Outcome, Recorded, Scored, record
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 POLICY = ChunkPolicy(size=4, window=2, deadlines=Deadlines(LEASE))
 WORKER = "wrk_1@here-1"
+EVENTS = [event.value for event in JobEvent]
+FAILED = Outcome(error=DecodeFailed("broken"))
 TAXONOMY = {
     "name": "test",
     "version": "1",
@@ -78,3 +84,49 @@ def read_job(database: Database, job_id: str) -> Job:
         job = jobs.get(session, job_id)
         assert job is not None
         return job
+
+
+def end_job(
+    database: Database,
+    url: str,
+    events: Sequence[str] = EVENTS,
+    outcome: Outcome | None = None,
+    now: datetime = NOW,
+) -> str:
+    """A job of one picture that has come to its end; its id."""
+    with database.writing() as session:
+        new = NewJob("test", JobSource.UPLOADS, a_model(session), webhook={"url": url, "events": list(events)})
+        job, messages = jobs.create_claimed(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, now)
+    for message in messages:
+        finish(database, message, outcome, now)
+    return job.id
+
+
+def end_again(database: Database, job_id: str, outcome: Outcome | None = None, now: datetime = NOW) -> None:
+    """Try the failed items of a job again, up to its next end."""
+    with database.writing() as session:
+        job = lifecycle.hold(session, job_id)
+        assert job is not None
+        lifecycle.retry_failed(session, job, now)
+        messages = chunks.claim(session, job, POLICY, now)
+    for message in messages:
+        finish(database, message, outcome, now)
+
+
+def deliveries(database: Database) -> list[Delivery]:
+    with database.reading() as session:
+        return list(session.scalars(select(Delivery).order_by(Delivery.id)))
+
+
+def delivery(database: Database) -> Delivery:
+    (only,) = deliveries(database)
+    return only
+
+
+def together(calls: Sequence[Callable[[], object]]) -> None:
+    """Each in a thread of its own, all at once."""
+    threads = [threading.Thread(target=call) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,166 @@
+"""What is to be told of a job's end: stored with the end, taken up, settled, replayed. Nothing is sent here."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from core.clock import rfc3339
+from core.errors import DecodeFailed
+from db import jobs, lifecycle, webhooks
+from db.engine import Database
+from db.job_view import job_out
+from db.jobs import NewItem, NewJob
+from db.models import Delivery, DeliveryStatus, Job, JobEvent, JobSource
+from db.webhooks import LEASE, Answer, Attempt, signing_secret
+from tests.integration.builders import (
+    EVENTS,
+    FAILED,
+    NOW,
+    POLICY,
+    a_blob,
+    a_model,
+    deliveries,
+    delivery,
+    end_again,
+    end_job,
+    finish,
+    read_job,
+    together,
+)
+
+URL = "https://shop.example/hook"
+
+
+def take(database: Database, after: timedelta = timedelta()) -> Attempt | None:
+    with database.writing() as session:
+        return webhooks.take(session, NOW + after)
+
+
+def settle(database: Database, attempt: Attempt, answer: Answer, after: timedelta = timedelta()) -> str | None:
+    with database.writing() as session:
+        return webhooks.settle(session, attempt, answer, NOW + after)
+
+
+def test_the_body_is_the_job_as_it_was_at_its_end(database: Database) -> None:
+    job_id = end_job(database, URL, outcome=FAILED)
+    data = job_out(read_job(database, job_id)).model_dump(mode="json")
+    attempt = take(database)
+    assert attempt is not None
+    assert json.loads(attempt.body) == {"type": "job.completed", "timestamp": rfc3339(NOW), "data": data}
+    end_again(database, job_id, now=NOW + timedelta(hours=1))
+    with database.reading() as session:
+        first, second = session.scalars(select(Delivery.body).order_by(Delivery.id))
+    assert first == attempt.body
+    assert json.loads(second)["data"]["counts"]["succeeded"] == 1
+
+
+def test_only_who_asked_for_an_event_is_told(database: Database) -> None:
+    end_job(database, URL, events=["job.failed", "job.canceled"])
+    with database.writing() as session:
+        new = NewJob("nobody asked", JobSource.UPLOADS, a_model(session))
+        _, messages = jobs.create_claimed(session, new, [NewItem("a.jpg", a_blob("b"))], POLICY, NOW)
+    finish(database, messages[0])
+    assert deliveries(database) == []
+
+
+def test_every_way_to_an_end_is_told_of(database: Database) -> None:
+    end_job(database, URL)
+    with database.writing() as session:
+        new = NewJob("test", JobSource.UPLOADS, a_model(session), webhook={"url": URL, "events": EVENTS})
+        jobs.create(session, new, [NewItem("refused.jpg", None, error=DecodeFailed("broken"))], NOW)
+        waiting = jobs.create(session, new, [NewItem("a.jpg", a_blob("a"))], NOW)
+        lifecycle.request_cancel(session, waiting, NOW)
+    told = sorted(one.event for one in deliveries(database))
+    assert told == [JobEvent.CANCELED, JobEvent.COMPLETED, JobEvent.COMPLETED]
+
+
+def test_what_is_rolled_back_is_not_told(database: Database) -> None:
+    with database.writing() as session:
+        new = NewJob("test", JobSource.UPLOADS, a_model(session), webhook={"url": URL, "events": EVENTS})
+        jobs.create(session, new, [NewItem("a.jpg", None, error=DecodeFailed("broken"))], NOW)
+        assert session.scalars(select(Delivery)).one().event == JobEvent.COMPLETED
+        session.rollback()
+    assert deliveries(database) == []
+
+
+def test_a_delivery_in_hand_is_nobody_elses_until_its_lease_ends(database: Database) -> None:
+    end_job(database, URL)
+    first = take(database)
+    assert first is not None
+    assert take(database, LEASE - timedelta(milliseconds=1)) is None
+    second = take(database, LEASE)
+    assert second is not None
+    assert (second.delivery_id, second.body, second.number) == (first.delivery_id, first.body, 2)
+    assert settle(database, first, Answer(410), LEASE) is None
+    assert settle(database, second, Answer(200), LEASE) == DeliveryStatus.DELIVERED
+    assert settle(database, second, Answer(500), LEASE) is None
+    assert delivery(database).status == DeliveryStatus.DELIVERED
+
+
+def test_many_take_each_delivery_once(database: Database) -> None:
+    for _ in range(6):
+        end_job(database, URL)
+    taken: list[str] = []
+
+    def take_all() -> None:
+        while (attempt := take(database)) is not None:
+            taken.append(attempt.delivery_id)
+
+    together([take_all] * 4)
+    assert sorted(taken) == [one.id for one in deliveries(database)]
+
+
+def test_those_that_have_failed_least_come_first(database: Database) -> None:
+    end_job(database, URL)
+    failed = take(database)
+    assert failed is not None
+    settle(database, failed, Answer(500))
+    end_job(database, URL, now=NOW + timedelta(hours=1))
+    first = take(database, timedelta(hours=2))
+    second = take(database, timedelta(hours=2))
+    assert first is not None
+    assert second is not None
+    assert (first.number, second.number) == (1, 2)
+
+
+@pytest.mark.parametrize("status", [*range(200, 600, 100), 410])
+def test_a_late_answer_does_not_undo_a_replay(database: Database, status: int) -> None:
+    job_id = end_job(database, URL)
+    slow = take(database)
+    assert slow is not None
+    with database.writing() as session:
+        webhooks.replay(session, job_id, slow.delivery_id, NOW + timedelta(seconds=1))
+    assert settle(database, slow, Answer(status)) is None
+    assert delivery(database).status == DeliveryStatus.PENDING
+
+
+def test_a_delivery_is_replayed_by_its_own_job_only(database: Database) -> None:
+    job_id, other = end_job(database, URL), end_job(database, URL)
+    (one,) = (one for one in deliveries(database) if one.job_id == job_id)
+    with database.writing() as session:
+        assert webhooks.replay(session, other, one.id, NOW) is None
+        assert webhooks.replay(session, job_id, "dlv_nobody", NOW) is None
+        assert webhooks.replay(session, job_id, one.id, NOW) is not None
+
+
+def test_deliveries_go_with_their_job(database: Database) -> None:
+    job_id = end_job(database, URL)
+    attempt = take(database)
+    assert attempt is not None
+    with database.writing() as session:
+        session.delete(session.get_one(Job, job_id))
+    assert deliveries(database) == []
+    assert settle(database, attempt, Answer(200)) is None
+
+
+def test_the_secret_is_made_once_and_a_setting_comes_before_it(database: Database) -> None:
+    found: list[str] = []
+    together([lambda: found.append(signing_secret(database, ""))] * 4)
+    assert len(found) == 4
+    (made,) = set(found)
+    assert made.startswith("whsec_")
+    assert signing_secret(database, "whsec_abc") == "whsec_abc"
