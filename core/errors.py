@@ -153,6 +153,38 @@ class TooLarge(ItemError):
     code = "too_large"
 
 
+class FetchFailed(ItemError):
+    """The URL could not be fetched."""
+
+    code = "fetch_failed"
+    retryable = True
+
+
+class FetchRefused(FetchFailed):
+    """The server's answer is final, and it is not what was asked for."""
+
+    retryable = False
+
+
+class FetchForbidden(ItemError):
+    """This URL is not one that may be fetched."""
+
+    code = "fetch_forbidden"
+
+
+class FetchTooSlow(ItemError):
+    """The transfer did not end within its deadline."""
+
+    code = "fetch_too_slow"
+    retryable = True
+
+
+class BlockedAddress(ItemError):
+    """The URL leads to an address that is not public."""
+
+    code = "blocked_address"
+
+
 class DecodeFailed(ItemError):
     """The picture could not be decoded."""
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import SettingsError
 
@@ -101,6 +102,10 @@ class Settings(BaseSettings):
     retention_days: float = Field(0.0, ge=0)
     """Jobs are removed this many days after they were submitted, with their pictures; 0: never."""
 
+    fetch_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Networks whose addresses may be fetched from and sent webhooks although they are not public, on any port:
+    `10.1.0.0/16,fd00:1::/64`. Whoever may submit jobs can then reach them through Lookbook."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least serious messages that are logged."""
 
@@ -116,6 +121,13 @@ class Settings(BaseSettings):
         if value and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w./-]*)?", value):
             raise ValueError("expected s3://bucket or s3://bucket/prefix")
         return value.rstrip("/")
+
+    @field_validator("fetch_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
 
     @classmethod
     def read(cls) -> Settings:

@@ -26,7 +26,8 @@ def settings_table() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = "number of cores" if field.default_factory else str(field.default)
-        default = {"": "empty", str(PROJECT / "models"): "`models` of the project"}.get(default, f"`{default}`")
+        named = {"": "empty", "()": "empty", str(PROJECT / "models"): "`models` of the project"}
+        default = named.get(default, f"`{default}`")
         rows.append(f"| `LOOKBOOK_{name.upper()}` | {default} | {' '.join(str(field.description).split())} |")
     return "\n".join(rows)
 
