@@ -9,7 +9,7 @@ import structlog
 from broker.client import Broker
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
-from core.messages import ChunkMessage
+from core.messages import DELIVER_WEBHOOKS, ChunkMessage
 from db import chunks
 from db.engine import Database
 
@@ -31,6 +31,13 @@ def announce(broker: Broker, what: str) -> None:
         broker.announce(what)
     except BrokerUnavailable as error:
         log.warning("not_announced", what=what, reason=str(error))
+
+
+def announce_end(broker: Broker, job_id: str, *, webhook: bool) -> None:
+    """A job is over: wake whoever waits for it, and have its `webhook`, if it has one, told without delay."""
+    announce(broker, job_id)
+    if webhook:
+        nudge(broker, DELIVER_WEBHOOKS)
 
 
 def nudge(broker: Broker, task: str) -> None:

@@ -25,6 +25,7 @@ CLASSIFY_CHUNK = "lookbook.classify_chunk"
 EXPLAIN_ITEM = "lookbook.explain_item"
 SWEEP = "lookbook.sweep"
 PURGE = "lookbook.purge"
+DELIVER_WEBHOOKS = "lookbook.deliver_webhooks"
 
 
 @dataclass(frozen=True, slots=True)

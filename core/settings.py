@@ -7,6 +7,8 @@ docs/operations.md is made from this class, and a test holds the two together.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 import os
 import re
@@ -99,6 +101,9 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(2.0, gt=0)
     """How often lost messages and lost leases are looked for, in seconds."""
 
+    webhook_secret: str = Field("", repr=False)
+    """`whsec_…`, by which receivers know our webhooks. Empty: one that is made once and kept in the database."""
+
     retention_days: float = Field(0.0, ge=0)
     """Jobs are removed this many days after they were submitted, with their pictures; 0: never."""
 
@@ -114,6 +119,17 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         # Children run in other folders than the one in which the setting was written.
         return value.expanduser().absolute()
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _symmetric(cls, value: str) -> str:
+        try:
+            key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            key = b""
+        if value and not (value.startswith("whsec_") and 24 <= len(key) <= 64):
+            raise ValueError("expected whsec_ and the Base64 of 24 to 64 bytes")
+        return value
 
     @field_validator("blobs")
     @classmethod
@@ -197,5 +213,10 @@ class Settings(BaseSettings):
 
 
 def _explained(error: ValidationError) -> SettingsError:
-    lines = [f"LOOKBOOK_{str(e['loc'][0]).upper()}={e.get('input')!r}: {e['msg']}" for e in error.errors()]
-    return SettingsError("; ".join(lines))
+    return SettingsError("; ".join(_line(str(e["loc"][0]), e.get("input"), e["msg"]) for e in error.errors()))
+
+
+def _line(name: str, value: object, message: str) -> str:
+    # A secret that was mistyped is still mostly the secret.
+    shown = "…" if name.endswith("_secret") else repr(value)
+    return f"LOOKBOOK_{name.upper()}={shown}: {message}"

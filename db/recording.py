@@ -66,6 +66,8 @@ class Recorded:
     next_chunks: list[ChunkMessage]
     """To be sent after the commit."""
     job_terminal: bool
+    webhook: bool = False
+    """Whether the job has one, to be told when it is terminal."""
 
 
 def record(
@@ -104,7 +106,7 @@ def record(
     if finished == len(items):
         chunks.forget(session, message.chunk_id)
     lifecycle.finish(session, job, succeeded, failed, now, taken_at or now)
-    return Recorded(finished, chunks.claim(session, job, policy, now), job.terminal)
+    return Recorded(finished, chunks.claim(session, job, policy, now), job.terminal, job.webhook is not None)
 
 
 def _success(prediction: Known, outcome: Outcome, now: datetime) -> dict[str, Any]:

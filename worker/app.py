@@ -15,8 +15,9 @@ from celery import Celery, signals
 from broker.app import make_celery
 from broker.client import Broker
 from classifier.artifact import largest_input
+from core.fetching import Fetcher
 from core.logs import configure_logging
-from core.messages import CLASSIFY_CHUNK, EXPLAIN_ITEM, PURGE, SWEEP, ChunkMessage, Queue
+from core.messages import CLASSIFY_CHUNK, DELIVER_WEBHOOKS, EXPLAIN_ITEM, PURGE, SWEEP, ChunkMessage, Queue
 from core.settings import Settings
 from db.blobs.opening import open_blob_store
 from db.chunks import ChunkPolicy
@@ -31,6 +32,7 @@ from worker.pipeline import Pipeline
 from worker.pulse import Pulse
 from worker.purger import purge
 from worker.sweeper import sweep
+from worker.webhooks import Courier
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +41,9 @@ PICTURES_IN_HAND = 192
 
 PURGE_SECONDS = 60.0
 """How often jobs past retention are looked for."""
+
+WEBHOOK_SECONDS = 5.0
+"""How often webhooks to be tried again are looked for; new ones are asked for when their job ends."""
 
 FINISH_SECONDS = 10.0
 """How long a worker that was asked to stop goes on with what it has in hand before others may have it."""
@@ -85,8 +90,8 @@ def register_explain(app: Celery, explainer: Explainer) -> None:
         explainer.explain(item_id)
 
 
-def register_maintenance(app: Celery, it: Connections) -> None:
-    """Make `app` sweep and purge."""
+def register_maintenance(app: Celery, it: Connections, courier: Courier) -> None:
+    """Make `app` sweep, purge and deliver webhooks."""
     blobs = open_blob_store(it.settings)
 
     @app.task(name=SWEEP)
@@ -96,6 +101,10 @@ def register_maintenance(app: Celery, it: Connections) -> None:
     @app.task(name=PURGE)
     def purge_task() -> None:
         purge(it.database, blobs)
+
+    @app.task(name=DELIVER_WEBHOOKS)
+    def deliver_task() -> None:
+        courier.wake()
 
 
 def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) -> None:
@@ -120,7 +129,7 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
                 main.remove(Queue.INTERACTIVE)
                 _start_interactive_lane(settings, register, pulse.worker, stack)
         if Queue.MAINTENANCE in queues:
-            register_maintenance(it.broker.celery, it)
+            register_maintenance(it.broker.celery, it, _courier(it, stack))
         _connect_signals(pulse, leases)
         it.broker.celery.worker_main(_arguments(main, concurrency, pulse.worker))
 
@@ -148,6 +157,13 @@ def _classifying(it: Connections, models: Models, leases: Leases, stack: ExitSta
         register_explain(app, explainer)
 
     return register
+
+
+def _courier(it: Connections, stack: ExitStack) -> Courier:
+    fetcher = stack.enter_context(Fetcher(allow=it.settings.fetch_allow))
+    courier = Courier(it.database, fetcher, it.settings.webhook_secret)
+    stack.callback(courier.close)
+    return courier
 
 
 def _start_interactive_lane(
@@ -208,6 +224,11 @@ def run_beat(settings: Settings) -> None:
             "task": PURGE,
             "schedule": PURGE_SECONDS,
             "options": {"queue": Queue.MAINTENANCE.value, "expires": PURGE_SECONDS},
+        },
+        "webhooks": {
+            "task": DELIVER_WEBHOOKS,
+            "schedule": WEBHOOK_SECONDS,
+            "options": {"queue": Queue.MAINTENANCE.value, "expires": 2 * WEBHOOK_SECONDS},
         },
     }
     beat: Any = app.Beat(scheduler_cls="celery.beat:Scheduler", quiet=True, loglevel="WARNING")

@@ -12,7 +12,7 @@ from tenacity import Retrying as RetryingCalls
 from tenacity import retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from broker.client import Broker
-from broker.dispatch import announce, dispatch
+from broker.dispatch import announce_end, dispatch
 from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
 from core.errors import ItemError, LookbookError, Unavailable
@@ -107,7 +107,7 @@ class Pipeline:
             recorded = self._record(message, work, outcomes)
         dispatch(self._database, self._broker, recorded.next_chunks)
         if recorded.job_terminal:
-            announce(self._broker, message.job_id)
+            announce_end(self._broker, message.job_id, webhook=recorded.webhook)
         return recorded.items
 
     def _compute(

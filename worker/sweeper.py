@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from broker.client import Broker
-from broker.dispatch import announce, dispatch
+from broker.dispatch import announce_end, dispatch
 from core.clock import utc_now
 from core.errors import BrokerUnavailable, ModelFailed
 from core.messages import ChunkMessage
@@ -94,7 +94,7 @@ def _cancel_rest(database: Database, broker: Broker, job_id: str, now: datetime)
             canceled = lifecycle.cancel_waiting(session, job, now)
             over = job.terminal
         if over:
-            announce(broker, job_id)
+            announce_end(broker, job_id, webhook=job.webhook is not None)
         if over or canceled < lifecycle.CANCELED_AT_ONCE:
             return
 
@@ -123,7 +123,7 @@ def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: 
     log.error("given_up", chunk=lost.chunk_id, job=lost.job_id, items=recorded.items, reason=reason)
     dispatch(database, broker, recorded.next_chunks)
     if recorded.job_terminal:
-        announce(broker, lost.job_id)
+        announce_end(broker, lost.job_id, webhook=recorded.webhook)
 
 
 def _pending_items(session: Session, chunk_id: str) -> list[str]:

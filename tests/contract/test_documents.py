@@ -130,7 +130,7 @@ def test_the_code_passes(command: list[str]) -> None:
 
 def test_help_of_every_command_shows_examples() -> None:
     commands = "up,submit,jobs,models,models promote,models export,train,evaluate,convert-backbone,worker"
-    for command in commands.split(","):
+    for command in [*commands.split(","), "webhooks secret"]:
         done = subprocess.run(
             [sys.executable, "-m", "cli", *command.split(), "--help"],
             cwd=PROJECT,

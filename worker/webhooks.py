@@ -1,0 +1,139 @@
+"""Delivering webhooks: takes what is due out of the outbox, signs it, posts it, records what came of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import structlog
+from standardwebhooks import Webhook
+
+from core.clock import utc_now
+from core.errors import ItemError
+from core.fetching import Fetched, Fetcher, FetchLimits
+from db import webhooks
+from db.engine import TRANSIENT_ERRORS, Database
+from db.webhooks import Answer, Attempt
+
+log = structlog.get_logger(__name__)
+
+LIMITS = FetchLimits(seconds=15.0, max_bytes=64 * 1024, redirects=0)
+"""One attempt: what Standard Webhooks recommends at least, and more of an answer than anybody reads."""
+
+AT_ONCE = 8
+"""Attempts that one worker makes at once: a receiver that does not answer keeps one of them for the whole deadline."""
+
+
+class Courier:
+    """Delivers in threads of its own, so that the worker's tasks never wait for somebody else's server."""
+
+    def __init__(
+        self, database: Database, fetcher: Fetcher, secret: str = "", clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._database = database
+        self._fetcher = fetcher
+        self._secret = secret
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._runners: set[threading.Thread] = set()
+
+    def wake(self) -> None:
+        """Deliver what is due in the background; nothing to do if as much as may be is under way already."""
+        with self._lock:
+            if self._stopping.is_set() or len(self._runners) >= AT_ONCE:
+                return
+            runner = threading.Thread(target=self._run, name="courier", daemon=True)
+            self._runners.add(runner)
+            runner.start()
+
+    def close(self) -> None:
+        """Finish the attempts that are under way, which takes one deadline at most, and begin no more."""
+        self._stopping.set()
+        with self._lock:
+            under_way = list(self._runners)
+        for runner in under_way:
+            runner.join()
+
+    def deliver_due(self) -> int:
+        """Attempt what is due, one after the other, until nothing is; how many attempts that were."""
+        attempts = 0
+        while (attempt := self._take()) is not None:
+            self._deliver(attempt)
+            attempts += 1
+        return attempts
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set() and (attempt := self._take()) is not None:
+                # There may be more: somebody else looks while this one waits for the receiver.
+                self.wake()
+                self._deliver(attempt)
+        except TRANSIENT_ERRORS as error:
+            log.warning("deliveries_interrupted", reason=str(error.orig), until="beat asks again")
+        finally:
+            with self._lock:
+                self._runners.discard(threading.current_thread())
+
+    def _take(self) -> Attempt | None:
+        with self._database.reading() as session:
+            if not webhooks.any_due(session, self._clock()):
+                return None
+        with self._database.writing() as session:
+            return webhooks.take(session, self._clock())
+
+    def _deliver(self, attempt: Attempt) -> None:
+        # No transaction is open from here until there is an answer.
+        answer = self._post(attempt)
+        with self._database.writing() as session:
+            status = webhooks.settle(session, attempt, answer, self._clock())
+        log.info(
+            "webhook_attempted",
+            delivery=attempt.delivery_id,
+            job=attempt.job_id,
+            host=urlsplit(attempt.url).hostname,
+            attempt=attempt.number,
+            answer=answer.status,
+            error=answer.error,
+            status="overtaken" if status is None else status.value,
+        )
+
+    def _post(self, attempt: Attempt) -> Answer:
+        now = self._clock()
+        secret = webhooks.signing_secret(self._database, self._secret)
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": attempt.delivery_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Webhook(secret).sign(attempt.delivery_id, now, attempt.body),
+        }
+        try:
+            fetched = self._fetcher.post(attempt.url, attempt.body.encode(), headers=headers, limits=LIMITS)
+        except ItemError as error:
+            return Answer(error=f"{error.code}: {error.detail}", final=not error.retryable)
+        return _answer(fetched, now)
+
+
+def _answer(fetched: Fetched, now: datetime) -> Answer:
+    if fetched.ok:
+        return Answer(fetched.status)
+    expected = "expected a 2xx, got a redirect, which is not followed" if fetched.status in range(300, 400) else None
+    return Answer(
+        fetched.status,
+        error=expected or f"expected a 2xx, got {fetched.status}",
+        retry_after=_retry_after(fetched.headers.get("retry-after", ""), now),
+    )
+
+
+def _retry_after(value: str, now: datetime) -> timedelta | None:
+    """How long the receiver wants to be left alone: seconds, or a date (RFC 9110, 10.2.3); None if it does not say."""
+    if value.isascii() and value.isdecimal():
+        return timedelta(seconds=min(int(value), 86_400))
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
