@@ -11,7 +11,7 @@ from apiflask.exceptions import HTTPError
 from flask import Response, g, request
 from ulid import ULID
 
-from api import classifications, health, items, jobs, models, pages
+from api import classifications, deliveries, health, items, jobs, models, pages
 from api.problems import Problem, register_errors
 from api.services import EXTENSION, Services
 from api.spec import finish_spec
@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> LookbookApp:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions[EXTENSION] = Services.connect(settings)
-    for blueprint in (classifications.bp, jobs.bp, items.bp, models.bp, health.bp, pages.bp):
+    for blueprint in (classifications.bp, jobs.bp, deliveries.bp, items.bp, models.bp, health.bp, pages.bp):
         app.register_blueprint(blueprint)
     register_errors(app)
     app.register_error_handler(HTTPError, _of_input)

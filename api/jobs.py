@@ -25,9 +25,9 @@ from api.schemas import (
 )
 from api.services import services
 from api.spec import JOB_BODY, PREFER_PARAMETER
-from api.submission import expiry, preference, submit
+from api.submission import expiry, preference, submit, webhook
 from api.uploads import store_parts
-from broker.dispatch import announce, dispatch, nudge
+from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
 from db import chunks, items, jobs, lifecycle, model_versions
@@ -77,6 +77,7 @@ def create_job() -> Answer:
         top_k=options.top_k,
         details=options.metadata or {},
         expires_at=expiry(options.expires_at),
+        webhook=webhook(options.webhook),
     )
     new_items = [NewItem(name, blob, None, error) for name, blob, error in store_parts(parts)]
     job = submit(new, new_items, wait.seconds)
@@ -200,7 +201,7 @@ def cancel_job(job_id: str) -> Answer:
             lifecycle.request_cancel(session, job, utc_now())
         body, headers, over = job_out(job), _poll_headers(job), job.terminal
     if over:
-        announce(it.broker, job_id)
+        announce_end(it.broker, job_id, webhook=job.webhook is not None)
     else:
         # What does not fit into one transaction, and jobs of which nothing is in hand, end by the sweeper.
         nudge(it.broker, SWEEP)

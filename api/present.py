@@ -6,6 +6,7 @@ from typing import Any
 
 from api.schemas import (
     CropIn,
+    DeliveryOut,
     GroupCountOut,
     GroupOut,
     ImageOut,
@@ -23,7 +24,7 @@ from api.schemas import (
 from core.types import Crop
 from db.job_view import ErrorOut
 from db.jobs import Summary
-from db.models import Item, ItemStatus, Job, ModelVersion, Prediction
+from db.models import Delivery, Item, ItemStatus, Job, ModelVersion, Prediction
 
 
 class ItemPresenter:
@@ -112,6 +113,22 @@ def label_counts_out(version: ModelVersion, summary: Summary) -> tuple[list[Labe
         for group, (count, total) in sorted(by_group.items(), key=lambda pair: -pair[1][0])
     ]
     return labels, groups
+
+
+def delivery_out(delivery: Delivery) -> DeliveryOut:
+    return DeliveryOut(
+        id=delivery.id,
+        job_id=delivery.job_id,
+        event=delivery.event,
+        url=delivery.url,
+        status=delivery.status,
+        attempts=delivery.attempts,
+        last_status=delivery.last_status,
+        last_error=delivery.last_error,
+        created_at=delivery.created_at,
+        next_attempt_at=delivery.next_attempt_at,
+        delivered_at=delivery.delivered_at,
+    )
 
 
 def labels_and_groups_out(version: ModelVersion) -> tuple[list[LabelOut], list[GroupOut]]:

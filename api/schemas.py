@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from core.clock import utc_now
 from db.items import ItemSort
 from db.job_view import CountsOut, ErrorOut, JobOut, Output, Time
-from db.models import ItemStatus, JobSource, JobStatus
+from db.models import DeliveryStatus, ItemStatus, JobEvent, JobSource, JobStatus
 
 METADATA_BYTES = 16 * 1024
 """Largest `metadata` object, as JSON."""
@@ -54,6 +54,13 @@ class ClassificationOptions(Input):
     top_k: int = Field(5, ge=1, le=1000, description="labels in the answer")
 
 
+class WebhookIn(Input):
+    """Whom to tell of a job's end."""
+
+    url: str
+    events: list[JobEvent] = Field(list(JobEvent), min_length=1)
+
+
 class JobOptions(Input):
     """Form fields that may stand beside the pictures of a job."""
 
@@ -62,6 +69,7 @@ class JobOptions(Input):
     top_k: int = Field(5, ge=1, le=1000)
     priority: Literal["normal", "low"] = "normal"
     metadata: Json[dict[str, Any]] | None = Field(None, description="JSON object, at most 16 KiB")
+    webhook: Json[WebhookIn] | None = Field(None, description='JSON: {"url", "events"?}, told of the job\'s end')
     expires_at: Future | None = Field(None, description="kept until then (RFC 3339, with a zone)")
 
 
@@ -183,6 +191,27 @@ class SummaryOut(Output):
     groups: list[GroupCountOut]
     errors: list[ErrorCountOut]
     confidence_histogram: list[int] = Field(description="items per tenth of confidence, 0 to 1")
+
+
+class DeliveryOut(Output):
+    """One end of a job that a webhook is told of."""
+
+    id: str = Field(description="sent as `webhook-id`")
+    job_id: str
+    event: JobEvent
+    url: str
+    status: DeliveryStatus
+    attempts: int = Field(description="since it was made, or replayed")
+    last_status: int | None = Field(description="the HTTP status of the last answer")
+    last_error: str | None
+    created_at: Time
+    next_attempt_at: Time | None
+    delivered_at: Time | None
+
+
+class DeliveriesOut(Output):
+    data: list[DeliveryOut]
+    next_cursor: str | None
 
 
 class NamesOut(Output):

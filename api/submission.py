@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from flask import request
 
 from api.problems import Problem
+from api.schemas import WebhookIn
 from api.services import services
 from api.uploads import uploads
 from broker.client import Wait
-from broker.dispatch import dispatch
+from broker.dispatch import dispatch, nudge
 from core.clock import utc_now
-from core.errors import BlobStoreUnavailable, BrokerUnavailable, StorageFull
+from core.errors import BlobStoreUnavailable, BrokerUnavailable, ItemError, StorageFull
+from core.fetching import Fetcher
+from core.fetching.urls import parse
+from core.messages import DELIVER_WEBHOOKS
 from db import jobs
 from db.jobs import NewItem, NewJob
 from db.models import Job
@@ -63,6 +68,24 @@ def expiry(wanted: datetime | None = None) -> datetime | None:
     return wanted
 
 
+def webhook(wanted: WebhookIn | None) -> dict[str, Any] | None:
+    """What a job keeps of its `webhook`: the URL in its one spelling, and the events.
+
+    Raises:
+        Problem: 422, the URL is not one that anything may be sent to. What its name leads to is seen when something is.
+    """
+    if wanted is None:
+        return None
+    try:
+        target = parse(wanted.url)
+        if target.address is not None:
+            with Fetcher(allow=services().settings.fetch_allow) as fetcher:
+                fetcher.check(str(target))
+    except ItemError as error:
+        raise Problem(422, error.code, f"webhook: {error.detail}", errors=[("/webhook/url", error.detail)]) from error
+    return {"url": str(target), "events": [event.value for event in wanted.events]}
+
+
 def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
     """Commit the job and its items, enqueue its first chunks, and wait for its end if someone wants to.
 
@@ -89,6 +112,8 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
             except BrokerUnavailable as error:
                 log.warning("cannot_wait", job=job.id, reason=str(error))
         dispatch(it.database, it.broker, messages)
+        if job.terminal and job.webhook is not None:
+            nudge(it.broker, DELIVER_WEBHOOKS)
         if wait is not None:
             _wait(wait, wait_seconds)
     return job

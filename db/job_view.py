@@ -36,6 +36,7 @@ class JobLinksOut(Output):
     self: str
     items: str
     summary: str
+    deliveries: str
     cancel: str
     retry: str
     page: str
@@ -92,6 +93,7 @@ def job_out(job: Job) -> JobOut:
             self=path,
             items=f"{path}/items",
             summary=f"{path}/summary",
+            deliveries=f"{path}/deliveries",
             cancel=f"{path}/cancel",
             retry=f"{path}/retry",
             page=f"/jobs/{job.id}",

@@ -1,0 +1,53 @@
+"""Deliveries: what webhooks were told, or are still to be told, of a job's ends."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+
+from api.paging import decode_cursor, encode_cursor, link_header
+from api.present import delivery_out
+from api.problems import present_or_gone, unknown
+from api.schemas import Answer, DeliveriesOut, DeliveryOut, PageQuery
+from api.services import services
+from broker.dispatch import nudge
+from core.clock import utc_now
+from core.messages import DELIVER_WEBHOOKS
+from db import jobs, webhooks
+
+bp = APIBlueprint("deliveries", __name__, tag="Webhooks")
+
+
+@bp.get("/v1/jobs/<job_id>/deliveries")
+@bp.input(PageQuery, location="query")
+@bp.output(DeliveriesOut)
+@bp.doc(summary="Webhook deliveries of a job, newest first", operation_id="list_deliveries")
+def list_deliveries(job_id: str, query_data: PageQuery) -> Answer:
+    cursor = decode_cursor(query_data.cursor, {"before": (str,)})
+    with services().database.reading() as session:
+        present_or_gone(jobs.get(session, job_id), job_id)
+        before = cursor["before"] if cursor else None
+        rows = webhooks.list_of_job(session, job_id, before, query_data.limit + 1)
+    page = rows[: query_data.limit]
+    following = encode_cursor({"before": page[-1].id}) if len(rows) > len(page) else None
+    body = DeliveriesOut(data=[delivery_out(row) for row in page], next_cursor=following)
+    return body, 200, link_header(following)
+
+
+@bp.post("/v1/jobs/<job_id>/deliveries/<delivery_id>/replay")
+@bp.output(DeliveryOut, status_code=202, description="It is delivered again")
+@bp.doc(
+    summary="Deliver once more",
+    description="Under the same `webhook-id` and with the same body. A webhook that a 410 switched off is on again.",
+    operation_id="replay_delivery",
+)
+def replay_delivery(job_id: str, delivery_id: str) -> Answer:
+    it = services()
+    with it.database.writing() as session:
+        present_or_gone(jobs.get(session, job_id), job_id)
+        delivery = webhooks.replay(session, job_id, delivery_id, utc_now())
+        if delivery is None:
+            raise unknown("delivery", delivery_id)
+        session.flush()
+        body = delivery_out(delivery)
+    nudge(it.broker, DELIVER_WEBHOOKS)
+    return body, 202

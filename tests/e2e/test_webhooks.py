@@ -1,0 +1,103 @@
+"""A webhook through the whole service, received as docs/webhooks.md says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from core.settings import PROJECT
+from tests.conftest import SAMPLES, RunningService, until
+from tests.receiver import Receiver, Reply, receiver
+
+__all__ = ["receiver"]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    running = RunningService(tmp_path_factory.mktemp("service"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8")
+    running.wait_for_line("ready")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def secret(service: RunningService) -> str:
+    command = [sys.executable, "-m", "cli", "webhooks", "secret"]
+    environment = {**os.environ, "LOOKBOOK_HOME": str(service.home)}
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def receive() -> Callable[[dict[str, str], bytes, str], int]:
+    """The example of docs/webhooks.md."""
+    text = (PROJECT / "docs" / "webhooks.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(example, "docs/webhooks.md", "exec"), names)
+    found: Callable[[dict[str, str], bytes, str], int] = names["receive"]
+    return found
+
+
+def submit(service: RunningService, receiver: Receiver, *pictures: Path) -> dict[str, Any]:
+    files = [("images", (path.name, path.read_bytes())) for path in pictures]
+    answer = httpx.post(f"{service.url}/v1/jobs", files=files, data={"webhook": json.dumps({"url": receiver.url})})
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+def deliveries(service: RunningService, job: dict[str, Any]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = httpx.get(service.url + job["links"]["deliveries"]).json()["data"]
+    return rows
+
+
+def test_the_end_of_a_job_arrives_and_passes_for_genuine(
+    service: RunningService,
+    secret: str,
+    receiver: Receiver,
+    receive: Callable[[dict[str, str], bytes, str], int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = submit(service, receiver, SAMPLES / "t-shirt-red.jpg", SAMPLES / "coat-camel.jpg")
+    until(lambda: any(row["status"] == "delivered" for row in deliveries(service, job)))
+    (received,) = receiver.received
+    assert receive(received.headers, received.body, secret) == 204
+    assert receive(received.headers, received.body, secret) == 204
+    assert capsys.readouterr().out.count(f"job.completed {job['id']}") == 1
+    assert receive(received.headers, received.body.replace(b'"failed":0', b'"failed":1'), secret) == 401
+    assert json.loads(received.body)["data"] == httpx.get(service.url + job["links"]["self"]).json()
+
+
+def test_what_a_receiver_could_not_take_comes_again_by_itself(service: RunningService, receiver: Receiver) -> None:
+    receiver.replies = [Reply(500)]
+    job = submit(service, receiver, SAMPLES / "dress-green.jpg")
+    until(lambda: any(row["status"] == "delivered" for row in deliveries(service, job)))
+    (row,) = deliveries(service, job)
+    assert (row["attempts"], receiver.ids) == (2, [row["id"]] * 2)
+
+
+def test_the_secret_of_a_database_without_tables_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cli", "webhooks", "secret"]
+    environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "lookbook db upgrade" in done.stderr
+
+
+def test_a_mistyped_secret_is_refused_without_being_repeated(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cli", "webhooks", "secret"]
+    environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path), "LOOKBOOK_WEBHOOK_SECRET": "whsec_tooshort"}
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "LOOKBOOK_WEBHOOK_SECRET" in done.stderr
+    assert "tooshort" not in done.stderr

@@ -1,0 +1,192 @@
+"""Webhooks as the API takes, lists and replays them; the courier is in this process, the receiver on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from api.app import LookbookApp, create_app
+from api.services import EXTENSION, Services
+from core.fetching import Fetcher
+from core.settings import Settings
+from db.engine import Database
+from db.migrate import upgrade
+from db.models import Delivery
+from tests.conftest import RunningRedis
+from tests.integration.builders import a_model
+from tests.receiver import Receiver, Reply, receiver
+from worker.webhooks import Courier
+
+__all__ = ["receiver"]
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[LookbookApp]:
+    database = Database(settings.resolved_database_url)
+    upgrade(database)
+    with database.writing() as session:
+        a_model(session)
+    database.close()
+    made = create_app(settings.model_copy(update={"fetch_allow": (ip_network("127.0.0.0/8"),)}))
+    yield made
+    services_of(made).database.close()
+    services_of(made).broker.close()
+
+
+@pytest.fixture
+def client(app: LookbookApp) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def courier(app: LookbookApp) -> Iterator[Courier]:
+    with Fetcher(allow=[ip_network("127.0.0.0/8")]) as fetcher:
+        yield Courier(services_of(app).database, fetcher)
+
+
+def services_of(app: LookbookApp) -> Services:
+    found: Services = app.extensions[EXTENSION]
+    return found
+
+
+def submit(client: FlaskClient, webhook: str | None = None, content: bytes = b"") -> TestResponse:
+    """A job of one file; an empty one is refused, so that the job is over at once."""
+    form = "" if webhook is None else _part('name="webhook"', webhook.encode())
+    body = form + _part('name="images"; filename="a.jpg"', content) + "--x--\r\n"
+    return client.post("/v1/jobs", data=body.encode(), content_type="multipart/form-data; boundary=x")
+
+
+def _part(disposition: str, content: bytes) -> str:
+    return f"--x\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{content.decode()}\r\n"
+
+
+def submitted(client: FlaskClient, receiver: Receiver) -> dict[str, Any]:
+    answer = submit(client, json.dumps({"url": receiver.url}))
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.get_json()
+    return job
+
+
+def test_the_body_holds_the_job_as_the_api_shows_it(client: FlaskClient, courier: Courier, receiver: Receiver) -> None:
+    job = submitted(client, receiver)
+    assert courier.deliver_due() == 1
+    body = json.loads(receiver.received[0].body)
+    assert body["data"] == client.get(job["links"]["self"]).get_json()
+    assert (body["type"], body["timestamp"]) == ("job.completed", body["data"]["finished_at"])
+
+
+def test_deliveries_are_listed_with_what_became_of_them(
+    client: FlaskClient, courier: Courier, receiver: Receiver
+) -> None:
+    receiver.replies = [Reply(503)]
+    job = submitted(client, receiver)
+    courier.deliver_due()
+    (row,) = client.get(job["links"]["deliveries"]).get_json()["data"]
+    assert row["next_attempt_at"] > row["created_at"]
+    fixed = {name: row[name] for name in row if not name.endswith("_at")}
+    assert fixed == {
+        "id": receiver.ids[0],
+        "job_id": job["id"],
+        "event": "job.completed",
+        "url": receiver.url,
+        "status": "pending",
+        "attempts": 1,
+        "last_status": 503,
+        "last_error": "expected a 2xx, got 503",
+    }
+    assert row["delivered_at"] is None
+
+
+def test_a_replay_sends_the_same_again(client: FlaskClient, courier: Courier, receiver: Receiver) -> None:
+    job = submitted(client, receiver)
+    courier.deliver_due()
+    path = f"{job['links']['deliveries']}/{receiver.ids[0]}/replay"
+    answer = client.post(path)
+    assert (answer.status_code, answer.get_json()["status"]) == (202, "pending")
+    assert courier.deliver_due() == 1
+    once, again = receiver.received
+    assert (once.body, once.headers["webhook-id"]) == (again.body, again.headers["webhook-id"])
+    (row,) = client.get(job["links"]["deliveries"]).get_json()["data"]
+    assert (row["status"], row["attempts"]) == ("delivered", 1)
+
+
+def test_an_end_and_a_replay_ask_for_delivery_at_once(
+    settings: Settings, redis: RunningRedis, app: LookbookApp, receiver: Receiver
+) -> None:
+    made = create_app(settings.having(redis_url=redis.url, fetch_allow="127.0.0.0/8"))
+    client = made.test_client()
+    job = submitted(client, receiver)
+    assert redis.connection.llen("maintenance") == 1
+    (row,) = client.get(job["links"]["deliveries"]).get_json()["data"]
+    client.post(f"{job['links']['deliveries']}/{row['id']}/replay")
+    assert redis.connection.llen("maintenance") == 2
+    services_of(made).database.close()
+    services_of(made).broker.close()
+
+
+def test_a_list_of_many_comes_in_pages(client: FlaskClient, app: LookbookApp, receiver: Receiver) -> None:
+    job = submitted(client, receiver)
+    with services_of(app).database.writing() as session:
+        first = session.scalars(select(Delivery)).one()
+        shared = {"job_id": job["id"], "event": first.event, "url": first.url, "body": "{}"}
+        times = {"created_at": first.created_at, "next_attempt_at": first.next_attempt_at}
+        session.add_all(Delivery(id=f"dlv_{n}", **shared, **times) for n in range(4))
+    path = f"{job['links']['deliveries']}?limit=2"
+    seen, cursor = [], ""
+    for _ in range(3):
+        page = client.get(path + cursor)
+        seen += [row["id"] for row in page.get_json()["data"]]
+        cursor = f"&cursor={page.get_json()['next_cursor']}"
+    assert page.get_json()["next_cursor"] is None
+    assert seen == sorted(seen, reverse=True)
+    assert len(seen) == 5
+
+
+@pytest.mark.parametrize(
+    ("webhook", "pointer", "code", "says"),
+    [
+        ("http://example.com/", "/webhook", "invalid_request", 'expected JSON: {"url", "events"?}'),
+        ("{}", "/webhook/url", "invalid_request", "Field required"),
+        ('{"url": "ftp://example.com/"}', "/webhook/url", "fetch_forbidden", "http:// or https://"),
+        ('{"url": "http://user:password@example.com/"}', "/webhook/url", "fetch_forbidden", "without user name"),
+        ('{"url": "http://10.0.0.1/"}', "/webhook/url", "blocked_address", "a public address"),
+        ('{"url": "http://[::ffff:10.0.0.1]/"}', "/webhook/url", "blocked_address", "a public address"),
+        ('{"url": "http://0x0a000001/"}', "/webhook/url", "blocked_address", "a public address"),
+        ('{"url": "http://169.254.169.254/latest"}', "/webhook/url", "blocked_address", "a public address"),
+        ('{"url": "https://example.com/", "events": []}', "/webhook/events", "invalid_request", "at least 1 item"),
+        ('{"url": "https://example.com/", "events": ["job.born"]}', "/webhook/events/0", "invalid_request", "job.born"),
+        ('{"url": "https://example.com/", "secret": "x"}', "/webhook/secret", "invalid_request", "not permitted"),
+    ],
+)
+def test_a_webhook_that_cannot_be_used_is_422_with_a_pointer(
+    client: FlaskClient, webhook: str, pointer: str, code: str, says: str
+) -> None:
+    answer = submit(client, webhook)
+    body = json.loads(answer.data)
+    assert (answer.status_code, body["code"], body["errors"][0]["pointer"]) == (422, code, pointer)
+    assert says in body["detail"]
+    assert client.get("/v1/jobs").get_json()["data"] == []
+
+
+def test_a_name_is_not_looked_up_at_submission(client: FlaskClient) -> None:
+    assert submit(client, '{"url": "https://nowhere.invalid/hook"}').status_code == 202
+
+
+def test_unknown_jobs_and_deliveries_are_404(client: FlaskClient, receiver: Receiver) -> None:
+    job, other = submitted(client, receiver), submitted(client, receiver)
+    assert client.get("/v1/jobs/job_x/deliveries").get_json()["code"] == "unknown_job"
+    assert client.post(f"{job['links']['deliveries']}/dlv_x/replay").get_json()["code"] == "unknown_delivery"
+    (row,) = client.get(job["links"]["deliveries"]).get_json()["data"]
+    assert client.post(f"{other['links']['deliveries']}/{row['id']}/replay").status_code == 404
+
+
+def test_a_job_without_a_webhook_has_no_deliveries(client: FlaskClient) -> None:
+    job = submit(client).get_json()
+    assert client.get(job["links"]["deliveries"]).get_json() == {"data": [], "next_cursor": None}
