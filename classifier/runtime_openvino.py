@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import threading
@@ -42,7 +43,7 @@ class OpenVinoRuntime:
         self.batch_sizes = BATCH_SIZES
         self.side = artifact.input.size
         self._artifact = artifact
-        self._cache = {"CACHE_DIR": str(cache)} if cache else {}
+        self._cache = cache
         self.slots = 0
         self._requests: dict[int, SimpleQueue[Any]] = {}
         # In a thread of its own, whose lower priority those that OpenVINO starts for it inherit.
@@ -91,14 +92,13 @@ class OpenVinoRuntime:
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
         }
         wanted = only_output(model, output)
-        try:
-            return _core.compile_model(wanted, "CPU", {**self._cache, **options})
-        except RuntimeError as error:
-            if not self._cache:
-                raise
-            # Another worker that starts on the same folder may be writing the same file; the disk may be full.
-            log.warning("cache_not_used", model=str(self._artifact.ref), reason=str(error))
-            return _core.compile_model(wanted, "CPU", options)
+        if self._cache is not None:
+            try:
+                with _held(self._cache):
+                    return _core.compile_model(wanted, "CPU", {"CACHE_DIR": str(self._cache), **options})
+            except (OSError, RuntimeError) as error:
+                log.warning("cache_not_used", model=str(self._artifact.ref), reason=str(error))
+        return _core.compile_model(wanted, "CPU", options)
 
 
 def supported_precisions() -> tuple[Precision, ...]:
@@ -111,6 +111,20 @@ def supported_precisions() -> tuple[Precision, ...]:
 def only_output(model: Any, name: str) -> Any:
     """The part of an OpenVINO model that one of its outputs needs."""
     return ov.Model([model.output(name)], model.get_parameters(), model.get_friendly_name())
+
+
+@contextmanager
+def _held(cache: Path) -> Iterator[None]:
+    """Have a cache folder for oneself: OpenVINO maps its files into memory while others may be writing them.
+
+    Raises:
+        OSError: the folder cannot be used.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("a") as lock:
+        # Released when the file is closed, or its process is dead.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _run(requests: SimpleQueue[Any], batch: NDArray[np.uint8]) -> NDArray[np.float32]:
