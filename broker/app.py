@@ -11,6 +11,10 @@ from core.settings import Settings
 
 CONNECT_SECONDS = 2.0
 """How long a sender waits for Redis before it says that Redis is not there."""
+ANSWER_SECONDS = 2.0
+"""A connection on which Redis owes an answer for longer is given up: a network may drop it without telling us."""
+HEALTH_SECONDS = 3
+"""How often connections that only listen are asked whether they still lead to Redis."""
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -28,8 +32,9 @@ def make_celery(settings: Settings) -> Celery:
             # One list a queue: priorities are whole queues here, asked in their order.
             "priority_steps": [0],
             "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_timeout": ANSWER_SECONDS,
             "socket_keepalive": True,
-            "health_check_interval": 10,
+            "health_check_interval": HEALTH_SECONDS,
         },
         # The database is the truth: results are never written to, nor read from, Celery.
         task_ignore_result=True,

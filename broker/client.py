@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from broker.app import CONNECT_SECONDS, make_celery
+from broker.app import ANSWER_SECONDS, CONNECT_SECONDS, make_celery
 from core.errors import BrokerUnavailable
 from core.messages import CLASSIFY_CHUNK, EXPLAIN_ITEM, ChunkMessage, Queue
 from core.settings import Settings
@@ -31,8 +31,6 @@ HEARTBEAT_SECONDS = 3.0
 """How often a worker says that it is alive."""
 EXPLANATION_SECONDS = 10.0
 """How long someone waits for an explanation before asking again."""
-ASKED_SECONDS = 10.0
-"""A maintenance task that was asked for and not begun within this time is left to beat."""
 _HEARTBEAT_KEPT_SECONDS = 10
 _HEARTBEATS = "lookbook:worker:"
 _CHANNEL = "lookbook:done:"
@@ -118,7 +116,10 @@ class Broker:
         """Prepare to speak to Redis; nothing is sent yet."""
         celery = make_celery(settings)
         connection = redis.Redis.from_url(
-            settings.resolved_redis_url, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 1)
+            settings.resolved_redis_url,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 1),
         )
         return cls(celery, connection)
 
@@ -157,16 +158,21 @@ class Broker:
                 retry=False,
             )
 
-    def ask(self, task: str) -> None:
-        """Have a maintenance task run soon.
+    def ask(self, *tasks: str) -> bool:
+        """Have maintenance tasks run soon; False, and nothing asked for, while earlier ones still wait for a worker.
+
+        They do not expire, for the clock of whoever takes them may be another: this is what bounds their number.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        # Celery would try for seconds; a request that has stored what it came for should be answered at once.
-        self.ping()
         with _redis_errors():
-            self.celery.send_task(task, queue=Queue.MAINTENANCE.value, expires=ASKED_SECONDS, retry=False)
+            # Asked first: Celery would try for seconds where Redis is away.
+            if self._redis.llen(Queue.MAINTENANCE.value):
+                return False
+            for task in tasks:
+                self.celery.send_task(task, queue=Queue.MAINTENANCE.value, retry=False)
+        return True
 
     def memory(self) -> Memory:
         """Whether this is still the Redis that was seen before, with all that it held then.

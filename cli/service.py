@@ -81,7 +81,7 @@ def worker(
 
 def beat() -> None:
     """Run the clock that wakes the sweeper. One per installation; a second one does no harm."""
-    from worker.app import run_beat
+    from worker.beat import run_beat
 
     run_beat(Settings.read())
 

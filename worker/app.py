@@ -39,12 +39,6 @@ log = structlog.get_logger(__name__)
 PICTURES_IN_HAND = 192
 """Decoded pictures that may wait for the device: more than its queue holds, so that it never runs dry."""
 
-PURGE_SECONDS = 60.0
-"""How often jobs past retention are looked for."""
-
-WEBHOOK_SECONDS = 5.0
-"""How often webhooks to be tried again are looked for; new ones are asked for when their job ends."""
-
 FINISH_SECONDS = 10.0
 """How long a worker that was asked to stop goes on with what it has in hand before others may have it."""
 
@@ -207,29 +201,3 @@ def _connect_signals(pulse: Pulse, leases: Leases) -> None:
         timer = threading.Timer(FINISH_SECONDS, leases.give_back)
         timer.daemon = True
         timer.start()
-
-
-def run_beat(settings: Settings) -> None:
-    """Ask for sweeping every `sweep_seconds`, and for the other maintenance, until told to stop."""
-    configure_logging(settings.log_level)
-    app = Broker.connect(settings).celery
-    app.conf.beat_schedule = {
-        "sweep": {
-            "task": SWEEP,
-            "schedule": settings.sweep_seconds,
-            # A sweep that nobody took in time is not worth taking: the next one does the same.
-            "options": {"queue": Queue.MAINTENANCE.value, "expires": max(10.0, 2 * settings.sweep_seconds)},
-        },
-        "purge": {
-            "task": PURGE,
-            "schedule": PURGE_SECONDS,
-            "options": {"queue": Queue.MAINTENANCE.value, "expires": PURGE_SECONDS},
-        },
-        "webhooks": {
-            "task": DELIVER_WEBHOOKS,
-            "schedule": WEBHOOK_SECONDS,
-            "options": {"queue": Queue.MAINTENANCE.value, "expires": 2 * WEBHOOK_SECONDS},
-        },
-    }
-    beat: Any = app.Beat(scheduler_cls="celery.beat:Scheduler", quiet=True, loglevel="WARNING")
-    beat.run()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from core.errors import BrokerUnavailable
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from tests.conftest import RunningRedis
+from tests.faults.proxy import Cut, Proxies
 from worker.app import CLASSIFY_QUEUES
 
 
@@ -51,6 +54,25 @@ def test_a_message_carries_ids_and_no_pixels(broker: Broker, redis: RunningRedis
     raw = redis.connection.lrange("bulk", 0, -1)
     assert len(raw) == 1
     assert len(raw[0]) < 2000
+
+
+def test_a_redis_that_falls_silent_is_taken_for_one_that_is_away(settings: Settings, redis: RunningRedis) -> None:
+    proxies = Proxies()
+    wire = proxies.open(Path(redis.url.removeprefix("unix://")))
+    broker = Broker.connect(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{wire.port}/0"}))
+    messages = [chunk(1, Queue.BULK), chunk(2, Queue.BULK)]
+    with broker.waiting_for("job_1") as wait:
+        assert broker.send(messages) == []
+        wire.cut(Cut.SILENT)
+        assert not wait.wait(0.1)
+        assert broker.send(messages) == messages
+        # Nor do connections that had just answered hang.
+        broker._answered = math.inf
+        assert broker.send(messages) == messages
+    wire.heal()
+    assert broker.send(messages) == []
+    broker.close()
+    proxies.close()
 
 
 def test_what_cannot_be_sent_is_given_back(broker: Broker, redis: RunningRedis) -> None:

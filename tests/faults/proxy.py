@@ -1,0 +1,158 @@
+"""A wire that can be cut: a TCP proxy between one process and Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+_BLOCK = 64 * 1024
+_CALL_SECONDS = 10.0
+
+ResultT = TypeVar("ResultT")
+
+
+class Cut(Enum):
+    """How a wire fails."""
+
+    DROPPED = "connections dropped"
+    """Open connections end; new ones work at once."""
+    REFUSED = "connections refused"
+    """Open connections end, and no new ones are accepted until it is healed."""
+    SILENT = "silence"
+    """Nothing comes through any more and nobody is told: open connections stay silent for ever, and so do those that
+    are opened before it is healed."""
+
+
+@dataclass(slots=True, eq=False)
+class _Wire:
+    """One connection through the proxy."""
+
+    near: asyncio.StreamWriter
+    far: asyncio.StreamWriter | None = None
+    silent: bool = False
+
+    def close(self) -> None:
+        for end in (self.near, self.far):
+            if end is not None:
+                end.transport.abort()
+
+
+class Proxies:
+    """The event loop that all proxies of a campaign share, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxies", daemon=True)
+        self._thread.start()
+        self._proxies: list[Proxy] = []
+
+    def open(self, target: int | Path) -> Proxy:
+        """A new wire to a port of this machine, or to a Unix socket."""
+        proxy = Proxy(self, target)
+        self._proxies.append(proxy)
+        return proxy
+
+    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_SECONDS)
+
+    def close(self) -> None:
+        for proxy in self._proxies:
+            proxy.cut(Cut.REFUSED)
+        self.run(self._cancel_all())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @staticmethod
+    async def _cancel_all() -> None:
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+class Proxy:
+    """Listens on `port` of loopback and passes bytes to and from `target`."""
+
+    def __init__(self, proxies: Proxies, target: int | Path) -> None:
+        self._run = proxies.run
+        self._target = target
+        self._wires: set[_Wire] = set()
+        self._silent = False
+        self._server: asyncio.Server | None = None
+        self.port = 0
+        self._run(self._listen())
+
+    def cut(self, how: Cut) -> None:
+        self._run(self._cut(how))
+
+    def heal(self) -> None:
+        """New connections work again."""
+        self._run(self._heal())
+
+    async def _listen(self) -> None:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        self._server = await asyncio.start_server(self._connected, sock=listener)
+
+    async def _cut(self, how: Cut) -> None:
+        if how is Cut.SILENT:
+            self._silent = True
+            for wire in self._wires:
+                wire.silent = True
+            return
+        if how is Cut.REFUSED and self._server is not None:
+            self._server.close()
+            self._server = None
+        for wire in list(self._wires):
+            wire.close()
+
+    async def _heal(self) -> None:
+        self._silent = False
+        if self._server is None:
+            await self._listen()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        wire = _Wire(writer, silent=self._silent)
+        self._wires.add(wire)
+        try:
+            if wire.silent:
+                await _swallow(reader)
+                return
+            far_reader, wire.far = await self._open_far()
+            await asyncio.gather(_pump(reader, wire.far, wire), _pump(far_reader, writer, wire))
+        except OSError:
+            return
+        finally:
+            self._wires.discard(wire)
+            wire.close()
+
+    async def _open_far(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        return await asyncio.open_connection("127.0.0.1", self._target)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: _Wire) -> None:
+    """Pass bytes on until one side ends. Once the wire is silent, the other side does not learn of that end either."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(_BLOCK):
+            if not wire.silent:
+                writer.write(data)
+                await writer.drain()
+    if not wire.silent:
+        wire.close()
+
+
+async def _swallow(reader: asyncio.StreamReader) -> None:
+    while await reader.read(_BLOCK):
+        pass

@@ -1,0 +1,73 @@
+"""Beat on a real Redis, its clock in the tests' hands."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from broker.client import Broker
+from core.messages import Queue
+from core.settings import Settings
+from tests.conftest import RunningRedis
+from worker.beat import Beat
+
+
+class Clock:
+    """Seconds as the tests say."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def broker(settings: Settings, redis: RunningRedis) -> Iterator[Broker]:
+    made = Broker.connect(settings.model_copy(update={"redis_url": redis.url}))
+    yield made
+    made.close()
+
+
+def taken(redis: RunningRedis) -> list[str]:
+    """The tasks that wait for a maintenance worker, taken out; none may expire."""
+    tasks = []
+    while raw := redis.connection.rpop(Queue.MAINTENANCE.value):
+        message = json.loads(raw)
+        assert message["headers"]["expires"] is None
+        assert json.loads(base64.b64decode(message["body"]))[0] == []
+        tasks.append(message["headers"]["task"])
+    return tasks
+
+
+def test_each_task_is_asked_for_at_its_own_intervals(broker: Broker, redis: RunningRedis) -> None:
+    clock = Clock()
+    beat = Beat(broker, {"often": 2.0, "seldom": 60.0}, clock)
+    asked = []
+    for _ in range(4):
+        beat.tick()
+        asked.append(taken(redis))
+        clock.now += 1.0
+    assert asked == [["often", "seldom"], [], ["often"], []]
+    clock.now += 60.0
+    beat.tick()
+    assert taken(redis) == ["often", "seldom"]
+
+
+def test_without_a_worker_the_tasks_do_not_pile_up_and_none_is_forgotten(broker: Broker, redis: RunningRedis) -> None:
+    clock = Clock()
+    beat = Beat(broker, {"often": 2.0}, clock)
+    for _ in range(50):
+        beat.tick()
+        clock.now += 2.0
+    assert taken(redis) == ["often"]
+    beat.tick()
+    assert taken(redis) == ["often"]
+
+
+def test_beat_outlives_redis(broker: Broker, redis: RunningRedis) -> None:
+    redis.stop()
+    Beat(broker, {"often": 2.0}).tick()
