@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 from redis import Redis
@@ -278,6 +279,12 @@ class RunningService:
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+def supervised(service: RunningService, *words: str) -> psutil.Process:
+    """The supervised process whose command line has all these words."""
+    direct = psutil.Process(service.process.pid).children()
+    return next(p for p in direct if all(word in " ".join(p.cmdline()) for word in words))
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,18 @@ export function post(path, form, { onProgress, signal } = {}) {
   });
 }
 
+/** Ask for a change without a body: `method` is POST or DELETE. Resolves to what it led to, if the server says. */
+export async function change(method, path) {
+  let response;
+  try {
+    response = await fetch(path, { method, cache: "no-store" });
+  } catch (error) {
+    throw new Unreachable(error.message);
+  }
+  if (!response.ok) throw new ApiError(response.status, await problemOf(response));
+  return response.status === 204 ? null : response.json();
+}
+
 const FIRST_WAIT = 700;
 const LONGEST_WAIT = 15000;
 

@@ -1,4 +1,5 @@
 // The results page of one job.
+import { Actions } from "./actions.js";
 import { ApiError, followJob, get, isOver } from "./api.js";
 import { Bars } from "./bars.js";
 import { namesOf } from "./labels.js";
@@ -11,12 +12,13 @@ const DOUBT = 0.6;
 const MOST_OFTEN = 1000;
 
 const id = location.pathname.split("/").filter(Boolean).pop();
-const state = { job: null, summary: null, names: null, filter: "all", label: null, group: null, sort: "position", read: 0 };
+const state = { job: null, summary: null, names: null, filter: "all", label: null, group: null, sort: "position", read: 0, following: false };
 
 setUpPage();
 const viewer = new Viewer(() => state.names);
 const sheet = new Sheet({ job: id, doubt: DOUBT, names: () => state.names, open: (item, step) => viewer.open(item, step) });
 const bars = new Bars($("bars"), choose);
+const actions = new Actions(onChanged);
 
 for (const button of $("filters").querySelectorAll("button")) {
   button.addEventListener("click", () => {
@@ -39,13 +41,15 @@ onLanguage(() => sheet.relabel());
 follow();
 
 async function follow() {
+  state.following = true;
   try {
     await followJob(id, { onJob, onTrouble });
+    state.following = false;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     $("job").hidden = true;
     $("missing").hidden = false;
-    $("missing-text").textContent = error.status === 404 ? say("unknownJob") : sayError(error.code, error.message);
+    $("missing-text").textContent = error.status === 404 ? say("unknownJob") : error.status === 410 ? say("expiredJob") : sayError(error.code, error.message);
   }
 }
 
@@ -64,6 +68,17 @@ async function onJob(job) {
   } else {
     draw();
   }
+}
+
+async function onChanged(job) {
+  if (!job) {
+    location.assign("/");
+    return;
+  }
+  await onJob(job);
+  // Pictures that were settled may be waiting again.
+  await reload();
+  if (!state.following) follow();
 }
 
 function onTrouble(away) {
@@ -90,7 +105,7 @@ function reload() {
 
 function draw() {
   const { job, summary } = state;
-  const { total, pending, failed, reused } = job.counts;
+  const { total, pending, failed, canceled, reused } = job.counts;
   const share = total ? (total - pending) / total : 1;
   const over = isOver(job);
   document.title = `${over ? "" : `${percent(share)} · `}${job.name} · Lookbook`;
@@ -100,6 +115,7 @@ function draw() {
   $("line").setAttribute("aria-valuenow", Math.round(share * 100));
   $("line").firstElementChild.style.width = `${share * 100}%`;
   const facts = [[say("done", { done: number(total - pending), total: number(total) })]];
+  if (canceled) facts.push([say("canceledCount", { count: number(canceled) })]);
   if (failed) facts.push([say("failed", { count: number(failed) }), "failed"]);
   if (reused) facts.push([say("reused", { count: number(reused) })]);
   if (job.rate && (job.rate < 1000 || over)) facts.push([say("rate", { rate: number(Math.round(job.rate)) })]);
@@ -107,6 +123,7 @@ function draw() {
   if (!over && !job.started_at) facts.push([say("waiting")]);
   if (over && job.finished_at) facts.push([say("took", { time: duration((new Date(job.finished_at) - new Date(job.created_at)) / 1000) })]);
   $("facts").replaceChildren(...facts.map(([text, kind]) => make("span", { class: kind }, text)));
+  actions.draw(job);
   if (summary) {
     bars.draw(summary, state.names, state);
     drawFilters(summary);

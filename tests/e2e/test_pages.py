@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from samples import broken
-from tests.conftest import SAMPLES, until
+from tests.conftest import SAMPLES, RunningService, supervised, until
 
 OpenPage = Callable[..., Page]
 ALL = sorted(str(path) for path in SAMPLES.iterdir())
@@ -194,3 +194,47 @@ def test_the_api_documentation_is_drawn_without_the_internet(open_page: OpenPage
     page = open_page("/docs")
     expect(page.get_by_text("/v1/classifications")).to_be_visible()
     expect(page.get_by_role("heading", name=re.compile("Lookbook"))).to_be_visible()
+
+
+def test_a_job_is_stopped_from_its_page(open_page: OpenPage, http: httpx.Client, service: RunningService) -> None:
+    worker = supervised(service, "worker")
+    worker.suspend()
+    try:
+        files = [("images", (Path(path).name, Path(path).read_bytes())) for path in ALL]
+        job = http.post("/v1/jobs", files=files).json()
+        page = open_page(job["links"]["page"])
+        expect(page.locator("#delete")).to_be_hidden()
+        page.get_by_role("button", name="Stop this job").click()
+        expect(page.locator("#facts")).to_contain_text("26 stopped")
+    finally:
+        worker.resume()
+    expect(page.locator("#line.done")).to_be_visible()
+    expect(page.locator("#cancel")).to_be_hidden()
+    expect(page.locator("#retry")).to_be_hidden()
+    assert http.get(job["links"]["self"]).json()["status"] == "canceled"
+
+
+def test_failed_pictures_are_tried_again_from_the_page(
+    open_page: OpenPage, http: httpx.Client, finished_job: str
+) -> None:
+    first = http.get(f"/v1{finished_job}").json()["finished_at"]
+    page = open_page(finished_job)
+    page.get_by_role("button", name="Try the failed ones again").click()
+    until(lambda: http.get(f"/v1{finished_job}").json()["finished_at"] not in {None, first})
+    expect(page.locator("#line.done")).to_be_visible()
+    expect(page.locator("#facts")).to_contain_text("3 failed")
+    expect(page.locator(".cell")).to_have_count(29)
+
+
+def test_a_job_is_deleted_from_its_page_after_a_question(
+    open_page: OpenPage, http: httpx.Client, finished_job: str
+) -> None:
+    page = open_page(finished_job)
+    page.get_by_role("button", name="Delete this job").click()
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.locator("#sure")).to_be_hidden()
+    assert http.get(f"/v1{finished_job}").status_code == 200
+    page.get_by_role("button", name="Delete this job").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.wait_for_url("**/")
+    assert http.get(f"/v1{finished_job}").status_code == 404

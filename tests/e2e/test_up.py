@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from core.settings import PROJECT
-from tests.conftest import SAMPLES, RunningService, until
+from tests.conftest import SAMPLES, RunningService, supervised, until
 
 Start = Callable[..., RunningService]
 
@@ -37,12 +37,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def children(service: RunningService) -> list[psutil.Process]:
     return psutil.Process(service.process.pid).children(recursive=True)
-
-
-def child(service: RunningService, *words: str) -> psutil.Process:
-    """The supervised process whose command line has all these words."""
-    direct = psutil.Process(service.process.pid).children()
-    return next(p for p in direct if all(word in " ".join(p.cmdline()) for word in words))
 
 
 def submit_one(service: RunningService) -> str:
@@ -122,7 +116,7 @@ def test_a_wrong_setting_is_named_with_what_was_expected(tmp_path: Path) -> None
 def test_a_dead_worker_is_named_and_replaced_and_the_work_goes_on(start: Start) -> None:
     service = start()
     service.wait_for_line("ready")
-    worker = child(service, "worker")
+    worker = supervised(service, "worker")
     worker.send_signal(signal.SIGSTOP)
     item = submit_one(service)
     worker.kill()
@@ -133,10 +127,10 @@ def test_a_dead_worker_is_named_and_replaced_and_the_work_goes_on(start: Start) 
 def test_a_dead_redis_is_replaced_and_what_was_queued_in_it_is_queued_again(start: Start) -> None:
     service = start()
     service.wait_for_line("ready")
-    worker = child(service, "worker")
+    worker = supervised(service, "worker")
     worker.suspend()
     item = submit_one(service)
-    child(service, "redis-server").kill()
+    supervised(service, "redis-server").kill()
     worker.resume()
     service.wait_for_line("redis died")
     until(lambda: is_done(service, item))
@@ -145,10 +139,10 @@ def test_a_dead_redis_is_replaced_and_what_was_queued_in_it_is_queued_again(star
 def test_what_was_submitted_before_a_stop_is_finished_after_the_next_start(start: Start) -> None:
     service = start()
     service.wait_for_line("ready")
-    child(service, "worker").suspend()
+    supervised(service, "worker").suspend()
     files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
     job = httpx.post(f"{service.url}/v1/jobs", files=files).json()
-    child(service, "worker").resume()
+    supervised(service, "worker").resume()
     family = children(service)
     service.process.kill()
     # Killed without a word, it could not stop them: the kernel tells them (on Linux).
