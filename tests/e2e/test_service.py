@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -162,3 +164,22 @@ def test_a_failed_item_has_no_explanation(http: httpx.Client) -> None:
     assert item["image"]["explanation"] is None
     refused = http.get(f"/v1/items/{item['id']}/explanation")
     assert (refused.status_code, refused.json()["code"]) == (404, "no_explanation")
+
+
+def test_twenty_clients_at_once_are_all_served(service: RunningService) -> None:
+    def be_a_client(number: int) -> list[str]:
+        said = []
+        with httpx.Client(base_url=service.url, timeout=60.0, trust_env=False) as client:
+            for turn in range(5):
+                data = io.BytesIO()
+                Image.new("RGB", (40, 40), (number * 10, turn * 40, 90)).save(data, "PNG")
+                files = [("images", ("a.png", data.getvalue())), ("images", ("b.png", data.getvalue()))]
+                posted = client.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"})
+                said.append(f"{posted.status_code} {posted.json().get('status', posted.text)}")
+                said.append(str(client.get("/v1/jobs").status_code))
+                said.append(str(client.delete(posted.json()["links"]["self"]).status_code))
+        return said
+
+    with ThreadPoolExecutor(20) as pool:
+        said = [line for lines in pool.map(be_a_client, range(20)) for line in lines]
+    assert Counter(said) == {"200 completed": 100, "200": 100, "204": 100}

@@ -66,17 +66,25 @@ def record_chunk(
     outcomes: dict[tuple[str, str], Outcome],
     now: datetime = NOW,
     taken_at: datetime | None = None,
+    policy: ChunkPolicy = POLICY,
 ) -> Recorded:
     """Record outcomes under the job's model version, as a worker would that has taken the chunk up."""
     work = jobs.work_of(session, message.job_id)
-    return record(session, message, work.model_version_id if work else 0, outcomes, POLICY, now, taken_at)
+    return record(session, message, work.model_version_id if work else 0, outcomes, policy, now, taken_at)
 
 
-def finish(database: Database, message: ChunkMessage, outcome: Outcome | None = None, now: datetime = NOW) -> Recorded:
+def finish(
+    database: Database,
+    message: ChunkMessage,
+    outcome: Outcome | None = None,
+    now: datetime = NOW,
+    policy: ChunkPolicy = POLICY,
+) -> Recorded:
     """Record the same outcome, a success by default, for every picture of a chunk."""
     with database.writing() as session:
         pictures = items.pending_pictures(session, message.chunk_id)
-        return record_chunk(session, message, {picture: outcome or scored() for picture in pictures}, now)
+        outcomes = {picture: outcome or scored() for picture in pictures}
+        return record_chunk(session, message, outcomes, now, policy=policy)
 
 
 def read_job(database: Database, job_id: str) -> Job:

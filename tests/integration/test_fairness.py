@@ -1,0 +1,59 @@
+"""A small job beside a huge one: what it waits for, and what lies in Redis meanwhile."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from broker.client import Broker
+from broker.dispatch import dispatch
+from core.messages import ChunkMessage, Queue
+from core.settings import Settings
+from db import chunks, jobs
+from db.chunks import ChunkPolicy
+from db.engine import Database
+from db.jobs import NewItem, NewJob
+from db.models import JobSource
+from tests.conftest import RunningRedis
+from tests.integration.builders import NOW, POLICY, WORKER, a_blob, a_model, finish, read_job
+
+HUGE = 10_000
+REAL = ChunkPolicy(size=128, window=8, deadlines=POLICY.deadlines)
+
+
+def submit(database: Database, broker: Broker, name: str, pictures: int) -> str:
+    items = [NewItem("x.jpg", a_blob(f"{name} {n}")) for n in range(pictures)]
+    with database.writing() as session:
+        new = NewJob(name, JobSource.UPLOADS, a_model(session))
+        job, messages = jobs.create_claimed(session, new, items, REAL, NOW)
+    dispatch(database, broker, messages)
+    return job.id
+
+
+def work_on_one(database: Database, broker: Broker, redis: RunningRedis) -> None:
+    """Be a worker for one message."""
+    raw = redis.connection.rpop(Queue.BULK.value)
+    assert raw
+    (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
+    message = ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])})
+    with database.writing() as session:
+        assert chunks.take(session, message.chunk_id, WORKER, REAL, NOW)
+    dispatch(database, broker, finish(database, message, policy=REAL).next_chunks)
+
+
+def test_a_small_job_waits_for_a_few_chunks_of_a_huge_one_and_redis_stays_small(
+    database: Database, redis: RunningRedis, settings: Settings
+) -> None:
+    broker = Broker.connect(settings.model_copy(update={"redis_url": redis.url}))
+    huge = submit(database, broker, "huge", HUGE)
+    for _ in range(20):
+        work_on_one(database, broker, redis)
+        assert redis.connection.llen(Queue.BULK.value) <= REAL.window
+    before = read_job(database, huge).pending
+    small = submit(database, broker, "small", 50)
+    while read_job(database, small).pending:
+        work_on_one(database, broker, redis)
+        # A message of the huge job for each chunk of its window, and the small job's two.
+        assert redis.connection.llen(Queue.BULK.value) <= REAL.window + 2
+    broker.close()
+    assert before - read_job(database, huge).pending <= (REAL.window + 1) * REAL.size
