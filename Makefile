@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; exit; }; done; \
 	python3 -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null && echo python3)
 
-.PHONY: help up test lint format bench train clean requirements
+.PHONY: help up test lint format bench faults train clean requirements
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -47,6 +47,9 @@ format: $(VENV)/.installed-test ## let ruff format the code
 
 bench: $(VENV)/.installed-test ## run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+faults: $(VENV)/.installed-test ## kill, stop, cut and fill what the service stands on, and count what it loses
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 train: $(VENV)/.installed-train ## train a model: make train DATA=folder [RECIPE=…] [NAME=…]
 	@test -n "$(DATA)" || { echo "say where the pictures are: make train DATA=<folder with train/ and validation/>" >&2; exit 2; }

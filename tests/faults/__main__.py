@@ -1,0 +1,91 @@
+"""`make faults`: real processes, real faults, and a count of what was lost.
+
+examples:
+  make faults                                         both databases, 120 faults each (some twenty minutes)
+  make faults ARGS="--database sqlite --faults 20"    a shorter one
+  make faults ARGS="--seed 7 --only 'worker killed'"  one kind of fault, again and again
+  make faults ARGS="--report"                         keep the figures and write them into docs/reliability.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shlex
+import signal
+import sys
+from typing import get_args
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from tests.faults.campaign import Plan, Result, run
+from tests.faults.installation import DatabaseKind
+from tests.faults.report import NAMES, PAGE, keep, write_page
+from tests.faults.scenario import FAULTS
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    head, _, examples = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="make faults", description=head, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="of everything that is by chance")
+    parser.add_argument("--faults", type=int, default=120, help="how many (default: %(default)s)")
+    parser.add_argument("--pictures", type=int, default=12_000, help="about how many are sent (default: %(default)s)")
+    parser.add_argument("--database", choices=[*get_args(DatabaseKind), "both"], default="both")
+    parser.add_argument("--only", action="append", default=[], metavar="KIND", help=f"of {', '.join(FAULTS)}")
+    parser.add_argument("--report", action="store_true", help="write docs/reliability.md")
+    given = parser.parse_args()
+    if unknown := [name for name in given.only if name not in FAULTS]:
+        parser.error(f"expected some of {', '.join(FAULTS)}; got {', '.join(unknown)}")
+    kinds: list[DatabaseKind] = list(get_args(DatabaseKind)) if given.database == "both" else [given.database]
+    # Whoever asks us to stop does not want a service left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    console.print(f"seed {given.seed}", style="bold")
+    results = [_run(kind, Plan(given.seed, given.faults, given.pictures, given.only)) for kind in kinds]
+    if given.report:
+        for result in results:
+            arguments = f"--seed {given.seed} --faults {given.faults} --pictures {given.pictures}"
+            only = "".join(f" --only {shlex.quote(name)}" for name in given.only)
+            keep(result, f"python -m tests.faults --database {result.database} {arguments}{only}")
+        write_page()
+        console.print(f"wrote {PAGE.name}")
+    sys.exit(0 if all(result.clean for result in results) else 1)
+
+
+def _run(kind: DatabaseKind, plan: Plan) -> Result:
+    columns = (TextColumn("{task.description:>48}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(NAMES[kind])
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{NAMES[kind]}: {what}", completed=done, total=total)
+
+        result = run(kind, plan, progress)
+    _print(result)
+    return result
+
+
+def _print(result: Result) -> None:
+    totals = ", ".join(f"{count:,} {what}" for what, count in result.totals.items())
+    console.print(f"{NAMES[result.database]}: {len(result.recoveries)} faults, {totals}, {result.seconds:.0f} s")
+    console.print(f"  tried again by the client: {result.refusals or 'never'}", style="dim")
+    if result.left_out:
+        console.print(f"  left out, for it cannot be done here: {', '.join(result.left_out)}", style="yellow")
+    if result.own_deaths:
+        console.print(f"  processes that ended by themselves (exit codes): {result.own_deaths}", style="yellow")
+    if result.stubborn:
+        console.print(f"  had to be killed at the end: {', '.join(result.stubborn)}", style="yellow")
+    if result.clean:
+        console.print("  every promise was kept", style="green")
+        return
+    for line in result.report:
+        console.print(f"  {line}", style="red", markup=False)
+    console.print(f"  logs, database and pictures: {result.logs}")
+
+
+if __name__ == "__main__":
+    main()

