@@ -24,6 +24,7 @@ from db.chunks import ChunkPolicy
 from db.engine import Database
 from worker.decoders import DecoderLimits, Decoders
 from worker.explaining import Explainer
+from worker.hearing import Hearing
 from worker.interactive import InteractiveLane
 from worker.keeper import Keeper
 from worker.leases import Leases
@@ -112,20 +113,28 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
         stack.callback(it.close)
         models = Models(settings)
         stack.callback(models.close)
-        pulse = Pulse(it.broker, models, queues)
+        main, interactive = _lanes(queues)
+        hearing = Hearing(it.broker, [main, interactive])
+        hearing.connect()
+        pulse = Pulse(it.broker, models, queues, hearing)
         stack.callback(pulse.stop)
-        main = list(queues)
         leases = Leases(it.database, pulse.worker, it.policy)
         if any(queue in CLASSIFY_QUEUES for queue in queues):
             register = _classifying(it, models, leases, stack)
             register(it.broker.celery)
-            if Queue.INTERACTIVE in main and len(main) > 1:
-                main.remove(Queue.INTERACTIVE)
+            if interactive:
                 _start_interactive_lane(settings, register, pulse.worker, stack)
         if Queue.MAINTENANCE in queues:
             register_maintenance(it.broker.celery, it, _courier(it, stack))
         _connect_signals(pulse, leases)
         it.broker.celery.worker_main(_arguments(main, concurrency, pulse.worker))
+
+
+def _lanes(queues: Sequence[Queue]) -> tuple[list[Queue], list[Queue]]:
+    """The queues of the main consumer, and of the interactive lane if there is to be one."""
+    if Queue.INTERACTIVE not in queues or len(queues) == 1:
+        return list(queues), []
+    return [queue for queue in queues if queue is not Queue.INTERACTIVE], [Queue.INTERACTIVE]
 
 
 def _classifying(it: Connections, models: Models, leases: Leases, stack: ExitStack) -> Callable[[Celery], None]:

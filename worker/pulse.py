@@ -12,6 +12,7 @@ from broker.client import HEARTBEAT_SECONDS, Broker, Heartbeat, worker_suffix
 from core.errors import BrokerUnavailable
 from core.ids import new_id
 from core.messages import Queue
+from worker.hearing import EXIT_DEAF, Hearing
 from worker.models import Models
 
 log = structlog.get_logger(__name__)
@@ -20,10 +21,11 @@ log = structlog.get_logger(__name__)
 class Pulse:
     """Says every few seconds that this worker is alive, and what it runs."""
 
-    def __init__(self, broker: Broker, models: Models, queues: Sequence[Queue]) -> None:
+    def __init__(self, broker: Broker, models: Models, queues: Sequence[Queue], hearing: Hearing) -> None:
         self.worker = new_id("wrk") + worker_suffix(os.getpid())
         self._broker = broker
         self._models = models
+        self._hearing = hearing
         self._queues = [queue.value for queue in queues]
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
@@ -46,6 +48,9 @@ class Pulse:
                 self._broker.beat(self._heartbeat())
             except BrokerUnavailable as error:
                 log.warning("heartbeat_unheard", reason=str(error))
+            if self._hearing.look():
+                # Not sys.exit: only a new process hears again, and what this one has in hand is sent to others.
+                os._exit(EXIT_DEAF)
             self._stopped.wait(HEARTBEAT_SECONDS)
 
     def _heartbeat(self) -> Heartbeat:
