@@ -11,7 +11,7 @@ import argparse
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import interactive, memory, pipeline, receiving, reuse, rivals, runtimes, start, throughput
+from benchmarks import fairness, interactive, memory, pipeline, receiving, reuse, rivals, runtimes, start, throughput
 from benchmarks.report import write_report
 from benchmarks.run import Run, write
 
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Run] = {
     "rivals": rivals.run,
     "interactive": interactive.run,
     "pipeline": pipeline.run,
+    "fairness": fairness.run,
     "receiving": receiving.run,
     "reuse": reuse.run,
     "start": start.run,

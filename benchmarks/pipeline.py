@@ -16,7 +16,7 @@ from typing import Any
 from rich.progress import Progress
 
 from benchmarks.run import spread
-from broker.client import Broker
+from broker.client import Broker, Wait
 from broker.dispatch import dispatch
 from cli.redis_server import RedisPlace
 from cli.registry import register_models
@@ -40,16 +40,17 @@ def run(progress: Progress) -> dict[str, Any]:
     rates: dict[str, list[float]] = {"sqlite": [], "postgresql": []}
     for kind, found in rates.items():
         with ExitStack() as stack:
-            settings = stack.enter_context(_backend(kind))
-            stack.enter_context(_null_worker(settings))
+            settings = stack.enter_context(backend(kind))
+            stack.enter_context(null_worker(settings))
             for number in range(ROUNDS):
-                found.append(_one_job(settings, f"{kind} {number}"))
+                found.append(ITEMS / seconds_of(settings, store_job(settings, f"{kind} {number}", ITEMS)))
                 progress.advance(task)
     return {"items": ITEMS, "rates": {kind: spread(found) for kind, found in rates.items()}}
 
 
 @contextmanager
-def _backend(kind: str) -> Iterator[Settings]:
+def backend(kind: str) -> Iterator[Settings]:
+    """A Redis and a database of this kind ("sqlite" or "postgresql"), and the settings that lead to them."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         place = RedisPlace()
@@ -72,7 +73,8 @@ def _backend(kind: str) -> Iterator[Settings]:
 
 
 @contextmanager
-def _null_worker(settings: Settings) -> Iterator[None]:
+def null_worker(settings: Settings) -> Iterator[None]:
+    """A worker whose model costs nothing, as long as the block lasts."""
     environment = {
         **os.environ,
         "LOOKBOOK_HOME": str(settings.home),
@@ -103,28 +105,41 @@ def _wait_for_worker(broker: Broker, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"the worker ended with code {process.returncode}")
 
 
-def _one_job(settings: Settings, salt: str) -> float:
-    database, broker = Database(settings.resolved_database_url), Broker.connect(settings)
-    policy = ChunkPolicy.of(settings)
-    items = [
-        NewItem(f"{n}.jpg", StoredBlob(hashlib.sha256(f"{salt} {n}".encode()).hexdigest(), 1)) for n in range(ITEMS)
+def store_job(settings: Settings, salt: str, items: int) -> str:
+    """Store a job of pictures that are known to nobody, without sending any of it; its id."""
+    database = Database(settings.resolved_database_url)
+    new_items = [
+        NewItem(f"{n}.jpg", StoredBlob(hashlib.sha256(f"{salt} {n}".encode()).hexdigest(), 1)) for n in range(items)
     ]
     with database.writing() as session:
         version = model_versions.resolve(session, model_versions.PRODUCTION)
-        job_id = jobs.create(session, NewJob(salt, JobSource.UPLOADS, version), items, utc_now()).id
-    started = time.perf_counter()
+        job_id = jobs.create(session, NewJob(salt, JobSource.UPLOADS, version), new_items, utc_now()).id
+    database.close()
+    return job_id
+
+
+@contextmanager
+def running_job(settings: Settings, job_id: str) -> Iterator[Wait]:
+    """Send a stored job's first chunks; what is given waits for its end."""
+    database, broker = Database(settings.resolved_database_url), Broker.connect(settings)
     with database.writing() as session:
         job = lifecycle.hold(session, job_id)
         assert job is not None
-        messages = chunks.claim(session, job, policy, utc_now())
+        messages = chunks.claim(session, job, ChunkPolicy.of(settings), utc_now())
     with broker.waiting_for(job_id) as wait:
         dispatch(database, broker, messages)
-        if not wait.wait(600):
-            raise RuntimeError("the job did not end within ten minutes")
-    seconds = time.perf_counter() - started
+        yield wait
     broker.close()
     database.close()
-    return ITEMS / seconds
+
+
+def seconds_of(settings: Settings, job_id: str) -> float:
+    """How long a stored job takes from now on."""
+    started = time.perf_counter()
+    with running_job(settings, job_id) as wait:
+        if not wait.wait(600):
+            raise RuntimeError("the job did not end within ten minutes")
+        return time.perf_counter() - started
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -105,6 +105,23 @@ fed.
 """
 
 
+def _fairness(figures: dict[str, Any]) -> str:
+    seconds = figures["seconds"]
+    rows = [("alone", _seconds(seconds["alone"]), "–"), ("beside", _seconds(seconds["beside"]), _plain(figures))]
+    return f"""## A small job beside a huge one
+
+A job of {figures["small"]} items while one of {figures["huge"]:,} keeps the worker busy (SQLite, the model of no cost):
+how long it takes, and how many of the huge job's chunks of {figures["chunk"]} items ended meanwhile.
+
+{_table(("job", "takes", "chunks of the other"), rows)}
+"""
+
+
+def _plain(figures: dict[str, Any]) -> str:
+    found = figures["chunks_waited"]
+    return f"{found['median']:.1f} ({found['lowest']:.1f}–{found['highest']:.1f})"
+
+
 def _reuse(figures: dict[str, Any]) -> str:
     seconds = figures["seconds"]
     rows = [
@@ -188,6 +205,7 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "rivals": _rivals,
     "interactive": _interactive,
     "pipeline": _pipeline,
+    "fairness": _fairness,
     "receiving": _receiving,
     "reuse": _reuse,
     "start": _start,
