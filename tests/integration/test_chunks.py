@@ -6,11 +6,13 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
+from core.clock import utc_now
 from core.messages import ChunkMessage, Queue
 from db import chunks, items, lifecycle
 from db.engine import Database
 from db.models import Chunk, Item
 from tests.integration.builders import LEASE, NOW, POLICY, WORKER, a_job, finish, read_job
+from worker.leases import Leases
 
 OTHER = "wrk_2@there-7"
 PATIENCE = POLICY.deadlines.patience
@@ -165,3 +167,38 @@ def test_a_job_that_is_to_be_canceled_claims_nothing(database: Database) -> None
         lifecycle.request_cancel(session, job, NOW)
         assert chunks.claim(session, job, POLICY, NOW) == []
         assert list(chunks.jobs_with_room(session, POLICY)) == []
+
+
+def test_a_worker_renews_what_it_has_in_hand_but_not_what_a_hanging_thread_has(database: Database) -> None:
+    _, messages = submit(database, [str(n) for n in range(8)])
+    clock = [0.0]
+    leases = Leases(database, WORKER, POLICY, clock=lambda: clock[0])
+    for message in messages:
+        take(database, message.chunk_id)
+    with leases.holding(messages[0].chunk_id):
+        clock[0] = POLICY.deadlines.hold.total_seconds() + 1
+        with leases.holding(messages[1].chunk_id):
+            leases.renew()
+    assert read_chunk(database, messages[0].chunk_id).due_at == NOW + LEASE
+    assert read_chunk(database, messages[1].chunk_id).due_at > utc_now()
+
+
+def test_a_worker_that_stops_gives_back_what_it_has_not_finished_for_others_to_take_at_once(database: Database) -> None:
+    job_id, messages = submit(database, [str(n) for n in range(8)])
+    leases = Leases(database, WORKER, POLICY)
+    for message in messages:
+        take(database, message.chunk_id)
+    with leases.holding(messages[0].chunk_id):
+        with leases.holding(messages[1].chunk_id):
+            finish(database, messages[1])
+        leases.give_back()
+        with database.writing() as session:
+            (again,) = chunks.send_again(session, set(), POLICY, utc_now())
+        assert again.chunk_id == messages[0].chunk_id
+        assert take(database, again.chunk_id, OTHER)
+        chunk = read_chunk(database, again.chunk_id)
+        assert (chunk.attempts, chunk.taken_by) == (1, OTHER)
+        # It finishes all the same, a moment too late to be needed: that counts once.
+        finish(database, messages[0])
+    assert finish(database, again).items == 0
+    assert read_job(database, job_id).succeeded == 8
