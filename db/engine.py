@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,12 @@ _POSTGRESQL_DISK_FULL = "53100"
 class Database:
     """One engine, and the two kinds of transaction that the project uses: reading and writing."""
 
-    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+    def __init__(self, url: str, *, pool_size: int = 20, durable: bool = True) -> None:
+        """`durable`: a commit is on the disk when it returns.
+
+        Without it the power may take the last commits of a SQLite database with it (a process that dies never does):
+        enough for workers, whose work is then done once more, and they do not hold the write lock while a disk syncs.
+        """
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
@@ -36,8 +43,9 @@ class Database:
             self.url, pool_size=pool_size, max_overflow=pool_size, pool_use_lifo=True, **self._options()
         )
         if self.is_sqlite:
-            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "connect", partial(_prepare_sqlite, "FULL" if durable else "NORMAL"))
             event.listen(self.engine, "begin", _begin_sqlite)
+        self._turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(**{_WRITING: True}), expire_on_commit=False)
 
@@ -62,9 +70,10 @@ class Database:
         """A session that writes; commits on leaving, rolls back on an exception.
 
         On SQLite the transaction takes the write lock at its start (BEGIN IMMEDIATE), so that two writers
-        queue instead of one of them failing half-way.
+        queue instead of one of them failing half-way. Those of one process wait for each other in Python, where the
+        next one begins at once: SQLite's own waiting is sleeping and looking again, for up to 100 ms at a time.
         """
-        with self._writers.begin() as session:
+        with self._turn, self._writers.begin() as session:
             yield session
 
     def ping(self) -> None:
@@ -88,12 +97,10 @@ def is_full(error: DBAPIError) -> bool:
     return getattr(original, "sqlstate", None) == _POSTGRESQL_DISK_FULL
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(synchronous: str, connection: sqlite3.Connection, _record: object) -> None:
     # The driver's own transaction control begins late and would hide our BEGIN; it is switched off.
     connection.isolation_level = None
-    # FULL: a commit is on the disk when it returns. NORMAL would lose the last ones with the power, after they were
-    # answered with 202.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

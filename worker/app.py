@@ -59,7 +59,7 @@ class Connections:
     def open(cls, settings: Settings) -> Connections:
         return cls(
             settings,
-            Database(settings.resolved_database_url),
+            Database(settings.resolved_database_url, durable=False),
             Broker.connect(settings),
             ChunkPolicy.of(settings),
         )

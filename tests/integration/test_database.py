@@ -109,3 +109,13 @@ def test_a_production_model_whose_artifact_is_gone_gives_way_to_the_newest_of_it
     assert replace_missing_production(database, [ModelRef("test", "2"), ModelRef("test", "3")]) == ModelRef("test", "3")
     with database.reading() as session:
         assert model_versions.aliases(session) == {"production": "test@3"}
+
+
+def test_what_is_answered_with_202_is_synced_and_what_workers_can_do_again_is_not(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    for durable, level in ((True, 2), (False, 1)):
+        database = Database(url, durable=durable)
+        with database.engine.connect() as connection:
+            # sqlite.org/pragma.html#pragma_synchronous: 1 is NORMAL, 2 is FULL.
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
+        database.close()
