@@ -158,8 +158,8 @@ class Broker:
                 retry=False,
             )
 
-    def ask(self, *tasks: str) -> bool:
-        """Have maintenance tasks run soon; False, and nothing asked for, while earlier ones still wait for a worker.
+    def ask(self, *tasks: str, waiting: int = 0) -> bool:
+        """Have maintenance tasks run soon; False, and nothing asked for, while more than `waiting` wait for a worker.
 
         They do not expire, for the clock of whoever takes them may be another: this is what bounds their number.
 
@@ -168,7 +168,7 @@ class Broker:
         """
         with _redis_errors():
             # Asked first: Celery would try for seconds where Redis is away.
-            if self._redis.llen(Queue.MAINTENANCE.value):
+            if self._redis.llen(Queue.MAINTENANCE.value) > waiting:
                 return False
             for task in tasks:
                 self.celery.send_task(task, queue=Queue.MAINTENANCE.value, retry=False)

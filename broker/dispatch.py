@@ -15,6 +15,9 @@ from db.engine import Database
 
 log = structlog.get_logger(__name__)
 
+ASKED_AT_MOST = 100
+"""So many maintenance tasks may wait for a worker: beyond that there is none, and beat will ask again."""
+
 
 def dispatch(database: Database, broker: Broker, messages: Sequence[ChunkMessage]) -> None:
     """Send chunks. What cannot be sent is noted, and the sweeper sends it when Redis is back."""
@@ -43,6 +46,6 @@ def announce_end(broker: Broker, job_id: str, *, webhook: bool) -> None:
 def nudge(broker: Broker, task: str) -> None:
     """Have a maintenance task run now rather than when beat next asks for it; without Redis it is beat's turn."""
     try:
-        broker.ask(task)
+        broker.ask(task, waiting=ASKED_AT_MOST)
     except BrokerUnavailable as error:
         log.info("not_nudged", task=task, reason=str(error))
