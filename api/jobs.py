@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 
 from apiflask import APIBlueprint
@@ -11,30 +10,28 @@ from sqlalchemy.orm import Session
 
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.present import ItemPresenter, label_counts_out
-from api.problems import Problem, invalid_field, present_or_gone, validate
+from api.problems import invalid_field, present_or_gone
 from api.schemas import (
-    METADATA_BYTES,
     Answer,
     ErrorCountOut,
     ItemsOut,
     ItemsQuery,
-    JobOptions,
     JobsOut,
     JobsQuery,
     SummaryOut,
 )
 from api.services import services
+from api.sources import read_source
 from api.spec import JOB_BODY, PREFER_PARAMETER
 from api.submission import expiry, preference, submit, webhook
-from api.uploads import store_parts
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
 from db import chunks, items, jobs, lifecycle, model_versions
 from db.items import ItemCursor, ItemFilter, ItemSort
 from db.job_view import JobOut, counts_out, job_out
-from db.jobs import JobFilter, NewItem, NewJob
-from db.models import Job, JobSource, JobStatus, Priority
+from db.jobs import JobFilter, NewJob
+from db.models import Job, JobStatus, Priority
 
 bp = APIBlueprint("jobs", __name__, tag="Jobs")
 
@@ -55,23 +52,12 @@ bp = APIBlueprint("jobs", __name__, tag="Jobs")
 )
 def create_job() -> Answer:
     wait = preference(0)
-    if request.mimetype != "multipart/form-data":
-        raise Problem(
-            415,
-            "unsupported_media_type",
-            f"expected multipart/form-data, got {request.mimetype or 'no Content-Type'}",
-        )
-    parts = request.files.getlist("images")
-    options = validate(JobOptions, request.form)
-    if not parts:
-        raise Problem(422, "no_images", "expected at least one file in the field 'images', got none")
-    if len(json.dumps(options.metadata or {}).encode()) > METADATA_BYTES:
-        raise invalid_field("metadata", f"expected at most {METADATA_BYTES} bytes of JSON")
+    options, source = read_source()
     with services().database.reading() as session:
         version = model_versions.resolve(session, options.model)
     new = NewJob(
-        name=options.name or _default_name(parts[0].filename, len(parts)),
-        source=JobSource.UPLOADS,
+        name=options.name or source.default_name,
+        source=source.kind,
         model_version=version,
         priority=Priority(options.priority),
         top_k=options.top_k,
@@ -79,16 +65,11 @@ def create_job() -> Answer:
         expires_at=expiry(options.expires_at),
         webhook=webhook(options.webhook),
     )
-    new_items = [NewItem(name, blob, None, error) for name, blob, error in store_parts(parts)]
-    job = submit(new, new_items, wait.seconds)
+    job = submit(new, source.items, wait.seconds)
     with services().database.reading() as session:
         job = _require(session, job.id)
         headers = {**wait.headers, **_poll_headers(job), "Location": f"/v1/jobs/{job.id}"}
         return job_out(job), 200 if wait.seconds and job.terminal else 202, headers
-
-
-def _default_name(first: str | None, count: int) -> str:
-    return (first or "unnamed")[:180] + (f" +{count - 1}" if count > 1 else "")
 
 
 @bp.get("/v1/jobs")

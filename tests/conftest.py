@@ -18,6 +18,7 @@ import httpx
 import psutil
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 from redis import Redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
@@ -27,6 +28,7 @@ from core.settings import PROJECT, Settings
 from db.blobs import spool
 from db.engine import Database
 from db.migrate import upgrade
+from db.models import Base
 
 SAMPLES = PROJECT / "samples" / "pictures"
 
@@ -72,10 +74,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         return
     made = request.getfixturevalue("migrated_postgres")
     with psycopg.connect(request.getfixturevalue("postgres_server"), autocommit=True) as connection:
-        connection.execute(
-            "TRUNCATE jobs, items, chunks, blobs, predictions, model_aliases, model_versions, secrets "
-            "RESTART IDENTITY CASCADE"
-        )
+        tables = SQL(", ").join(Identifier(table.name) for table in Base.metadata.sorted_tables)
+        connection.execute(SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(tables))
     yield made
 
 

@@ -1,0 +1,48 @@
+"""The tables. The database is the truth: whatever Redis loses can be found again from here."""
+
+from db.models.access import ApiKey, IdempotentRequest, UsageDay
+from db.models.base import Base, UtcDateTime
+from db.models.items import Blob, Item, ItemStatus, Prediction, Review
+from db.models.jobs import (
+    TERMINAL,
+    Chunk,
+    Discovery,
+    ErrorTally,
+    Job,
+    JobSource,
+    JobStatus,
+    LabelTally,
+    Priority,
+    Stage,
+)
+from db.models.model_versions import ModelAlias, ModelVersion
+from db.models.webhooks import Delivery, DeliveryStatus, JobEvent, Secret
+
+__all__ = [
+    "TERMINAL",
+    "ApiKey",
+    "Base",
+    "Blob",
+    "Chunk",
+    "Delivery",
+    "DeliveryStatus",
+    "Discovery",
+    "ErrorTally",
+    "IdempotentRequest",
+    "Item",
+    "ItemStatus",
+    "Job",
+    "JobEvent",
+    "JobSource",
+    "JobStatus",
+    "LabelTally",
+    "ModelAlias",
+    "ModelVersion",
+    "Prediction",
+    "Priority",
+    "Review",
+    "Secret",
+    "Stage",
+    "UsageDay",
+    "UtcDateTime",
+]
