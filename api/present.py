@@ -42,7 +42,9 @@ class ItemPresenter:
             job_id=item.job_id,
             position=item.position,
             status=item.status,
-            source=SourceOut(name=item.source_name),
+            custom_id=item.custom_id,
+            source=_source_out(item),
+            metadata=item.details or {},
             image=self._image_out(item),
             crop=None if crop is None else CropIn(x=crop.x, y=crop.y, width=crop.width, height=crop.height),
             prediction=self._prediction_out(item.prediction, item.reused) if item.prediction else None,
@@ -88,6 +90,19 @@ class ItemPresenter:
         if item.error_code is None:
             return None
         return ErrorOut(code=item.error_code, detail=item.error_detail or "", retryable=bool(item.error_retryable))
+
+
+def _source_out(item: Item) -> SourceOut:
+    known = item.provenance or {}
+    return SourceOut(
+        name=item.source_name,
+        url=item.source_url,
+        page_url=known.get("page_url"),
+        title=known.get("title"),
+        price=known.get("price"),
+        currency=known.get("currency"),
+        alt=known.get("alt"),
+    )
 
 
 def label_counts_out(version: ModelVersion, summary: Summary) -> tuple[list[LabelCountOut], list[GroupCountOut]]:

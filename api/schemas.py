@@ -103,15 +103,15 @@ class JobsOut(Output):
 
 
 class SourceOut(Output):
-    """Where an item came from. Uploads have a name; the other members are for crawled pictures."""
+    """Where an item came from. Uploads have a name; pictures that come by URL may have the other members, too."""
 
     name: str
-    url: str | None = None
-    page_url: str | None = None
-    title: str | None = None
-    price: str | None = None
-    currency: str | None = None
-    alt: str | None = None
+    url: str | None
+    page_url: str | None
+    title: str | None
+    price: str | None
+    currency: str | None
+    alt: str | None
 
 
 class ImageOut(Output):
@@ -148,10 +148,11 @@ class PredictionOut(Output):
 class ItemOut(Output):
     id: str
     job_id: str
-    custom_id: str | None = None
+    custom_id: str | None = Field(description="the client's own name for it")
     position: int
     status: ItemStatus
     source: SourceOut
+    metadata: dict[str, Any]
     image: ImageOut | None
     crop: CropIn | None
     duplicate_of: str | None = None

@@ -36,12 +36,21 @@ class StoredBlob:
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """A picture to classify, or (with `error` and no blob) one that was refused at the door."""
+    """A picture to classify, or (with `error` and no blob) one that was refused at the door.
+
+    A picture without a blob and without an error is to be downloaded from `source_url`.
+    """
 
     source_name: str
     blob: StoredBlob | None
     crop: Crop | None = None
     error: ItemError | None = None
+    custom_id: str | None = None
+    source_url: str | None = None
+    provenance: dict[str, Any] | None = None
+    """`page_url`, `title`, `price`, `currency`, `alt`, as far as given."""
+    details: dict[str, Any] | None = None
+    """The client's own object (`metadata` in the API)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +144,11 @@ def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, n
         "status": ItemStatus.FAILED if error else ItemStatus.PENDING,
         "blob_sha256": item.blob.sha256 if item.blob else None,
         "crop_key": item.crop.key if item.crop else "",
+        "custom_id": item.custom_id,
         "source_name": item.source_name,
+        "source_url": item.source_url,
+        "provenance": item.provenance or None,
+        "details": item.details or None,
         "reused": False,
         "error_code": error.code if error else None,
         "error_detail": error.detail if error else None,

@@ -18,11 +18,13 @@ from api.app import LookbookApp, create_app
 from api.services import EXTENSION, Services
 from core.clock import utc_now
 from core.settings import Settings
+from db import jobs, model_versions
 from db.engine import Database
+from db.jobs import NewItem, NewJob
 from db.migrate import upgrade
-from db.models import Chunk, Item, ItemStatus, Job
+from db.models import Chunk, Item, ItemStatus, Job, JobSource
 from tests.conftest import SAMPLES, RunningRedis
-from tests.integration.builders import a_model
+from tests.integration.builders import a_blob, a_model
 
 
 @pytest.fixture
@@ -297,6 +299,27 @@ def test_a_pending_item_has_no_thumbnail_but_its_original(client: FlaskClient) -
         assert original.content_type == "application/octet-stream"
         assert original.headers["X-Content-Type-Options"] == "nosniff"
         assert "sandbox" in original.headers["Content-Security-Policy"]
+
+
+def test_an_item_says_all_that_is_known_of_where_it_came_from(app: LookbookApp, client: FlaskClient) -> None:
+    known = {
+        "page_url": "https://shop.example/1",
+        "title": "가을 코트",
+        "price": "39.90",
+        "currency": "EUR",
+        "alt": "a coat",
+    }
+    details: dict[str, Any] = {"sku": 17, "tags": ["new"]}
+    url = "https://shop.example/look-1.jpg"
+    new_item = NewItem("look-1.jpg", None, None, None, "sku 17", url, known, details)
+    with services_of(app).database.writing() as session:
+        new = NewJob("x", JobSource.ITEMS, model_versions.resolve(session, "production"))
+        job = jobs.create(session, new, [new_item, NewItem("b.jpg", a_blob("b"))], utc_now())
+    full, bare = client.get(f"/v1/jobs/{job.id}/items").get_json()["data"]
+    assert full["source"] == {"name": "look-1.jpg", "url": url, **known}
+    assert (full["custom_id"], full["metadata"], full["image"]) == ("sku 17", details, None)
+    assert bare["source"] == {"name": "b.jpg", "url": None, **dict.fromkeys(known)}
+    assert (bare["custom_id"], bare["metadata"]) == (None, {})
 
 
 def test_ready_says_what_is_missing(client: FlaskClient) -> None:
