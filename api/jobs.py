@@ -96,11 +96,11 @@ def list_jobs(query_data: JobsQuery) -> Answer:
     responses={304: "Unchanged"},
 )
 def get_job(job_id: str) -> Answer:
+    if request.if_none_match and not request.if_none_match.star_tag:
+        revision = jobs.get_revision(services().database, job_id, utc_now())
+        if revision is not None and request.if_none_match.contains(str(revision)):
+            return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{revision}"'})
     with services().database.reading() as session:
-        if request.if_none_match and not request.if_none_match.star_tag:
-            revision = jobs.get_revision(session, job_id, utc_now())
-            if revision is not None and request.if_none_match.contains(str(revision)):
-                return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{revision}"'})
         job = _require(session, job_id)
         return job_out(job), 200, _poll_headers(job)
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy import Connection, Row, Select, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -64,6 +64,11 @@ class Database:
         """A session that only reads."""
         with self._readers() as session:
             yield session
+
+    def look_up(self, statement: Select[*tuple[Any, ...]], **parameters: object) -> Row[*tuple[Any, ...]] | None:
+        """The first row of a statement that was built once: a session, and building it anew, would cost more than it."""
+        with self.engine.connect() as connection:
+            return connection.execute(statement, parameters).first()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Integer, Table, delete, func, insert, select
+from sqlalchemy import ColumnElement, Integer, Table, bindparam, delete, func, insert, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from core.types import Crop, ModelRef
 from db import chunks, lifecycle
 from db.bulk import insert_missing, on_postgresql
 from db.chunks import ChunkPolicy
+from db.engine import Database
 from db.models import TERMINAL, Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
 
 HISTOGRAM_BINS = 10
@@ -167,9 +168,16 @@ def get(session: Session, job_id: str) -> Job | None:
     return session.get(Job, job_id)
 
 
-def get_revision(session: Session, job_id: str, now: datetime) -> int | None:
+_REVISION = select(Job.revision, Job.status, Job.expires_at, Job.deleted_at).where(Job.id == bindparam("job_id"))
+
+
+def get_revision(database: Database, job_id: str, now: datetime) -> int | None:
     """The revision of a job that is still kept: all that an unchanged poll needs to read."""
-    return session.scalar(select(Job.revision).where(Job.id == job_id, _kept(now)))
+    row = database.look_up(_REVISION, job_id=job_id)
+    if row is None or row.deleted_at is not None:
+        return None
+    expired = row.status in TERMINAL and row.expires_at is not None and row.expires_at <= now
+    return None if expired else row.revision
 
 
 def _kept(now: datetime) -> ColumnElement[bool]:
