@@ -11,7 +11,19 @@ import argparse
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import fairness, interactive, memory, pipeline, receiving, reuse, rivals, runtimes, start, throughput
+from benchmarks import (
+    fairness,
+    interactive,
+    memory,
+    pipeline,
+    polling,
+    receiving,
+    reuse,
+    rivals,
+    runtimes,
+    start,
+    throughput,
+)
 from benchmarks.report import write_report
 from benchmarks.run import Run, write
 
@@ -23,6 +35,7 @@ BENCHMARKS: dict[str, Run] = {
     "pipeline": pipeline.run,
     "fairness": fairness.run,
     "receiving": receiving.run,
+    "polling": polling.run,
     "reuse": reuse.run,
     "start": start.run,
     "memory": memory.run,

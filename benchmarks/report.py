@@ -156,6 +156,20 @@ shows more: ext4 is slow to use again what was just deleted.
 """
 
 
+def _polling(figures: dict[str, Any]) -> str:
+    rows = []
+    for kind, found in figures["databases"].items():
+        rates = found["per_core_second"]
+        rows.append((kind, _rate(rates["healthz"]), _rate(rates["unchanged"]), _ratio(found["ratio"])))
+    return f"""## Polls of a job that has not changed
+
+`If-None-Match` answered 304, on {figures["connections"]} connections to one process of the API, beside `/healthz` of
+the same process: answers for each second of the API's processor time.
+
+{_table(("database", "/healthz", "304", "ratio"), rows)}
+"""
+
+
 def _start(figures: dict[str, Any]) -> str:
     weights = figures["megabytes"]
     rows = [
@@ -207,6 +221,7 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pipeline": _pipeline,
     "fairness": _fairness,
     "receiving": _receiving,
+    "polling": _polling,
     "reuse": _reuse,
     "start": _start,
     "memory": _memory,

@@ -1,0 +1,100 @@
+"""Polls of a job that has not changed, beside the cheapest answer that the same server gives."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import Any
+
+from rich.progress import Progress, TaskID
+
+from benchmarks.api_alone import Api, running_api
+from benchmarks.pipeline import backend, store_job
+from benchmarks.run import spread
+
+ITEMS = 100
+CONNECTIONS = 4
+REQUESTS = 1000
+"""Sent by each connection in one round."""
+ROUNDS = 5
+_DATABASES = ("sqlite", "postgresql")
+
+
+def run(progress: Progress) -> dict[str, Any]:
+    """Answers per second of the API's processor time and of the clock, for /healthz and for polls answered 304."""
+    task = progress.add_task("polling", total=2 * len(_DATABASES) * ROUNDS)
+    return {"connections": CONNECTIONS, "databases": {kind: _measure(kind, progress, task) for kind in _DATABASES}}
+
+
+def _measure(kind: str, progress: Progress, task: TaskID) -> dict[str, Any]:
+    per_core: dict[str, list[float]] = {"healthz": [], "unchanged": []}
+    per_second: dict[str, list[float]] = {"healthz": [], "unchanged": []}
+    with backend(kind) as settings, running_api(settings) as api:
+        path = f"/v1/jobs/{store_job(settings, 'polled', ITEMS)}"
+        requests = {
+            "healthz": _request("/healthz"),
+            "unchanged": _request(path, api.http.get(path).raise_for_status().headers["ETag"]),
+        }
+        statuses = {"healthz": b"200", "unchanged": b"304"}
+        for name, request in requests.items():
+            _send(api, request, statuses[name], REQUESTS // 10)
+        for _ in range(ROUNDS):
+            for name, request in requests.items():
+                spent = api.processor_seconds()
+                seconds = _send(api, request, statuses[name], REQUESTS)
+                answers = CONNECTIONS * REQUESTS
+                per_core[name].append(answers / (api.processor_seconds() - spent))
+                per_second[name].append(answers / seconds)
+                progress.advance(task)
+    ratios = [polls / health for polls, health in zip(per_core["unchanged"], per_core["healthz"], strict=True)]
+    return {
+        "per_core_second": {name: spread(found) for name, found in per_core.items()},
+        "per_second": {name: spread(found) for name, found in per_second.items()},
+        "ratio": spread(ratios),
+    }
+
+
+def _request(path: str, etag: str = "") -> bytes:
+    condition = f"If-None-Match: {etag}\r\n" if etag else ""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{condition}\r\n".encode()
+
+
+def _send(api: Api, request: bytes, status: bytes, times: int) -> float:
+    """Send a request so often on each of the connections at once; seconds until the last answer."""
+    wrong: list[bytes] = []
+
+    def talk() -> None:
+        # Sockets and fixed bytes: a client library would take as much of the processors as the server.
+        with socket.create_connection(("127.0.0.1", api.port)) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for _ in range(times):
+                connection.sendall(request)
+                answer = _answer(connection)
+                if answer.split(b" ", 2)[1] != status:
+                    wrong.append(answer)
+
+    threads = [threading.Thread(target=talk) for _ in range(CONNECTIONS)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if wrong:
+        raise RuntimeError(f"expected status {status.decode()}, got {wrong[0][:200]!r}")
+    return time.perf_counter() - started
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """One whole answer; its body, if any, is as long as Content-Length says."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if not (part := connection.recv(65536)):
+            raise RuntimeError(f"the connection ended after {data!r}")
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    missing = int(lengths[0]) - len(body) if lengths and b" 304 " not in head[:20] else 0
+    while missing > 0:
+        missing -= len(connection.recv(missing))
+    return data
