@@ -21,7 +21,8 @@ def insert_missing(session: Session, table: Table, rows: Sequence[dict[str, Any]
     if not rows:
         return 0
     insert = postgresql.insert if on_postgresql(session) else sqlite.insert
-    return session.connection().execute(insert(table).on_conflict_do_nothing(), list(rows)).rowcount
+    statement = insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+    return session.connection().execute(statement, list(rows)).rowcount
 
 
 def update_rows(session: Session, table: Table, rows: Sequence[dict[str, Any]], *where: ColumnElement[bool]) -> int:

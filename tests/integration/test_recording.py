@@ -5,20 +5,22 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import cast
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Table, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import TruncatedImage
 from core.messages import ChunkMessage, Queue
 from db import chunks, items, jobs
+from db.bulk import insert_missing
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.items import ItemCursor, ItemFilter, ItemSort
 from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from db.recording import Outcome, Recorded, find_predictions
-from tests.integration.builders import NOW, POLICY, a_job, finish, read_job, record_chunk, scored
+from tests.integration.builders import NOW, POLICY, a_blob, a_job, finish, read_job, record_chunk, scored
 
 
 def submit(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMessage]]:
@@ -223,3 +225,11 @@ def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Databas
         stored = jobs.get(session, job.id)
         assert stored is not None
         assert (stored.pending, stored.succeeded, stored.status) == (0, 32, JobStatus.COMPLETED)
+
+
+def test_of_rows_some_of_which_are_there_already_only_the_others_count_as_inserted(database: Database) -> None:
+    table = cast(Table, Blob.__table__)
+    for contents, inserted in (("ab", 2), ("bcd", 2), ("abcd", 0)):
+        rows = [{"sha256": a_blob(c).sha256, "bytes": 1, "created_at": NOW} for c in sorted(contents)]
+        with database.writing() as session:
+            assert insert_missing(session, table, rows) == inserted
