@@ -5,11 +5,12 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import request
 
+from api.idempotency import idempotent
 from api.present import ItemPresenter
 from api.problems import Problem, from_item_error, validate
 from api.schemas import Answer, ClassificationOptions, ItemOut
 from api.services import services
-from api.spec import IMAGE_BODY, PREFER_PARAMETER
+from api.spec import CREATING_PARAMETERS, IMAGE_BODY
 from api.submission import expiry, preference, submit
 from api.uploads import store_body, store_part
 from core.types import Crop
@@ -22,15 +23,26 @@ DEFAULT_WAIT_SECONDS = 10
 bp = APIBlueprint("classifications", __name__, tag="Classifications")
 
 
+def _classified(job_id: str, headers: dict[str, str] | None = None) -> Answer:
+    with services().database.reading() as session:
+        item = items.first_of_job(session, job_id)
+        job = jobs.get(session, job_id)
+        if item is None or job is None:
+            raise Problem(410, "gone", "the picture was deleted while it was classified")
+        return _answer(item, ItemPresenter(job), headers or {})
+
+
 @bp.post("/v1/classifications")
+@idempotent(_classified)
 @bp.output(ItemOut, status_code=200, description="Classified")
 @bp.doc(
     summary="Classify one image",
     description="Waits 10 s for the answer unless `Prefer: wait=N` says otherwise.",
     operation_id="classify",
-    extensions={"requestBody": IMAGE_BODY, "x-parameters": [PREFER_PARAMETER]},
+    extensions={"requestBody": IMAGE_BODY, "x-parameters": CREATING_PARAMETERS},
     responses={
         202: "Not classified yet",
+        409: "The first request with this Idempotency-Key is still running",
         413: "Too large",
         415: "Not an image",
         422: "Not understood",
@@ -46,12 +58,7 @@ def classify() -> Answer:
     crop = None if options.crop is None else Crop(**options.crop.model_dump())
     new = NewJob(name, JobSource.CLASSIFICATION, version, Priority.INTERACTIVE, options.top_k, expires_at=expiry())
     job = submit(new, [NewItem(name, blob, crop)], wait.seconds)
-    with services().database.reading() as session:
-        item = items.first_of_job(session, job.id)
-        stored = jobs.get(session, job.id)
-        if item is None or stored is None:
-            raise Problem(410, "gone", "the picture was deleted while it was classified")
-        return _answer(item, ItemPresenter(stored), wait.headers)
+    return _classified(job.id, wait.headers)
 
 
 def _read_picture() -> tuple[ClassificationOptions, str, StoredBlob]:

@@ -8,6 +8,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 from sqlalchemy.orm import Session
 
+from api.idempotency import idempotent
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.present import ItemPresenter, label_counts_out
 from api.problems import invalid_field, present_or_gone
@@ -22,8 +23,8 @@ from api.schemas import (
 )
 from api.services import services
 from api.sources import read_source
-from api.spec import JOB_BODY, PREFER_PARAMETER
-from api.submission import expiry, preference, submit, webhook
+from api.spec import CREATING_PARAMETERS, JOB_BODY
+from api.submission import Preference, expiry, preference, submit, webhook
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
@@ -36,14 +37,25 @@ from db.models import Job, JobStatus, Priority
 bp = APIBlueprint("jobs", __name__, tag="Jobs")
 
 
+def _created(job_id: str, wait: Preference | None = None) -> Answer:
+    with services().database.reading() as session:
+        job = _require(session, job_id)
+        headers = {**_poll_headers(job), "Location": f"/v1/jobs/{job.id}"}
+        if wait is None:
+            return job_out(job), 202, headers
+        return job_out(job), 200 if wait.seconds and job.terminal else 202, headers | wait.headers
+
+
 @bp.post("/v1/jobs")
+@idempotent(_created)
 @bp.output(JobOut, status_code=202, description="Stored; Location says where to look")
 @bp.doc(
     summary="Classify many pictures",
     operation_id="create_job",
-    extensions={"requestBody": JOB_BODY, "x-parameters": [PREFER_PARAMETER]},
+    extensions={"requestBody": JOB_BODY, "x-parameters": CREATING_PARAMETERS},
     responses={
         200: "Finished within the time that was waited",
+        409: "The first request with this Idempotency-Key is still running",
         413: "Too large",
         415: "Wrong content type",
         503: "Part of the service does not answer: nothing was stored, try again",
@@ -66,10 +78,7 @@ def create_job() -> Answer:
         webhook=webhook(options.webhook),
     )
     job = submit(new, source.items, wait.seconds)
-    with services().database.reading() as session:
-        job = _require(session, job.id)
-        headers = {**wait.headers, **_poll_headers(job), "Location": f"/v1/jobs/{job.id}"}
-        return job_out(job), 200 if wait.seconds and job.terminal else 202, headers
+    return _created(job.id, wait)
 
 
 @bp.get("/v1/jobs")

@@ -23,6 +23,7 @@ from core.errors import (
     LookbookError,
     ModelUnknown,
     NothingToRetry,
+    RequestInProgress,
     StorageFull,
     Unavailable,
 )
@@ -166,6 +167,10 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(NothingToRetry)
     def of_state(error: LookbookError) -> Response:
         return Problem(409, error.code, error.detail).response()
+
+    @app.errorhandler(RequestInProgress)
+    def of_progress(error: RequestInProgress) -> Response:
+        return Problem(409, error.code, error.detail, headers={"Retry-After": "1"}).response()
 
     @app.errorhandler(StorageFull)
     def of_fullness(error: StorageFull) -> Response:

@@ -60,6 +60,15 @@ PREFER_PARAMETER: dict[str, Any] = {
     "description": "`wait=N`: answer once the thing is finished, after N seconds (at most 30) at the latest",
 }
 
+IDEMPOTENCY_PARAMETER: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    "description": "sent again with the same key within 24 hours, the request is answered as the first time",
+}
+
+CREATING_PARAMETERS = [PREFER_PARAMETER, IDEMPOTENCY_PARAMETER]
+
 THUMBNAIL_RESPONSE: dict[int, Any] = {
     200: {"description": "JPEG, long side at most 320 px", "content": {"image/jpeg": {"schema": _FILE}}}
 }

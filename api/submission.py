@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from flask import request
 
+from api.idempotency import note_made
 from api.problems import Problem
 from api.schemas import WebhookIn
 from api.services import services
@@ -97,6 +98,7 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
     it = services()
     with it.database.writing() as session:
         job, messages = jobs.create_claimed(session, new, items, it.policy, utc_now())
+        note_made(session, job.id)
     try:
         uploads().keep()
     except (BlobStoreUnavailable, StorageFull):

@@ -54,14 +54,22 @@ class Uploads:
         self._failure = error
         self.forget()
 
+    def check(self) -> None:
+        """See whether the store could take in what came.
+
+        Raises:
+            StorageFull, BlobStoreUnavailable: it could not.
+        """
+        if self._failure is not None:
+            raise self._failure
+
     def store(self, streams: Sequence[PictureStream]) -> None:
         """Make pictures durable.
 
         Raises:
             StorageFull, BlobStoreUnavailable: the store cannot take them, or could not while they came.
         """
-        if self._failure is not None:
-            raise self._failure
+        self.check()
         self._stored = [stream.writer for stream in streams if stream.writer is not None]
         self._blobs.commit(self._stored)
 
@@ -126,6 +134,11 @@ class PictureStream:
         return None
 
     @property
+    def digest(self) -> str:
+        """By which it is known again: the SHA-256 of what was kept of it, and its size."""
+        return f"{self.writer.sha256 if self.writer is not None else ''}:{self.size}"
+
+    @property
     def blob(self) -> StoredBlob:
         """What was stored of it."""
         assert self.writer is not None
@@ -156,12 +169,14 @@ class StreamingRequest(Request):
         return cast(Uploads, found)
 
     def read_body(self) -> PictureStream:
-        """The raw body as one picture."""
-        stream = self.uploads.open()
-        while block := self.stream.read(_BLOCK):
-            stream.write(block)
-        stream.seek(0)
-        return stream
+        """The raw body as one picture; the same one however often it is asked for."""
+        found = self.environ.get("lookbook.body")
+        if found is None:
+            found = self.environ["lookbook.body"] = self.uploads.open()
+            while block := self.stream.read(_BLOCK):
+                found.write(block)
+            found.seek(0)
+        return cast(PictureStream, found)
 
     def close(self) -> None:
         super().close()

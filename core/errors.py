@@ -93,6 +93,13 @@ class JobNotOver(LookbookError):
     code = "job_not_over"
 
 
+class RequestInProgress(LookbookError):
+    """An earlier request with the same Idempotency-Key is still running."""
+
+    code = "request_in_progress"
+    retryable = True
+
+
 class NothingToRetry(LookbookError):
     """No failed item of the job can be tried again."""
 

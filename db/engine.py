@@ -66,7 +66,7 @@ class Database:
             yield session
 
     def look_up(self, statement: Select[*tuple[Any, ...]], **parameters: object) -> Row[*tuple[Any, ...]] | None:
-        """The first row of a statement that was built once: a session, and building it anew, would cost more than it."""
+        """The first row of a statement that was built once: a session, and building it anew, would cost more."""
         with self.engine.connect() as connection:
             return connection.execute(statement, parameters).first()
 

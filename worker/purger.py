@@ -9,7 +9,7 @@ import structlog
 
 from core.clock import utc_now
 from core.errors import Unavailable
-from db import purging
+from db import idempotency, purging
 from db.blobs.store import BlobStore
 from db.engine import TRANSIENT_ERRORS, Database
 
@@ -27,6 +27,8 @@ def purge(database: Database, blobs: BlobStore, clock: Callable[[], datetime] = 
         except (Unavailable, *TRANSIENT_ERRORS) as error:
             # The next round goes on where this one stopped.
             log.warning("purge_interrupted", job=job_id, reason=str(error))
+    with database.writing() as session:
+        idempotency.forget_expired(session, now)
     return removed
 
 

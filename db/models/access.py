@@ -54,6 +54,8 @@ class IdempotentRequest(Base):
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[str | None] = mapped_column(String(64))
     """SHA-256 of method, path and payload; None while they are still coming in."""
+    job_id: Mapped[str | None] = mapped_column(String(40))
+    """The job that it made, from the moment when that is stored."""
     status: Mapped[int | None]
     """The status of HTTP that was answered; None while the first request is still running."""
     headers: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +18,10 @@ from api.services import EXTENSION, Services
 from core.clock import utc_now
 from core.settings import Settings
 from db import jobs, model_versions
-from db.engine import Database
 from db.jobs import NewItem, NewJob
-from db.migrate import upgrade
 from db.models import Chunk, Item, ItemStatus, Job, JobSource
 from tests.conftest import SAMPLES, RunningRedis
-from tests.integration.builders import a_blob, a_model
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[LookbookApp]:
-    database = Database(settings.resolved_database_url)
-    upgrade(database)
-    with database.writing() as session:
-        a_model(session)
-    database.close()
-    made = create_app(settings.model_copy(update={"max_picture_bytes": 200_000, "max_request_bytes": 470_000}))
-    yield made
-    services: Services = made.extensions[EXTENSION]
-    services.database.close()
-    services.broker.close()
-
-
-@pytest.fixture
-def client(app: LookbookApp) -> FlaskClient:
-    return app.test_client()
+from tests.integration.builders import a_blob
 
 
 def services_of(app: LookbookApp) -> Services:
