@@ -28,7 +28,7 @@ from api.submission import Preference, expiry, preference, submit, webhook
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
-from db import chunks, items, jobs, lifecycle, model_versions
+from db import chunks, items, jobs, lifecycle, model_versions, tallies
 from db.items import ItemCursor, ItemFilter, ItemSort
 from db.job_view import JobOut, counts_out, job_out
 from db.jobs import JobFilter, NewJob
@@ -120,7 +120,7 @@ def get_job(job_id: str) -> Answer:
 def get_summary(job_id: str) -> Answer:
     with services().database.reading() as session:
         job = _require(session, job_id)
-        summary = jobs.summarize(session, job_id)
+        summary = tallies.summarize(session, job_id)
         labels, groups = label_counts_out(job.model_version, summary)
         errors = [ErrorCountOut(code=code, count=count) for code, count in summary.errors.items()]
         body = SummaryOut(

@@ -23,8 +23,8 @@ from api.schemas import (
 )
 from core.types import Crop
 from db.job_view import ErrorOut
-from db.jobs import Summary
 from db.models import Delivery, Item, ItemStatus, Job, ModelVersion, Prediction
+from db.tallies import Summary
 
 
 class ItemPresenter:

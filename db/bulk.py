@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Table, bindparam, column, func, update
+from sqlalchemy import ARRAY, ColumnElement, Table, bindparam, column, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -46,6 +46,27 @@ def update_rows(session: Session, table: Table, rows: Sequence[dict[str, Any]], 
     statement = update(table).where(key == bindparam("p_key"), *where).values({n: bindparam(f"p_{n}") for n in names})
     parameters = [{"p_key": row[key.name], **{f"p_{n}": row[n] for n in names}} for row in rows]
     return session.connection().execute(statement, parameters).rowcount
+
+
+def add_to_rows(session: Session, table: Table, rows: Sequence[dict[str, Any]], adding: Sequence[str]) -> None:
+    """INSERT … ON CONFLICT DO UPDATE: insert `rows`, or add their `adding` columns to the row of the same key.
+
+    All rows have the same columns and keys of their own. One statement on both databases, as in `update_rows`.
+    """
+    if not rows:
+        return
+    key = list(table.primary_key.columns)
+    insert: Any
+    parameters: Any = rows
+    if on_postgresql(session):
+        names = list(rows[0])
+        arrays = [bindparam(f"p_{n}", [row[n] for row in rows], type_=ARRAY(table.c[n].type)) for n in names]
+        given = func.unnest(*arrays).table_valued(*(column(n, table.c[n].type) for n in names)).render_derived("given")
+        insert, parameters = postgresql.insert(table).from_select(names, select(given)), None
+    else:
+        insert = sqlite.insert(table)
+    sums = {name: table.c[name] + insert.excluded[name] for name in adding}
+    session.connection().execute(insert.on_conflict_do_update(index_elements=key, set_=sums), parameters)
 
 
 def on_postgresql(session: Session) -> bool:

@@ -1,14 +1,14 @@
-"""Jobs: making them, finding them, summing them up."""
+"""Jobs: making them and finding them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Integer, Table, bindparam, delete, func, insert, select
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
@@ -17,14 +17,11 @@ from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import Crop, ModelRef
-from db import chunks, lifecycle
+from db import chunks, lifecycle, tallies
 from db.bulk import insert_missing, on_postgresql
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.models import TERMINAL, Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
-
-HISTOGRAM_BINS = 10
-"""Bins of the confidence histogram, of equal width over 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +115,7 @@ def _store_items(
     _store_blobs(session, blobs, now)
     rows = [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in enumerate(items)]
     session.execute(insert(Item), rows)
+    tallies.count_errors(session, job.id, Counter(item.error.code for item in items if item.error))
     if job.pending == 0:
         # All were refused at the door.
         lifecycle.settle(session, job, now)
@@ -233,49 +231,3 @@ def list_newest(session: Session, wanted: JobFilter, before: str | None, limit: 
     if before:
         query = query.where(Job.id < before)
     return session.scalars(query).all()
-
-
-@dataclass(frozen=True, slots=True)
-class LabelCount:
-    """How many items of a job have a label, and how sure the model was of them on average."""
-
-    label: str
-    group: str
-    count: int
-    confidence_sum: float
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a job's page draws."""
-
-    labels: list[LabelCount]
-    errors: dict[str, int]
-    histogram: list[int]
-
-
-def summarize(session: Session, job_id: str) -> Summary:
-    """Counts per label and per error, and the confidence histogram of a job."""
-    of_job = Item.job_id == job_id
-    labels = session.execute(
-        select(Item.label, Item.label_group, func.count(), func.sum(Item.confidence))
-        .where(of_job, Item.label.is_not(None))
-        .group_by(Item.label, Item.label_group)
-    )
-    errors = session.execute(
-        select(Item.error_code, func.count())
-        .where(of_job, Item.status == ItemStatus.FAILED)
-        .group_by(Item.error_code)
-        .order_by(func.count().desc())
-    )
-    # A confidence of exactly 1 belongs to the last bin; -0.5 makes both databases' rounding a floor.
-    bin_number = sql_cast(func.round(Item.confidence * HISTOGRAM_BINS - 0.5), Integer)
-    histogram = [0] * HISTOGRAM_BINS
-    binned = select(bin_number, func.count()).where(of_job, Item.confidence.is_not(None)).group_by(bin_number)
-    for index, count in session.execute(binned):
-        histogram[min(max(index, 0), HISTOGRAM_BINS - 1)] += count
-    return Summary(
-        labels=[LabelCount(str(label), str(group), count, total or 0.0) for label, group, count, total in labels],
-        errors={str(code): count for code, count in errors},
-        histogram=histogram,
-    )

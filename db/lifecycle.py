@@ -2,20 +2,21 @@
 
 Whoever changes a job or its items holds the job's row (`hold`) from then to the end of the transaction, so that changes
 of one job come one after the other. Items change by conditional updates besides: only one that is still in the state
-that an arrow starts from follows the arrow. The counts are changed with the items, never by themselves.
+that an arrow starts from follows the arrow. The counts and tallies are changed with the items, never by themselves.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Table, Update, select, update
+from sqlalchemy import CursorResult, Table, Update, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
 from core.errors import JobNotOver, JobOver, NothingToRetry
-from db import chunks, webhooks
+from db import chunks, tallies, webhooks
 from db.bulk import update_rows
 from db.models import Chunk, Item, ItemStatus, Job, JobStatus
 
@@ -59,6 +60,8 @@ def finish(
     changed += update_rows(session, _ITEMS, rows, _ITEMS.c.status == ItemStatus.PENDING)
     if changed != len(succeeded) + len(failed):
         raise RuntimeError(f"expected {len(succeeded) + len(failed)} pending items under the job's lock, got {changed}")
+    tallies.count_labels(session, job.id, succeeded)
+    tallies.count_errors(session, job.id, Counter(row["error_code"] for row in failed))
     job.pending -= changed
     job.succeeded += len(succeeded)
     job.failed += len(failed)
@@ -129,10 +132,13 @@ def retry_failed(session: Session, job: Job, now: datetime) -> int:
     if job.cancel_requested_at is not None or job.status in (JobStatus.CANCELED, JobStatus.FAILED):
         status = job.status if job.terminal else "being canceled"
         raise JobOver(f"expected a job that is completed or running, this one is {status}")
+    retryable = (Item.job_id == job.id, Item.status == ItemStatus.FAILED, Item.blob_sha256.is_not(None))
+    by_code = session.execute(select(Item.error_code, func.count()).where(*retryable).group_by(Item.error_code))
+    tallies.count_errors(session, job.id, {str(code): -count for code, count in by_code})
     again = _changed(
         session,
         update(Item)
-        .where(Item.job_id == job.id, Item.status == ItemStatus.FAILED, Item.blob_sha256.is_not(None))
+        .where(*retryable)
         .values(
             status=ItemStatus.PENDING,
             chunk_id=None,

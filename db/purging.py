@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from db import lifecycle
+from db import lifecycle, tallies
 from db.bulk import on_postgresql
 from db.models import TERMINAL, Blob, Item, Job, Prediction
 
@@ -67,4 +67,5 @@ def close(session: Session, job_id: str, now: datetime) -> None:
     if job.deleted_at is not None:
         session.delete(job)
     else:
+        tallies.forget(session, job_id)
         job.purged_at = now

@@ -26,11 +26,13 @@ from db.models import TERMINAL, Chunk, Item, ItemStatus, Job, JobSource, JobStat
 from db.recording import Outcome, record
 from tests.conftest import RunningRedis
 from tests.integration.builders import NOW, POLICY, a_model, scored
+from tests.integration.test_tallies import counted, tallied
 from worker.purger import purge
 from worker.sweeper import sweep
 
 WORKERS = ("wrk_1@here-1", "wrk_2@here-2", "wrk_3@there-3")
 SECONDS = st.sampled_from([1, 7, 15, 61, 200])
+VERDICTS = {"good": scored(), "doubtful": scored("dress", 0.55), "bad": Outcome(error=TruncatedImage("cut"))}
 NUMBER = st.integers(0, 10**6)
 
 
@@ -103,7 +105,7 @@ class Interleavings(RuleBasedStateMachine):
         return taken
 
     @precondition(lambda self: self.in_hand)
-    @rule(which=NUMBER, verdicts=st.lists(st.sampled_from(["good", "bad", "known"]), min_size=3, max_size=3))
+    @rule(which=NUMBER, verdicts=st.lists(st.sampled_from(list(VERDICTS)), min_size=3, max_size=3))
     def finish(self, which: int, verdicts: list[str]) -> None:
         """Record what is in hand, however late, perhaps long after somebody else was given it."""
         _, message = self.in_hand.pop(which % len(self.in_hand))
@@ -117,7 +119,7 @@ class Interleavings(RuleBasedStateMachine):
             outcomes: dict[tuple[str, str], Outcome] = {}
             for number, picture in enumerate(items.pending_pictures(session, message.chunk_id)):
                 verdict = verdicts[number % len(verdicts)]
-                outcomes[picture] = Outcome(error=TruncatedImage("cut")) if verdict == "bad" else scored()
+                outcomes[picture] = VERDICTS[verdict]
             recorded = record(session, message, work.model_version_id, outcomes, POLICY, self.now)
         dispatch(self.database, self.broker, recorded.next_chunks)
 
@@ -206,6 +208,13 @@ class Interleavings(RuleBasedStateMachine):
                 for status in ItemStatus:
                     assert getattr(job, status.value) == counts.get(status.value, 0), (job.id, status)
                 assert (job.pending == 0) == (job.status in TERMINAL), (job.id, job.status, job.pending)
+
+    @invariant()
+    def tallies_are_those_of_the_items(self) -> None:
+        with self.database.reading() as session:
+            kept = select(Job.id).where(Job.id.in_(self.jobs), Job.deleted_at.is_(None), Job.purged_at.is_(None))
+            for job_id in session.scalars(kept):
+                assert tallied(session, job_id) == counted(session, job_id), job_id
 
     @invariant()
     def what_is_canceled_is_in_nobodys_hands(self) -> None:

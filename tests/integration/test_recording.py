@@ -177,24 +177,6 @@ def test_items_are_paged_in_both_orders_without_losing_or_repeating_any(database
             assert all(item.confidence is None for item in seen[len(known) :])
 
 
-def test_the_summary_adds_up_to_the_items(database: Database) -> None:
-    job_id, messages = submit(database, ["a", "b", "c", "d"])
-    with database.writing() as session:
-        a, b, c, d = items.pending_pictures(session, messages[0].chunk_id)
-        outcomes = {
-            a: scored("shirt", 1.0),
-            b: scored("shirt", 0.55),
-            c: scored("dress", 0.99),
-            d: Outcome(error=TruncatedImage()),
-        }
-        record_chunk(session, messages[0], outcomes)
-        summary = jobs.summarize(session, job_id)
-    counts = {row.label: (row.count, row.confidence_sum) for row in summary.labels}
-    assert counts == {"shirt": (2, pytest.approx(1.55)), "dress": (1, pytest.approx(0.99))}
-    assert summary.errors == {"truncated_image": 1}
-    assert summary.histogram == [0, 0, 0, 0, 0, 1, 0, 0, 0, 2]
-
-
 def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database) -> None:
     with database.writing() as session:
         listed = a_job(session, ["a"], "Autumn 50 %")

@@ -1,0 +1,103 @@
+"""Tallies say what counting would: after every change of items, on both databases."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.errors import TooLarge, TruncatedImage
+from db import chunks, items, jobs, lifecycle, tallies
+from db.blobs.local import LocalBlobStore
+from db.engine import Database
+from db.jobs import NewItem, NewJob
+from db.models import ErrorTally, Item, ItemStatus, JobSource, LabelTally
+from db.recording import Outcome
+from tests.integration.builders import FAILED, NOW, POLICY, a_blob, a_model, finish, record_chunk, scored
+from worker.purger import purge
+
+Tallied = tuple[dict[tuple[str, str, int], tuple[int, float]], dict[str, int]]
+
+
+def tallied(session: Session, job_id: str) -> Tallied:
+    """(label, group, bin) -> count and sum of confidences; error code -> count: as they are kept."""
+    labels = session.scalars(select(LabelTally).where(LabelTally.job_id == job_id))
+    errors = session.scalars(select(ErrorTally).where(ErrorTally.job_id == job_id, ErrorTally.count != 0))
+    return (
+        {(row.label, row.label_group, row.bin): (row.count, round(row.confidence_sum, 9)) for row in labels},
+        {row.code: row.count for row in errors},
+    )
+
+
+def counted(session: Session, job_id: str) -> Tallied:
+    """The same, counted item by item."""
+    labels: dict[tuple[str, str, int], tuple[int, float]] = {}
+    errors: Counter[str] = Counter()
+    for item in session.scalars(select(Item).where(Item.job_id == job_id)):
+        if item.status == ItemStatus.SUCCEEDED:
+            assert item.confidence is not None
+            key = str(item.label), str(item.label_group), min(int(item.confidence * 10), 9)
+            count, total = labels.get(key, (0, 0.0))
+            labels[key] = count + 1, round(total + item.confidence, 9)
+        elif item.status == ItemStatus.FAILED:
+            errors[str(item.error_code)] += 1
+    return labels, dict(errors)
+
+
+def test_the_summary_adds_up_to_the_items(database: Database) -> None:
+    with database.writing() as session:
+        new_items = [NewItem(f"{name}.jpg", a_blob(name)) for name in "abcd"]
+        new = NewJob("test", JobSource.UPLOADS, a_model(session))
+        job, (message,) = jobs.create_claimed(session, new, new_items, POLICY, NOW)
+        a, b, c, d = items.pending_pictures(session, message.chunk_id)
+        outcomes = {
+            a: scored("shirt", 1.0),
+            b: scored("shirt", 0.55),
+            c: scored("dress", 0.99),
+            d: Outcome(error=TruncatedImage()),
+        }
+        record_chunk(session, message, outcomes)
+        summary = tallies.summarize(session, job.id)
+        assert tallied(session, job.id) == counted(session, job.id)
+    counts = {row.label: (row.count, row.confidence_sum) for row in summary.labels}
+    assert counts == {"shirt": (2, pytest.approx(1.55)), "dress": (1, pytest.approx(0.99))}
+    assert summary.errors == {"truncated_image": 1}
+    assert summary.histogram == [0, 0, 0, 0, 0, 1, 0, 0, 0, 2]
+
+
+def test_what_is_refused_at_the_door_is_tallied_and_what_is_tried_again_is_not_any_more(database: Database) -> None:
+    with database.writing() as session:
+        refused = [NewItem(f"{n}.jpg", None, error=TooLarge()) for n in range(2)]
+        kept = [NewItem(f"{name}.jpg", a_blob(name)) for name in "abc"]
+        new = NewJob("test", JobSource.UPLOADS, a_model(session))
+        job, (message,) = jobs.create_claimed(session, new, refused + kept, POLICY, NOW)
+        assert tallies.summarize(session, job.id).errors == {"too_large": 2}
+    finish(database, message, FAILED)
+    with database.writing() as session:
+        assert tallies.summarize(session, job.id).errors == {"decode_failed": 3, "too_large": 2}
+        held = lifecycle.hold(session, job.id)
+        assert held is not None
+        lifecycle.retry_failed(session, held, NOW)
+        assert tallies.summarize(session, job.id).errors == {"too_large": 2}
+        (message,) = chunks.claim(session, held, POLICY, NOW)
+    finish(database, message, scored("dress", 0.7))
+    with database.reading() as session:
+        expected = ({("dress", "tops", 7): (3, 2.1)}, {"too_large": 2})
+        assert tallied(session, job.id) == counted(session, job.id) == expected
+
+
+def test_nothing_is_tallied_of_what_is_removed(database: Database, tmp_path: Path) -> None:
+    with database.writing() as session:
+        new = NewJob("test", JobSource.UPLOADS, a_model(session), expires_at=NOW + timedelta(days=1))
+        new_items = [NewItem("a.jpg", a_blob("a")), NewItem("b.jpg", None, error=TooLarge())]
+        job, (message,) = jobs.create_claimed(session, new, new_items, POLICY, NOW)
+    finish(database, message)
+    with database.reading() as session:
+        assert tallied(session, job.id) == ({("shirt", "tops", 9): (1, 0.9)}, {"too_large": 1})
+    purge(database, LocalBlobStore(tmp_path / "blobs"), lambda: NOW + timedelta(days=2))
+    with database.reading() as session:
+        assert tallied(session, job.id) == ({}, {})
