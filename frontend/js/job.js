@@ -58,7 +58,7 @@ async function onJob(job) {
   state.job = job;
   state.names ??= await namesOf(`${job.model.name}@${job.model.version}`);
   $("job").hidden = false;
-  // The summary reads every item of the job: not more than once a second, but always at the end.
+  // Not more than once a second, but always at the end.
   if (first || isOver(job) || Date.now() - state.read > MOST_OFTEN) {
     state.read = Date.now();
     ({ body: state.summary } = await get(`/v1/jobs/${id}/summary`));
