@@ -17,6 +17,7 @@ from core.errors import BlobStoreUnavailable, StorageFull
 from core.pictures import thumbnail
 from db import items
 from db.blobs.store import THUMBNAIL, explanation_name
+from db.job_view import poll_seconds
 from db.models import Item, ItemStatus, Prediction
 
 log = structlog.get_logger(__name__)
@@ -33,7 +34,8 @@ _MEDIA_TYPES = {f: f"image/{f}" for f in ("jpeg", "png", "webp", "gif", "avif", 
 def get_item(item_id: str) -> Answer:
     with services().database.reading() as session:
         item = _require(session, item_id)
-        headers = {"Retry-After": "1"} if item.status == ItemStatus.PENDING else {}
+        seconds = poll_seconds(item.job.pending, item.job.rate)
+        headers = {"Retry-After": str(seconds)} if item.status == ItemStatus.PENDING else {}
         return ItemPresenter(item.job).item_out(item), 200, headers
 
 

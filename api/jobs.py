@@ -24,14 +24,14 @@ from api.schemas import (
 from api.services import services
 from api.sources import read_source
 from api.spec import CREATING_PARAMETERS, JOB_BODY
-from api.submission import Preference, expiry, preference, submit, webhook
+from api.submission import Preference, expiry, preference, refuse_when_saturated, submit, webhook
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
 from db import chunks, items, jobs, lifecycle, model_versions, tallies
 from db.items import ItemCursor, ItemFilter, ItemSort
-from db.job_view import JobOut, counts_out, job_out
-from db.jobs import JobFilter, NewJob
+from db.job_view import JobOut, counts_out, job_out, poll_seconds
+from db.jobs import Glance, JobFilter, NewJob
 from db.models import Job, JobStatus, Priority
 
 bp = APIBlueprint("jobs", __name__, tag="Jobs")
@@ -64,6 +64,7 @@ def _created(job_id: str, wait: Preference | None = None) -> Answer:
 )
 def create_job() -> Answer:
     wait = preference(0)
+    refuse_when_saturated()
     options, source = read_source()
     with services().database.reading() as session:
         version = model_versions.resolve(session, options.model)
@@ -106,9 +107,9 @@ def list_jobs(query_data: JobsQuery) -> Answer:
 )
 def get_job(job_id: str) -> Answer:
     if request.if_none_match and not request.if_none_match.star_tag:
-        revision = jobs.get_revision(services().database, job_id, utc_now())
-        if revision is not None and request.if_none_match.contains(str(revision)):
-            return Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": f'"{revision}"'})
+        glance = jobs.glance(services().database, job_id, utc_now())
+        if glance is not None and request.if_none_match.contains(str(glance.revision)):
+            return Response(status=HTTPStatus.NOT_MODIFIED, headers=_poll_headers(glance))
     with services().database.reading() as session:
         job = _require(session, job_id)
         return job_out(job), 200, _poll_headers(job)
@@ -240,8 +241,8 @@ def _hold(session: Session, job_id: str) -> Job:
     return present_or_gone(lifecycle.hold(session, job_id), job_id)
 
 
-def _poll_headers(job: Job) -> dict[str, str]:
+def _poll_headers(job: Job | Glance) -> dict[str, str]:
     headers = {"ETag": f'"{job.revision}"'}
     if not job.terminal:
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(poll_seconds(job.pending, job.rate))
     return headers

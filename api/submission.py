@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from db.models import Job
 log = structlog.get_logger(__name__)
 
 MAX_WAIT_SECONDS = 30
+_SATURATED_SECONDS, _LONGEST_RETRY = 10, 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,23 @@ def preference(default: int) -> Preference:
             raise Problem(400, "bad_request", f"Prefer: expected wait=<seconds>, got wait={value!r}")
         return Preference(min(int(value), MAX_WAIT_SECONDS), asked=True)
     return Preference(default, asked=False)
+
+
+def refuse_when_saturated() -> None:
+    """Bulk work beyond what the service is to hold comes later; single pictures go ahead of all of it anyway.
+
+    Raises:
+        Problem: 503 with `Retry-After`, from the rate at which what is there becomes less.
+    """
+    it = services()
+    most = it.settings.max_pending_items
+    there = jobs.backlog(it.database)
+    if there.pending < most:
+        return
+    seconds = (there.pending - most) / there.rate if there.rate else _SATURATED_SECONDS
+    retry_after = min(_LONGEST_RETRY, max(_SATURATED_SECONDS, math.ceil(seconds)))
+    detail = f"{there.pending:,} pictures wait, of at most {most:,}: try again later"
+    raise Problem(503, "saturated", detail, headers={"Retry-After": str(retry_after)})
 
 
 def expiry(wanted: datetime | None = None) -> datetime | None:

@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     max_request_files: int = Field(20_000, ge=1)
     """Most pictures in one request."""
 
+    max_pending_items: int = Field(10_000_000, ge=1)
+    """Once so many pictures wait in all jobs together, further jobs are asked to come later (503)."""
+
     loaded_models: int = Field(2, ge=2)
     """Model versions that a worker keeps loaded, at least two; the least recently used one goes first."""
 

@@ -112,6 +112,11 @@ def counts_out(job: Job) -> CountsOut:
     )
 
 
+def poll_seconds(pending: int, rate: float | None) -> int:
+    """When the next look at a job makes sense: after a sixtieth of what it still takes, from 1 s up to 10 s."""
+    return min(10, max(1, round(pending / rate / 60))) if rate else 1
+
+
 def _eta_seconds(job: Job) -> int | None:
     if job.terminal:
         return 0

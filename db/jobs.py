@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, select
+from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
@@ -166,16 +166,53 @@ def get(session: Session, job_id: str) -> Job | None:
     return session.get(Job, job_id)
 
 
-_REVISION = select(Job.revision, Job.status, Job.expires_at, Job.deleted_at).where(Job.id == bindparam("job_id"))
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """As much of a job as a poll needs that finds it unchanged."""
+
+    revision: int
+    status: JobStatus
+    pending: int
+    rate: float | None
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
 
 
-def get_revision(database: Database, job_id: str, now: datetime) -> int | None:
-    """The revision of a job that is still kept: all that an unchanged poll needs to read."""
-    row = database.look_up(_REVISION, job_id=job_id)
+_GLANCE = select(Job.revision, Job.status, Job.pending, Job.rate, Job.expires_at, Job.deleted_at).where(
+    Job.id == bindparam("job_id")
+)
+
+
+def glance(database: Database, job_id: str, now: datetime) -> Glance | None:
+    """A job that is still kept, by reading one row and nothing else."""
+    row = database.look_up(_GLANCE, job_id=job_id)
     if row is None or row.deleted_at is not None:
         return None
     expired = row.status in TERMINAL and row.expires_at is not None and row.expires_at <= now
-    return None if expired else row.revision
+    return None if expired else Glance(row.revision, row.status, row.pending, row.rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What the whole service has still to do."""
+
+    pending: int
+    """Items of all jobs that are neither classified nor given up."""
+    rate: float
+    """How many become terminal per second, as far as measured."""
+
+
+_BACKLOG = select(func.coalesce(func.sum(Job.pending), 0), func.coalesce(func.sum(Job.rate), 0.0)).where(
+    Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
+)
+
+
+def backlog(database: Database) -> Backlog:
+    """What waits in all jobs together."""
+    row = database.look_up(_BACKLOG)
+    return Backlog(0, 0.0) if row is None else Backlog(int(row[0]), float(row[1]))
 
 
 def _kept(now: datetime) -> ColumnElement[bool]:

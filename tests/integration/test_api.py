@@ -368,3 +368,37 @@ def test_a_job_may_say_until_when_it_is_kept_if_that_is_to_come(client: FlaskCli
     assert (kept.status_code, kept.get_json()["expires_at"]) == (202, "2999-01-31T00:00:00.000Z")
     past = upload(client, [(picture(), "a.jpg")], expires_at="1999-01-31T00:00:00Z")
     assert (past.status_code, problem(past)["errors"][0]["pointer"]) == (422, "/expires_at")
+
+
+def test_the_next_look_makes_sense_after_a_sixtieth_of_what_a_job_still_takes(
+    app: LookbookApp, client: FlaskClient
+) -> None:
+    job = upload(client, [(picture(), f"{n}.jpg") for n in range(3)]).json
+    path = job["links"]["self"]
+    first = client.get(path)
+    assert first.headers["Retry-After"] == "1"
+    for rate, seconds in ((100.0, "1"), (0.01, "5"), (0.001, "10")):
+        with services_of(app).database.writing() as session:
+            session.execute(update(Job).values(rate=rate))
+        unchanged = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (unchanged.status_code, unchanged.headers["Retry-After"]) == (304, seconds)
+        assert client.get(path).headers["Retry-After"] == seconds
+        item = client.get(f"{path}/items").json["data"][0]
+        assert client.get(f"/v1/items/{item['id']}").headers["Retry-After"] == seconds
+
+
+def test_a_saturated_service_asks_for_bulk_work_later_and_takes_single_pictures(
+    app: LookbookApp, settings: Settings
+) -> None:
+    small = create_app(settings.having(max_pending_items=3))
+    client = small.test_client()
+    assert upload(client, [(picture(), f"{n}.jpg") for n in range(3)]).status_code == 202
+    refused = upload(client, [(picture(), "another.jpg")])
+    assert (refused.status_code, problem(refused)["code"]) == (503, "saturated")
+    assert refused.headers["Retry-After"] == "10"
+    with services_of(small).database.writing() as session:
+        session.execute(update(Job).values(pending=603, total=603, rate=2.0))
+    assert upload(client, [(picture(), "another.jpg")]).headers["Retry-After"] == "300"
+    assert classify(client, Prefer="wait=0").status_code == 202
+    services_of(small).database.close()
+    services_of(small).broker.close()
