@@ -11,7 +11,8 @@ from apiflask.exceptions import HTTPError
 from flask import Response, g, request
 from ulid import ULID
 
-from api import classifications, deliveries, health, items, jobs, models, pages
+from api import classifications, deliveries, health, items, jobs, keys, models, pages
+from api.access import guard
 from api.problems import Problem, register_errors
 from api.services import EXTENSION, Services
 from api.spec import finish_spec
@@ -49,12 +50,13 @@ def create_app(settings: Settings) -> LookbookApp:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions[EXTENSION] = Services.connect(settings)
-    for blueprint in (classifications.bp, jobs.bp, deliveries.bp, items.bp, models.bp, health.bp, pages.bp):
-        app.register_blueprint(blueprint)
+    for module in (classifications, jobs, deliveries, items, models, keys, health, pages):
+        app.register_blueprint(module.bp)
     register_errors(app)
     app.register_error_handler(HTTPError, _of_input)
     app.spec_processor(finish_spec)  # type: ignore[arg-type]
     app.before_request(_begin)
+    guard(app)
     app.after_request(_finish)
     return app
 

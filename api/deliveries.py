@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from apiflask import APIBlueprint
 
+from api.access import require_job
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.present import delivery_out
-from api.problems import present_or_gone, unknown
+from api.problems import unknown
 from api.schemas import Answer, DeliveriesOut, DeliveryOut, PageQuery
 from api.services import services
 from broker.dispatch import nudge
 from core.clock import utc_now
 from core.messages import DELIVER_WEBHOOKS
-from db import jobs, webhooks
+from db import webhooks
 
 bp = APIBlueprint("deliveries", __name__, tag="Webhooks")
 
@@ -24,7 +25,7 @@ bp = APIBlueprint("deliveries", __name__, tag="Webhooks")
 def list_deliveries(job_id: str, query_data: PageQuery) -> Answer:
     cursor = decode_cursor(query_data.cursor, {"before": (str,)})
     with services().database.reading() as session:
-        present_or_gone(jobs.get(session, job_id), job_id)
+        require_job(session, job_id)
         before = cursor["before"] if cursor else None
         rows = webhooks.list_of_job(session, job_id, before, query_data.limit + 1)
     page = rows[: query_data.limit]
@@ -43,7 +44,7 @@ def list_deliveries(job_id: str, query_data: PageQuery) -> Answer:
 def replay_delivery(job_id: str, delivery_id: str) -> Answer:
     it = services()
     with it.database.writing() as session:
-        present_or_gone(jobs.get(session, job_id), job_id)
+        require_job(session, job_id)
         delivery = webhooks.replay(session, job_id, delivery_id, utc_now())
         if delivery is None:
             raise unknown("delivery", delivery_id)

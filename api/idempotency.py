@@ -18,6 +18,7 @@ import structlog
 from flask import Response, g, make_response, request
 from sqlalchemy.orm import Session
 
+from api.access import caller
 from api.problems import Problem
 from api.schemas import Answer
 from api.services import Services, services
@@ -26,6 +27,7 @@ from core.clock import utc_now
 from db import idempotency
 from db.engine import TRANSIENT_ERRORS
 from db.idempotency import LEASE, Earlier, RequestKey
+from db.usage import NOBODY
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +91,7 @@ def _key() -> RequestKey | None:
         return None
     if not (0 < len(given) <= _LONGEST_KEY and given.isascii() and given.isprintable()):
         raise Problem(400, "bad_request", f"{HEADER}: expected 1 to {_LONGEST_KEY} printable ASCII characters")
-    return RequestKey("", given)
+    return RequestKey(caller().key_id or NOBODY, given)
 
 
 def _replay(earlier: Earlier, key: RequestKey, again: Callable[[str], Answer]) -> Response:

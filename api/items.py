@@ -5,20 +5,19 @@ from __future__ import annotations
 import structlog
 from apiflask import APIBlueprint
 from flask import Response, send_file
-from sqlalchemy.orm import Session
 
+from api.access import require_item
 from api.present import ItemPresenter
-from api.problems import Problem, present_or_gone, unknown
+from api.problems import Problem
 from api.schemas import Answer, ItemOut
 from api.services import services
 from api.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
 from broker.client import EXPLANATION_SECONDS
 from core.errors import BlobStoreUnavailable, StorageFull
 from core.pictures import thumbnail
-from db import items
 from db.blobs.store import THUMBNAIL, explanation_name
 from db.job_view import poll_seconds
-from db.models import Item, ItemStatus, Prediction
+from db.models import ItemStatus, Prediction
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +32,7 @@ _MEDIA_TYPES = {f: f"image/{f}" for f in ("jpeg", "png", "webp", "gif", "avif", 
 @bp.doc(summary="One item", operation_id="get_item")
 def get_item(item_id: str) -> Answer:
     with services().database.reading() as session:
-        item = _require(session, item_id)
+        item = require_item(session, item_id)
         seconds = poll_seconds(item.job.pending, item.job.rate)
         headers = {"Retry-After": str(seconds)} if item.status == ItemStatus.PENDING else {}
         return ItemPresenter(item.job).item_out(item), 200, headers
@@ -47,7 +46,7 @@ def get_thumbnail(item_id: str) -> Answer:
     Only pictures that a decoder process has opened before are opened here.
     """
     with services().database.reading() as session:
-        item = _require(session, item_id)
+        item = require_item(session, item_id)
         sha256 = item.blob_sha256
     if sha256 is None or item.status != ItemStatus.SUCCEEDED:
         raise Problem(404, "no_thumbnail", f"only succeeded items have a thumbnail; this one is {item.status}")
@@ -71,7 +70,7 @@ def get_explanation(item_id: str) -> Answer:
     It has the picture's shape, its long side at most 320 px. A worker makes it when it is first asked for.
     """
     with services().database.reading() as session:
-        item = _require(session, item_id)
+        item = require_item(session, item_id)
         prediction = item.prediction
     if prediction is None:
         raise Problem(404, "no_explanation", f"only succeeded items have an explanation; this one is {item.status}")
@@ -97,7 +96,7 @@ def _explanation(item_id: str, prediction: Prediction) -> bytes | None:
 @bp.doc(summary="The item's picture, as it came", operation_id="get_image", responses=PICTURE_RESPONSE)
 def get_image(item_id: str) -> Answer:
     with services().database.reading() as session:
-        item = _require(session, item_id)
+        item = require_item(session, item_id)
         blob = item.blob
     if blob is None:
         raise Problem(404, "no_image", "the bytes of this item were refused and are not kept")
@@ -114,11 +113,3 @@ def get_image(item_id: str) -> Answer:
     response.headers["Cache-Control"] = _FOREVER
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response
-
-
-def _require(session: Session, item_id: str) -> Item:
-    item = items.get(session, item_id)
-    if item is None or item.job.deleted_at is not None:
-        raise unknown("item", item_id)
-    present_or_gone(item.job, item.job_id)
-    return item

@@ -6,12 +6,12 @@ from http import HTTPStatus
 
 from apiflask import APIBlueprint
 from flask import Response, request
-from sqlalchemy.orm import Session
 
+from api.access import caller, hold_job, require_job
 from api.idempotency import idempotent
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.present import ItemPresenter, label_counts_out
-from api.problems import invalid_field, present_or_gone
+from api.problems import invalid_field
 from api.schemas import (
     Answer,
     ErrorCountOut,
@@ -39,7 +39,7 @@ bp = APIBlueprint("jobs", __name__, tag="Jobs")
 
 def _created(job_id: str, wait: Preference | None = None) -> Answer:
     with services().database.reading() as session:
-        job = _require(session, job_id)
+        job = require_job(session, job_id)
         headers = {**_poll_headers(job), "Location": f"/v1/jobs/{job.id}"}
         if wait is None:
             return job_out(job), 202, headers
@@ -91,7 +91,7 @@ def list_jobs(query_data: JobsQuery) -> Answer:
     wanted = JobFilter(query_data.status, query_data.source, query_data.q)
     with services().database.reading() as session:
         before = cursor["before"] if cursor else None
-        rows = jobs.list_newest(session, wanted, before, query_data.limit + 1, utc_now())
+        rows = jobs.list_newest(session, caller(), wanted, before, query_data.limit + 1, utc_now())
     page = rows[: query_data.limit]
     following = encode_cursor({"before": page[-1].id}) if len(rows) > len(page) else None
     return JobsOut(data=[job_out(job) for job in page], next_cursor=following), 200, link_header(following)
@@ -107,11 +107,11 @@ def list_jobs(query_data: JobsQuery) -> Answer:
 )
 def get_job(job_id: str) -> Answer:
     if request.if_none_match and not request.if_none_match.star_tag:
-        glance = jobs.glance(services().database, job_id, utc_now())
+        glance = jobs.glance(services().database, caller(), job_id, utc_now())
         if glance is not None and request.if_none_match.contains(str(glance.revision)):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=_poll_headers(glance))
     with services().database.reading() as session:
-        job = _require(session, job_id)
+        job = require_job(session, job_id)
         return job_out(job), 200, _poll_headers(job)
 
 
@@ -120,7 +120,7 @@ def get_job(job_id: str) -> Answer:
 @bp.doc(summary="Counts per label, group and error of a job", operation_id="get_job_summary")
 def get_summary(job_id: str) -> Answer:
     with services().database.reading() as session:
-        job = _require(session, job_id)
+        job = require_job(session, job_id)
         summary = tallies.summarize(session, job_id)
         labels, groups = label_counts_out(job.model_version, summary)
         errors = [ErrorCountOut(code=code, count=count) for code, count in summary.errors.items()]
@@ -145,7 +145,7 @@ def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
     if values and values.pop("sort") != query_data.sort.value:
         raise invalid_field("cursor", "expected the cursor of a list in the same order", "bad_cursor")
     with services().database.reading() as session:
-        job = _require(session, job_id)
+        job = require_job(session, job_id)
         _check_labels(job, query_data)
         wanted = ItemFilter(
             query_data.status,
@@ -187,7 +187,7 @@ def _check_labels(job: Job, query: ItemsQuery) -> None:
 def cancel_job(job_id: str) -> Answer:
     it = services()
     with it.database.writing() as session:
-        job = _hold(session, job_id)
+        job = hold_job(session, job_id)
         if not (job.status == JobStatus.CANCELED and job.cancel_requested_at):
             lifecycle.request_cancel(session, job, utc_now())
         body, headers, over = job_out(job), _poll_headers(job), job.terminal
@@ -209,7 +209,7 @@ def cancel_job(job_id: str) -> Answer:
 def retry_job(job_id: str) -> Answer:
     it = services()
     with it.database.writing() as session:
-        job = _hold(session, job_id)
+        job = hold_job(session, job_id)
         lifecycle.retry_failed(session, job, utc_now())
         messages = chunks.claim(session, job, it.policy, utc_now())
         body, headers = job_out(job), _poll_headers(job)
@@ -228,17 +228,9 @@ def retry_job(job_id: str) -> Answer:
 def delete_job(job_id: str) -> Answer:
     it = services()
     with it.database.writing() as session:
-        lifecycle.mark_deleted(_hold(session, job_id), utc_now())
+        lifecycle.mark_deleted(hold_job(session, job_id), utc_now())
     nudge(it.broker, PURGE)
     return Response(status=HTTPStatus.NO_CONTENT)
-
-
-def _require(session: Session, job_id: str) -> Job:
-    return present_or_gone(jobs.get(session, job_id), job_id)
-
-
-def _hold(session: Session, job_id: str) -> Job:
-    return present_or_gone(lifecycle.hold(session, job_id), job_id)
 
 
 def _poll_headers(job: Job | Glance) -> dict[str, str]:

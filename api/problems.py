@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
-from core.clock import rfc3339, utc_now
+from core.clock import utc_now
 from core.errors import (
     BlobMissing,
     ItemError,
@@ -23,12 +24,13 @@ from core.errors import (
     LookbookError,
     ModelUnknown,
     NothingToRetry,
+    QuotaExceeded,
     RequestInProgress,
     StorageFull,
     Unavailable,
 )
 from db.engine import is_full
-from db.models import Job
+from db.usage import month_end
 
 log = structlog.get_logger(__name__)
 
@@ -87,20 +89,6 @@ class Problem(Exception):
 def unknown(kind: str, given: str) -> Problem:
     """404: there is no such thing, or it is another owner's."""
     return Problem(404, f"unknown_{kind}", f"there is no {kind} {given!r}")
-
-
-def present_or_gone(job: Job | None, job_id: str) -> Job:
-    """The job, if a client may still see it.
-
-    Raises:
-        Problem: 404, it is not there; 410, it is past retention.
-    """
-    if job is None or job.deleted_at is not None:
-        raise unknown("job", job_id)
-    if job.expired(utc_now()):
-        expired_at = rfc3339(job.expires_at) if job.expires_at else ""
-        raise Problem(410, "expired", f"job {job_id!r} was kept until {expired_at}; its items and pictures are gone")
-    return job
 
 
 def invalid_field(name: str, detail: str, code: str = "invalid_request") -> Problem:
@@ -167,6 +155,12 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(NothingToRetry)
     def of_state(error: LookbookError) -> Response:
         return Problem(409, error.code, error.detail).response()
+
+    @app.errorhandler(QuotaExceeded)
+    def of_quota(error: QuotaExceeded) -> Response:
+        now = utc_now()
+        seconds = math.ceil((month_end(now) - now).total_seconds())
+        return Problem(429, error.code, error.detail, headers={"Retry-After": str(seconds)}).response()
 
     @app.errorhandler(RequestInProgress)
     def of_progress(error: RequestInProgress) -> Response:

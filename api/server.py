@@ -11,6 +11,9 @@ from api.app import create_app
 from core.errors import SettingsError
 from core.logs import configure_logging
 from core.settings import Settings
+from db import keys
+from db.engine import Database
+from db.migrate import has_table
 
 STOP_SECONDS = 10
 """How long requests that are being served may take when the server is asked to stop."""
@@ -51,13 +54,26 @@ def check_exposure(settings: Settings) -> None:
     """Refuse to serve strangers without keys.
 
     Raises:
-        SettingsError: the address is not loopback, and nobody said that this is intended.
+        SettingsError: the address is not loopback, no key was ever made, and nobody said that this is intended.
     """
-    if not settings.on_loopback and not settings.no_auth:
-        raise SettingsError(
-            f"LOOKBOOK_HOST={settings.host} is not loopback, and this version has no keys to protect it: "
-            "use 127.0.0.1, or set LOOKBOOK_NO_AUTH=true (or --no-auth) to serve anyone who can reach it"
-        )
+    if settings.on_loopback or settings.no_auth or _keys_exist(settings):
+        return
+    raise SettingsError(
+        f"LOOKBOOK_HOST={settings.host} is not loopback, and there is no key to protect it: make one with "
+        "`lookbook db upgrade` and `lookbook keys create NAME --scope admin`, use 127.0.0.1, or set "
+        "LOOKBOOK_NO_AUTH=true (or --no-auth) to serve anyone who can reach it"
+    )
+
+
+def _keys_exist(settings: Settings) -> bool:
+    database = Database(settings.resolved_database_url)
+    try:
+        if not has_table(database, "api_keys"):
+            return False
+        with database.reading() as session:
+            return keys.any_exist(session)
+    finally:
+        database.close()
 
 
 def serve(settings: Settings) -> None:

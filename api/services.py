@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import current_app
 
+from api.callers import Callers
 from broker.client import Broker
 from core.settings import Settings
 from db.blobs.opening import open_blob_store
@@ -19,22 +20,25 @@ EXTENSION = "lookbook"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The database, the blobs and the broker, and the settings that they were made from."""
+    """The database, the blobs, the broker and the keys, and the settings that they were made from."""
 
     settings: Settings
     database: Database
     blobs: BlobStore
     broker: Broker
+    callers: Callers
     policy: ChunkPolicy
 
     @classmethod
     def connect(cls, settings: Settings) -> Services:
         """Prepare to speak to everything; nothing needs to answer yet."""
+        database = Database(settings.resolved_database_url, pool_size=settings.api_threads)
         return cls(
             settings=settings,
-            database=Database(settings.resolved_database_url, pool_size=settings.api_threads),
+            database=database,
             blobs=open_blob_store(settings),
             broker=Broker.connect(settings),
+            callers=Callers(database),
             policy=ChunkPolicy.of(settings),
         )
 

@@ -91,17 +91,27 @@ NOT_READY_RESPONSE: dict[int, Any] = {
 _REF = "#/components/schemas/{model}"
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
 _APIFLASK_ERRORS = ("HTTPError", "ValidationError")
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "a key, `lb_<id>_<secret>`; none while the service is open",
+}
+_REFUSALS = {"401": "No key, or a bad one", "403": "The key is not for this", "429": "This key's limit"}
 
 
 def finish_spec(spec: dict[str, Any]) -> dict[str, Any]:
-    """Errors are problem+json; extra parameters stand where OpenAPI wants them."""
+    """Errors are problem+json; extra parameters stand where OpenAPI wants them; what is not public needs a key."""
     schemas = spec["components"]["schemas"]
     problem = ProblemOut.model_json_schema(ref_template=_REF)
     schemas.update(problem.pop("$defs"), Problem=problem)
     for name in _APIFLASK_ERRORS:
         schemas.pop(name, None)
-    for path in spec["paths"].values():
+    spec["components"]["securitySchemes"] = {"key": _BEARER}
+    for name, path in spec["paths"].items():
         for operation in path.values():
+            if name.startswith("/v1/"):
+                operation["security"] = [{"key": []}]
+                operation["responses"] |= {s: {"description": d, "content": _PROBLEM} for s, d in _REFUSALS.items()}
             operation.setdefault("parameters", []).extend(operation.pop("x-parameters", []))
             _finish_responses(operation["responses"])
     return _flat_names(spec)

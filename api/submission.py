@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from flask import request
 
+from api.access import caller
 from api.idempotency import note_made
 from api.problems import Problem
 from api.schemas import WebhookIn
@@ -112,9 +113,11 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
     The job is stored whatever Redis does: what cannot be enqueued now is enqueued by the sweeper.
 
     Raises:
+        QuotaExceeded: its owner may not submit that many any more this month.
         BlobStoreUnavailable, StorageFull: its pictures may be gone, and cannot be put again; nor is there a job then.
     """
     it = services()
+    new = replace(new, key_id=caller().key_id)
     with it.database.writing() as session:
         job, messages = jobs.create_claimed(session, new, items, it.policy, utc_now())
         note_made(session, job.id)

@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from cli import client, learning, models, service, webhooks
+from cli import client, keys, learning, models, service, webhooks
 from core.errors import LookbookError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("worker", rich_help_panel="Run")(service.worker)
 app.command("beat", rich_help_panel="Run")(service.beat)
 app.add_typer(service.db_app, name="db", rich_help_panel="Run")
 app.add_typer(service.health_app, name="health", rich_help_panel="Run")
+app.add_typer(keys.app, name="keys", rich_help_panel="Run")
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel="Run")
 app.command("submit", rich_help_panel="Use")(client.submit)
 app.command("jobs", rich_help_panel="Use")(client.jobs)

@@ -24,7 +24,10 @@ db_app = typer.Typer(help="The database.", no_args_is_help=True)
 health_app = typer.Typer(help="Health checks for containers.", no_args_is_help=True)
 
 NoAuth = Annotated[
-    bool, typer.Option("--no-auth", help="Serve an address other than loopback without keys (LOOKBOOK_NO_AUTH).")
+    bool,
+    typer.Option(
+        "--no-auth", help="Serve anyone who can reach the address without asking for a key (LOOKBOOK_NO_AUTH)."
+    ),
 ]
 
 

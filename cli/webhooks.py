@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from core.errors import SettingsError
+from cli.database import open_database
 from core.settings import Settings
+from db.webhooks import signing_secret
 
 app = typer.Typer(help="Webhooks: telling other programs of a job's end.", no_args_is_help=True)
 
@@ -20,15 +21,9 @@ def secret() -> None:
 
         lookbook webhooks secret
     """
-    from sqlalchemy import inspect
-
-    from db.engine import Database
-    from db.webhooks import signing_secret
-
     settings = Settings.read()
-    database = Database(settings.resolved_database_url)
-    if not settings.webhook_secret and not inspect(database.engine).has_table("secrets"):
-        where = database.url.render_as_string()
-        raise SettingsError(f"{where} does not have this version's tables: run `lookbook up` or `lookbook db upgrade`")
-    typer.echo(signing_secret(database, settings.webhook_secret))
-    database.close()
+    if settings.webhook_secret:
+        typer.echo(settings.webhook_secret)
+        return
+    with open_database(settings, "secrets") as database:
+        typer.echo(signing_secret(database, settings.webhook_secret))

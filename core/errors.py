@@ -100,6 +100,13 @@ class RequestInProgress(LookbookError):
     retryable = True
 
 
+class QuotaExceeded(LookbookError):
+    """The key has no pictures left for this month."""
+
+    code = "quota_exceeded"
+    retryable = True
+
+
 class NothingToRetry(LookbookError):
     """No failed item of the job can be tried again."""
 

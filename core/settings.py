@@ -36,13 +36,13 @@ class Settings(BaseSettings):
     """Folder of the data: database, pictures, logs."""
 
     host: str = "127.0.0.1"
-    """Address that the API listens on. Anything but loopback needs `LOOKBOOK_NO_AUTH` for now."""
+    """Address that the API listens on. Anything but loopback needs a key to be made first."""
 
     port: int = Field(8000, ge=1, le=65535)
     """Port that the API listens on."""
 
     no_auth: bool = False
-    """Serve an address other than loopback without asking anyone for a key."""
+    """Serve anyone who can reach the address without asking for a key."""
 
     database_url: str = ""
     """SQLAlchemy URL of the database, SQLite or PostgreSQL (`postgresql+psycopg://…`). Empty: SQLite in `home`."""

@@ -17,10 +17,11 @@ from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import Crop, ModelRef
-from db import chunks, lifecycle, tallies
+from db import chunks, lifecycle, tallies, usage
 from db.bulk import insert_missing, on_postgresql
 from db.chunks import ChunkPolicy
 from db.engine import Database
+from db.keys import Caller
 from db.models import TERMINAL, Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
 
 
@@ -63,10 +64,16 @@ class NewJob:
     details: dict[str, Any] = field(default_factory=dict)
     expires_at: datetime | None = None
     webhook: dict[str, Any] | None = None
+    key_id: str | None = None
+    """Whose it is; None: nobody's."""
 
 
 def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetime) -> Job:
-    """Store a job with its items, and the rows of blobs that are not known yet."""
+    """Store a job with its items, and the rows of blobs that are not known yet.
+
+    Raises:
+        QuotaExceeded: it has more items than its owner may submit this month.
+    """
     job = _new_job(session, new, items, now)
     _store_items(session, job, items, {}, now)
     return job
@@ -75,7 +82,7 @@ def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetim
 def create_claimed(
     session: Session, new: NewJob, items: Sequence[NewItem], policy: ChunkPolicy, now: datetime
 ) -> tuple[Job, list[ChunkMessage]]:
-    """Store a job whose first chunks are made already; their messages go out after the commit."""
+    """Store a job whose first chunks are made already (see `create`); their messages go out after the commit."""
     job = _new_job(session, new, items, now)
     pending = [position for position, item in enumerate(items) if item.error is None]
     messages, chunk_of = chunks.claim_first(session, job, pending, policy, now)
@@ -100,6 +107,7 @@ def _new_job(session: Session, new: NewJob, items: Sequence[NewItem], now: datet
         created_at=now,
         expires_at=new.expires_at,
         webhook=new.webhook,
+        key_id=new.key_id,
     )
     session.add(job)
     session.flush()
@@ -119,6 +127,7 @@ def _store_items(
     if job.pending == 0:
         # All were refused at the door.
         lifecycle.settle(session, job, now)
+    usage.count(session, job.key_id, now, jobs=1, items=len(items))
 
 
 def _store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> None:
@@ -158,8 +167,11 @@ def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, n
 
 
 def withdraw(session: Session, job_id: str) -> None:
-    """Undo a submission that nobody has been told of: its job, items and chunks are gone."""
-    session.execute(delete(Job).where(Job.id == job_id))
+    """Undo a submission that nobody has been told of: its job, items and chunks are gone, and do not count."""
+    job = session.get(Job, job_id)
+    if job is not None:
+        usage.count(session, job.key_id, job.created_at, jobs=-1, items=-job.total)
+        session.execute(delete(Job).where(Job.id == job_id))
 
 
 def get(session: Session, job_id: str) -> Job | None:
@@ -180,15 +192,15 @@ class Glance:
         return self.status in TERMINAL
 
 
-_GLANCE = select(Job.revision, Job.status, Job.pending, Job.rate, Job.expires_at, Job.deleted_at).where(
+_GLANCE = select(Job.revision, Job.status, Job.pending, Job.rate, Job.expires_at, Job.deleted_at, Job.key_id).where(
     Job.id == bindparam("job_id")
 )
 
 
-def glance(database: Database, job_id: str, now: datetime) -> Glance | None:
-    """A job that is still kept, by reading one row and nothing else."""
+def glance(database: Database, caller: Caller, job_id: str, now: datetime) -> Glance | None:
+    """A job that the caller may see and that is still kept, by reading one row and nothing else."""
     row = database.look_up(_GLANCE, job_id=job_id)
-    if row is None or row.deleted_at is not None:
+    if row is None or row.deleted_at is not None or not caller.sees(row.key_id):
         return None
     expired = row.status in TERMINAL and row.expires_at is not None and row.expires_at <= now
     return None if expired else Glance(row.revision, row.status, row.pending, row.rate)
@@ -254,9 +266,11 @@ class JobFilter:
     """Part of the name, in any case."""
 
 
-def list_newest(session: Session, wanted: JobFilter, before: str | None, limit: int, now: datetime) -> Sequence[Job]:
-    """Jobs older than the id `before`, newest first; without those deleted or past retention."""
-    query = select(Job).where(_kept(now)).order_by(Job.id.desc()).limit(limit)
+def list_newest(
+    session: Session, caller: Caller, wanted: JobFilter, before: str | None, limit: int, now: datetime
+) -> Sequence[Job]:
+    """Jobs that the caller may see and that are kept, older than the id `before`, newest first."""
+    query = select(Job).where(caller.sees_job, _kept(now)).order_by(Job.id.desc()).limit(limit)
     if wanted.source:
         query = query.where(Job.source == wanted.source)
     else:

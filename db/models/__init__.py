@@ -1,6 +1,6 @@
 """The tables. The database is the truth: whatever Redis loses can be found again from here."""
 
-from db.models.access import ApiKey, IdempotentRequest, UsageDay
+from db.models.access import ApiKey, IdempotentRequest, Scope, UsageDay
 from db.models.base import Base, UtcDateTime
 from db.models.items import Blob, Item, ItemStatus, Prediction, Review
 from db.models.jobs import (
@@ -41,6 +41,7 @@ __all__ = [
     "Prediction",
     "Priority",
     "Review",
+    "Scope",
     "Secret",
     "Stage",
     "UsageDay",

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base
+
+
+class Scope(StrEnum):
+    """What a key is for."""
+
+    SUBMIT = "submit"
+    """Make jobs, and change or delete one's own."""
+    READ = "read"
+    """Look at one's own jobs, and at the models."""
+    ADMIN = "admin"
+    """Both, and everything that concerns others: keys, which model is in production, and jobs that have no owner."""
 
 
 class ApiKey(Base):
@@ -21,7 +33,7 @@ class ApiKey(Base):
     secret_sha256: Mapped[str] = mapped_column(String(64))
     """Enough for a secret of 256 random bits: what nobody can guess need not be slow to check."""
     scopes: Mapped[list[Any]]
-    """Among `submit`, `read`, `admin`."""
+    """Values of `Scope`."""
     rate_limit: Mapped[int | None]
     """Requests per minute; None: as the settings say."""
     quota: Mapped[int | None]

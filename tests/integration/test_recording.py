@@ -18,6 +18,7 @@ from db.bulk import insert_missing
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.items import ItemCursor, ItemFilter, ItemSort
+from db.keys import EVERYONE
 from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from db.recording import Outcome, Recorded, find_predictions
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, finish, read_job, record_chunk, scored
@@ -181,11 +182,13 @@ def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database
     with database.writing() as session:
         listed = a_job(session, ["a"], "Autumn 50 %")
         single = a_job(session, ["b"], source=JobSource.CLASSIFICATION)
-        assert [job.id for job in jobs.list_newest(session, jobs.JobFilter(), None, 10, NOW)] == [listed.id]
+        assert [job.id for job in jobs.list_newest(session, EVERYONE, jobs.JobFilter(), None, 10, NOW)] == [listed.id]
         only = jobs.JobFilter(source=JobSource.CLASSIFICATION)
-        assert [job.id for job in jobs.list_newest(session, only, None, 10, NOW)] == [single.id]
-        assert [job.id for job in jobs.list_newest(session, jobs.JobFilter(text="50 %"), None, 10, NOW)] == [listed.id]
-        assert jobs.list_newest(session, jobs.JobFilter(text="5_ %"), None, 10, NOW) == []
+        assert [job.id for job in jobs.list_newest(session, EVERYONE, only, None, 10, NOW)] == [single.id]
+        assert [job.id for job in jobs.list_newest(session, EVERYONE, jobs.JobFilter(text="50 %"), None, 10, NOW)] == [
+            listed.id
+        ]
+        assert jobs.list_newest(session, EVERYONE, jobs.JobFilter(text="5_ %"), None, 10, NOW) == []
 
 
 def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Database) -> None:

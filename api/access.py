@@ -1,0 +1,147 @@
+"""What a request may do and see. Every request passes `admit`; every job or item is looked up by way of this module."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+from flask import Flask, Response, g, request
+from sqlalchemy.orm import Session
+
+from api.problems import Problem, unknown
+from api.services import services
+from core.clock import rfc3339, utc_now
+from db import items, jobs, lifecycle
+from db.keys import EVERYONE, Caller
+from db.models import Item, Job, Scope
+
+PUBLIC = frozenset({"static", "openapi.spec"})
+"""Endpoints that say nothing about anyone's jobs: no key is needed for them, nor for those of `PUBLIC_BLUEPRINTS`."""
+PUBLIC_BLUEPRINTS = frozenset({"health", "pages"})
+
+ADMINISTRATION = frozenset({"models.promote_model", "keys.create_key", "keys.list_keys", "keys.revoke_key"})
+"""Endpoints that concern everyone: they need the scope `admin`."""
+
+ANY_KEY = frozenset({"keys.get_usage"})
+"""Endpoints that tell a key about itself: they need no scope."""
+
+_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOOPBACK_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.IGNORECASE)
+_CHALLENGE = 'Bearer realm="Lookbook"'
+
+
+def scope_of(endpoint: str, method: str) -> Scope | None:
+    """What a key must be for: a view that nobody thought of here still needs one that reads or submits."""
+    if endpoint in ANY_KEY:
+        return None
+    if endpoint in ADMINISTRATION:
+        return Scope.ADMIN
+    return Scope.READ if method in _LOOKING else Scope.SUBMIT
+
+
+def is_public(endpoint: str) -> bool:
+    return endpoint in PUBLIC or endpoint.partition(".")[0] in PUBLIC_BLUEPRINTS
+
+
+def guard(app: Flask) -> None:
+    """Have every request of an application pass `admit`."""
+    app.before_request(admit)
+    app.after_request(_note_use)
+
+
+def admit() -> None:
+    """Find out who asks, and whether this is theirs to ask.
+
+    Raises:
+        Problem: 401, no key or a bad one; 403, the key is not for this.
+    """
+    endpoint = request.endpoint
+    if endpoint is None or is_public(endpoint):
+        return
+    found = identify()
+    if found is None:
+        detail = "expected a key, `Authorization: Bearer lb_…`, got none"
+        raise Problem(401, "key_required", detail, headers={"WWW-Authenticate": _CHALLENGE})
+    scope = scope_of(endpoint, request.method)
+    if scope is not None and not found.may(scope):
+        held = ", ".join(sorted(found.scopes)) or "none"
+        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
+        detail = f"expected a key with the scope `{scope}`; this one has {held}"
+        raise Problem(403, "insufficient_scope", detail, headers={"WWW-Authenticate": challenge})
+    g.caller = found
+
+
+def identify() -> Caller | None:
+    """Who asks; None if that cannot be told, and has to be.
+
+    Raises:
+        Problem: 401, a key came that is no good.
+    """
+    callers = services().callers
+    given = request.authorization
+    if given is not None and given.type == "bearer":
+        found = callers.of_key(given.token or "")
+        if found is None:
+            challenge = f'{_CHALLENGE}, error="invalid_token"'
+            raise Problem(
+                401, "invalid_key", "this key is not known, or revoked", headers={"WWW-Authenticate": challenge}
+            )
+        return found
+    return EVERYONE if is_open() else None
+
+
+def is_open() -> bool:
+    """Whether no key is needed: told so in so many words, or none was made yet and only this machine can ask."""
+    it = services()
+    if it.settings.no_auth:
+        return True
+    # A name that others know this machine by means that something passes their requests on: a proxy, or a page that
+    # has had its own name lead here (DNS rebinding).
+    reached_here = it.settings.on_loopback and _LOOPBACK_HOST.fullmatch(request.host) is not None
+    return reached_here and not it.callers.keys_exist()
+
+
+def caller() -> Caller:
+    """Who the present request comes from."""
+    return cast(Caller, g.caller)
+
+
+def require_job(session: Session, job_id: str) -> Job:
+    """A job that the caller may see.
+
+    Raises:
+        Problem: 404, there is none; 410, it is past retention.
+    """
+    return _visible(jobs.get(session, job_id), job_id)
+
+
+def hold_job(session: Session, job_id: str) -> Job:
+    """`require_job`, its row held until the end of the transaction."""
+    return _visible(lifecycle.hold(session, job_id), job_id)
+
+
+def require_item(session: Session, item_id: str) -> Item:
+    """An item that the caller may see (see `require_job`)."""
+    item = items.get(session, item_id)
+    if item is None or item.job.deleted_at is not None or not caller().sees(item.job.key_id):
+        raise unknown("item", item_id)
+    _visible(item.job, item.job_id)
+    return item
+
+
+def _visible(job: Job | None, job_id: str) -> Job:
+    if job is None or job.deleted_at is not None or not caller().sees(job.key_id):
+        raise unknown("job", job_id)
+    if job.expired(utc_now()):
+        expired_at = rfc3339(job.expires_at) if job.expires_at else ""
+        raise Problem(410, "expired", f"job {job_id!r} was kept until {expired_at}; its items and pictures are gone")
+    return job
+
+
+def _note_use(response: Response) -> Response:
+    key_id = g.caller.key_id if "caller" in g else None
+    write = services().callers.note_use(key_id) if key_id else None
+    if write is not None:
+        # Whoever asked has his answer by then: the write may have to wait for others.
+        response.call_on_close(write)
+    return response

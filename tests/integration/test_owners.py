@@ -1,0 +1,197 @@
+"""Who may ask what: every route of the application, without a key, with another's, and with one that is not for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.routing import Rule
+
+from api.app import LookbookApp, create_app
+from api.services import EXTENSION, Services
+from core.clock import utc_now
+from core.errors import NotAnImage
+from core.settings import Settings
+from db import jobs, keys
+from db.blobs.opening import open_blob_store
+from db.engine import Database
+from db.jobs import NewItem, NewJob, StoredBlob
+from db.migrate import upgrade
+from db.models import Item, JobSource, Scope
+from tests.conftest import SAMPLES
+from tests.integration.builders import POLICY, a_model, deliveries, finish
+
+PUBLIC = {
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/docs",
+    "/static/<path:filename>",
+    "/samples/index.json",
+    "/samples/<name>",
+}
+"""What needs no key. Whoever adds a route here has thought about what it tells strangers."""
+PAGES = {"/", "/jobs/<job_id>"}
+OWNED = {"job_id", "item_id", "delivery_id"}
+"""Parts of paths that name something of an owner's."""
+SHARED = {"name", "version", "key_id", "filename"}
+"""Parts of paths that do not."""
+BODIES: dict[str, Any] = {}
+"""JSON that a route accepts, by endpoint, where it wants any."""
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True)
+class House:
+    """A service with a job of one owner's, and keys of everyone's."""
+
+    app: LookbookApp
+    owner: str
+    stranger: str
+    reader: str
+    submitter: str
+    admin: str
+    ids: dict[str, str]
+
+    @property
+    def client(self) -> FlaskClient:
+        return self.app.test_client()
+
+    def call(self, rule: Rule, method: str, key: str | None, **names: str) -> int:
+        values = dict.fromkeys(rule.arguments, "x") | self.ids | names
+        with self.app.test_request_context():
+            _, path = rule.build({name: values[name] for name in rule.arguments}, append_unknown=False) or ("", "")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        with self.client.open(path, method=method, headers=headers, json=BODIES.get(rule.endpoint)) as response:
+            return response.status_code
+
+
+@pytest.fixture
+def house(settings: Settings) -> Iterator[House]:
+    database = Database(settings.resolved_database_url)
+    upgrade(database)
+    data = (SAMPLES / "t-shirt-red.jpg").read_bytes()
+    blob = StoredBlob(open_blob_store(settings).put(data), len(data))
+    made = {}
+    with database.writing() as session:
+        model = a_model(session)
+        for name, scopes in {
+            "owner": [Scope.SUBMIT, Scope.READ],
+            "stranger": [Scope.SUBMIT, Scope.READ],
+            "reader": [Scope.READ],
+            "submitter": [Scope.SUBMIT],
+            "admin": [Scope.ADMIN],
+        }.items():
+            made[name] = keys.create(session, name, scopes, utc_now())
+        new = NewJob(
+            "hers", JobSource.UPLOADS, model, webhook={"url": "https://a.example", "events": ["job.completed"]}
+        )
+        mine = replace(new, key_id=made["owner"][0].id)
+        items = [NewItem("a.jpg", blob)]
+        job, messages = jobs.create_claimed(session, mine, items, POLICY, utc_now())
+    for message in messages:
+        finish(database, message)
+    with database.reading() as session:
+        item_id = session.scalars(select(Item.id)).one()
+    ids = {"job_id": job.id, "item_id": item_id, "delivery_id": deliveries(database)[0].id}
+    app = create_app(settings)
+    yield House(app, ids=ids, **{name: written for name, (_, written) in made.items()})
+    services: Services = app.extensions[EXTENSION]
+    services.database.close()
+    services.broker.close()
+    database.close()
+
+
+def rules(app: LookbookApp) -> list[tuple[Rule, str]]:
+    found = [
+        (rule, method) for rule in app.url_map.iter_rules() for method in METHODS if method in (rule.methods or ())
+    ]
+    # What deletes comes last, for those who may do it.
+    return sorted(found, key=lambda pair: pair[1] == "DELETE")
+
+
+def test_every_route_needs_a_key_but_those_that_tell_nothing(house: House) -> None:
+    answered = {
+        (rule.rule, method): house.call(rule, method, None)
+        for rule, method in rules(house.app)
+        if rule.rule not in PAGES
+    }
+    assert {rule for (rule, _), status in answered.items() if status != 401} <= PUBLIC
+    assert {rule for (rule, _), status in answered.items() if status == 401}.isdisjoint(PUBLIC)
+
+
+def test_what_is_anothers_is_not_there_in_any_route(house: House) -> None:
+    for rule, method in rules(house.app):
+        assert rule.arguments <= OWNED | SHARED, f"say in this test whether the parts of {rule} belong to someone"
+        if rule.arguments & OWNED and rule.rule not in PAGES:
+            for name, key in (("stranger", house.stranger), ("admin", house.admin)):
+                assert house.call(rule, method, key) == 404, f"{method} {rule} shows {name} what is another's"
+
+
+def test_what_is_ones_own_is_there_in_every_route(house: House) -> None:
+    # Without this, the test above would hold of routes that it calls wrongly. No worker explains anything here.
+    for rule, method in rules(house.app):
+        if rule.arguments & OWNED:
+            assert house.call(rule, method, house.owner) not in {401, 403, 404}, f"{method} {rule}"
+
+
+def test_a_key_without_the_scope_is_refused_in_every_route(house: House) -> None:
+    for rule, method in rules(house.app):
+        if rule.rule in PUBLIC | PAGES | {"/v1/usage"}:
+            continue
+        wrong = house.submitter if method == "GET" else house.reader
+        assert house.call(rule, method, wrong) == 403, f"{method} {rule}"
+
+
+def test_only_admin_keys_make_keys_and_promote_models(house: House) -> None:
+    statuses = {
+        rule.rule: house.call(rule, method, house.owner)
+        for rule, method in rules(house.app)
+        if rule.rule.startswith("/v1/keys") or rule.rule.endswith("/promote")
+    }
+    assert set(statuses.values()) == {403}
+    assert len(statuses) == 3
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def listed(house: House, key: str) -> list[str]:
+    body = house.client.get("/v1/jobs", headers=bearer(key)).json
+    return [job["id"] for job in body["data"]]
+
+
+def test_lists_hold_ones_own_jobs_only(house: House) -> None:
+    assert listed(house, house.owner) == [house.ids["job_id"]]
+    assert listed(house, house.stranger) == []
+    assert listed(house, house.admin) == []
+
+
+def test_jobs_of_nobody_and_of_revoked_keys_are_for_admin_keys(house: House) -> None:
+    services: Services = house.app.extensions[EXTENSION]
+    with services.database.writing() as session:
+        new = NewJob("nobody's", JobSource.UPLOADS, a_model(session))
+        nobodys = jobs.create(session, new, [NewItem("b.jpg", None, error=NotAnImage())], utc_now())
+        session.flush()
+    assert listed(house, house.admin) == [nobodys.id]
+    assert listed(house, house.stranger) == []
+    with services.database.writing() as session:
+        owner = next(key for key in keys.list_newest(session) if key.name == "owner")
+        keys.revoke(session, owner.id, utc_now())
+    services.callers.forget()
+    assert listed(house, house.admin) == [nobodys.id, house.ids["job_id"]]
+    assert house.client.get(f"/v1/jobs/{house.ids['job_id']}", headers=bearer(house.admin)).status_code == 200
+    assert listed(house, house.stranger) == []
+
+
+def test_an_unchanged_poll_of_anothers_job_is_not_answered_304(house: House) -> None:
+    path = f"/v1/jobs/{house.ids['job_id']}"
+    etag = house.client.get(path, headers=bearer(house.owner)).headers["ETag"]
+    conditional = {"If-None-Match": etag}
+    assert house.client.get(path, headers=bearer(house.owner) | conditional).status_code == 304
+    assert house.client.get(path, headers=bearer(house.stranger) | conditional).status_code == 404
