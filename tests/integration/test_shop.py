@@ -1,0 +1,274 @@
+"""The fixture shop holds what its truth says."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import lxml.html
+import pytest
+
+from core.fetching import Fetcher
+from core.pictures import load
+from tests.shop import KINDS, ProductTruth, Shop, SiteTruth, running_shop
+from tests.shop.shelf import kind_of
+
+PRODUCTS = 60
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with running_shop(seed=7, products=PRODUCTS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fetcher(shop: Shop) -> Iterator[Fetcher]:
+    with Fetcher(allow=shop.allow, resolver=shop.resolver) as made:
+        yield made
+
+
+def every_page(shop: Shop, fetcher: Fetcher, kind: str) -> Iterator[tuple[ProductTruth, str]]:
+    for truth in shop.truth(kind).products():
+        yield truth, fetcher.get(truth.url).expect_ok().body.decode()
+
+
+# What pages hold, read in the plainest way
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_largest_photos_that_a_page_names_are_those_of_its_truth(shop: Shop, fetcher: Fetcher, kind: str) -> None:
+    for truth, page in every_page(shop, fetcher, kind):
+        plain = html.unescape(page.replace("\\/", "/"))
+        named = re.findall(r"(?:https?:/)?/[^\s\"'<>\\]+\.(?:jpg|png|gif|webp|svg|ico)(?:\?[\w=&]+)?", plain)
+        largest = {urljoin(truth.url, one) for one in named if kind_of(urljoin(truth.url, one)) == "largest"}
+        assert largest == {picture.url for picture in truth.pictures}, truth.url
+
+
+def meta(page: str, name: str) -> str:
+    return str(lxml.html.fromstring(page).xpath(f"string(//meta[@property='{name}']/@content)"))
+
+
+def script(page: str, marker: str) -> str:
+    return re.search(rf"<script[^>]*{marker}[^>]*>(.*?)</script>", page, re.S)[1]  # type: ignore[index]
+
+
+def from_json_ld(page: str) -> tuple[str, str, str]:
+    def things(found: Any) -> Iterator[dict[str, Any]]:
+        for thing in found if isinstance(found, list) else [found]:
+            yield thing
+            yield from things(thing.get("@graph", []))
+
+    found = things(json.loads(script(page, "ld.json")))
+    product = next(thing for thing in found if "Product" in thing.get("@type", ""))
+    offer = product["offers"][0] if isinstance(product["offers"], list) else product["offers"]
+    return product["name"], str(offer.get("price") or offer["lowPrice"]), offer["priceCurrency"]
+
+
+def from_microdata(page: str) -> tuple[str, str, str]:
+    def value(name: str, what: str) -> str:
+        return str(lxml.html.fromstring(page).xpath(f"string(//*[@itemprop='{name}']{what})"))
+
+    return value("name", ""), value("price", "/@content"), value("priceCurrency", "/@content")
+
+
+def from_open_graph(page: str) -> tuple[str, str, str]:
+    price, currency = (
+        meta(page, f"product:price:{name}") or meta(page, f"og:price:{name}") for name in ("amount", "currency")
+    )
+    return meta(page, "og:title"), price, currency
+
+
+def from_next(page: str) -> tuple[str, str, str]:
+    product = json.loads(script(page, "__NEXT_DATA__"))["props"]["pageProps"]["product"]
+    return product["title"], product["price"], product["currency"]
+
+
+def from_state(page: str) -> tuple[str, str, str]:
+    text = re.search(r"__INITIAL_STATE__ = (.*);\n", page)[1]  # type: ignore[index]
+    if text.startswith("JSON.parse("):
+        text = json.loads(text.removeprefix("JSON.parse(").removesuffix(")"))
+    detail = json.loads(text.replace("user: undefined", '"user": null'))["product"]["detail"]
+    return detail["name"], str(detail["salePrice"]["amount"]), detail["salePrice"]["currency"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        ("json-ld", from_json_ld),
+        ("microdata", from_microdata),
+        ("open-graph", from_open_graph),
+        ("next", from_next),
+        ("state", from_state),
+    ],
+)
+def test_pages_that_say_what_they_sell_say_the_truth(
+    shop: Shop, fetcher: Fetcher, kind: str, read: Callable[[str], tuple[str, str, str]]
+) -> None:
+    for truth, page in every_page(shop, fetcher, kind):
+        title, price, currency = read(page)
+        assert (title, Decimal(price), currency) == (truth.title, truth.price, truth.currency), truth.url
+
+
+def digits(text: str) -> str:
+    return re.sub(r"\D", "", text)
+
+
+@pytest.mark.parametrize("kind", ["json-ld-broken", "picture", "lazy", "noscript", "img"])
+def test_pages_for_people_show_title_price_and_category(shop: Shop, fetcher: Fetcher, kind: str) -> None:
+    for truth, page in every_page(shop, fetcher, kind):
+        tree = lxml.html.fromstring(page)
+        assert tree.xpath("string(//h1)") == truth.title
+        shown = digits(tree.xpath("string(//span[@class='price'])"))
+        assert shown in {f"{truth.price:.0f}" if truth.currency == "KRW" else digits(f"{truth.price:.2f}")}
+        trail = [item.text_content() for item in tree.xpath("//nav[@class='breadcrumb']//li")]
+        assert tuple(trail) == truth.breadcrumb
+        assert trail[-1] == truth.category
+
+
+def test_json_ld_that_is_called_broken_is_not_json(shop: Shop, fetcher: Fetcher) -> None:
+    seen = set()
+    for truth, page in every_page(shop, fetcher, "json-ld-broken"):
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(script(page, "ld.json"))
+        seen.add(truth.variant)
+    assert len(seen) == 6
+
+
+def test_a_photo_has_the_hash_that_the_truth_says_and_is_five_sizes_in_three_qualities(
+    shop: Shop, fetcher: Fetcher
+) -> None:
+    for kind in KINDS:
+        for truth in islice(shop.truth(kind).products(), 4):
+            for picture in truth.pictures:
+                data = fetcher.get(picture.url).expect_ok().body
+                assert hashlib.sha256(data).hexdigest() == picture.sha256
+                assert load(data)[0].size == (picture.width, picture.height)
+    base = shop.url("img")
+    sizes = {
+        (w, q): fetcher.get(f"{base}/photos/3-1-{w}q{q}.jpg").expect_ok().body
+        for w in (80, 200, 400, 600, 800)
+        for q in (60, 75, 90)
+    }
+    assert len(set(sizes.values())) == 15
+    assert all(load(data)[0].width == width for (width, _), data in sizes.items())
+
+
+def test_search_results_have_the_shape_that_the_first_crawler_read(shop: Shop, fetcher: Fetcher) -> None:
+    listings = list(shop.truth("next").searches(size=3))
+    assert sum(len(listing.products) for listing in listings) == PRODUCTS
+    for listing in listings:
+        page = fetcher.get(listing.url).expect_ok().body.decode()
+        state = json.loads(script(page, "__NEXT_DATA__"))["props"]["pageProps"]["initialState"]["products"]
+        items = [entry["item"] for entry in state["list"]]
+        assert [(item["imageUrl"], item["title"], Decimal(item["price"])) for item in items] == [
+            (product.pictures[0].url, product.title, product.price) for product in listing.products
+        ]
+        assert state["query"] == listing.query
+
+
+# Ways to the products
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_listings_page_by_page_lead_to_every_product(shop: Shop, fetcher: Fetcher, kind: str) -> None:
+    home = fetcher.get(shop.url(kind, "/")).expect_ok()
+    waiting = re.findall(r'href="([^"]*/c/[^"]*)"', home.body.decode())
+    found, seen = set(), set()
+    while waiting:
+        url = urljoin(home.url, waiting.pop())
+        if url not in seen:
+            seen.add(url)
+            page = fetcher.get(url).expect_ok().body.decode()
+            found |= {urljoin(url, link) for link in re.findall(r'"(?:http://[^/"]+)?(/p/[^"]+)"', page)}
+            waiting += [urljoin(url, link) for link in re.findall(r'rel="next" href="([^"]+)"', page)]
+    assert found == {truth.url for truth in shop.truth(kind).products()}
+
+
+def test_sitemaps_name_every_product_and_every_second_one_is_compressed(shop: Shop, fetcher: Fetcher) -> None:
+    index = fetcher.get(shop.url("img", "/sitemap.xml")).expect_ok().body.decode()
+    parts = re.findall("<loc>(.*?)</loc>", index)
+    assert [part.rpartition("/")[2] for part in parts] == ["sitemap-1.xml", "sitemap-2.xml.gz"]
+    first, second = (fetcher.get(part).expect_ok().body for part in parts)
+    named = re.findall("<url><loc>(.*?)</loc>", (first + gzip.decompress(second)).decode())
+    assert named == [truth.url for truth in shop.truth("img").products()]
+
+
+def test_feeds_name_the_first_products(shop: Shop, fetcher: Fetcher) -> None:
+    expected = [truth.url for truth in islice(shop.truth("lazy").products(), 20)]
+    rss = fetcher.get(shop.url("lazy", "/feed.rss")).expect_ok().body.decode()
+    atom = fetcher.get(shop.url("lazy", "/feed.atom")).expect_ok().body.decode()
+    assert re.findall("<guid>(.*?)</guid>", rss) == re.findall("<entry>.*?<id>(.*?)</id>", atom) == expected
+
+
+# The same seed, the same shop; and some days later
+
+
+def test_the_same_seed_makes_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    paths = ["/p/shirts-2", "/c/shirts", "/photos/2-0-400q75.jpg", "/sitemap.xml", "/assets/banner.jpg"]
+
+    def bytes_of(seed: int) -> list[bytes]:
+        with running_shop(seed, 30) as shop, Fetcher(allow=shop.allow, resolver=shop.resolver) as fetcher:
+            bodies = [fetcher.get(shop.url("json-ld", path)).expect_ok().body for path in paths]
+            return [body.replace(str(shop.port).encode(), b"PORT") for body in bodies]
+
+    first, other = bytes_of(7), bytes_of(8)
+    assert bytes_of(7) == first
+    assert [one == two for one, two in zip(first, other, strict=True)] == [False, False, False, True, True]
+
+
+def second_visit(urls_of: Callable[[SiteTruth], list[tuple[str, str]]]) -> dict[str, set[int]]:
+    """By fate, the statuses of what is asked for a second time by those who remember the first."""
+    statuses: dict[str, set[int]] = {}
+    with running_shop(7, 200) as shop, Fetcher(allow=shop.allow, resolver=shop.resolver) as fetcher:
+        port = shop.port
+        before = {url: fetcher.get(url) for url, _ in urls_of(shop.truth("img"))}
+    assert {one.status for one in before.values()} == {200}
+    with (
+        running_shop(7, 200, visit=2, port=port) as shop,
+        Fetcher(allow=shop.allow, resolver=shop.resolver) as fetcher,
+    ):
+        for url, fate in urls_of(shop.truth("img")):
+            known = {"If-None-Match": before[url].headers["etag"]} if url in before else {}
+            statuses.setdefault(fate, set()).add(fetcher.get(url, headers=known).status)
+    return statuses
+
+
+def test_a_second_visit_finds_pages_gone_changed_new_and_unchanged() -> None:
+    found = second_visit(lambda truth: list(truth.fates()))
+    # Another photo under the same address leaves the page as it was.
+    changed = {"price": {200}, "photo": {304}, "both": {200}}
+    assert found == {"same": {304}, **changed, "new": {200}, "gone": {404, 410}}
+
+
+def test_a_second_visit_finds_photos_gone_changed_new_and_unchanged() -> None:
+    def photos(truth: SiteTruth) -> list[tuple[str, str]]:
+        base = truth.shelf.base
+        return [(f"{base}/photos/{n}-0-80q60.jpg", fate) for n, (_, fate) in enumerate(truth.fates())]
+
+    found = second_visit(photos)
+    changed = {"price": {304}, "photo": {200}, "both": {200}}
+    assert found == {"same": {304}, **changed, "new": {200}, "gone": {404}}
+
+
+def test_what_was_not_modified_is_not_sent_again(shop: Shop, fetcher: Fetcher) -> None:
+    for path in ("/p/shirts-2", "/photos/2-0-800q90.jpg"):
+        first = fetcher.get(shop.url("img", path))
+        for known in (
+            {"If-None-Match": first.headers["etag"]},
+            {"If-None-Match": f'"other", W/{first.headers["etag"]}'},
+            {"If-Modified-Since": first.headers["last-modified"]},
+        ):
+            again = fetcher.get(shop.url("img", path), headers=known)
+            assert (again.status, again.size) == (304, 0)
+        for unknown in ({"If-None-Match": '"other"'}, {"If-Modified-Since": "Mon, 02 Nov 2020 09:00:00 GMT"}):
+            assert fetcher.get(shop.url("img", path), headers=unknown).body == first.body

@@ -1,0 +1,169 @@
+"""The fixture shop misbehaves as it claims, and its log can be believed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+
+from core.errors import ItemError
+from core.fetching import Fetched, Fetcher, FetchLimits
+from core.pictures import load
+from tests.shop import Shop, running_shop, shop_process
+
+PRODUCTS = 60
+SHORT = FetchLimits(seconds=1.0)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with running_shop(seed=7, products=PRODUCTS, pause=0.05) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fetcher(shop: Shop) -> Iterator[Fetcher]:
+    with Fetcher(allow=shop.allow, resolver=shop.resolver) as made:
+        yield made
+
+
+# Traps
+
+
+def test_every_trap_for_pictures_ends_as_it_must_and_nobody_gets_inside(shop: Shop) -> None:
+    ends = {}
+    with Fetcher(allow=shop.allow, resolver=shop.resolver, limits=SHORT) as fetcher:
+        for trap in shop.traps():
+            if trap.is_for == "picture":
+                try:
+                    load(fetcher.get(trap.url).expect_ok().body)
+                    ends[trap.url] = "accepted"
+                except ItemError as error:
+                    ends[trap.url] = error.code
+    assert ends == {trap.url: trap.must for trap in shop.traps() if trap.is_for == "picture"}
+    assert len(ends) > 40
+    assert shop.log.connected("127.0.0.2") == []
+
+
+def test_the_log_hears_who_gets_inside(shop: Shop) -> None:
+    with running_shop(products=1) as other:
+        with socket.create_connection(("127.0.0.2", other.port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: inside\r\nConnection: close\r\n\r\n")
+            assert client.makefile("rb").read().startswith(b"HTTP/1.1 404")
+        assert len(other.log.connected("127.0.0.2")) == 1
+        assert [visit.address for visit in other.log.visits()] == ["127.0.0.2"]
+
+
+def test_every_trap_for_whom_reads_pages_and_sitemaps_answers_and_bombs_are_bombs(shop: Shop, fetcher: Fetcher) -> None:
+    for trap in shop.traps():
+        if trap.is_for in {"page", "sitemap"} and trap.must != "too_large":
+            assert fetcher.get(trap.url).status == 200
+    unpacked = len(gzip.decompress(fetcher.get(shop.url("traps", "/t/sitemap-bomb.xml.gz")).body))
+    assert unpacked > 3 * 20 * 2**20
+
+
+def test_titles_that_mean_harm_are_in_the_page_as_text(shop: Shop, fetcher: Fetcher) -> None:
+    page = fetcher.get(shop.url("traps", "/t/title-script")).body.decode()
+    assert "<script>alert" not in page.replace('"<script>alert(1)<\\/script>"', "")
+    korean = fetcher.get(shop.url("traps", "/t/title-euc-kr")).body
+    assert "여름 셔츠".encode("euc-kr") in korean
+
+
+def test_a_wall_shows_nothing_before_consent_and_the_empty_site_shows_nothing(shop: Shop, fetcher: Fetcher) -> None:
+    wall = shop.url("wall", "/p/shirts-2")
+    assert b"cookies" in fetcher.get(wall).body
+    assert b"shirts-2" in fetcher.get(wall, headers={"Cookie": "consent=yes"}).body
+    assert fetcher.get(shop.url("empty", "/")).body == b""
+
+
+def test_the_calendar_and_the_sessions_never_end(shop: Shop, fetcher: Fetcher) -> None:
+    for site, start, link in (
+        ("calendar", "/events", r'"(/events\?month=[\d-]+)"'),
+        ("sessions", "/", r'"(/more/[^"]*|/c/[^"]*sid=[^"]*)"'),
+        ("sessions", "/c/shirts", r'"(/p/[^"]*sid=[^"]*)"'),
+    ):
+        seen, url = set(), shop.url(site, start)
+        for _ in range(20):
+            seen.add(url)
+            links = [urljoin(url, one) for one in re.findall(link, fetcher.get(url).body.decode())]
+            url = next(one for one in links if one not in seen)
+        assert len(seen) == 20
+
+
+def test_the_busy_site_refuses_every_fifth_request_by_seconds_or_by_date(shop: Shop, fetcher: Fetcher) -> None:
+    answers = [fetcher.get(shop.url("busy", "/p/shirts-2")) for _ in range(10)]
+    assert [one.status for one in answers] == [200, 200, 200, 200, 429, 200, 200, 200, 200, 503]
+    assert answers[4].headers["retry-after"] == "1"
+    assert answers[9].headers["retry-after"].endswith("GMT")
+
+
+def test_robots_txt_says_what_each_site_wants(shop: Shop, fetcher: Fetcher) -> None:
+    def robots(site: str) -> Fetched:
+        return fetcher.get(shop.url(site, "/robots.txt"))
+
+    assert b"Disallow: /private/" in robots("img").body
+    assert b"Crawl-delay" not in robots("img").body
+    assert b"Crawl-delay: 0.5" in robots("polite").body
+    assert b"Disallow: /\n" in robots("closed").body
+    assert [robots(site).status for site in ("ill", "free")] == [500, 404]
+
+
+# The log
+
+
+def test_the_log_tells_who_asked_for_what_and_how_many_at_a_time() -> None:
+    ticks = iter(range(1000))
+    with running_shop(products=5, latency=0.01, clock=lambda: float(next(ticks))) as shop:
+        clients = [socket.create_connection(("127.0.0.1", shop.port)) for _ in range(3)]
+        for number, client in enumerate(clients):
+            client.sendall(
+                f"GET /cart?n={number} HTTP/1.1\r\nHost: img.shop.test\r\nUser-Agent: Test/{number}\r\n\r\n".encode()
+            )
+        for client in clients:
+            assert client.recv(12) == b"HTTP/1.1 200"
+            client.close()
+        visits = shop.log.visits("img.shop.test")
+        assert {visit.path for visit in visits} == {"/cart?n=0", "/cart?n=1", "/cart?n=2"}
+        assert {visit.headers["user-agent"] for visit in visits} == {"Test/0", "Test/1", "Test/2"}
+        assert {(visit.method, visit.status, visit.address) for visit in visits} == {("GET", 200, "127.0.0.1")}
+        assert len({visit.connection for visit in visits}) == len(shop.log.connected()) == 3
+        assert shop.log.most_at_once("img.shop.test") == max(visit.in_progress for visit in visits)
+        assert shop.log.shortest_pause("img.shop.test") >= 1.0
+        assert shop.log.visits("lazy.shop.test") == []
+
+
+def test_a_trap_is_in_the_log_even_when_the_client_has_given_up(shop: Shop) -> None:
+    limits = FetchLimits(seconds=0.2)
+    with Fetcher(allow=shop.allow, resolver=shop.resolver, limits=limits) as fetcher, pytest.raises(ItemError):
+        fetcher.get(shop.url("traps", "/t/silent?given-up"))
+    while "/t/silent?given-up" not in shop.log.paths("traps.shop.test"):
+        pass
+    assert shop.log.visits("traps.shop.test")[-1].status == 0
+
+
+def test_a_site_can_be_asked_by_an_address_of_its_own_and_by_a_name_that_browsers_know(shop: Shop) -> None:
+    with Fetcher(allow=shop.allow) as fetcher:
+        there = shop.address_url("microdata")
+        truth = next(shop.truth("microdata", there).products())
+        assert truth.url.startswith(there)
+        assert truth.pictures[0].url.removeprefix(there) in fetcher.get(truth.url).body.decode()
+
+
+def test_the_shop_in_a_process_of_its_own_is_the_same_shop(shop: Shop, tmp_path: Path) -> None:
+    with shop_process(7, PRODUCTS, log=tmp_path / "log.jsonl") as other:
+        with Fetcher(allow=other.allow, resolver=other.resolver) as fetcher:
+            there = fetcher.get(other.url("lazy", "/p/shirts-2")).body
+            here = fetcher.get(other.url("lazy", "/p/shirts-2").replace(str(other.port), str(shop.port))).body
+        assert there == here.replace(str(shop.port).encode(), str(other.port).encode())
+        assert other.log.paths("lazy.shop.test") == ["/p/shirts-2"]
+        other.truth("lazy").write(tmp_path / "truth.jsonl")
+    lines = (tmp_path / "truth.jsonl").read_text().splitlines()
+    assert len(lines) == PRODUCTS
+    first = next(other.truth("lazy").products())
+    assert json.loads(lines[0])["pictures"][0]["sha256"] == first.pictures[0].sha256

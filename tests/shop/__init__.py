@@ -1,0 +1,32 @@
+"""A deterministic fashion shop on loopback, with everything that a crawler can meet: see README.md.
+
+with running_shop(seed=7, products=200) as shop:
+    shop.url("json-ld")          # http://json-ld.shop.test:PORT, through shop.resolver
+    shop.truth("json-ld")        # what is to be found there
+    shop.traps()                 # what must become of everything hostile
+    shop.log.visits()            # who asked for what, when
+"""
+
+from tests.shop.catalogue import Catalogue, Product
+from tests.shop.log import Connected, Visit, Visitors
+from tests.shop.shop import SITES, Shop, TrapTruth, running_shop, shop_process
+from tests.shop.truth import KINDS, Kind, ListingTruth, PictureTruth, ProductTruth, SiteTruth
+
+__all__ = [
+    "KINDS",
+    "SITES",
+    "Catalogue",
+    "Connected",
+    "Kind",
+    "ListingTruth",
+    "PictureTruth",
+    "Product",
+    "ProductTruth",
+    "Shop",
+    "SiteTruth",
+    "TrapTruth",
+    "Visit",
+    "Visitors",
+    "running_shop",
+    "shop_process",
+]

@@ -1,0 +1,107 @@
+"""Pages whose products are in the state that a program in the browser would draw them from."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.shop.catalogue import GARMENTS, Product, price_text
+from tests.shop.pictures import BEST, CARD, LARGEST
+from tests.shop.shelf import Shelf, document
+
+SEARCH_SIZE = 60
+"""Products on a page of search results, unless `pagingSize` asks for fewer."""
+STATES = ("object", "undefined", "parsed")
+
+
+def state_variant(product: Product) -> str:
+    return STATES[product.number % len(STATES)]
+
+
+def next_page(shelf: Shelf, product: Product) -> str:
+    """A product page whose `__NEXT_DATA__` holds the product."""
+    detail = _item(shelf, product) | {
+        "images": [shelf.photo(product, view) for view in range(product.views)],
+        "description": "Made with care.",
+    }
+    return _next(shelf, product.title, {"product": detail})
+
+
+def search(shelf: Shelf, query: str, products: list[Product], page: int, size: int, total: int) -> str:
+    """A page of search results, in the shape that the recipe of the first crawler was written for."""
+    listed = [
+        {"item": _item(shelf, product) | {"rank": (page - 1) * size + rank}} for rank, product in enumerate(products, 1)
+    ]
+    props = {
+        "initialState": {
+            "products": {"list": listed, "total": total, "query": query, "pagingIndex": page, "pagingSize": size},
+            "banner": {"imageUrl": f"{shelf.base}/assets/banner.jpg", "title": "Free delivery"},
+        }
+    }
+    return _next(shelf, f"{query} : Fixture Shop", props)
+
+
+def matching(query: str) -> int | None:
+    """The category that a search for `query` finds: its slug, or its name in one of the two languages."""
+    wanted = query.strip().lower()
+    for index, garment in enumerate(GARMENTS):
+        if wanted in {garment.slug, garment.english.lower(), garment.korean}:
+            return index
+    return None
+
+
+def _item(shelf: Shelf, product: Product) -> dict[str, Any]:
+    return {
+        "id": f"{product.number:08}",
+        "imageUrl": shelf.photo(product),
+        "title": product.title,
+        "price": str(product.price),
+        "currency": product.currency,
+        "url": shelf.page(product),
+        "category1Name": product.breadcrumb[1],
+        "category2Name": product.category,
+    }
+
+
+def _next(shelf: Shelf, title: str, props: dict[str, Any]) -> str:
+    data = {"props": {"pageProps": props}, "page": "/", "query": {}, "buildId": "fixture"}
+    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+    script = f'<div id="__next"></div><script id="__NEXT_DATA__" type="application/json">{text}</script>'
+    return document(shelf, title, script)
+
+
+def state_page(shelf: Shelf, product: Product) -> str:
+    """A product page whose `window.__INITIAL_STATE__` holds the product: as JSON, JavaScript, or JSON in a string."""
+    detail = _stated(shelf, product)
+    return _state(shelf, product.title, {"product": {"detail": detail}, "user": None}, state_variant(product))
+
+
+def state_listing(shelf: Shelf, title: str, products: list[Product], links: str, head: str) -> str:
+    """A listing whose products are in the state only."""
+    state = {"catalog": {"entries": [_stated(shelf, product) for product in products]}, "user": None}
+    return _state(shelf, title, state, "object", links, head)
+
+
+def _stated(shelf: Shelf, product: Product) -> dict[str, Any]:
+    return {
+        "productNo": product.number,
+        "name": product.title,
+        "salePrice": {"amount": float(product.price), "currency": product.currency, "text": price_text(product)},
+        "link": shelf.path(shelf.page(product)),
+        "categoryName": product.category,
+        "images": [
+            {"src": shelf.path(shelf.photo(product, view, width, BEST)), "width": width}
+            for view in range(product.views)
+            for width in (CARD, LARGEST)
+        ],
+    }
+
+
+def _state(shelf: Shelf, title: str, state: dict[str, Any], variant: str, body: str = "", head: str = "") -> str:
+    text = json.dumps(state, ensure_ascii=False).replace("<", "\\u003c")
+    if variant == "undefined":
+        text = text.replace('"user": null', "user: undefined")
+    elif variant == "parsed":
+        text = f"JSON.parse({json.dumps(text)})"
+    script = f"<script>window.__INITIAL_STATE__ = {text};\n(function(){{var s=1;}})();</script>"
+    return document(shelf, title, f'<div id="app"></div>{body}{script}', head)

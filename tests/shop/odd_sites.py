@@ -1,0 +1,144 @@
+"""Sites that are whole traps: endless ones, empty ones, ones behind a wall, and ones that want to be asked slowly."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from tests.shop.answers import Answer, Request, missing, text
+from tests.shop.sites import Site
+
+Answering = Callable[[Request], Answer]
+
+_OPEN = "User-agent: *\nDisallow: /cart\n"
+
+
+@dataclass(frozen=True, slots=True)
+class OddSite:
+    """`must` says what a crawl of it has to end in."""
+
+    must: str
+    answer: Answering
+
+
+def odd_sites(make: Callable[..., Site]) -> dict[str, OddSite]:
+    """By name. `make(name, kind, crawl_delay=None)` makes an ordinary site."""
+    return {
+        "wall": OddSite("reported as a cookie wall", _wall(make("wall", "json-ld"))),
+        "empty": OddSite("reported as empty", _empty),
+        "calendar": OddSite("bounded by its URL pattern, every product found", _calendar(make("calendar", "json-ld"))),
+        "sessions": OddSite("bounded by its URL pattern, every product found", _sessions(make("sessions", "json-ld"))),
+        "polite": OddSite("half a second or more between requests", make("polite", "json-ld", crawl_delay=0.5)),
+        "busy": OddSite(
+            "asked again no sooner than Retry-After says, every product found", Busy(make("busy", "json-ld"))
+        ),
+        "closed": OddSite("nothing but robots.txt asked for", _with_robots(make("closed", "json-ld"), _CLOSED)),
+        "ill": OddSite("nothing but robots.txt asked for", _with_robots(make("ill", "json-ld"), missing(500))),
+        "free": OddSite("every product found", _with_robots(make("free", "json-ld"), missing())),
+    }
+
+
+_CLOSED = text("User-agent: *\nDisallow: /\n", "text/plain")
+
+
+def _with_robots(site: Site, robots: Answer) -> Answering:
+    return lambda request: robots if request.path == "/robots.txt" else site(request)
+
+
+def _wall(site: Site) -> Answering:
+    """Shows its pages to those only who come with the cookie `consent=yes`."""
+    page = text(
+        "<!doctype html><html><head><title>Before you continue</title></head><body>"
+        '<div id="cookie-consent" role="dialog"><h1>We value your privacy</h1><p>We and our 842 partners use cookies. '
+        "쿠키 사용에 동의해 주세요.</p>"
+        '<form method="post" action="/consent"><button>Accept all cookies</button><button>Reject</button></form></div>'
+        '<img src="/assets/logo.png" alt="Fixture Shop"></body></html>'
+    )
+
+    def answer(request: Request) -> Answer:
+        open_to_all = request.path == "/robots.txt" or request.path.startswith("/assets/")
+        consent = "consent=yes" in request.headers.get("cookie", "")
+        return site(request) if open_to_all or consent else page
+
+    return answer
+
+
+def _empty(request: Request) -> Answer:
+    """Nothing at all at `/`, and at `/app` a page that only a browser would fill."""
+    match request.path:
+        case "/robots.txt":
+            return text(_OPEN, "text/plain")
+        case "/":
+            return text("")
+        case "/app":
+            return text('<!doctype html><html><head><title>App</title></head><body><div id="root"></div></body></html>')
+    return missing()
+
+
+def _calendar(site: Site) -> Answering:
+    """Every month leads to the next one and the one before, for ever."""
+
+    def answer(request: Request) -> Answer:
+        if request.path == "/":
+            html = site(request).body.decode().replace("<main>", '<main><a href="/events?month=2026-11">Events</a>')
+            return text(html)
+        if request.path != "/events":
+            return site(request)
+        year, _, month = request.query.get("month", "2026-11").partition("-")
+        if not (year.isdecimal() and month.isdecimal()):
+            return missing()
+        number = int(year) * 12 + int(month) - 1
+        links = "".join(
+            f'<a href="/events?month={there // 12:04}-{there % 12 + 1:02}">{there}</a>'
+            for there in (number - 1, number + 1, number + 12)
+        )
+        return text(f"<!doctype html><title>Events</title><h1>Events of {year}-{month}</h1>{links}")
+
+    return answer
+
+
+def _sessions(site: Site) -> Answering:
+    """Every page's links carry a session of their own, and there is a path that grows by each link."""
+
+    def answer(request: Request) -> Answer:
+        if request.path.startswith("/more/"):
+            return text(f'<!doctype html><title>More</title><a href="{request.path}more/">More</a>')
+        plain = site(request)
+        if not plain.type.startswith("text/html") or plain.status != 200:
+            return plain
+        session = hashlib.sha256(request.target.encode()).hexdigest()[:16]
+        html = plain.body.decode()
+        for start in ("/p/", "/c/", f"{request.base}/c/"):
+            pieces = html.split(f'<a href="{start}')
+            html = pieces[0] + "".join(
+                f'<a href="{start}' + piece.replace('"', f'?sid={session}"', 1) for piece in pieces[1:]
+            )
+        return text(html.replace("<main>", '<main><a href="/more/more/">More</a>'))
+
+    return answer
+
+
+class Busy:
+    """Refuses every fifth request, first in seconds and then in a date, and answers the one after it."""
+
+    SECONDS = 1
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._asked = Counter[str]()
+
+    def __call__(self, request: Request) -> Answer:
+        if request.path == "/robots.txt":
+            return self._site(request)
+        self._asked["all"] += 1
+        turn = self._asked["all"]
+        if turn % 5:
+            return self._site(request)
+        by_date = turn % 2 == 0
+        # A date has whole seconds: the next one but one is never sooner than announced.
+        until = formatdate(time.time() + self.SECONDS + 1, usegmt=True) if by_date else str(self.SECONDS)
+        return Answer(b"Busy", "text/plain", 503 if by_date else 429, {"Retry-After": until})

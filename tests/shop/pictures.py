@@ -1,0 +1,140 @@
+"""The shop's photos, drawn by samples/ once per garment and cloth; colours, sizes and qualities are made from these.
+
+Nothing was photographed. A file's bytes depend on the shot, its width and quality, and a comment that makes the files
+of two products different although they may show the same shot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image, ImageChops, ImageDraw
+
+from core.settings import PROJECT
+from samples.draw import PAPER, Sample, draw, plain, stripes
+from tests.shop.catalogue import CLOTHS, COLOURS, GARMENTS, Product, Shot
+
+WIDTHS = (80, 200, 400, 600, 800)
+"""In pixels; heights are 4/3 of it."""
+QUALITIES = (60, 75, 90)
+THUMB, CARD, LARGEST, BEST = WIDTHS[0], WIDTHS[1], WIDTHS[-1], QUALITIES[-1]
+TYPES = {"jpg": "JPEG", "webp": "WEBP"}
+
+_SIZE = (LARGEST, LARGEST * 4 // 3)
+_FOLDER = PROJECT / "var" / "shop"
+"""Drawings are kept here: each takes a third of a second."""
+_WEAVES = (plain((222, 222, 222)), stripes((236, 236, 236), (128, 128, 128), 74))
+_drawing = threading.Lock()
+
+
+def photo(seed: int, site: str, product: Product, view: int, width: int, quality: int, kind: str = "jpg") -> bytes:
+    """A file of a product's photo."""
+    data = _encoded(product.shot(view), width, quality, kind)
+    if kind != "jpg":
+        return data
+    comment = f"{seed} {site} {product.number} {view} {product.photo_version}".encode()
+    return data[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + data[2:]
+
+
+def prepare() -> None:
+    """Draw and encode every largest photo there can be, so that no request waits for one (some 20 s the first time)."""
+    for garment in range(len(GARMENTS)):
+        for cloth in range(len(CLOTHS)):
+            for colour in range(len(COLOURS)):
+                for view in (0, 1):
+                    _encoded(Shot(garment, cloth, colour, view), LARGEST, BEST, "jpg")
+
+
+@lru_cache(maxsize=1500)
+def _encoded(shot: Shot, width: int, quality: int, kind: str) -> bytes:
+    image = _shown(shot)
+    if width != image.width:
+        image = image.resize((width, image.height * width // image.width), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, TYPES[kind], quality=quality)
+    return out.getvalue()
+
+
+@lru_cache(maxsize=8)
+def _shown(shot: Shot) -> Image.Image:
+    garment = _garment(shot.garment, shot.cloth)
+    if shot.view:
+        third = garment.width // 4
+        box = (third, garment.height // 4, garment.width - third, garment.height * 3 // 4)
+        garment = garment.crop(box).resize(garment.size, Image.Resampling.BICUBIC)
+    cloth = ImageChops.multiply(garment.convert("RGB"), Image.new("RGB", garment.size, COLOURS[shot.colour][2]))
+    wall = Image.linear_gradient("L").resize(garment.size).point(lambda value: 248 - value // 8)
+    image = Image.merge("RGB", (wall, wall, wall.point(lambda value: value - 6)))
+    image.paste(cloth, (0, 0), garment.getchannel("A"))
+    return image
+
+
+@lru_cache(maxsize=4)
+def _garment(garment: int, cloth: int) -> Image.Image:
+    """The drawing of a garment in light grey cloth, without a background."""
+    path = _FOLDER / _fingerprint() / f"{GARMENTS[garment].slug}-{cloth}.png"
+    with _drawing:
+        if not path.exists():
+            sample = Sample(path.name, GARMENTS[garment].parts(), _WEAVES[cloth], PAPER, _SIZE, special="alpha")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Other processes may draw the same: whoever is last replaces a file by the same file.
+            part = path.with_suffix(f".{os.getpid()}.part")
+            draw(sample).save(part, "PNG", compress_level=1)
+            part.replace(path)
+    with Image.open(path) as image:
+        return image.convert("RGBA")
+
+
+@lru_cache(maxsize=1)
+def _fingerprint() -> str:
+    """Of the code that draws: other code, other drawings."""
+    samples = PROJECT / "samples"
+    code = [(samples / name).read_bytes() for name in ("draw.py", "garments.py")]
+    return hashlib.sha256(b"".join([*code, Path(__file__).read_bytes()])).hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def furniture(name: str) -> tuple[str, bytes] | None:
+    """Type and bytes of what is on every page and sells nothing; None if there is nothing of that name."""
+    if name == "logo.svg":
+        return "image/svg+xml", _LOGO_SVG
+    if name not in FURNITURE:
+        return None
+    width, height = FURNITURE[name]
+    image = Image.new("RGB", (width, height), (250, 250, 250))
+    pen = ImageDraw.Draw(image)
+    step = max(4, min(width, height) // 4)
+    for left in range(0, width, step * 2):
+        for top in range(0, height, step * 2):
+            tint = (sum(map(ord, name)) * 7 + left) % 200
+            pen.rectangle((left, top, left + step, top + step), fill=(tint, 90, 200 - tint))
+    kind = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "ico": "ICO"}[name.rsplit(".", 1)[1]]
+    out = io.BytesIO()
+    image.save(out, kind)
+    return f"image/{kind.lower()}", out.getvalue()
+
+
+FURNITURE = {
+    "logo.png": (240, 60),
+    "sprite.png": (32, 640),
+    "spacer.gif": (1, 1),
+    "pixel.gif": (1, 1),
+    "banner.jpg": (1200, 200),
+    "badge.jpg": (400, 400),
+    "visa.png": (40, 26),
+    "bank.png": (40, 26),
+    "chat.png": (32, 32),
+    "heart.png": (24, 24),
+    "favicon.ico": (32, 32),
+}
+"""Width and height. The badge can only be told from a photo by its being on every page."""
+
+_LOGO_SVG = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="240" height="60"><rect width="240" height="60" fill="#345"/></svg>'
+)

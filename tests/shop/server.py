@@ -1,0 +1,173 @@
+"""The shop's HTTP server: one event loop that serves every site on loopback and writes down who came.
+
+It speaks as much of HTTP/1.1 as clients need here (GET and HEAD, kept connections) and gives traps the bare connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from asyncio import IncompleteReadError, LimitOverrunError, StreamReader, StreamWriter
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from tests.shop.answers import Answer, Misbehaviour, Request
+from tests.shop.log import AccessLog, Connected, Visit
+
+_HEAD = 64 * 2**10
+_SLOW_TO_MAKE = ("/photos/", "/i/", "/cdn/")
+"""Paths whose answers may have to be drawn first: that must not keep others waiting, for the log has their times."""
+
+Respond = Callable[[Request, str, str], "Answer | Misbehaviour"]
+"""What the site of a Host header (second) or of an address (third) answers to a request."""
+
+
+class Server:
+    """Serves `respond` on every one of `sockets`.
+
+    Args:
+        latency: seconds by which each answer is late.
+    """
+
+    def __init__(self, respond: Respond, log: AccessLog, latency: float = 0.0) -> None:
+        self._respond, self._log, self._latency = respond, log, latency
+        self._numbers = count(1)
+        self._in_progress: Counter[str] = Counter()
+        self._connections: dict[int, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event, ready: Callable[[], object]) -> None:
+        """Until `stop` is set; every connection is then closed, whatever it is at."""
+        servers = [await asyncio.start_server(self._connected, sock=sock, limit=_HEAD, backlog=512) for sock in sockets]
+        ready()
+        await stop.wait()
+        for server in servers:
+            server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        number = next(self._numbers)
+        address = writer.get_extra_info("sockname")[0]
+        self._log.write(Connected(self._log.clock(), number, address))
+        self._connections[number] = ""
+        try:
+            while await self._visit(reader, writer, number, address):
+                pass
+        except (ConnectionError, IncompleteReadError, LimitOverrunError, ValueError):
+            # Clients hang up in the middle of everything here, or do not speak HTTP.
+            pass
+        except asyncio.CancelledError:
+            # The server stops. Raised further, asyncio would report it as an error of this handler.
+            pass
+        finally:
+            self._tasks.discard(task)
+            del self._connections[number]
+            writer.close()
+
+    async def _visit(self, reader: StreamReader, writer: StreamWriter, number: int, address: str) -> bool:
+        """One request and its answer. Whether the connection is kept."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        started = self._log.clock()
+        request, authority = _parsed(head)
+        host = authority.rpartition(":")[0] or authority
+        self._connections[number] = host
+        self._in_progress[host] += 1
+        in_progress, connections = self._in_progress[host], sum(one == host for one in self._connections.values())
+        data, status = b"", 0
+        try:
+            answer = await self._answer(request, host, address)
+            if isinstance(answer, Answer):
+                data, status = answer.encoded(head_only=request.method == "HEAD"), answer.status
+            else:
+                await _misbehave(answer, reader, writer)
+        finally:
+            # Before an answer is sent: whoever has received one finds itself in the log.
+            self._in_progress[host] -= 1
+            self._log.write(
+                Visit(
+                    started=started,
+                    finished=self._log.clock(),
+                    connection=number,
+                    address=address,
+                    host=host,
+                    method=request.method,
+                    path=request.target,
+                    status=status,
+                    sent=len(data),
+                    in_progress=in_progress,
+                    connections=connections,
+                    headers=request.headers,
+                )
+            )
+        writer.write(data)
+        await writer.drain()
+        return bool(data) and request.headers.get("connection", "").lower() != "close" and status != 405
+
+    async def _answer(self, request: Request, host: str, address: str) -> Answer | Misbehaviour:
+        if self._latency:
+            await asyncio.sleep(self._latency)
+        if request.method not in {"GET", "HEAD"}:
+            return Answer(b"GET and HEAD only", "text/plain", 405, {"Allow": "GET, HEAD", "Connection": "close"})
+        if request.path.startswith(_SLOW_TO_MAKE):
+            return await asyncio.to_thread(self._respond, request, host, address)
+        return self._respond(request, host, address)
+
+
+async def _misbehave(answer: Misbehaviour, reader: StreamReader, writer: StreamWriter) -> None:
+    """As long as the client bears it."""
+    acting, leaving = asyncio.ensure_future(answer(writer)), asyncio.ensure_future(reader.read())
+    try:
+        await asyncio.wait({acting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (acting, leaving):
+            task.cancel()
+        await asyncio.gather(acting, leaving, return_exceptions=True)
+
+
+def _parsed(head: bytes) -> tuple[Request, str]:
+    """The request, and its Host header. Raises ValueError."""
+    first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    method, target, _ = first.split(" ", 2)
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    authority = headers.get("host", "").lower()
+    if target.startswith("http://"):
+        # As a client writes it that takes the shop for a proxy.
+        authority, slash, rest = target.removeprefix("http://").partition("/")
+        target = slash + rest or "/"
+    return Request(method, target, headers, f"http://{authority}"), authority
+
+
+def listening(addresses: Sequence[str], port: int, optional: Sequence[str]) -> list[socket.socket]:
+    """A socket on each address, all on one port: a free one if `port` is 0.
+
+    Addresses that are `optional` are left out where the system has only 127.0.0.1.
+    """
+    for _ in range(20):
+        opened: list[socket.socket] = []
+        try:
+            for address in addresses:
+                try:
+                    there = port or (opened[0].getsockname()[1] if opened else 0)
+                    opened.append(socket.create_server((address, there), backlog=512))
+                except OSError as error:
+                    if address not in optional or error.errno != errno.EADDRNOTAVAIL:
+                        raise
+        except OSError:
+            # The port that was free on the first address is taken on another one.
+            for one in opened:
+                one.close()
+            if port:
+                raise
+            continue
+        return opened
+    raise OSError("no port is free on all of the shop's addresses")

@@ -1,0 +1,193 @@
+"""The shop as a whole: its sites under their names and addresses, running in a thread or in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from core.settings import PROJECT
+from tests.shop.answers import Answer, Misbehaviour, Request, missing
+from tests.shop.log import AccessLog, Visitors
+from tests.shop.odd_sites import OddSite, odd_sites
+from tests.shop.server import Server, listening
+from tests.shop.shelf import Shelf
+from tests.shop.sites import Site
+from tests.shop.traps import INSIDE, TrapSite
+from tests.shop.truth import KINDS, SiteTruth
+
+DOMAIN = "shop.test"
+_ODD = ("wall", "empty", "calendar", "sessions", "polite", "busy", "closed", "ill", "free")
+SITES = (*KINDS, "traps", *_ODD)
+"""Every site's name."""
+_BY_NAME = "127.0.0.1"
+_ADDRESSES = {name: f"127.1.0.{number}" for number, name in enumerate(SITES, 1)}
+"""For whoever cannot be given a resolver, each site has an address of its own as well."""
+ALLOW = (IPv4Network("127.0.0.1/32"), IPv4Network("127.1.0.0/24"))
+"""What a guarded fetcher has to let through, and no more: 127.0.0.2 is where nobody may be led to."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrapTruth:
+    url: str
+    is_for: str
+    """picture, page, or sitemap; site for a whole one."""
+    must: str
+    """See traps.Trap and odd_sites."""
+
+
+class Sites:
+    """All sites, by the name or the address under which they are asked."""
+
+    def __init__(self, seed: int, products: int, visit: int, pause: float, port: Callable[[], int]) -> None:
+        def make(name: str, kind: str, crawl_delay: float | None = None) -> Site:
+            return Site(name, kind, seed, products, visit, crawl_delay)
+
+        self.shops = {kind: make(kind, kind) for kind in KINDS}
+        self.traps = TrapSite(pause, port)
+        self.odd = odd_sites(make)
+        self._named: dict[str, Callable[[Request], Answer | Misbehaviour]] = {
+            **self.shops,
+            "traps": self.traps,
+            **{name: site.answer for name, site in self.odd.items()},
+        }
+        self._addressed = {address: name for name, address in _ADDRESSES.items()}
+
+    def respond(self, request: Request, host: str, address: str) -> Answer | Misbehaviour:
+        name = self._addressed.get(host) or host.partition(".")[0]
+        site = self._named.get(name)
+        if address == INSIDE or site is None:
+            return missing()
+        return site(request)
+
+
+class Shop:
+    """A shop that runs on `port`."""
+
+    def __init__(self, seed: int, products: int, visit: int, port: int, log: Path) -> None:
+        self.seed, self.products, self.visit, self.port = seed, products, visit, port
+        self.log = Visitors(log)
+        self._sites = Sites(seed, products, visit, pause=1.0, port=lambda: port)
+
+    @property
+    def odd(self) -> dict[str, OddSite]:
+        return self._sites.odd
+
+    def url(self, site: str, path: str = "") -> str:
+        """A site's origin under its name, which only `resolver` knows."""
+        return f"http://{self.host(site)}:{self.port}{path}"
+
+    def host(self, site: str) -> str:
+        return f"{site}.{DOMAIN}"
+
+    def address_url(self, site: str, path: str = "") -> str:
+        """A site's origin under an address of its own, which needs no resolver (on Linux)."""
+        return f"http://{_ADDRESSES[site]}:{self.port}{path}"
+
+    def browser_url(self, site: str, path: str = "") -> str:
+        """A site's origin under a name that browsers take for this machine."""
+        return f"http://{site}.localhost:{self.port}{path}"
+
+    def truth(self, site: str, base: str | None = None) -> SiteTruth:
+        """What is to be found on a site, as asked under `base` (its name, unless told otherwise)."""
+        name = site if site in KINDS else "json-ld"
+        catalogue = Site(site, name, self.seed, self.products, self.visit).catalogue
+        return SiteTruth(name, Shelf(base or self.url(site), catalogue))
+
+    def traps(self) -> list[TrapTruth]:
+        traps = self._sites.traps.traps.values()
+        found = [TrapTruth(self.url("traps", f"/t/{trap.name}"), trap.is_for, trap.must) for trap in traps]
+        return found + [TrapTruth(self.url(name, "/"), "site", site.must) for name, site in self._sites.odd.items()]
+
+    @property
+    def allow(self) -> tuple[IPv4Network, ...]:
+        return ALLOW
+
+    def resolver(self, host: str) -> Sequence[IPv4Address]:
+        """For a guarded fetcher: knows the shop's names and no others."""
+        name = host.removesuffix(f".{DOMAIN}")
+        if name in SITES:
+            return [IPv4Address(_BY_NAME)]
+        if host == f"inside.{DOMAIN}":
+            return [IPv4Address(INSIDE)]
+        if host == f"mixed.{DOMAIN}":
+            return [IPv4Address(_BY_NAME), IPv4Address(INSIDE)]
+        raise OSError(f"the shop has no {host}")
+
+
+@contextmanager
+def running_shop(
+    seed: int = 7,
+    products: int = 200,
+    *,
+    visit: int = 1,
+    port: int = 0,
+    latency: float = 0.0,
+    pause: float = 1.0,
+    log: Path | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Shop]:
+    """The shop in a thread of this process.
+
+    Args:
+        products: how many each site sells at its first visit.
+        visit: 2 for what a second visit finds; give it the `port` of the first, for its URLs to be the same.
+        port: 0 for a free one.
+        latency: seconds by which each answer is late. Without, requests that come together are answered one by one.
+        pause: seconds between the bytes of what comes slowly.
+        log: where the access log goes; by default into a folder that is removed afterwards.
+        clock: gives the log's times, in seconds.
+    """
+    with TemporaryDirectory(prefix="shop-") as folder:
+        path = log or Path(folder) / "access.jsonl"
+        sockets = listening([_BY_NAME, INSIDE, *_ADDRESSES.values()], port, [INSIDE, *_ADDRESSES.values()])
+        found = int(sockets[0].getsockname()[1])
+        access = AccessLog(path, clock)
+        server = Server(Sites(seed, products, visit, pause, lambda: found).respond, access, latency)
+        loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
+        thread = threading.Thread(target=_run, args=[loop, server.serve(sockets, stop, ready.set)], name="shop")
+        thread.start()
+        ready.wait()
+        try:
+            yield Shop(seed, products, visit, found, path)
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join()
+            access.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop, serving: object) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(serving)  # type: ignore[arg-type]
+
+
+@contextmanager
+def shop_process(
+    seed: int = 7, products: int = 200, *, log: Path, prepare: bool = False, **options: object
+) -> Iterator[Shop]:
+    """The shop in a process of its own, for whoever measures or must not share an interpreter with it.
+
+    Args:
+        log: where the access log goes.
+        prepare: draw every photo before the first request.
+        options: visit, port, latency, pause, as of `running_shop`.
+    """
+    command = [sys.executable, "-m", "tests.shop", "--seed", str(seed), "--products", str(products), "--log", str(log)]
+    command += ["--prepare"] if prepare else []
+    command += [f"--{name}={value}" for name, value in options.items()]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            started = json.loads(process.stdout.readline())
+            yield Shop(seed, products, int(str(options.get("visit", 1))), started["port"], log)
+        finally:
+            process.terminate()
