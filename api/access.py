@@ -1,4 +1,5 @@
-"""What a request may do and see. Every request passes `admit`; every job or item is looked up by way of this module."""
+"""What a request may do and see. Every request passes `admit` and `enforce`; every job and item is looked up by this
+module."""
 
 from __future__ import annotations
 
@@ -43,51 +44,75 @@ def is_public(endpoint: str) -> bool:
     return endpoint in PUBLIC or endpoint.partition(".")[0] in PUBLIC_BLUEPRINTS
 
 
+class KeyRequired(Problem):
+    """401: no key came."""
+
+    def __init__(self) -> None:
+        detail = "expected a key, `Authorization: Bearer lb_…`, got none"
+        super().__init__(401, "key_required", detail, headers={"WWW-Authenticate": _CHALLENGE})
+
+
+class BadKey(Problem):
+    """401: a key came that is no good."""
+
+    def __init__(self) -> None:
+        challenge = f'{_CHALLENGE}, error="invalid_token"'
+        super().__init__(
+            401, "invalid_key", "this key is not known, or revoked", headers={"WWW-Authenticate": challenge}
+        )
+
+
 def guard(app: Flask) -> None:
-    """Have every request of an application pass `admit`."""
+    """Have every request of an application begin with `admit`."""
     app.before_request(admit)
     app.after_request(_note_use)
 
 
 def admit() -> None:
-    """Find out who asks, and whether this is theirs to ask.
+    """Find out who asks: `g.caller`, or else `g.refusal`, which is not raised before the request is counted."""
+    endpoint = request.endpoint
+    if endpoint is None or is_public(endpoint):
+        return
+    try:
+        g.caller = identify()
+    except (KeyRequired, BadKey) as error:
+        g.refusal = error
+
+
+def enforce() -> None:
+    """Let a request on to its view, if whoever asks may.
 
     Raises:
         Problem: 401, no key or a bad one; 403, the key is not for this.
     """
-    endpoint = request.endpoint
-    if endpoint is None or is_public(endpoint):
+    if "refusal" in g:
+        raise g.refusal
+    if "caller" not in g:
         return
-    found = identify()
-    if found is None:
-        detail = "expected a key, `Authorization: Bearer lb_…`, got none"
-        raise Problem(401, "key_required", detail, headers={"WWW-Authenticate": _CHALLENGE})
-    scope = scope_of(endpoint, request.method)
-    if scope is not None and not found.may(scope):
-        held = ", ".join(sorted(found.scopes)) or "none"
-        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
-        detail = f"expected a key with the scope `{scope}`; this one has {held}"
-        raise Problem(403, "insufficient_scope", detail, headers={"WWW-Authenticate": challenge})
-    g.caller = found
+    scope = scope_of(request.endpoint or "", request.method)
+    if scope is None or caller().may(scope):
+        return
+    held = ", ".join(sorted(caller().scopes))
+    challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
+    detail = f"expected a key with the scope `{scope}`; this one has {held}"
+    raise Problem(403, "insufficient_scope", detail, headers={"WWW-Authenticate": challenge})
 
 
-def identify() -> Caller | None:
-    """Who asks; None if that cannot be told, and has to be.
+def identify() -> Caller:
+    """Who asks.
 
     Raises:
-        Problem: 401, a key came that is no good.
+        KeyRequired, BadKey: that cannot be told, and has to be.
     """
-    callers = services().callers
     given = request.authorization
     if given is not None and given.type == "bearer":
-        found = callers.of_key(given.token or "")
+        found = services().callers.of_key(given.token or "")
         if found is None:
-            challenge = f'{_CHALLENGE}, error="invalid_token"'
-            raise Problem(
-                401, "invalid_key", "this key is not known, or revoked", headers={"WWW-Authenticate": challenge}
-            )
+            raise BadKey
         return found
-    return EVERYONE if is_open() else None
+    if is_open():
+        return EVERYONE
+    raise KeyRequired
 
 
 def is_open() -> bool:

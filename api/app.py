@@ -12,7 +12,8 @@ from flask import Response, g, request
 from ulid import ULID
 
 from api import classifications, deliveries, health, items, jobs, keys, models, pages
-from api.access import guard
+from api.access import enforce, guard
+from api.limits import limit_requests
 from api.problems import Problem, register_errors
 from api.services import EXTENSION, Services
 from api.spec import finish_spec
@@ -57,6 +58,8 @@ def create_app(settings: Settings) -> LookbookApp:
     app.spec_processor(finish_spec)  # type: ignore[arg-type]
     app.before_request(_begin)
     guard(app)
+    limit_requests(app, settings)
+    app.before_request(enforce)
     app.after_request(_finish)
     return app
 

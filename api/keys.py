@@ -10,6 +10,7 @@ from flask import Response
 
 from api.access import caller
 from api.access_schemas import AmountOut, DayOut, KeyIn, KeyOut, KeysOut, NewKeyOut, UsageOut
+from api.limits import rate_limit
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.problems import unknown
 from api.schemas import Answer, PageQuery
@@ -88,7 +89,7 @@ def get_usage() -> Answer:
         days.append(DayOut(day=day, jobs=row.jobs if row else 0, pictures=row.items if row else 0))
     return UsageOut(
         key_id=who.key_id,
-        rate_limit=who.rate_limit,
+        rate_limit=rate_limit(who),
         quota=quota,
         left=None if quota is None else max(quota - month.items, 0),
         resets_at=usage.month_end(now),

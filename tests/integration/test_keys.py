@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from api.app import LookbookApp, create_app
 from api.callers import Callers
+from api.limits import FAILURES
 from api.server import check_exposure
 from api.services import EXTENSION, Services
 from core.clock import utc_now
@@ -25,7 +26,7 @@ from db.engine import Database
 from db.jobs import NewItem, NewJob
 from db.migrate import upgrade
 from db.models import JobSource, Scope
-from tests.conftest import SAMPLES
+from tests.conftest import SAMPLES, RunningRedis
 from tests.integration.builders import NOW, a_blob, a_model, together
 
 READER = [Scope.READ]
@@ -391,3 +392,79 @@ def test_other_addresses_are_served_only_once_there_is_a_key(tmp_path: Path) -> 
     a_key(database)
     check_exposure(settings)
     database.close()
+
+
+# How often
+
+
+def statuses(client: FlaskClient, key: str, times: int, path: str = "/v1/jobs") -> list[int]:
+    return [client.get(path, headers=bearer(key)).status_code for _ in range(times)]
+
+
+def test_a_key_may_make_so_many_requests_a_minute_in_all_processes_together(
+    settings: Settings, redis: RunningRedis, app: LookbookApp
+) -> None:
+    _, key = a_key(services_of(app).database, rate_limit=5)
+    _, other = a_key(services_of(app).database)
+    processes = [create_app(settings.having(redis_url=redis.url)) for _ in range(2)]
+    first, second = (process.test_client() for process in processes)
+    assert statuses(first, key, 3) + statuses(second, key, 3) == [200] * 5 + [429]
+    answer = first.get("/v1/jobs", headers=bearer(key))
+    refused(answer, 429, "rate_limited")
+    assert 0 < int(answer.headers["Retry-After"]) <= 60
+    assert answer.headers["RateLimit-Remaining"] == "0"
+    assert statuses(first, other, 1) == [200]
+    for process in processes:
+        close(process)
+
+
+def test_answers_say_how_much_is_left(settings: Settings, redis: RunningRedis, app: LookbookApp) -> None:
+    _, key = a_key(services_of(app).database)
+    made = create_app(settings.having(redis_url=redis.url, rate_limit=70))
+    client = made.test_client()
+    left = [client.get("/v1/models", headers=bearer(key)).headers["RateLimit-Remaining"] for _ in range(3)]
+    assert left == ["69", "68", "67"]
+    answer = client.get("/v1/models", headers=bearer(key))
+    assert answer.headers["RateLimit-Limit"] == "70"
+    assert 0 < int(answer.headers["RateLimit-Reset"]) <= 60
+    assert client.get("/v1/usage", headers=bearer(key)).json["rate_limit"] == 70
+    close(made)
+
+
+def test_without_redis_every_process_counts_for_itself(app: LookbookApp, client: FlaskClient) -> None:
+    _, key = a_key(services_of(app).database, rate_limit=3)
+    assert statuses(client, key, 4) == [200, 200, 200, 429]
+
+
+def test_a_redis_that_goes_away_and_comes_back_is_noticed(
+    settings: Settings, redis: RunningRedis, app: LookbookApp
+) -> None:
+    _, key = a_key(services_of(app).database, rate_limit=2)
+    made = create_app(settings.having(redis_url=redis.url))
+    client = made.test_client()
+    assert statuses(client, key, 1) == [200]
+    redis.stop()
+    assert statuses(client, key, 3) == [200, 200, 429]
+    close(made)
+
+
+@pytest.mark.parametrize("unlimited", ["open", "setting"])
+def test_where_there_is_no_limit_nothing_is_counted(settings: Settings, app: LookbookApp, unlimited: str) -> None:
+    key = None if unlimited == "open" else a_key(services_of(app).database)[1]
+    made = create_app(settings.having(rate_limit=0 if unlimited == "setting" else 1))
+    client = made.test_client()
+    for _ in range(3):
+        answer = client.get("/v1/jobs", headers=bearer(key) if key else {})
+        assert answer.status_code == 200
+        assert "RateLimit-Limit" not in answer.headers
+    close(made)
+
+
+def test_an_address_that_tries_keys_is_slowed_down_and_good_keys_are_not(app: LookbookApp, client: FlaskClient) -> None:
+    _, key = a_key(services_of(app).database)
+    guesses = statuses(client, "lb_wrong", FAILURES + 1)
+    assert guesses == [401] * FAILURES + [429]
+    answer = client.get("/v1/jobs", headers=bearer("lb_wrong"))
+    refused(answer, 429, "rate_limited")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert statuses(client, key, 1) == [200]

@@ -1,0 +1,172 @@
+"""Requests per minute: counted in Redis for all processes together, and in this one's memory while Redis is away."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+
+from flask import Flask, Response, current_app, g, request
+from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
+from limits import RateLimitItem
+from limits.storage import StorageTypes
+from limits.strategies import STRATEGIES, FixedWindowRateLimiter
+from limits.util import WindowStats
+from redis import ConnectionPool
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from api.access import BadKey
+from api.problems import Problem
+from api.services import services
+from core.settings import Settings
+from db.keys import Caller
+
+FAILURES = 30
+"""Requests with a bad key, a minute and an address, that are still told that it is bad."""
+SHARES = 100
+"""A process asks Redis for this part of a minute's requests at a time, so that it need not ask for each.
+
+What it has not used by the end of the minute is lost: a limit of less than twice this is exact."""
+
+_EXTENSION = "lookbook.limiter"
+_STRATEGY = "shared-window"
+_ANSWER_SECONDS = 0.25
+"""How long a request waits for Redis before it counts in memory: it has better things to do."""
+_MOST = 10_000
+"""Keys and addresses whose shares are remembered at once."""
+
+
+@dataclass(slots=True)
+class _Share:
+    """What this process may still let through of one limit in the present window."""
+
+    ends_at: float
+    left: int = 0
+    elsewhere: int = 0
+    """What nobody has asked for yet."""
+
+
+class SharedWindow(FixedWindowRateLimiter):
+    """A fixed window whose requests are handed to the processes in shares."""
+
+    def __init__(self, storage: StorageTypes) -> None:
+        super().__init__(storage)
+        self._shares: dict[str, _Share] = {}
+        self._lock = threading.Lock()
+
+    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        key = item.key_for(*identifiers)
+        with self._lock:
+            share = self._shares.get(key)
+            if share is not None and time.time() < share.ends_at:
+                if share.left >= cost:
+                    share.left -= cost
+                    return True
+                if share.elsewhere == 0:
+                    return False
+        return self._ask(item, key, cost)
+
+    def _ask(self, item: RateLimitItem, key: str, cost: int) -> bool:
+        wanted = max(cost, item.amount // SHARES)
+        # Without the lock: whoever waits for a Redis that does not answer should not keep the others waiting, too.
+        given_out = self.storage.incr(key, item.get_expiry(), wanted)
+        ends_at = self.storage.get_expiry(key)
+        got = max(0, min(wanted, item.amount - (given_out - wanted)))
+        with self._lock:
+            share = self._shares.get(key)
+            if share is None or share.ends_at <= time.time():
+                if len(self._shares) >= _MOST:
+                    self._shares.clear()
+                share = self._shares[key] = _Share(ends_at)
+            share.left += got
+            share.elsewhere = max(0, item.amount - given_out)
+            if share.left < cost:
+                return False
+            share.left -= cost
+            return True
+
+    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
+        share = self._shares.get(item.key_for(*identifiers))
+        if share is None:
+            return WindowStats(time.time(), item.amount)
+        return WindowStats(share.ends_at, share.left + share.elsewhere)
+
+
+def limit_requests(app: Flask, settings: Settings) -> None:
+    """Have an application count the requests of every key, and those that come with a bad one by their address.
+
+    Call it between `guard` and `enforce` of api/access.py: who asks is known then, and nobody has been refused yet.
+    """
+    pool = ConnectionPool.from_url(
+        settings.resolved_redis_url,
+        socket_connect_timeout=_ANSWER_SECONDS,
+        socket_timeout=_ANSWER_SECONDS,
+        # Whoever asks comes back: trying again here would only make them wait.
+        retry=Retry(NoBackoff(), 0),
+    )
+    STRATEGIES[_STRATEGY] = SharedWindow
+    limiter = Limiter(
+        _counted_for,
+        application_limits=[_limit],
+        storage_uri=_limits_url(settings.resolved_redis_url),
+        storage_options={"connection_pool": pool},  # type: ignore[dict-item]
+        in_memory_fallback_enabled=True,
+        strategy=_STRATEGY,
+        key_prefix="lookbook",
+    )
+    limiter.request_filter(_uncounted)
+    limiter.init_app(app)
+    app.register_error_handler(RateLimitExceeded, _refuse)
+    app.extensions[_EXTENSION] = limiter
+    app.after_request(_tell)
+
+
+def _limits_url(redis_url: str) -> str:
+    """The limits library spells a Unix socket `redis+unix:///path`, redis-py `unix:///path`."""
+    return redis_url.replace("unix://", "redis+unix://", 1) if redis_url.startswith("unix://") else redis_url
+
+
+def rate_limit(caller: Caller) -> int | None:
+    """Requests that a caller may make in a minute; None: any number."""
+    if caller.key_id is None:
+        return None
+    return caller.rate_limit or services().settings.rate_limit or None
+
+
+def _uncounted() -> bool:
+    if "refusal" in g:
+        return not isinstance(g.refusal, BadKey)
+    return "caller" not in g or rate_limit(g.caller) is None
+
+
+def _counted_for() -> str:
+    return f"address {request.remote_addr}" if "refusal" in g else str(g.caller.key_id)
+
+
+def _limit() -> str:
+    return f"{FAILURES if 'refusal' in g else rate_limit(g.caller)} per minute"
+
+
+def _refuse(_: RateLimitExceeded) -> Response:
+    limit = _present()
+    assert limit is not None
+    whose = "this address sent keys that are not known" if "refusal" in g else "this key made requests"
+    detail = f"expected at most {limit.limit.amount:,} requests a minute: {whose} faster than that"
+    seconds = max(1, math.ceil(limit.window.reset_time - time.time()))
+    return Problem(429, "rate_limited", detail, headers={"Retry-After": str(seconds)}).response()
+
+
+def _tell(response: Response) -> Response:
+    limit = _present()
+    if limit is not None:
+        response.headers["RateLimit-Limit"] = str(limit.limit.amount)
+        response.headers["RateLimit-Remaining"] = str(limit.remaining)
+        response.headers["RateLimit-Reset"] = str(max(0, math.ceil(limit.window.reset_time - time.time())))
+    return response
+
+
+def _present() -> RequestLimit | None:
+    limiter: Limiter = current_app.extensions[_EXTENSION]
+    return limiter.current_limit
