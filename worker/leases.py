@@ -6,15 +6,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import structlog
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from core.clock import utc_now
+from core.errors import LookbookError, StorageFull, Unavailable
+from core.messages import ChunkMessage
 from db import chunks
 from db.chunks import ChunkPolicy
 from db.engine import TRANSIENT_ERRORS, Database
 
 log = structlog.get_logger(__name__)
+
+AWAY_PAUSE = timedelta(seconds=2)
+"""How long a chunk waits after the database or the blob store was away."""
 
 
 class Leases:
@@ -46,6 +53,32 @@ class Leases:
         finally:
             with self._lock:
                 self._since.pop(chunk_id, None)
+
+    @contextmanager
+    def attempt(self, message: ChunkMessage) -> Iterator[None]:
+        """Hold a chunk that was taken up while it is worked on; if that fails, give it back before the error goes on.
+
+        What follows is the sweeper's to decide. That the database or the store was away, or full, is no attempt.
+        """
+        with self.holding(message.chunk_id):
+            try:
+                yield
+            except Exception as error:
+                self._failed(message, error)
+                raise
+
+    def _failed(self, message: ChunkMessage, error: Exception) -> None:
+        away = isinstance(error, (Unavailable, StorageFull, *TRANSIENT_ERRORS))
+        log.warning("not_finished", chunk=message.chunk_id, job=message.job_id, away=away, error=repr(error))
+        reason = error.detail if isinstance(error, LookbookError) else repr(error)
+        try:
+            with self._database.writing() as session:
+                if away:
+                    chunks.hand_back(session, [message.chunk_id], self.worker, utc_now() + AWAY_PAUSE, reason)
+                else:
+                    chunks.fail_attempt(session, message.chunk_id, self.worker, utc_now(), reason)
+        except TRANSIENT_ERRORS:
+            log.warning("not_given_back", chunk=message.chunk_id, until="its lease ends")
 
     def renew(self) -> None:
         """Renew what is in hand; but nothing that has been for so long that its thread must be hanging."""
@@ -80,6 +113,16 @@ class Leases:
     def _run(self) -> None:
         while not self._stopped.wait(self._policy.deadlines.renew.total_seconds()):
             self.renew()
+
+
+def while_database_is_away(policy: ChunkPolicy) -> Retrying:
+    """Attempts to record what was worked for: a database that is away for a moment does not make it worthless."""
+    return Retrying(
+        retry=retry_if_exception_type(TRANSIENT_ERRORS),
+        wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
+        stop=stop_after_delay(policy.deadlines.hold),
+        reraise=True,
+    )
 
 
 class Gate:

@@ -5,33 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
-from tenacity import Retrying as RetryingCalls
-from tenacity import retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch
 from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
-from core.errors import ItemError, LookbookError, Unavailable
+from core.errors import ItemError
 from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo, PictureKey
 from db import chunks, items, jobs
 from db.chunks import ChunkPolicy
-from db.engine import TRANSIENT_ERRORS, Database
+from db.engine import Database
 from db.recording import Outcome, Recorded, Scored, find_predictions, record
 from worker.batcher import Scores
 from worker.decoders import Decoders, Ready
 from worker.in_flight import InFlight
-from worker.leases import Gate, Leases
+from worker.leases import Gate, Leases, while_database_is_away
 from worker.models import LoadedModel, Models
 
 log = structlog.get_logger(__name__)
-
-AWAY_PAUSE = timedelta(seconds=2)
-"""How long a chunk waits after the database or the blob store was away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +72,8 @@ class Pipeline:
             work = self._take(message)
             if work is None:
                 return 0
-            with self._leases.holding(message.chunk_id):
-                try:
-                    return self._work(message, work)
-                except Exception as error:
-                    self._give_back(message, error)
-                    raise
+            with self._leases.attempt(message):
+                return self._work(message, work)
 
     def _take(self, message: ChunkMessage) -> _Work | None:
         now = utc_now()
@@ -130,30 +121,10 @@ class Pipeline:
 
     def _record(self, message: ChunkMessage, work: _Work, outcomes: Mapping[PictureKey, Outcome]) -> Recorded:
         """Record what was computed; a database that is away for a moment does not make it worthless."""
-        for attempt in RetryingCalls(
-            retry=retry_if_exception_type(TRANSIENT_ERRORS),
-            wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
-            stop=stop_after_delay(self._policy.deadlines.hold),
-            reraise=True,
-        ):
+        for attempt in while_database_is_away(self._policy):
             with attempt, self._database.writing() as session:
                 return record(session, message, work.model_version_id, outcomes, self._policy, utc_now(), work.taken_at)
         raise AssertionError("either recorded or raised")
-
-    def _give_back(self, message: ChunkMessage, error: Exception) -> None:
-        """What follows is the sweeper's to decide; that the database or the store was away is not the chunk's fault."""
-        away = isinstance(error, (Unavailable, *TRANSIENT_ERRORS))
-        log.warning("not_finished", chunk=message.chunk_id, job=message.job_id, away=away, error=repr(error))
-        reason = error.detail if isinstance(error, LookbookError) else repr(error)
-        try:
-            with self._database.writing() as session:
-                if away:
-                    due_at = utc_now() + AWAY_PAUSE
-                    chunks.hand_back(session, [message.chunk_id], self._leases.worker, due_at, reason)
-                else:
-                    chunks.fail_attempt(session, message.chunk_id, self._leases.worker, utc_now(), reason)
-        except TRANSIENT_ERRORS:
-            log.warning("not_given_back", chunk=message.chunk_id, until="its lease ends")
 
 
 def _outcome(future: Future[Scores], info: PictureInfo, taxonomy: Taxonomy) -> Outcome:
