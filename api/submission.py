@@ -99,9 +99,8 @@ def webhook(wanted: WebhookIn | None) -> dict[str, Any] | None:
         return None
     try:
         target = parse(wanted.url)
-        if target.address is not None:
-            with Fetcher(allow=services().settings.fetch_allow) as fetcher:
-                fetcher.check(str(target))
+        with Fetcher(allow=services().settings.fetch_allow) as fetcher:
+            fetcher.screen(target)
     except ItemError as error:
         raise Problem(422, error.code, f"webhook: {error.detail}", errors=[("/webhook/url", error.detail)]) from error
     return {"url": str(target), "events": [event.value for event in wanted.events]}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import structlog
@@ -124,16 +123,5 @@ def _answer(fetched: Fetched, now: datetime) -> Answer:
     return Answer(
         fetched.status,
         error=expected or f"expected a 2xx, got {fetched.status}",
-        retry_after=_retry_after(fetched.headers.get("retry-after", ""), now),
+        retry_after=fetched.retry_after(now),
     )
-
-
-def _retry_after(value: str, now: datetime) -> timedelta | None:
-    """How long the receiver wants to be left alone: seconds, or a date (RFC 9110, 10.2.3); None if it does not say."""
-    if value.isascii() and value.isdecimal():
-        return timedelta(seconds=min(int(value), 86_400))
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now

@@ -6,6 +6,8 @@ import ssl
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from importlib.metadata import version
 from types import MappingProxyType, TracebackType
@@ -56,6 +58,17 @@ class Fetched:
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
+
+    def retry_after(self, now: datetime) -> timedelta | None:
+        """How long the server wants to be left alone, in seconds or by a date (RFC 9110, 10.2.3), if it says so."""
+        value = self.headers.get("retry-after", "")
+        if value.isascii() and value.isdecimal():
+            return timedelta(seconds=min(int(value), 86_400))
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
 
     def expect_ok(self) -> Fetched:
         """This, if its status is 2xx.
@@ -153,6 +166,14 @@ class Fetcher:
         target = parse(url)
         self._guard.addresses(target, Budget(FetchLimits(seconds=seconds or self._limits.seconds)))
         return str(target)
+
+    def screen(self, target: Target) -> None:
+        """Say so if a URL will never be fetched, as far as that is known without asking anybody.
+
+        Raises:
+            FetchForbidden, BlockedAddress: as `get`.
+        """
+        self._guard.screen(target)
 
     def close(self) -> None:
         self._idle.close()

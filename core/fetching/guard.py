@@ -45,6 +45,17 @@ class Guard:
         self._resolver = resolver
         self._places = threading.BoundedSemaphore(_RESOLVING_AT_ONCE)
 
+    def screen(self, target: Target) -> None:
+        """What `addresses` says of a target whose verdict does not depend on what its name leads to.
+
+        Raises:
+            BlockedAddress, FetchForbidden: as `addresses`.
+        """
+        if target.address is not None:
+            self._judge(target, (unmapped(target.address),))
+        elif not self._allow and target.port not in self._ports:
+            raise self._wrong_port(target)
+
     def addresses(self, target: Target, budget: Budget) -> tuple[Address, ...]:
         """The checked addresses of a target's host, for connecting to these and to nothing else.
 
@@ -55,6 +66,10 @@ class Guard:
         """
         answers = (target.address,) if target.address else self._resolved(target.host, budget)
         addresses = tuple(unmapped(address) for address in answers)
+        self._judge(target, addresses)
+        return addresses
+
+    def _judge(self, target: Target, addresses: Sequence[Address]) -> None:
         for address in addresses:
             kind = self._why_not(address)
             if kind is not None:
@@ -63,9 +78,11 @@ class Guard:
                 came = f"{address} is not ({kind})" if target.address else f"{target.host} leads to one that is not"
                 raise BlockedAddress(f"expected a public address, {came}")
         if target.port not in self._ports and not all(self._allows(address) for address in addresses):
-            expected = " or ".join(str(port) for port in sorted(self._ports))
-            raise FetchForbidden(f"expected port {expected}, got {target.port}")
-        return addresses
+            raise self._wrong_port(target)
+
+    def _wrong_port(self, target: Target) -> FetchForbidden:
+        expected = " or ".join(str(port) for port in sorted(self._ports))
+        return FetchForbidden(f"expected port {expected}, got {target.port}")
 
     def _allows(self, address: Address) -> bool:
         return any(address in network for network in self._allow)

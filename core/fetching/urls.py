@@ -62,6 +62,12 @@ class Target:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
+    @property
+    def name(self) -> str:
+        """The last part of the path as people read it; the host where the path has none. Text to show, never a path."""
+        last = unquote(self.path.partition("?")[0].rstrip("/").rpartition("/")[2])
+        return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", last) or self.host
+
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"
 
