@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from broker.app import ANSWER_SECONDS, CONNECT_SECONDS, make_celery
 from core.errors import BrokerUnavailable
-from core.messages import CLASSIFY_CHUNK, EXPLAIN_ITEM, ChunkMessage, Queue
+from core.messages import EXPLAIN_ITEM, ChunkMessage, Queue
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -135,9 +135,7 @@ class Broker:
             return list(messages)
         for index, message in enumerate(messages):
             try:
-                self.celery.send_task(
-                    CLASSIFY_CHUNK, kwargs=message.arguments(), queue=message.queue.value, retry=False
-                )
+                self.celery.send_task(message.task, kwargs=message.arguments(), queue=message.queue.value, retry=False)
             except OperationalError:
                 return list(messages[index:])
         return []

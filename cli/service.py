@@ -63,7 +63,7 @@ def worker(
 
         lookbook worker
 
-        lookbook worker --queues ingest,maintenance --concurrency 2
+        lookbook worker --queues fetch_interactive,fetch,fetch_low,ingest --concurrency 8
 
         lookbook worker --devices all
     """

@@ -77,7 +77,10 @@ def _run_until_stopped(
         _wait_for_redis(broker, supervisor)
     lookbook = [sys.executable, "-m", "cli"]
     supervisor.start(Child("worker", [*lookbook, "worker"], on_death=worker_died))
-    supervisor.start(Child("ingest", [*lookbook, "worker", "--queues", "ingest,maintenance", "--concurrency", "2"]))
+    # Apart, so that the sweeper never waits behind slow downloads.
+    ingest = ["--queues", "fetch_interactive,fetch,fetch_low,ingest", "--concurrency", "8"]
+    supervisor.start(Child("ingest", [*lookbook, "worker", *ingest], on_death=worker_died))
+    supervisor.start(Child("maintenance", [*lookbook, "worker", "--queues", "maintenance", "--concurrency", "2"]))
     supervisor.start(Child("beat", [*lookbook, "beat"]))
     supervisor.start(Child("api", [*lookbook, "api"]))
     if _wait_until_ready(settings, supervisor):

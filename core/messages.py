@@ -15,12 +15,21 @@ class Queue(StrEnum):
     """Chunks of jobs."""
     LOW = "low"
     """Chunks of jobs that gave way to others."""
+    FETCH_INTERACTIVE = "fetch_interactive"
+    """Pictures to be downloaded for someone who waits."""
+    FETCH = "fetch"
+    """Chunks of jobs whose pictures are to be downloaded first."""
+    FETCH_LOW = "fetch_low"
+    """The same, of jobs that gave way to others."""
     INGEST = "ingest"
     """Sources that must be expanded into items."""
     MAINTENANCE = "maintenance"
     """The sweeper."""
 
 
+FETCH_QUEUES = (Queue.FETCH_INTERACTIVE, Queue.FETCH, Queue.FETCH_LOW)
+
+FETCH_CHUNK = "lookbook.fetch_chunk"
 CLASSIFY_CHUNK = "lookbook.classify_chunk"
 EXPLAIN_ITEM = "lookbook.explain_item"
 SWEEP = "lookbook.sweep"
@@ -30,13 +39,18 @@ DELIVER_WEBHOOKS = "lookbook.deliver_webhooks"
 
 @dataclass(frozen=True, slots=True)
 class ChunkMessage:
-    """Classify the items of one chunk. The items are found in the database by the chunk's id."""
+    """Fetch or classify the items of one chunk. The items are found in the database by the chunk's id."""
 
     chunk_id: str
     job_id: str
     queue: Queue
     alone: bool = False
     """Whether the worker may have nothing else in hand meanwhile: this chunk is suspected of ending workers."""
+
+    @property
+    def task(self) -> str:
+        """The task that does it."""
+        return FETCH_CHUNK if self.queue in FETCH_QUEUES else CLASSIFY_CHUNK
 
     def arguments(self) -> dict[str, str | bool]:
         return {**asdict(self), "queue": self.queue.value}

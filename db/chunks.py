@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Self, TypeVar
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from core.deadlines import Deadlines
 from core.ids import new_id
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
-from db.models import Chunk, Item, ItemStatus, Job, JobStatus, Priority
+from db.models import Chunk, Item, ItemStatus, Job, JobStatus, Priority, Stage
 
 MAX_ATTEMPTS = 3
 """A chunk that was taken up this often without being recorded is split, or given up if it holds one picture."""
@@ -22,11 +22,19 @@ MAX_ATTEMPTS = 3
 _SMALLEST, _STEPS = 32, 16
 """A chunk holds a sixteenth of its job, but never fewer items than this (nor more than the policy says)."""
 
+_FETCHED_TOGETHER = 32
+"""Most items of a chunk that is to be fetched: all of them arrive before the first is classified."""
+
 _QUEUES = {
-    Priority.INTERACTIVE: Queue.INTERACTIVE,
-    Priority.NORMAL: Queue.BULK,
-    Priority.LOW: Queue.LOW,
+    (Stage.FETCH, Priority.INTERACTIVE): Queue.FETCH_INTERACTIVE,
+    (Stage.FETCH, Priority.NORMAL): Queue.FETCH,
+    (Stage.FETCH, Priority.LOW): Queue.FETCH_LOW,
+    (Stage.CLASSIFY, Priority.INTERACTIVE): Queue.INTERACTIVE,
+    (Stage.CLASSIFY, Priority.NORMAL): Queue.BULK,
+    (Stage.CLASSIFY, Priority.LOW): Queue.LOW,
 }
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +49,10 @@ class ChunkPolicy:
     def of(cls, settings: Settings) -> Self:
         return cls(settings.chunk_size, settings.chunk_window, Deadlines.of(settings))
 
-    def items_per_chunk(self, total: int) -> int:
+    def items_per_chunk(self, total: int, stage: Stage = Stage.CLASSIFY) -> int:
         """How many items of a job of `total` travel together: small jobs show progress, large ones save messages."""
+        if stage is Stage.FETCH:
+            return min(self.size, _FETCHED_TOGETHER)
         return min(self.size, max(_SMALLEST, total // _STEPS))
 
 
@@ -57,50 +67,59 @@ def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> lis
     room = policy.window - under_way
     if room <= 0:
         return []
-    size = policy.items_per_chunk(job.total)
+    most = room * max(policy.items_per_chunk(job.total, stage) for stage in Stage)
     waiting = (
-        select(Item.id)
+        select(Item.id, Item.blob_sha256.is_(None))
         .where(Item.job_id == job.id, Item.status == ItemStatus.PENDING, Item.chunk_id.is_(None))
         .order_by(Item.position)
-        .limit(room * size)
+        .limit(most)
     )
-    item_ids = session.scalars(waiting).all()
     messages = []
-    for start in range(0, len(item_ids), size):
-        message = _queue(session, job.id, job.priority, policy, now)
-        _move(session, item_ids[start : start + size], message.chunk_id)
+    for stage, item_ids in _cut(job, session.execute(waiting), policy, room):
+        message = _queue(session, job, stage, policy, now)
+        _move(session, item_ids, message.chunk_id)
         messages.append(message)
     return messages
 
 
 def claim_first(
-    session: Session, job: Job, positions: Sequence[int], policy: ChunkPolicy, now: datetime
+    session: Session, job: Job, waiting: Iterable[tuple[int, bool]], policy: ChunkPolicy, now: datetime
 ) -> tuple[list[ChunkMessage], dict[int, str]]:
-    """Make the first chunks of a job whose items are about to be stored at `positions`.
+    """Make the first chunks of a job whose items are about to be stored: positions, and whether each lacks its bytes.
 
     The messages, and the chunk of each position that is in one: what `claim` would do, without reading them back.
     """
-    size = policy.items_per_chunk(job.total)
     messages: list[ChunkMessage] = []
     chunk_of: dict[int, str] = {}
-    for start in range(0, min(len(positions), policy.window * size), size):
-        messages.append(_queue(session, job.id, job.priority, policy, now))
-        chunk_of |= dict.fromkeys(positions[start : start + size], messages[-1].chunk_id)
+    for stage, positions in _cut(job, waiting, policy, policy.window):
+        messages.append(_queue(session, job, stage, policy, now))
+        chunk_of |= dict.fromkeys(positions, messages[-1].chunk_id)
     return messages, chunk_of
 
 
-def _queue(
-    session: Session, job_id: str, priority: Priority, policy: ChunkPolicy, now: datetime, *, attempts: int = 0
-) -> ChunkMessage:
-    chunk_id = new_id("chk")
-    due_at = now + policy.deadlines.patience
-    session.execute(insert(Chunk).values(id=chunk_id, job_id=job_id, attempts=attempts, queued_at=now, due_at=due_at))
-    return ChunkMessage(chunk_id, job_id, queue_of(priority), alone=_last(attempts))
+def _cut(
+    job: Job, waiting: Iterable[tuple[T, bool]], policy: ChunkPolicy, most: int
+) -> Iterator[tuple[Stage, Sequence[T]]]:
+    """Up to `most` chunks of items, given with whether each lacks its bytes: those that do travel among themselves."""
+    of_stage: dict[Stage, list[T]] = {Stage.FETCH: [], Stage.CLASSIFY: []}
+    for item, lacking in waiting:
+        of_stage[Stage.FETCH if lacking else Stage.CLASSIFY].append(item)
+    for stage, items in of_stage.items():
+        size = policy.items_per_chunk(job.total, stage)
+        for start in range(0, min(len(items), most * size), size):
+            most -= 1
+            yield stage, items[start : start + size]
 
 
-def queue_of(priority: Priority) -> Queue:
-    """The queue through which a job's chunks go."""
-    return _QUEUES[priority]
+def _queue(session: Session, job: Job, stage: Stage, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
+    chunk_id, due_at = new_id("chk"), now + policy.deadlines.patience
+    session.execute(insert(Chunk).values(id=chunk_id, job_id=job.id, stage=stage, queued_at=now, due_at=due_at))
+    return ChunkMessage(chunk_id, job.id, queue_of(stage, job.priority))
+
+
+def queue_of(stage: Stage, priority: Priority) -> Queue:
+    """The queue through which the chunks of jobs of this priority go to a stage."""
+    return _QUEUES[stage, priority]
 
 
 def _last(attempts: int) -> bool:
@@ -114,11 +133,21 @@ def _move(session: Session, item_ids: Sequence[str], chunk_id: str) -> None:
     )
 
 
-def take(session: Session, chunk_id: str, worker: str, policy: ChunkPolicy, now: datetime) -> bool:
-    """Take a queued chunk up; False if it is recorded, canceled, or in somebody's hands: nothing to do, then."""
+def take(
+    session: Session,
+    chunk_id: str,
+    worker: str,
+    policy: ChunkPolicy,
+    now: datetime,
+    stage: Stage = Stage.CLASSIFY,
+) -> bool:
+    """Take a queued chunk up for a stage.
+
+    False if it is at another stage, recorded, canceled, or in somebody's hands: nothing to do, then.
+    """
     taken = session.execute(
         update(Chunk)
-        .where(Chunk.id == chunk_id, Chunk.taken_by.is_(None))
+        .where(Chunk.id == chunk_id, Chunk.stage == stage, Chunk.taken_by.is_(None))
         .values(taken_by=worker, attempts=Chunk.attempts + 1, due_at=now + policy.deadlines.lease)
         .returning(Chunk.id)
         .execution_options(synchronize_session=False)
@@ -179,15 +208,15 @@ def send_again(
     it was sent. Twice in a queue does no harm, since a chunk is taken up once.
     """
     rows = session.execute(
-        select(Chunk.id, Chunk.job_id, Chunk.attempts, Chunk.queued_at, Job.priority)
+        select(Chunk.id, Chunk.job_id, Chunk.stage, Chunk.attempts, Chunk.queued_at, Job.priority)
         .join(Job, Job.id == Chunk.job_id)
         .where(Chunk.due_at <= now, Chunk.taken_by.is_(None))
         .order_by(Chunk.id)
         .limit(limit)
     ).all()
     lost, waiting = {}, []
-    for chunk_id, job_id, attempts, queued_at, priority in rows:
-        queue = queue_of(priority)
+    for chunk_id, job_id, stage, attempts, queued_at, priority in rows:
+        queue = queue_of(stage, priority)
         if queue in empty or queued_at is None or queued_at <= now - policy.deadlines.lease:
             lost[chunk_id] = ChunkMessage(chunk_id, job_id, queue, alone=_last(attempts))
         else:
@@ -237,6 +266,28 @@ def get_lost(session: Session, chunk_id: str, now: datetime) -> Chunk | None:
     )
 
 
+def get_at(session: Session, chunk_id: str, stage: Stage) -> Chunk | None:
+    """The chunk as it stands, if it is (still) at this stage. The caller holds the job's row."""
+    return session.scalar(
+        select(Chunk).where(Chunk.id == chunk_id, Chunk.stage == stage).execution_options(populate_existing=True)
+    )
+
+
+def send_on(session: Session, chunk: Chunk, job: Job, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
+    """Queue a chunk whose pictures have been fetched for being classified; its message goes out after the commit."""
+    chunk.stage, chunk.attempts, chunk.taken_by, chunk.error = Stage.CLASSIFY, 0, None, None
+    chunk.queued_at, chunk.due_at = now, now + policy.deadlines.patience
+    session.flush()
+    return ChunkMessage(chunk.id, job.id, queue_of(chunk.stage, job.priority))
+
+
+def let_go(session: Session, item_ids: Collection[str]) -> None:
+    """These items wait in the database again: they travel in the next chunk that is made of their job."""
+    session.execute(
+        update(Item).where(Item.id.in_(item_ids)).values(chunk_id=None).execution_options(synchronize_session=False)
+    )
+
+
 def queue_again(session: Session, chunk: Chunk, now: datetime) -> None:
     """Let a chunk whose lease was lost be sent again."""
     chunk.taken_by = None
@@ -251,6 +302,7 @@ def split(session: Session, chunk: Chunk, item_ids: Sequence[str], now: datetime
         new = Chunk(
             id=new_id("chk"),
             job_id=chunk.job_id,
+            stage=chunk.stage,
             attempts=MAX_ATTEMPTS - 1,
             due_at=now,
             queued_at=None,

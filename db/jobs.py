@@ -84,8 +84,8 @@ def create_claimed(
 ) -> tuple[Job, list[ChunkMessage]]:
     """Store a job whose first chunks are made already (see `create`); their messages go out after the commit."""
     job = _new_job(session, new, items, now)
-    pending = [position for position, item in enumerate(items) if item.error is None]
-    messages, chunk_of = chunks.claim_first(session, job, pending, policy, now)
+    waiting = ((position, item.blob is None) for position, item in enumerate(items) if item.error is None)
+    messages, chunk_of = chunks.claim_first(session, job, waiting, policy, now)
     _store_items(session, job, items, chunk_of, now)
     return job, messages
 
@@ -120,7 +120,7 @@ def _store_items(
     session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime
 ) -> None:
     blobs = {item.blob.sha256: item.blob.bytes for item in items if item.blob}
-    _store_blobs(session, blobs, now)
+    store_blobs(session, blobs, now)
     rows = [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in enumerate(items)]
     session.execute(insert(Item), rows)
     tallies.count_errors(session, job.id, Counter(item.error.code for item in items if item.error))
@@ -130,7 +130,8 @@ def _store_items(
     usage.count(session, job.key_id, now, jobs=1, items=len(items))
 
 
-def _store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> None:
+def store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> None:
+    """Insert the rows of those blobs (SHA-256 and size in bytes) that have none yet."""
     rows = [{"sha256": sha256, "bytes": size, "created_at": now} for sha256, size in sorted(sizes.items())]
     if not on_postgresql(session):
         insert_missing(session, cast(Table, Blob.__table__), rows)
@@ -248,6 +249,12 @@ def work_of(session: Session, job_id: str) -> JobWork | None:
         .where(Job.id == job_id)
     ).first()
     return None if row is None else JobWork(row.id, ModelRef(row.name, row.version))
+
+
+def wanted(session: Session, job_id: str) -> bool:
+    """Whether a job is there, and not to be canceled."""
+    there = select(Job.id).where(Job.id == job_id, Job.cancel_requested_at.is_(None))
+    return session.scalar(there) is not None
 
 
 def canceling(session: Session) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Table, Update, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
-from core.errors import JobNotOver, JobOver, NothingToRetry
+from core.errors import BadCrop, JobNotOver, JobOver, NothingToRetry
 from db import chunks, tallies, webhooks
 from db.bulk import update_rows
 from db.models import Chunk, Item, ItemStatus, Job, JobStatus
@@ -66,10 +66,21 @@ def finish(
     job.succeeded += len(succeeded)
     job.failed += len(failed)
     job.reused += sum(row["reused"] for row in succeeded)
+    _begin(job, taken_at)
+    settle(session, job, now)
+
+
+def begin(session: Session, job: Job, now: datetime, taken_at: datetime) -> None:
+    """queued -> running, since `taken_at`: a worker has got on with its items, though none is terminal yet."""
+    if job.status == JobStatus.QUEUED:
+        _begin(job, taken_at)
+        settle(session, job, now)
+
+
+def _begin(job: Job, taken_at: datetime) -> None:
     if job.status == JobStatus.QUEUED:
         job.status = JobStatus.RUNNING
         job.started_at = job.started_at or taken_at
-    settle(session, job, now)
 
 
 def settle(session: Session, job: Job, now: datetime) -> None:
@@ -123,16 +134,21 @@ def cancel_waiting(session: Session, job: Job, now: datetime) -> int:
 
 
 def retry_failed(session: Session, job: Job, now: datetime) -> int:
-    """failed -> pending, for all items whose bytes are kept; a job that was completed is running again. How many.
+    """failed -> pending, for all items whose bytes are kept or can be downloaded. How many.
+
+    A job that was completed is running again.
 
     Raises:
         JobOver: it was canceled, or its source could not be read.
-        NothingToRetry: no item has failed, or none of which the bytes are kept.
+        NothingToRetry: no item has failed, or none of which there are bytes to be had.
     """
     if job.cancel_requested_at is not None or job.status in (JobStatus.CANCELED, JobStatus.FAILED):
         status = job.status if job.terminal else "being canceled"
         raise JobOver(f"expected a job that is completed or running, this one is {status}")
-    retryable = (Item.job_id == job.id, Item.status == ItemStatus.FAILED, Item.blob_sha256.is_not(None))
+    # What was wrong with an item as it was submitted is still wrong with it.
+    to_download = Item.source_url.is_not(None) & (Item.error_code != BadCrop.code)
+    bytes_to_be_had = Item.blob_sha256.is_not(None) | to_download
+    retryable = (Item.job_id == job.id, Item.status == ItemStatus.FAILED, bytes_to_be_had)
     by_code = session.execute(select(Item.error_code, func.count()).where(*retryable).group_by(Item.error_code))
     tallies.count_errors(session, job.id, {str(code): -count for code, count in by_code})
     again = _changed(
@@ -149,7 +165,9 @@ def retry_failed(session: Session, job: Job, now: datetime) -> int:
         ),
     )
     if again == 0:
-        raise NothingToRetry(f"{job.failed} items have failed, and the bytes of none of them are kept")
+        raise NothingToRetry(
+            f"{job.failed} items have failed, and none of them has bytes that are kept or can be downloaded"
+        )
     job.failed -= again
     job.pending += again
     if job.terminal:

@@ -99,7 +99,7 @@ def record(
         if outcome is None:
             continue
         if outcome.error is not None:
-            failed.append({"id": item_id, **_failure(outcome.error, now)})
+            failed.append({"id": item_id, **failure(outcome.error, now)})
         else:
             succeeded.append({"id": item_id, **_success(predictions[sha256 or "", crop_key], outcome, now)})
     finished = len(succeeded) + len(failed)
@@ -120,7 +120,8 @@ def _success(prediction: Known, outcome: Outcome, now: datetime) -> dict[str, An
     }
 
 
-def _failure(error: ItemError, now: datetime) -> dict[str, Any]:
+def failure(error: ItemError, now: datetime) -> dict[str, Any]:
+    """The columns of an item that has failed."""
     return {
         "error_code": error.code,
         "error_detail": error.detail,

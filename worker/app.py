@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,16 +16,29 @@ from celery import Celery, signals
 from broker.app import make_celery
 from broker.client import Broker
 from classifier.artifact import largest_input
-from core.fetching import Fetcher
+from core.fetching import Fetcher, FetchLimits
 from core.logs import configure_logging
-from core.messages import CLASSIFY_CHUNK, DELIVER_WEBHOOKS, EXPLAIN_ITEM, PURGE, SWEEP, ChunkMessage, Queue
+from core.messages import (
+    CLASSIFY_CHUNK,
+    DELIVER_WEBHOOKS,
+    EXPLAIN_ITEM,
+    FETCH_CHUNK,
+    FETCH_QUEUES,
+    PURGE,
+    SWEEP,
+    ChunkMessage,
+    Queue,
+)
 from core.settings import Settings
 from db.blobs.opening import open_blob_store
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from worker.decoders import DecoderLimits, Decoders
+from worker.downloads import Downloads, Source
 from worker.explaining import Explainer
+from worker.fetching import Fetching
 from worker.hearing import Hearing
+from worker.interactive import THREADS as INTERACTIVE_THREADS
 from worker.interactive import InteractiveLane
 from worker.keeper import Keeper
 from worker.leases import Leases
@@ -44,6 +58,11 @@ FINISH_SECONDS = 10.0
 """How long a worker that was asked to stop goes on with what it has in hand before others may have it."""
 
 CLASSIFY_QUEUES = (Queue.INTERACTIVE, Queue.BULK, Queue.LOW)
+
+DOWNLOADS_AT_ONCE = 32
+"""Pictures that one worker downloads at once, and as many threads; beside them those that somebody waits for."""
+CONNECTIONS_PER_HOST = 6
+"""Of those, from one host: what a browser does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +94,14 @@ def register_classify(app: Celery, pipeline: Pipeline) -> None:
     @app.task(name=CLASSIFY_CHUNK)
     def classify_chunk(chunk_id: str, job_id: str, queue: str, alone: bool) -> None:
         pipeline.classify(ChunkMessage(chunk_id, job_id, Queue(queue), alone))
+
+
+def register_fetch(app: Celery, fetching: Fetching) -> None:
+    """Make `app` fetch chunks."""
+
+    @app.task(name=FETCH_CHUNK)
+    def fetch_chunk(chunk_id: str, job_id: str, queue: str, alone: bool) -> None:
+        fetching.fetch(ChunkMessage(chunk_id, job_id, Queue(queue), alone))
 
 
 def register_explain(app: Celery, explainer: Explainer) -> None:
@@ -119,22 +146,32 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
         pulse = Pulse(it.broker, models, queues, hearing)
         stack.callback(pulse.stop)
         leases = Leases(it.database, pulse.worker, it.policy)
+        leases.start()
+        stack.callback(leases.stop)
+        registrations: list[Callable[[Celery], None]] = []
+        stopping: list[Callable[[], None]] = []
         if any(queue in CLASSIFY_QUEUES for queue in queues):
-            register = _classifying(it, models, leases, stack)
+            registrations.append(_classifying(it, models, leases, stack))
+        if any(queue in FETCH_QUEUES for queue in queues):
+            fetching, stop = _fetching(it, leases, stack)
+            registrations.append(partial(register_fetch, fetching=fetching))
+            stopping.append(stop)
+        for register in registrations:
             register(it.broker.celery)
-            if interactive:
-                _start_interactive_lane(settings, register, pulse.worker, stack)
+        if interactive:
+            _start_interactive_lane(settings, registrations, interactive, pulse.worker, stack)
         if Queue.MAINTENANCE in queues:
             register_maintenance(it.broker.celery, it, _courier(it, stack))
-        _connect_signals(pulse, leases)
+        _connect_signals(pulse, leases, stopping)
         it.broker.celery.worker_main(_arguments(main, concurrency, pulse.worker))
 
 
 def _lanes(queues: Sequence[Queue]) -> tuple[list[Queue], list[Queue]]:
     """The queues of the main consumer, and of the interactive lane if there is to be one."""
-    if Queue.INTERACTIVE not in queues or len(queues) == 1:
-        return list(queues), []
-    return [queue for queue in queues if queue is not Queue.INTERACTIVE], [Queue.INTERACTIVE]
+    hurried = {Queue.INTERACTIVE, Queue.FETCH_INTERACTIVE}
+    interactive = [queue for queue in queues if queue in hurried]
+    others = [queue for queue in queues if queue not in hurried]
+    return (others, interactive) if others else (interactive, [])
 
 
 def _classifying(it: Connections, models: Models, leases: Leases, stack: ExitStack) -> Callable[[Celery], None]:
@@ -150,8 +187,6 @@ def _classifying(it: Connections, models: Models, leases: Leases, stack: ExitSta
     keeper.start()
     stack.callback(keeper.stop)
     threading.Thread(target=models.watch, name="watchdog", daemon=True).start()
-    leases.start()
-    stack.callback(leases.stop)
     pipeline = Pipeline(it.database, it.broker, models, decoders, leases, it.policy)
     explainer = Explainer(it.database, it.broker, models, decoders, blobs)
 
@@ -162,6 +197,26 @@ def _classifying(it: Connections, models: Models, leases: Leases, stack: ExitSta
     return register
 
 
+def _fetching(it: Connections, leases: Leases, stack: ExitStack) -> tuple[Fetching, Callable[[], None]]:
+    """What fetches chunks, and how to have it begin no more downloads."""
+    settings = it.settings
+    limits = FetchLimits(max_bytes=settings.max_picture_bytes)
+    fetcher = stack.enter_context(Fetcher(allow=settings.fetch_allow, limits=limits))
+    blobs = open_blob_store(settings)
+    source = Source(fetcher, blobs)
+    downloads = {
+        hurried: Downloads(source, threads=threads, per_host=CONNECTIONS_PER_HOST)
+        for hurried, threads in ((True, INTERACTIVE_THREADS), (False, DOWNLOADS_AT_ONCE))
+    }
+
+    def stop() -> None:
+        for some in downloads.values():
+            some.stop()
+
+    stack.callback(stop)
+    return Fetching(it.database, it.broker, blobs, downloads, leases, it.policy), stop
+
+
 def _courier(it: Connections, stack: ExitStack) -> Courier:
     fetcher = stack.enter_context(Fetcher(allow=it.settings.fetch_allow))
     courier = Courier(it.database, fetcher, it.settings.webhook_secret)
@@ -170,11 +225,16 @@ def _courier(it: Connections, stack: ExitStack) -> Courier:
 
 
 def _start_interactive_lane(
-    settings: Settings, register: Callable[[Celery], None], worker: str, stack: ExitStack
+    settings: Settings,
+    registrations: Sequence[Callable[[Celery], None]],
+    queues: Sequence[Queue],
+    worker: str,
+    stack: ExitStack,
 ) -> None:
     app = make_celery(settings)
-    register(app)
-    lane = InteractiveLane(app, f"interactive-{worker}")
+    for register in registrations:
+        register(app)
+    lane = InteractiveLane(app, f"interactive-{worker}", queues)
     lane.start()
     stack.callback(lane.join)
 
@@ -193,7 +253,7 @@ def _arguments(queues: Sequence[Queue], concurrency: int, name: str) -> list[str
     ]
 
 
-def _connect_signals(pulse: Pulse, leases: Leases) -> None:
+def _connect_signals(pulse: Pulse, leases: Leases, stopping: Sequence[Callable[[], None]]) -> None:
     # Strong references: Celery keeps weak ones, and these are closures.
     @signals.setup_logging.connect(weak=False)
     def keep_our_logging(**_: Any) -> None:
@@ -204,8 +264,10 @@ def _connect_signals(pulse: Pulse, leases: Leases) -> None:
         pulse.start()
 
     @signals.worker_shutting_down.connect(weak=False)
-    def stopping(**_: Any) -> None:
+    def shutting_down(**_: Any) -> None:
         pulse.stop()
+        for stop in stopping:
+            stop()
         # What takes longer than that is somebody else's; if this process finishes it all the same, no harm is done.
         timer = threading.Timer(FINISH_SECONDS, leases.give_back)
         timer.daemon = True

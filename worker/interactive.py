@@ -1,12 +1,13 @@
 """The interactive lane: a second Celery consumer in the same process, with threads of its own.
 
 All threads of the first may be in the middle of bulk chunks: whoever waits for one picture would wait for one of them.
-Decoders, models and batchers are shared, and there interactive pictures go first.
+Decoders, models and batchers are shared, and there interactive pictures go first; so is the fetcher.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
@@ -22,9 +23,9 @@ _PREFETCH = 4
 
 
 class InteractiveLane:
-    """Consumes the interactive queue until the process's main consumer is told to stop."""
+    """Consumes interactive queues until the process's main consumer is told to stop."""
 
-    def __init__(self, app: Celery, name: str) -> None:
+    def __init__(self, app: Celery, name: str, queues: Sequence[Queue]) -> None:
         # Celery keeps the queues to consume with the application, and one event loop for the process: hence an
         # application of its own, and none.
         app.conf.worker_prefetch_multiplier = _PREFETCH
@@ -32,7 +33,7 @@ class InteractiveLane:
             hostname=name,
             pool="threads",
             concurrency=THREADS,
-            queues=[Queue.INTERACTIVE.value],
+            queues=[queue.value for queue in queues],
             use_eventloop=False,
             without_gossip=True,
             without_mingle=True,

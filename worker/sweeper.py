@@ -15,13 +15,14 @@ from sqlalchemy.orm import Session
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch
 from core.clock import utc_now
-from core.errors import BrokerUnavailable, ModelFailed
+from core.errors import BrokerUnavailable, FetchFailed, ModelFailed
 from core.messages import ChunkMessage
 from db import chunks, items, jobs, lifecycle
 from db.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
 from db.engine import Database
-from db.models import Item, ItemStatus
-from db.recording import Outcome, record
+from db.fetched import items_to_fetch, record_fetched
+from db.models import Chunk, Item, ItemStatus, Job, Stage
+from db.recording import Outcome, Recorded, record
 
 log = structlog.get_logger(__name__)
 
@@ -116,14 +117,22 @@ def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: 
             chunks.split(session, chunk, pending, now)
             return
         # One picture, or none: recording it also forgets the chunk.
-        error = ModelFailed(f"not finished in {MAX_ATTEMPTS} attempts; the last one: {reason}")
-        message = ChunkMessage(chunk.id, job.id, chunks.queue_of(job.priority))
-        outcomes = {picture: Outcome(error=error) for picture in items.pending_pictures(session, chunk.id)}
-        recorded = record(session, message, job.model_version_id, outcomes, policy, now)
+        recorded = _give_up(session, job, chunk, f"in {MAX_ATTEMPTS} attempts; the last one: {reason}", policy, now)
     log.error("given_up", chunk=lost.chunk_id, job=lost.job_id, items=recorded.items, reason=reason)
     dispatch(database, broker, recorded.next_chunks)
     if recorded.job_terminal:
         announce_end(broker, lost.job_id, webhook=recorded.webhook)
+
+
+def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: ChunkPolicy, now: datetime) -> Recorded:
+    message = ChunkMessage(chunk.id, job.id, chunks.queue_of(chunk.stage, job.priority))
+    if chunk.stage is Stage.FETCH:
+        error = FetchFailed(f"not fetched {reason}")
+        results = dict.fromkeys((item.id for item in items_to_fetch(session, chunk.id)), error)
+        return record_fetched(session, message, results, policy, now)
+    failed = Outcome(error=ModelFailed(f"not finished {reason}"))
+    outcomes = dict.fromkeys(items.pending_pictures(session, chunk.id), failed)
+    return record(session, message, job.model_version_id, outcomes, policy, now)
 
 
 def _pending_items(session: Session, chunk_id: str) -> list[str]:

@@ -65,9 +65,9 @@ def test_no_password_is_written_down_and_nothing_is_published_beyond_loopback(co
 
 def test_services_wait_for_migrations_and_have_health_checks(compose: Any) -> None:
     services = compose["services"]
-    for name in ("api", "worker", "worker-gpu", "ingest", "beat"):
+    for name in ("api", "worker", "worker-gpu", "ingest", "maintenance", "beat"):
         assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
-    for name in ("postgres", "redis", "s3", "api", "worker", "worker-gpu", "ingest"):
+    for name in ("postgres", "redis", "s3", "api", "worker", "worker-gpu", "ingest", "maintenance"):
         assert "healthcheck" in services[name]
 
 
@@ -75,7 +75,7 @@ def test_who_uses_the_blob_store_is_led_to_it_with_the_stores_own_credentials(co
     services = compose["services"]
     store = services["s3"]["environment"]
     (bucket,) = (word for word in services["bucket"]["command"] if word.startswith("/buckets/"))
-    for name in ("api", "worker", "worker-gpu", "ingest"):
+    for name in ("api", "worker", "worker-gpu", "ingest", "maintenance"):
         environment = services[name]["environment"]
         assert environment["LOOKBOOK_BLOBS"].split("/")[2] == bucket.removeprefix("/buckets/")
         assert environment["AWS_ENDPOINT_URL"] == "http://s3:7070"

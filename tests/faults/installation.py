@@ -30,7 +30,8 @@ WORKERS = ("worker-1", "worker-2")
 _COMMANDS = {
     "worker-1": ("worker",),
     "worker-2": ("worker",),
-    "maintenance": ("worker", "--queues", "ingest,maintenance", "--concurrency", "2"),
+    "ingest": ("worker", "--queues", "fetch_interactive,fetch,fetch_low,ingest", "--concurrency", "8"),
+    "maintenance": ("worker", "--queues", "maintenance", "--concurrency", "2"),
     "beat": ("beat",),
     "api": ("api",),
 }
@@ -142,7 +143,7 @@ class Installation:
             answer = httpx.get(f"{self.settings.url}/readyz", trust_env=False, timeout=5.0)
         except httpx.TransportError:
             return False
-        return answer.is_success and len(answer.json()["workers"]) == len(WORKERS) + 1
+        return answer.is_success and len(answer.json()["workers"]) == len(WORKERS) + 2
 
     def set_clock(self, name: str, seconds_ahead: float) -> None:
         """Have the clock of one of our processes jump."""

@@ -1,0 +1,352 @@
+"""URLs on their way to bytes: a real database, a real Redis and a server on loopback that misbehaves on demand."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from broker.client import Broker
+from core.clock import utc_now
+from core.errors import StorageFull
+from core.fetching import Fetcher, FetchLimits
+from core.messages import ChunkMessage, Queue
+from core.settings import Settings
+from db import chunks, jobs, lifecycle
+from db.blobs.local import LocalBlobStore
+from db.blobs.spool import BlobWriter
+from db.chunks import ChunkPolicy
+from db.engine import Database
+from db.jobs import NewItem, NewJob
+from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Priority, Stage
+from tests.conftest import RunningRedis, until
+from tests.integration.builders import WORKER, a_model, finish
+from tests.integration.hostile_server import HostileServer, Visit, response
+from worker.downloads import Downloads, Source
+from worker.fetching import Fetching
+from worker.leases import Leases
+from worker.sweeper import sweep
+
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+POLICY = ChunkPolicy.of(Settings(chunk_size=4))
+LIMITS = FetchLimits(seconds=5.0, max_bytes=1000)
+
+
+@pytest.fixture
+def server() -> Iterator[HostileServer]:
+    with HostileServer() as made:
+        for number in range(12):
+            made.answers[f"/{number}.jpg"] = response(f"picture {number}".encode())
+        yield made
+
+
+@pytest.fixture
+def broker(settings: Settings, redis: RunningRedis) -> Iterator[Broker]:
+    made = Broker.connect(settings.model_copy(update={"redis_url": redis.url}))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalBlobStore:
+    return LocalBlobStore(tmp_path / "blobs")
+
+
+@contextmanager
+def running(
+    database: Database, broker: Broker, store: LocalBlobStore, allow: tuple[ipaddress.IPv4Network, ...] = LOOPBACK
+) -> Iterator[Fetching]:
+    with Fetcher(allow=allow, limits=LIMITS) as fetcher:
+        downloads = Downloads(Source(fetcher, store), threads=4, per_host=3)
+        leases = Leases(database, WORKER, POLICY)
+        yield Fetching(database, broker, store, {True: downloads, False: downloads}, leases, POLICY)
+        downloads.stop()
+
+
+@pytest.fixture
+def fetching(database: Database, broker: Broker, store: LocalBlobStore) -> Iterator[Fetching]:
+    with running(database, broker, store) as made:
+        yield made
+
+
+def submit(database: Database, urls: list[str], priority: Priority = Priority.NORMAL) -> tuple[str, list[ChunkMessage]]:
+    new_items = [NewItem(url.rpartition("/")[2], None, source_url=url) for url in urls]
+    with database.writing() as session:
+        new = NewJob("test", JobSource.ITEMS, a_model(session), priority)
+        job, messages = jobs.create_claimed(session, new, new_items, POLICY, utc_now())
+        return job.id, messages
+
+
+def queued(redis: RunningRedis, queue: Queue) -> list[ChunkMessage]:
+    """The chunks that wait in Redis, taken out."""
+    messages = []
+    while raw := redis.connection.rpop(queue.value):
+        (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
+        messages.append(ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])}))
+    return messages
+
+
+def read(database: Database, job_id: str) -> tuple[Job, list[Item], list[Chunk]]:
+    with database.reading() as session:
+        job = jobs.get(session, job_id)
+        assert job is not None
+        items = session.scalars(select(Item).where(Item.job_id == job_id).order_by(Item.position)).all()
+        return job, list(items), list(session.scalars(select(Chunk).where(Chunk.job_id == job_id)).all())
+
+
+def test_a_chunk_is_fetched_and_goes_on_to_be_classified(
+    database: Database, redis: RunningRedis, server: HostileServer, store: LocalBlobStore, fetching: Fetching
+) -> None:
+    job_id, messages = submit(database, [f"{server.url}/{number}.jpg" for number in range(3)])
+    assert [message.queue for message in messages] == [Queue.FETCH]
+    assert fetching.fetch(messages[0]) == 0
+    job, items, (chunk,) = read(database, job_id)
+    assert [store.read(str(item.blob_sha256)) for item in items] == [b"picture 0", b"picture 1", b"picture 2"]
+    assert (job.status, job.pending, chunk.stage, chunk.attempts, chunk.taken_by) == (
+        JobStatus.RUNNING,
+        3,
+        Stage.CLASSIFY,
+        0,
+        None,
+    )
+    assert queued(redis, Queue.BULK) == [ChunkMessage(chunk.id, job_id, Queue.BULK)]
+    finish(database, ChunkMessage(chunk.id, job_id, Queue.BULK))
+    assert read(database, job_id)[0].status == JobStatus.COMPLETED
+    assert list(store.temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("priority", "fetched_through", "classified_through"),
+    [
+        (Priority.INTERACTIVE, Queue.FETCH_INTERACTIVE, Queue.INTERACTIVE),
+        (Priority.NORMAL, Queue.FETCH, Queue.BULK),
+        (Priority.LOW, Queue.FETCH_LOW, Queue.LOW),
+    ],
+)
+def test_each_priority_has_queues_of_its_own(
+    database: Database,
+    redis: RunningRedis,
+    server: HostileServer,
+    fetching: Fetching,
+    priority: Priority,
+    fetched_through: Queue,
+    classified_through: Queue,
+) -> None:
+    _, messages = submit(database, [f"{server.url}/0.jpg"], priority)
+    assert [message.queue for message in messages] == [fetched_through]
+    fetching.fetch(messages[0])
+    assert len(queued(redis, classified_through)) == 1
+
+
+def test_what_cannot_be_fetched_fails_its_item_with_its_code_and_the_others_go_on(
+    database: Database, server: HostileServer, fetching: Fetching
+) -> None:
+    server.answers |= {
+        "/empty.jpg": response(b""),
+        "/large.jpg": response(b"x" * 1001),
+        "/away.jpg": response(b"", "302 Found", location="http://10.0.0.1/inside.jpg"),
+    }
+    paths = ["/none.jpg", "/empty.jpg", "/large.jpg", "/away.jpg"]
+    job_id, messages = submit(database, [server.url + path for path in paths])
+    assert fetching.fetch(messages[0]) == 4
+    job, items, left = read(database, job_id)
+    assert [item.error_code for item in items] == ["fetch_failed", "not_an_image", "too_large", "blocked_address"]
+    assert [item.error_retryable for item in items] == [False, False, False, False]
+    assert (job.status, job.failed, job.pending, left) == (JobStatus.COMPLETED, 4, 0, [])
+
+
+def test_a_job_of_a_private_address_opens_no_socket_to_it(
+    database: Database, broker: Broker, store: LocalBlobStore, server: HostileServer
+) -> None:
+    job_id, messages = submit(database, [f"{server.url}/0.jpg", f"http://localhost:{server.port}/1.jpg"])
+    with running(database, broker, store, allow=()) as guarded:
+        guarded.fetch(messages[0])
+    _, items, _ = read(database, job_id)
+    assert [item.error_code for item in items] == ["blocked_address", "blocked_address"]
+    assert (server.connections, server.visits) == (0, [])
+
+
+def test_a_message_delivered_twice_or_late_finds_nothing_to_fetch(
+    database: Database, redis: RunningRedis, server: HostileServer, fetching: Fetching
+) -> None:
+    job_id, messages = submit(database, [f"{server.url}/0.jpg"])
+    fetching.fetch(messages[0])
+    before = read(database, job_id)[2][0].attempts
+    assert fetching.fetch(messages[0]) == 0
+    assert (len(server.visits), read(database, job_id)[2][0].attempts) == (1, before)
+    assert len(queued(redis, Queue.BULK)) == 1
+
+
+def test_whoever_comes_too_late_leaves_no_bytes_behind(
+    database: Database, server: HostileServer, store: LocalBlobStore, fetching: Fetching
+) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def wait(visit: Visit) -> None:
+        arrived.set()
+        go_on.wait(10)
+        visit.send(response(b"an old picture", connection="close"))
+
+    server.answers["/slow.jpg"] = wait
+    job_id, messages = submit(database, [f"{server.url}/slow.jpg"])
+    late = threading.Thread(target=fetching.fetch, args=[messages[0]])
+    late.start()
+    assert arrived.wait(10)
+    server.answers["/slow.jpg"] = response(b"the picture now")
+    with database.writing() as session:
+        # The sweeper has given the chunk to others meanwhile.
+        session.scalars(select(Chunk)).one().taken_by = None
+    fetching.fetch(messages[0])
+    go_on.set()
+    late.join()
+    _, items, (chunk,) = read(database, job_id)
+    assert (store.read(str(items[0].blob_sha256)), chunk.stage) == (b"the picture now", Stage.CLASSIFY)
+    with database.reading() as session:
+        assert len(session.scalars(select(Blob)).all()) == 1
+    assert len([path for path in store.folder.rglob("*") if path.is_file()]) == 1
+
+
+def test_a_url_that_occurs_twice_in_a_chunk_is_asked_for_once(
+    database: Database, server: HostileServer, fetching: Fetching
+) -> None:
+    job_id, messages = submit(database, [f"{server.url}/0.jpg"] * 3)
+    fetching.fetch(messages[0])
+    assert server.log == ["GET /0.jpg"]
+    assert len({item.blob_sha256 for item in read(database, job_id)[1]}) == 1
+
+
+def test_a_server_that_fails_for_a_moment_is_asked_again(
+    database: Database, server: HostileServer, fetching: Fetching
+) -> None:
+    answers = [response(b"", "503 Busy", retry_after="0"), response(b"", "500 Oops"), response(b"at last")]
+    server.answers["/moody.jpg"] = lambda visit: visit.send(answers.pop(0))
+    job_id, messages = submit(database, [f"{server.url}/moody.jpg"])
+    fetching.fetch(messages[0])
+    assert (answers, len(server.visits)) == ([], 3)
+    assert read(database, job_id)[1][0].blob_sha256 is not None
+
+
+def test_a_server_that_wants_to_be_left_alone_for_long_is(
+    database: Database, server: HostileServer, fetching: Fetching
+) -> None:
+    server.answers["/busy.jpg"] = response(b"", "429 Too Many", retry_after="3600")
+    job_id, messages = submit(database, [f"{server.url}/busy.jpg"])
+    fetching.fetch(messages[0])
+    item = read(database, job_id)[1][0]
+    assert (item.error_code, item.error_retryable, len(server.visits)) == ("fetch_failed", True, 1)
+
+
+def test_the_next_chunk_is_claimed_when_nothing_of_one_is_left_to_classify(
+    database: Database, redis: RunningRedis, server: HostileServer, fetching: Fetching
+) -> None:
+    policy = ChunkPolicy(size=2, window=1, deadlines=POLICY.deadlines)
+    urls = [f"{server.url}/{name}.jpg" for name in ("none", "nothing", 1, 2)]
+    new_items = [NewItem("x.jpg", None, source_url=url) for url in urls]
+    with database.writing() as session:
+        new = NewJob("test", JobSource.ITEMS, a_model(session))
+        job, messages = jobs.create_claimed(session, new, new_items, policy, utc_now())
+    assert fetching.fetch(messages[0]) == 2
+    (following,) = queued(redis, Queue.FETCH)
+    assert fetching.fetch(following) == 0
+    assert [item.status for item in read(database, job.id)[1]] == [ItemStatus.FAILED] * 2 + [ItemStatus.PENDING] * 2
+
+
+def test_a_canceled_job_is_not_downloaded_any_more(
+    database: Database, redis: RunningRedis, server: HostileServer, fetching: Fetching
+) -> None:
+    arrived, go_on = threading.Semaphore(0), threading.Event()
+
+    def wait(visit: Visit) -> None:
+        arrived.release()
+        go_on.wait(10)
+        visit.send(response(b"a picture", connection="close"))
+
+    for number in range(4):
+        server.answers[f"/{number}.jpg"] = wait
+    job_id, messages = submit(database, [f"{server.url}/{number}.jpg" for number in range(8)])
+    worker = threading.Thread(target=fetching.fetch, args=[messages[0]])
+    worker.start()
+    for _ in range(3):
+        arrived.acquire(timeout=10)
+    with database.writing() as session:
+        job = lifecycle.hold(session, job_id)
+        assert job is not None
+        lifecycle.request_cancel(session, job, utc_now())
+    until(lambda: not waiting_downloads(fetching))
+    go_on.set()
+    worker.join()
+    assert fetching.fetch(messages[1]) == 0
+    job, _, left = read(database, job_id)
+    assert (job.status, job.canceled, left, len(server.visits)) == (JobStatus.CANCELED, 8, [], 3)
+    assert queued(redis, Queue.BULK) == []
+
+
+def waiting_downloads(fetching: Fetching) -> int:
+    return sum(downloads.waiting for downloads in fetching.downloads.values())
+
+
+def test_a_full_disk_is_no_fault_of_the_pictures(
+    database: Database,
+    server: HostileServer,
+    fetching: Fetching,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id, messages = submit(database, [f"{server.url}/0.jpg"])
+
+    def full(_writer: BlobWriter, _data: bytes) -> int:
+        raise StorageFull
+
+    monkeypatch.setattr(BlobWriter, "write", full)
+    with pytest.raises(StorageFull):
+        fetching.fetch(messages[0])
+    _, (item,), (chunk,) = read(database, job_id)
+    assert (item.status, chunk.attempts, chunk.taken_by, chunk.stage) == (ItemStatus.PENDING, 0, None, Stage.FETCH)
+
+
+def test_the_sweeper_sends_lost_chunks_to_the_queue_that_they_were_in(
+    database: Database, redis: RunningRedis, broker: Broker, server: HostileServer
+) -> None:
+    _, messages = submit(database, [f"{server.url}/0.jpg"])
+    # Redis never heard of it.
+    sweep(database, broker, POLICY)
+    assert queued(redis, Queue.FETCH) == messages
+
+
+def test_a_picture_that_ends_its_worker_again_and_again_fails_alone(
+    database: Database, redis: RunningRedis, broker: Broker, server: HostileServer, fetching: Fetching
+) -> None:
+    job_id, _ = submit(database, [f"{server.url}/{number}.jpg" for number in range(2)])
+    while read(database, job_id)[0].pending == 2:
+        sweep(database, broker, POLICY)
+        for message in queued(redis, Queue.FETCH):
+            with database.writing() as session:
+                assert chunks.take(session, message.chunk_id, WORKER, POLICY, utc_now(), Stage.FETCH)
+                chunks.fail_attempt(session, message.chunk_id, WORKER, utc_now(), "it was struck by lightning")
+    _, items, _ = read(database, job_id)
+    assert items[0].error_code == "fetch_failed"
+    assert "3 attempts" in str(items[0].error_detail)
+    assert "lightning" in str(items[0].error_detail)
+
+
+def test_failed_downloads_can_be_tried_again_and_what_was_wrong_as_it_came_cannot(
+    database: Database, redis: RunningRedis, server: HostileServer, fetching: Fetching
+) -> None:
+    job_id, messages = submit(database, [f"{server.url}/late.jpg"])
+    fetching.fetch(messages[0])
+    assert read(database, job_id)[1][0].error_code == "fetch_failed"
+    server.answers["/late.jpg"] = response(b"there it is")
+    with database.writing() as session:
+        job = lifecycle.hold(session, job_id)
+        assert job is not None
+        assert lifecycle.retry_failed(session, job, utc_now()) == 1
+        (again,) = chunks.claim(session, job, POLICY, utc_now())
+    assert again.queue is Queue.FETCH
+    fetching.fetch(again)
+    assert read(database, job_id)[1][0].blob_sha256 is not None

@@ -1,0 +1,150 @@
+"""The fetch stage: download the pictures of a chunk, store them, and send the chunk on to be classified."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from broker.client import Broker
+from broker.dispatch import announce_end, dispatch
+from core.clock import utc_now
+from core.errors import ItemError
+from core.messages import ChunkMessage, Queue
+from db import chunks, jobs
+from db.blobs.leftovers import remove_leftovers
+from db.blobs.spool import BlobWriter
+from db.blobs.store import BlobStore
+from db.chunks import ChunkPolicy
+from db.engine import TRANSIENT_ERRORS, Database
+from db.fetched import Overtaken, ToFetch, items_to_fetch, record_fetched
+from db.jobs import StoredBlob
+from db.models import Stage
+from db.recording import Recorded
+from worker.downloads import Batch, Downloads
+from worker.leases import Gate, Leases, while_database_is_away
+
+log = structlog.get_logger(__name__)
+
+TURN_SECONDS = 20.0
+"""A chunk begins no more downloads after that: others want their turn, and what is left of it gets another."""
+
+LOOK_SECONDS = 1.0
+"""How often it is looked whether a job is to be canceled while its pictures are downloaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    items: list[ToFetch]
+    taken_at: datetime
+
+
+class Fetching:
+    """Fetches chunks. One for a whole worker process, used by all its threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        blobs: BlobStore,
+        downloads: Mapping[bool, Downloads],
+        leases: Leases,
+        policy: ChunkPolicy,
+    ) -> None:
+        """`downloads`: threads for pictures that somebody waits for (True), and for all others (False)."""
+        self._database = database
+        self._broker = broker
+        self._blobs = blobs
+        self.downloads = downloads
+        self._leases = leases
+        self._policy = policy
+        self._gate = Gate()
+
+    def fetch(self, message: ChunkMessage) -> int:
+        """Fetch the pictures of a chunk and record them; how many items became terminal by it (they failed).
+
+        A chunk that was fetched or canceled, or that somebody has in hand, is nothing to do: 0. If it cannot be
+        finished, it is given back before the error is raised.
+        """
+        with self._gate.passing(alone=message.alone):
+            work = self._take(message)
+            if work is None:
+                return 0
+            with self._leases.attempt(message):
+                return self._work(message, work)
+
+    def _take(self, message: ChunkMessage) -> _Work | None:
+        now = utc_now()
+        with self._database.writing() as session:
+            if not chunks.take(session, message.chunk_id, self._leases.worker, self._policy, now, Stage.FETCH):
+                return None
+            return _Work(items_to_fetch(session, message.chunk_id), now)
+
+    def _work(self, message: ChunkMessage, work: _Work) -> int:
+        downloads = self.downloads[message.queue is Queue.FETCH_INTERACTIVE]
+        batch = downloads.begin({item.url for item in work.items})
+        try:
+            self._wait(batch, message.job_id)
+            recorded = self._store(message, work, _checked(batch.results))
+        except Overtaken:
+            log.info("overtaken", chunk=message.chunk_id, job=message.job_id)
+            return 0
+        finally:
+            batch.close()
+        dispatch(self._database, self._broker, recorded.next_chunks)
+        if recorded.job_terminal:
+            announce_end(self._broker, message.job_id, webhook=recorded.webhook)
+        return recorded.items
+
+    def _wait(self, batch: Batch, job_id: str) -> None:
+        """Until a batch is done, or its turn is over, or its job to be canceled, and nothing of it is under way."""
+        ends = time.monotonic() + TURN_SECONDS
+        while not batch.wait(LOOK_SECONDS):
+            if time.monotonic() > ends or self._unwanted(job_id):
+                batch.drop_rest()
+
+    def _unwanted(self, job_id: str) -> bool:
+        with suppress(*TRANSIENT_ERRORS), self._database.reading() as session:
+            return not jobs.wanted(session, job_id)
+        return False
+
+    def _store(self, message: ChunkMessage, work: _Work, results: Mapping[str, BlobWriter | ItemError]) -> Recorded:
+        """Store what came and record all of it. What no row will name is removed again."""
+        writers = [result for result in results.values() if isinstance(result, BlobWriter)]
+        self._blobs.commit(writers)
+        try:
+            recorded = self._record(message, work, results)
+        except BaseException:
+            remove_leftovers(self._database, self._blobs, [writer.sha256 for writer in writers if writer.created])
+            raise
+        self._blobs.ensure(writers)
+        return recorded
+
+    def _record(self, message: ChunkMessage, work: _Work, results: Mapping[str, BlobWriter | ItemError]) -> Recorded:
+        of_items = {item.id: _outcome(results[item.url]) for item in work.items if item.url in results}
+        for attempt in while_database_is_away(self._policy):
+            with attempt, self._database.writing() as session:
+                return record_fetched(session, message, of_items, self._policy, utc_now(), work.taken_at)
+        raise AssertionError("either recorded or raised")
+
+
+def _checked(results: Mapping[str, BlobWriter | Exception]) -> dict[str, BlobWriter | ItemError]:
+    """The results, if all of them are some.
+
+    Raises:
+        Exception: what a download has raised that is not the fault of its URL.
+    """
+    checked: dict[str, BlobWriter | ItemError] = {}
+    for url, result in results.items():
+        if not isinstance(result, BlobWriter | ItemError):
+            raise result
+        checked[url] = result
+    return checked
+
+
+def _outcome(result: BlobWriter | ItemError) -> StoredBlob | ItemError:
+    return StoredBlob(result.sha256, result.bytes_written) if isinstance(result, BlobWriter) else result
