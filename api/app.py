@@ -28,6 +28,9 @@ _PAGE_POLICY = (
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
+MAX_JSON_BYTES = 64 * 2**20
+"""Largest JSON body, for it is in memory at once: some 200,000 URLs. What is longer is a manifest."""
+
 
 class LookbookApp(APIFlask):
     request_class = StreamingRequest
@@ -74,6 +77,8 @@ def _of_input(error: HTTPError) -> Response:
 
 
 def _begin() -> None:
+    if request.mimetype == "application/json":
+        request.max_content_length = min(MAX_JSON_BYTES, request.max_content_length or MAX_JSON_BYTES)
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _SANE_REQUEST_ID.fullmatch(given) else str(ULID()).lower()
     structlog.contextvars.clear_contextvars()

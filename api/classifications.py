@@ -8,14 +8,14 @@ from flask import request
 from api.idempotency import idempotent
 from api.present import ItemPresenter
 from api.problems import Problem, from_item_error, validate
-from api.schemas import Answer, ClassificationOptions, ItemOut
+from api.schemas import Answer, ClassificationIn, ClassificationOptions, ItemOut, crop_of
 from api.services import services
 from api.spec import CREATING_PARAMETERS, IMAGE_BODY
 from api.submission import expiry, preference, submit
 from api.uploads import store_body, store_part
-from core.types import Crop
+from api.url_items import read_one
 from db import items, jobs, model_versions
-from db.jobs import NewItem, NewJob, StoredBlob
+from db.jobs import NewItem, NewJob
 from db.models import Item, ItemStatus, JobSource, Priority
 
 DEFAULT_WAIT_SECONDS = 10
@@ -52,29 +52,33 @@ def _classified(job_id: str, headers: dict[str, str] | None = None) -> Answer:
 )
 def classify() -> Answer:
     wait = preference(DEFAULT_WAIT_SECONDS)
-    options, name, blob = _read_picture()
+    options, item = _read_picture()
     with services().database.reading() as session:
         version = model_versions.resolve(session, options.model)
-    crop = None if options.crop is None else Crop(**options.crop.model_dump())
-    new = NewJob(name, JobSource.CLASSIFICATION, version, Priority.INTERACTIVE, options.top_k, expires_at=expiry())
-    job = submit(new, [NewItem(name, blob, crop)], wait.seconds)
+    new = NewJob(
+        item.source_name, JobSource.CLASSIFICATION, version, Priority.INTERACTIVE, options.top_k, expires_at=expiry()
+    )
+    job = submit(new, [item], wait.seconds)
     return _classified(job.id, wait.headers)
 
 
-def _read_picture() -> tuple[ClassificationOptions, str, StoredBlob]:
-    """Options, name and stored bytes of a multipart or raw request."""
+def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
+    """Options and picture of the present request; the bytes of one that came with it are stored."""
+    if request.mimetype == "application/json":
+        return read_one()
     if request.mimetype == "multipart/form-data":
         part = request.files.get("image")
         if part is None:
             raise Problem(422, "no_image", "expected a file in the field 'image', got none")
-        return validate(ClassificationOptions, request.form), part.filename or "unnamed", store_part(part)
+        form = validate(ClassificationOptions, request.form)
+        return form, NewItem(part.filename or "unnamed", store_part(part), crop_of(form.crop))
     if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
-        options = validate(ClassificationOptions, request.args)
-        return options, "unnamed", store_body()
+        query = validate(ClassificationOptions, request.args)
+        return query, NewItem("unnamed", store_body(), crop_of(query.crop))
     raise Problem(
         415,
         "unsupported_media_type",
-        f"expected multipart/form-data or image/*, got {request.mimetype or 'no Content-Type'}",
+        f"expected multipart/form-data, image/* or application/json, got {request.mimetype or 'no Content-Type'}",
     )
 
 

@@ -45,7 +45,13 @@ def readyz() -> Answer:
         missing.append("broker")
     if not any(Queue.INTERACTIVE.value in worker.queues for worker in workers):
         missing.append("worker")
-    body = ReadyOut(ready=not missing, missing=missing, workers=[WorkerOut(**asdict(worker)) for worker in workers])
+    served = {queue for worker in workers for queue in worker.queues}
+    body = ReadyOut(
+        ready=not missing,
+        missing=missing,
+        unserved=[queue for queue in Queue if queue not in served],
+        workers=[WorkerOut(**asdict(worker)) for worker in workers],
+    )
     return body, 503 if missing else 200, {"Retry-After": "2"} if missing else {}
 
 

@@ -110,9 +110,28 @@ def validate(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        fields = [("/" + "/".join(str(part) for part in e["loc"]), _explain(model, e)) for e in error.errors()]
-        detail = "; ".join(f"{pointer[1:]}: {message}" for pointer, message in fields)
-        raise Problem(422, "invalid_request", detail, errors=fields) from error
+        raise _invalid(model, error) from error
+
+
+def validate_json(model: type[ModelT], data: bytes) -> ModelT:
+    """A JSON body as a pydantic model.
+
+    Raises:
+        Problem: 400, it is not JSON; 422 with a pointer to each field that cannot be used.
+    """
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise Problem(400, "bad_request", f"expected JSON in UTF-8: {first['msg']}") from error
+        raise _invalid(model, error) from error
+
+
+def _invalid(model: type[BaseModel], error: ValidationError) -> Problem:
+    fields = [("".join(f"/{part}" for part in e["loc"]), _explain(model, e)) for e in error.errors()]
+    detail = "; ".join(f"{pointer[1:]}: {message}" if pointer else message for pointer, message in fields)
+    return Problem(422, "invalid_request", detail, errors=fields)
 
 
 def _explain(model: type[BaseModel], error: ErrorDetails) -> str:

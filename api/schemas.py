@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from flask import Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, Json
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FailFast, Field, FiniteFloat, Json
+from pydantic.dataclasses import dataclass
 
 from core.clock import utc_now
+from core.fetching.urls import MAX_URL
+from core.messages import Queue
+from core.types import Crop
 from db.items import ItemSort
 from db.job_view import CountsOut, ErrorOut, JobOut, Output, Time
 from db.models import DeliveryStatus, ItemStatus, JobEvent, JobSource, JobStatus
 
 METADATA_BYTES = 16 * 1024
 """Largest `metadata` object, as JSON."""
+
+_LONG, _SHORT = 2000, 100
+"""Most characters of a text about a picture."""
 
 
 def _in_future(moment: datetime) -> datetime:
@@ -23,6 +31,23 @@ def _in_future(moment: datetime) -> datetime:
     return moment
 
 
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    # NaN and the infinities are not JSON, though parsers take them.
+    if len(json.dumps(metadata, allow_nan=False).encode()) > METADATA_BYTES:
+        raise ValueError(f"expected at most {METADATA_BYTES} bytes of JSON")
+    return metadata
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("expected text without NUL characters")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""What every database keeps."""
+Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
+Number = Annotated[int, Field(gt=-(10**15), lt=10**15)] | FiniteFloat
 Future = Annotated[AwareDatetime, AfterValidator(_in_future)]
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -40,16 +65,29 @@ Answer = Response | Output | tuple[Output, int] | tuple[Output, int, dict[str, s
 class CropIn(Input):
     """A rectangle in pixels of the picture as a person sees it (after EXIF rotation)."""
 
-    x: int = Field(ge=0)
-    y: int = Field(ge=0)
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
+    x: int = Field(ge=0, lt=2**31)
+    y: int = Field(ge=0, lt=2**31)
+    width: int = Field(gt=0, lt=2**31)
+    height: int = Field(gt=0, lt=2**31)
+
+
+def crop_of(given: CropIn | None) -> Crop | None:
+    return None if given is None else Crop(given.x, given.y, given.width, given.height)
 
 
 class ClassificationOptions(Input):
     """Form fields of a multipart request, query parameters of a raw one."""
 
     crop: Json[CropIn] | None = Field(None, description='JSON: {"x", "y", "width", "height"} in pixels')
+    model: str = Field("production", description="name, name@version or alias")
+    top_k: int = Field(5, ge=1, le=1000, description="labels in the answer")
+
+
+class ClassificationIn(Input):
+    """A picture that is known by its URL."""
+
+    url: str = Field(description="http or https")
+    crop: CropIn | None = None
     model: str = Field("production", description="name, name@version or alias")
     top_k: int = Field(5, ge=1, le=1000, description="labels in the answer")
 
@@ -62,15 +100,55 @@ class WebhookIn(Input):
 
 
 class JobOptions(Input):
-    """Form fields that may stand beside the pictures of a job."""
+    """What may stand beside the pictures of a job."""
 
     name: str | None = Field(None, max_length=200)
     model: str = Field("production", description="name, name@version or alias")
     top_k: int = Field(5, ge=1, le=1000)
     priority: Literal["normal", "low"] = "normal"
-    metadata: Json[dict[str, Any]] | None = Field(None, description="JSON object, at most 16 KiB")
-    webhook: Json[WebhookIn] | None = Field(None, description='JSON: {"url", "events"?}, told of the job\'s end')
+    metadata: Metadata | None = Field(None, description="an object of at most 16 KiB")
+    webhook: WebhookIn | None = Field(None, description="told of the job's end")
     expires_at: Future | None = Field(None, description="kept until then (RFC 3339, with a zone)")
+
+
+class JobForm(JobOptions):
+    """The same as form fields."""
+
+    metadata: Annotated[Json[dict[str, Any]], AfterValidator(_small)] | None = Field(
+        None, description="JSON object, at most 16 KiB"
+    )
+    webhook: Json[WebhookIn] | None = Field(None, description='JSON: {"url", "events"?}, told of the job\'s end')
+
+
+class AnyCropIn(Input):
+    """A crop that need not be one: where it is not, its item fails with `bad_crop`."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+# Not models, of which each keeps a set of the fields that were given: there may be a hundred thousand in a request.
+@dataclass(slots=True, config=ConfigDict(extra="forbid"))
+class ItemIn:
+    """A picture that is known by its URL, and what else is known of it."""
+
+    url: str
+    custom_id: Annotated[Text, Field(max_length=500)] | None = None
+    crop: AnyCropIn | None = None
+    metadata: Metadata | None = None
+    title: Annotated[Text, Field(max_length=_LONG)] | None = None
+    price: Annotated[Text, Field(max_length=_SHORT)] | Number | None = None
+    currency: Annotated[Text, Field(max_length=_SHORT)] | None = None
+    page_url: Annotated[Text, Field(max_length=MAX_URL)] | None = None
+    alt: Annotated[Text, Field(max_length=_LONG)] | None = None
+
+
+class JobIn(JobOptions):
+    """A job of pictures that are known by their URLs."""
+
+    items: Annotated[list[ItemIn], FailFast()] = Field(min_length=1)
 
 
 class PageQuery(Input):
@@ -286,6 +364,7 @@ class WorkerOut(Output):
 class ReadyOut(Output):
     ready: bool
     missing: list[str] = Field(description="which of database, blobs, broker and worker do not answer")
+    unserved: list[Queue] = Field(description="queues that no worker serves: what goes through them waits")
     workers: list[WorkerOut]
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import request
 
-from api.problems import Problem, invalid_field, validate
-from api.schemas import METADATA_BYTES, JobOptions
+from api.problems import Problem, validate
+from api.schemas import JobForm, JobOptions
 from api.uploads import store_parts
+from api.url_items import read_items
 from db.jobs import NewItem
 from db.models import JobSource
 
@@ -32,24 +32,21 @@ def read_source() -> tuple[JobOptions, Source]:
         Problem: 415 or 422, it is not a job.
         StorageFull, BlobStoreUnavailable: its bytes cannot be kept.
     """
+    if request.mimetype == "application/json":
+        given, items = read_items()
+        return given, Source(JobSource.ITEMS, _name_of(items[0].source_name, len(items)), items)
     if request.mimetype != "multipart/form-data":
         raise Problem(
             415,
             "unsupported_media_type",
-            f"expected multipart/form-data, got {request.mimetype or 'no Content-Type'}",
+            f"expected multipart/form-data or application/json, got {request.mimetype or 'no Content-Type'}",
         )
     parts = request.files.getlist("images")
-    options = _checked(validate(JobOptions, request.form))
+    options = validate(JobForm, request.form)
     if not parts:
         raise Problem(422, "no_images", "expected at least one file in the field 'images', got none")
     items = [NewItem(name, blob, None, error) for name, blob, error in store_parts(parts)]
     return options, Source(JobSource.UPLOADS, _name_of(parts[0].filename, len(parts)), items)
-
-
-def _checked(options: JobOptions) -> JobOptions:
-    if len(json.dumps(options.metadata or {}).encode()) > METADATA_BYTES:
-        raise invalid_field("metadata", f"expected at most {METADATA_BYTES} bytes of JSON")
-    return options
 
 
 def _name_of(first: str | None, count: int) -> str:

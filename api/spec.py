@@ -6,10 +6,15 @@ import json
 import re
 from typing import Any
 
+from pydantic import BaseModel
+
 from api.problems import MEDIA_TYPE
-from api.schemas import ClassificationOptions, JobOptions, ProblemOut
+from api.schemas import ClassificationIn, ClassificationOptions, JobForm, JobIn, ProblemOut
 
 _FILE = {"type": "string", "format": "binary"}
+_REF = "#/components/schemas/{model}"
+_PARTS: dict[str, Any] = {}
+"""Schemas that those of bodies refer to."""
 
 
 def _multipart(options: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
@@ -22,7 +27,14 @@ def _multipart(options: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _form_schema(model: type[ClassificationOptions] | type[JobOptions]) -> dict[str, Any]:
+def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A schema whose parts are among the document's own."""
+    schema = model.model_json_schema(mode="validation", ref_template=_REF)
+    _PARTS.update(schema.pop("$defs", {}))
+    return schema
+
+
+def _form_schema(model: type[ClassificationOptions] | type[JobForm]) -> dict[str, Any]:
     schema = model.model_json_schema(mode="validation")
     # JSON inside a form field is text to HTTP; its own shape is in the description.
     for member in schema["properties"].values():
@@ -41,6 +53,7 @@ IMAGE_BODY: dict[str, Any] = {
     "content": {
         "multipart/form-data": _multipart(_CLASSIFICATION, {"image": _FILE}),
         "image/*": {"schema": _FILE},
+        "application/json": {"schema": _json_schema(ClassificationIn)},
     },
 }
 
@@ -48,8 +61,9 @@ JOB_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "multipart/form-data": _multipart(
-            _form_schema(JobOptions), {"images": {"type": "array", "items": _FILE, "minItems": 1}}
-        )
+            _form_schema(JobForm), {"images": {"type": "array", "items": _FILE, "minItems": 1}}
+        ),
+        "application/json": {"schema": _json_schema(JobIn)},
     },
 }
 
@@ -88,7 +102,6 @@ NOT_READY_RESPONSE: dict[int, Any] = {
     }
 }
 
-_REF = "#/components/schemas/{model}"
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
 _APIFLASK_ERRORS = ("HTTPError", "ValidationError")
 _BEARER = {
@@ -103,7 +116,7 @@ def finish_spec(spec: dict[str, Any]) -> dict[str, Any]:
     """Errors are problem+json; extra parameters stand where OpenAPI wants them; what is not public needs a key."""
     schemas = spec["components"]["schemas"]
     problem = ProblemOut.model_json_schema(ref_template=_REF)
-    schemas.update(problem.pop("$defs"), Problem=problem)
+    schemas.update(_PARTS | problem.pop("$defs"), Problem=problem)
     for name in _APIFLASK_ERRORS:
         schemas.pop(name, None)
     spec["components"]["securitySchemes"] = {"key": _BEARER}

@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from api.app import LookbookApp, create_app
 from api.services import EXTENSION, Services
 from core.clock import utc_now
+from core.messages import Queue
 from core.settings import Settings
 from db import jobs, model_versions
 from db.jobs import NewItem, NewJob
@@ -304,6 +305,7 @@ def test_ready_says_what_is_missing(client: FlaskClient) -> None:
     response = client.get("/readyz")
     assert response.status_code == 503
     assert response.json["missing"] == ["broker", "worker"]
+    assert response.json["unserved"] == [queue.value for queue in Queue]
     assert client.get("/healthz").json == {"status": "ok"}
 
 
