@@ -131,6 +131,12 @@ class DatasetInvalid(LookbookError):
     code = "dataset_invalid"
 
 
+class RecipeInvalid(LookbookError):
+    """A site recipe cannot be used."""
+
+    code = "recipe_invalid"
+
+
 class ItemError(LookbookError):
     """One item cannot be classified; the others go on."""
 

@@ -1,0 +1,269 @@
+"""Products in what a page keeps for its own scripts: `__NEXT_DATA__` and its like.
+
+Nothing is known of its shape. A product is any object that holds a picture, a name and a price, whatever they are
+called, within the words that shops use.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from crawler.extraction import lenient_json
+from crawler.extraction.images import is_picture_name
+from crawler.extraction.page import Page, tidy
+from crawler.extraction.prices import Price, currency_code, read_price
+from crawler.extraction.products import Product
+from crawler.extraction.variants import Variant, key_of
+
+_MOST_NODES = 100_000
+_MOST_PRODUCTS = 1_000
+_MOST_STATES = 20
+_DEEPEST = 30
+
+_ASSIGNED = re.compile(r"(?<![\w$.])[\w$.]++[\"'\]]*+\s*+=\s*+(?P<parse>JSON\.parse\(\s*+)?(?P<begin>[{\[\"'])")
+_FLIGHT = re.compile(r"self\.__next_f\.push\(\s*(?=\[)")
+_ROW = re.compile(r"^[\da-f]+:(?=[\[{])", re.M)
+_IMAGE = re.compile(r"image|img|photo|picture|thumb|media", re.I)
+_NOT_IMAGE = re.compile(
+    r"count|width|height|alt|type|size|ratio|icon|logo|banner|badge|flag|video|brand|seller|avatar", re.I
+)
+_NAME = re.compile(r"(?:(?:product|goods|prd|item|prod|display|disp)_?-?)?(?:name|title|nm)$", re.I)
+_PRICE = re.compile(r"price|prc$|amount$|cost$", re.I)
+_NOT_PRICE = re.compile(
+    r"count|type|currency|label|format|text|unit|range|shipping|delivery|discount(?:ed)?_?amount|rate|percent|id$|code|per",
+    re.I,
+)
+_CURRENT = re.compile(r"sale|final|current|discounted|special|now|selling|offer|deal|lowest|low|min|benefit", re.I)
+_FORMER = re.compile(r"list|origin|regular|before|compare|was|old|msrp|retail|normal|consumer|max|high|base", re.I)
+_CURRENCY = re.compile(r"currency", re.I)
+_LINK = re.compile(r"(?:url|link|href|path|permalink|handle_?url|slug_?url)$", re.I)
+_CATEGORY = re.compile(r"categor|breadcrumb", re.I)
+_VARIANTS = re.compile(r"variant|option|sku|colou?rs?$|sizes?$|swatch", re.I)
+
+
+def state(page: Page) -> list[Product]:
+    """The products of the page's state, in its order."""
+    found: dict[tuple[str | None, str], Product] = {}
+    for value in _states(page):
+        for product in _products(page, value):
+            found.setdefault((product.title, key_of(product.pictures[0][0].url)), product)
+            if len(found) >= _MOST_PRODUCTS:
+                return list(found.values())
+    return list(found.values())
+
+
+def _states(page: Page) -> Iterator[Any]:
+    scripts = [script for script in page.find("//script[not(@src)]") if script.text and _promises(script.text)]
+    flight = []
+    for script in scripts[: _MOST_STATES * 5]:
+        kind = (script.get("type") or "").lower()
+        if kind == "application/ld+json":
+            continue
+        if "json" in kind:
+            yield lenient_json.read(script.text)
+        elif "__next_f" in script.text:
+            flight += [
+                row for push in _FLIGHT.finditer(script.text) if isinstance(row := _pushed(script.text, push), str)
+            ]
+        else:
+            yield from _assigned(script.text)
+    text = "".join(flight)
+    for row in list(_ROW.finditer(text))[:5_000]:
+        yield lenient_json.read_at(text, row.end())[0]
+    if page.has("{&quot;"):
+        for text in page.find("//@*[starts-with(., '{\"') and string-length(.) > 60]")[:_MOST_STATES]:
+            if _promises(text):
+                yield lenient_json.read(text)
+
+
+def _promises(text: str) -> bool:
+    """Whether a script can hold a product at all: most hold none, and reading one costs."""
+    return _IMAGE.search(text) is not None and _PRICE_WORD.search(text) is not None and ("{" in text)
+
+
+_STRING = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'", re.S)
+_PRICE_WORD = re.compile(r"price|prc|amount", re.I)
+
+
+def _pushed(script: str, push: re.Match[str]) -> Any:
+    value, _ = lenient_json.read_at(script, push.end())
+    return value[1] if isinstance(value, list) and len(value) > 1 else None
+
+
+def _assigned(script: str) -> Iterator[Any]:
+    position = 0
+    for _ in range(_MOST_STATES):
+        match = _ASSIGNED.search(script, position)
+        if match is None:
+            return
+        position = match.end()
+        begin = match.start("begin")
+        if match["begin"] in "\"'":
+            if match["parse"]:
+                text = _string_at(script, begin)
+                yield lenient_json.read(text) if text else None
+            continue
+        value, end = lenient_json.read_at(script, begin)
+        yield value
+        position = max(position, end)
+
+
+def _string_at(script: str, begin: int) -> str | None:
+    match = _STRING.match(script, begin)
+    if match is None:
+        return None
+    text = match.group()
+    if text[0] == "'":
+        text = (
+            '"' + text[1:-1].replace("\\'", "'").replace('"', '\\"') + '"' if '\\"' not in text else f'"{text[1:-1]}"'
+        )
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, str) else None
+
+
+def _products(page: Page, root: Any) -> Iterator[Product]:
+    stack: list[tuple[Any, int]] = [(root, 0)]
+    seen = 0
+    while stack and seen < _MOST_NODES:
+        value, depth = stack.pop()
+        seen += 1
+        if depth > _DEEPEST or not isinstance(value, dict | list):
+            continue
+        if isinstance(value, list):
+            stack.extend((part, depth + 1) for part in reversed(value))
+            continue
+        product = _product(page, value)
+        inner = list(value.items())
+        if product is not None:
+            yield product
+            # What it holds of itself is no product of its own; what it recommends is.
+            inner = [(k, v) for k, v in inner if not (_VARIANTS.search(k) or _IMAGE.search(k) or _PRICE.search(k))]
+        stack.extend((part, depth + 1) for _, part in reversed(inner) if isinstance(part, dict | list))
+
+
+def _product(page: Page, node: dict[str, Any]) -> Product | None:
+    name = next((tidy(v) for k, v in node.items() if isinstance(v, str) and _NAME.fullmatch(k) and tidy(v)), None)
+    if name is None:
+        return None
+    price = _price(node)
+    if price is None:
+        return None
+    product = Product(title=tidy(html.unescape(name)), price=price)
+    for key, value in node.items():
+        if _IMAGE.search(key) and not _NOT_IMAGE.search(key):
+            _add_pictures(page, product, value, 0)
+        elif _VARIANTS.search(key) and isinstance(value, list):
+            for part in value[:200]:
+                for inner, picture in part.items() if isinstance(part, dict) else ():
+                    if _IMAGE.search(inner) and not _NOT_IMAGE.search(inner):
+                        _add_pictures(page, product, picture, 0)
+    if not product.pictures:
+        return None
+    product.url = _link(page, node)
+    categories = [text for key, value in node.items() if _CATEGORY.search(key) and (text := _category(value))]
+    product.category = categories[-1] if categories else None
+    return product
+
+
+def _price(node: dict[str, Any]) -> Price | None:
+    """What it costs now: a sale price before a price, and both before what it cost."""
+    currency = next((v for k, v in node.items() if _CURRENCY.search(k) and isinstance(v, str)), None)
+    told = sorted(((_rank(k), k, v) for k, v in node.items() if _PRICE.search(k)), key=lambda one: one[0])
+    for _, key, value in told:
+        if not _NOT_PRICE.search(key):
+            price = read_price(value, currency)
+            if price:
+                return price
+    offers = [(_rank(k), k, v) for k, v in node.items() if re.search(r"offer", k, re.I)]
+    for _, _, value in [*told, *offers]:
+        part = value[0] if isinstance(value, list) and value else value
+        price = _amount(part, currency) if isinstance(part, dict) else None
+        if price:
+            return price
+    return None
+
+
+def _rank(key: str) -> int:
+    return 0 if _CURRENT.search(key) else 2 if _FORMER.search(key) else 1
+
+
+def _amount(part: dict[str, Any], currency: str | None) -> Price | None:
+    own = next((v for k, v in part.items() if _CURRENCY.search(k) and isinstance(v, str)), currency)
+    price = _price({k: v for k, v in part.items() if not isinstance(v, dict | list)})
+    if price:
+        return Price(price.amount, price.currency or currency_code(own))
+    for key in ("value", "amount", "current", "sale", "final", "min", "text", "formatted"):
+        value = part.get(key)
+        if isinstance(value, dict):
+            value = value.get("value", value.get("amount"))
+        price = read_price(value, own)
+        if price:
+            return price
+    return None
+
+
+def _add_pictures(page: Page, product: Product, value: Any, depth: int) -> None:
+    """Pictures out of whatever hangs under a picture's key; those of one name and several sizes are one."""
+    if depth > 4 or len(product.pictures) > 100:
+        return
+    if isinstance(value, list):
+        for part in value[:200]:
+            _add_pictures(page, product, part, depth + 1)
+    elif isinstance(value, dict):
+        width = next((v for k, v in value.items() if k.lower() == "width" and isinstance(v, int | float)), 0)
+        alt = next((tidy(v) for k, v in value.items() if k.lower() in {"alt", "alttext", "caption"}), None)
+        for key, part in value.items():
+            if isinstance(part, dict | list):
+                _add_pictures(page, product, part, depth + 1)
+            elif isinstance(part, str) and _may_hold_url(key) and _looks_like_picture(part, key):
+                _add(page, product, part, float(width) if 0 < width < 1e5 else 0.0, alt)
+    elif isinstance(value, str) and _looks_like_picture(value, "url"):
+        _add(page, product, value, 0.0, None)
+
+
+def _may_hold_url(key: str) -> bool:
+    return (
+        re.search(r"url|src|href|path|image|img|large|origin|full|zoom|medium|small|thumb|main", key, re.I) is not None
+    )
+
+
+def _looks_like_picture(text: str, key: str) -> bool:
+    if len(text) > 2083 or " " in text.strip() or text[:1] in "{[#":
+        return False
+    return is_picture_name(text) or text.startswith(("http://", "https://", "//"))
+
+
+def _add(page: Page, product: Product, reference: str, width: float, alt: str | None) -> None:
+    url = page.picture(reference)
+    if url is None:
+        return
+    if alt:
+        product.alts[url] = alt
+    variant, key = Variant(url, width), key_of(url)
+    for picture in product.pictures:
+        if key_of(picture[0].url) == key:
+            picture.append(variant)
+            return
+    product.pictures.append([variant])
+
+
+def _link(page: Page, node: dict[str, Any]) -> str | None:
+    for key, value in node.items():
+        if isinstance(value, str) and _LINK.search(key) and not _IMAGE.search(key) and ("/" in value or "?" in value):
+            return page.absolute(value)
+    return None
+
+
+def _category(value: Any) -> str | None:
+    if isinstance(value, list):
+        return _category(value[-1]) if value else None
+    if isinstance(value, dict):
+        return tidy(value.get("name") or value.get("title"))
+    return tidy(value) if isinstance(value, str) and not value.isdigit() else None
