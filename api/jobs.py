@@ -8,6 +8,7 @@ from apiflask import APIBlueprint
 from flask import Response, request
 
 from api.access import caller, hold_job, require_job
+from api.filters import wanted_items
 from api.idempotency import idempotent
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.present import ItemPresenter, label_counts_out
@@ -28,8 +29,8 @@ from api.submission import Preference, expiry, preference, refuse_when_saturated
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
-from db import chunks, items, jobs, lifecycle, model_versions, tallies
-from db.items import ItemCursor, ItemFilter, ItemSort
+from db import chunks, items, jobs, lifecycle, model_versions, reviews, tallies
+from db.item_pages import ItemCursor, ItemSort
 from db.job_view import JobOut, counts_out, job_out, poll_seconds
 from db.jobs import Glance, JobFilter, NewJob
 from db.models import Job, JobStatus, Priority
@@ -129,6 +130,7 @@ def get_summary(job_id: str) -> Answer:
             labels=labels,
             groups=groups,
             errors=errors,
+            reviewed=reviews.count(session, job_id),
             confidence_histogram=summary.histogram,
         )
         return body, 200, {"ETag": f'"{job.revision}"'}
@@ -146,14 +148,7 @@ def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
         raise invalid_field("cursor", "expected the cursor of a list in the same order", "bad_cursor")
     with services().database.reading() as session:
         job = require_job(session, job_id)
-        _check_labels(job, query_data)
-        wanted = ItemFilter(
-            query_data.status,
-            query_data.label,
-            query_data.group,
-            query_data.min_confidence,
-            query_data.max_confidence,
-        )
+        wanted = wanted_items(job, query_data)
         after = ItemCursor(**values) if values else None
         rows = items.list_of_job(session, job_id, wanted, query_data.sort, after, query_data.limit + 1)
         page = rows[: query_data.limit]
@@ -167,13 +162,6 @@ def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
 
 def _item_cursor(position: int, confidence: float | None, sort: ItemSort) -> str:
     return encode_cursor({"position": position, "confidence": confidence, "sort": sort.value})
-
-
-def _check_labels(job: Job, query: ItemsQuery) -> None:
-    for kind, members, given in (("label", "labels", query.label), ("group", "groups", query.group)):
-        known = [row["id"] for row in job.model_version.taxonomy[members]]
-        if given is not None and given not in known:
-            raise invalid_field(kind, f"expected one of {', '.join(known)}; got {given!r}", f"unknown_{kind}")
 
 
 @bp.post("/v1/jobs/<job_id>/cancel")

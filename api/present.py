@@ -11,6 +11,7 @@ from api.schemas import (
     GroupOut,
     ImageOut,
     ItemOut,
+    ItemReviewOut,
     LabelCountOut,
     LabelOut,
     LabelRefOut,
@@ -19,11 +20,12 @@ from api.schemas import (
     ModelVersionOut,
     NamesOut,
     PredictionOut,
+    ReviewOut,
     SourceOut,
 )
 from core.types import Crop
 from db.job_view import ErrorOut
-from db.models import Delivery, Item, ItemStatus, Job, ModelVersion, Prediction
+from db.models import Delivery, Item, ItemStatus, Job, ModelVersion, Prediction, Review
 from db.tallies import Summary
 
 
@@ -34,6 +36,9 @@ class ItemPresenter:
         self._top_k = job.top_k
         self._model = job.model_version.ref
         self._labels: list[dict[str, Any]] = job.model_version.taxonomy["labels"]
+        self._by_id = {
+            row["id"]: LabelRefOut(id=row["id"], name=row["name"]["en"], group=row["group"]) for row in self._labels
+        }
 
     def item_out(self, item: Item) -> ItemOut:
         crop = Crop.from_key(item.crop_key)
@@ -48,8 +53,29 @@ class ItemPresenter:
             image=self._image_out(item),
             crop=None if crop is None else CropIn(x=crop.x, y=crop.y, width=crop.width, height=crop.height),
             prediction=self._prediction_out(item.prediction, item.reused) if item.prediction else None,
+            review=ReviewOut(**self._review_members(item.review)) if item.review else None,
             error=self._error_out(item),
         )
+
+    def item_review_out(self, review: Review) -> ItemReviewOut:
+        item = review.item
+        return ItemReviewOut(
+            **self._review_members(review),
+            id=review.id,
+            item_id=review.item_id,
+            position=review.position,
+            predicted=self._by_id[str(item.label)],
+            confidence=item.confidence or 0.0,
+        )
+
+    def _review_members(self, review: Review) -> dict[str, Any]:
+        return {
+            "label": None if review.label is None else self._by_id[review.label],
+            "rejected": review.rejected,
+            "by": review.key_id,
+            "created_at": review.created_at,
+            "updated_at": review.updated_at,
+        }
 
     def _image_out(self, item: Item) -> ImageOut | None:
         blob = item.blob
@@ -72,9 +98,8 @@ class ItemPresenter:
         groups: dict[str, float] = {}
         for label, score in ranked:
             groups[label["group"]] = groups.get(label["group"], 0.0) + score
-        top = ranked[0][0]
         return PredictionOut(
-            label=LabelRefOut(id=top["id"], name=top["name"]["en"], group=top["group"]),
+            label=self._by_id[ranked[0][0]["id"]],
             confidence=prediction.confidence,
             labels=[LabelScoreOut(id=label["id"], score=score) for label, score in ranked[: self._top_k]],
             groups=[

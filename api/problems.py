@@ -24,6 +24,7 @@ from core.errors import (
     LookbookError,
     ModelUnknown,
     NothingToRetry,
+    NotReviewable,
     QuotaExceeded,
     RequestInProgress,
     StorageFull,
@@ -172,6 +173,7 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(JobOver)
     @app.errorhandler(JobNotOver)
     @app.errorhandler(NothingToRetry)
+    @app.errorhandler(NotReviewable)
     def of_state(error: LookbookError) -> Response:
         return Problem(409, error.code, error.detail).response()
 

@@ -14,7 +14,7 @@ from core.clock import utc_now
 from core.fetching.urls import MAX_URL
 from core.messages import Queue
 from core.types import Crop
-from db.items import ItemSort
+from db.item_pages import ItemSort
 from db.job_view import CountsOut, ErrorOut, JobOut, Output, Time
 from db.models import DeliveryStatus, ItemStatus, JobEvent, JobSource, JobStatus
 
@@ -162,13 +162,26 @@ class JobsQuery(PageQuery):
     q: str | None = Field(None, max_length=200, description="part of the name")
 
 
-class ItemsQuery(PageQuery):
+class ItemsFilter(Input):
+    """Which items of a job; everything given must hold."""
+
     status: ItemStatus | None = None
     label: str | None = None
     group: str | None = None
     min_confidence: Score | None = None
     max_confidence: Score | None = None
+    reviewed: bool | None = None
+
+
+class ItemsQuery(PageQuery, ItemsFilter):
     sort: ItemSort = ItemSort.POSITION
+
+
+class ReviewIn(Input):
+    """Exactly one of the two."""
+
+    label: str | None = Field(None, description="what the item shows: a label of the job's model")
+    rejected: bool = Field(False, description="no label of the model fits")
 
 
 class LabelsQuery(Input):
@@ -223,6 +236,31 @@ class PredictionOut(Output):
     reused: bool
 
 
+class ReviewOut(Output):
+    """A person's verdict on an item's prediction."""
+
+    label: LabelRefOut | None = Field(description="None: no label fits")
+    rejected: bool
+    by: str | None = Field(description="the id of the key that it was given with")
+    created_at: Time
+    updated_at: Time
+
+
+class ItemReviewOut(ReviewOut):
+    """A review with the prediction that it judges."""
+
+    id: str
+    item_id: str
+    position: int
+    predicted: LabelRefOut
+    confidence: float
+
+
+class ReviewsOut(Output):
+    data: list[ItemReviewOut]
+    next_cursor: str | None
+
+
 class ItemOut(Output):
     id: str
     job_id: str
@@ -235,7 +273,7 @@ class ItemOut(Output):
     crop: CropIn | None
     duplicate_of: str | None = None
     prediction: PredictionOut | None
-    review: dict[str, Any] | None = None
+    review: ReviewOut | None
     error: ErrorOut | None
 
 
@@ -269,6 +307,7 @@ class SummaryOut(Output):
     labels: list[LabelCountOut]
     groups: list[GroupCountOut]
     errors: list[ErrorCountOut]
+    reviewed: int = Field(description="items that have a review")
     confidence_histogram: list[int] = Field(description="items per tenth of confidence, 0 to 1")
 
 

@@ -113,6 +113,12 @@ class NothingToRetry(LookbookError):
     code = "nothing_to_retry"
 
 
+class NotReviewable(LookbookError):
+    """The item has no prediction that could be reviewed."""
+
+    code = "not_reviewable"
+
+
 class ArtifactInvalid(LookbookError):
     """A model artifact does not hold what its manifest says."""
 

@@ -59,6 +59,10 @@ class Prediction(Base):
     created_at: Mapped[datetime]
 
 
+def _partial(where: str, *columns: str) -> Index:
+    return Index(None, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 class Item(Base):
     """One picture within a job."""
 
@@ -74,6 +78,10 @@ class Item(Base):
         ),
         Index(None, "chunk_id"),
         Index(None, "job_id", "status", "position"),
+        # Those of pages, each in one order (db/item_pages.py). An item enters them when it is recorded, not before.
+        _partial("label IS NOT NULL", "job_id", "label", "position"),
+        _partial("label IS NOT NULL", "job_id", "label", "confidence", "position"),
+        _partial("confidence IS NOT NULL", "job_id", "confidence", "position"),
         Index(None, "blob_sha256"),
         CheckConstraint("status != 'succeeded' OR prediction_id IS NOT NULL", name="succeeded_has_prediction"),
         CheckConstraint("status != 'failed' OR error_code IS NOT NULL", name="failed_has_error"),
@@ -112,7 +120,7 @@ class Item(Base):
 
     blob: Mapped[Blob | None] = relationship()
     prediction: Mapped[Prediction | None] = relationship()
-    review: Mapped[Review | None] = relationship()
+    review: Mapped[Review | None] = relationship(back_populates="item")
     job: Mapped[Job] = relationship()
 
 
@@ -137,3 +145,5 @@ class Review(Base):
     """Who; None if it was given without a key."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+    item: Mapped[Item] = relationship(back_populates="review")

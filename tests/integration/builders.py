@@ -14,12 +14,12 @@ from core.deadlines import Deadlines
 from core.errors import DecodeFailed
 from core.messages import ChunkMessage
 from core.types import ModelRef, PictureInfo
-from db import chunks, items, jobs, lifecycle, model_versions
+from db import chunks, items, jobs, lifecycle, model_versions, reviews
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.jobs import NewItem, NewJob, StoredBlob
 from db.model_versions import NewModelVersion
-from db.models import Delivery, Job, JobEvent, JobSource, ModelVersion
+from db.models import Delivery, Item, Job, JobEvent, JobSource, ModelVersion
 from db.recording import Outcome, Recorded, Scored, record
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -85,6 +85,42 @@ def finish(
         pictures = items.pending_pictures(session, message.chunk_id)
         outcomes = {picture: outcome or scored() for picture in pictures}
         return record_chunk(session, message, outcomes, now, policy=policy)
+
+
+def a_varied_job(database: Database) -> str:
+    """A job of 40 items in every state that an item can be in, several of them equally sure; its id.
+
+    Of 24 that are recorded every sixth has failed; 4 are in the hands of a worker, and the rest were canceled.
+    """
+    with database.writing() as session:
+        new_items = [NewItem(f"{n}.jpg", a_blob(f"varied {n}")) for n in range(40)]
+        new = NewJob("varied", JobSource.UPLOADS, a_model(session))
+        job, messages = jobs.create_claimed(session, new, new_items, POLICY, NOW)
+    recorded = 0
+    while recorded < 24:
+        message = messages.pop(0)
+        with database.writing() as session:
+            outcomes = {}
+            for picture in items.pending_pictures(session, message.chunk_id):
+                label = "dress" if recorded % 4 == 1 else "shirt"
+                outcomes[picture] = FAILED if recorded % 6 == 5 else scored(label, (50 + recorded * 7 % 5 * 10) / 100)
+                recorded += 1
+            messages += record_chunk(session, message, outcomes).next_chunks
+    with database.writing() as session:
+        chunks.take(session, messages[0].chunk_id, WORKER, POLICY, NOW)
+        held = lifecycle.hold(session, job.id)
+        assert held is not None
+        lifecycle.request_cancel(session, held, NOW)
+    return job.id
+
+
+def review(database: Database, job_id: str, labels: dict[int, str | None]) -> None:
+    """Have items reviewed, by position: what somebody says that they show, None if no label fits."""
+    with database.writing() as session:
+        job = lifecycle.hold(session, job_id)
+        assert job is not None
+        for item in session.scalars(select(Item).where(Item.job_id == job_id, Item.position.in_(labels))):
+            reviews.put(session, job, item, labels[item.position], None, NOW)
 
 
 def read_job(database: Database, job_id: str) -> Job:

@@ -17,7 +17,6 @@ from db import chunks, items, jobs
 from db.bulk import insert_missing
 from db.chunks import ChunkPolicy
 from db.engine import Database
-from db.items import ItemCursor, ItemFilter, ItemSort
 from db.keys import EVERYONE
 from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from db.recording import Outcome, Recorded, find_predictions
@@ -145,37 +144,6 @@ def test_a_chunk_of_a_deleted_job_is_nothing_to_record(database: Database) -> No
     with database.writing() as session:
         gone = ChunkMessage("chk_gone", "job_gone", Queue.BULK)
         assert record_chunk(session, gone, {}) == Recorded(0, [], job_terminal=True)
-
-
-def test_items_are_paged_in_both_orders_without_losing_or_repeating_any(database: Database) -> None:
-    job_id, messages = submit(database, [f"picture {n}" for n in range(11)])
-    confidence = 0.0
-    while messages:
-        message = messages.pop()
-        with database.writing() as session:
-            outcomes: dict[tuple[str, str], Outcome] = {}
-            for picture in items.pending_pictures(session, message.chunk_id):
-                confidence += 0.08
-                # Two in three share their confidence with a neighbour: the position has to tell them apart.
-                outcomes[picture] = (
-                    scored(confidence=round(confidence, 1)) if outcomes else Outcome(error=TruncatedImage())
-                )
-            messages += record_chunk(session, message, outcomes).next_chunks
-    for sort in ItemSort:
-        seen: list[Item] = []
-        with database.reading() as session:
-            while True:
-                last = seen[-1] if seen else None
-                after = ItemCursor(last.position, last.confidence) if last else None
-                page = items.list_of_job(session, job_id, ItemFilter(), sort, after, 3)
-                if not page:
-                    break
-                seen += page
-        assert sorted(item.position for item in seen) == list(range(11))
-        if sort == ItemSort.CONFIDENCE:
-            known = [item.confidence for item in seen if item.confidence is not None]
-            assert known == sorted(known)
-            assert all(item.confidence is None for item in seen[len(known) :])
 
 
 def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database) -> None:

@@ -1,0 +1,108 @@
+"""Pages of items: every filter in every order, on both databases, and what they read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Select, select, text
+from sqlalchemy.orm import Session
+
+from db import item_pages, items
+from db.engine import Database
+from db.item_pages import ItemCursor, ItemFilter, ItemSort
+from db.migrate import upgrade
+from db.models import Item, ItemStatus
+from tests.integration.builders import a_varied_job, review
+
+REVIEWED = {0: "dress", 1: "dress", 2: None, 13: "shirt", 20: "shirt"}
+FILTERS = [
+    ItemFilter(status, labels, low, high, reviewed)
+    for status, labels, (low, high), reviewed in product(
+        (None, *ItemStatus),
+        (None, (), ("dress",), ("shirt", "dress")),
+        ((None, None), (0.6, None), (0.6, 0.8)),
+        (None, True, False),
+    )
+]
+
+
+def read_all(session: Session, job_id: str, wanted: ItemFilter, sort: ItemSort, limit: int) -> list[Item]:
+    """Page by page."""
+    seen: list[Item] = []
+    while True:
+        after = ItemCursor(seen[-1].position, seen[-1].confidence) if seen else None
+        page = items.list_of_job(session, job_id, wanted, sort, after, limit)
+        assert len(page) <= limit
+        seen += page
+        if len(page) < limit:
+            return seen
+
+
+def belongs(item: Item, wanted: ItemFilter) -> bool:
+    sure = item.confidence
+    return (
+        wanted.status in (None, item.status)
+        and (wanted.labels is None or item.label in wanted.labels)
+        and (wanted.min_confidence is None or (sure is not None and sure >= wanted.min_confidence))
+        and (wanted.max_confidence is None or (sure is not None and sure <= wanted.max_confidence))
+        and wanted.reviewed in (None, item.review is not None)
+    )
+
+
+def rank(item: Item, sort: ItemSort) -> tuple[float, int]:
+    if sort == ItemSort.POSITION:
+        return 0, item.position
+    return 2 if item.confidence is None else item.confidence, item.position
+
+
+@pytest.mark.parametrize("sort", list(ItemSort))
+def test_pages_lose_and_repeat_nothing_whatever_is_asked_for(database: Database, sort: ItemSort) -> None:
+    job_id = a_varied_job(database)
+    a_varied_job(database)
+    review(database, job_id, REVIEWED)
+    with database.reading() as session:
+        every = session.scalars(select(Item).where(Item.job_id == job_id)).all()
+        counts = Counter(item.status for item in every)
+        assert counts == {"succeeded": 20, "failed": 4, "pending": 4, "canceled": 12}
+        for wanted in FILTERS:
+            expected = sorted((item for item in every if belongs(item, wanted)), key=lambda item: rank(item, sort))
+            found = read_all(session, job_id, wanted, sort, 3)
+            assert [item.position for item in found] == [item.position for item in expected], wanted
+
+
+def test_a_group_of_very_many_labels_is_paged_all_the_same(database: Database) -> None:
+    job_id = a_varied_job(database)
+    many = (*(f"label {n}" for n in range(item_pages.MOST_RUNS)), "shirt", "dress")
+    with database.reading() as session:
+        for sort in ItemSort:
+            assert len(read_all(session, job_id, ItemFilter(labels=many), sort, 7)) == 20
+
+
+@pytest.mark.parametrize("sort", list(ItemSort))
+def test_no_page_sorts_what_it_does_not_show(tmp_path: Path, sort: ItemSort) -> None:
+    """By SQLite's plans, which know no sizes; benchmarks/paging.py measures both databases with a million items."""
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    upgrade(database)
+    labels: Sequence[tuple[str, ...] | None] = (None, ("dress",), ("shirt", "dress"))
+    for status, names, after in product((None, *ItemStatus), labels, (None, ItemCursor(3, 0.6))):
+        if names and status not in (None, ItemStatus.SUCCEEDED):
+            # Nothing but what has succeeded has a label: that nothing is found is known before anything is read.
+            continue
+        query = item_pages.page(select(Item.id), "job_x", ItemFilter(status, names), sort, after, 51)
+        with database.reading() as session:
+            plan = session.execute(text(f"EXPLAIN QUERY PLAN {written(query, database)}")).all()
+        for step in (row.detail for row in plan):
+            assert not step.startswith("SCAN items"), plan
+        # The merged page is sorted, and its items are looked up by their keys; no run of items is.
+        sorted_steps = {row.parent for row in plan if "TEMP B-TREE" in row.detail}
+        runs = [row for row in plan if "SEARCH items" in row.detail and "(job_id=? AND position=?)" not in row.detail]
+        assert not [run.detail for run in runs if run.parent in sorted_steps], plan
+    database.close()
+
+
+def written(query: Select[tuple[str]], database: Database) -> str:
+    return str(query.compile(database.engine, compile_kwargs={"literal_binds": True}))

@@ -1,0 +1,141 @@
+"""Reviews over HTTP, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import event
+
+from api.app import LookbookApp, create_app
+from api.services import EXTENSION, Services
+from core.settings import Settings
+from db import items
+from db.engine import Database
+from db.item_pages import ItemFilter, ItemSort
+from tests.integration.builders import a_varied_job, review
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database) -> Iterator[LookbookApp]:
+    made = create_app(settings.having(database_url=database.url.render_as_string(hide_password=False)))
+    yield made
+    services: Services = made.extensions[EXTENSION]
+    services.database.close()
+    services.broker.close()
+
+
+@pytest.fixture
+def client(app: LookbookApp) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def job_id(database: Database) -> str:
+    return a_varied_job(database)
+
+
+def item_ids(client: FlaskClient, job_id: str, query: str = "") -> list[str]:
+    return [item["id"] for item in client.get(f"/v1/jobs/{job_id}/items?{query}").get_json()["data"]]
+
+
+def test_a_review_is_kept_with_its_item_and_raises_the_revision_of_its_job(client: FlaskClient, job_id: str) -> None:
+    before = client.get(f"/v1/jobs/{job_id}").headers["ETag"]
+    item_id = item_ids(client, job_id)[0]
+    assert client.get(f"/v1/items/{item_id}").get_json()["review"] is None
+
+    answer = client.put(f"/v1/items/{item_id}/review", json={"label": "dress"})
+    assert answer.status_code == 200
+    body = answer.get_json()
+    assert body["id"].startswith("rev_")
+    assert (body["item_id"], body["position"], body["predicted"]["id"]) == (item_id, 0, "shirt")
+    assert body["label"] == {"id": "dress", "name": "Dress", "group": "tops"}
+    assert (body["rejected"], body["by"]) == (False, None)
+
+    shown = client.get(f"/v1/items/{item_id}").get_json()["review"]
+    assert shown == {name: body[name] for name in ("label", "rejected", "by", "created_at", "updated_at")}
+    assert client.get(f"/v1/jobs/{job_id}").headers["ETag"] != before
+    assert client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": before}).status_code == 200
+
+
+def test_the_last_word_counts_and_can_be_taken_back(client: FlaskClient, job_id: str) -> None:
+    path = f"/v1/items/{item_ids(client, job_id)[0]}/review"
+    first = client.put(path, json={"label": "dress"}).get_json()
+    second = client.put(path, json={"rejected": True}).get_json()
+    assert (second["label"], second["rejected"]) == (None, True)
+    assert (second["id"], second["created_at"]) == (first["id"], first["created_at"])
+    assert second["updated_at"] >= first["updated_at"]
+    assert client.get(f"/v1/jobs/{job_id}/summary").get_json()["reviewed"] == 1
+
+    before = client.get(f"/v1/jobs/{job_id}").headers["ETag"]
+    assert client.delete(path).status_code == 204
+    assert client.get(f"/v1/jobs/{job_id}").headers["ETag"] != before
+    assert client.get(f"/v1/jobs/{job_id}/summary").get_json()["reviewed"] == 0
+    again = client.delete(path)
+    assert (again.status_code, again.get_json()["code"]) == (404, "unknown_review")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"label": "hat"}, "unknown_label"),
+        ({}, "invalid_request"),
+        ({"label": None}, "invalid_request"),
+        ({"rejected": False}, "invalid_request"),
+        ({"label": "shirt", "rejected": True}, "invalid_request"),
+        ({"labels": "shirt"}, "invalid_request"),
+    ],
+)
+def test_a_review_says_one_thing_that_the_model_knows(
+    client: FlaskClient, job_id: str, body: dict[str, object], code: str
+) -> None:
+    answer = client.put(f"/v1/items/{item_ids(client, job_id)[0]}/review", json=body)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, code)
+    assert client.get(f"/v1/jobs/{job_id}/reviews").get_json()["data"] == []
+
+
+@pytest.mark.parametrize("status", ["pending", "failed", "canceled"])
+def test_what_has_no_prediction_cannot_be_reviewed(client: FlaskClient, job_id: str, status: str) -> None:
+    item_id = item_ids(client, job_id, f"status={status}")[0]
+    answer = client.put(f"/v1/items/{item_id}/review", json={"label": "shirt"})
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "not_reviewable")
+
+
+def test_an_unknown_item_cannot_be_reviewed(client: FlaskClient) -> None:
+    assert client.put("/v1/items/itm_x/review", json={"rejected": True}).get_json()["code"] == "unknown_item"
+    assert client.delete("/v1/items/itm_x/review").get_json()["code"] == "unknown_item"
+    assert client.get("/v1/jobs/job_x/reviews").get_json()["code"] == "unknown_job"
+
+
+def test_reviews_are_listed_by_position_in_pages(client: FlaskClient, database: Database, job_id: str) -> None:
+    review(database, job_id, {20: "dress", 2: None, 13: "shirt", 0: "shirt"})
+    review(database, a_varied_job(database), {1: "dress"})
+    seen, path = [], f"/v1/jobs/{job_id}/reviews?limit=3"
+    while path:
+        answer = client.get(path)
+        seen += [(row["position"], row["label"] and row["label"]["id"]) for row in answer.get_json()["data"]]
+        path = answer.headers["Link"].partition(">")[0].removeprefix("<") if "Link" in answer.headers else ""
+    assert seen == [(0, "shirt"), (2, None), (13, "shirt"), (20, "dress")]
+    assert client.get(f"/v1/jobs/{job_id}/reviews?cursor=x").status_code == 422
+
+
+def test_items_can_be_asked_for_by_whether_they_are_reviewed(
+    client: FlaskClient, database: Database, job_id: str
+) -> None:
+    review(database, job_id, {2: None, 13: "shirt"})
+    reviewed = client.get(f"/v1/jobs/{job_id}/items?reviewed=true").get_json()["data"]
+    assert [(item["position"], item["review"]["rejected"]) for item in reviewed] == [(2, True), (13, False)]
+    left = client.get(f"/v1/jobs/{job_id}/items?reviewed=false&status=succeeded&limit=200").get_json()["data"]
+    assert len(left) == 18
+    assert all(item["review"] is None for item in left)
+
+
+def test_a_page_of_reviewed_items_is_one_query(database: Database, job_id: str) -> None:
+    review(database, job_id, dict.fromkeys(range(5), "dress"))
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    with database.reading() as session:
+        page = items.list_of_job(session, job_id, ItemFilter(), ItemSort.POSITION, None, 10)
+        assert [item.review is not None for item in page[:6]] == [True] * 5 + [False]
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
