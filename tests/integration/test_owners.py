@@ -40,7 +40,7 @@ OWNED = {"job_id", "item_id", "delivery_id"}
 """Parts of paths that name something of an owner's."""
 SHARED = {"name", "version", "key_id", "filename"}
 """Parts of paths that do not."""
-BODIES: dict[str, Any] = {}
+BODIES: dict[str, Any] = {"reviews.put_review": {"label": "dress"}}
 """JSON that a route accepts, by endpoint, where it wants any."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -110,8 +110,8 @@ def rules(app: LookbookApp) -> list[tuple[Rule, str]]:
     found = [
         (rule, method) for rule in app.url_map.iter_rules() for method in METHODS if method in (rule.methods or ())
     ]
-    # What deletes comes last, for those who may do it.
-    return sorted(found, key=lambda pair: pair[1] == "DELETE")
+    # What deletes comes last, and parts before the whole, for those who may do it.
+    return sorted(found, key=lambda pair: (pair[1] == "DELETE", -pair[0].rule.count("/")))
 
 
 def test_every_route_needs_a_key_but_those_that_tell_nothing(house: House) -> None:

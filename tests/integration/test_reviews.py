@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from sqlalchemy import event, update
 
 from api.app import LookbookApp, create_app
 from api.services import EXTENSION, Services
+from core.clock import utc_now
 from core.settings import Settings
-from db import items
+from db import items, keys
 from db.engine import Database
 from db.item_pages import ItemFilter, ItemSort
+from db.models import Job, Scope
 from tests.integration.builders import a_varied_job, review
 
 
@@ -139,3 +141,13 @@ def test_a_page_of_reviewed_items_is_one_query(database: Database, job_id: str) 
         page = items.list_of_job(session, job_id, ItemFilter(), ItemSort.POSITION, None, 10)
         assert [item.review is not None for item in page[:6]] == [True] * 5 + [False]
     assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
+
+
+def test_a_review_says_whose_key_it_was_given_with(client: FlaskClient, database: Database, job_id: str) -> None:
+    with database.writing() as session:
+        key, written = keys.create(session, "reviewer", [Scope.SUBMIT, Scope.READ], utc_now())
+        session.execute(update(Job).values(key_id=key.id))
+    headers = {"Authorization": f"Bearer {written}"}
+    item = client.get(f"/v1/jobs/{job_id}/items", headers=headers).get_json()["data"][0]
+    answer = client.put(f"/v1/items/{item['id']}/review", json={"rejected": True}, headers=headers)
+    assert answer.get_json()["by"] == key.id
