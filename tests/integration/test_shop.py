@@ -71,14 +71,26 @@ def from_json_ld(page: str) -> tuple[str, str, str]:
     found = things(json.loads(script(page, "ld.json")))
     product = next(thing for thing in found if "Product" in thing.get("@type", ""))
     offer = product["offers"][0] if isinstance(product["offers"], list) else product["offers"]
-    return product["name"], str(offer.get("price") or offer["lowPrice"]), offer["priceCurrency"]
+    price = str(offer.get("price") or offer["lowPrice"]).replace(",", "")
+    return product["name"], price, offer["priceCurrency"]
+
+
+def in_full(price: str) -> str:
+    """A price for people as a number: its decimals, if it has any, are two."""
+    whole, point, cents = re.fullmatch(r"\D*([\d.,]*?)(?:([.,])(\d\d))?\D*", price).groups()  # type: ignore[union-attr]
+    return digits(whole) + (f".{cents}" if point else "")
+
+
+def digits(text: str) -> str:
+    return re.sub(r"\D", "", text)
 
 
 def from_microdata(page: str) -> tuple[str, str, str]:
     def value(name: str, what: str) -> str:
         return str(lxml.html.fromstring(page).xpath(f"string(//*[@itemprop='{name}']{what})"))
 
-    return value("name", ""), value("price", "/@content"), value("priceCurrency", "/@content")
+    price = value("price", "/@content") or in_full(value("price", ""))
+    return value("name", ""), price, value("priceCurrency", "/@content")
 
 
 def from_open_graph(page: str) -> tuple[str, str, str]:
@@ -119,17 +131,12 @@ def test_pages_that_say_what_they_sell_say_the_truth(
         assert (title, Decimal(price), currency) == (truth.title, truth.price, truth.currency), truth.url
 
 
-def digits(text: str) -> str:
-    return re.sub(r"\D", "", text)
-
-
 @pytest.mark.parametrize("kind", ["json-ld-broken", "picture", "lazy", "noscript", "img"])
 def test_pages_for_people_show_title_price_and_category(shop: Shop, fetcher: Fetcher, kind: str) -> None:
     for truth, page in every_page(shop, fetcher, kind):
         tree = lxml.html.fromstring(page)
         assert tree.xpath("string(//h1)") == truth.title
-        shown = digits(tree.xpath("string(//span[@class='price'])"))
-        assert shown in {f"{truth.price:.0f}" if truth.currency == "KRW" else digits(f"{truth.price:.2f}")}
+        assert Decimal(in_full(tree.xpath("string(//span[@class='price'])"))) == truth.price
         trail = [item.text_content() for item in tree.xpath("//nav[@class='breadcrumb']//li")]
         assert tuple(trail) == truth.breadcrumb
         assert trail[-1] == truth.category
@@ -161,6 +168,28 @@ def test_a_photo_has_the_hash_that_the_truth_says_and_is_five_sizes_in_three_qua
     }
     assert len(set(sizes.values())) == 15
     assert all(load(data)[0].width == width for (width, _), data in sizes.items())
+
+
+def test_photos_may_come_from_another_host(shop: Shop) -> None:
+    for base in (shop.url("open-graph"), shop.address_url("open-graph")):
+        for truth in islice(shop.truth("open-graph", base).products(), 3):
+            assert truth.url.startswith(base)
+            assert not truth.pictures[0].url.startswith(base)
+            assert kind_of(truth.pictures[0].url) == "largest"
+
+
+def test_a_page_without_products_has_a_large_picture_all_the_same(shop: Shop, fetcher: Fetcher) -> None:
+    about = fetcher.get(shop.url("img", "/about")).expect_ok().body.decode()
+    picture = urljoin(shop.url("img"), meta(about, "og:image"))
+    assert kind_of(picture) == "furniture"
+    assert load(fetcher.get(picture).body)[0].size == (1200, 800)
+
+
+def test_a_product_under_an_old_name_moves_to_the_one_it_has(shop: Shop, fetcher: Fetcher) -> None:
+    moved = fetcher.get(shop.url("img", "/p/blouses-2"))
+    assert (moved.url, moved.status) == (shop.url("img", "/p/shirts-2"), 200)
+    page = moved.body.decode()
+    assert f'<link rel="canonical" href="{moved.url}">' in page
 
 
 def test_search_results_have_the_shape_that_the_first_crawler_read(shop: Shop, fetcher: Fetcher) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from core.errors import ItemError
+from core.errors import BlockedAddress, ItemError
 from core.fetching import Fetched, Fetcher, FetchLimits
 from core.pictures import load
 from tests.shop import Shop, running_shop, shop_process
@@ -87,6 +87,7 @@ def test_the_calendar_and_the_sessions_never_end(shop: Shop, fetcher: Fetcher) -
         ("calendar", "/events", r'"(/events\?month=[\d-]+)"'),
         ("sessions", "/", r'"(/more/[^"]*|/c/[^"]*sid=[^"]*)"'),
         ("sessions", "/c/shirts", r'"(/p/[^"]*sid=[^"]*)"'),
+        ("tracked", "/c/shirts", r'"(/p/[^"]*utm_source=[^"]*)"'),
     ):
         seen, url = set(), shop.url(site, start)
         for _ in range(20):
@@ -94,6 +95,26 @@ def test_the_calendar_and_the_sessions_never_end(shop: Shop, fetcher: Fetcher) -
             links = [urljoin(url, one) for one in re.findall(link, fetcher.get(url).body.decode())]
             url = next(one for one in links if one not in seen)
         assert len(seen) == 20
+
+
+def test_tracked_pages_name_their_one_address_and_pages_of_sessions_do_not(shop: Shop, fetcher: Fetcher) -> None:
+    tracked = fetcher.get(shop.url("tracked", "/p/shirts-2?utm_source=shop")).body.decode()
+    assert f'<link rel="canonical" href="{shop.url("tracked")}/p/shirts-2">' in tracked
+    assert "canonical" not in fetcher.get(shop.url("sessions", "/p/shirts-2?sid=1")).body.decode()
+
+
+def test_the_slow_site_answers_after_its_pause(shop: Shop, fetcher: Fetcher) -> None:
+    assert fetcher.get(shop.url("slow", "/p/shirts-2")).ok
+    visit = shop.log.visits("slow.shop.test")[-1]
+    assert visit.finished - visit.started > 0.04
+
+
+def test_a_name_that_leads_elsewhere_the_second_time_is_not_followed_there(shop: Shop) -> None:
+    with Fetcher(allow=shop.allow, resolver=shop.resolver) as first:
+        assert first.get(f"http://rebinding.shop.test:{shop.port}/").ok
+    with Fetcher(allow=shop.allow, resolver=shop.resolver) as second, pytest.raises(BlockedAddress):
+        second.get(f"http://rebinding.shop.test:{shop.port}/")
+    assert shop.log.connected("127.0.0.2") == []
 
 
 def test_the_busy_site_refuses_every_fifth_request_by_seconds_or_by_date(shop: Shop, fetcher: Fetcher) -> None:

@@ -9,7 +9,8 @@ with running_shop(seed=7, products=200) as shop:
 
 from tests.shop.catalogue import Catalogue, Product
 from tests.shop.log import Connected, Visit, Visitors
-from tests.shop.shop import SITES, Shop, TrapTruth, running_shop, shop_process
+from tests.shop.places import SITES
+from tests.shop.shop import Shop, TrapTruth, running_shop, shop_process
 from tests.shop.truth import KINDS, Kind, ListingTruth, PictureTruth, ProductTruth, SiteTruth
 
 __all__ = [

@@ -9,7 +9,8 @@ import threading
 from pathlib import Path
 
 from tests.shop import pictures
-from tests.shop.shop import SITES, running_shop
+from tests.shop.places import SITES
+from tests.shop.shop import running_shop
 
 
 def main() -> None:

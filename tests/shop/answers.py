@@ -52,6 +52,8 @@ class Answer:
     type: str = HTML
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    late: float = 0.0
+    """Seconds until it is sent."""
 
     def encoded(self, *, head_only: bool = False) -> bytes:
         """On the wire."""

@@ -24,7 +24,7 @@ def next_page(shelf: Shelf, product: Product) -> str:
         "images": [shelf.photo(product, view) for view in range(product.views)],
         "description": "Made with care.",
     }
-    return _next(shelf, product.title, {"product": detail})
+    return _next(shelf, product.title, {"product": detail}, shelf.page(product))
 
 
 def search(shelf: Shelf, query: str, products: list[Product], page: int, size: int, total: int) -> str:
@@ -63,17 +63,23 @@ def _item(shelf: Shelf, product: Product) -> dict[str, Any]:
     }
 
 
-def _next(shelf: Shelf, title: str, props: dict[str, Any]) -> str:
+def _next(shelf: Shelf, title: str, props: dict[str, Any], canonical: str = "") -> str:
     data = {"props": {"pageProps": props}, "page": "/", "query": {}, "buildId": "fixture"}
     text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
     script = f'<div id="__next"></div><script id="__NEXT_DATA__" type="application/json">{text}</script>'
-    return document(shelf, title, script)
+    return document(shelf, title, script, canonical=canonical)
 
 
 def state_page(shelf: Shelf, product: Product) -> str:
     """A product page whose `window.__INITIAL_STATE__` holds the product: as JSON, JavaScript, or JSON in a string."""
     detail = _stated(shelf, product)
-    return _state(shelf, product.title, {"product": {"detail": detail}, "user": None}, state_variant(product))
+    return _state(
+        shelf,
+        product.title,
+        {"product": {"detail": detail}, "user": None},
+        state_variant(product),
+        head=f'<link rel="canonical" href="{shelf.page(product)}">',
+    )
 
 
 def state_listing(shelf: Shelf, title: str, products: list[Product], links: str, head: str) -> str:

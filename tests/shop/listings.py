@@ -49,6 +49,18 @@ def category(shelf: Shelf, slug: str, page: int) -> str:
     return document(shelf, f"{slug} – {page}", f"<h1>{escape(slug)}</h1><ul>{cards}</ul>{links}", head)
 
 
+def about(shelf: Shelf) -> str:
+    """A page with a large picture and nothing for sale."""
+    image = f"{shelf.base}/assets/story.jpg"
+    head = (
+        f'<meta property="og:image" content="{image}"><meta property="og:type" content="website">'
+        '<script type="application/ld+json">{"@context": "https://schema.org", "@type": "AboutPage", '
+        f'"name": "Our story", "image": "{image}"}}</script>'
+    )
+    body = '<h1>Our story</h1><p>Since 1998.</p><img src="/assets/story.jpg" alt="Our first workshop">'
+    return document(shelf, "About us", body, head)
+
+
 def paging(shelf: Shelf, slug: str, page: int, more: bool) -> tuple[str, str]:
     """What a page of a category has in its head, and the links at its end."""
     head = f'<link rel="canonical" href="{shelf.listing(slug, page)}">'

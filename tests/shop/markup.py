@@ -7,7 +7,7 @@ from tests.shop.pictures import WIDTHS
 from tests.shop.shelf import PLACEHOLDER, Shelf, attribute, breadcrumb, buy_box, document, related
 
 PICTURE = ("widths", "densities", "commas", "srcset")
-LAZY = ("data-src", "data-srcset", "data-original", "data-lazy-src")
+LAZY = ("data-src", "data-srcset", "data-original", "data-lazy-src", "source")
 
 
 def picture_variant(product: Product) -> str:
@@ -68,6 +68,12 @@ def lazy(shelf: Shelf, product: Product) -> str:
 def _lazy(shelf: Shelf, product: Product, view: int) -> str:
     name = lazy_variant(product)
     url = attribute(shelf.path(lazy_url(shelf, product, view)))
+    if name == "source":
+        small = shelf.path(shelf.photo(product, view, 200))
+        return (
+            f'<picture><source data-srcset="{small} 200w, {url} 800w" type="image/jpeg">'
+            f'<img class="lazyload" src="{PLACEHOLDER}" data-src="{small}" alt="{attribute(product.title)}"></picture>'
+        )
     if name == "data-srcset":
         url = f"{shelf.path(shelf.photo(product, view, 400))} 400w, {url} 800w"
     placeholder = PLACEHOLDER if product.number % 2 else "/assets/spacer.gif"
@@ -100,4 +106,5 @@ def _page(shelf: Shelf, product: Product, images: list[str]) -> str:
         buy_box(product),
         related(shelf, product),
     ]
-    return document(shelf, f"{product.title} | Fixture Shop", "\n".join(body))
+    title = f"{product.title} | Fixture Shop"
+    return document(shelf, title, "\n".join(body), canonical=shelf.page(product))

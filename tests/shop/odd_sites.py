@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 
 from tests.shop.answers import Answer, Request, missing, text
@@ -25,13 +26,15 @@ class OddSite:
     answer: Answering
 
 
-def odd_sites(make: Callable[..., Site]) -> dict[str, OddSite]:
-    """By name. `make(name, kind, crawl_delay=None)` makes an ordinary site."""
+def odd_sites(make: Callable[..., Site], pause: float) -> dict[str, OddSite]:
+    """By name. `make(name, kind, crawl_delay=None)` makes an ordinary site; `pause` are the seconds of the slow one."""
     return {
         "wall": OddSite("reported as a cookie wall", _wall(make("wall", "json-ld"))),
         "empty": OddSite("reported as empty", _empty),
         "calendar": OddSite("bounded by its URL pattern, every product found", _calendar(make("calendar", "json-ld"))),
         "sessions": OddSite("bounded by its URL pattern, every product found", _sessions(make("sessions", "json-ld"))),
+        "tracked": OddSite("every product found once, by its canonical address", _tracked(make("tracked", "json-ld"))),
+        "slow": OddSite("every product found, however long it takes", _slow(make("slow", "json-ld"), pause)),
         "polite": OddSite("half a second or more between requests", make("polite", "json-ld", crawl_delay=0.5)),
         "busy": OddSite(
             "asked again no sooner than Retry-After says, every product found", Busy(make("busy", "json-ld"))
@@ -110,16 +113,37 @@ def _sessions(site: Site) -> Answering:
         plain = site(request)
         if not plain.type.startswith("text/html") or plain.status != 200:
             return plain
-        session = hashlib.sha256(request.target.encode()).hexdigest()[:16]
-        html = plain.body.decode()
-        for start in ("/p/", "/c/", f"{request.base}/c/"):
-            pieces = html.split(f'<a href="{start}')
-            html = pieces[0] + "".join(
-                f'<a href="{start}' + piece.replace('"', f'?sid={session}"', 1) for piece in pieces[1:]
-            )
+        html = _LINK.sub(rf'\1?sid={_name(request)}"', plain.body.decode())
+        html = _CANONICAL.sub("", html)
         return text(html.replace("<main>", '<main><a href="/more/more/">More</a>'))
 
     return answer
+
+
+_LINK = re.compile(r'(<a href="(?:http://[^/"]*)?/[pc]/[^"?]*)"')
+_CANONICAL = re.compile('<link rel="canonical" href="[^"]*">')
+
+
+def _name(request: Request) -> str:
+    """Of the address that was asked for, to be told from all others by."""
+    return hashlib.sha256(request.target.encode()).hexdigest()[:16]
+
+
+def _tracked(site: Site) -> Answering:
+    """Links say on which page they were followed; each page says what its one address is."""
+
+    def answer(request: Request) -> Answer:
+        plain = site(request)
+        if not plain.type.startswith("text/html") or plain.status != 200:
+            return plain
+        marks = f"utm_source=shop&amp;utm_campaign={_name(request)}&amp;gclid=1"
+        return text(_LINK.sub(rf'\1?{marks}"', plain.body.decode()))
+
+    return answer
+
+
+def _slow(site: Site, pause: float) -> Answering:
+    return lambda request: replace(site(request), late=pause)
 
 
 class Busy:

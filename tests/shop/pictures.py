@@ -14,7 +14,7 @@ import threading
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops
 
 from core.settings import PROJECT
 from samples.draw import PAPER, Sample, draw, plain, stripes
@@ -97,44 +97,3 @@ def _fingerprint() -> str:
     samples = PROJECT / "samples"
     code = [(samples / name).read_bytes() for name in ("draw.py", "garments.py")]
     return hashlib.sha256(b"".join([*code, Path(__file__).read_bytes()])).hexdigest()[:16]
-
-
-@lru_cache(maxsize=64)
-def furniture(name: str) -> tuple[str, bytes] | None:
-    """Type and bytes of what is on every page and sells nothing; None if there is nothing of that name."""
-    if name == "logo.svg":
-        return "image/svg+xml", _LOGO_SVG
-    if name not in FURNITURE:
-        return None
-    width, height = FURNITURE[name]
-    image = Image.new("RGB", (width, height), (250, 250, 250))
-    pen = ImageDraw.Draw(image)
-    step = max(4, min(width, height) // 4)
-    for left in range(0, width, step * 2):
-        for top in range(0, height, step * 2):
-            tint = (sum(map(ord, name)) * 7 + left) % 200
-            pen.rectangle((left, top, left + step, top + step), fill=(tint, 90, 200 - tint))
-    kind = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "ico": "ICO"}[name.rsplit(".", 1)[1]]
-    out = io.BytesIO()
-    image.save(out, kind)
-    return f"image/{kind.lower()}", out.getvalue()
-
-
-FURNITURE = {
-    "logo.png": (240, 60),
-    "sprite.png": (32, 640),
-    "spacer.gif": (1, 1),
-    "pixel.gif": (1, 1),
-    "banner.jpg": (1200, 200),
-    "badge.jpg": (400, 400),
-    "visa.png": (40, 26),
-    "bank.png": (40, 26),
-    "chat.png": (32, 32),
-    "heart.png": (24, 24),
-    "favicon.ico": (32, 32),
-}
-"""Width and height. The badge can only be told from a photo by its being on every page."""
-
-_LOGO_SVG = (
-    b'<svg xmlns="http://www.w3.org/2000/svg" width="240" height="60"><rect width="240" height="60" fill="#345"/></svg>'
-)

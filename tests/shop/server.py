@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import socket
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReader, StreamWriter
 from collections import Counter
@@ -17,7 +18,7 @@ from tests.shop.answers import Answer, Misbehaviour, Request
 from tests.shop.log import AccessLog, Connected, Visit
 
 _HEAD = 64 * 2**10
-_SLOW_TO_MAKE = ("/photos/", "/i/", "/cdn/")
+_PHOTO = re.compile("/(?:photos|i|cdn)/")
 """Paths whose answers may have to be drawn first: that must not keep others waiting, for the log has their times."""
 
 Respond = Callable[[Request, str, str], "Answer | Misbehaviour"]
@@ -111,13 +112,16 @@ class Server:
         return bool(data) and request.headers.get("connection", "").lower() != "close" and status != 405
 
     async def _answer(self, request: Request, host: str, address: str) -> Answer | Misbehaviour:
-        if self._latency:
-            await asyncio.sleep(self._latency)
         if request.method not in {"GET", "HEAD"}:
             return Answer(b"GET and HEAD only", "text/plain", 405, {"Allow": "GET, HEAD", "Connection": "close"})
-        if request.path.startswith(_SLOW_TO_MAKE):
-            return await asyncio.to_thread(self._respond, request, host, address)
-        return self._respond(request, host, address)
+        if _PHOTO.search(request.path):
+            answer = await asyncio.to_thread(self._respond, request, host, address)
+        else:
+            answer = self._respond(request, host, address)
+        late = self._latency + (answer.late if isinstance(answer, Answer) else 0.0)
+        if late:
+            await asyncio.sleep(late)
+        return answer
 
 
 async def _misbehave(answer: Misbehaviour, reader: StreamReader, writer: StreamWriter) -> None:

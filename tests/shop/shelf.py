@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from html import escape
 
-from tests.shop import pictures
+from tests.shop import furniture, pictures
 from tests.shop.catalogue import GARMENTS, Catalogue, Product, price_text
 from tests.shop.pictures import BEST, LARGEST, THUMB
 
@@ -18,6 +19,8 @@ class Shelf:
 
     base: str
     catalogue: Catalogue
+    photos: str
+    """What the addresses of its photos begin with: `base`, or another site's."""
 
     def page(self, product: Product) -> str:
         return f"{self.base}/p/{product.slug}"
@@ -29,14 +32,14 @@ class Shelf:
         self, product: Product, view: int = 0, width: int = LARGEST, quality: int = BEST, kind: str = "jpg"
     ) -> str:
         """The usual address of a photo."""
-        return f"{self.base}/photos/{product.number}-{view}-{width}q{quality}.{kind}"
+        return f"{self.photos}/photos/{product.number}-{view}-{width}q{quality}.{kind}"
 
     def photo_by_query(self, product: Product, view: int = 0, width: int = LARGEST) -> str:
-        return f"{self.base}/i/{product.number}-{view}.jpg?w={width}&q={BEST}"
+        return f"{self.photos}/i/{product.number}-{view}.jpg?w={width}&q={BEST}"
 
     def photo_by_commas(self, product: Product, view: int = 0, width: int = LARGEST) -> str:
         """As some image services have it: commas in the path, which a srcset may contain as well."""
-        return f"{self.base}/cdn/w_{width},q_{BEST}/{product.number}-{view}.jpg"
+        return f"{self.photos}/cdn/w_{width},q_{BEST}/{product.number}-{view}.jpg"
 
     def path(self, url: str) -> str:
         """A URL of this site without its origin."""
@@ -47,18 +50,22 @@ def attribute(text: str) -> str:
     return escape(text, quote=True)
 
 
-def document(shelf: Shelf, title: str, body: str, head: str = "") -> str:
+def document(shelf: Shelf, title: str, body: str, head: str = "", canonical: str = "") -> str:
     """A whole page: the site's frame with its logos, icons and links around `body`."""
+    if canonical:
+        head = f'<link rel="canonical" href="{canonical}">\n{head}'
     categories = "".join(f'<li><a href="/c/{g.slug}">{escape(g.english)}</a></li>' for g in GARMENTS)
     return f"""<!doctype html>
 <html lang="ko"><head><meta charset="utf-8"><title>{escape(title)}</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="/assets/favicon.ico">
+<link rel="stylesheet" href="/assets/shop.css">
 <link rel="alternate" type="application/rss+xml" href="/feed.rss">
 {head}</head><body>
 <header><a href="/"><img class="logo" src="/assets/logo.png" alt="Fixture Shop" width="240" height="60"></a>
 <img src="/assets/logo.svg" alt=""><img src="/assets/spacer.gif" width="1" height="1" alt="">
-<i style="background:url(/assets/sprite.png) 0 -64px"></i><img src="/assets/sprite.png" alt="">
-<nav><ul>{categories}</ul><a href="/cart">Cart</a> <a href="javascript:void(0)">Menu</a></nav>
+<i style="background:url(/assets/sprite.png) 0 -64px"></i><img class="sprite" src="/assets/sprite.png" alt="">
+<nav><ul>{categories}</ul>
+<a href="/about">About us</a> <a href="/cart">Cart</a> <a href="javascript:void(0)">Menu</a></nav>
 <img src="/assets/banner.jpg" alt="Free delivery" width="1200" height="200"></header>
 <main>
 {body}
@@ -66,7 +73,8 @@ def document(shelf: Shelf, title: str, body: str, head: str = "") -> str:
 <footer><img src="/assets/badge.jpg" alt="Our promise" width="400" height="400">
 <img src="/assets/visa.png" alt="Visa"><img src="/assets/bank.png" alt="Bank">
 <img src="{PLACEHOLDER}" data-src="/assets/chat.png" alt="Chat" width="32" height="32">
-<a href="/private/offers">Members</a> <a href="mailto:shop@example.com">Mail</a> <a href="tel:+82000000">Call</a>
+<a href="/private/offers">Members</a> <a href="/private/size-guide">Sizes</a>
+<a href="mailto:shop@example.com">Mail</a> <a href="tel:+82000000">Call</a>
 <img src="/assets/pixel.gif" width="1" height="1" alt=""></footer>
 </body></html>
 """
@@ -118,11 +126,15 @@ def _dearer(product: Product) -> str:
     return f"{round(product.price * 2):,}"
 
 
+_PICTURES = re.compile("/(?:assets|photos|i|cdn)/")
+
+
 def kind_of(url: str) -> str:
     """What stands behind the address of a picture: largest, smaller, furniture, or other."""
-    path = "/" + url.split("://", 1)[-1].partition("/")[2]
+    beginning = _PICTURES.search(url)
+    path = url[beginning.start() :] if beginning else ""
     if path.startswith("/assets/"):
-        return "furniture" if path.removeprefix("/assets/") in {*pictures.FURNITURE, "logo.svg"} else "other"
+        return "furniture" if path.removeprefix("/assets/") in {*furniture.SIZES, "logo.svg"} else "other"
     found = photo_asked(path)
     if found is None:
         return "other"

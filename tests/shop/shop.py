@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,21 +20,11 @@ from core.settings import PROJECT
 from tests.shop.answers import Answer, Misbehaviour, Request, missing
 from tests.shop.log import AccessLog, Visitors
 from tests.shop.odd_sites import OddSite, odd_sites
+from tests.shop.places import ADDRESSES, ALLOW, BY_NAME, DOMAIN, INSIDE, SITES, site_of
 from tests.shop.server import Server, listening
-from tests.shop.shelf import Shelf
 from tests.shop.sites import Site
-from tests.shop.traps import INSIDE, TrapSite
+from tests.shop.traps import TrapSite
 from tests.shop.truth import KINDS, SiteTruth
-
-DOMAIN = "shop.test"
-_ODD = ("wall", "empty", "calendar", "sessions", "polite", "busy", "closed", "ill", "free")
-SITES = (*KINDS, "traps", *_ODD)
-"""Every site's name."""
-_BY_NAME = "127.0.0.1"
-_ADDRESSES = {name: f"127.1.0.{number}" for number, name in enumerate(SITES, 1)}
-"""For whoever cannot be given a resolver, each site has an address of its own as well."""
-ALLOW = (IPv4Network("127.0.0.1/32"), IPv4Network("127.1.0.0/24"))
-"""What a guarded fetcher has to let through, and no more: 127.0.0.2 is where nobody may be led to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +45,25 @@ class Sites:
 
         self.shops = {kind: make(kind, kind) for kind in KINDS}
         self.traps = TrapSite(pause, port)
-        self.odd = odd_sites(make)
+        self.odd = odd_sites(make, pause)
         self._named: dict[str, Callable[[Request], Answer | Misbehaviour]] = {
             **self.shops,
+            "cdn": self._cdn,
             "traps": self.traps,
+            "rebinding": self.shops["img"],
             **{name: site.answer for name, site in self.odd.items()},
         }
-        self._addressed = {address: name for name, address in _ADDRESSES.items()}
 
     def respond(self, request: Request, host: str, address: str) -> Answer | Misbehaviour:
-        name = self._addressed.get(host) or host.partition(".")[0]
-        site = self._named.get(name)
-        if address == INSIDE or site is None:
+        site = self._named.get(site_of(host))
+        return missing() if address == INSIDE or site is None else site(request)
+
+    def _cdn(self, request: Request) -> Answer:
+        """Photos of other sites, under their names."""
+        name, _, rest = request.target.removeprefix("/").partition("/")
+        if request.path == "/robots.txt" or name not in self.shops:
             return missing()
-        return site(request)
+        return self.shops[name].photo(replace(request, target=f"/{rest}"))
 
 
 class Shop:
@@ -76,6 +72,7 @@ class Shop:
     def __init__(self, seed: int, products: int, visit: int, port: int, log: Path) -> None:
         self.seed, self.products, self.visit, self.port = seed, products, visit, port
         self.log = Visitors(log)
+        self._rebinding = cycle([BY_NAME, INSIDE])
         self._sites = Sites(seed, products, visit, pause=1.0, port=lambda: port)
 
     @property
@@ -91,7 +88,7 @@ class Shop:
 
     def address_url(self, site: str, path: str = "") -> str:
         """A site's origin under an address of its own, which needs no resolver (on Linux)."""
-        return f"http://{_ADDRESSES[site]}:{self.port}{path}"
+        return f"http://{ADDRESSES[site]}:{self.port}{path}"
 
     def browser_url(self, site: str, path: str = "") -> str:
         """A site's origin under a name that browsers take for this machine."""
@@ -100,8 +97,8 @@ class Shop:
     def truth(self, site: str, base: str | None = None) -> SiteTruth:
         """What is to be found on a site, as asked under `base` (its name, unless told otherwise)."""
         name = site if site in KINDS else "json-ld"
-        catalogue = Site(site, name, self.seed, self.products, self.visit).catalogue
-        return SiteTruth(name, Shelf(base or self.url(site), catalogue))
+        shelf = Site(site, name, self.seed, self.products, self.visit).shelf(base or self.url(site))
+        return SiteTruth(name, shelf)
 
     def traps(self) -> list[TrapTruth]:
         traps = self._sites.traps.traps.values()
@@ -113,14 +110,19 @@ class Shop:
         return ALLOW
 
     def resolver(self, host: str) -> Sequence[IPv4Address]:
-        """For a guarded fetcher: knows the shop's names and no others."""
+        """For a guarded fetcher: knows the shop's names and no others.
+
+        `rebinding` leads to the shop the first time, inside the second time, and so on in turn.
+        """
         name = host.removesuffix(f".{DOMAIN}")
         if name in SITES:
-            return [IPv4Address(_BY_NAME)]
+            return [IPv4Address(BY_NAME)]
         if host == f"inside.{DOMAIN}":
             return [IPv4Address(INSIDE)]
         if host == f"mixed.{DOMAIN}":
-            return [IPv4Address(_BY_NAME), IPv4Address(INSIDE)]
+            return [IPv4Address(BY_NAME), IPv4Address(INSIDE)]
+        if host == f"rebinding.{DOMAIN}":
+            return [IPv4Address(next(self._rebinding))]
         raise OSError(f"the shop has no {host}")
 
 
@@ -149,7 +151,7 @@ def running_shop(
     """
     with TemporaryDirectory(prefix="shop-") as folder:
         path = log or Path(folder) / "access.jsonl"
-        sockets = listening([_BY_NAME, INSIDE, *_ADDRESSES.values()], port, [INSIDE, *_ADDRESSES.values()])
+        sockets = listening([BY_NAME, INSIDE, *ADDRESSES.values()], port, [INSIDE, *ADDRESSES.values()])
         found = int(sockets[0].getsockname()[1])
         access = AccessLog(path, clock)
         server = Server(Sites(seed, products, visit, pause, lambda: found).respond, access, latency)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from tests.shop import embedded, listings, pictures
-from tests.shop.answers import JPEG, XML, Answer, Request, dated, missing, packed, text
+from tests.shop.answers import JPEG, XML, Answer, Request, dated, missing, packed, redirect, text
 from tests.shop.catalogue import CATEGORIES, Catalogue, Product
+from tests.shop.furniture import furniture
+from tests.shop.places import neighbour
 from tests.shop.shelf import Shelf, document, photo_asked
 from tests.shop.truth import KINDS
 
@@ -14,6 +16,8 @@ DATES = {1: listings.DATE, 2: "Mon, 09 Nov 2026 09:00:00 GMT"}
 """When what the first and the second visit find was last modified."""
 _COMPRESSED = {"open-graph", "state"}
 """Sites that compress their pages."""
+_PHOTOS_ELSEWHERE = {"open-graph"}
+"""Sites whose photos come from the host `cdn`."""
 
 
 class Site:
@@ -30,7 +34,8 @@ class Site:
         self.catalogue = Catalogue(seed, name, products, visit)
 
     def shelf(self, base: str) -> Shelf:
-        return Shelf(base, self.catalogue)
+        photos = f"{neighbour(base, 'cdn')}/{self.name}" if self.kind in _PHOTOS_ELSEWHERE else base
+        return Shelf(base, self.catalogue, photos)
 
     def __call__(self, request: Request) -> Answer:  # noqa: PLR0911 - a table of addresses
         shelf = self.shelf(request.base)
@@ -44,10 +49,12 @@ class Site:
             case ["search", "all"] if self.kind == "next":
                 return self._search(request, shelf)
             case ["assets", name]:
-                found = pictures.furniture(name)
+                found = furniture(name)
                 return Answer(found[1], found[0]) if found else missing()
             case ["photos" | "i" | "cdn", *_]:
-                return self._photo(request)
+                return self.photo(request)
+            case ["about"]:
+                return self._page(request, listings.about(shelf))
             case ["cart"] | ["private", _]:
                 return text(document(shelf, "Private", "<h1>Not for robots</h1>"))
             case [name]:
@@ -65,7 +72,8 @@ class Site:
             gone = number.isdecimal() and int(number) < self.catalogue.size
             return missing(410 if gone and int(number) % 2 else 404)
         if product.slug != slug:
-            return missing()
+            # It was called otherwise once.
+            return redirect(shelf.page(product), 301)
         return self._page(request, KINDS[self.kind].page(shelf, product), product.version)
 
     def _category(self, request: Request, shelf: Shelf, slug: str) -> Answer:
@@ -89,7 +97,8 @@ class Site:
             products, total = found.products, found.total
         return self._page(request, embedded.search(shelf, word, products, page, size, total))
 
-    def _photo(self, request: Request) -> Answer:
+    def photo(self, request: Request) -> Answer:
+        """One of its photos, at whichever host it is asked for."""
         asked = photo_asked(request.target)
         product = self.catalogue.get(asked[0]) if asked else None
         if asked is None or product is None or asked[1] >= product.views:

@@ -78,7 +78,8 @@ def _linked_data(shelf: Shelf, product: Product) -> Any:  # noqa: PLR0911 - a ta
             }
             return thing
         case "array":
-            return [_seller(shelf), _product(shelf, product, largest[0]), _trail(shelf, product)]
+            grouped = f"{product.price:,}"
+            return [_seller(shelf), _product(shelf, product, largest[0], price=grouped), _trail(shelf, product)]
         case _:
             return _product(shelf, product, largest[0])
 
@@ -132,6 +133,7 @@ def microdata(shelf: Shelf, product: Product) -> str:
         "link": "".join(f'<link itemprop="image" href="{url}">' for url in largest) + gallery(shelf, product),
         "meta": "".join(f'<meta itemprop="image" content="{url}">' for url in largest) + gallery(shelf, product),
     }[microdata_variant(product)]
+    price = "" if microdata_variant(product) == "meta" else f' content="{product.price}"'
     body = f"""{breadcrumb(shelf, product)}
 <div itemscope itemtype="https://schema.org/Product">
 <h1 itemprop="name">{escape(product.title)}</h1>
@@ -139,9 +141,9 @@ def microdata(shelf: Shelf, product: Product) -> str:
 <meta itemprop="category" content="{attribute(product.category)}">
 <div itemprop="offers" itemscope itemtype="http://schema.org/Offer">
 <meta itemprop="priceCurrency" content="{product.currency}">
-<span itemprop="price" content="{product.price}">{price_text(product)}</span></div></div>
+<span itemprop="price"{price}>{price_text(product)}</span></div></div>
 {related(shelf, product)}"""
-    return document(shelf, f"{product.title} | Fixture Shop", body)
+    return document(shelf, f"{product.title} | Fixture Shop", body, canonical=shelf.page(product))
 
 
 def open_graph(shelf: Shelf, product: Product) -> str:
@@ -159,4 +161,4 @@ def _page(shelf: Shelf, product: Product, *, head: str) -> str:
     body = "\n".join(
         [breadcrumb(shelf, product), gallery(shelf, product), buy_box(product), related(shelf, product)],
     )
-    return document(shelf, f"{product.title} | Fixture Shop", body, head)
+    return document(shelf, f"{product.title} | Fixture Shop", body, head, canonical=shelf.page(product))

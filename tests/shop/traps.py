@@ -15,14 +15,13 @@ from samples import broken
 from tests.shop.answers import HTML, JPEG, XML, Answer, Misbehaviour, Request, missing, redirect, text
 from tests.shop.catalogue import Product, Shot
 from tests.shop.pictures import photo
+from tests.shop.places import INSIDE
 from tests.shop.titles import TITLES, titled_page
 
 Reply = Callable[[Request], Answer] | Misbehaviour
 
 _BOMB = 64 * 2**20
 """Bytes that a bomb unpacks to: three times what a fetcher takes."""
-INSIDE = "127.0.0.2"
-"""An address of this machine that nobody may be led to; the shop listens there to hear who comes."""
 
 
 @dataclass(frozen=True, slots=True)
