@@ -17,13 +17,12 @@ from core.fetching import Fetched, Fetcher, FetchLimits
 from core.pictures import load
 from tests.shop import Shop, running_shop, shop_process
 
-PRODUCTS = 60
 SHORT = FetchLimits(seconds=1.0)
 
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Shop]:
-    with running_shop(seed=7, products=PRODUCTS, pause=0.05) as running:
+    with running_shop(seed=7, products=60, pause=0.05) as running:
         yield running
 
 
@@ -176,8 +175,8 @@ def test_a_site_can_be_asked_by_an_address_of_its_own_and_by_a_name_that_browser
         assert truth.pictures[0].url.removeprefix(there) in fetcher.get(truth.url).body.decode()
 
 
-def test_the_shop_in_a_process_of_its_own_is_the_same_shop(shop: Shop, tmp_path: Path) -> None:
-    with shop_process(7, PRODUCTS, log=tmp_path / "log.jsonl") as other:
+def test_the_shop_in_a_process_of_its_own_is_the_same_shop(tmp_path: Path) -> None:
+    with running_shop(7, 4) as shop, shop_process(7, 4, log=tmp_path / "log.jsonl") as other:
         with Fetcher(allow=other.allow, resolver=other.resolver) as fetcher:
             there = fetcher.get(other.url("lazy", "/p/shirts-2")).body
             here = fetcher.get(other.url("lazy", "/p/shirts-2").replace(str(other.port), str(shop.port))).body
@@ -185,6 +184,6 @@ def test_the_shop_in_a_process_of_its_own_is_the_same_shop(shop: Shop, tmp_path:
         assert other.log.paths("lazy.shop.test") == ["/p/shirts-2"]
         other.truth("lazy").write(tmp_path / "truth.jsonl")
     lines = (tmp_path / "truth.jsonl").read_text().splitlines()
-    assert len(lines) == PRODUCTS
+    assert len(lines) == 4
     first = next(other.truth("lazy").products())
     assert json.loads(lines[0])["pictures"][0]["sha256"] == first.pictures[0].sha256
