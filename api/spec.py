@@ -90,7 +90,10 @@ EXPLANATION_RESPONSE: dict[int, Any] = {
     200: {"description": "PNG with transparency, long side at most 320 px", "content": {"image/png": {"schema": _FILE}}}
 }
 PICTURE_RESPONSE: dict[int, Any] = {
-    200: {"description": "The bytes that came", "content": {"image/*": {"schema": _FILE}}}
+    200: {
+        "description": "The bytes that came; of an item that is no picture, as octets",
+        "content": {"image/*": {"schema": _FILE}, "application/octet-stream": {"schema": _FILE}},
+    }
 }
 
 PROMOTION_RESPONSES: dict[int, Any] = {202: {"description": "Workers are still loading it; ask again"}}
@@ -103,6 +106,8 @@ NOT_READY_RESPONSE: dict[int, Any] = {
 }
 
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
+_BODY_PROBLEMS = {"400": "Not well formed", "413": "Too large", "422": "Not understood"}
+"""What any call that takes a body may answer."""
 _APIFLASK_ERRORS = ("HTTPError", "ValidationError")
 _BEARER = {
     "type": "http",
@@ -126,6 +131,9 @@ def finish_spec(spec: dict[str, Any]) -> dict[str, Any]:
                 operation["security"] = [{"key": []}]
                 operation["responses"] |= {s: {"description": d, "content": _PROBLEM} for s, d in _REFUSALS.items()}
             operation.setdefault("parameters", []).extend(operation.pop("x-parameters", []))
+            if "requestBody" in operation:
+                for status, description in _BODY_PROBLEMS.items():
+                    operation["responses"].setdefault(status, {"description": description, "content": _PROBLEM})
             _finish_responses(operation["responses"])
     return _flat_names(spec)
 

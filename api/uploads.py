@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO, cast
+from typing import IO, NoReturn, cast
 
 import structlog
 from flask import Request, request
 from sqlalchemy.exc import DBAPIError
 from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from api.forms import StreamingFormParser
 from api.services import Services, services
@@ -167,6 +168,12 @@ class StreamingRequest(Request):
             found = Uploads(services())
             self.environ["lookbook.uploads"] = found
         return cast(Uploads, found)
+
+    def on_json_loading_failure(self, error: ValueError | None) -> NoReturn:
+        """Say what is wrong with a body that should be JSON."""
+        if error is None:
+            raise UnsupportedMediaType(f"expected application/json, got {self.mimetype or 'no Content-Type'}")
+        raise BadRequest(f"expected a JSON body: {error}")
 
     def read_body(self) -> PictureStream:
         """The raw body as one picture; the same one however often it is asked for."""
