@@ -61,7 +61,14 @@ def create(
 
 @app.command("list")
 def list_keys(as_json: AsJson = False) -> None:
-    """Keys, newest first, the revoked ones included."""
+    """Keys, newest first, the revoked ones included.
+
+    Examples:
+
+        lookbook keys list
+
+        lookbook keys list --json
+    """
     with open_database(Settings.read(), "api_keys") as database, database.reading() as session:
         rows = keys.list_newest(session)
     if as_json:
@@ -86,7 +93,12 @@ def _as_json(key: ApiKey) -> dict[str, Any]:
 
 @app.command("revoke")
 def revoke(key: Annotated[str, typer.Argument(help="Its id, `key_…`, as `lookbook keys list` shows it.")]) -> None:
-    """Make a key useless for ever, within two seconds. Its jobs stay, and keys with the scope admin see them."""
+    """Make a key useless for ever, within two seconds. Its jobs stay, and keys with the scope admin see them.
+
+    Example:
+
+        lookbook keys revoke key_01k…
+    """
     with open_database(Settings.read(), "api_keys") as database, database.writing() as session:
         if not keys.revoke(session, key, utc_now()):
             raise KeyUnknown(f"there is no key {key!r}: `lookbook keys list` shows those that there are")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from http import HTTPStatus
 
 import typer
 from rich.console import Console
 
-from cli import client, keys, learning, models, service, webhooks
+from cli import items, jobs, keys, learning, models, service, submitting, webhooks
+from cli.output import Exit
 from core.errors import LookbookError
+from lookbook import Error, NotReached, ProblemError
 
 app = typer.Typer(
     name="lookbook",
@@ -26,8 +29,16 @@ app.add_typer(service.db_app, name="db", rich_help_panel="Run")
 app.add_typer(service.health_app, name="health", rich_help_panel="Run")
 app.add_typer(keys.app, name="keys", rich_help_panel="Run")
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel="Run")
-app.command("submit", rich_help_panel="Use")(client.submit)
-app.command("jobs", rich_help_panel="Use")(client.jobs)
+app.command("submit", rich_help_panel="Use")(submitting.submit)
+app.command("jobs", rich_help_panel="Use")(jobs.jobs)
+app.command("watch", rich_help_panel="Use")(jobs.watch)
+app.command("items", rich_help_panel="Use")(items.items)
+app.command("export", rich_help_panel="Use")(items.export)
+app.command("review", rich_help_panel="Use")(items.review)
+app.command("cancel", rich_help_panel="Use")(jobs.cancel)
+app.command("retry", rich_help_panel="Use")(jobs.retry)
+app.command("delete", rich_help_panel="Use")(jobs.delete)
+app.command("deliveries", rich_help_panel="Use")(jobs.deliveries)
 app.add_typer(models.app, name="models", rich_help_panel="Use")
 app.command("train", rich_help_panel="Learn")(learning.train_command)
 app.command("evaluate", rich_help_panel="Learn")(learning.evaluate_command)
@@ -39,6 +50,20 @@ def main() -> None:
     try:
         app()
     except LookbookError as error:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        console.print(f"lookbook: {error.detail}", style="red", markup=False)
-        sys.exit(1)
+        _fail(error.detail)
+    except NotReached as error:
+        _fail(f"{error}; is it running (`make up`)? --url or LOOKBOOK_URL says where")
+    except ProblemError as error:
+        _fail(f"{error}; --key or LOOKBOOK_KEY is the key" if error.status == HTTPStatus.UNAUTHORIZED else str(error))
+    except Error as error:
+        _fail(str(error))
+    except OSError as error:
+        # A file that cannot be read or written; anything else is a bug, and shows where.
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}")
+
+
+def _fail(text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"lookbook: {text}", style="red", markup=False)
+    sys.exit(Exit.ERROR)

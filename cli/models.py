@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from cli.client import DEFAULT_URL, AsJson, Url, err, out
-from cli.http import ServiceError, body_of, connect
 from cli.learning import ProgressReporter, artifact_named, progress_bars, quiet_tensorflow
+from cli.output import AsJson, Key, Url, connect, err, out, print_json, table
 from core.clock import utc_now
 from core.settings import Settings
-
-POLL_SECONDS = 0.5
+from lookbook import DEFAULT_URL
+from lookbook.answers import Promotion
 
 app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
-def list_models(context: typer.Context, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def list_models(context: typer.Context, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
     """Model versions. Without a command: those that the service knows, with their measured accuracy.
 
     Examples:
@@ -32,17 +29,17 @@ def list_models(context: typer.Context, url: Url = DEFAULT_URL, as_json: AsJson 
     """
     if context.invoked_subcommand is not None:
         return
-    with connect(url) as http:
-        rows = body_of(http.get("/v1/models"))["data"]
+    with connect(url, key) as client:
+        rows = list(client.models())
     if as_json:
-        out.print_json(data=rows)
+        print_json([row.raw for row in rows])
         return
-    table = Table("model", "aliases", "accuracy", "macro-F1", "created", box=None, header_style="bold")
+    shown = table("model", "aliases", "accuracy", "macro-F1", "created", wrapping="aliases")
     for row in rows:
-        figures = [row["metrics"].get(name) for name in ("accuracy", "macro_f1")]
-        shown = ["–" if figure is None else f"{figure:.4f}" for figure in figures]
-        table.add_row(f"{row['name']}@{row['version']}", ", ".join(row["aliases"]), *shown, row["created_at"])
-    out.print(table)
+        figures = [row.metrics.get(name) for name in ("accuracy", "macro_f1")]
+        cells = ["–" if figure is None else f"{figure:.4f}" for figure in figures]
+        shown.add_row(row.ref, ", ".join(row.aliases), *cells, f"{row.created_at.astimezone():%Y-%m-%d %H:%M}")
+    out.print(shown)
 
 
 @app.command("promote")
@@ -50,6 +47,7 @@ def promote(
     model: Annotated[str, typer.Argument(help="name@version.")],
     patience: Annotated[float, typer.Option(help="Longest wait for the workers to load it, in seconds.")] = 120.0,
     url: Url = DEFAULT_URL,
+    key: Key = "",
 ) -> None:
     """Make a model version `production`, once every worker has loaded it. Nothing restarts.
 
@@ -62,21 +60,14 @@ def promote(
     name, at, version = model.partition("@")
     if not at:
         raise typer.BadParameter(f"expected name@version, got {model!r}")
-    give_up = time.monotonic() + patience
-    with connect(url) as http, err.status("asking the workers to load it") as status:
-        while True:
-            answer = body_of(http.post(f"/v1/models/{name}/promote", json={"version": version}))
-            if answer["promoted"]:
-                break
-            missing = answer["waiting_for"]
-            if time.monotonic() > give_up:
-                raise ServiceError(
-                    f"{model} stays a candidate: not loaded after {patience:.0f} s by {', '.join(missing)}; "
-                    "their logs say why"
-                )
-            status.update(f"waiting for {len(missing)} of {answer['workers']} workers to load {model}")
-            time.sleep(POLL_SECONDS)
-    out.print(f"production is {model}, loaded by {answer['workers']} workers")
+    with connect(url, key) as client, err.status("asking the workers to load it") as status:
+
+        def show(standing: Promotion) -> None:
+            waiting = f"waiting for {len(standing.waiting_for)} of {standing.workers} workers to load {model}"
+            status.update(waiting if standing.waiting_for else "")
+
+        promotion = client.promote(name, version, progress=show, timeout=patience)
+    out.print(f"production is {model}, loaded by {promotion.workers} workers")
 
 
 @app.command("export")
@@ -104,9 +95,9 @@ def export(
     with progress_bars() as progress:
         reporter = ProgressReporter(progress)
         artifact = export_artifact(source, data, folder, utc_now(), int8=int8, track=reporter.track)
-    table = Table("precision", "other labels", "of", "accuracy", "largest difference", box=None, header_style="bold")
+    shown = table("precision", "other labels", "of", "accuracy", "largest difference")
     for name, check in artifact.metrics["precisions"].items():
         figures = (f"{check['accuracy']:.4f}", f"{check['largest_difference']:.3f}")
-        table.add_row(name, str(check["flips"]), str(check["pictures"]), *figures)
-    out.print(table)
+        shown.add_row(name, str(check["flips"]), str(check["pictures"]), *figures)
+    out.print(shown)
     out.print(f"published {artifact.ref} in {artifact.folder}")

@@ -44,7 +44,12 @@ def up(no_auth: NoAuth = False) -> None:
 
 
 def api(no_auth: NoAuth = False) -> None:
-    """Run the API server alone (LOOKBOOK_DATABASE_URL and LOOKBOOK_REDIS_URL say where the rest is)."""
+    """Run the API server alone (LOOKBOOK_DATABASE_URL and LOOKBOOK_REDIS_URL say where the rest is).
+
+    Example:
+
+        lookbook api
+    """
     from api.server import serve
 
     serve(_settings(no_auth))
@@ -83,7 +88,12 @@ def worker(
 
 
 def beat() -> None:
-    """Run the clock that wakes the sweeper. One per installation; a second one does no harm."""
+    """Run the clock that wakes the sweeper. One per installation; a second one does no harm.
+
+    Example:
+
+        lookbook beat
+    """
     from worker.beat import run_beat
 
     run_beat(Settings.read())
@@ -91,7 +101,12 @@ def beat() -> None:
 
 @db_app.command("upgrade")
 def db_upgrade() -> None:
-    """Bring the database to this version's tables, and make the models of LOOKBOOK_MODELS known."""
+    """Bring the database to this version's tables, and make the models of LOOKBOOK_MODELS known.
+
+    Example:
+
+        lookbook db upgrade
+    """
     from cli.registry import register_models
     from db.engine import Database
     from db.migrate import head_revision, upgrade
@@ -109,7 +124,14 @@ def db_upgrade() -> None:
 def health_worker(
     queue: Annotated[Queue, typer.Option(help="A queue that it must work on.")] = Queue.INTERACTIVE,
 ) -> None:
-    """Exit 0 if a worker of this host that serves the queue was alive a moment ago, 1 if not."""
+    """Exit 0 if a worker of this host that serves the queue was alive a moment ago, 1 if not.
+
+    Examples:
+
+        lookbook health worker
+
+        lookbook health worker --queue ingest
+    """
     from broker.client import Broker
 
     try:

@@ -1,0 +1,173 @@
+"""Commands on jobs."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from cli.output import AsJson, JobId, Key, Url, connect, err, out, print_json, table
+from cli.watching import follow, report
+from lookbook import DEFAULT_URL, Job
+
+
+def jobs(
+    status: Annotated[str, typer.Option(help="Only jobs in this status.", show_default=False)] = "",
+    source: Annotated[
+        str, typer.Option(help="Only jobs of this source: uploads, archive, manifest, items.", show_default=False)
+    ] = "",
+    q: Annotated[str, typer.Option("--name", help="Only jobs with this in their name.", show_default=False)] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first.
+
+    Examples:
+
+        lookbook jobs
+
+        lookbook jobs --status running --json
+
+        lookbook jobs --name autumn --limit 100
+    """
+    with connect(url, key) as client:
+        rows = list(islice(client.jobs(status=status or None, source=source or None, q=q or None), limit))
+    if as_json:
+        print_json([job.state.raw for job in rows])
+        return
+    shown = table("job", "name", "status", "done", "failed", "created", wrapping="name")
+    for job in rows:
+        counts = job.counts
+        done = f"{counts.total - counts.pending:,}/{counts.total:,}"
+        created = f"{job.state.created_at.astimezone():%d %b %H:%M}"
+        shown.add_row(job.id, escape(job.name), job.status, done, f"{counts.failed:,}", created)
+    out.print(shown)
+
+
+def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
+    """Watch a job until it is over, then print its items and what they come to.
+
+    Ctrl-C ends the watching, not the job. Exit codes are those of `submit`.
+
+    Examples:
+
+        lookbook watch job_01k…
+
+        lookbook watch $(lookbook submit ~/catalog --no-wait)
+    """
+    with connect(url, key) as client:
+        job = client.job(job_id)
+        follow(job)
+        report(job, as_json=as_json)
+
+
+def cancel(
+    job_id: JobId,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is canceled.")] = True,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Stop a job. What workers have in hand is finished; the rest is canceled.
+
+    Examples:
+
+        lookbook cancel job_01k…
+
+        lookbook cancel job_01k… --no-wait
+    """
+    with connect(url, key) as client:
+        job = client.job(job_id).cancel()
+        if wait:
+            follow(job)
+    _print_standing(job, as_json=as_json)
+
+
+def retry(
+    job_id: JobId,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the predictions and print them.")] = True,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Try a job's failed items again.
+
+    Example:
+
+        lookbook retry job_01k…
+    """
+    with connect(url, key) as client:
+        job = client.job(job_id).retry()
+        if not wait:
+            _print_standing(job, as_json=as_json)
+            return
+        follow(job)
+        report(job, as_json=as_json)
+
+
+def delete(
+    job_id: JobId,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+) -> None:
+    """Delete a job that is over: its items, and the pictures that no other job uses.
+
+    Examples:
+
+        lookbook delete job_01k…
+
+        lookbook delete job_01k… --yes
+    """
+    with connect(url, key) as client:
+        job = client.job(job_id)
+        if not yes:
+            typer.confirm(f"delete {job.name!r} with its {job.counts.total:,} items?", abort=True, err=True)
+        job.delete()
+    err.print(f"{job.id} is deleted")
+
+
+def deliveries(
+    job_id: JobId,
+    replay: Annotated[
+        str, typer.Option(metavar="DELIVERY", help="Tell the webhook of this one again: dlv_…", show_default=False)
+    ] = "",
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what a job's webhook was told, newest first.
+
+    Examples:
+
+        lookbook deliveries job_01k…
+
+        lookbook deliveries job_01k… --replay dlv_01k…
+    """
+    with connect(url, key) as client:
+        job = client.job(job_id)
+        rows = [job.replay(replay)] if replay else list(job.deliveries())
+    if as_json:
+        print_json([row.raw for row in rows])
+        return
+    shown = table("delivery", "event", "status", "attempts", "answer", "url", wrapping="answer")
+    for row in rows:
+        answer = escape(row.last_error or str(row.last_status or ""))
+        shown.add_row(row.id, row.event, row.status, str(row.attempts), answer, escape(row.url))
+    out.print(shown)
+
+
+def _print_standing(job: Job, *, as_json: bool) -> None:
+    if as_json:
+        print_json(job.state.raw)
+    else:
+        standing = "canceling" if job.state.canceling else job.status
+        counts = job.counts
+        out.print(
+            f"{job.id} {standing}: {counts.succeeded:,} classified, {counts.failed:,} failed, "
+            f"{counts.canceled:,} canceled, {counts.pending:,} pending"
+        )

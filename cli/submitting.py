@@ -1,0 +1,122 @@
+"""`lookbook submit`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from cli.output import AsJson, Key, Url, connect, err, print_json
+from cli.sources import Kind, Source, read_source
+from cli.watching import follow, report, sending
+from lookbook import DEFAULT_URL, Client, Job
+from lookbook.options import JobOptions
+
+
+class Priority(StrEnum):
+    NORMAL = "normal"
+    LOW = "low"
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise typer.BadParameter(f'expected a JSON object such as {{"season": "autumn"}}, got {text!r}')
+    return value
+
+
+def _moment(text: str) -> datetime:
+    try:
+        # Without a zone it is this machine's.
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise typer.BadParameter(f"expected a moment such as 2027-01-31 or 2027-01-31T12:00Z, got {text!r}") from None
+
+
+def submit(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Pictures, folders and patterns; or an archive; or a manifest; or URLs. `-` reads a list of paths or "
+            "URLs, or a manifest, from standard input.",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="Name of the job.", show_default=False)] = "",
+    model: Annotated[str, typer.Option(help="Model: name, name@version or alias.")] = "production",
+    top_k: Annotated[int | None, typer.Option(min=1, help="Labels to keep of each picture.", show_default="5")] = None,
+    priority: Annotated[Priority, typer.Option(help="`low` waits for other bulk work.")] = Priority.NORMAL,
+    metadata: Annotated[
+        Any, typer.Option(parser=_metadata, metavar="JSON", help="An object to keep with the job.", show_default=False)
+    ] = None,
+    webhook: Annotated[str, typer.Option(metavar="URL", help="Tell this URL of its end.", show_default=False)] = "",
+    expires_at: Annotated[
+        Any, typer.Option(parser=_moment, metavar="TIME", help="Keep the job until then.", show_default=False)
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the predictions and print them.")] = True,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Classify pictures: send them as one job, watch it, and print what came of it.
+
+    A job has one source: pictures, an archive (.zip .tar .tar.gz .tgz), a manifest (.csv .jsonl .ndjson) or URLs. The
+    exit code is 3 if some pictures failed and 4 if the job was canceled. With `--no-wait` the job's id is all that is
+    printed on standard output.
+
+    Examples:
+
+        lookbook submit dress.jpg
+
+        lookbook submit ~/catalog --name "Autumn catalog"
+
+        lookbook submit catalog.zip --priority low --no-wait
+
+        lookbook submit products.csv --webhook https://shop.example/hooks/lookbook
+
+        lookbook submit https://shop.example/1.jpg https://shop.example/2.jpg
+
+        find ~/catalog -name '*.jpg' -newer last-run | lookbook submit -
+
+        lookbook submit ~/catalog --json > predictions.jsonl
+    """
+    source = read_source(sources, sys.stdin.buffer.read)
+    options = JobOptions(
+        name=name or None,
+        model=model,
+        top_k=top_k,
+        priority=priority.value,
+        metadata=metadata,
+        webhook={"url": webhook} if webhook else None,
+        expires_at=expires_at,
+        # A small job is over before the first look at it would be due.
+        prefer_wait=1 if wait else None,
+    )
+    with connect(url, key) as client:
+        job = _send(client, source, options)
+        err.print(f"{job.id}  {job.page}", markup=False)
+        if not wait:
+            print_json(job.state.raw) if as_json else typer.echo(job.id)
+            return
+        follow(job)
+        report(job, as_json=as_json)
+
+
+def _send(client: Client, source: Source, options: JobOptions) -> Job:
+    if source.kind is Kind.URLS:
+        return client.submit_items(source.urls, **options)
+    count = f"{len(source.files):,} pictures" if source.kind is Kind.PICTURES else source.kind.value
+    with sending(f"sending {count}") as sent:
+        if source.kind is Kind.ARCHIVE:
+            return client.submit_archive(source.files[0], sent=sent, **options)
+        if source.kind is Kind.MANIFEST:
+            return client.submit_manifest(source.files[0], sent=sent, **options)
+        return client.submit_uploads(source.files, sent=sent, **options)

@@ -1,0 +1,120 @@
+"""A job before the eyes of a person: progress bars while it is sent and while it runs, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import typer
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TransferSpeedColumn,
+)
+
+from cli.output import Exit, err, out, print_json_lines
+from lookbook import Item, Job
+from lookbook.multipart import Sent
+
+SHOWN_ITEMS = 200
+"""Of more than that, `submit` and `watch` show only these; `lookbook items` lists all."""
+
+
+@contextmanager
+def sending(what: str) -> Iterator[Sent]:
+    """A bar for what is being sent."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda sent, total: progress.update(task, completed=sent, total=total)
+
+
+def follow(job: Job) -> None:
+    """Wait for a job's end behind a bar. Ctrl-C ends the waiting, not the job."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+    try:
+        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+            task = progress.add_task(job.status, total=None, note="")
+
+            def show(job: Job) -> None:
+                counts = job.counts
+                progress.update(
+                    task,
+                    description=_doing(job),
+                    completed=counts.total - counts.pending,
+                    total=counts.total or None,
+                    note=_pace(job),
+                )
+
+            job.wait(progress=show)
+    except KeyboardInterrupt:
+        err.print(f"{job.id} goes on; to watch it again: lookbook watch {job.id}")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+def _doing(job: Job) -> str:
+    if job.state.canceling:
+        return "stopping"
+    return f"reading the {job.state.source}" if job.state.discovering else "classifying"
+
+
+def _pace(job: Job) -> str:
+    if not job.state.rate:
+        return ""
+    left = "" if job.state.eta_seconds is None or job.state.discovering else f", {job.state.eta_seconds:,} s left"
+    return f"{job.state.rate:,.0f}/s{left}"
+
+
+def report(job: Job, *, as_json: bool) -> None:
+    """Print a finished job's items and what they come to; end the command with the exit code that says so."""
+    if as_json:
+        print_json_lines(item.raw for item in job.items())
+    else:
+        print_items(islice(job.items(), SHOWN_ITEMS))
+        if job.counts.total > SHOWN_ITEMS:
+            out.print(f"… {job.counts.total - SHOWN_ITEMS:,} more: lookbook items {job.id}")
+        _print_totals(job)
+    raise typer.Exit(outcome(job))
+
+
+def _print_totals(job: Job) -> None:
+    counts, rate = job.counts, job.state.rate
+    parts = [f"{counts.succeeded:,} classified", f"{counts.failed:,} failed", f"{counts.reused:,} reused"]
+    parts += [f"{counts.canceled:,} canceled"] if counts.canceled else []
+    parts += [f"{rate:,.0f} pictures/s"] if rate else []
+    out.print(", ".join(parts))
+    labels = sorted((label for label in job.summary().labels if label.count), key=lambda label: -label.count)
+    if labels:
+        out.print("  ".join(f"{escape(label.name)} {label.count:,}" for label in labels))
+
+
+def outcome(job: Job) -> Exit:
+    """The exit code of a job that is over; why a job failed is said on standard error."""
+    if job.status == "failed":
+        error = job.state.error
+        why = f": {error.detail} ({error.code})" if error else ""
+        err.print(f"lookbook: {job.id} failed{why}", style="red", markup=False)
+        return Exit.ERROR
+    if job.status == "canceled":
+        return Exit.CANCELED
+    return Exit.ITEMS_FAILED if job.counts.failed else Exit.OK
+
+
+def print_items(items: Iterable[Item]) -> None:
+    """A line for each, as they come: confidence, label or error, id, name."""
+    for item in items:
+        out.print(_line(item))
+
+
+def _line(item: Item) -> str:
+    confidence, verdict = "    ", f"[dim]{item.status:<20}[/dim]"
+    if item.prediction is not None:
+        confidence, verdict = f"{item.prediction.confidence:.2f}", f"{escape(item.prediction.label.name):<20}"
+    elif item.error is not None:
+        verdict = f"[red]{escape(item.error.code):<20}[/red]"
+    return f"{confidence}  {verdict}  [dim]{item.id}[/dim]  {escape(item.source.name)}"

@@ -1,0 +1,27 @@
+"""A client of Lookbook: `Client().classify("dress.jpg")`. docs/client.md tells the rest."""
+
+from lookbook.answers import Item, JobState, Summary
+from lookbook.client import DEFAULT_URL, Client
+from lookbook.errors import Error, FieldError, FileChanged, NotReached, ProblemError, UnexpectedAnswer, WaitTimeout
+from lookbook.jobs import Job
+from lookbook.multipart import Upload
+from lookbook.uploads import PICTURE_SUFFIXES, pictures_in
+
+__all__ = [
+    "DEFAULT_URL",
+    "PICTURE_SUFFIXES",
+    "Client",
+    "Error",
+    "FieldError",
+    "FileChanged",
+    "Item",
+    "Job",
+    "JobState",
+    "NotReached",
+    "ProblemError",
+    "Summary",
+    "UnexpectedAnswer",
+    "Upload",
+    "WaitTimeout",
+    "pictures_in",
+]

@@ -1,0 +1,98 @@
+"""A small HTTP server on loopback that answers as a test tells it, and keeps what it was asked."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    method: str
+    path: str
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer; one with `cut` bytes is reset after so many of its body."""
+
+    status: int = 200
+    body: object = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+
+    @property
+    def content(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+RESET = Reply(cut=0)
+"""The connection is reset before anything is answered."""
+
+
+class Answering:
+    """Its `replies` are given in turn; the last one stays."""
+
+    def __init__(self, port: int, replies: list[Reply]) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.asked: list[Asked] = []
+        self._replies = replies
+        self._lock = threading.Lock()
+
+    def take(self, asked: Asked) -> Reply:
+        with self._lock:
+            self.asked.append(asked)
+            return self._replies[min(len(self.asked), len(self._replies)) - 1]
+
+
+@contextmanager
+def answering(*replies: Reply) -> Iterator[Answering]:
+    made: list[Answering] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self) -> None:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            body = self.rfile.read(int(headers.get("content-length", 0)))
+            reply = made[0].take(Asked(self.command, self.path, headers, body))
+            if reply.cut != 0:
+                self.send_response(reply.status)
+                for name, value in {**reply.headers, "Content-Length": str(len(reply.content))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(reply.content[: reply.cut])
+            if reply.cut is not None:
+                self._reset()
+
+        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815
+
+        def _reset(self) -> None:
+            self.close_connection = True
+            self.wfile.flush()
+            # Closed with nothing lingering: the other side gets RST, as from a process that was killed.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+        def log_message(self, *_: object) -> None:
+            """Tests say what went wrong themselves."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.append(Answering(server.server_port, list(replies)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield made[0]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,73 @@
+"""The client's dataclasses against the OpenAPI document: every member of every answer, and which may be null."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from api.app import create_app
+from core.settings import Settings
+from lookbook import answers
+
+SCHEMAS = {
+    answers.Failure: "ErrorOut",
+    answers.Counts: "CountsOut",
+    answers.ModelRef: "ModelOut",
+    answers.JobState: "JobOut",
+    answers.Source: "SourceOut",
+    answers.Image: "ImageOut",
+    answers.Crop: "CropIn",
+    answers.LabelRef: "LabelRefOut",
+    answers.Scored: "LabelScoreOut",
+    answers.Prediction: "PredictionOut",
+    answers.Review: "ReviewOut",
+    answers.ItemReview: "ItemReviewOut",
+    answers.Item: "ItemOut",
+    answers.LabelCount: "LabelCountOut",
+    answers.GroupCount: "GroupCountOut",
+    answers.ErrorCount: "ErrorCountOut",
+    answers.Summary: "SummaryOut",
+    answers.Delivery: "DeliveryOut",
+    answers.Names: "NamesOut",
+    answers.Group: "GroupOut",
+    answers.Label: "LabelOut",
+    answers.Labels: "LabelsOut",
+    answers.ModelVersion: "ModelVersionOut",
+    answers.ModelVersionDetail: "ModelVersionDetailOut",
+    answers.Promotion: "PromotionOut",
+    answers.Key: "KeyOut",
+    answers.NewKey: "NewKeyOut",
+    answers.Amount: "AmountOut",
+    answers.Day: "DayOut",
+    answers.Usage: "UsageOut",
+}
+
+
+@pytest.fixture(scope="module")
+def schemas(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("home")
+    spec = create_app(Settings(home=home, redis_url=f"unix://{home / 'none.sock'}")).spec
+    assert isinstance(spec, dict)
+    found: dict[str, Any] = spec["components"]["schemas"]
+    return found
+
+
+@pytest.mark.parametrize("kind", SCHEMAS, ids=lambda kind: kind.__name__)
+def test_the_client_knows_every_member_and_which_may_be_null(
+    kind: type[answers.Answer], schemas: dict[str, Any]
+) -> None:
+    properties = schemas[SCHEMAS[kind]]["properties"]
+    served = {name: _may_be_null(schema) for name, schema in properties.items()}
+    known = {name: NoneType in get_args(hint) for name, hint in get_type_hints(kind).items() if name != "raw"}
+    assert known == served, f"lookbook/answers.py: {kind.__name__}"
+
+
+def test_every_dataclass_of_the_client_is_held_against_a_schema() -> None:
+    made = {value for value in vars(answers).values() if isinstance(value, type) and issubclass(value, answers.Answer)}
+    assert made - {answers.Answer} == SCHEMAS.keys()
+
+
+def _may_be_null(schema: dict[str, Any]) -> bool:
+    return any(option.get("type") == "null" for option in schema.get("anyOf", []))

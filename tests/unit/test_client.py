@@ -1,0 +1,313 @@
+"""The client against a small real server: when it asks again, after how long, and with what."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lookbook import Client, FileChanged, NotReached, ProblemError, UnexpectedAnswer, Upload, WaitTimeout, pictures_in
+from lookbook.multipart import MultipartBody
+from lookbook.retrying import FIRST_PAUSE, LONGEST_PAUSE, pause
+from tests.answering import RESET, Answering, Reply, answering
+
+COUNTS = {"total": 2, "pending": 2, "succeeded": 0, "failed": 0, "canceled": 0, "reused": 0}
+JOB: dict[str, Any] = {
+    "id": "job_1",
+    "name": "two",
+    "source": "uploads",
+    "status": "queued",
+    "counts": COUNTS,
+    "canceling": False,
+    "discovering": False,
+    "rate": None,
+    "eta_seconds": None,
+    "model": {"name": "garments", "version": "2"},
+    "priority": "normal",
+    "metadata": {},
+    "error": None,
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "started_at": None,
+    "finished_at": None,
+    "expires_at": None,
+    "links": {"self": "/v1/jobs/job_1", "page": "/jobs/job_1"},
+}
+OVER = {**JOB, "status": "completed", "counts": {**COUNTS, "pending": 0, "succeeded": 2}}
+ACCEPTED = Reply(202, JOB, {"ETag": '"1"', "Retry-After": "2"})
+BUSY = Reply(503, {"code": "saturated", "detail": "try again", "status": 503}, {"Retry-After": "3"})
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    """For how long the client slept, had it slept."""
+    return []
+
+
+def client_of(server: Answering, pauses: list[float], retries: int = 6) -> Client:
+    return Client(server.url, "lb_1_secret", retries=retries, sleep=pauses.append)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / name for name in ("one.jpg", "two.jpg")]
+    for path in paths:
+        path.write_bytes(path.name.encode() * 1000)
+    return paths
+
+
+def test_a_busy_service_is_asked_again_after_as_long_as_it_wants(pictures: list[Path], pauses: list[float]) -> None:
+    with answering(BUSY, ACCEPTED) as server, client_of(server, pauses) as client:
+        job = client.submit_uploads(pictures, name="two", metadata={"season": "가을"})
+    assert job.id == "job_1"
+    assert pauses == [3.0]
+    first, second = server.asked
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"] != ""
+    assert first.body == second.body
+    assert first.headers["authorization"] == "Bearer lb_1_secret"
+    assert b'{"season": "\xea\xb0\x80\xec\x9d\x84"}' in first.body
+
+
+def test_a_reset_connection_is_followed_by_the_same_submission(pictures: list[Path], pauses: list[float]) -> None:
+    with answering(RESET, ACCEPTED) as server, client_of(server, pauses) as client:
+        client.submit_uploads(pictures)
+        client.submit_uploads(pictures)
+    keys = [asked.headers["idempotency-key"] for asked in server.asked]
+    assert keys[0] == keys[1] != keys[2]
+    (slept,) = pauses
+    assert FIRST_PAUSE / 2 <= slept <= FIRST_PAUSE
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(pauses: list[float]) -> None:
+    with answering(Reply(200, JOB, cut=20), Reply(200, JOB)) as server, client_of(server, pauses) as client:
+        assert client.job("job_1").name == "two"
+    assert len(pauses) == 1
+
+
+def test_retrying_failed_items_is_not_repeated_when_nobody_knows_whether_it_was_done(pauses: list[float]) -> None:
+    with answering(Reply(200, OVER), RESET) as server, client_of(server, pauses) as client:
+        job = client.job("job_1")
+        with pytest.raises(NotReached, match=server.url):
+            job.retry()
+    assert pauses == []
+
+
+def test_a_refusal_is_not_repeated_and_keeps_all_that_was_said(pauses: list[float]) -> None:
+    body = {
+        "status": 422,
+        "code": "invalid_request",
+        "detail": "top_k: expected at least 1",
+        "errors": [{"pointer": "/top_k", "detail": "expected at least 1"}],
+    }
+    with (
+        answering(Reply(422, body, {"X-Request-ID": "req-7"})) as server,
+        client_of(server, pauses) as client,
+        pytest.raises(ProblemError, match="expected at least 1") as refusal,
+    ):
+        client.submit_items(["https://shop.example/1.jpg"], top_k=0)
+    error = refusal.value
+    assert (error.status, error.code, error.request_id) == (422, "invalid_request", "req-7")
+    assert [(field.pointer, field.detail) for field in error.errors] == [("/top_k", "expected at least 1")]
+    assert len(server.asked) == 1
+
+
+def test_it_gives_up_after_so_many_retries_with_the_services_last_word(pauses: list[float]) -> None:
+    with (
+        answering(BUSY) as server,
+        client_of(server, pauses, retries=2) as client,
+        pytest.raises(ProblemError) as refusal,
+    ):
+        client.job("job_1")
+    assert refusal.value.retry_after == 3.0
+    assert len(server.asked) == 3
+
+
+def test_what_asks_for_too_long_a_pause_is_left_to_the_caller(pauses: list[float]) -> None:
+    limited = Reply(429, {"code": "rate_limited", "detail": "tomorrow"}, {"Retry-After": "86400"})
+    with answering(limited) as server, client_of(server, pauses) as client, pytest.raises(ProblemError) as refusal:
+        client.job("job_1")
+    assert refusal.value.retry_after == 86400
+    assert pauses == []
+
+
+def test_retry_after_may_be_a_date(pauses: list[float]) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    with (
+        answering(Reply(429, {}, {"Retry-After": soon}), Reply(200, JOB)) as server,
+        client_of(server, pauses) as client,
+    ):
+        client.job("job_1")
+    assert 0 < pauses[0] <= 60
+
+
+def test_a_first_attempt_that_is_still_being_worked_on_is_waited_for(pauses: list[float]) -> None:
+    running = Reply(409, {"code": "in_progress", "detail": "the first is still running"}, {"Retry-After": "1"})
+    with answering(RESET, running, running, running, ACCEPTED) as server, client_of(server, pauses) as client:
+        assert client.submit_items(["https://shop.example/1.jpg"]).id == "job_1"
+    assert pauses[1] == 1.0
+    assert pauses[3] >= 2.0
+
+
+def test_pauses_double_until_the_longest_and_vary_by_half() -> None:
+    for attempt, whole in enumerate([FIRST_PAUSE, 1.0, 2.0, 4.0, 8.0, LONGEST_PAUSE, LONGEST_PAUSE], start=1):
+        drawn = [pause(attempt) for _ in range(100)]
+        assert whole / 2 <= min(drawn) < max(drawn) <= whole
+
+
+def test_waiting_asks_with_the_etag_and_tells_only_of_changes(pauses: list[float]) -> None:
+    unchanged = Reply(304, b"")
+    done = Reply(200, OVER, {"ETag": '"2"'})
+    told: list[str] = []
+    with answering(ACCEPTED, unchanged, unchanged, done) as server, client_of(server, pauses) as client:
+        job = client.submit_items(["https://shop.example/1.jpg", "https://shop.example/2.jpg"])
+        assert job.wait(progress=lambda job: told.append(job.status)) is job
+    assert told == ["queued", "completed"]
+    assert pauses == [2.0, 2.0, 2.0]
+    assert [asked.headers.get("if-none-match") for asked in server.asked] == [None, '"1"', '"1"', '"1"']
+    assert (job.over, job.counts.succeeded) == (True, 2)
+
+
+def test_waiting_ends_with_its_timeout(pauses: list[float]) -> None:
+    with answering(ACCEPTED) as server, client_of(server, pauses) as client:
+        job = client.job("job_1")
+        with pytest.raises(WaitTimeout, match="job_1 is still queued after 0 s"):
+            job.wait(timeout=0)
+
+
+def test_lists_follow_their_cursors_as_they_are_used_up(pauses: list[float]) -> None:
+    pages = [Reply(200, {"data": [JOB, JOB], "next_cursor": "abc"}), Reply(200, {"data": [JOB], "next_cursor": None})]
+    with answering(*pages) as server, client_of(server, pauses) as client:
+        rows = client.jobs(status="running")
+        next(rows)
+        assert len(server.asked) == 1
+        assert len(list(rows)) == 2
+    assert [asked.path for asked in server.asked] == [
+        "/v1/jobs?limit=200&status=running",
+        "/v1/jobs?limit=200&status=running&cursor=abc",
+    ]
+
+
+def test_an_export_that_breaks_off_is_written_anew(tmp_path: Path, pauses: list[float]) -> None:
+    table = b"id,label\n" + b"itm_1,dress\n" * 100_000
+    target = tmp_path / "predictions.csv"
+    with (
+        answering(Reply(200, JOB), Reply(200, table, cut=100_000), Reply(200, table)) as server,
+        client_of(server, pauses) as client,
+    ):
+        assert client.job("job_1").export(target) == len(table)
+    assert target.read_bytes() == table
+    assert server.asked[-1].path == "/v1/jobs/job_1/export?format=csv"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_export_that_never_comes_leaves_the_file_as_it_was(tmp_path: Path, pauses: list[float]) -> None:
+    target = tmp_path / "predictions.jsonl"
+    target.write_text("yesterday's")
+    with (
+        answering(Reply(200, JOB), Reply(200, b"x" * 1000, cut=10)) as server,
+        client_of(server, pauses, retries=1) as client,
+        pytest.raises(NotReached, match="broke off"),
+    ):
+        client.job("job_1").export(target)
+    assert target.read_text() == "yesterday's"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_members_that_a_newer_service_adds_are_kept_as_they_came(pauses: list[float]) -> None:
+    with answering(Reply(200, {**JOB, "mood": "good"})) as server, client_of(server, pauses) as client:
+        job = client.job("job_1")
+    assert job.state.raw["mood"] == "good"
+    assert job.state.created_at == datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("body", [b"<html>", {"id": "job_1"}, {**JOB, "counts": 7}, [JOB]])
+def test_what_does_not_speak_as_lookbook_is_said_so(body: object, pauses: list[float]) -> None:
+    with (
+        answering(Reply(200, body)) as server,
+        client_of(server, pauses) as client,
+        pytest.raises(UnexpectedAnswer),
+    ):
+        client.job("job_1")
+
+
+def test_a_service_that_is_not_there_is_named(pauses: list[float]) -> None:
+    with (
+        Client("http://127.0.0.1:9", sleep=pauses.append) as client,
+        pytest.raises(NotReached, match=r"127\.0\.0\.1:9"),
+    ):
+        client.job("job_1")
+    assert len(pauses) == 6
+
+
+def test_url_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    with answering(Reply(200, JOB)) as server:
+        monkeypatch.setenv("LOOKBOOK_URL", server.url + "/")
+        monkeypatch.setenv("LOOKBOOK_KEY", "lb_2_other")
+        with Client(sleep=pauses.append) as client:
+            client.job("a/../b")
+    assert server.asked[0].headers["authorization"] == "Bearer lb_2_other"
+    assert server.asked[0].path == "/v1/jobs/a%2F..%2Fb"
+
+
+def test_a_picture_is_a_file_its_bytes_or_a_url(pictures: list[Path], pauses: list[float]) -> None:
+    item = {
+        **dict.fromkeys(("custom_id", "image", "crop", "duplicate_of", "prediction", "review", "error")),
+        "id": "itm_1",
+        "metadata": {},
+        "job_id": "job_1",
+        "position": 0,
+        "status": "succeeded",
+        "source": {"name": "one.jpg"},
+    }
+    pending = {**item, "status": "pending"}
+    rectangle = {"x": 1, "y": 2, "width": 3, "height": 4}
+    with (
+        answering(Reply(202, pending, {"Retry-After": "1"}), Reply(200, item)) as server,
+        client_of(server, pauses) as client,
+    ):
+        assert client.classify(pictures[0], top_k=3).status == "succeeded"
+        client.classify(b"bytes", crop={"x": 1, "y": 2, "width": 3, "height": 4})
+        client.classify("https://shop.example/1.jpg", crop={"x": 1, "y": 2, "width": 3, "height": 4})
+    file, poll, raw, url = server.asked
+    assert b'name="image"; filename="one.jpg"' in file.body
+    assert file.headers["prefer"] == "wait=30"
+    assert (poll.method, poll.path) == ("GET", "/v1/items/itm_1")
+    assert raw.body == b"bytes"
+    assert raw.path.startswith("/v1/classifications?crop=%7B")
+    assert json.loads(url.body) == {"url": "https://shop.example/1.jpg", "crop": rectangle}
+    assert pauses == [1.0]
+
+
+def test_a_streamed_form_has_the_length_that_it_says(tmp_path: Path) -> None:
+    file = tmp_path / 'a "quoted"\nname.jpg'
+    file.write_bytes(b"picture")
+    body = MultipartBody({"name": "Herbst – 가을"}, "images", [file, str(file), Upload("b/c.jpg", b"bytes")])
+    told: list[tuple[int, int]] = []
+    body.on_sent = lambda sent, total: told.append((sent, total))
+    whole = b"".join(body)
+    assert len(whole) == body.length
+    assert b'filename="a %22quoted%22%0Aname.jpg"' in whole
+    assert b'filename="b/c.jpg"' in whole
+    assert told[-1] == (body.length, body.length)
+    assert b"".join(body) == whole
+
+
+@pytest.mark.parametrize("size", [10, 2_000_000])
+def test_a_file_that_changes_while_it_is_sent_is_named(tmp_path: Path, size: int) -> None:
+    file = tmp_path / "growing.jpg"
+    file.write_bytes(b"x" * 1_000_000)
+    body = MultipartBody({}, "images", [file])
+    file.write_bytes(b"x" * size)
+    with pytest.raises(FileChanged, match=r"growing\.jpg had 1,000,000 bytes"):
+        list(body)
+
+
+def test_a_folders_pictures_are_named_by_their_path_in_it(tmp_path: Path) -> None:
+    for name in ("b.PNG", "coats/1.jpg", "coats/notes.txt", "a.jpg/inside.webp"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert [upload.name for upload in pictures_in(tmp_path)] == ["a.jpg/inside.webp", "b.PNG", "coats/1.jpg"]
