@@ -11,7 +11,7 @@ from apiflask.exceptions import HTTPError
 from flask import Response, g, request
 from ulid import ULID
 
-from api import classifications, deliveries, health, items, jobs, keys, models, pages, reviews
+from api import classifications, deliveries, exports, health, items, jobs, keys, models, pages, reviews
 from api.access import enforce, guard
 from api.limits import limit_requests
 from api.problems import Problem, register_errors
@@ -54,7 +54,7 @@ def create_app(settings: Settings) -> LookbookApp:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions[EXTENSION] = Services.connect(settings)
-    for module in (classifications, jobs, deliveries, items, reviews, models, keys, health, pages):
+    for module in (classifications, jobs, deliveries, items, exports, reviews, models, keys, health, pages):
         app.register_blueprint(module.bp)
     register_errors(app)
     app.register_error_handler(HTTPError, _of_input)

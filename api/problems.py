@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 from core.clock import utc_now
 from core.errors import (
     BlobMissing,
+    ExportBroken,
     ItemError,
     JobNotOver,
     JobOver,
@@ -174,6 +175,7 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(JobNotOver)
     @app.errorhandler(NothingToRetry)
     @app.errorhandler(NotReviewable)
+    @app.errorhandler(ExportBroken)
     def of_state(error: LookbookError) -> Response:
         return Problem(409, error.code, error.detail).response()
 

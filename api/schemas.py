@@ -177,6 +177,10 @@ class ItemsQuery(PageQuery, ItemsFilter):
     sort: ItemSort = ItemSort.POSITION
 
 
+class ExportQuery(ItemsFilter):
+    format: Literal["csv", "jsonl", "parquet"] = "csv"
+
+
 class ReviewIn(Input):
     """Exactly one of the two."""
 

@@ -96,6 +96,21 @@ PICTURE_RESPONSE: dict[int, Any] = {
     }
 }
 
+EXPORT_RESPONSE: dict[int, Any] = {
+    200: {
+        "description": "One row an item; the columns are those of docs/exports.md in every format",
+        "headers": {
+            "Content-Disposition": {"schema": {"type": "string"}, "description": "with the job's name"},
+            "X-Job-Status": {"schema": {"type": "string"}, "description": "the job's status when the export began"},
+        },
+        "content": {
+            "text/csv": {"schema": {"type": "string"}},
+            "application/jsonl": {"schema": {"type": "string"}},
+            "application/vnd.apache.parquet": {"schema": _FILE},
+        },
+    },
+}
+
 PROMOTION_RESPONSES: dict[int, Any] = {202: {"description": "Workers are still loading it; ask again"}}
 
 NOT_READY_RESPONSE: dict[int, Any] = {

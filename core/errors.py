@@ -119,6 +119,12 @@ class NotReviewable(LookbookError):
     code = "not_reviewable"
 
 
+class ExportBroken(LookbookError):
+    """The job was removed while it was being exported."""
+
+    code = "export_broken"
+
+
 class ArtifactInvalid(LookbookError):
     """A model artifact does not hold what its manifest says."""
 

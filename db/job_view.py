@@ -36,6 +36,7 @@ class JobLinksOut(Output):
     self: str
     items: str
     summary: str
+    export: str
     deliveries: str
     cancel: str
     retry: str
@@ -93,6 +94,7 @@ def job_out(job: Job) -> JobOut:
             self=path,
             items=f"{path}/items",
             summary=f"{path}/summary",
+            export=f"{path}/export",
             deliveries=f"{path}/deliveries",
             cancel=f"{path}/cancel",
             retry=f"{path}/retry",

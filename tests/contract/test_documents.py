@@ -18,6 +18,8 @@ from typer.main import get_command
 from api.app import create_app
 from cli.main import app
 from core.settings import PROJECT, Settings
+from db.exports import Export
+from db.item_pages import ItemFilter
 from samples.draw import SAMPLES
 
 DOCUMENTS = [
@@ -145,3 +147,11 @@ def test_help_of_every_command_shows_examples() -> None:
     helps = dict(helps_of(get_command(app), "lookbook"))
     assert "lookbook submit" in helps
     assert [name for name, text in helps.items() if not re.search(rf"\n    .*{name}", text)] == []
+
+
+def test_the_page_of_exports_has_their_columns_in_order() -> None:
+    page = (PROJECT / "docs" / "exports.md").read_text("utf-8").partition("## Columns")[2].partition("\n| kind |")[0]
+    labels = [{"id": label} for label in "abc"]
+    columns = Export("job_x", "test@1", labels, 1, ItemFilter()).columns()
+    expected = [(re.sub(r"(\w+)_1$", r"\1_1` … `\1_k", column.name), column.kind) for column in columns]
+    assert re.findall(r"^\| `(.*?)` \| (\w+) \|", page, re.MULTILINE) == expected

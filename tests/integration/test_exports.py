@@ -1,0 +1,268 @@
+"""Exports over HTTP, on both databases: the same rows in every format, and none that is not whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from flask.testing import FlaskClient
+from pyarrow import parquet
+from sqlalchemy import select, update
+
+from api import export_formats
+from api.app import LookbookApp, create_app
+from api.services import EXTENSION, Services
+from core.errors import ExportBroken
+from core.settings import PROJECT, Settings
+from db import exports, jobs
+from db.engine import Database
+from db.jobs import NewItem, NewJob
+from db.models import Item, ItemStatus, Job, JobSource
+from tests.integration.builders import (
+    FAILED,
+    NOW,
+    POLICY,
+    a_blob,
+    a_model,
+    a_varied_job,
+    record_chunk,
+    review,
+    scored,
+)
+
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+KOREAN = '=HYPERLINK("가을 셔츠")'
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database) -> Iterator[LookbookApp]:
+    made = create_app(settings.having(database_url=database.url.render_as_string(hide_password=False)))
+    yield made
+    services: Services = made.extensions[EXTENSION]
+    services.database.close()
+    services.broker.close()
+
+
+@pytest.fixture
+def client(app: LookbookApp) -> FlaskClient:
+    return app.test_client()
+
+
+def full_job(database: Database, name: str = "가을 1/2") -> str:
+    """A job of three items that have all that an item can have: one succeeded and reviewed, one failed, one pending."""
+    with database.writing() as session:
+        new = NewJob(name, JobSource.UPLOADS, a_model(session), top_k=2)
+        new_items = [NewItem(f"{KOREAN}, {n}.jpg", a_blob(f"full {n}")) for n in range(3)]
+        policy = replace(POLICY, size=1, window=3)
+        job, messages = jobs.create_claimed(session, new, new_items, policy, NOW)
+        record_chunk(session, messages[0], {(a_blob("full 0").sha256, ""): scored("shirt", 0.75)}, policy=policy)
+        record_chunk(session, messages[1], {(a_blob("full 1").sha256, ""): FAILED}, policy=policy)
+        first = session.scalars(select(Item).where(Item.job_id == job.id, Item.position == 0)).one()
+        first.custom_id, first.source_url = "-1", "https://a.example/가.jpg"
+        first.provenance = {"page_url": "https://a.example/", "title": "@셔츠", "price": "+9.90", "currency": "EUR"}
+        first.details = {"rank": 1, "이름": "가"}
+    review(database, job.id, {0: "dress"})
+    return job.id
+
+
+def read(client: FlaskClient, job_id: str, kind: str, query: str = "") -> list[dict[str, Any]]:
+    """The rows of an export, as somebody reads them who knows the kinds of the columns."""
+    answer = client.get(f"/v1/jobs/{job_id}/export?format={kind}&{query}")
+    assert answer.status_code == 200
+    if kind == "jsonl":
+        return [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
+    if kind == "parquet":
+        return list(parquet.read_table(io.BytesIO(answer.data)).to_pylist())
+    text = answer.get_data(as_text=True)
+    assert text.startswith(BOM)
+    return list(csv.DictReader(io.StringIO(text.removeprefix(BOM), newline="")))
+
+
+def test_every_format_has_the_same_rows_and_columns(client: FlaskClient, database: Database) -> None:
+    for job_id in (full_job(database), a_varied_job(database)):
+        lines, table, cells = (read(client, job_id, kind) for kind in ("jsonl", "parquet", "csv"))
+        assert len(lines) == len(table) == len(cells) > 0
+        for line, row, cell in zip(lines, table, cells, strict=True):
+            assert list(line) == list(row) == list(cell)
+            assert {name: plain(value) for name, value in row.items()} == {
+                name: json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+                if name == "metadata" and value
+                else value
+                for name, value in line.items()
+            }
+            assert cell == {name: written(value) for name, value in line.items()}
+
+
+def plain(value: object) -> object:
+    """A value of Parquet as JSON has it."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return value
+
+
+def written(value: object) -> str:
+    """A value of JSON as CSV has it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return f"'{value}" if isinstance(value, str) and value[0] in "=+-@\t\r" else str(value)
+
+
+def test_an_export_says_all_that_is_known_of_an_item(client: FlaskClient, database: Database) -> None:
+    succeeded, failed, pending = read(client, full_job(database), "jsonl")
+    known = {name: value for name, value in succeeded.items() if value is not None}
+    assert known.pop("id").startswith("itm_")
+    assert known == {
+        "custom_id": "-1",
+        "position": 0,
+        "status": "succeeded",
+        "source_name": f"{KOREAN}, 0.jpg",
+        "source_url": "https://a.example/가.jpg",
+        "source_page_url": "https://a.example/",
+        "source_title": "@셔츠",
+        "source_price": "+9.90",
+        "source_currency": "EUR",
+        "sha256": a_blob("full 0").sha256,
+        "width": 30,
+        "height": 40,
+        "format": "jpeg",
+        "bytes": 6,
+        "label": "shirt",
+        "label_name": "Shirt",
+        "label_name_ko": "셔츠",
+        "group": "tops",
+        "confidence": 0.75,
+        "label_1": "shirt",
+        "score_1": 0.75,
+        "label_2": "dress",
+        "score_2": 0.25,
+        "model": "test@1",
+        "reused": False,
+        "review_label": "dress",
+        "review_rejected": False,
+        "reviewed_at": "2026-01-31T12:00:00.000Z",
+        "created_at": "2026-01-31T12:00:00.000Z",
+        "finished_at": "2026-01-31T12:00:00.000Z",
+        "metadata": {"rank": 1, "이름": "가"},
+    }
+    assert (failed["status"], failed["error_code"], failed["label"], failed["reused"]) == (
+        "failed",
+        "decode_failed",
+        None,
+        None,
+    )
+    assert (pending["status"], pending["finished_at"], pending["error_code"]) == ("pending", None, None)
+
+
+def test_a_spreadsheet_runs_nothing_and_reads_korean(client: FlaskClient, database: Database) -> None:
+    answer = client.get(f"/v1/jobs/{full_job(database)}/export?format=csv")
+    assert answer.content_type == "text/csv; charset=utf-8"
+    assert answer.data.startswith(b"\xef\xbb\xbfid,custom_id,position,")
+    assert answer.data.count(b"\r\n") == answer.data.count(b"\n") == 4
+    first = next(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"), newline="")))
+    assert (first["custom_id"], first["source_title"], first["source_price"]) == ("'-1", "'@셔츠", "'+9.90")
+    assert first["source_name"] == f"'{KOREAN}, 0.jpg"
+    assert (first["confidence"], first["position"]) == ("0.75", "0")
+
+
+def test_parquet_has_types_and_says_what_it_is_of(client: FlaskClient, database: Database) -> None:
+    job_id = full_job(database)
+    answer = client.get(f"/v1/jobs/{job_id}/export?format=parquet")
+    schema = parquet.ParquetFile(io.BytesIO(answer.data)).schema_arrow
+    types = {name: str(schema.field(name).type) for name in schema.names}
+    assert (types["position"], types["score_1"], types["reused"]) == ("int64", "double", "bool")
+    assert (types["created_at"], types["metadata"]) == ("timestamp[ms, tz=UTC]", "string")
+    about = {key.decode(): value.decode() for key, value in schema.metadata.items()}
+    assert (about["job"], about["name"], about["status"]) == (job_id, "가을 1/2", "running")
+
+
+def test_an_export_is_named_after_its_job_and_says_whether_it_is_partial(
+    client: FlaskClient, database: Database
+) -> None:
+    running = client.get(f"/v1/jobs/{full_job(database)}/export?format=parquet").headers
+    assert running["X-Job-Status"] == "running"
+    plain_name, name = names(running["Content-Disposition"])
+    assert (plain_name, name) == ("1_2 (partial).parquet", "가을 1_2 (partial).parquet")
+
+    job_id = full_job(database, "가을")
+    with database.writing() as session:
+        session.execute(update(Item).values(status=ItemStatus.CANCELED).where(Item.status == ItemStatus.PENDING))
+        session.execute(update(Job).where(Job.id == job_id).values(status="completed", pending=0, canceled=1))
+    over = client.get(f"/v1/jobs/{job_id}/export").headers
+    assert over["X-Job-Status"] == "completed"
+    assert names(over["Content-Disposition"]) == (f"{job_id}.csv", "가을.csv")
+
+
+def names(header: str) -> tuple[str, str]:
+    match = re.fullmatch(r"attachment; filename=\"?(.*?)\"?; filename\*=UTF-8''(\S+)", header)
+    assert match, header
+    return match[1], unquote(match[2])
+
+
+def test_an_export_has_what_the_filters_of_the_list_leave(
+    client: FlaskClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "BATCH", 3)
+    job_id = a_varied_job(database)
+    review(database, job_id, {2: None, 13: "shirt"})
+    for query in (
+        "",
+        "status=failed",
+        "label=dress",
+        "group=tops&max_confidence=0.6",
+        "reviewed=true",
+        "reviewed=false",
+    ):
+        listed = client.get(f"/v1/jobs/{job_id}/items?limit=200&{query}").get_json()["data"]
+        exported = read(client, job_id, "jsonl", query)
+        assert [row["id"] for row in exported] == [item["id"] for item in listed], query
+
+
+def test_a_job_without_rows_is_a_file_all_the_same(client: FlaskClient, database: Database) -> None:
+    job_id = a_varied_job(database)
+    for kind in ("csv", "jsonl", "parquet"):
+        assert read(client, job_id, kind, "status=pending&label=dress") == []
+
+
+def test_what_breaks_halfway_does_not_end_as_if_it_were_whole(
+    client: FlaskClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "BATCH", 10)
+    monkeypatch.setattr(export_formats, "ROW_GROUP", 10)
+    for kind in ("csv", "jsonl", "parquet"):
+        job_id = a_varied_job(database)
+        answer = client.get(f"/v1/jobs/{job_id}/export?format={kind}", buffered=False)
+        pieces = answer.iter_encoded()
+        next(pieces)
+        with database.writing() as session:
+            session.execute(update(Job).where(Job.id == job_id).values(deleted_at=NOW))
+        with pytest.raises(ExportBroken):
+            list(pieces)
+
+
+def test_what_is_not_there_is_not_exported(client: FlaskClient, database: Database) -> None:
+    job_id = a_varied_job(database)
+    assert client.get("/v1/jobs/job_x/export").status_code == 404
+    assert client.get(f"/v1/jobs/{job_id}/export?format=xml").status_code == 422
+    assert client.get(f"/v1/jobs/{job_id}/export?label=hat").get_json()["code"] == "unknown_label"
+    with database.writing() as session:
+        session.execute(update(Job).values(status="completed", expires_at=NOW - timedelta(days=1)))
+    assert client.get(f"/v1/jobs/{job_id}/export").status_code == 410
+
+
+def test_the_api_starts_without_the_library_that_only_parquet_needs() -> None:
+    code = "import sys, api.server; sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
