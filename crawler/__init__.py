@@ -1,1 +1,1 @@
-"""The crawler's floor: spiders, site recipes and extraction will live here. Nothing is crawled yet."""
+"""The crawler's floor: extraction, site recipes, sitemaps and feeds, URLs. Nothing is crawled yet."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from urllib.parse import parse_qsl, urlencode
+from functools import lru_cache
+from urllib.parse import parse_qsl, urlencode, urljoin
 
 from core.errors import FetchForbidden
 from core.fetching.urls import parse
@@ -32,6 +33,17 @@ _HASH = re.compile(
 _NUMBER = re.compile(r"\d+")
 
 
+def joined(base: str, reference: str | None) -> str | None:
+    """Where a reference leads from `base`, without its fragment; None if to nothing that may be fetched."""
+    if not reference:
+        return None
+    try:
+        return str(parse(urljoin(base, reference)))
+    except (FetchForbidden, ValueError):
+        return None
+
+
+@lru_cache(maxsize=16_384)
 def canonical(url: str) -> str:
     """The spelling by which two URLs of one page are known as one.
 

@@ -232,6 +232,7 @@ class _Reading:
             links=links(page, list(further), applied.next_page if applied else None),
             title=page.title,
             recipe=applied.recipe.name if applied else None,
+            yields={name: tuple(values) for name, values in applied.yields.items()} if applied else {},
             encoding=page.encoding,
         )
 

@@ -119,4 +119,6 @@ class Extraction:
     title: str | None = None
     recipe: str | None = None
     """The name of the recipe that was used."""
+    yields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Field of the recipe → of each node what it gave, empty where it gave nothing."""
     encoding: str | None = None

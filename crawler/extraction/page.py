@@ -6,19 +6,23 @@ import re
 from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any
-from urllib.parse import urljoin
 
 from lxml import etree
 from w3lib.encoding import html_to_unicode
 
-from core.errors import FetchForbidden
-from core.fetching.urls import parse
 from crawler.extraction.found import LeftOut
+from crawler.urls import joined
 
 MAX_BYTES = 8 * 2**20
 """How much of a page is read, in bytes."""
 
+_SAFE = r"A-Za-z0-9_~!$&()*+,=:@%.-"
+_PLAIN = re.compile(rf"/(?:[{_SAFE}][{_SAFE}/]*)?(?:\?[{_SAFE}/?]+)?(?:#[\w-]*)?", re.ASCII)
+"""A path within the site, with a query perhaps, that is in its one spelling already."""
 _SPACE = re.compile(r"\s+")
+_TEXT = (
+    ".//text()[not(parent::script or parent::style)] | .//br | .//div | .//p | .//li | .//td | .//dd | .//h2 | .//h3"
+)
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -56,7 +60,7 @@ class Page:
     @cached_property
     def base(self) -> str:
         href = self.first("string(//base/@href)").strip()
-        return (_joined(self.url, href) if href else None) or self.url
+        return (joined(self.url, href) if href else None) or self.url
 
     @cached_property
     def title(self) -> str | None:
@@ -78,8 +82,18 @@ class Page:
         if not reference:
             return None
         if reference not in self._absolute:
-            self._absolute[reference] = _joined(self.base, reference.strip())
+            self._absolute[reference] = self._plain(reference) or joined(self.base, reference.strip())
         return self._absolute[reference]
+
+    def _plain(self, reference: str) -> str | None:
+        """What `joined` would say of the most usual references, ten times sooner; None of all others."""
+        path = reference.removeprefix(self._origin)
+        return self._origin + path.partition("#")[0] if _PLAIN.fullmatch(path) and "/." not in path else None
+
+    @cached_property
+    def _origin(self) -> str:
+        whole = joined(self.base, "/")
+        return whole.removesuffix("/") if whole else "\n"
 
     def picture(self, reference: object) -> str | None:
         """`absolute`, of a picture's reference; what is none is noted in `left_out`."""
@@ -98,8 +112,8 @@ def tidy(text: object, longest: int = 1000) -> str | None:
 
 
 def text_of(element: Any) -> str | None:
-    """The text of an element and what is in it, without that of scripts and styles."""
-    return tidy(" ".join(xpath(".//text()[not(parent::script or parent::style)]")(element)))
+    """The text of an element and what is in it, without that of scripts and styles; blocks stand apart."""
+    return tidy("".join(part if isinstance(part, str) else " " for part in xpath(_TEXT)(element)))
 
 
 def decoded(body: bytes, content_type: str | None = None) -> tuple[str, str]:
@@ -129,10 +143,3 @@ def _guessed(body: bytes) -> str:
             continue
         return encoding
     return "cp1252"
-
-
-def _joined(base: str, reference: str) -> str | None:
-    try:
-        return str(parse(urljoin(base, reference)))
-    except (FetchForbidden, ValueError):
-        return None

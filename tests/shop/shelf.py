@@ -10,6 +10,8 @@ from tests.shop import furniture, pictures
 from tests.shop.catalogue import GARMENTS, Catalogue, Product, price_text
 from tests.shop.pictures import BEST, LARGEST, THUMB
 
+SHOWN = 400, 75
+"""Width and quality of the photos in a gallery beside data that names larger ones."""
 PLACEHOLDER = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
@@ -113,11 +115,11 @@ def related(shelf: Shelf, product: Product) -> str:
     return f'<aside class="related">{links}</aside>'
 
 
-def gallery(shelf: Shelf, product: Product, width: int = 400) -> str:
+def gallery(shelf: Shelf, product: Product) -> str:
     """The photos in the page's own size, not in the largest there is."""
     return "".join(
-        f'<img class="gallery" src="{shelf.path(shelf.photo(product, view, width, 75))}" '
-        f'alt="{attribute(product.title)}" width="{width}">'
+        f'<img class="gallery" src="{shelf.path(shelf.photo(product, view, *SHOWN))}" '
+        f'alt="{attribute(product.title)}" width="{SHOWN[0]}">'
         for view in range(product.views)
     )
 

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from tests.shop import embedded, listings, markup, structured
 from tests.shop.catalogue import GARMENTS, Product
 from tests.shop.pictures import BEST, LARGEST, photo
-from tests.shop.shelf import Shelf
+from tests.shop.shelf import SHOWN, Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,9 @@ class ProductTruth:
     category: str
     breadcrumb: tuple[str, ...]
     pictures: tuple[PictureTruth, ...]
+    """What the rule finds."""
+    also: tuple[PictureTruth, ...] = ()
+    """Further photos of the product, which the page only shows, in its own size: whoever takes them is right, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +113,14 @@ class SiteTruth:
 
     def product(self, product: Product) -> ProductTruth:
         kind, shelf, catalogue = KINDS[self.kind], self.shelf, self.shelf.catalogue
-        pictures = tuple(
-            PictureTruth(
-                url=kind.url(shelf, product, view),
-                shot=product.shot(view).name,
-                width=LARGEST,
-                height=LARGEST * 4 // 3,
-                make=partial(photo, catalogue.seed, catalogue.site, product, view, LARGEST, BEST),
-            )
-            for view in range(kind.views(product))
-        )
+
+        def picture(url: str, view: int, width: int, quality: int) -> PictureTruth:
+            make = partial(photo, catalogue.seed, catalogue.site, product, view, width, quality)
+            return PictureTruth(url, product.shot(view).name, width, width * 4 // 3, make)
+
+        told, there = kind.views(product), range(product.views)
+        pictures = tuple(picture(kind.url(shelf, product, view), view, LARGEST, BEST) for view in there[:told])
+        shown = tuple(picture(shelf.photo(product, view, *SHOWN), view, *SHOWN) for view in there[told:])
         return ProductTruth(
             url=shelf.page(product),
             kind=self.kind,
@@ -131,6 +132,7 @@ class SiteTruth:
             category=product.category,
             breadcrumb=product.breadcrumb,
             pictures=pictures,
+            also=shown,
         )
 
     def searches(self, size: int = embedded.SEARCH_SIZE) -> Iterator[ListingTruth]:
@@ -153,7 +155,7 @@ class SiteTruth:
     def _listed(self, product: Product) -> ProductTruth:
         """In a list a product has its first photo only."""
         whole = self.product(product)
-        return replace(whole, pictures=whole.pictures[:1])
+        return replace(whole, pictures=whole.pictures[:1], also=())
 
     def fates(self) -> Iterator[tuple[str, str]]:
         """The URL of every product page of both visits, and what the second visit finds: see Catalogue.fate."""

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.extraction import Extraction, FoundPicture, LeftOut, PageKind, Repetition, Rule, extract
+from crawler.extraction.page import Page
+from crawler.urls import joined
 
 SHOP = "https://shop.example"
 HERE = f"{SHOP}/p/1"
@@ -318,6 +320,23 @@ def test_what_a_listing_says_to_machines_and_to_people_is_one_list() -> None:
     assert len(found.links.products) == 3
 
 
+@pytest.mark.parametrize(
+    "price",
+    [
+        "<b>39,000</b>",
+        "<p class='price'><em>39</em>,000<i>원</i></p>",
+        "<div class='price'><s class='was'>₩59,000</s><span>₩39,000</span></div>",
+        "<span class='price-old'>59,000원</span><span class='price-sale'>39,000원</span>",
+        "<span class='discount'>34%</span> <strong>39,000원</strong>",
+        "<p class='prd_price'><span>판매가</span> <span>39,000원</span></p>",
+    ],
+)
+def test_the_price_of_a_page_is_what_it_costs_now(price: str) -> None:
+    marked = price.replace("<b>", "<b class='price'>")
+    one = only(page(f"<main><img src='/i/dress.jpg'><h1>Linen dress</h1>{marked}</main>"))
+    assert one.price == 39000
+
+
 JUNK = """<header><a href="/"><img class="logo" src="/shop.png" alt="Shop"></a><img src="/sale-banner.jpg"></header>
 <main><img src="/i/heart.png" width="24"><img src="/spacer.gif"><img src="/x.jpg" width="1" height="1">
 <img src="/sprites/icons.png"><img src="/i/wide.jpg" width="1200" height="200"><img src="/mark.svg">
@@ -453,3 +472,11 @@ def test_any_mixture_of_markup_gives_a_result(parts: list[str]) -> None:
 )
 def test_pages_that_are_made_to_take_long_end(body: bytes) -> None:
     assert extract(body, HERE).url == HERE
+
+
+@pytest.mark.parametrize("base", [HERE, f"{SHOP}/c/?page=2", "http://127.1.0.5:8080/a"])
+@given(reference=st.text("abA0/.:?#&=%-_~'() \\;@é", max_size=12))
+def test_the_short_way_to_a_url_leads_where_the_long_one_does(base: str, reference: str) -> None:
+    origin = base[: base.index("/", 8)]
+    for tried in (reference, "/" + reference, origin + "/" + reference):
+        assert Page(b"", base).absolute(tried) == joined(base, tried.strip())

@@ -1,0 +1,161 @@
+"""Commands on site recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from cli.output import AsJson, out, print_json, table
+from core.errors import RecipeInvalid
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from crawler.extraction import Extraction
+    from crawler.recipes import Recipe
+
+app = typer.Typer(help="Site recipes: how to read one shop's pages.", no_args_is_help=True)
+
+_SHOWN = 3
+"""How many of a field's values are shown."""
+
+
+@app.command("list")
+def list_recipes(as_json: AsJson = False) -> None:
+    """The recipes in recipes/sites/, those for the fewest pages first: the first one that matches a page is used.
+
+    Example:
+
+        lookbook recipes list
+    """
+    from crawler.recipes import load_all
+
+    recipes = load_all()
+    if as_json:
+        print_json([asdict(recipe) for recipe in recipes])
+        return
+    rows = table("recipe", "hosts", "paths", "source", "fields", "label", wrapping="fields")
+    for recipe in recipes:
+        where = (", ".join(recipe.hosts), ", ".join(recipe.paths), recipe.source.value)
+        rows.add_row(recipe.name, *where, ", ".join(recipe.fields), recipe.label_from or "–")
+    out.print(rows)
+
+
+@app.command("check")
+def check(
+    files: Annotated[list[Path] | None, typer.Argument(help="Recipes; all in recipes/sites/ by default.")] = None,
+) -> None:
+    """Check recipes against their schema, expressions and selectors included. Every fault is told, with its line.
+
+    Examples:
+
+        lookbook recipes check
+
+        lookbook recipes check my-shop.yaml
+    """
+    from crawler.recipes import SITES, load
+
+    paths = files or sorted(SITES.glob("*.yaml"))
+    faults = []
+    for path in paths:
+        try:
+            recipe = load(path)
+        except RecipeInvalid as error:
+            faults.append(error.detail)
+        else:
+            out.print(f"{path}: ok, {recipe.source} for {', '.join(recipe.hosts)}", markup=False)
+    if faults:
+        raise RecipeInvalid("\n".join(faults))
+
+
+@app.command("try")
+def try_recipe(
+    url: Annotated[str, typer.Argument(help="The page.")],
+    recipe: Annotated[
+        str | None, typer.Option(help="A recipe's name or file; by default the one that matches the page.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Read the page from this file instead of asking for it.", exists=True)
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="The word searched for, if the URL does not say.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read one page, and print what each field of the recipe yields and which rule found each picture.
+
+    The page is asked for through the guarded fetcher: LOOKBOOK_FETCH_ALLOW opens networks of one's own.
+
+    Examples:
+
+        lookbook recipes try "https://shop.example/search/all?query=coat"
+
+        lookbook recipes try https://shop.example/c/coats --recipe my-shop.yaml --file saved.html --json
+    """
+    from crawler.extraction import extract
+
+    body, final, headers, status = _page(url, file)
+    found = extract(body, final, headers, status, recipe=_recipe_for(final, recipe), query=query)
+    if as_json:
+        print_json(_as_json(found))
+    else:
+        _show(found)
+
+
+def _page(url: str, file: Path | None) -> tuple[bytes, str, dict[str, str], int]:
+    if file is not None:
+        return file.read_bytes(), url, {}, 200
+    from core.fetching import Fetcher
+
+    with Fetcher(allow=Settings.read().fetch_allow) as fetcher:
+        fetched = fetcher.get(url)
+    return fetched.body, fetched.url, dict(fetched.headers), fetched.status
+
+
+def _recipe_for(url: str, wanted: str | None) -> Recipe | None:
+    from crawler.recipes import SITES, find, load, load_all
+
+    if wanted is None:
+        return find(load_all(), url)
+    path = Path(wanted)
+    return load(path if path.suffix in {".yaml", ".yml"} else SITES / f"{wanted}.yaml")
+
+
+def _as_json(found: Extraction) -> dict[str, Any]:
+    data = asdict(found)
+    data["left_out"] = dict(sorted(found.left_out.items()))
+    for picture in data["pictures"]:
+        picture["price"] = None if picture["price"] is None else str(picture["price"])
+    return data
+
+
+def _show(found: Extraction) -> None:
+    out.print(_clean(f"{found.url}: {found.kind}, {len(found.pictures)} pictures, recipe {found.recipe or 'none'}"))
+    if found.yields:
+        fields = table("field", "yields", "first values", wrapping="first values")
+        for name, values in found.yields.items():
+            given = [value for value in values if value]
+            fields.add_row(name, f"{len(given)} of {len(values)}", _clean(" · ".join(given[:_SHOWN])))
+        out.print(fields)
+    if found.pictures:
+        pictures = table("rank", "rule", "title", "price", "category", "label", "picture", wrapping="title")
+        for one in found.pictures:
+            price = "–" if one.price is None else f"{one.price} {one.currency or ''}".strip()
+            words = [_clean(text or "–") for text in (one.title, price, one.category, one.label, one.url)]
+            pictures.add_row(str(one.rank), one.rule.value, *words)
+        out.print(pictures)
+    out.print(f"left out: {_counts(list(found.left_out.items())) or 'nothing'}")
+    links = found.links
+    told = [("products", len(links.products)), ("further pages", len(links.pages)), ("others", len(links.others))]
+    out.print(f"links: {_counts(told)}")
+
+
+def _counts(pairs: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in pairs)
+
+
+def _clean(text: str) -> Text:
+    """Other people's text for a terminal: neither markup nor control characters of it do anything."""
+    return Text("".join(character if character.isprintable() else "\ufffd" for character in text))

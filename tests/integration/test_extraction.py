@@ -1,0 +1,173 @@
+"""Extraction on the fixture shop: how much is found, how much of it is right, and what becomes of hostile pages."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from core.errors import ItemError
+from core.fetching import Fetcher
+from crawler.extraction import Extraction, PageKind, extract
+from crawler.feeds import is_feed, read_feed
+from crawler.recipes import SITES, load
+from crawler.urls import canonical
+from tests.shop import KINDS, Shop, running_shop
+from tests.shop.scoring import Score
+
+PRODUCTS = 105
+"""Every variant of every kind of page several times."""
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with running_shop(seed=11, products=PRODUCTS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fetcher(shop: Shop) -> Iterator[Fetcher]:
+    with Fetcher(allow=shop.allow, resolver=shop.resolver) as made:
+        yield made
+
+
+def read(fetcher: Fetcher, url: str) -> Extraction:
+    page = fetcher.get(url)
+    return extract(page.body, page.url, page.headers, page.status)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_product_pages_give_their_pictures_titles_and_prices(shop: Shop, fetcher: Fetcher, kind: str) -> None:
+    score, rules, truth = Score(), [], shop.truth(kind)
+    for product in truth.products():
+        found = read(fetcher, product.url)
+        score.count([product], found)
+        rules.append(found.pictures[0].rule == product.rule and found.kind is PageKind.PRODUCT)
+    assert score.recall >= 0.99
+    assert score.precision >= 0.98
+    assert min(score.title, score.price) >= 0.98
+    assert all(rules)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_category_leads_to_each_of_its_products_and_to_its_next_page(shop: Shop, fetcher: Fetcher, kind: str) -> None:
+    products = {product.url: product for product in shop.truth(kind).products()}
+    found = read(fetcher, shop.url(kind, "/c/coats"))
+    of_category = [url for url, product in products.items() if product.category == "Coat"]
+    assert found.kind is PageKind.LISTING
+    assert {canonical(url) for url in found.links.products} == set(of_category)
+    assert [(one.title, one.price) for one in found.pictures] == [
+        (products[one.product_url or ""].title, products[one.product_url or ""].price) for one in found.pictures
+    ]
+    assert found.links.feeds == (shop.url(kind, "/feed.rss"),)
+    assert found.links.canonical == shop.url(kind, "/c/coats")
+
+
+def test_the_recipe_of_the_first_crawler_reads_every_page_of_every_search(shop: Shop, fetcher: Fetcher) -> None:
+    recipe, score = load(SITES / "shopping-search.yaml"), Score()
+    for listing in shop.truth("next").searches(size=10):
+        page = fetcher.get(listing.url)
+        found = extract(page.body, page.url, page.headers, recipe=recipe)
+        score.count(list(listing.products), found)
+        assert {(one.label, one.rule) for one in found.pictures} == {(listing.query, "recipe")}
+        assert [one.product_url for one in found.pictures] == [product.url for product in listing.products]
+    assert (score.recall, score.precision, score.title, score.price) == (1, 1, 1, 1)
+
+
+def test_a_search_without_a_recipe_is_read_by_its_state(shop: Shop, fetcher: Fetcher) -> None:
+    score = Score()
+    for listing in shop.truth("next").searches():
+        score.count(list(listing.products), read(fetcher, listing.url))
+    assert (score.recall, score.precision, score.title, score.price) == (1, 1, 1, 1)
+
+
+def test_sitemaps_and_feeds_lead_to_every_product(shop: Shop, fetcher: Fetcher) -> None:
+    index = fetcher.get(shop.url("json-ld", "/sitemap.xml"))
+    assert is_feed(index.body, index.headers["content-type"])
+    entries = []
+    for url in read_feed(index.body, index.url).sitemaps:
+        entries += read_feed(fetcher.get(url).body, url).entries
+    products = list(shop.truth("json-ld").products())
+    assert [entry.url for entry in entries] == [product.url for product in products]
+    assert [entry.images for entry in entries] == [(product.pictures[0].url,) for product in products]
+    for name in ("feed.rss", "feed.atom"):
+        feed = fetcher.get(shop.url("json-ld", f"/{name}"))
+        found = read_feed(feed.body, feed.url).entries
+        assert [(one.url, one.title) for one in found] == [(p.url, p.title) for p in islice(products, len(found))]
+
+
+@pytest.mark.parametrize(
+    ("site", "path", "kind"),
+    [
+        ("wall", "/", PageKind.CONSENT),
+        ("empty", "/", PageKind.EMPTY),
+        ("empty", "/app", PageKind.EMPTY),
+        ("json-ld", "/p/coats-99999", PageKind.ERROR),
+        ("json-ld", "/", PageKind.LISTING),
+    ],
+)
+def test_pages_are_told_apart(shop: Shop, fetcher: Fetcher, site: str, path: str, kind: PageKind) -> None:
+    assert read(fetcher, shop.url(site, path)).kind is kind
+
+
+def test_hostile_pages_and_sitemaps_do_no_harm(shop: Shop, fetcher: Fetcher) -> None:
+    for trap in shop.traps():
+        if trap.is_for not in {"page", "sitemap"}:
+            continue
+        try:
+            page = fetcher.get(trap.url)
+        except ItemError:
+            continue
+        extract(page.body, page.url, page.headers, page.status)
+        feed = read_feed(page.body, page.url)
+        assert all(entry.url.startswith(shop.url("traps")) for entry in feed.entries)
+        assert set(feed.sitemaps) <= {page.url}
+
+
+def test_a_recipe_is_tried_on_one_page(shop: Shop) -> None:
+    runner = CliRunner(env={"LOOKBOOK_FETCH_ALLOW": ",".join(map(str, shop.allow)), "COLUMNS": "250"})
+    listing = next(shop.truth("next", shop.address_url("next")).searches())
+    command = ["recipes", "try", listing.url, "--recipe", "shopping-search"]
+    shown = runner.invoke(app, command)
+    assert shown.exit_code == 0, shown.output
+    assert re.search(rf"image +{len(listing.products)} of {len(listing.products)} +http", shown.output)
+    told = json.loads(runner.invoke(app, [*command, "--json"]).output)
+    assert told["kind"] == "listing"
+    assert [(one["title"], one["label"], one["rule"]) for one in told["pictures"]] == [
+        (product.title, listing.query, "recipe") for product in listing.products
+    ]
+
+
+def test_a_page_is_read_from_a_file_without_asking_anybody(tmp_path: Path) -> None:
+    page = tmp_path / "saved.html"
+    page.write_text('<title>x</title><img src="/i/a.jpg"><h1>Coat \x1b[31m[red]</h1><b>39,000원</b>', "utf-8")
+    shown = CliRunner(env={"COLUMNS": "250"}).invoke(
+        app, ["recipes", "try", "https://shop.example/p/1", "--file", str(page)]
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "product, 1 pictures, recipe none" in shown.output
+    assert "[red]" in shown.output
+    assert "\x1b[31m" not in shown.output
+
+
+def test_recipes_are_checked_and_listed() -> None:
+    runner = CliRunner(env={"COLUMNS": "250"})
+    assert "shopping-search.yaml: ok, next_data" in runner.invoke(app, ["recipes", "check"]).output
+    assert "shopping-search" in runner.invoke(app, ["recipes", "list"]).output
+    assert {"name", "fields"} <= json.loads(runner.invoke(app, ["recipes", "list", "--json"]).output)[0].keys()
+
+
+def test_faults_of_all_files_are_told(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text(
+            "match: {hosts: [shop.example]}\nlist: {source: css, path: li}\nfields: {}\n", "utf-8"
+        )
+    done = CliRunner().invoke(app, ["recipes", "check", str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")])
+    assert done.exit_code == 1
+    assert str(done.exception).count("fields: expected image, got nothing") == 2
