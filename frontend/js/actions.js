@@ -1,4 +1,4 @@
-// What a person can do with a job: stop it, try its failed pictures again, delete it.
+// What a person can do with a job: export it, stop it, try its failed pictures again, delete it.
 import { ApiError, change, isOver, Unreachable } from "./api.js";
 import { $, onLanguage, say, sayError } from "./page.js";
 
@@ -14,17 +14,34 @@ export class Actions {
       if ($("sure").returnValue === "delete") this.#ask("DELETE", this.job.links.self);
       $("sure").returnValue = "";
     });
+    this.#closeMenu();
     onLanguage(() => this.job && this.draw(this.job));
   }
 
   draw(job) {
     this.job = job;
     const over = isOver(job);
+    $("export").hidden = !job.counts.total;
+    $("export-partial").hidden = over;
+    for (const link of $("export").querySelectorAll("a")) link.href = `${job.links.export}?format=${link.dataset.format}`;
     $("cancel").hidden = over;
     $("cancel").disabled = job.canceling;
     $("cancel").textContent = say(job.canceling ? "canceling" : "cancel");
     $("retry").hidden = !job.counts.failed || job.canceling || job.status === "canceled";
     $("delete").hidden = !over;
+  }
+
+  /** The menu of exports closes once a format is chosen, by Escape, and by a click elsewhere. */
+  #closeMenu() {
+    const menu = $("export");
+    addEventListener("click", (event) => {
+      if (!menu.contains(event.target) || event.target.closest("a")) menu.open = false;
+    });
+    menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !menu.open) return;
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
   }
 
   async #ask(method, path) {

@@ -238,3 +238,21 @@ def test_a_job_is_deleted_from_its_page_after_a_question(
     page.get_by_role("button", name="Delete", exact=True).click()
     page.wait_for_url("**/")
     assert http.get(f"/v1{finished_job}").status_code == 404
+
+
+def test_a_job_is_exported_from_its_page(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page(finished_job)
+    menu = page.locator("#export")
+    expect(page.get_by_text("for spreadsheets")).to_be_hidden()
+    page.get_by_text("Export", exact=True).click()
+    with page.expect_download() as started:
+        page.get_by_text("for spreadsheets").click()
+    assert started.value.suggested_filename.endswith(".csv")
+    text = Path(started.value.path()).read_text("utf-8-sig")
+    assert len(text.splitlines()) == 30
+    expect(menu.locator("a").first).to_be_hidden()
+    expect(page.locator("#export-partial")).to_be_hidden()
+    page.get_by_text("Export", exact=True).press("Enter")
+    expect(page.get_by_text("for analyses")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("for analyses")).to_be_hidden()

@@ -15,7 +15,13 @@ from PIL import Image
 from classifier.artifact import list_artifacts
 from classifier.prepare import prepare
 from classifier.runtimes import open_runtime
-from core.settings import PROJECT
+from core.clock import utc_now
+from core.errors import TooLarge
+from core.settings import PROJECT, Settings
+from db import jobs, model_versions
+from db.engine import Database
+from db.jobs import NewItem, NewJob
+from db.models import JobSource
 from samples import broken
 from tests.conftest import SAMPLES, RunningService
 
@@ -183,3 +189,20 @@ def test_twenty_clients_at_once_are_all_served(service: RunningService) -> None:
     with ThreadPoolExecutor(20) as pool:
         said = [line for lines in pool.map(be_a_client, range(20)) for line in lines]
     assert Counter(said) == {"200 completed": 100, "200": 100, "204": 100}
+
+
+def test_an_export_that_breaks_halfway_is_seen_to_be_broken(service: RunningService, http: httpx.Client) -> None:
+    # More than fits between the server and a client that does not read.
+    refused = [NewItem(f"{n}.jpg".rjust(1000, "a"), None, error=TooLarge()) for n in range(40_000)]
+    database = Database(Settings(home=service.home).resolved_database_url)
+    with database.writing() as session:
+        version = model_versions.resolve(session, model_versions.PRODUCTION)
+        job = jobs.create(session, NewJob("long", JobSource.UPLOADS, version), refused, utc_now())
+    database.close()
+    path = f"/v1/jobs/{job.id}"
+    with http.stream("GET", f"{path}/export?format=jsonl") as answer:
+        pieces = answer.iter_raw()
+        next(pieces)
+        assert http.delete(path).status_code == 204
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
