@@ -5,35 +5,48 @@ from __future__ import annotations
 
 import re
 from typing import cast
+from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from api.problems import Problem, unknown
 from api.services import services
+from api.sessions import TOKEN_HEADER
 from core.clock import rfc3339, utc_now
 from db import items, jobs, lifecycle
 from db.keys import EVERYONE, Caller
 from db.models import Item, Job, Scope
 
-PUBLIC = frozenset({"static", "openapi.spec"})
+PUBLIC = frozenset(
+    {"static", "openapi.spec", "pages.docs_page", "pages.samples_index", "pages.sample", "signing.sign_out"}
+)
 """Endpoints that say nothing about anyone's jobs: no key is needed for them, nor for those of `PUBLIC_BLUEPRINTS`."""
-PUBLIC_BLUEPRINTS = frozenset({"health", "pages"})
+PUBLIC_BLUEPRINTS = frozenset({"health"})
+PAGES = "pages"
+"""The blueprint whose views are for people: who needs a key is led to where he can sign in."""
+SIGN_IN = "signing.sign_in"
+"""The view to which a key comes in the body, to be checked and counted like any other."""
+LOGIN_PAGE = "signing.login_page"
+"""Where it is asked for: everybody may see that page."""
 
 ADMINISTRATION = frozenset({"models.promote_model", "keys.create_key", "keys.list_keys", "keys.revoke_key"})
 """Endpoints that concern everyone: they need the scope `admin`."""
 
-ANY_KEY = frozenset({"keys.get_usage"})
-"""Endpoints that tell a key about itself: they need no scope."""
+ANY_KEY = frozenset({"keys.get_usage", SIGN_IN, LOGIN_PAGE})
+"""Endpoints that tell a key about itself: they need no scope, and nor do the pages, which ask the rest of the API."""
 
 _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.IGNORECASE)
+_LONGEST_SIGN_IN = 4096
+"""Bytes that somebody may send of whom nothing is known yet."""
 _CHALLENGE = 'Bearer realm="Lookbook"'
 
 
 def scope_of(endpoint: str, method: str) -> Scope | None:
     """What a key must be for: a view that nobody thought of here still needs one that reads or submits."""
-    if endpoint in ANY_KEY:
+    if endpoint in ANY_KEY or endpoint.partition(".")[0] == PAGES:
         return None
     if endpoint in ADMINISTRATION:
         return Scope.ADMIN
@@ -44,7 +57,11 @@ def is_public(endpoint: str) -> bool:
     return endpoint in PUBLIC or endpoint.partition(".")[0] in PUBLIC_BLUEPRINTS
 
 
-class KeyRequired(Problem):
+class Refusal(Problem):
+    """401: it is not known who asks."""
+
+
+class KeyRequired(Refusal):
     """401: no key came."""
 
     def __init__(self) -> None:
@@ -52,7 +69,7 @@ class KeyRequired(Problem):
         super().__init__(401, "key_required", detail, headers={"WWW-Authenticate": _CHALLENGE})
 
 
-class BadKey(Problem):
+class BadKey(Refusal):
     """401: a key came that is no good."""
 
     def __init__(self) -> None:
@@ -69,29 +86,42 @@ def guard(app: Flask) -> None:
 
 
 def admit() -> None:
-    """Find out who asks: `g.caller`, or else `g.refusal`, which is not raised before the request is counted."""
+    """Find out who asks: `g.caller`, or else `g.refusal`, which is not raised before the request is counted.
+
+    Raises:
+        Problem: 403, another site's page made a browser ask for a change.
+    """
     endpoint = request.endpoint
     if endpoint is None or is_public(endpoint):
         return
+    if request.method not in _LOOKING and _sent_by_another_site():
+        raise Problem(403, "cross_site", "another site's page asked for this: expected one of Lookbook's own, or a key")
     try:
         g.caller = identify()
-    except (KeyRequired, BadKey) as error:
+    except Refusal as error:
         g.refusal = error
 
 
-def enforce() -> None:
+def enforce() -> ResponseReturnValue | None:
     """Let a request on to its view, if whoever asks may.
 
     Raises:
-        Problem: 401, no key or a bad one; 403, the key is not for this.
+        Problem: 401, no key or a bad one; 403, the key is not for this, or the session's token is missing.
     """
+    endpoint = request.endpoint or ""
     if "refusal" in g:
+        if endpoint == LOGIN_PAGE:
+            return None
+        if endpoint.partition(".")[0] == PAGES:
+            return redirect(url_for(LOGIN_PAGE, next=request.path), 303)
         raise g.refusal
     if "caller" not in g:
-        return
-    scope = scope_of(request.endpoint or "", request.method)
+        return None
+    if "session" in g and request.method not in _LOOKING and not g.session.sent_by_our_pages(request.headers):
+        raise Problem(403, "csrf_token_missing", f"expected the session's token in {TOKEN_HEADER}")
+    scope = scope_of(endpoint, request.method)
     if scope is None or caller().may(scope):
-        return
+        return None
     held = ", ".join(sorted(caller().scopes))
     challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
     detail = f"expected a key with the scope `{scope}`; this one has {held}"
@@ -99,20 +129,45 @@ def enforce() -> None:
 
 
 def identify() -> Caller:
-    """Who asks.
+    """Who asks, by the key that came, else by the session.
 
     Raises:
         KeyRequired, BadKey: that cannot be told, and has to be.
     """
-    given = request.authorization
-    if given is not None and given.type == "bearer":
-        found = services().callers.of_key(given.token or "")
+    written = _key_of_request()
+    if written is not None:
+        found = services().callers.of_key(written)
         if found is None:
             raise BadKey
+        return found
+    session = services().sessions.read(request)
+    found = services().callers.of_id(session.key_id) if session else None
+    if found is not None:
+        g.session = session
         return found
     if is_open():
         return EVERYONE
     raise KeyRequired
+
+
+def _key_of_request() -> str | None:
+    if request.endpoint == SIGN_IN:
+        request.max_content_length = _LONGEST_SIGN_IN
+        body = request.get_json(silent=True)
+        return str(body.get("key", "")) if isinstance(body, dict) else ""
+    given = request.authorization
+    return given.token or "" if given is not None and given.type == "bearer" else None
+
+
+def _sent_by_another_site() -> bool:
+    """Whether a browser says so. What carries a key in its header was not sent by a browser on its own account."""
+    if request.authorization is not None:
+        return False
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc != request.host
 
 
 def is_open() -> bool:
@@ -122,13 +177,21 @@ def is_open() -> bool:
         return True
     # A name that others know this machine by means that something passes their requests on: a proxy, or a page that
     # has had its own name lead here (DNS rebinding).
-    reached_here = it.settings.on_loopback and _LOOPBACK_HOST.fullmatch(request.host) is not None
+    reached_here = (
+        it.settings.on_loopback and not it.settings.proxies and _LOOPBACK_HOST.fullmatch(request.host) is not None
+    )
     return reached_here and not it.callers.keys_exist()
 
 
 def caller() -> Caller:
     """Who the present request comes from."""
     return cast(Caller, g.caller)
+
+
+def shows_job(session: Session, job_id: str) -> bool:
+    """Whether there is a job for the caller: one that it may see, or might have seen before it expired."""
+    job = jobs.get(session, job_id)
+    return job is not None and job.deleted_at is None and caller().sees(job.key_id)
 
 
 def require_job(session: Session, job_id: str) -> Job:

@@ -10,9 +10,23 @@ from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response, g, request
 from ulid import ULID
+from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import classifications, deliveries, exports, health, items, jobs, keys, models, pages, reviews
+from api import (
+    classifications,
+    deliveries,
+    exports,
+    health,
+    items,
+    jobs,
+    keys,
+    models,
+    pages,
+    reviews,
+    signing,
+)
 from api.access import enforce, guard
+from api.headers import secure
 from api.limits import limit_requests
 from api.problems import Problem, register_errors
 from api.services import EXTENSION, Services
@@ -23,10 +37,6 @@ from core.settings import Settings
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _FORM_FIELDS = 100
 """Form parts of one request that are not pictures."""
-_PAGE_POLICY = (
-    "default-src 'self'; img-src 'self' blob: data:; script-src 'self'; style-src 'self'; "
-    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 
 MAX_JSON_BYTES = 64 * 2**20
 """Largest JSON body, for it is in memory at once: some 200,000 URLs. What is longer is a manifest."""
@@ -54,16 +64,32 @@ def create_app(settings: Settings) -> LookbookApp:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions[EXTENSION] = Services.connect(settings)
-    for module in (classifications, jobs, deliveries, items, exports, reviews, models, keys, health, pages):
+    for module in (
+        classifications,
+        jobs,
+        deliveries,
+        items,
+        exports,
+        reviews,
+        models,
+        keys,
+        health,
+        pages,
+        signing,
+    ):
         app.register_blueprint(module.bp)
     register_errors(app)
     app.register_error_handler(HTTPError, _of_input)
     app.spec_processor(finish_spec)  # type: ignore[arg-type]
+    if settings.proxies:
+        near = settings.proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=near, x_proto=near, x_host=near)  # type: ignore[method-assign]
     app.before_request(_begin)
     guard(app)
     limit_requests(app, settings)
     app.before_request(enforce)
     app.after_request(_finish)
+    secure(app)
     return app
 
 
@@ -87,7 +113,4 @@ def _begin() -> None:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("request_id", "-")
-    response.headers.setdefault("Content-Security-Policy", _PAGE_POLICY)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "same-origin"
     return response

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, send_from_directory
 
+from api.access import shows_job
+from api.services import services
 from core.pictures import inspect
 from core.settings import PROJECT
 
@@ -22,7 +25,13 @@ def upload_page() -> Response:
 
 @bp.get("/jobs/<job_id>")
 def job_page(job_id: str) -> Response:
-    return send_from_directory(FRONTEND, "job.html")
+    with services().database.reading() as session:
+        found = shows_job(session, job_id)
+    response = send_from_directory(FRONTEND, "job.html", conditional=found)
+    if not found:
+        # The page itself says so to people.
+        response.status_code = HTTPStatus.NOT_FOUND
+    return response
 
 
 @bp.get("/docs")

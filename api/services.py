@@ -8,6 +8,7 @@ from typing import cast
 from flask import current_app
 
 from api.callers import Callers
+from api.sessions import Sessions
 from broker.client import Broker
 from core.settings import Settings
 from db.blobs.opening import open_blob_store
@@ -27,6 +28,7 @@ class Services:
     blobs: BlobStore
     broker: Broker
     callers: Callers
+    sessions: Sessions
     policy: ChunkPolicy
 
     @classmethod
@@ -39,6 +41,7 @@ class Services:
             blobs=open_blob_store(settings),
             broker=Broker.connect(settings),
             callers=Callers(database),
+            sessions=Sessions(database),
             policy=ChunkPolicy.of(settings),
         )
 

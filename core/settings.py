@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     precision: Literal["auto", "f32", "bf16", "int8"] = "f32"
     """Arithmetic of the OpenVINO runtime, where the model was checked to keep its labels. `auto`: the fastest such."""
 
+    proxies: int = Field(0, ge=0)
+    """Proxies in front of the API whose X-Forwarded-For, -Proto and -Host are believed. Behind one a key is needed."""
+
     rate_limit: int = Field(6000, ge=0)
     """Requests that a key may make in a minute if it has no limit of its own; 0: any number."""
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Table, Update, select, update
+from sqlalchemy import CursorResult, Update, select, update
 from sqlalchemy.orm import Session, undefer
 
-from core.clock import rfc3339, utc_now
+from core.clock import rfc3339
 from core.ids import new_id
-from db.bulk import insert_missing
 from db.engine import Database
 from db.job_view import job_out
-from db.models import Delivery, DeliveryStatus, Job, JobEvent, Secret
+from db.models import Delivery, DeliveryStatus, Job, JobEvent
+from db.secrets import own_secret
 
 LEASE = timedelta(seconds=60)
 """How long a delivery belongs to the worker that took it up: well above the deadline of one attempt."""
@@ -193,19 +193,11 @@ def list_of_job(session: Session, job_id: str, before: str | None, limit: int) -
 
 def signing_secret(database: Database, configured: str) -> str:
     """`whsec_…`: the one that the settings name, else this installation's own, which is made when first asked for."""
-    if configured:
-        return configured
-    known = select(Secret.value).where(Secret.name == _SECRET_NAME)
-    with database.reading() as session:
-        value = session.scalar(known)
-    if value is None:
-        made = SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-        row = {"name": _SECRET_NAME, "value": made, "created_at": utc_now()}
-        with database.writing() as session:
-            # Somebody else may have been faster, and theirs is the one that counts.
-            insert_missing(session, cast(Table, Secret.__table__), [row])
-            value = session.scalars(known).one()
-    return value
+    return configured or own_secret(database, _SECRET_NAME, _make_secret)
+
+
+def _make_secret() -> str:
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def _changed(session: Session, statement: Update) -> int:

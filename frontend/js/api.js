@@ -11,6 +11,23 @@ export class ApiError extends Error {
 /** The server did not answer, or said that part of it is away: trying again makes sense. */
 export class Unreachable extends Error {}
 
+const TOKEN = /(?:^|; )lookbook_csrf=([^;]*)/;
+
+/** Whether somebody signed in; without keys nobody has to. */
+export const signedIn = () => TOKEN.test(document.cookie);
+
+/** What has to come with everything that changes something. */
+function token() {
+  const found = TOKEN.exec(document.cookie);
+  return found ? { "X-CSRF-Token": found[1] } : {};
+}
+
+/** Nobody is signed in (any more): lead to where that is done, and from there back here. Never resolves. */
+function toLogin() {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+  return new Promise(() => {});
+}
+
 async function problemOf(response) {
   try {
     return await response.json();
@@ -30,6 +47,7 @@ export async function get(path, { etag, signal } = {}) {
   }
   const retryAfter = Number(response.headers.get("Retry-After")) || 0;
   if (response.status === 304) return { unchanged: true, etag, retryAfter };
+  if (response.status === 401) return toLogin();
   if (response.status === 503 || response.status === 429) throw new Unreachable(`HTTP ${response.status}`);
   if (!response.ok) throw new ApiError(response.status, await problemOf(response));
   return { body: await response.json(), etag: response.headers.get("ETag"), retryAfter };
@@ -40,10 +58,12 @@ export function post(path, form, { onProgress, signal } = {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", path);
+    for (const [name, value] of Object.entries(token())) request.setRequestHeader(name, value);
     request.responseType = "json";
     if (onProgress) request.upload.addEventListener("progress", (event) => onProgress(event.loaded, event.total));
     request.addEventListener("load", () => {
       if (request.status < 400) resolve({ status: request.status, body: request.response });
+      else if (request.status === 401) resolve(toLogin());
       else reject(new ApiError(request.status, request.response || {}));
     });
     request.addEventListener("error", () => reject(new Unreachable("connection lost")));
@@ -57,12 +77,37 @@ export function post(path, form, { onProgress, signal } = {}) {
 export async function change(method, path) {
   let response;
   try {
-    response = await fetch(path, { method, cache: "no-store" });
+    response = await fetch(path, { method, cache: "no-store", headers: token() });
+  } catch (error) {
+    throw new Unreachable(error.message);
+  }
+  if (response.status === 401) return toLogin();
+  if (!response.ok) throw new ApiError(response.status, await problemOf(response));
+  return response.status === 204 ? null : response.json();
+}
+
+/** GET a file, as one that a person has chosen. */
+export async function getFile(url, name) {
+  const response = await fetch(url);
+  return new File([await response.blob()], name);
+}
+
+/** Exchange a key for a session. */
+export async function signIn(key) {
+  let response;
+  try {
+    const headers = { "Content-Type": "application/json" };
+    response = await fetch("/session", { method: "POST", cache: "no-store", headers, body: JSON.stringify({ key }) });
   } catch (error) {
     throw new Unreachable(error.message);
   }
   if (!response.ok) throw new ApiError(response.status, await problemOf(response));
-  return response.status === 204 ? null : response.json();
+}
+
+/** End the session, and lead to where the next one begins. */
+export async function signOut() {
+  await change("DELETE", "/session");
+  location.assign("/login");
 }
 
 const FIRST_WAIT = 700;

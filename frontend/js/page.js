@@ -1,4 +1,5 @@
 // What both pages share: language, light or dark, numbers, small DOM helpers.
+import { signedIn, signOut } from "./api.js";
 import { WORDS } from "./words.js";
 
 const STORED_LANGUAGE = "lookbook.language";
@@ -75,6 +76,11 @@ export function setUpPage() {
     localStorage.setItem(STORED_THEME, dark ? "dark" : "light");
     apply(dark);
   });
+  const out = $("sign-out");
+  if (out) {
+    out.hidden = !signedIn();
+    out.addEventListener("click", signOut);
+  }
   $("language").addEventListener("click", () => {
     language = language === "ko" ? "en" : "ko";
     localStorage.setItem(STORED_LANGUAGE, language);

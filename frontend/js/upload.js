@@ -1,5 +1,5 @@
 // The upload page: drop, choose, paste, photograph; one picture is answered here, many become a job.
-import { ApiError, get, post } from "./api.js";
+import { ApiError, get, getFile, post } from "./api.js";
 import { namesOf } from "./labels.js";
 import { $, bytes, make, number, onLanguage, percent, say, sayError, setUpPage, showRanks } from "./page.js";
 
@@ -161,8 +161,7 @@ function showProblem(text) {
 
 async function showSamples() {
   const { body } = await get("/samples/index.json");
-  const fetched = (sample) =>
-    fetch(sample.url).then(async (response) => new File([await response.blob()], sample.name));
+  const fetched = (sample) => getFile(sample.url, sample.name);
   $("samples").replaceChildren(
     ...body.samples.map((sample) => {
       const button = make("button", { type: "button", title: sample.name });

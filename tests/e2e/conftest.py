@@ -42,6 +42,11 @@ def complaints() -> list[str]:
 @pytest.fixture
 def open_page(browser: Browser, service: RunningService, complaints: list[str]) -> Iterator[Callable[..., Page]]:
     """Opens pages of the service; the test fails if one of them complains (a CSP violation is a complaint too)."""
+    yield from pages_of(browser, service, complaints)
+
+
+def pages_of(browser: Browser, service: RunningService, complaints: list[str]) -> Iterator[Callable[..., Page]]:
+    """`open_page` for any service."""
     contexts: list[BrowserContext] = []
 
     def open_(

@@ -1,0 +1,43 @@
+"""Signing in to the web pages with a key, and out again."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from flask import Blueprint, Response, g, redirect, request, send_from_directory
+from flask.typing import ResponseReturnValue
+
+from api.access import caller
+from api.pages import FRONTEND
+from api.services import services
+from api.sessions import Sessions
+
+bp = Blueprint("signing", __name__)
+
+
+@bp.get("/login")
+def login_page() -> ResponseReturnValue:
+    if "caller" in g:
+        # Signed in already, or there is nothing to sign in to.
+        return redirect("/", HTTPStatus.SEE_OTHER)
+    return send_from_directory(FRONTEND, "login.html")
+
+
+@bp.post("/session")
+def sign_in() -> Response:
+    """A session for `{"key"}`: JSON, which no other site's form can send, to sign somebody in as somebody else.
+
+    The key was checked on its way here, like every other (api/access.py).
+    """
+    response = Response(status=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
+    key_id = caller().key_id
+    assert key_id is not None
+    services().sessions.begin(response, key_id, secure=request.is_secure)
+    return response
+
+
+@bp.delete("/session")
+def sign_out() -> Response:
+    response = Response(status=HTTPStatus.NO_CONTENT)
+    Sessions.end(response)
+    return response

@@ -1,0 +1,157 @@
+"""A service with keys, as people and programs meet it: the command line, HTTP, and the pages in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.settings import PROJECT
+from tests.conftest import SAMPLES, RunningService, until
+from tests.e2e.conftest import pages_of
+
+SOME = sorted(str(path) for path in SAMPLES.iterdir())[:5]
+
+
+def keys(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "LOOKBOOK_HOME": str(home), "LOOKBOOK_REDIS_URL": ""}
+    command = [sys.executable, "-m", "cli", "keys", *arguments]
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+
+
+def make_key(home: Path, *arguments: str) -> str:
+    made = keys(home, "create", *arguments)
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service with a key."""
+    running = RunningService(tmp_path_factory.mktemp("locked"))
+    running.wait_for_line("ready")
+    make_key(running.home, "operator", "--scope", "admin")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def open_locked(browser: Browser, locked: RunningService, complaints: list[str]) -> Iterator[Callable[..., Page]]:
+    yield from pages_of(browser, locked, complaints)
+
+
+def client_of(service: RunningService, key: str = "") -> httpx.Client:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return httpx.Client(base_url=service.url, headers=headers, timeout=60.0, trust_env=False)
+
+
+def test_keys_are_made_listed_and_revoked_from_the_command_line(locked: RunningService) -> None:
+    key = make_key(locked.home, "robot", "--scope", "submit", "--scope", "read", "--rate", "600", "--quota", "9")
+    with client_of(locked) as nobody, client_of(locked, key) as robot:
+        until(lambda: nobody.get("/v1/jobs").status_code == 401)
+        assert robot.get("/v1/jobs").json() == {"data": [], "next_cursor": None}
+        assert robot.get("/v1/usage").json()["quota"] == 9
+        listed: list[dict[str, Any]] = json.loads(keys(locked.home, "list", "--json").stdout)
+        mine = next(row for row in listed if row["name"] == "robot")
+        assert (mine["scopes"], mine["rate_limit"], mine["revoked_at"]) == (["submit", "read"], 600, None)
+        assert key.rpartition("_")[2] not in keys(locked.home, "list", "--json").stdout
+        assert "robot" in keys(locked.home, "list").stdout
+        assert keys(locked.home, "revoke", mine["id"]).returncode == 0
+        until(lambda: robot.get("/v1/jobs").status_code == 401)
+
+
+def test_keys_of_no_database_are_explained(tmp_path: Path) -> None:
+    refused = keys(tmp_path, "list")
+    assert refused.returncode == 1
+    assert "lookbook db upgrade" in refused.stderr
+    unknown = keys(tmp_path, "create", "x", "--scope", "everything")
+    assert unknown.returncode == 2
+
+
+def test_one_signs_in_uploads_sees_the_results_and_signs_out(
+    locked: RunningService, open_locked: Callable[..., Page]
+) -> None:
+    key = make_key(locked.home, "photographer")
+    page = open_locked("/")
+    page.wait_for_url("**/login?next=/")
+    page.get_by_label("Key").fill(f" {key} ")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#headline")).to_be_visible()
+    page.set_input_files("#files", SOME)
+    page.wait_for_url("**/jobs/job_*")
+    expect(page.locator("#line.done")).to_be_visible(timeout=60_000)
+    expect(page.locator(".cell img.in")).to_have_count(5)
+    job = page.url
+    # What changes something comes with the session's token.
+    page.get_by_role("button", name="Delete this job").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.locator("#headline")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/login")
+    page.goto(job)
+    page.wait_for_url("**/login?next=/jobs/job_*")
+
+
+def test_a_page_of_anothers_job_is_not_there(
+    locked: RunningService, open_locked: Callable[..., Page], complaints: list[str]
+) -> None:
+    with client_of(locked, make_key(locked.home, "hers")) as hers:
+        files = [("images", ("a.jpg", Path(SOME[0]).read_bytes()))]
+        path = hers.post("/v1/jobs", files=files).json()["links"]["page"]
+        assert hers.get(path).status_code == 200
+    page = open_locked(path)
+    page.get_by_label("Key").fill(make_key(locked.home, "his"))
+    with page.expect_response(lambda response: response.url.endswith(path)) as answer:
+        page.get_by_role("button", name="Sign in").click()
+    assert answer.value.status == 404
+    expect(page.locator("#missing-text")).to_contain_text("no such job")
+    assert all("404" in complaint for complaint in complaints)
+    complaints.clear()
+
+
+def test_a_bad_key_is_refused_in_words_and_in_both_languages(
+    open_locked: Callable[..., Page], complaints: list[str]
+) -> None:
+    page = open_locked("/login")
+    page.get_by_label("Key").fill("lb_wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_have_text("This key is not known here, or has been revoked.")
+    page.get_by_role("button", name="한국어").click()
+    expect(page.get_by_role("alert")).to_have_text("등록되지 않았거나 폐기된 키입니다.")
+    assert all("401" in complaint for complaint in complaints)
+    complaints.clear()
+
+
+def test_the_door_leads_nowhere_else(locked: RunningService, open_locked: Callable[..., Page]) -> None:
+    page = open_locked("/login?next=https://evil.example/")
+    page.get_by_label("Key").fill(make_key(locked.home, "guest"))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#headline")).to_be_visible()
+    assert page.url == f"{locked.url}/"
+
+
+def test_with_a_session_nothing_is_wider_than_a_phone(locked: RunningService, open_locked: Callable[..., Page]) -> None:
+    key = make_key(locked.home, "phone")
+    with client_of(locked, key) as http:
+        files = [("images", ("a.jpg", Path(SOME[0]).read_bytes()))]
+        path = http.post("/v1/jobs", files=files).json()["links"]["page"]
+    page = open_locked(path, width=390, touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#name")).to_be_visible()
+    expect(page.locator("#sign-out")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_documentation_is_drawn_without_a_key(open_locked: Callable[..., Page]) -> None:
+    page = open_locked("/docs")
+    expect(page.get_by_text("/v1/keys", exact=True).first).to_be_visible()

@@ -1,0 +1,220 @@
+"""Signing in to the pages, what a session may do, and what every answer tells the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from api import sessions
+from api.app import LookbookApp, create_app
+from api.limits import FAILURES
+from api.services import EXTENSION, Services
+from core.clock import utc_now
+from core.settings import Settings
+from db import keys
+from db.models import Scope
+
+HTTPS = "https://lookbook.example"
+
+
+def services_of(app: LookbookApp) -> Services:
+    found: Services = app.extensions[EXTENSION]
+    return found
+
+
+@pytest.fixture
+def key(app: LookbookApp) -> str:
+    with services_of(app).database.writing() as session:
+        return keys.create(session, "test", [Scope.SUBMIT, Scope.READ], utc_now())[1]
+
+
+@pytest.fixture
+def signed_in(client: FlaskClient, key: str) -> FlaskClient:
+    assert sign_in(client, key).status_code == 204
+    return client
+
+
+@pytest.fixture
+def second(app: LookbookApp, settings: Settings) -> Iterator[FlaskClient]:
+    """Another process of the same installation."""
+    made = create_app(settings)
+    yield made.test_client()
+    services_of(made).database.close()
+    services_of(made).broker.close()
+
+
+def sign_in(client: FlaskClient, key: object, base_url: str | None = None) -> TestResponse:
+    return client.post("/session", json={"key": key}, base_url=base_url)
+
+
+def token(client: FlaskClient) -> dict[str, str]:
+    cookie = client.get_cookie(sessions.TOKEN_COOKIE)
+    assert cookie is not None
+    return {sessions.TOKEN_HEADER: cookie.value}
+
+
+def visit(client: FlaskClient, path: str) -> tuple[int, str | None]:
+    """Status and Location of a page."""
+    with client.get(path) as answer:
+        return answer.status_code, answer.headers.get("Location")
+
+
+def change(client: FlaskClient, **headers: str) -> TestResponse:
+    """Something that changes something: with a good session it is a 404."""
+    return client.delete("/v1/jobs/job_unknown", headers=headers)
+
+
+def test_without_keys_there_is_no_door(client: FlaskClient) -> None:
+    assert visit(client, "/") == (200, None)
+    assert visit(client, "/login") == (303, "/")
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs/job_1"])
+def test_whoever_is_signed_out_is_led_to_the_door_and_told_where_from(client: FlaskClient, key: str, path: str) -> None:
+    assert visit(client, path) == (303, f"/login?next={path}")
+    assert visit(client, f"/login?next={path}") == (200, None)
+
+
+def test_a_session_takes_the_place_of_the_key(client: FlaskClient, key: str) -> None:
+    assert client.get("/v1/jobs").status_code == 401
+    answer = sign_in(client, key)
+    assert (answer.status_code, answer.data) == (204, b"")
+    cookies = {cookie.partition("=")[0]: cookie for cookie in answer.headers.getlist("Set-Cookie")}
+    assert "HttpOnly" in cookies[sessions.SESSION_COOKIE]
+    assert "HttpOnly" not in cookies[sessions.TOKEN_COOKIE]
+    assert all("SameSite=Lax" in cookie and "Secure" not in cookie for cookie in cookies.values())
+    assert key.rpartition("_")[2] not in "".join(cookies.values())
+    assert client.get("/v1/jobs").status_code == 200
+    assert visit(client, "/") == (200, None)
+    assert visit(client, "/login") == (303, "/")
+
+
+def test_over_https_cookies_go_over_https_only(client: FlaskClient, key: str) -> None:
+    cookies = sign_in(client, key, HTTPS).headers.getlist("Set-Cookie")
+    assert len(cookies) == 2
+    assert all("Secure" in cookie for cookie in cookies)
+
+
+@pytest.mark.parametrize("wrong", ["", "lb_1_2", None, 5, ["a"]])
+def test_a_bad_key_gets_no_session(client: FlaskClient, key: str, wrong: object) -> None:
+    answer = sign_in(client, wrong)
+    assert (answer.status_code, answer.get_json(force=True)["code"]) == (401, "invalid_key")
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_nobody_sends_much_before_he_is_known(client: FlaskClient, key: str) -> None:
+    assert sign_in(client, key + "x" * 5000).status_code == 413
+
+
+def test_a_form_cannot_sign_anyone_in(client: FlaskClient, key: str) -> None:
+    assert client.post("/session", data={"key": key}).status_code == 401
+    assert client.post("/session", data=f'{{"key": "{key}"}}', content_type="text/plain").status_code == 401
+
+
+def test_trying_keys_at_the_door_is_slowed_down(client: FlaskClient, key: str) -> None:
+    answers = [sign_in(client, "lb_wrong").status_code for _ in range(FAILURES + 1)]
+    assert answers == [401] * FAILURES + [429]
+    assert sign_in(client, key).status_code == 204
+
+
+def test_what_changes_something_needs_the_token_of_the_session(signed_in: FlaskClient) -> None:
+    answer = change(signed_in)
+    assert (answer.status_code, answer.get_json(force=True)["code"]) == (403, "csrf_token_missing")
+    assert change(signed_in, **{sessions.TOKEN_HEADER: "wrong"}).status_code == 403
+    assert change(signed_in, **token(signed_in)).status_code == 404
+
+
+def test_a_token_of_another_session_is_no_good(app: LookbookApp, signed_in: FlaskClient, key: str) -> None:
+    other = app.test_client()
+    sign_in(other, key)
+    assert change(signed_in, **token(other)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+def test_what_another_sites_page_sends_is_refused_with_a_session_and_without_keys(
+    app: LookbookApp, client: FlaskClient, headers: dict[str, str]
+) -> None:
+    for ask in (client.post("/v1/jobs", headers=headers), change(client, **headers)):
+        assert (ask.status_code, ask.get_json(force=True)["code"]) == (403, "cross_site")
+    assert change(client, **{"Sec-Fetch-Site": "same-origin"}).status_code == 404
+    assert change(client, Origin="http://localhost").status_code == 404
+    with services_of(app).database.writing() as session:
+        key = keys.create(session, "test", [Scope.SUBMIT], utc_now())[1]
+    assert client.post("/session", json={"key": key}, headers=headers).status_code == 403
+    assert change(client, Authorization=f"Bearer {key}", **headers).status_code == 404
+
+
+def test_a_session_ends_with_its_key(app: LookbookApp, signed_in: FlaskClient) -> None:
+    with services_of(app).database.writing() as session:
+        keys.revoke(session, keys.list_newest(session)[0].id, utc_now())
+    services_of(app).callers.forget()
+    assert signed_in.get("/v1/jobs").status_code == 401
+
+
+def test_a_session_ends_after_a_while(signed_in: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "SESSION_SECONDS", -1)
+    assert signed_in.get("/v1/jobs").status_code == 401
+
+
+def test_a_session_ends_by_signing_out(signed_in: FlaskClient) -> None:
+    assert signed_in.delete("/session").status_code == 204
+    assert signed_in.get_cookie(sessions.SESSION_COOKIE) is None
+    assert signed_in.get_cookie(sessions.TOKEN_COOKIE) is None
+    assert visit(signed_in, "/") == (303, "/login?next=/")
+
+
+def test_a_session_that_was_not_made_here_is_none(client: FlaskClient, key: str) -> None:
+    for forged in ("", "x", "WyJrZXlfMSIsICJ0Il0.aSU.c2ln"):
+        client.set_cookie(sessions.SESSION_COOKIE, forged)
+        assert client.get("/v1/jobs").status_code == 401
+
+
+def test_every_process_knows_the_sessions_of_the_others(signed_in: FlaskClient, second: FlaskClient) -> None:
+    cookie = signed_in.get_cookie(sessions.SESSION_COOKIE)
+    assert cookie is not None
+    second.set_cookie(sessions.SESSION_COOKIE, cookie.value)
+    assert second.get("/v1/jobs").status_code == 200
+
+
+# What every answer says
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/openapi.json", "/docs", "/static/js/api.js", "/v1/jobs", "/v1/nothing"]
+)
+def test_every_answer_tells_the_browser_what_not_to_do_with_it(client: FlaskClient, path: str) -> None:
+    with client.get(path) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert "camera=()" in answer.headers["Permissions-Policy"]
+        assert "Strict-Transport-Security" not in answer.headers
+
+
+def test_over_https_the_browser_is_told_to_stay_there(client: FlaskClient) -> None:
+    assert "Strict-Transport-Security" in client.get("/healthz", base_url=HTTPS).headers
+
+
+def test_a_proxy_is_believed_only_where_there_is_one(client: FlaskClient, settings: Settings) -> None:
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "localhost"}
+    assert "Strict-Transport-Security" not in client.get("/healthz", headers=forwarded).headers
+    behind = create_app(settings.having(proxies=1))
+    assert "Strict-Transport-Security" in behind.test_client().get("/healthz", headers=forwarded).headers
+    # What comes through a proxy comes from anywhere: no key made yet does not mean that none is needed.
+    assert behind.test_client().get("/v1/jobs", headers=forwarded).status_code == 401
+    services_of(behind).database.close()
+    services_of(behind).broker.close()
