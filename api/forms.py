@@ -14,7 +14,10 @@ _BLOCK = 1024 * 1024
 
 
 class StreamingFormParser(FormDataParser):
-    """Hands files to the `stream_factory` piece by piece as they arrive; only form fields are held in memory."""
+    """Hands files to the `stream_factory` piece by piece as they arrive; only form fields are held in memory.
+
+    The factory is told the name of the `field`, too: how much may come depends on it.
+    """
 
     def parse(
         self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None
@@ -48,7 +51,7 @@ class _Form:
     def __init__(self, parser: FormDataParser) -> None:
         self.fields: list[tuple[str, str]] = []
         self.files: list[tuple[str, FileStorage]] = []
-        self._open_stream = parser.stream_factory
+        self._open_stream: Any = parser.stream_factory
         self._memory = parser.max_form_memory_size
         self._segment: MultipartSegment | None = None
         self._file: Any = None
@@ -77,6 +80,7 @@ class _Form:
                 content_type=segment.content_type,
                 filename=segment.filename,
                 content_length=None,
+                field=segment.name,
             )
 
     def _end(self) -> None:

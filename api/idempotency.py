@@ -22,7 +22,7 @@ from api.access import caller
 from api.problems import Problem
 from api.schemas import Answer
 from api.services import Services, services
-from api.uploads import PictureStream, StreamingRequest, uploads
+from api.uploads import StreamingRequest, UploadStream, uploads
 from core.clock import utc_now
 from db import idempotency
 from db.engine import TRANSIENT_ERRORS
@@ -169,7 +169,7 @@ def _fingerprint() -> str:
         for name, value in request.form.items(multi=True):
             add("field", name, value)
         for name, file in request.files.items(multi=True):
-            add("file", name, file.filename or "", cast(PictureStream, file.stream).digest)
+            add("file", name, file.filename or "", cast(UploadStream, file.stream).digest)
     elif request.mimetype == "application/json":
         add("body", request.get_data(as_text=True))
     else:

@@ -79,7 +79,7 @@ def create_job() -> Answer:
         expires_at=expiry(options.expires_at),
         webhook=webhook(options.webhook),
     )
-    job = submit(new, source.items, wait.seconds)
+    job = submit(new, source.items, wait.seconds, source.unread)
     return _created(job.id, wait)
 
 

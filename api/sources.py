@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import request
+from werkzeug.datastructures import FileStorage
 
 from api.problems import Problem, validate
 from api.schemas import JobForm, JobOptions
-from api.uploads import store_parts
+from api.uploads import store_parts, store_source
 from api.url_items import read_items
-from db.jobs import NewItem
+from db.jobs import NewItem, UnreadSource
 from db.models import JobSource
+
+_FIELDS = ("images", "archive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,9 @@ class Source:
     kind: JobSource
     default_name: str
     """The job's name if the client gave none."""
-    items: Sequence[NewItem]
+    items: Sequence[NewItem] = ()
+    unread: UnreadSource | None = None
+    """What the items are still to be read from, by a worker."""
 
 
 def read_source() -> tuple[JobOptions, Source]:
@@ -41,12 +46,31 @@ def read_source() -> tuple[JobOptions, Source]:
             "unsupported_media_type",
             f"expected multipart/form-data or application/json, got {request.mimetype or 'no Content-Type'}",
         )
-    parts = request.files.getlist("images")
     options = validate(JobForm, request.form)
-    if not parts:
-        raise Problem(422, "no_images", "expected at least one file in the field 'images', got none")
-    items = [NewItem(name, blob, None, error) for name, blob, error in store_parts(parts)]
-    return options, Source(JobSource.UPLOADS, _name_of(parts[0].filename, len(parts)), items)
+    field, parts = _only_field()
+    if field == "images":
+        items = [NewItem(name, blob, None, error) for name, blob, error in store_parts(parts)]
+        return options, Source(JobSource.UPLOADS, _name_of(parts[0].filename, len(parts)), items)
+    file_name = parts[0].filename or "unnamed"
+    return options, Source(
+        JobSource(field), _name_of(file_name, 1), unread=UnreadSource(store_source(parts[0]), file_name)
+    )
+
+
+def _only_field() -> tuple[str, Sequence[FileStorage]]:
+    """The field that holds the one source of the present form, and its files."""
+    given = {field: request.files.getlist(field) for field in _FIELDS if field in request.files}
+    if not given:
+        raise Problem(422, "no_source", f"expected files in one of the fields {', '.join(_FIELDS)}; got none")
+    field, parts = next(iter(given.items()))
+    if len(given) > 1 or (len(parts) > 1 and field != "images"):
+        came = ", ".join(f"{len(files)} in {name}" for name, files in given.items())
+        raise Problem(
+            422,
+            "many_sources",
+            f"expected exactly one source: files in images, or one file in archive; got {came}",
+        )
+    return field, parts
 
 
 def _name_of(first: str | None, count: int) -> str:

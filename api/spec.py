@@ -18,11 +18,12 @@ _PARTS: dict[str, Any] = {}
 
 
 def _multipart(options: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
+    """A form with exactly one of `files`."""
     return {
         "schema": {
             "type": "object",
             "properties": {**files, **options["properties"]},
-            "required": list(files),
+            "oneOf": [{"required": [name]} for name in files],
         }
     }
 
@@ -61,7 +62,11 @@ JOB_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "multipart/form-data": _multipart(
-            _form_schema(JobForm), {"images": {"type": "array", "items": _FILE, "minItems": 1}}
+            _form_schema(JobForm),
+            {
+                "images": {"type": "array", "items": _FILE, "minItems": 1},
+                "archive": {**_FILE, "description": "ZIP, or TAR plain or in gzip, bzip2 or XZ: told by its content"},
+            },
         ),
         "application/json": {"schema": _json_schema(JobIn)},
     },

@@ -24,9 +24,9 @@ from core.clock import utc_now
 from core.errors import BlobStoreUnavailable, BrokerUnavailable, ItemError, StorageFull
 from core.fetching import Fetcher
 from core.fetching.urls import parse
-from core.messages import DELIVER_WEBHOOKS
+from core.messages import DELIVER_WEBHOOKS, EXPAND, ChunkMessage, Queue
 from db import jobs
-from db.jobs import NewItem, NewJob
+from db.jobs import NewItem, NewJob, UnreadSource
 from db.models import Job
 
 log = structlog.get_logger(__name__)
@@ -106,8 +106,10 @@ def webhook(wanted: WebhookIn | None) -> dict[str, Any] | None:
     return {"url": str(target), "events": [event.value for event in wanted.events]}
 
 
-def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
+def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int, unread: UnreadSource | None = None) -> Job:
     """Commit the job and its items, enqueue its first chunks, and wait for its end if someone wants to.
+
+    Those that are still to be read from a source will be added to it by a worker.
 
     The job is stored whatever Redis does: what cannot be enqueued now is enqueued by the sweeper.
 
@@ -118,7 +120,11 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
     it = services()
     new = replace(new, key_id=caller().key_id)
     with it.database.writing() as session:
-        job, messages = jobs.create_claimed(session, new, items, it.policy, utc_now())
+        messages: list[ChunkMessage] = []
+        if unread is not None:
+            job = jobs.create_discovering(session, new, unread, utc_now())
+        else:
+            job, messages = jobs.create_claimed(session, new, items, it.policy, utc_now())
         note_made(session, job.id)
     try:
         uploads().keep()
@@ -135,6 +141,8 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int) -> Job:
             except BrokerUnavailable as error:
                 log.warning("cannot_wait", job=job.id, reason=str(error))
         dispatch(it.database, it.broker, messages)
+        if job.discovering:
+            nudge(it.broker, EXPAND, Queue.INGEST)
         if job.terminal and job.webhook is not None:
             nudge(it.broker, DELIVER_WEBHOOKS)
         if wait is not None:

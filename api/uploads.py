@@ -12,8 +12,10 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from api.forms import StreamingFormParser
+from api.problems import invalid_field
 from api.services import Services, services
 from core.errors import BlobStoreUnavailable, ItemError, NotAnImage, StorageFull, TooLarge
+from core.settings import Settings
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.spool import BlobWriter
 from db.jobs import StoredBlob
@@ -29,13 +31,14 @@ class Uploads:
     def __init__(self, it: Services) -> None:
         self._database = it.database
         self._blobs = it.blobs
-        self._limit = it.settings.max_picture_bytes
-        self._streams: list[PictureStream] = []
+        self._settings = it.settings
+        self._streams: list[UploadStream] = []
         self._stored: list[BlobWriter] = []
         self._failure: StorageFull | BlobStoreUnavailable | None = None
 
-    def open(self) -> PictureStream:
-        stream = PictureStream(self, self._limit)
+    def open(self, field: str | None = None) -> UploadStream:
+        """Take a file that comes in a field of a form, or a raw body."""
+        stream = UploadStream(self, _limit_of(field, self._settings))
         self._streams.append(stream)
         return stream
 
@@ -64,7 +67,7 @@ class Uploads:
         if self._failure is not None:
             raise self._failure
 
-    def store(self, streams: Sequence[PictureStream]) -> None:
+    def store(self, streams: Sequence[UploadStream]) -> None:
         """Make pictures durable.
 
         Raises:
@@ -93,7 +96,12 @@ class Uploads:
             log.warning("bytes_left_behind", blobs=len(created), reason=str(error))
 
 
-class PictureStream:
+def _limit_of(field: str | None, settings: Settings) -> int:
+    limits = {"archive": settings.max_archive_bytes, "manifest": settings.max_manifest_bytes}
+    return limits.get(field or "", settings.max_picture_bytes)
+
+
+class UploadStream:
     """Takes one part of a multipart body, in the place where Flask would put a temporary file."""
 
     def __init__(self, uploads: Uploads, limit: int) -> None:
@@ -157,8 +165,9 @@ class StreamingRequest(Request):
         content_type: str | None,
         filename: str | None = None,
         content_length: int | None = None,
+        field: str | None = None,
     ) -> IO[bytes]:
-        return cast(IO[bytes], self.uploads.open())
+        return cast(IO[bytes], self.uploads.open(field))
 
     @property
     def uploads(self) -> Uploads:
@@ -175,7 +184,7 @@ class StreamingRequest(Request):
             raise UnsupportedMediaType(f"expected application/json, got {self.mimetype or 'no Content-Type'}")
         raise BadRequest(f"expected a JSON body: {error}")
 
-    def read_body(self) -> PictureStream:
+    def read_body(self) -> UploadStream:
         """The raw body as one picture; the same one however often it is asked for."""
         found = self.environ.get("lookbook.body")
         if found is None:
@@ -183,7 +192,7 @@ class StreamingRequest(Request):
             while block := self.stream.read(_BLOCK):
                 found.write(block)
             found.seek(0)
-        return cast(PictureStream, found)
+        return cast(UploadStream, found)
 
     def close(self) -> None:
         super().close()
@@ -208,15 +217,29 @@ def store_body() -> StoredBlob:
 
 def store_part(part: FileStorage) -> StoredBlob:
     """Keep one uploaded file of the present request (see `store_body`)."""
-    return _store_one(cast(PictureStream, part.stream))
+    return _store_one(cast(UploadStream, part.stream))
 
 
-def _store_one(stream: PictureStream) -> StoredBlob:
+def _store_one(stream: UploadStream) -> StoredBlob:
     problem = stream.problem()
     if problem is not None:
         raise problem
     uploads().store([stream])
     return stream.blob
+
+
+def store_source(part: FileStorage) -> StoredBlob:
+    """Keep an uploaded archive or manifest of the present request.
+
+    Raises:
+        TooLarge: it is larger than such a file may be.
+        Problem: 422, it is empty.
+        StorageFull, BlobStoreUnavailable: it cannot be kept.
+    """
+    stream = cast(UploadStream, part.stream)
+    if stream.size == 0:
+        raise invalid_field(str(part.name), "expected a file, got an empty one")
+    return _store_one(stream)
 
 
 def store_parts(parts: Sequence[FileStorage]) -> list[tuple[str, StoredBlob | None, ItemError | None]]:
@@ -225,7 +248,7 @@ def store_parts(parts: Sequence[FileStorage]) -> list[tuple[str, StoredBlob | No
     Raises:
         StorageFull, BlobStoreUnavailable: they cannot be kept, none of them.
     """
-    streams = [cast(PictureStream, part.stream) for part in parts]
+    streams = [cast(UploadStream, part.stream) for part in parts]
     problems = [stream.problem() for stream in streams]
     uploads().store([stream for stream, problem in zip(streams, problems, strict=True) if problem is None])
     return [

@@ -156,8 +156,8 @@ class Broker:
                 retry=False,
             )
 
-    def ask(self, *tasks: str, waiting: int = 0) -> bool:
-        """Have maintenance tasks run soon; False, and nothing asked for, while more than `waiting` wait for a worker.
+    def ask(self, *tasks: str, waiting: int = 0, queue: Queue = Queue.MAINTENANCE) -> bool:
+        """Have tasks run soon; False, and nothing asked for, while more than `waiting` tasks wait in the queue.
 
         They do not expire, for the clock of whoever takes them may be another: this is what bounds their number.
 
@@ -166,10 +166,10 @@ class Broker:
         """
         with _redis_errors():
             # Asked first: Celery would try for seconds where Redis is away.
-            if self._redis.llen(Queue.MAINTENANCE.value) > waiting:
+            if self._redis.llen(queue.value) > waiting:
                 return False
             for task in tasks:
-                self.celery.send_task(task, queue=Queue.MAINTENANCE.value, retry=False)
+                self.celery.send_task(task, queue=queue.value, retry=False)
         return True
 
     def memory(self) -> Memory:

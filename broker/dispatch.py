@@ -9,7 +9,7 @@ import structlog
 from broker.client import Broker
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
-from core.messages import DELIVER_WEBHOOKS, ChunkMessage
+from core.messages import DELIVER_WEBHOOKS, ChunkMessage, Queue
 from db import chunks
 from db.engine import Database
 
@@ -43,9 +43,9 @@ def announce_end(broker: Broker, job_id: str, *, webhook: bool) -> None:
         nudge(broker, DELIVER_WEBHOOKS)
 
 
-def nudge(broker: Broker, task: str) -> None:
-    """Have a maintenance task run now rather than when beat next asks for it; without Redis it is beat's turn."""
+def nudge(broker: Broker, task: str, queue: Queue = Queue.MAINTENANCE) -> None:
+    """Have a task run now rather than when beat or the sweeper next asks for it; without Redis it is their turn."""
     try:
-        broker.ask(task, waiting=ASKED_AT_MOST)
+        broker.ask(task, waiting=ASKED_AT_MOST, queue=queue)
     except BrokerUnavailable as error:
         log.info("not_nudged", task=task, reason=str(error))

@@ -235,8 +235,49 @@ class BadCrop(ItemError):
     code = "bad_crop"
 
 
+class ArchiveUnsafe(ItemError):
+    """This cannot be read from the archive safely."""
+
+    code = "archive_unsafe"
+
+
+class BadManifest(ItemError):
+    """The manifest cannot be read."""
+
+    code = "bad_manifest"
+
+
+class BadRow(ItemError):
+    """This row of the manifest cannot be understood."""
+
+    code = "bad_row"
+
+
+class OverQuota(ItemError):
+    """The key has no pictures left for this month."""
+
+    code = QuotaExceeded.code
+    retryable = True
+
+
+class EmptySource(ItemError):
+    """There is nothing to classify in it."""
+
+    code = "empty_source"
+
+
 class ModelFailed(ItemError):
     """The model failed on this picture."""
 
     code = "model_error"
     retryable = True
+
+
+class SourceEnded(LookbookError):
+    """An archive or manifest cannot be read any further; `reason` is what its job says of it."""
+
+    code = "source_ended"
+
+    def __init__(self, reason: ItemError) -> None:
+        super().__init__(reason.detail)
+        self.reason = reason

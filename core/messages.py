@@ -32,6 +32,7 @@ FETCH_QUEUES = (Queue.FETCH_INTERACTIVE, Queue.FETCH, Queue.FETCH_LOW)
 FETCH_CHUNK = "lookbook.fetch_chunk"
 CLASSIFY_CHUNK = "lookbook.classify_chunk"
 EXPLAIN_ITEM = "lookbook.explain_item"
+EXPAND = "lookbook.expand"
 SWEEP = "lookbook.sweep"
 PURGE = "lookbook.purge"
 DELIVER_WEBHOOKS = "lookbook.deliver_webhooks"

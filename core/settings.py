@@ -95,6 +95,18 @@ class Settings(BaseSettings):
     max_pending_items: int = Field(10_000_000, ge=1)
     """Once so many pictures wait in all jobs together, further jobs are asked to come later (503)."""
 
+    max_archive_bytes: int = Field(8 * 2**30, ge=1)
+    """Largest ZIP or TAR file that is accepted, in bytes."""
+
+    max_unpacked_bytes: int = Field(64 * 2**30, ge=1)
+    """Most bytes that an archive may unpack to; what comes after them is not read."""
+
+    max_manifest_bytes: int = Field(512 * 2**20, ge=1)
+    """Largest CSV or JSONL file of URLs that is accepted, in bytes."""
+
+    max_source_items: int = Field(200_000, ge=1)
+    """Most members of an archive, or rows of a manifest."""
+
     loaded_models: int = Field(2, ge=2)
     """Model versions that a worker keeps loaded, at least two; the least recently used one goes first."""
 

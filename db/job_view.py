@@ -122,6 +122,7 @@ def poll_seconds(pending: int, rate: float | None) -> int:
 def _eta_seconds(job: Job) -> int | None:
     if job.terminal:
         return 0
-    if not job.rate:
+    if not job.rate or job.discovering:
+        # Nobody knows how many there will be.
         return None
     return math.ceil(job.pending / job.rate)

@@ -17,7 +17,7 @@ from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import Crop, ModelRef
-from db import chunks, lifecycle, tallies, usage
+from db import chunks, discoveries, lifecycle, tallies, usage
 from db.bulk import insert_missing, on_postgresql
 from db.chunks import ChunkPolicy
 from db.engine import Database
@@ -31,6 +31,14 @@ class StoredBlob:
 
     sha256: str
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadSource:
+    """An archive or a manifest in the blob store, and the name that it was uploaded under."""
+
+    blob: StoredBlob
+    file_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,25 @@ def create_claimed(
     return job, messages
 
 
+def create_discovering(session: Session, new: NewJob, source: UnreadSource, now: datetime) -> Job:
+    """Store a job whose items are still to be read from the bytes of its source."""
+    job = _new_job(session, new, [], now)
+    job.discovering = True
+    store_blobs(session, {source.blob.sha256: source.blob.bytes}, now)
+    discoveries.add(session, job.id, source.blob.sha256, source.file_name, now)
+    usage.count(session, job.key_id, now, jobs=1)
+    return job
+
+
+def append(session: Session, job: Job, items: Sequence[NewItem], now: datetime) -> None:
+    """Add items to a job, whose row is held. Their blobs' rows are stored already (`store_blobs`)."""
+    refused = sum(item.error is not None for item in items)
+    _insert_items(session, job, items, {}, now, job.total)
+    job.total += len(items)
+    job.pending += len(items) - refused
+    job.failed += refused
+
+
 def _new_job(session: Session, new: NewJob, items: Sequence[NewItem], now: datetime) -> Job:
     refused = sum(item.error is not None for item in items)
     job = Job(
@@ -119,15 +146,22 @@ def _new_job(session: Session, new: NewJob, items: Sequence[NewItem], now: datet
 def _store_items(
     session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime
 ) -> None:
-    blobs = {item.blob.sha256: item.blob.bytes for item in items if item.blob}
-    store_blobs(session, blobs, now)
-    rows = [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in enumerate(items)]
-    session.execute(insert(Item), rows)
-    tallies.count_errors(session, job.id, Counter(item.error.code for item in items if item.error))
+    store_blobs(session, {item.blob.sha256: item.blob.bytes for item in items if item.blob}, now)
+    _insert_items(session, job, items, chunk_of, now)
     if job.pending == 0:
         # All were refused at the door.
         lifecycle.settle(session, job, now)
     usage.count(session, job.key_id, now, jobs=1, items=len(items))
+
+
+def _insert_items(
+    session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime, first: int = 0
+) -> None:
+    """Insert items at the positions from `first` on."""
+    rows = [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in enumerate(items, first)]
+    if rows:
+        session.execute(insert(Item), rows)
+    tallies.count_errors(session, job.id, Counter(item.error.code for item in items if item.error))
 
 
 def store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> None:

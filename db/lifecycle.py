@@ -15,8 +15,8 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Table, Update, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
-from core.errors import BadCrop, JobNotOver, JobOver, NothingToRetry
-from db import chunks, tallies, webhooks
+from core.errors import BadCrop, ItemError, JobNotOver, JobOver, NothingToRetry
+from db import chunks, discoveries, tallies, webhooks
 from db.bulk import update_rows
 from db.models import Chunk, Item, ItemStatus, Job, JobStatus
 
@@ -94,6 +94,17 @@ def settle(session: Session, job: Job, now: datetime) -> None:
     session.flush()
 
 
+def fail(session: Session, job: Job, error: ItemError, now: datetime) -> None:
+    """End a job without items: its source could not be read at all."""
+    job.status = JobStatus.FAILED
+    job.discovering = False
+    job.error = {"code": error.code, "detail": error.detail, "retryable": error.retryable}
+    job.finished_at = now
+    job.revision += 1
+    webhooks.job_ended(session, job, now)
+    session.flush()
+
+
 def request_cancel(session: Session, job: Job, now: datetime) -> None:
     """Have a job stopped: nothing more of it is taken up, and it is canceled once no worker has any of it in hand.
 
@@ -104,7 +115,8 @@ def request_cancel(session: Session, job: Job, now: datetime) -> None:
         raise JobOver(f"expected a job that is queued or running, this one is {job.status}")
     if job.cancel_requested_at is None:
         job.cancel_requested_at = now
-        job.discovering = False
+        if not discoveries.in_hand(session, job.id):
+            job.discovering = False
         job.revision += 1
         session.flush()
     cancel_waiting(session, job, now)

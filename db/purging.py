@@ -1,4 +1,5 @@
-"""Removing what belongs to deleted and expired jobs: items, and the blobs and predictions that nothing else uses."""
+"""Removing what is done with: sources that were read, and the items of deleted and expired jobs; of both, the blobs
+and predictions that nothing else uses."""
 
 from __future__ import annotations
 
@@ -6,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from db import lifecycle, tallies
 from db.bulk import on_postgresql
-from db.models import TERMINAL, Blob, Item, Job, Prediction
+from db.models import TERMINAL, Blob, Discovery, Item, Job, Prediction
 
 ITEMS_AT_ONCE = 500
 """How many items one transaction removes."""
@@ -46,17 +47,43 @@ def remove_items(session: Session, job_id: str) -> Removed:
 def _remove_blobs(session: Session, candidates: Sequence[str]) -> list[str]:
     if not candidates:
         return []
-    unused = Blob.sha256.in_(candidates) & ~select(Item.id).where(Item.blob_sha256 == Blob.sha256).exists()
+    unused = _unused(candidates)
     if on_postgresql(session):
         # A submission that is about to refer to one holds its row: passed over. Those that are held here are asked for
         # once more, because a submission may have been committed since.
         held = select(Blob.sha256).where(unused).order_by(Blob.sha256).with_for_update(skip_locked=True)
         candidates = list(session.scalars(held))
-        unused = Blob.sha256.in_(candidates) & ~select(Item.id).where(Item.blob_sha256 == Blob.sha256).exists()
+        unused = _unused(candidates)
     gone = list(session.scalars(select(Blob.sha256).where(unused)))
     session.execute(delete(Prediction).where(Prediction.blob_sha256.in_(gone)))
     session.execute(delete(Blob).where(Blob.sha256.in_(gone)))
     return gone
+
+
+def _unused(candidates: Sequence[str]) -> ColumnElement[bool]:
+    shown = select(Item.id).where(Item.blob_sha256 == Blob.sha256).exists()
+    read = select(Discovery.job_id).where(Discovery.blob_sha256 == Blob.sha256).exists()
+    return Blob.sha256.in_(candidates) & ~shown & ~read
+
+
+def sources_to_remove(session: Session) -> list[str]:
+    """Ids of jobs whose source is read (or never will be) and still there."""
+    over = select(Discovery.job_id).join(Job, Job.id == Discovery.job_id).where(Job.discovering.is_(False))
+    return list(session.scalars(over))
+
+
+def remove_source(session: Session, job_id: str) -> list[str]:
+    """Forget the source of a job that is not discovering; the blobs whose bytes are to go before the commit."""
+    job = lifecycle.hold(session, job_id)
+    if job is None or job.discovering:
+        return []
+    removed = session.scalars(
+        delete(Discovery)
+        .where(Discovery.job_id == job_id)
+        .returning(Discovery.blob_sha256)
+        .execution_options(synchronize_session=False)
+    ).all()
+    return _remove_blobs(session, [sha256 for sha256 in removed if sha256])
 
 
 def close(session: Session, job_id: str, now: datetime) -> None:

@@ -21,6 +21,7 @@ from core.logs import configure_logging
 from core.messages import (
     CLASSIFY_CHUNK,
     DELIVER_WEBHOOKS,
+    EXPAND,
     EXPLAIN_ITEM,
     FETCH_CHUNK,
     FETCH_QUEUES,
@@ -30,11 +31,13 @@ from core.messages import (
     Queue,
 )
 from core.settings import Settings
+from db import discoveries
 from db.blobs.opening import open_blob_store
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from worker.decoders import DecoderLimits, Decoders
 from worker.downloads import Downloads, Source
+from worker.expander import Expander
 from worker.explaining import Explainer
 from worker.fetching import Fetching
 from worker.hearing import Hearing
@@ -46,6 +49,7 @@ from worker.models import Models
 from worker.pipeline import Pipeline
 from worker.pulse import Pulse
 from worker.purger import purge
+from worker.sources import SourceLimits
 from worker.sweeper import sweep
 from worker.webhooks import Courier
 
@@ -112,6 +116,14 @@ def register_explain(app: Celery, explainer: Explainer) -> None:
         explainer.explain(item_id)
 
 
+def register_expand(app: Celery, expander: Expander) -> None:
+    """Make `app` read archives and manifests."""
+
+    @app.task(name=EXPAND)
+    def expand() -> None:
+        expander.wake()
+
+
 def register_maintenance(app: Celery, it: Connections, courier: Courier) -> None:
     """Make `app` sweep, purge and deliver webhooks."""
     blobs = open_blob_store(it.settings)
@@ -156,6 +168,10 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
             fetching, stop = _fetching(it, leases, stack)
             registrations.append(partial(register_fetch, fetching=fetching))
             stopping.append(stop)
+        if Queue.INGEST in queues:
+            expander = _expander(it, pulse.worker, stack)
+            registrations.append(partial(register_expand, expander=expander))
+            stopping.append(expander.stop)
         for register in registrations:
             register(it.broker.celery)
         if interactive:
@@ -215,6 +231,16 @@ def _fetching(it: Connections, leases: Leases, stack: ExitStack) -> tuple[Fetchi
 
     stack.callback(stop)
     return Fetching(it.database, it.broker, blobs, downloads, leases, it.policy), stop
+
+
+def _expander(it: Connections, worker: str, stack: ExitStack) -> Expander:
+    leases = Leases(it.database, worker, it.policy, table=discoveries)
+    leases.start()
+    stack.callback(leases.stop)
+    blobs, limits = open_blob_store(it.settings), SourceLimits.of(it.settings)
+    expander = Expander(it.database, it.broker, blobs, leases, it.policy, limits)
+    stack.callback(expander.close)
+    return expander
 
 
 def _courier(it: Connections, stack: ExitStack) -> Courier:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
+from sqlalchemy.orm import Session
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from core.clock import utc_now
@@ -24,16 +26,33 @@ AWAY_PAUSE = timedelta(seconds=2)
 """How long a chunk waits after the database or the blob store was away."""
 
 
+class Leased(Protocol):
+    """What workers take up: `db.chunks`, or `db.discoveries`, whose ids are those of their jobs."""
+
+    def renew(
+        self, session: Session, ids: Collection[str], worker: str, policy: ChunkPolicy, now: datetime, /
+    ) -> None: ...
+    def hand_back(
+        self, session: Session, ids: Collection[str], worker: str, due_at: datetime, error: str, /
+    ) -> None: ...
+
+
 class Leases:
-    """The chunks in hand of one worker process."""
+    """The chunks (or the discoveries) in hand of one worker process."""
 
     def __init__(
-        self, database: Database, worker: str, policy: ChunkPolicy, clock: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        worker: str,
+        policy: ChunkPolicy,
+        clock: Callable[[], float] = time.monotonic,
+        table: Leased = chunks,
     ) -> None:
         self.worker = worker
         self._database = database
         self._policy = policy
         self._clock = clock
+        self._table = table
         self._since: dict[str, float] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -89,7 +108,7 @@ class Leases:
             return
         try:
             with self._database.writing() as session:
-                chunks.renew(session, held, self.worker, self._policy, utc_now())
+                self._table.renew(session, held, self.worker, self._policy, utc_now())
         except TRANSIENT_ERRORS as error:
             log.warning("leases_not_renewed", chunks=len(held), reason=str(error.orig))
 
@@ -103,7 +122,7 @@ class Leases:
         log.warning("given_back", chunks=len(held), reason="this worker stops")
         try:
             with self._database.writing() as session:
-                chunks.hand_back(session, held, self.worker, utc_now(), "its worker was stopped")
+                self._table.hand_back(session, held, self.worker, utc_now(), "its worker was stopped")
         except TRANSIENT_ERRORS as error:
             log.warning("not_given_back", chunks=len(held), reason=str(error.orig))
 

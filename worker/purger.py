@@ -21,6 +21,12 @@ def purge(database: Database, blobs: BlobStore, clock: Callable[[], datetime] = 
     removed, now = 0, clock()
     with database.reading() as session:
         job_ids = purging.jobs_to_purge(session, now)
+        sources = purging.sources_to_remove(session)
+    for job_id in sources:
+        try:
+            _remove_source(database, blobs, job_id)
+        except (Unavailable, *TRANSIENT_ERRORS) as error:
+            log.warning("purge_interrupted", job=job_id, reason=str(error))
     for job_id in job_ids:
         try:
             removed += _purge_job(database, blobs, job_id, now)
@@ -30,6 +36,11 @@ def purge(database: Database, blobs: BlobStore, clock: Callable[[], datetime] = 
     with database.writing() as session:
         idempotency.forget_expired(session, now)
     return removed
+
+
+def _remove_source(database: Database, blobs: BlobStore, job_id: str) -> None:
+    with database.writing() as session:
+        blobs.delete(purging.remove_source(session, job_id))
 
 
 def _purge_job(database: Database, blobs: BlobStore, job_id: str, now: datetime) -> int:

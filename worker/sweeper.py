@@ -16,8 +16,8 @@ from broker.client import Broker
 from broker.dispatch import announce_end, dispatch
 from core.clock import utc_now
 from core.errors import BrokerUnavailable, FetchFailed, ModelFailed
-from core.messages import ChunkMessage
-from db import chunks, items, jobs, lifecycle
+from core.messages import EXPAND, ChunkMessage, Queue
+from db import chunks, discoveries, expanding, items, jobs, lifecycle
 from db.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
 from db.engine import Database
 from db.fetched import items_to_fetch, record_fetched
@@ -44,6 +44,7 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
         for lease in lost:
             _end_attempt(database, broker, policy, lease, now)
         sent += _send_again(database, broker, policy, now)
+    sent += _sweep_discoveries(database, broker, policy, now)
     for job_id in with_room:
         sent += _fill_window(database, broker, policy, job_id, now)
     if sent:
@@ -133,6 +134,31 @@ def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: Chun
     failed = Outcome(error=ModelFailed(f"not finished {reason}"))
     outcomes = dict.fromkeys(items.pending_pictures(session, chunk.id), failed)
     return record(session, message, job.model_version_id, outcomes, policy, now)
+
+
+def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, now: datetime) -> int:
+    """Have sources that wait read, and decide on those whose worker has not got on with them within its lease."""
+    with database.reading() as session:
+        lost = discoveries.lost_leases(session, now)
+    sent = 0
+    for job_id in lost:
+        with database.writing() as session:
+            ended = expanding.end_attempt(session, job_id, policy, now)
+        if ended is not None:
+            log.warning("expanding_ended" if ended.over else "expanding_again", job=job_id)
+            dispatch(database, broker, ended.chunks)
+            sent += len(ended.chunks)
+            if ended.job_terminal:
+                announce_end(broker, job_id, webhook=ended.webhook)
+    with database.reading() as session:
+        waiting = discoveries.next_waiting(session, now)
+    if waiting is not None:
+        try:
+            # One message has them all read, one after the other.
+            broker.ask(EXPAND, queue=Queue.INGEST)
+        except BrokerUnavailable as error:
+            log.info("not_nudged", task=EXPAND, reason=str(error))
+    return sent
 
 
 def _pending_items(session: Session, chunk_id: str) -> list[str]:

@@ -163,7 +163,10 @@ class Chunk(Base):
 
 
 class Discovery(Base):
-    """A source that is on its way to become items of its job: an archive or a manifest. Deleted when it is read."""
+    """A source that is on its way to become items of its job: an archive or a manifest.
+
+    It is over when its job is not `discovering` any more: the purger removes it then, and its bytes.
+    """
 
     __tablename__ = "discoveries"
     __table_args__ = (Index(None, "due_at"), Index(None, "blob_sha256"))
@@ -177,10 +180,8 @@ class Discovery(Base):
     """How many members or rows have become items (or were passed over): where the next attempt goes on."""
     taken_by: Mapped[str | None] = mapped_column(String(200))
     """The worker that has it in hand; None while it is queued."""
-    queued_at: Mapped[datetime | None]
-    """When its message was sent (last); None if there is none in Redis."""
     due_at: Mapped[datetime]
-    """When the sweeper looks at it. In hand: the end of the worker's lease, unless it is renewed."""
+    """Waiting: from when on a worker may take it up. In hand: the end of the worker's lease, unless it is renewed."""
     attempts: Mapped[int] = mapped_column(default=0)
     """How often a worker has taken it up since it last got on."""
     error: Mapped[str | None] = mapped_column(Text)

@@ -149,7 +149,7 @@ def test_options_that_cannot_be_used_are_422_with_a_pointer_and_leave_nothing_be
 
 def test_no_files_at_all_is_said_so(client: FlaskClient) -> None:
     body = problem(client.post("/v1/jobs", data={"name": "x"}, content_type="multipart/form-data"))
-    assert (body["status"], body["code"]) == (422, "no_images")
+    assert (body["status"], body["code"]) == (422, "no_source")
     body = problem(client.post("/v1/classifications", data={"picture": (io.BytesIO(b"x"), "x")}))
     assert (body["status"], body["code"]) == (422, "no_image")
 

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import Connection, event, func, select
+from werkzeug.test import TestResponse
 
 import db.blobs.s3 as s3_store
 from api.app import LookbookApp, create_app
@@ -22,7 +25,7 @@ from db.blobs.leftovers import remove_leftovers
 from db.blobs.opening import open_blob_store
 from db.engine import Database
 from db.migrate import upgrade
-from db.models import Blob, Item, Job
+from db.models import Blob, Discovery, Item, Job
 from tests.conftest import RunningS3
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, a_model, record_chunk, scored
 from tests.integration.test_api import classify, picture, problem, upload
@@ -249,3 +252,47 @@ def test_a_worker_that_cannot_reach_the_store_explains_later(
     decoders.close()
     models.close()
     broker.close()
+
+
+def send(client: FlaskClient, *parts: tuple[str, tuple[str, bytes]], **fields: str) -> TestResponse:
+    request = httpx.Request("POST", "http://localhost/v1/jobs", files=list(parts), data=fields)
+    return client.post("/v1/jobs", data=request.read(), content_type=request.headers["Content-Type"])
+
+
+def test_an_archive_is_stored_and_answered_before_it_is_read(
+    blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]
+) -> None:
+    app = app_of(blob_settings.having(max_picture_bytes=1000))
+    archive = bytes(range(256)) * 40
+    response = send(app.test_client(), ("archive", ("autumn.zip", archive)), name="Autumn")
+    assert response.status_code == 202
+    job = response.json
+    assert (job["source"], job["status"], job["discovering"], job["name"]) == ("archive", "queued", True, "Autumn")
+    assert job["counts"]["total"] == 0
+    services: Services = app.extensions[EXTENSION]
+    with services.database.reading() as session:
+        discovery = session.scalars(select(Discovery)).one()
+    assert (discovery.job_id, discovery.file_name, discovery.position) == (job["id"], "autumn.zip", 0)
+    assert services.blobs.read(discovery.blob_sha256 or "") == archive
+    assert list(blob_settings.spool_folder.iterdir()) == []
+
+
+def test_an_archive_has_a_limit_of_its_own_and_may_not_be_empty(
+    settings: Settings, app_of: Callable[[Settings], LookbookApp]
+) -> None:
+    app = app_of(settings.having(max_archive_bytes=1000))
+    refused = problem(send(app.test_client(), ("archive", ("a.zip", bytes(1001)))))
+    assert (refused["status"], refused["code"]) == (413, "too_large")
+    refused = problem(send(app.test_client(), ("archive", ("a.zip", b"")), name="x"))
+    assert (refused["status"], refused["errors"][0]["pointer"]) == (422, "/archive")
+    assert jobs_in(app) == 0
+
+
+def test_a_job_has_exactly_one_source(settings: Settings, app_of: Callable[[Settings], LookbookApp]) -> None:
+    client = app_of(settings).test_client()
+    archive, image = ("archive", ("a.zip", b"PK")), ("images", ("a.jpg", picture()))
+    refused = problem(send(client, archive, image, image))
+    assert (refused["status"], refused["code"]) == (422, "many_sources")
+    assert refused["detail"].endswith("got 2 in images, 1 in archive")
+    assert problem(send(client, archive, archive))["code"] == "many_sources"
+    assert problem(send(client, ("picture", ("a.jpg", b"x"))))["code"] == "no_source"

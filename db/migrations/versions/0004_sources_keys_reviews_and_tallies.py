@@ -34,6 +34,9 @@ def upgrade() -> None:
         op.add_column("items", sa.Column(name, sa.Text(), nullable=True))
     for name in _ITEM_COLUMNS[2:]:
         op.add_column("items", sa.Column(name, sa.JSON(none_as_null=True), nullable=True))
+    if op.get_bind().dialect.name == "postgresql":
+        # Archives have more bytes than an integer of 32 bits counts; SQLite's have 64 anyway.
+        op.alter_column("blobs", "bytes", type_=sa.BigInteger())
     _create_discoveries()
     _create_access()
     _create_reviews()
@@ -48,6 +51,8 @@ def downgrade() -> None:
     op.drop_column("chunks", "stage")
     op.drop_index("ix_jobs_key_id_id", "jobs")
     op.drop_column("jobs", "key_id")
+    if op.get_bind().dialect.name == "postgresql":
+        op.alter_column("blobs", "bytes", type_=sa.Integer())
 
 
 def _create_discoveries() -> None:
@@ -58,7 +63,6 @@ def _create_discoveries() -> None:
         sa.Column("file_name", sa.Text(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("taken_by", sa.String(length=200), nullable=True),
-        sa.Column("queued_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),

@@ -1,0 +1,153 @@
+"""Discoveries: who reads which source, how far it is read, and until when it is theirs (docs/adr/0015)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy.orm import Session
+
+from db.chunks import ChunkPolicy
+from db.models import Discovery, Job, JobSource
+
+MAX_ATTEMPTS = 3
+"""A source that was taken up this often without getting on is read no further."""
+
+_GOING_ON = select(Job.id).where(Job.id == Discovery.job_id, Job.discovering.is_(True)).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A source that a worker has in hand, and where its reading goes on."""
+
+    job_id: str
+    source: JobSource
+    sha256: str
+    file_name: str
+    position: int
+    worker: str
+
+    def at(self, position: int) -> Taken:
+        """The same, read further."""
+        return replace(self, position=position)
+
+
+def add(session: Session, job_id: str, sha256: str, file_name: str, now: datetime) -> None:
+    """Have the source of a job read; the bytes' row is stored already."""
+    session.execute(insert(Discovery).values(job_id=job_id, blob_sha256=sha256, file_name=file_name, due_at=now))
+
+
+def next_waiting(session: Session, now: datetime) -> str | None:
+    """The job whose source has waited longest for a worker."""
+    waiting = Discovery.taken_by.is_(None) & (Discovery.due_at <= now)
+    return session.scalar(select(Discovery.job_id).where(waiting, _GOING_ON).order_by(Discovery.job_id).limit(1))
+
+
+def take(session: Session, job: Job, worker: str, policy: ChunkPolicy, now: datetime) -> Taken | None:
+    """Take a waiting source up; None if it is read already, or in somebody's hands. The caller holds the job's row."""
+    if not job.discovering:
+        return None
+    row = session.execute(
+        update(Discovery)
+        .where(Discovery.job_id == job.id, Discovery.taken_by.is_(None))
+        .values(taken_by=worker, attempts=Discovery.attempts + 1, due_at=now + policy.deadlines.lease)
+        .returning(Discovery.blob_sha256, Discovery.file_name, Discovery.position)
+        .execution_options(synchronize_session=False)
+    ).first()
+    if row is None:
+        return None
+    return Taken(job.id, job.source, row.blob_sha256 or "", row.file_name, row.position, worker)
+
+
+def in_hand(session: Session, job_id: str) -> bool:
+    """Whether a worker is reading the source of a job."""
+    held = (Discovery.job_id == job_id) & Discovery.taken_by.is_not(None)
+    return session.scalar(select(Discovery.job_id).where(held)) is not None
+
+
+def get_on(session: Session, taken: Taken, position: int, policy: ChunkPolicy, now: datetime) -> bool:
+    """Note that the source is read up to `position`; False if it is not that worker's any more, or not where it was.
+
+    Two threads that believe to have the same source in hand never get it on from the same position.
+    """
+    moved = session.execute(
+        update(Discovery)
+        .where(_is(taken), Discovery.position == taken.position)
+        .values(position=position, attempts=0, due_at=now + policy.deadlines.lease, error=None)
+        .returning(Discovery.job_id)
+        .execution_options(synchronize_session=False)
+    )
+    return moved.first() is not None
+
+
+def let_go(session: Session, taken: Taken) -> bool:
+    """Have it in hand no more; False if it is not that worker's."""
+    left = session.execute(
+        update(Discovery)
+        .where(_is(taken))
+        .values(taken_by=None)
+        .returning(Discovery.job_id)
+        .execution_options(synchronize_session=False)
+    )
+    return left.first() is not None
+
+
+def renew(session: Session, job_ids: Collection[str], worker: str, policy: ChunkPolicy, now: datetime) -> None:
+    """Keep what a worker has in hand, as far as it is still the worker's."""
+    session.execute(
+        update(Discovery)
+        .where(Discovery.job_id.in_(job_ids), Discovery.taken_by == worker)
+        .values(due_at=now + policy.deadlines.lease)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def hand_back(session: Session, job_ids: Collection[str], worker: str, due_at: datetime, error: str) -> None:
+    """Give back what is no fault of the sources: it was no attempt, and they wait again from `due_at` on."""
+    session.execute(
+        update(Discovery)
+        .where(Discovery.job_id.in_(job_ids), Discovery.taken_by == worker, Discovery.attempts > 0)
+        .values(attempts=Discovery.attempts - 1)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(Discovery)
+        .where(Discovery.job_id.in_(job_ids), Discovery.taken_by == worker)
+        .values(taken_by=None, due_at=due_at, error=error)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def fail_attempt(session: Session, taken: Taken, now: datetime, error: str) -> None:
+    """End the lease of a source on which its worker has failed. The sweeper decides what follows."""
+    session.execute(
+        update(Discovery).where(_is(taken)).values(due_at=now, error=error).execution_options(synchronize_session=False)
+    )
+
+
+def end_leases(session: Session, now: datetime, worker: str | None = None) -> None:
+    """End the leases of a worker that is known to be gone, by the end of its name; or of all workers."""
+    whose = Discovery.taken_by.is_not(None) if worker is None else Discovery.taken_by.endswith(worker, autoescape=True)
+    session.execute(update(Discovery).where(whose).values(due_at=now).execution_options(synchronize_session=False))
+
+
+def lost_leases(session: Session, now: datetime) -> list[str]:
+    """Ids of jobs whose source is in the hands of a worker whose lease has ended."""
+    lost = (Discovery.due_at <= now) & Discovery.taken_by.is_not(None)
+    return list(session.scalars(select(Discovery.job_id).where(lost, _GOING_ON)))
+
+
+def get_lost(session: Session, job_id: str, now: datetime) -> Discovery | None:
+    """The discovery of a job, if its lease has ended; its row held until the end of the transaction."""
+    return session.scalar(
+        select(Discovery)
+        .where(Discovery.job_id == job_id, Discovery.due_at <= now, Discovery.taken_by.is_not(None))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+def _is(taken: Taken) -> ColumnElement[bool]:
+    return (Discovery.job_id == taken.job_id) & (Discovery.taken_by == taken.worker)

@@ -1,0 +1,343 @@
+"""Archives as they come: what is taken from them, what is refused, and where reading ends."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from core.errors import ItemError, SourceEnded
+from core.sources.archives import ArchiveLimits, archive_members
+
+LIMITS = ArchiveLimits(members=50, member_bytes=2 * 2**20, unpacked_bytes=16 * 2**20)
+NOISE = os.urandom(3 * 2**20)
+
+
+@dataclass
+class Read:
+    """What came out of an archive."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    refused: dict[str, ItemError] = field(default_factory=dict)
+    passed_over: int = 0
+    ended: ItemError | None = None
+
+    @property
+    def codes(self) -> dict[str, str]:
+        return {name: error.code for name, error in self.refused.items()}
+
+
+def read(data: bytes, limits: ArchiveLimits = LIMITS) -> Read:
+    found = Read()
+    try:
+        for member in archive_members(io.BytesIO(data), limits):
+            if member.error is not None:
+                found.refused[member.name] = member.error
+            elif member.pieces is None:
+                found.passed_over += 1
+            else:
+                try:
+                    found.files[member.name] = b"".join(member.pieces())
+                except ItemError as error:
+                    found.refused[member.name] = error
+    except SourceEnded as ended:
+        found.ended = ended.reason
+    return found
+
+
+def a_zip(files: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def a_tar(files: Iterable[tuple[str, bytes]], kind: int = tarfile.PAX_FORMAT) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=kind) as archive:
+        for name, data in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def a_tar_of(*infos: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for info in infos:
+            archive.addfile(info)
+    return buffer.getvalue()
+
+
+MAKERS: dict[str, Callable[[Iterable[tuple[str, bytes]]], bytes]] = {
+    "zip": a_zip,
+    "stored zip": lambda files: a_zip(files, zipfile.ZIP_STORED),
+    "bzip2 zip": lambda files: a_zip(files, zipfile.ZIP_BZIP2),
+    "tar": a_tar,
+    "gnu tar": lambda files: a_tar(files, tarfile.GNU_FORMAT),
+    "tar.gz": lambda files: gzip.compress(a_tar(files)),
+    "tar.bz2": lambda files: bz2.compress(a_tar(files)),
+    "tar.xz": lambda files: lzma.compress(a_tar(files)),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def make(request: pytest.FixtureRequest) -> Callable[[Iterable[tuple[str, bytes]]], bytes]:
+    return MAKERS[request.param]
+
+
+Make = Callable[[Iterable[tuple[str, bytes]]], bytes]
+
+
+def test_every_kind_gives_back_what_was_put_in(make: Make) -> None:
+    long_name = "폴더/" + "아주-긴-이름-" * 20 + ".jpg"
+    files = {
+        "a.jpg": NOISE[: 2 * 2**20],
+        "folder/한글 셔츠.png": b"b" * 5000,
+        long_name: b"c",
+        "no suffix": NOISE[:70_000],
+    }
+    found = read(make(files.items()))
+    assert found.files == files
+    assert (found.refused, found.ended) == ({}, None)
+
+
+def test_folders_and_litter_are_passed_over(make: Make) -> None:
+    litter = ["__MACOSX/._a.jpg", "a/.DS_Store", "Thumbs.db", "b/desktop.ini", ".git/config", "./._x"]
+    found = read(make([(name, b"x") for name in litter] + [("./a.jpg", b"a")]))
+    assert (found.files, found.refused, found.passed_over) == ({"./a.jpg": b"a"}, {}, len(litter))
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "/etc/a.jpg", "b/../../a.jpg", "..\\a.jpg", "C:\\a.jpg", "\\\\host\\a"])
+def test_names_that_lead_elsewhere_are_refused_and_the_others_read(make: Make, name: str) -> None:
+    found = read(make([("before.jpg", b"1"), (name, b"x"), ("after.jpg", b"2")]))
+    assert found.files == {"before.jpg": b"1", "after.jpg": b"2"}
+    assert list(found.codes.values()) == ["archive_unsafe"]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_the_second_of_a_name_is_refused(make: Make) -> None:
+    found = read(make([("a.jpg", b"first"), ("a.jpg", b"second")]))
+    assert found.files == {"a.jpg": b"first"}
+    assert found.codes == {"a.jpg": "archive_unsafe"}
+
+
+def test_a_member_that_unpacks_to_a_hundred_times_its_size_is_refused(make: Make) -> None:
+    data = make([("bomb.bmp", bytes(16 * 2**20)), ("a.jpg", b"a")])
+    found = read(data, ArchiveLimits(9, 2**24, 2**26))
+    # What is not compressed may be as flat as it likes.
+    bombs = {} if len(data) > 16 * 2**20 else {"bomb.bmp": "archive_unsafe"}
+    assert (found.codes, found.files.pop("a.jpg")) == (bombs, b"a")
+    assert ("bomb.bmp" in found.files) != bool(bombs)
+
+
+def test_a_member_larger_than_a_picture_may_be_is_cut(make: Make) -> None:
+    found = read(make([("large.jpg", NOISE), ("a.jpg", b"a")]))
+    assert (found.codes, found.files) == ({"large.jpg": "too_large"}, {"a.jpg": b"a"})
+
+
+def test_an_empty_member_is_no_image(make: Make) -> None:
+    assert read(make([("empty.jpg", b"")])).codes == {"empty.jpg": "not_an_image"}
+
+
+@pytest.mark.parametrize(
+    "inner", [a_zip([("a", b"a")]), gzip.compress(b"x"), a_tar([("a", b"a")]), b"7z\xbc\xaf\x27\x1c"]
+)
+def test_an_archive_within_an_archive_is_not_opened(make: Make, inner: bytes) -> None:
+    found = read(make([("inner", inner), ("a.jpg", b"a")]))
+    assert (found.codes, found.files) == ({"inner": "archive_unsafe"}, {"a.jpg": b"a"})
+
+
+def test_more_members_than_may_be_end_the_reading(make: Make) -> None:
+    found = read(make([(f"{n}.jpg", b"x") for n in range(51)]))
+    assert found.ended is not None
+    assert found.ended.code == "archive_unsafe"
+    assert "at most 50 members" in found.ended.detail
+
+
+def test_more_bytes_than_may_be_end_the_reading(make: Make) -> None:
+    found = read(make([(f"{n}.jpg", NOISE[: 2**20]) for n in range(20)]))
+    assert found.ended is not None
+    assert "once unpacked" in found.ended.detail
+    assert 10 <= len(found.files) <= 16
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MAKERS if "tar" in kind])
+def test_a_tar_file_that_is_cut_off_keeps_what_came_before(kind: str) -> None:
+    whole = MAKERS[kind]([(f"{n}.jpg", NOISE[n * 400_000 :][:400_000]) for n in range(5)])
+    found = read(whole[: len(whole) // 2])
+    assert found.ended is not None
+    assert "cut off" in found.ended.detail
+    assert list(found.files) == [f"{n}.jpg" for n in range(len(found.files))]
+    assert 1 <= len(found.files) <= 3
+    assert found.refused == {}
+
+
+def test_a_tar_file_without_its_end_mark_was_cut_off_between_members() -> None:
+    whole = a_tar([("a.jpg", b"a" * 512)], tarfile.USTAR_FORMAT)
+    found = read(whole[:1024])
+    assert list(found.files) == ["a.jpg"]
+    assert found.ended is not None
+
+
+def test_a_zip_file_that_is_cut_off_has_no_directory() -> None:
+    found = read(a_zip([("a.jpg", NOISE[:5000])])[:-30])
+    assert found.files == {}
+    assert found.ended is not None
+    assert "cut off" in found.ended.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (tarfile.SYMTYPE, "link"),
+        (tarfile.LNKTYPE, "link"),
+        (tarfile.CHRTYPE, "device"),
+        (tarfile.BLKTYPE, "device"),
+        (tarfile.FIFOTYPE, "pipe"),
+    ],
+)
+def test_what_is_no_file_in_a_tar_file_is_refused(kind: bytes, word: str) -> None:
+    info, after = tarfile.TarInfo("strange"), tarfile.TarInfo("folder")
+    info.type, info.linkname, after.type = kind, "/etc/passwd", tarfile.DIRTYPE
+    found = read(a_tar_of(info, after))
+    assert word in found.refused["strange"].detail
+    assert (found.passed_over, found.ended) == (1, None)
+
+
+def test_links_and_encrypted_members_of_a_zip_file_are_refused() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        link = zipfile.ZipInfo("link.jpg")
+        link.create_system, link.external_attr = 3, 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("secret.jpg", b"x" * 100)
+        archive.writestr("a.jpg", b"a")
+    data = bytearray(buffer.getvalue())
+    entry = data.rindex(b"PK\x01\x02", 0, data.rindex(b"secret.jpg"))
+    data[entry + 8] |= 1
+    found = read(bytes(data))
+    assert (found.codes, found.files) == (dict.fromkeys(["link.jpg", "secret.jpg"], "archive_unsafe"), {"a.jpg": b"a"})
+
+
+def test_a_compression_that_is_not_known_is_refused() -> None:
+    found = read(a_zip([("a.jpg", b"a" * 100)], zipfile.ZIP_LZMA))
+    assert "compression method 14" in found.refused["a.jpg"].detail
+
+
+def test_members_that_share_bytes_are_refused() -> None:
+    data = bytearray(a_zip([("a.jpg", NOISE[:5000]), ("b.jpg", NOISE[5000:9000])], zipfile.ZIP_STORED))
+    entry = data.rindex(b"PK\x01\x02")
+    # The second entry leads to the first one's bytes.
+    data[entry + 42 : entry + 46] = bytes(4)
+    found = read(bytes(data))
+    assert (found.codes, found.files) == (dict.fromkeys(["a.jpg", "b.jpg"], "archive_unsafe"), {})
+
+
+def test_sizes_that_lie_are_not_believed() -> None:
+    for announced in (10, 10**6):
+        data = bytearray(a_zip([("a.jpg", b"a" * 5000), ("b.jpg", b"b")]))
+        entry = data.index(b"PK\x01\x02")
+        data[entry + 24 : entry + 28] = struct.pack("<L", announced)
+        found = read(bytes(data))
+        assert (found.codes, found.files) == ({"a.jpg": "archive_unsafe"}, {"b.jpg": b"b"})
+
+
+def test_a_checksum_that_does_not_fit_is_damage() -> None:
+    data = bytearray(a_zip([("a.jpg", b"a" * 5000), ("b.jpg", b"b")], zipfile.ZIP_STORED))
+    data[100] ^= 0xFF
+    found = read(bytes(data))
+    assert "damaged" in found.refused["a.jpg"].detail
+    assert found.files == {"b.jpg": b"b"}
+
+
+def test_a_million_entries_are_refused_before_they_are_read() -> None:
+    data = bytearray(a_zip([("a.jpg", b"a")]))
+    end = data.rindex(b"PK\x05\x06")
+    data[end + 8 : end + 12] = struct.pack("<2H", 60_000, 60_000)
+    found = read(bytes(data))
+    assert found.ended is not None
+    assert "at most 50 members" in found.ended.detail
+
+
+def test_zip64_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+    files = {"a.jpg": NOISE[:5000], "b.jpg": b"b" * 3000}
+    data = a_zip(files.items())
+    assert b"PK\x06\x06" in data
+    assert read(data).files == files
+
+
+def test_a_zip_file_behind_a_program_is_read() -> None:
+    assert read(b"MZ" + NOISE[:1000] + a_zip([("a.jpg", b"a")])).files == {"a.jpg": b"a"}
+
+
+def test_names_that_a_korean_windows_wrote_are_read() -> None:
+    raw = "셔츠.jpg".encode("cp949")
+    data = a_zip([("x" * len(raw), b"a")]).replace(b"x" * len(raw), raw)
+    assert list(read(data).files) == ["셔츠.jpg"]
+
+
+def test_joined_and_padded_gzip_files_are_one() -> None:
+    whole = a_tar([("a.jpg", NOISE[:200_000])])
+    parts = [gzip.compress(whole[start : start + 65_000]) for start in range(0, len(whole), 65_000)]
+    assert read(b"".join(parts) + bytes(1000)).files == {"a.jpg": NOISE[:200_000]}
+
+
+def test_an_extended_header_may_not_be_as_long_as_it_likes() -> None:
+    info = tarfile.TarInfo("././@LongLink")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2**40
+    found = read(info.tobuf(tarfile.GNU_FORMAT) + bytes(2**20))
+    assert found.ended is not None
+    assert "extended headers" in found.ended.detail
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"Rar!\x1a\x07\x01\x00" + bytes(600), NOISE[:5000], b"PK\x03\x04"])
+def test_what_is_no_archive_is_told_at_once(data: bytes) -> None:
+    found = read(data)
+    assert found.ended is not None
+    assert found.ended.code == "archive_unsafe"
+    assert (found.files, found.refused) == ({}, {})
+
+
+SMALL = [("a.jpg", b"a" * 700), ("folder/b.png", NOISE[:900]), ("c", b"")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(list(MAKERS)),
+    changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=8),
+    cut=st.none() | st.integers(0, 10**6),
+)
+def test_damage_of_any_kind_gives_members_errors_or_an_end(
+    kind: str, changes: list[tuple[int, int]], cut: int | None
+) -> None:
+    data = bytearray(MAKERS[kind](SMALL))
+    for at, value in changes:
+        data[at % len(data)] = value
+    read(bytes(data if cut is None else data[: cut % len(data)]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    head=st.sampled_from([b"", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\x00"]),
+    rest=st.binary(),
+)
+@example(head=b"", rest=bytes(1024))
+@example(head=b"PK\x05\x06", rest=b"\xff" * 40)
+def test_any_bytes_are_an_archive_or_none(head: bytes, rest: bytes) -> None:
+    read(head + rest)

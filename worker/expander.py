@@ -1,0 +1,274 @@
+"""The expander: reads archives and manifests, and commits what it finds as items, batch by batch.
+
+It works in threads of its own, so that sweeping never waits for somebody's archive of gigabytes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from tenacity import Retrying as RetryingCalls
+from tenacity import retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from broker.client import Broker
+from broker.dispatch import announce_end, dispatch, nudge
+from core.clock import utc_now
+from core.errors import ItemError, LookbookError, OverQuota, QuotaExceeded, SourceEnded, StorageFull, Unavailable
+from core.messages import PURGE
+from db import discoveries, expanding
+from db.blobs.leftovers import remove_leftovers
+from db.blobs.spool import BlobWriter
+from db.blobs.store import BlobStore
+from db.chunks import ChunkPolicy
+from db.discoveries import Taken
+from db.engine import TRANSIENT_ERRORS, Database
+from db.expanding import Batch, Expanded, Overtaken
+from worker.leases import AWAY_PAUSE, Leases
+from worker.sources import Entry, Found, SourceLimits, open_source
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 2
+"""Sources that one worker reads at once."""
+BATCH_ITEMS = 200
+BATCH_BYTES = 64 * 2**20
+BATCH_SECONDS = 2.0
+"""A batch is committed when it is one of these large, or old."""
+_AWAY = (Unavailable, StorageFull, *TRANSIENT_ERRORS)
+
+
+class Expander:
+    """Reads sources that wait, for one worker process."""
+
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        blobs: BlobStore,
+        leases: Leases,
+        policy: ChunkPolicy,
+        limits: SourceLimits,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._database = database
+        self._broker = broker
+        self._blobs = blobs
+        self._leases = leases
+        self._policy = policy
+        self._limits = limits
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._readers: set[threading.Thread] = set()
+
+    def wake(self) -> None:
+        """Read what waits in the background; nothing to do if as much as may be is read already."""
+        with self._lock:
+            if self._stopping.is_set() or len(self._readers) >= AT_ONCE:
+                return
+            reader = threading.Thread(target=self._run, name="expander", daemon=True)
+            self._readers.add(reader)
+            reader.start()
+
+    def stop(self) -> None:
+        """Commit the batches that are under way, give their sources back, and begin no more."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Stop, and wait until that is done."""
+        self.stop()
+        with self._lock:
+            under_way = list(self._readers)
+        for reader in under_way:
+            reader.join()
+
+    def expand_waiting(self) -> int:
+        """Read the sources that wait, one after the other, until none does; how many that were."""
+        read = 0
+        while (taken := self._take()) is not None:
+            self._expand(taken)
+            read += 1
+        return read
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set() and (taken := self._take()) is not None:
+                # There may be more: another thread looks while this one reads.
+                self.wake()
+                self._expand(taken)
+        except TRANSIENT_ERRORS as error:
+            log.warning("expanding_interrupted", reason=str(error.orig), until="the sweeper asks again")
+        finally:
+            with self._lock:
+                self._readers.discard(threading.current_thread())
+
+    def _take(self) -> Taken | None:
+        with self._database.reading() as session:
+            if discoveries.next_waiting(session, self._clock()) is None:
+                return None
+        with self._database.writing() as session:
+            return expanding.take(session, self._leases.worker, self._policy, self._clock())
+
+    def _expand(self, taken: Taken) -> None:
+        log.info("expanding", job=taken.job_id, source=taken.source.value, position=taken.position)
+        try:
+            self._read(taken)
+        except Overtaken:
+            self._stop(taken)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the sweeper decides what becomes of the source)
+            self._give_back(taken, error)
+
+    def _read(self, taken: Taken) -> None:
+        with open_source(self._blobs, taken, self._limits) as entries:
+            batches = _Batches(entries, taken.position)
+            while True:
+                # Anew for each batch: a source may take hours, but a batch that does is hanging.
+                with self._leases.holding(taken.job_id), batches.next() as read:
+                    expanded = self._commit(taken, read)
+                taken = taken.at(read.position)
+                dispatch(self._database, self._broker, expanded.chunks)
+                if expanded.over:
+                    self._tell(taken, expanded)
+                    return
+                if self._stopping.is_set():
+                    self._hand_back(taken, timedelta(), "its worker was stopped")
+                    return
+
+    def _commit(self, taken: Taken, read: _Read) -> Expanded:
+        try:
+            self._blobs.commit(read.writers)
+            with self._database.writing() as session:
+                expanded = expanding.get_on(session, taken, read.batch(), self._policy, self._clock())
+        except QuotaExceeded as error:
+            self._forget(read)
+            return self._commit(taken, read.refused(OverQuota(error.detail)))
+        except BaseException:
+            self._forget(read)
+            raise
+        for attempt in RetryingCalls(
+            retry=retry_if_exception_type((Unavailable, StorageFull)),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
+            stop=stop_after_delay(self._policy.deadlines.hold),
+            reraise=True,
+        ):
+            with attempt:
+                self._blobs.ensure(read.writers)
+        return expanded
+
+    def _forget(self, read: _Read) -> None:
+        """Nothing refers to the bytes of a batch that was not committed."""
+        created = [writer.sha256 for writer in read.writers if writer.created]
+        try:
+            remove_leftovers(self._database, self._blobs, created)
+        except _AWAY as error:
+            log.warning("bytes_left_behind", blobs=len(created), reason=str(error))
+
+    def _stop(self, taken: Taken) -> None:
+        try:
+            with self._database.writing() as session:
+                stopped = expanding.stop(session, taken, self._clock())
+        except TRANSIENT_ERRORS as error:
+            log.warning("not_stopped", job=taken.job_id, reason=str(error.orig), until="its lease ends")
+            return
+        log.info("expanding_stopped", job=taken.job_id, canceled=stopped is not None)
+        if stopped is not None:
+            self._tell(taken, stopped)
+
+    def _tell(self, taken: Taken, expanded: Expanded) -> None:
+        if expanded.job_terminal:
+            announce_end(self._broker, taken.job_id, webhook=expanded.webhook)
+        nudge(self._broker, PURGE)
+
+    def _give_back(self, taken: Taken, error: Exception) -> None:
+        """What follows is the sweeper's to decide; that something was away or full is not the source's fault."""
+        reason = error.detail if isinstance(error, LookbookError) else repr(error)
+        if isinstance(error, _AWAY):
+            self._hand_back(taken, AWAY_PAUSE, reason)
+            return
+        log.error("not_expanded", job=taken.job_id, error=repr(error), exc_info=error)
+        try:
+            with self._database.writing() as session:
+                discoveries.fail_attempt(session, taken, self._clock(), reason)
+        except TRANSIENT_ERRORS:
+            log.warning("not_given_back", job=taken.job_id, until="its lease ends")
+
+    def _hand_back(self, taken: Taken, pause: timedelta, reason: str) -> None:
+        log.warning("expanding_interrupted", job=taken.job_id, reason=reason)
+        try:
+            with self._database.writing() as session:
+                discoveries.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
+        except TRANSIENT_ERRORS:
+            log.warning("not_given_back", job=taken.job_id, until="its lease ends")
+
+
+@dataclass(slots=True)
+class _Read:
+    """A batch that is being gathered; its files are removed at the end of a `with` block, whatever became of them."""
+
+    position: int
+    found: list[Found]
+    over: bool = False
+    ended: SourceEnded | None = None
+
+    @property
+    def writers(self) -> list[BlobWriter]:
+        return [found.writer for found in self.found if found.writer is not None]
+
+    def batch(self) -> Batch:
+        items = [found.item for found in self.found]
+        return Batch(items, self.position, self.over, self.ended.reason if self.ended else None)
+
+    def refused(self, reason: ItemError) -> _Read:
+        """Nothing of it, and of what would come after it."""
+        return _Read(self.position, [], over=True, ended=SourceEnded(reason))
+
+    def __enter__(self) -> _Read:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for writer in self.writers:
+            writer.abort()
+
+
+class _Batches:
+    """Cuts what is read into batches, from a position on."""
+
+    def __init__(self, entries: Iterator[Entry], position: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._entries = entries
+        self._position = position
+        self._clock = clock
+        self._number = 0
+
+    def next(self) -> _Read:
+        """The next batch; an empty one if all that time went into what was read before."""
+        read = _Read(self._position, [])
+        try:
+            self._fill(read)
+        except SourceEnded as ended:
+            read.over, read.ended = True, ended
+        except BaseException:
+            read.__exit__()
+            raise
+        self._position = read.position
+        return read
+
+    def _fill(self, read: _Read) -> None:
+        size, until = 0, self._clock() + BATCH_SECONDS
+        while len(read.found) < BATCH_ITEMS and size < BATCH_BYTES and self._clock() < until:
+            entry = next(self._entries, None)
+            if entry is None:
+                read.over = True
+                return
+            self._number += 1
+            if self._number <= read.position:
+                continue
+            found = entry()
+            read.position = self._number
+            if found is not None:
+                read.found.append(found)
+                size += found.item.blob.bytes if found.item.blob else 0

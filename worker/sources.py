@@ -1,0 +1,103 @@
+"""What the expander reads from: the members of an archive, or the rows of a manifest, as items to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import IO, Self
+
+from core.errors import ItemError
+from core.settings import Settings
+from core.sources.archives import HEAD, ArchiveLimits, Member, archive_members, is_read_in_order
+from db.blobs.spool import BlobWriter, refusal
+from db.blobs.store import BlobStore
+from db.discoveries import Taken
+from db.jobs import NewItem, StoredBlob
+
+_BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLimits:
+    """How much of a source is read, and where it is put if it must be sought in."""
+
+    archive: ArchiveLimits
+    spool: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        archive = ArchiveLimits(settings.max_source_items, settings.max_picture_bytes, settings.max_unpacked_bytes)
+        return cls(archive, settings.spool_folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An item to be; its bytes, if it came with any, are finished, but not in the store."""
+
+    item: NewItem
+    writer: BlobWriter | None = None
+
+
+Entry = Callable[[], Found | None]
+"""Reads one member or row; None if it is passed over. Not calling it costs little."""
+
+
+@contextmanager
+def open_source(blobs: BlobStore, taken: Taken, limits: SourceLimits) -> Iterator[Iterator[Entry]]:
+    """The entries of a source, the same in every reading of it.
+
+    They, and calling one of them, raise `SourceEnded` where the source cannot be read any further.
+    """
+    with ExitStack() as stack:
+        file = stack.enter_context(blobs.open(taken.sha256))
+        head = file.read(HEAD)
+        file.seek(0)
+        if blobs.patience and not is_read_in_order(head):
+            # Seeking in a bucket is a call for every member.
+            file = _spooled(file, limits.spool, stack)
+        yield _members(blobs, file, limits.archive)
+
+
+def _members(blobs: BlobStore, file: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry]:
+    for member in archive_members(file, limits):
+        yield partial(_store, blobs, member)
+
+
+def _store(blobs: BlobStore, member: Member) -> Found | None:
+    if member.error is not None:
+        return Found(NewItem(member.name, None, error=member.error))
+    if member.pieces is None:
+        return None
+    writer = blobs.writer()
+    try:
+        for piece in member.pieces():
+            writer.write(piece)
+        blob = StoredBlob(writer.finish(), writer.bytes_written)
+    except ItemError as error:
+        writer.abort()
+        return Found(NewItem(member.name, None, error=error))
+    except BaseException:
+        writer.abort()
+        raise
+    return Found(NewItem(member.name, blob), writer)
+
+
+def _spooled(file: IO[bytes], folder: Path, stack: ExitStack) -> IO[bytes]:
+    """A copy on this machine, gone with the block.
+
+    Raises:
+        StorageFull, BlobStoreUnavailable: there is no room for it, or it cannot be read.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        copy = stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115 (the stack closes it)
+        copyfileobj(file, copy, _BLOCK)
+    except OSError as error:
+        raise refusal(error) from error
+    copy.seek(0)
+    return copy
