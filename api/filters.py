@@ -26,4 +26,11 @@ def wanted_items(job: Job, query: ItemsFilter) -> ItemFilter:
             for row in taxonomy["labels"]
             if query.label in (None, row["id"]) and query.group in (None, row["group"])
         )
-    return ItemFilter(query.status, labels, query.min_confidence, query.max_confidence, query.reviewed)
+    return ItemFilter(
+        query.status,
+        labels,
+        query.min_confidence,
+        query.max_confidence,
+        query.reviewed,
+        hide_duplicates=query.duplicates == "hide",
+    )

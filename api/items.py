@@ -9,12 +9,14 @@ from flask import Response, send_file
 from api.access import require_item
 from api.present import ItemPresenter
 from api.problems import Problem
-from api.schemas import Answer, ItemOut
+from api.schemas import Answer, ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
 from api.services import services
 from api.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
 from broker.client import EXPLANATION_SECONDS
+from core.clock import utc_now
 from core.errors import BlobStoreUnavailable, StorageFull
 from core.pictures import thumbnail
+from db import duplicates
 from db.blobs.store import THUMBNAIL, explanation_name
 from db.job_view import poll_seconds
 from db.models import ItemStatus, Prediction
@@ -36,6 +38,22 @@ def get_item(item_id: str) -> Answer:
         seconds = poll_seconds(item.job.pending, item.job.rate)
         headers = {"Retry-After": str(seconds)} if item.status == ItemStatus.PENDING else {}
         return ItemPresenter(item.job).item_out(item), 200, headers
+
+
+@bp.get("/v1/items/<item_id>/similar")
+@bp.input(SimilarQuery, location="query")
+@bp.output(SimilarItemsOut)
+@bp.doc(summary="Where the item's picture was seen before", operation_id="list_similar_items")
+def list_similar(item_id: str, query_data: SimilarQuery) -> Answer:
+    """Items of earlier jobs of the same owner that show the same picture, newest first.
+
+    The same means the same bytes, or another size, format or quality of the same photo. Pictures of other bytes are
+    found once the job that they came with is over.
+    """
+    with services().database.reading() as session:
+        found = duplicates.similar(session, require_item(session, item_id), utc_now(), query_data.limit)
+        data = [SimilarOut(distance=one.distance, item=ItemPresenter(one.item.job).item_out(one.item)) for one in found]
+        return SimilarItemsOut(data=data)
 
 
 @bp.get("/v1/items/<item_id>/thumbnail")

@@ -131,6 +131,7 @@ def get_summary(job_id: str) -> Answer:
             groups=groups,
             errors=errors,
             reviewed=reviews.count(session, job_id),
+            duplicates=job.duplicates,
             confidence_histogram=summary.histogram,
         )
         return body, 200, {"ETag": f'"{job.revision}"'}

@@ -52,6 +52,7 @@ class ItemPresenter:
             metadata=item.details or {},
             image=self._image_out(item),
             crop=None if crop is None else CropIn(x=crop.x, y=crop.y, width=crop.width, height=crop.height),
+            duplicate_of=item.duplicate_of,
             prediction=self._prediction_out(item.prediction, item.reused) if item.prediction else None,
             review=ReviewOut(**self._review_members(item.review)) if item.review else None,
             error=self._error_out(item),

@@ -171,6 +171,7 @@ class ItemsFilter(Input):
     min_confidence: Score | None = None
     max_confidence: Score | None = None
     reviewed: bool | None = None
+    duplicates: Literal["hide"] | None = Field(None, description="`hide`: without those that have `duplicate_of`")
 
 
 class ItemsQuery(PageQuery, ItemsFilter):
@@ -275,7 +276,7 @@ class ItemOut(Output):
     metadata: dict[str, Any]
     image: ImageOut | None
     crop: CropIn | None
-    duplicate_of: str | None = None
+    duplicate_of: str | None = Field(description="the item of this job that showed the same picture first")
     prediction: PredictionOut | None
     review: ReviewOut | None
     error: ErrorOut | None
@@ -284,6 +285,19 @@ class ItemOut(Output):
 class ItemsOut(Output):
     data: list[ItemOut]
     next_cursor: str | None
+
+
+class SimilarQuery(Input):
+    limit: int = Field(50, ge=1, le=200)
+
+
+class SimilarOut(Output):
+    distance: int = Field(description="bits of 256 that the perceptual hashes differ in; 0 also for the same bytes")
+    item: ItemOut
+
+
+class SimilarItemsOut(Output):
+    data: list[SimilarOut]
 
 
 class LabelCountOut(Output):
@@ -312,6 +326,7 @@ class SummaryOut(Output):
     groups: list[GroupCountOut]
     errors: list[ErrorCountOut]
     reviewed: int = Field(description="items that have a review")
+    duplicates: int | None = Field(description="items with `duplicate_of`; null until they were looked for")
     confidence_histogram: list[int] = Field(description="items per tenth of confidence, 0 to 1")
 
 

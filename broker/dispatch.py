@@ -9,7 +9,7 @@ import structlog
 from broker.client import Broker
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
-from core.messages import DELIVER_WEBHOOKS, ChunkMessage, Queue
+from core.messages import DELIVER_WEBHOOKS, FIND_DUPLICATES, ChunkMessage, Queue
 from db import chunks
 from db.engine import Database
 
@@ -36,11 +36,16 @@ def announce(broker: Broker, what: str) -> None:
         log.warning("not_announced", what=what, reason=str(error))
 
 
-def announce_end(broker: Broker, job_id: str, *, webhook: bool) -> None:
-    """A job is over: wake whoever waits for it, and have its `webhook`, if it has one, told without delay."""
+def announce_end(broker: Broker, job_id: str, *, webhook: bool, many: bool = True) -> None:
+    """A job is over: wake whoever waits for it, and do without delay what follows.
+
+    Its `webhook`, if it has one, is told; unless it had one item rather than `many`, duplicates are looked for.
+    """
     announce(broker, job_id)
     if webhook:
         nudge(broker, DELIVER_WEBHOOKS)
+    if many:
+        nudge(broker, FIND_DUPLICATES)
 
 
 def nudge(broker: Broker, task: str, queue: Queue = Queue.MAINTENANCE) -> None:

@@ -53,6 +53,8 @@ class Prepared:
 
     pixels: NDArray[np.uint8]
     info: PictureInfo
+    picture: NDArray[np.uint8]
+    """The same without the grey beside it: uint8 [height, width, 3]."""
 
 
 def prepare(data: bytes, spec: InputSpec, crop: Crop | None = None) -> Prepared:
@@ -67,9 +69,9 @@ def prepare(data: bytes, spec: InputSpec, crop: Crop | None = None) -> Prepared:
     image, info = load(data, target=spec.size, crop=crop)
     left, top, width, height = placement(image.size, spec.size)
     pixels = np.full((spec.size, spec.size, 3), PADDING, np.uint8)
-    resized = image.resize((width, height), Image.Resampling.BILINEAR)
-    pixels[top : top + height, left : left + width] = np.asarray(resized, dtype=np.uint8)
-    return Prepared(pixels, info)
+    picture = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
+    pixels[top : top + height, left : left + width] = picture
+    return Prepared(pixels, info, picture)
 
 
 def placement(size: tuple[int, int], side: int) -> tuple[int, int, int, int]:

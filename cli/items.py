@@ -43,6 +43,9 @@ def items(
     reviewed: Annotated[
         bool | None, typer.Option("--reviewed/--not-reviewed", help="Only those that people judged, or did not.")
     ] = None,
+    hide_duplicates: Annotated[
+        bool, typer.Option("--hide-duplicates", help="Without those that show the picture of an earlier one.")
+    ] = False,
     sort: Annotated[Sort, typer.Option(help="`confidence`: the doubtful ones first.")] = Sort.POSITION,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.", show_default="all")] = None,
     url: Url = DEFAULT_URL,
@@ -66,6 +69,7 @@ def items(
         min_confidence=min_confidence,
         max_confidence=max_confidence,
         reviewed=reviewed,
+        duplicates="hide" if hide_duplicates else None,
         sort=sort.value,
     )
     with connect(url, key) as client:

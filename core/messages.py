@@ -36,6 +36,7 @@ EXPAND = "lookbook.expand"
 SWEEP = "lookbook.sweep"
 PURGE = "lookbook.purge"
 DELIVER_WEBHOOKS = "lookbook.deliver_webhooks"
+FIND_DUPLICATES = "lookbook.find_duplicates"
 
 
 @dataclass(frozen=True, slots=True)

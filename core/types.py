@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from core.fingerprints import Fingerprint
+
 WHOLE_PICTURE = ""
 """The crop key of a picture that is not cropped (a value rather than NULL, so that unique keys hold)."""
 
@@ -61,6 +63,8 @@ class PictureInfo:
     format: str
     width: int
     height: int
+    fingerprint: Fingerprint | None = None
+    """Set by the decoders, unless the picture shows too little."""
 
 
 @dataclass(frozen=True, slots=True)

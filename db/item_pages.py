@@ -41,6 +41,7 @@ class ItemFilter:
     min_confidence: float | None = None
     max_confidence: float | None = None
     reviewed: bool | None = None
+    hide_duplicates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ def _common(wanted: ItemFilter) -> list[ColumnElement[bool]]:
         conditions.append(Item.confidence >= wanted.min_confidence)
     if wanted.max_confidence is not None:
         conditions.append(Item.confidence <= wanted.max_confidence)
+    if wanted.hide_duplicates:
+        conditions.append(Item.duplicate_of.is_(None))
     if wanted.reviewed is False:
         conditions.append(~select(Review.id).where(Review.item_id == Item.id).exists())
     return conditions

@@ -12,7 +12,7 @@ from db.models import Item, ItemStatus
 
 
 def get(session: Session, item_id: str) -> Item | None:
-    return session.scalar(_with_everything(select(Item).where(Item.id == item_id)))
+    return session.scalar(with_everything(select(Item).where(Item.id == item_id)))
 
 
 def list_of_job(
@@ -24,12 +24,12 @@ def list_of_job(
     limit: int,
 ) -> Sequence[Item]:
     """A page of a job's items, by keyset: the thousandth page costs what the first does."""
-    return session.scalars(page(_with_everything(select(Item)), job_id, wanted, sort, after, limit)).all()
+    return session.scalars(page(with_everything(select(Item)), job_id, wanted, sort, after, limit)).all()
 
 
 def first_of_job(session: Session, job_id: str) -> Item | None:
     """The only item of a single classification."""
-    return session.scalar(_with_everything(select(Item).where(Item.job_id == job_id).order_by(Item.position).limit(1)))
+    return session.scalar(with_everything(select(Item).where(Item.job_id == job_id).order_by(Item.position).limit(1)))
 
 
 def pending_pictures(session: Session, chunk_id: str) -> list[tuple[str, str]]:
@@ -42,5 +42,6 @@ def pending_pictures(session: Session, chunk_id: str) -> list[tuple[str, str]]:
     return list(dict.fromkeys((sha256 or "", crop_key) for sha256, crop_key in rows))
 
 
-def _with_everything(query: Select[Item]) -> Select[Item]:
+def with_everything(query: Select[Item]) -> Select[Item]:
+    """A query for items, with what is shown of each."""
     return query.options(joinedload(Item.blob), joinedload(Item.prediction), joinedload(Item.review))

@@ -262,7 +262,7 @@ def backlog(database: Database) -> Backlog:
     return Backlog(0, 0.0) if row is None else Backlog(int(row[0]), float(row[1]))
 
 
-def _kept(now: datetime) -> ColumnElement[bool]:
+def kept(now: datetime) -> ColumnElement[bool]:
     """Neither deleted nor past retention."""
     return Job.deleted_at.is_(None) & (Job.expires_at.is_(None) | (Job.expires_at > now) | Job.status.not_in(TERMINAL))
 
@@ -311,7 +311,7 @@ def list_newest(
     session: Session, caller: Caller, wanted: JobFilter, before: str | None, limit: int, now: datetime
 ) -> Sequence[Job]:
     """Jobs that the caller may see and that are kept, older than the id `before`, newest first."""
-    query = select(Job).where(caller.sees_job, _kept(now)).order_by(Job.id.desc()).limit(limit)
+    query = select(Job).where(caller.sees_job, kept(now)).order_by(Job.id.desc()).limit(limit)
     if wanted.source:
         query = query.where(Job.source == wanted.source)
     else:

@@ -186,6 +186,7 @@ def retry_failed(session: Session, job: Job, now: datetime) -> int:
         job.status, job.finished_at = JobStatus.RUNNING, None
     job.started_at = job.started_at or now
     job.rate, job.rate_at, job.rate_done = None, now, job.total - job.pending
+    job.duplicates = None
     job.revision += 1
     session.flush()
     return again

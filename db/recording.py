@@ -68,6 +68,8 @@ class Recorded:
     job_terminal: bool
     webhook: bool = False
     """Whether the job has one, to be told when it is terminal."""
+    many: bool = True
+    """Whether the job has more than one item: when it is terminal, duplicates are looked for."""
 
 
 def record(
@@ -106,7 +108,13 @@ def record(
     if finished == len(items):
         chunks.forget(session, message.chunk_id)
     lifecycle.finish(session, job, succeeded, failed, now, taken_at or now)
-    return Recorded(finished, chunks.claim(session, job, policy, now), job.terminal, job.webhook is not None)
+    return Recorded(
+        finished,
+        chunks.claim(session, job, policy, now),
+        job.terminal,
+        webhook=job.webhook is not None,
+        many=job.total > 1,
+    )
 
 
 def _success(prediction: Known, outcome: Outcome, now: datetime) -> dict[str, Any]:
@@ -132,11 +140,17 @@ def failure(error: ItemError, now: datetime) -> dict[str, Any]:
 
 def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) -> None:
     rows = [
-        {"sha256": sha256, "format": o.info.format, "width": o.info.width, "height": o.info.height}
+        {
+            "sha256": sha256,
+            "format": o.info.format,
+            "width": o.info.width,
+            "height": o.info.height,
+            "fingerprint": o.info.fingerprint,
+        }
         for (sha256, _), o in sorted(outcomes.items())
         if o.info is not None
     ]
-    update_rows(session, _BLOBS, rows, _BLOBS.c.format.is_(None))
+    update_rows(session, _BLOBS, rows, _BLOBS.c.format.is_(None) | _BLOBS.c.fingerprint.is_(None))
 
 
 def _store_predictions(

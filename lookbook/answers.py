@@ -213,6 +213,8 @@ class Summary(Answer):
     groups: list[GroupCount]
     errors: list[ErrorCount]
     reviewed: int
+    duplicates: int | None
+    """Items with `duplicate_of`; None until they were looked for, when the job is over."""
     confidence_histogram: list[int]
     """Items per tenth of confidence, 0 to 1."""
 

@@ -35,6 +35,8 @@ class ItemFilter(TypedDict, total=False):
     min_confidence: float | None
     max_confidence: float | None
     reviewed: bool | None
+    duplicates: str | None
+    """hide: without those that have `duplicate_of`."""
     sort: str | None
     """position or confidence."""
 

@@ -25,6 +25,7 @@ from core.messages import (
     EXPLAIN_ITEM,
     FETCH_CHUNK,
     FETCH_QUEUES,
+    FIND_DUPLICATES,
     PURGE,
     SWEEP,
     ChunkMessage,
@@ -45,6 +46,7 @@ from worker.interactive import THREADS as INTERACTIVE_THREADS
 from worker.interactive import InteractiveLane
 from worker.keeper import Keeper
 from worker.leases import Leases
+from worker.linker import find_duplicates
 from worker.models import Models
 from worker.pipeline import Pipeline
 from worker.pulse import Pulse
@@ -125,7 +127,7 @@ def register_expand(app: Celery, expander: Expander) -> None:
 
 
 def register_maintenance(app: Celery, it: Connections, courier: Courier) -> None:
-    """Make `app` sweep, purge and deliver webhooks."""
+    """Make `app` sweep, purge, find duplicates and deliver webhooks."""
     blobs = open_blob_store(it.settings)
 
     @app.task(name=SWEEP)
@@ -135,6 +137,10 @@ def register_maintenance(app: Celery, it: Connections, courier: Courier) -> None
     @app.task(name=PURGE)
     def purge_task() -> None:
         purge(it.database, blobs)
+
+    @app.task(name=FIND_DUPLICATES)
+    def find_duplicates_task() -> None:
+        find_duplicates(it.database)
 
     @app.task(name=DELIVER_WEBHOOKS)
     def deliver_task() -> None:

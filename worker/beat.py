@@ -18,7 +18,7 @@ import structlog
 from broker.client import Broker
 from core.errors import BrokerUnavailable
 from core.logs import configure_logging
-from core.messages import DELIVER_WEBHOOKS, PURGE, SWEEP
+from core.messages import DELIVER_WEBHOOKS, FIND_DUPLICATES, PURGE, SWEEP
 from core.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -28,6 +28,10 @@ PURGE_SECONDS = 60.0
 
 WEBHOOK_SECONDS = 5.0
 """How often webhooks to be tried again are looked for; new ones are asked for when their job ends."""
+
+DUPLICATES_SECONDS = 15.0
+"""How often jobs that are over are looked at for duplicates; those of many pictures are when they end."""
+
 _LONGEST_PAUSE = 1.0
 
 
@@ -67,5 +71,11 @@ def run_beat(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     broker = Broker.connect(settings)
-    Beat(broker, {SWEEP: settings.sweep_seconds, PURGE: PURGE_SECONDS, DELIVER_WEBHOOKS: WEBHOOK_SECONDS}).run(stopped)
+    intervals = {
+        SWEEP: settings.sweep_seconds,
+        PURGE: PURGE_SECONDS,
+        DELIVER_WEBHOOKS: WEBHOOK_SECONDS,
+        FIND_DUPLICATES: DUPLICATES_SECONDS,
+    }
+    Beat(broker, intervals).run(stopped)
     broker.close()

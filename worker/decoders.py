@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from classifier.prepare import InputSpec, prepare
 from classifier.runtime import BULK_NICENESS
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
-from core.types import Crop, PictureInfo, PictureKey
+from core.perceptual import fingerprint
+from core.types import WHOLE_PICTURE, Crop, PictureInfo, PictureKey
 from db.blobs.store import BlobStore
 from worker.decoder_process import DecoderProcess, ProcessDied, ProcessLate
 from worker.fair_queue import FairQueue
@@ -114,6 +115,8 @@ class Decoders:
         self._limits = limits
         # A store that does not answer must say so before the call's deadline: that is no picture's fault.
         self._call_seconds = limits.seconds + blobs.patience
+        # Fingerprints are small products of matrices: dividing them among threads costs ten times what they do.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Spawned, not forked: the worker has threads, and a fork would copy their locks in any state.
         context = multiprocessing.get_context("spawn")
         self._slots = PixelSlots(context, slots + SLOTS_RESERVED, side)
@@ -330,10 +333,13 @@ class _Decoder:
             return error
         except MemoryError:
             return DecodeFailed("decoding needs more memory than one picture may use")
+        # Of the whole picture, whatever part of it is classified: a crop, which is rare, costs decoding it again.
+        whole = prepared if crop_key == WHOLE_PICTURE else prepare(data, spec)
+        info = replace(prepared.info, fingerprint=fingerprint(whole.picture))
         if spec.size > self.side:
-            return prepared.info, prepared.pixels
+            return info, prepared.pixels
         slot_view(self.memory, slot, self.side, spec.size)[:] = prepared.pixels
-        return prepared.info
+        return info
 
 
 _decoder: _Decoder | None = None
@@ -343,6 +349,8 @@ def _start_decoder(blobs: BlobStore, address_space: int, memory: Any, side: int,
     global _decoder  # noqa: PLW0603 (a decoder process serves one store for its whole life)
     _decoder = _Decoder(blobs, memory, side)
     os.nice(niceness)
+    # Whatever NumPy sets up on first use is set up before memory is short.
+    fingerprint(np.zeros((side, side, 3), np.uint8))
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
 

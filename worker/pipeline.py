@@ -98,7 +98,7 @@ class Pipeline:
             recorded = self._record(message, work, outcomes)
         dispatch(self._database, self._broker, recorded.next_chunks)
         if recorded.job_terminal:
-            announce_end(self._broker, message.job_id, webhook=recorded.webhook)
+            announce_end(self._broker, message.job_id, webhook=recorded.webhook, many=recorded.many)
         return recorded.items
 
     def _compute(

@@ -2,7 +2,7 @@
 
 from db.models.access import ApiKey, IdempotentRequest, Scope, UsageDay
 from db.models.base import Base, UtcDateTime
-from db.models.items import Blob, Item, ItemStatus, Prediction, Review
+from db.models.items import Blob, BlobBands, Item, ItemStatus, Prediction, Review
 from db.models.jobs import (
     TERMINAL,
     Chunk,
@@ -23,6 +23,7 @@ __all__ = [
     "ApiKey",
     "Base",
     "Blob",
+    "BlobBands",
     "Chunk",
     "Delivery",
     "DeliveryStatus",

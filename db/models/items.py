@@ -9,8 +9,11 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from core.fingerprints import BANDS, Fingerprint
 from db.models.base import Base, enum
 from db.models.jobs import Job
+
+BAND_COLUMNS = tuple(f"band_{number}" for number in range(BANDS))
 
 
 class ItemStatus(StrEnum):
@@ -37,7 +40,30 @@ class Blob(Base):
     width: Mapped[int | None]
     """Pixels as a person sees the picture (after EXIF rotation); so is `height`."""
     height: Mapped[int | None]
+    fingerprint: Mapped[Fingerprint | None]
+    """By which the same picture is recognised in other bytes (core/fingerprints.py). None until it was decoded,
+    and of a picture that shows next to nothing."""
     created_at: Mapped[datetime]
+
+
+class BlobBands(Base):
+    """The bands of a blob's fingerprint, each with an index: pictures that agree in one may be the same.
+
+    Added after the job that brought the blob has ended; a blob whose row is missing is not found yet.
+    """
+
+    __tablename__ = "blob_bands"
+    __table_args__ = tuple(Index(None, name) for name in BAND_COLUMNS)
+
+    blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256", ondelete="CASCADE"), primary_key=True)
+    band_0: Mapped[int]
+    band_1: Mapped[int]
+    band_2: Mapped[int]
+    band_3: Mapped[int]
+    band_4: Mapped[int]
+    band_5: Mapped[int]
+    band_6: Mapped[int]
+    band_7: Mapped[int]
 
 
 class Prediction(Base):
@@ -112,6 +138,8 @@ class Item(Base):
     """The prediction's label, group and confidence again: filters and sorting need them beside `job_id`."""
     label_group: Mapped[str | None] = mapped_column(String(100))
     confidence: Mapped[float | None]
+    duplicate_of: Mapped[str | None] = mapped_column(String(40))
+    """The item of the same job that showed the same picture first; None if this one did, or it is not known yet."""
     error_code: Mapped[str | None] = mapped_column(String(50))
     error_detail: Mapped[str | None] = mapped_column(Text)
     error_retryable: Mapped[bool | None]

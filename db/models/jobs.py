@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.models.base import Base, enum
@@ -49,6 +49,12 @@ class JobSource(StrEnum):
     """URLs in the request itself."""
 
 
+UNLINKED = text(
+    "duplicates IS NULL AND status IN ('completed', 'canceled', 'failed') AND deleted_at IS NULL AND purged_at IS NULL"
+)
+"""Jobs that are over, and whose duplicates are still to be found."""
+
+
 class Priority(StrEnum):
     """Which queue a job's chunks go through."""
 
@@ -75,6 +81,7 @@ class Job(Base):
         Index(None, "expires_at"),
         Index(None, "deleted_at"),
         Index(None, "key_id", "id"),
+        Index("ix_jobs_unlinked", "id", sqlite_where=UNLINKED, postgresql_where=UNLINKED),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -91,6 +98,8 @@ class Job(Base):
     canceled: Mapped[int] = mapped_column(default=0)
     reused: Mapped[int] = mapped_column(default=0)
     """Succeeded items whose prediction was already known."""
+    duplicates: Mapped[int | None]
+    """Items that show the same picture as an earlier one; None until they were looked for, after the job's end."""
     model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
     top_k: Mapped[int] = mapped_column(default=5)
     """How many labels each item's prediction shows."""

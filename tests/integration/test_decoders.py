@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 import worker.decoders
-from classifier.prepare import InputSpec, Prepared
+from classifier.prepare import InputSpec, Prepared, prepare
 from core.errors import BlobMissing, DecodeFailed, DecodeTimeout, TruncatedImage
+from core.perceptual import fingerprint
 from core.settings import Settings
+from core.types import Crop
 from db.blobs.local import LocalBlobStore
 from db.blobs.opening import open_blob_store
 from db.blobs.store import BlobStore
@@ -29,8 +31,6 @@ KILLED_ONCE = b"decoder killed once, unless there is "
 
 def prepare_or_die(data: bytes, *_: object) -> Prepared:
     """Stands in for a decoding library with a fatal bug."""
-    from classifier.prepare import prepare
-
     if data.startswith(KILLED_ONCE):
         marker = Path(data.removeprefix(KILLED_ONCE).decode())
         if not marker.exists():
@@ -144,4 +144,16 @@ def test_pictures_come_from_every_kind_of_store_and_a_missing_blob_is_no_picture
     assert all(isinstance(outcome, Ready) for outcome in outcomes)
     with pytest.raises(BlobMissing):
         list(decoders.decode([("0" * 64, "")], SPEC, "job", interactive=False))
+    decoders.close()
+
+
+def test_the_fingerprint_is_that_of_the_whole_picture_whatever_part_of_it_is_classified(store: LocalBlobStore) -> None:
+    decoders = Decoders(store, 1, DecoderLimits(30, 2**32), 32, 32)
+    key = store.put((SAMPLES / "jacket-denim.jpg").read_bytes())
+    spec = InputSpec(224)
+    pictures = [(key, ""), (key, Crop(100, 100, 300, 300).key)]
+    results = [found for call in decoders.decode(pictures, spec, "job", interactive=False) for _, found in call]
+    whole, part = (found.info.fingerprint for found in results if isinstance(found, Ready))
+    assert whole is not None
+    assert whole == part == fingerprint(prepare(store.read(key), spec).picture)
     decoders.close()

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from core.fingerprints import BANDS
+from core.messages import ChunkMessage, Queue
+from core.types import Crop, PictureInfo
+from db import chunks, duplicates, items, jobs, lifecycle, purging
+from db.duplicates import Similar
+from db.engine import Database
+from db.jobs import NewItem, NewJob
+from db.models import Blob, BlobBands, Item, Job, JobSource
+from db.recording import Outcome
+from tests.integration.builders import (
+    FAILED,
+    NOW,
+    POLICY,
+    a_blob,
+    a_model,
+    finish,
+    read_job,
+    record_chunk,
+    scored,
+    together,
+)
+from worker.linker import find_duplicates
+
+RED, BLUE = bytes((180, 60, 50)), bytes((50, 60, 180))
+SHIRT, DRESS = bytes(range(32)), bytes(range(100, 132))
+
+
+def flipped(found: bytes, bits: int) -> bytes:
+    """The same hash with so many other bits, all of them in bands of their own as far as there are any."""
+    mask = sum(1 << (n % BANDS * 32 + n // BANDS) for n in range(bits))
+    return (int.from_bytes(found, "big") ^ mask).to_bytes(32, "big")
+
+
+def step(number: int) -> bytes:
+    """A hash with eight more bits changed at each step, none of them in its first bands."""
+    return (int.from_bytes(SHIRT, "big") ^ ((1 << 8 * number) - 1)).to_bytes(32, "big")
+
+
+def seen(fingerprint: bytes | None, size: tuple[int, int] = (300, 400)) -> Outcome:
+    """What a worker makes of a picture with this fingerprint."""
+    outcome = scored()
+    return Outcome(scored=outcome.scored, info=PictureInfo("jpeg", *size, fingerprint))
+
+
+def a_job_of(
+    database: Database,
+    pictures: Sequence[str],
+    outcomes: dict[str, Outcome],
+    *,
+    crops: Sequence[Crop | None] = (),
+    order: Sequence[int] | None = None,
+    key_id: str | None = None,
+) -> str:
+    """A job of pictures by their contents that came to its end, one chunk a picture, recorded in `order`; its id."""
+    new_items = [
+        NewItem(f"{n}.jpg", a_blob(content), crop)
+        for n, (content, crop) in enumerate(itertools.zip_longest(pictures, crops))
+    ]
+    with database.writing() as session:
+        new = NewJob("test", JobSource.UPLOADS, a_model(session), key_id=key_id)
+        policy = chunks.ChunkPolicy(size=1, window=100, deadlines=POLICY.deadlines)
+        job, messages = jobs.create_claimed(session, new, new_items, policy, NOW)
+    for number in order or range(len(messages)):
+        with database.writing() as session:
+            work = items.pending_pictures(session, messages[number].chunk_id)
+            results = dict.fromkeys(work, outcomes[pictures[number]])
+            record_chunk(session, messages[number], results, policy=policy)
+    assert read_job(database, job.id).terminal
+    return job.id
+
+
+def links(database: Database, job_id: str) -> list[int | None]:
+    """By position: the position of the item that each is a duplicate of."""
+    with database.reading() as session:
+        rows = session.execute(
+            select(Item.id, Item.position, Item.duplicate_of).where(Item.job_id == job_id).order_by(Item.position)
+        ).all()
+    positions = {row.id: row.position for row in rows}
+    return [None if row.duplicate_of is None else positions[row.duplicate_of] for row in rows]
+
+
+def similar(database: Database, job_id: str, position: int = 0) -> list[Similar]:
+    with database.reading() as session:
+        item = session.scalars(select(Item).where(Item.job_id == job_id, Item.position == position)).one()
+        found = items.get(session, item.id)
+        assert found is not None
+        return duplicates.similar(session, found, NOW, 50)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_the_same_picture_is_linked_to_its_first_item_in_whatever_order_they_were_recorded(
+    database: Database, order: tuple[int, ...]
+) -> None:
+    outcomes = {"large": seen(SHIRT + RED), "dress": seen(DRESS + RED), "small": seen(flipped(SHIRT, 5) + RED)}
+    job_id = a_job_of(database, ["large", "dress", "small"], outcomes, order=order)
+    assert read_job(database, job_id).duplicates is None
+    find_duplicates(database)
+    assert links(database, job_id) == [None, None, 0]
+    assert read_job(database, job_id).duplicates == 1
+
+
+def test_the_same_bytes_are_linked_whether_or_not_they_could_be_opened(database: Database) -> None:
+    outcomes = {"broken": FAILED, "flat": seen(None)}
+    job_id = a_job_of(database, ["broken", "flat", "broken", "flat"], outcomes)
+    find_duplicates(database)
+    assert links(database, job_id) == [None, None, 0, 1]
+
+
+def test_another_colour_shape_or_picture_is_not_the_same(database: Database) -> None:
+    outcomes = {
+        "red": seen(SHIRT + RED),
+        "blue": seen(SHIRT + BLUE),
+        "wide": seen(SHIRT + RED, (400, 300)),
+        "far": seen(flipped(SHIRT, 31) + RED),
+    }
+    job_id = a_job_of(database, list(outcomes), outcomes)
+    find_duplicates(database)
+    assert links(database, job_id) == [None] * 4
+
+
+def test_crops_of_a_picture_are_items_of_their_own_unless_they_are_the_same_crop(database: Database) -> None:
+    left, right = Crop(0, 0, 10, 10), Crop(10, 0, 10, 10)
+    outcomes = {"a": seen(SHIRT + RED), "b": seen(SHIRT + RED)}
+    job_id = a_job_of(database, ["a", "a", "a", "a", "b"], outcomes, crops=[None, left, right, left])
+    find_duplicates(database)
+    assert links(database, job_id) == [None, None, None, 1, 0]
+
+
+def test_what_is_linked_is_never_what_others_are_linked_to(database: Database) -> None:
+    # Each is like the one before it, and the first is not like the last.
+    outcomes = {str(n): seen(step(n) + RED) for n in range(8)}
+    job_id = a_job_of(database, list(outcomes), outcomes)
+    find_duplicates(database)
+    assert links(database, job_id) == [None, 0, 0, None, 3, 3, None, 6]
+
+
+def test_looking_again_changes_nothing(database: Database) -> None:
+    job_id = a_job_of(database, ["a", "b", "a"], {"a": seen(SHIRT + RED), "b": seen(DRESS + RED)})
+    assert find_duplicates(database) == 1
+    before = read_job(database, job_id)
+    assert find_duplicates(database) == 0
+    with database.writing() as session:
+        session.execute(update(Job).values(duplicates=None))
+    find_duplicates(database)
+    assert links(database, job_id) == [None, None, 0]
+    assert read_job(database, job_id).duplicates == before.duplicates
+
+
+def test_finding_duplicates_changes_the_etag(database: Database) -> None:
+    job_id = a_job_of(database, ["a", "a"], {"a": seen(SHIRT + RED)})
+    before = read_job(database, job_id).revision
+    find_duplicates(database)
+    assert read_job(database, job_id).revision > before
+
+
+def test_several_linkers_at_once_find_what_one_does(database: Database) -> None:
+    outcomes = {f"{n}": seen(flipped(SHIRT, n % 3) + bytes((n // 3 * 20, 0, 0))) for n in range(12)}
+    job_ids = [a_job_of(database, list(outcomes), outcomes) for _ in range(3)]
+    together([lambda: find_duplicates(database)] * 3)
+    for job_id in job_ids:
+        assert links(database, job_id) == [None, 0, 0, None, 3, 3, None, 6, 6, None, 9, 9]
+
+
+def test_a_job_that_runs_again_is_looked_at_again_at_its_next_end(database: Database) -> None:
+    outcomes = {"a": FAILED, "b": seen(SHIRT + RED)}
+    job_id = a_job_of(database, ["a", "b"], outcomes)
+    find_duplicates(database)
+    with database.writing() as session:
+        job = lifecycle.hold(session, job_id)
+        assert job is not None
+        lifecycle.retry_failed(session, job, NOW)
+        messages = chunks.claim(session, job, POLICY, NOW)
+    assert read_job(database, job_id).duplicates is None
+    assert find_duplicates(database) == 0
+    for message in messages:
+        finish(database, message, seen(flipped(SHIRT, 2) + RED), NOW + timedelta(seconds=5))
+    find_duplicates(database)
+    assert links(database, job_id) == [None, 0]
+
+
+def test_links_that_were_found_before_a_job_ran_again_are_not_stored_after_it(database: Database) -> None:
+    job_id = a_job_of(database, ["a", "a"], {"a": seen(SHIRT + RED)})
+    later = NOW + timedelta(seconds=5)
+    with database.writing() as session:
+        session.execute(update(Job).values(finished_at=later))
+    with database.writing() as session:
+        assert not duplicates.link(session, job_id, NOW, [("itm_x", None)])
+        assert not duplicates.close(session, job_id, NOW, 1)
+        assert duplicates.close(session, job_id, later, 1)
+
+
+def test_earlier_jobs_of_the_same_owner_have_seen_a_picture_before(database: Database) -> None:
+    first = a_job_of(database, ["large"], {"large": seen(SHIRT + RED)})
+    second = a_job_of(
+        database, ["other", "small"], {"other": seen(DRESS + RED), "small": seen(flipped(SHIRT, 3) + RED)}
+    )
+    find_duplicates(database)
+    third = a_job_of(database, ["large"], {"large": seen(SHIRT + RED)})
+    assert [(found.item.job_id, found.distance) for found in similar(database, third)] == [(second, 3), (first, 0)]
+    assert [(found.item.job_id, found.distance) for found in similar(database, second, 1)] == [(first, 3)]
+    assert similar(database, first) == []
+
+
+def test_what_belongs_to_another_key_or_is_deleted_was_not_seen_before(database: Database) -> None:
+    outcomes = {"a": seen(SHIRT + RED)}
+    mine = a_job_of(database, ["a"], outcomes, key_id="key_1")
+    a_job_of(database, ["a"], outcomes, key_id="key_2")
+    a_job_of(database, ["a"], outcomes)
+    deleted = a_job_of(database, ["a"], outcomes, key_id="key_1")
+    with database.writing() as session:
+        job = lifecycle.hold(session, deleted)
+        assert job is not None
+        lifecycle.mark_deleted(job, NOW)
+    latest = a_job_of(database, ["a"], outcomes, key_id="key_1")
+    assert [found.item.job_id for found in similar(database, latest)] == [mine]
+
+
+def test_a_fingerprint_that_a_decoder_found_later_is_kept(database: Database) -> None:
+    job_id = a_job_of(database, ["a"], {"a": seen(None)})
+    with database.writing() as session:
+        again = {(a_blob("a").sha256, ""): seen(SHIRT + RED)}
+        record_chunk(session, _message_of(job_id), again)
+    with database.reading() as session:
+        assert session.scalars(select(Blob.fingerprint)).one() == SHIRT + RED
+
+
+def _message_of(job_id: str) -> chunks.ChunkMessage:
+    return ChunkMessage("chk_gone", job_id, Queue.BULK)
+
+
+def test_bands_go_with_their_blob(database: Database) -> None:
+    job_id = a_job_of(database, ["a"], {"a": seen(SHIRT + RED)})
+    find_duplicates(database)
+    with database.writing() as session:
+        assert session.scalars(select(BlobBands.blob_sha256)).all() == [a_blob("a").sha256]
+        purging.remove_items(session, job_id)
+    with database.reading() as session:
+        assert session.scalars(select(BlobBands.blob_sha256)).all() == []
+        assert session.scalars(select(Blob.sha256)).all() == []
+
+
+def test_a_job_of_more_items_than_one_transaction_takes_is_linked_whole(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "AT_ONCE", 2)
+    monkeypatch.setattr("worker.linker.AT_ONCE", 2)
+    outcomes = {f"{n}": seen(flipped(SHIRT, n % 5) + RED) for n in range(9)}
+    job_id = a_job_of(database, list(outcomes), outcomes)
+    find_duplicates(database)
+    assert links(database, job_id) == [None, *[0] * 8]
+    with database.reading() as session:
+        assert len(session.scalars(select(BlobBands.blob_sha256)).all()) == 9

@@ -1,0 +1,55 @@
+"""What the API says of duplicates, in this process; a worker's part is recorded by hand."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.app import LookbookApp
+from db.engine import Database
+from tests.integration.test_api import services_of
+from tests.integration.test_duplicates import DRESS, RED, SHIRT, a_job_of, flipped, seen
+from worker.linker import find_duplicates
+
+
+@pytest.fixture
+def job_id(app: LookbookApp) -> str:
+    """A job of a shirt, a dress and the shirt again, a little smaller."""
+    outcomes = {"large": seen(SHIRT + RED), "dress": seen(DRESS + RED), "small": seen(flipped(SHIRT, 5) + RED)}
+    return a_job_of(database_of(app), list(outcomes), outcomes)
+
+
+def database_of(app: LookbookApp) -> Database:
+    return services_of(app).database
+
+
+def test_duplicates_are_linked_counted_and_hidden_if_asked_for(
+    app: LookbookApp, client: FlaskClient, job_id: str
+) -> None:
+    path = f"/v1/jobs/{job_id}"
+    assert client.get(f"{path}/summary").json["duplicates"] is None
+    find_duplicates(database_of(app))
+    assert client.get(f"{path}/summary").json["duplicates"] == 1
+    shown = client.get(f"{path}/items").json["data"]
+    assert [item["duplicate_of"] for item in shown] == [None, None, shown[0]["id"]]
+    for sort in ("position", "confidence"):
+        hidden = client.get(f"{path}/items?duplicates=hide&sort={sort}").json["data"]
+        assert [item["position"] for item in hidden] == [0, 1]
+    assert client.get(f"/v1/items/{shown[2]['id']}").json["duplicate_of"] == shown[0]["id"]
+
+
+def test_duplicates_are_hidden_or_not_given_at_all(client: FlaskClient, job_id: str) -> None:
+    assert client.get(f"/v1/jobs/{job_id}/items?duplicates=show").status_code == 422
+
+
+def test_an_item_says_where_its_picture_was_seen_before(app: LookbookApp, client: FlaskClient, job_id: str) -> None:
+    find_duplicates(database_of(app))
+    later = a_job_of(database_of(app), ["large"], {"large": seen(SHIRT + RED)})
+    item_id = client.get(f"/v1/jobs/{later}/items").json["data"][0]["id"]
+    found = client.get(f"/v1/items/{item_id}/similar").json["data"]
+    assert [(one["distance"], one["item"]["job_id"], one["item"]["position"]) for one in found] == [
+        (0, job_id, 0),
+        (5, job_id, 2),
+    ]
+    assert len(client.get(f"/v1/items/{item_id}/similar?limit=1").json["data"]) == 1
+    assert client.get("/v1/items/itm_x/similar").status_code == 404
