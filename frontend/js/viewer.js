@@ -1,6 +1,12 @@
 // One picture, large, with everything that is known of it.
 import { $, bytes, make, number, say, sayError, showRanks } from "./page.js";
 
+/** An address as a link, if following it leads to the web and nowhere else; as text otherwise. */
+function link(address) {
+  if (!/^https?:\/\//i.test(address)) return address;
+  return make("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, address);
+}
+
 export class Viewer {
   constructor(names) {
     this.names = names;
@@ -54,8 +60,12 @@ export class Viewer {
     $("viewer-explain").textContent = say(word);
   }
 
-  facts({ image, prediction }) {
+  facts({ image, prediction, source }) {
     const rows = [];
+    if (source.title) rows.push([say("title"), source.title]);
+    if (source.price) rows.push([say("price"), [source.price, source.currency].filter(Boolean).join(" ")]);
+    if (source.page_url) rows.push([say("page"), link(source.page_url)]);
+    if (source.url) rows.push([say("address"), link(source.url)]);
     if (image?.width) rows.push([say("size"), `${number(image.width)} × ${number(image.height)}`]);
     if (image) rows.push([say("bytes"), bytes(image.bytes)]);
     if (image?.format) rows.push([say("format"), image.format]);

@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from api.app import create_app
 from cli.main import app
+from core.errors import ItemError
 from core.settings import PROJECT, Settings
 from db.exports import Export
 from db.item_pages import ItemFilter
@@ -104,6 +105,15 @@ def test_both_languages_of_the_pages_have_the_same_sentences() -> None:
     assert keys[0][keys[0].index("language") :] == keys[1]
     members = [sorted(re.findall(r"\{\w+\}", part)) for part in (english, korean)]
     assert members[0] == members[1]
+
+
+def test_pages_have_words_for_every_error_that_an_item_can_have() -> None:
+    def kinds(error: type[ItemError]) -> set[type[ItemError]]:
+        return {error}.union(*(kinds(kind) for kind in error.__subclasses__()))
+
+    text = (PROJECT / "frontend" / "js" / "words.js").read_text("utf-8")
+    said = set(re.findall(r"^      (\w+):", text, re.MULTILINE))
+    assert {kind.code for kind in kinds(ItemError)} <= said
 
 
 def luminance(colour: str) -> float:

@@ -154,6 +154,30 @@ def test_a_sample_can_be_tried_at_once(open_page: OpenPage) -> None:
     expect(page.locator("#answer")).to_be_visible(timeout=30_000)
 
 
+def test_where_a_picture_came_from_is_shown_and_only_the_web_is_linked_to(
+    open_page: OpenPage, http: httpx.Client
+) -> None:
+    item = {
+        "url": "http://10.0.0.1/" + "long" * 50,
+        "title": "<b>A coat</b>",
+        "price": "39.90",
+        "currency": "EUR",
+        "page_url": "javascript:alert(1)",
+    }
+    job = http.post("/v1/jobs", json={"items": [item]}).json()
+    page = open_page(job["links"]["page"])
+    page.locator(".cell.failed").click()
+    facts = page.locator("#viewer-facts")
+    expect(page.locator("#viewer-error")).to_contain_text("not on the public internet")
+    expect(facts).to_contain_text("<b>A coat</b>")
+    expect(facts).to_contain_text("39.90 EUR")
+    expect(facts).to_contain_text("javascript:alert(1)")
+    assert [link.get_attribute("href") for link in facts.locator("a").all()] == [item["url"]]
+    assert page.evaluate(
+        "document.querySelector('#viewer .side').scrollWidth <= document.querySelector('#viewer .side').clientWidth"
+    )
+
+
 def test_an_unknown_job_is_said_so(open_page: OpenPage, complaints: list[str]) -> None:
     page = open_page("/jobs/job_unknown")
     expect(page.locator("#missing-text")).to_contain_text("no such job")
