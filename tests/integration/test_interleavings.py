@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,14 +16,15 @@ from sqlalchemy import func, select
 
 from broker.client import Broker
 from broker.dispatch import dispatch
-from core.errors import JobNotOver, JobOver, ModelFailed, NothingToRetry, TruncatedImage
+from core.errors import FetchTooSlow, ItemError, JobNotOver, JobOver, ModelFailed, NothingToRetry, TruncatedImage
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from db import chunks, items, jobs, lifecycle
 from db.blobs.local import LocalBlobStore
 from db.engine import Database
+from db.fetched import Overtaken, ToFetch, items_to_fetch, record_fetched
 from db.jobs import NewItem, NewJob, StoredBlob
-from db.models import TERMINAL, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
+from db.models import TERMINAL, Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
 from db.recording import Outcome, record
 from tests.conftest import RunningRedis
 from tests.integration.builders import NOW, POLICY, a_model, scored
@@ -33,6 +35,8 @@ from worker.sweeper import sweep
 WORKERS = ("wrk_1@here-1", "wrk_2@here-2", "wrk_3@there-3")
 SECONDS = st.sampled_from([1, 7, 15, 61, 200])
 VERDICTS = {"good": scored(), "doubtful": scored("dress", 0.55), "bad": Outcome(error=TruncatedImage("cut"))}
+NOT_BEGUN = "not begun"
+"""The turn of a chunk was over before this picture was asked for."""
 NUMBER = st.integers(0, 10**6)
 
 
@@ -54,6 +58,7 @@ class Interleavings(RuleBasedStateMachine):
         self.retried: Counter[str] = Counter()
         self.duplicates: list[ChunkMessage] = []
         self.in_hand: list[tuple[str, ChunkMessage]] = []
+        self.to_fetch: dict[str, list[ToFetch]] = {}
         self.seen: dict[str, tuple[ItemStatus, int]] = {}
 
     @rule(pictures=st.lists(st.integers(0, 30), min_size=1, max_size=12))
@@ -76,6 +81,18 @@ class Interleavings(RuleBasedStateMachine):
             )
         self.jobs.append(job.id)
 
+    @rule(urls=st.lists(st.integers(0, 30), min_size=1, max_size=12), uploads=st.integers(0, 2))
+    def submit_urls(self, urls: list[int], uploads: int) -> None:
+        """Pictures to be fetched, perhaps with some among them that need not be."""
+        data = b"uploaded"
+        here = [NewItem("x.jpg", StoredBlob(self.store.put(data), len(data)))] * uploads
+        new_items = [NewItem("x.jpg", None, source_url=f"https://shop.example/{number}.jpg") for number in urls]
+        with self.database.writing() as session:
+            new = NewJob("urls", JobSource.ITEMS, a_model(session), expires_at=self.now + timedelta(seconds=300))
+            job, messages = jobs.create_claimed(session, new, here + new_items, POLICY, self.now)
+        self.jobs.append(job.id)
+        dispatch(self.database, self.broker, messages)
+
     @rule(worker=st.sampled_from(WORKERS), twice=st.booleans())
     def deliver(self, worker: str, twice: bool) -> None:
         """The next message of the queue reaches a worker, which takes the chunk up; perhaps not for the last time."""
@@ -91,7 +108,7 @@ class Interleavings(RuleBasedStateMachine):
         self._take(self.duplicates[which % len(self.duplicates)], worker)
 
     def _receive(self) -> ChunkMessage | None:
-        raw = self.redis.connection.rpop(Queue.BULK.value)
+        raw = self.redis.connection.rpop(Queue.BULK.value) or self.redis.connection.rpop(Queue.FETCH.value)
         if not raw:
             return None
         (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
@@ -99,17 +116,40 @@ class Interleavings(RuleBasedStateMachine):
 
     def _take(self, message: ChunkMessage, worker: str) -> bool:
         with self.database.writing() as session:
-            taken = chunks.take(session, message.chunk_id, worker, POLICY, self.now)
+            stage = Stage.FETCH if message.queue is Queue.FETCH else Stage.CLASSIFY
+            taken = chunks.take(session, message.chunk_id, worker, POLICY, self.now, stage)
+            if taken and stage is Stage.FETCH:
+                self.to_fetch[message.chunk_id] = items_to_fetch(session, message.chunk_id)
         if taken:
             self.in_hand.append((worker, message))
         return taken
 
     @precondition(lambda self: self.in_hand)
-    @rule(which=NUMBER, verdicts=st.lists(st.sampled_from(list(VERDICTS)), min_size=3, max_size=3))
+    @rule(which=NUMBER, verdicts=st.lists(st.sampled_from([*VERDICTS, NOT_BEGUN]), min_size=3, max_size=3))
     def finish(self, which: int, verdicts: list[str]) -> None:
         """Record what is in hand, however late, perhaps long after somebody else was given it."""
         _, message = self.in_hand.pop(which % len(self.in_hand))
-        self._record(message, verdicts)
+        self._finish(message, verdicts)
+
+    def _finish(self, message: ChunkMessage, verdicts: list[str]) -> None:
+        if message.queue is Queue.FETCH:
+            self._record_fetched(message, verdicts)
+        else:
+            self._record(message, [verdict for verdict in verdicts if verdict in VERDICTS] or ["good"])
+
+    def _record_fetched(self, message: ChunkMessage, verdicts: list[str]) -> None:
+        results: dict[str, StoredBlob | ItemError] = {}
+        for number, item in enumerate(self.to_fetch[message.chunk_id]):
+            verdict = verdicts[number % len(verdicts)]
+            if verdict == "bad":
+                results[item.id] = FetchTooSlow()
+            elif verdict != NOT_BEGUN:
+                data = item.url.encode()
+                results[item.id] = StoredBlob(self.store.put(data), len(data))
+        messages: list[ChunkMessage] = []
+        with suppress(Overtaken), self.database.writing() as session:
+            messages = record_fetched(session, message, results, POLICY, self.now).next_chunks
+        dispatch(self.database, self.broker, messages)
 
     def _record(self, message: ChunkMessage, verdicts: list[str]) -> None:
         with self.database.writing() as session:
@@ -223,6 +263,16 @@ class Interleavings(RuleBasedStateMachine):
             assert session.scalars(select(Chunk).where(Chunk.job_id.in_(canceled))).all() == []
 
     @invariant()
+    def what_is_to_be_classified_has_its_bytes(self) -> None:
+        with self.database.reading() as session:
+            lacking = session.scalars(
+                select(Item.id)
+                .join(Chunk, Chunk.id == Item.chunk_id)
+                .where(Chunk.stage == Stage.CLASSIFY, Item.status == ItemStatus.PENDING, Item.blob_sha256.is_(None))
+            )
+            assert lacking.all() == []
+
+    @invariant()
     def an_item_leaves_a_terminal_state_only_by_being_tried_again(self) -> None:
         with self.database.reading() as session:
             rows = session.execute(select(Item.id, Item.job_id, Item.status).where(Item.job_id.in_(self.jobs))).all()
@@ -239,7 +289,7 @@ class Interleavings(RuleBasedStateMachine):
         for _ in range(60):
             while (message := self._receive()) is not None:
                 if self._take(message, WORKERS[0]):
-                    self._record(message, ["good"])
+                    self._finish(message, ["good"])
             self.now += POLICY.deadlines.lease
             self.sweeps()
             if not self._pending():
@@ -250,9 +300,15 @@ class Interleavings(RuleBasedStateMachine):
             wrong = session.scalars(
                 select(Item.error_detail).where(Item.error_code == ModelFailed.code, Item.status == ItemStatus.FAILED)
             ).all()
+            named = session.scalar(
+                select(func.count())
+                .select_from(Blob)
+                .where(~select(Item.id).where(Item.blob_sha256 == Blob.sha256).exists())
+            )
             keys = session.execute(select(Prediction.blob_sha256, Prediction.crop_key)).all()
         assert all("3 attempts" in str(detail) for detail in wrong)
         assert len(keys) == len(set(keys))
+        assert named == 0
 
     def _pending(self) -> int:
         with self.database.reading() as session:
