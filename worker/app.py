@@ -37,7 +37,7 @@ from db.blobs.opening import open_blob_store
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from worker.decoders import DecoderLimits, Decoders
-from worker.downloads import Downloads, Source
+from worker.downloads import Downloads, Web
 from worker.expander import Expander
 from worker.explaining import Explainer
 from worker.fetching import Fetching
@@ -225,7 +225,7 @@ def _fetching(it: Connections, leases: Leases, stack: ExitStack) -> tuple[Fetchi
     limits = FetchLimits(max_bytes=settings.max_picture_bytes)
     fetcher = stack.enter_context(Fetcher(allow=settings.fetch_allow, limits=limits))
     blobs = open_blob_store(settings)
-    source = Source(fetcher, blobs)
+    source = Web(fetcher, blobs)
     downloads = {
         hurried: Downloads(source, threads=threads, per_host=CONNECTIONS_PER_HOST)
         for hurried, threads in ((True, INTERACTIVE_THREADS), (False, DOWNLOADS_AT_ONCE))

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
@@ -41,12 +42,8 @@ class AskedToWait(FetchFailed):
         self.seconds = seconds
 
 
-class Source:
-    """Gets one picture into the spool. What stands behind `Downloads`."""
-
-    def __init__(self, fetcher: Fetcher, blobs: BlobStore) -> None:
-        self._fetcher = fetcher
-        self._blobs = blobs
+class Source(Protocol):
+    """Where pictures come from."""
 
     def download(self, url: str) -> BlobWriter:
         """The picture's bytes, finished and not yet in the store.
@@ -55,6 +52,17 @@ class Source:
             ItemError: there is no picture to be had; AskedToWait among them.
             StorageFull, BlobStoreUnavailable: it cannot be kept.
         """
+        ...
+
+
+class Web:
+    """Everything that the guarded fetcher may ask."""
+
+    def __init__(self, fetcher: Fetcher, blobs: BlobStore) -> None:
+        self._fetcher = fetcher
+        self._blobs = blobs
+
+    def download(self, url: str) -> BlobWriter:
         writer = self._blobs.writer()
         try:
             fetched = self._fetcher.download(url, writer.write)

@@ -29,7 +29,7 @@ from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, 
 from tests.conftest import RunningRedis, until
 from tests.integration.builders import WORKER, a_model, finish
 from tests.integration.hostile_server import HostileServer, Visit, response
-from worker.downloads import Downloads, Source
+from worker.downloads import Downloads, Web
 from worker.fetching import Fetching
 from worker.leases import Leases
 from worker.sweeper import sweep
@@ -64,7 +64,7 @@ def running(
     database: Database, broker: Broker, store: LocalBlobStore, allow: tuple[ipaddress.IPv4Network, ...] = LOOPBACK
 ) -> Iterator[Fetching]:
     with Fetcher(allow=allow, limits=LIMITS) as fetcher:
-        downloads = Downloads(Source(fetcher, store), threads=4, per_host=3)
+        downloads = Downloads(Web(fetcher, store), threads=4, per_host=3)
         leases = Leases(database, WORKER, POLICY)
         yield Fetching(database, broker, store, {True: downloads, False: downloads}, leases, POLICY)
         downloads.stop()

@@ -1,0 +1,167 @@
+"""Which URL is asked for next, and what is tried again: no network, and a clock of the test's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import FetchFailed, FetchForbidden, FetchRefused, FetchTooSlow
+from db.blobs.spool import BlobWriter
+from tests.conftest import until
+from worker.downloads import AskedToWait, Downloads
+
+Answer = Callable[[], BlobWriter]
+
+
+class Place:
+    """What stands in for the network: each URL waits until it is let through, then succeeds or raises what is set."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.asked: list[str] = []
+        self.failures: dict[str, list[Exception]] = {}
+        self.now = 0.0
+        self._gates: dict[str, threading.Event] = {}
+
+    def gate(self, url: str) -> threading.Event:
+        return self._gates.setdefault(url, threading.Event())
+
+    def download(self, url: str) -> BlobWriter:
+        self.asked.append(url)
+        assert self.gate(url).wait(30)
+        if self.failures.get(url):
+            raise self.failures[url].pop(0)
+        writer = BlobWriter(self.folder)
+        writer.write(url.encode())
+        writer.finish()
+        return writer
+
+    def clock(self) -> float:
+        return self.now
+
+    def let_all(self, *urls: str) -> None:
+        for url in urls:
+            self.gate(url).set()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+@pytest.fixture
+def downloads(place: Place) -> Iterator[Downloads]:
+    made = Downloads(place, threads=4, per_host=2, clock=place.clock)
+    yield made
+    made.stop()
+
+
+def urls(host: str, count: int) -> list[str]:
+    return [f"http://{host}.example/{number}" for number in range(count)]
+
+
+def test_a_host_never_has_more_connections_than_it_may_and_others_do_not_wait_for_it(
+    place: Place, downloads: Downloads
+) -> None:
+    slow, quick = urls("slow", 5), urls("quick", 2)
+    batch = downloads.begin([*slow, *quick])
+    until(lambda: len(place.asked) == 4)
+    assert sorted(place.asked) == sorted([*slow[:2], *quick])
+    place.let_all(*quick)
+    until(lambda: len(batch.results) == 2)
+    assert len(place.asked) == 4
+    place.let_all(*slow)
+    assert batch.wait(30)
+    assert len(batch.results) == 7
+    batch.close()
+    assert list(place.folder.iterdir()) == []
+
+
+def test_what_may_pass_is_tried_three_times_with_growing_pauses(place: Place, downloads: Downloads) -> None:
+    (url,) = urls("moody", 1)
+    place.let_all(url)
+    place.failures[url] = [FetchFailed("one"), FetchFailed("two"), FetchFailed("three")]
+    batch = downloads.begin([url])
+    until(lambda: len(place.failures[url]) == 2 and downloads.waiting == 1)
+    for pause, left in ((0.5, 1), (1.0, 0)):
+        place.now += pause - 0.01
+        assert not batch.wait(0.1)
+        assert len(place.failures[url]) == left + 1
+        place.now += 0.01
+        until(lambda left=left: len(place.failures[url]) == left)  # type: ignore[misc]
+    assert batch.wait(30)
+    assert str(batch.results[url]) == "three"
+
+
+@pytest.mark.parametrize("error", [FetchRefused("404"), FetchForbidden("no"), AskedToWait("an hour", 3600.0)])
+def test_what_is_final_or_would_take_too_long_is_not_tried_again(
+    place: Place, downloads: Downloads, error: Exception
+) -> None:
+    (url,) = urls("final", 1)
+    place.let_all(url)
+    place.failures[url] = [error]
+    batch = downloads.begin([url])
+    assert batch.wait(30)
+    assert batch.results == {url: error}
+    assert place.asked == [url]
+
+
+def test_a_url_that_has_used_up_its_time_is_not_given_it_again(place: Place, downloads: Downloads) -> None:
+    (url,) = urls("endless", 1)
+    place.failures[url] = [FetchTooSlow()]
+    batch = downloads.begin([url])
+    until(lambda: place.asked == [url])
+    place.now += 30
+    place.let_all(url)
+    assert batch.wait(30)
+    assert isinstance(batch.results[url], FetchTooSlow)
+
+
+def test_a_host_that_asks_to_be_left_alone_is_as_a_whole(place: Place, downloads: Downloads) -> None:
+    one, two, three = urls("busy", 3)
+    other = "http://other.example/"
+    place.let_all(one, two, three, other)
+    place.failures[one] = [AskedToWait("busy", 3.0)]
+    first = downloads.begin([one])
+    until(lambda: downloads.waiting == 1)
+    second = downloads.begin([two, three, other])
+    until(lambda: list(second.results) == [other])
+    assert place.asked == [one, other]
+    place.now += 3
+    assert first.wait(30)
+    assert second.wait(30)
+    assert len(place.asked) == 5
+
+
+def test_dropping_a_batch_leaves_what_has_begun_and_other_batches(place: Place, downloads: Downloads) -> None:
+    mine, others = urls("shop", 4), ["http://shop.example/others"]
+    batch, another = downloads.begin(mine), downloads.begin(others)
+    until(lambda: len(place.asked) == 2)
+    batch.drop_rest()
+    place.let_all(*mine, *others)
+    assert batch.wait(30)
+    assert another.wait(30)
+    assert sorted(batch.results) == mine[:2]
+    assert sorted(place.asked) == sorted([*mine[:2], *others])
+
+
+def test_what_arrives_after_its_batch_was_closed_leaves_nothing_behind(place: Place, downloads: Downloads) -> None:
+    (url,) = urls("late", 1)
+    batch = downloads.begin([url])
+    until(lambda: place.asked == [url])
+    downloads.stop()
+    assert batch.wait(30)
+    batch.close()
+    place.let_all(url)
+    until(lambda: url in batch.results)
+    assert list(place.folder.iterdir()) == []
+
+
+def test_an_address_that_is_none_is_refused_without_asking(place: Place, downloads: Downloads) -> None:
+    batch = downloads.begin(["ftp://x", "http://a b/"])
+    assert batch.wait(30)
+    assert {type(result) for result in batch.results.values()} == {FetchForbidden}
+    assert place.asked == []
