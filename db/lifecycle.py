@@ -158,7 +158,7 @@ def retry_failed(session: Session, job: Job, now: datetime) -> int:
         status = job.status if job.terminal else "being canceled"
         raise JobOver(f"expected a job that is completed or running, this one is {status}")
     # What was wrong with an item as it was submitted is still wrong with it.
-    to_download = Item.source_url.is_not(None) & (Item.error_code != BadCrop.code)
+    to_download = Item.source_url.is_not(None) & Item.error_code.not_in((BadCrop.code, BadRow.code))
     bytes_to_be_had = Item.blob_sha256.is_not(None) | to_download
     retryable = (Item.job_id == job.id, Item.status == ItemStatus.FAILED, bytes_to_be_had)
     by_code = session.execute(select(Item.error_code, func.count()).where(*retryable).group_by(Item.error_code))
