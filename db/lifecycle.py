@@ -15,7 +15,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Table, Update, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
-from core.errors import BadCrop, ItemError, JobNotOver, JobOver, NothingToRetry
+from core.errors import BadCrop, BadRow, ItemError, JobNotOver, JobOver, NothingToRetry
 from db import chunks, discoveries, tallies, webhooks
 from db.bulk import update_rows
 from db.models import Chunk, Item, ItemStatus, Job, JobStatus
