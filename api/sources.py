@@ -15,7 +15,7 @@ from api.url_items import read_items
 from db.jobs import NewItem, UnreadSource
 from db.models import JobSource
 
-_FIELDS = ("images", "archive")
+_FIELDS = ("images", "archive", "manifest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def _only_field() -> tuple[str, Sequence[FileStorage]]:
         raise Problem(
             422,
             "many_sources",
-            f"expected exactly one source: files in images, or one file in archive; got {came}",
+            f"expected exactly one source: files in images, or one file in archive or manifest; got {came}",
         )
     return field, parts
 

@@ -66,6 +66,7 @@ JOB_BODY: dict[str, Any] = {
             {
                 "images": {"type": "array", "items": _FILE, "minItems": 1},
                 "archive": {**_FILE, "description": "ZIP, or TAR plain or in gzip, bzip2 or XZ: told by its content"},
+                "manifest": {**_FILE, "description": "CSV with a column `url`, or JSONL of the same members"},
             },
         ),
         "application/json": {"schema": _json_schema(JobIn)},

@@ -244,7 +244,8 @@ def _expander(it: Connections, worker: str, stack: ExitStack) -> Expander:
     leases.start()
     stack.callback(leases.stop)
     blobs, limits = open_blob_store(it.settings), SourceLimits.of(it.settings)
-    expander = Expander(it.database, it.broker, blobs, leases, it.policy, limits)
+    fetcher = stack.enter_context(Fetcher(allow=it.settings.fetch_allow))
+    expander = Expander(it.database, it.broker, blobs, leases, it.policy, limits, fetcher)
     stack.callback(expander.close)
     return expander
 

@@ -19,6 +19,7 @@ from broker.client import Broker
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.errors import ItemError, LookbookError, OverQuota, QuotaExceeded, SourceEnded, StorageFull, Unavailable
+from core.fetching import Fetcher
 from core.messages import PURGE
 from db import discoveries, expanding
 from db.blobs.leftovers import remove_leftovers
@@ -35,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 2
 """Sources that one worker reads at once."""
-BATCH_ITEMS = 200
+BATCH_ITEMS = 1000
 BATCH_BYTES = 64 * 2**20
 BATCH_SECONDS = 2.0
 """A batch is committed when it is one of these large, or old."""
@@ -53,6 +54,7 @@ class Expander:
         leases: Leases,
         policy: ChunkPolicy,
         limits: SourceLimits,
+        fetcher: Fetcher,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
@@ -61,6 +63,7 @@ class Expander:
         self._leases = leases
         self._policy = policy
         self._limits = limits
+        self._fetcher = fetcher
         self._clock = clock
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -124,7 +127,7 @@ class Expander:
             self._give_back(taken, error)
 
     def _read(self, taken: Taken) -> None:
-        with open_source(self._blobs, taken, self._limits) as entries:
+        with open_source(self._blobs, self._fetcher, taken, self._limits) as entries:
             batches = _Batches(entries, taken.position)
             while True:
                 # Anew for each batch: a source may take hours, but a batch that does is hanging.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,16 @@ from tempfile import TemporaryFile
 from typing import IO, Self
 
 from core.errors import ItemError
+from core.fetching import Fetcher
+from core.fetching.urls import MAX_URL, parse
 from core.settings import Settings
 from core.sources.archives import HEAD, ArchiveLimits, Member, archive_members, is_read_in_order
+from core.sources.manifests import Row, manifest_rows, numbered
 from db.blobs.spool import BlobWriter, refusal
 from db.blobs.store import BlobStore
 from db.discoveries import Taken
 from db.jobs import NewItem, StoredBlob
+from db.models import JobSource
 
 _BLOCK = 1024 * 1024
 
@@ -48,13 +52,17 @@ Entry = Callable[[], Found | None]
 
 
 @contextmanager
-def open_source(blobs: BlobStore, taken: Taken, limits: SourceLimits) -> Iterator[Iterator[Entry]]:
+def open_source(blobs: BlobStore, fetcher: Fetcher, taken: Taken, limits: SourceLimits) -> Iterator[Iterator[Entry]]:
     """The entries of a source, the same in every reading of it.
 
     They, and calling one of them, raise `SourceEnded` where the source cannot be read any further.
     """
     with ExitStack() as stack:
         file = stack.enter_context(blobs.open(taken.sha256))
+        if taken.source is JobSource.MANIFEST:
+            rows = stack.enter_context(closing(manifest_rows(file, limits.archive.members)))
+            yield (partial(_found, fetcher, row) for row in rows)
+            return
         head = file.read(HEAD)
         file.seek(0)
         if blobs.patience and not is_read_in_order(head):
@@ -85,6 +93,21 @@ def _store(blobs: BlobStore, member: Member) -> Found | None:
         writer.abort()
         raise
     return Found(NewItem(member.name, blob), writer)
+
+
+def _found(fetcher: Fetcher, row: Row | None) -> Found | None:
+    """A row as an item; one whose URL will never be fetched has its error already."""
+    if row is None:
+        return None
+    name, url, error = f"row {row.number}", row.url[:MAX_URL] or None, row.error
+    if error is None:
+        try:
+            target = parse(row.url)
+            name = target.name
+            fetcher.screen(target)
+        except ItemError as refused:
+            error = numbered(row.number, refused)
+    return Found(NewItem(name, None, row.crop, error, row.custom_id, url, row.provenance or None, row.details or None))
 
 
 def _spooled(file: IO[bytes], folder: Path, stack: ExitStack) -> IO[bytes]:

@@ -16,6 +16,7 @@ import worker.expander
 from broker.client import Broker
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable
+from core.fetching import Fetcher
 from core.messages import Queue
 from core.settings import Settings
 from core.sources.archives import ArchiveLimits
@@ -27,7 +28,7 @@ from db.chunks import ChunkPolicy
 from db.discoveries import Taken
 from db.engine import Database
 from db.jobs import NewJob, StoredBlob, UnreadSource
-from db.models import Blob, Chunk, Discovery, Item, ItemStatus, Job, JobSource, JobStatus
+from db.models import ApiKey, Blob, Chunk, Discovery, Item, ItemStatus, Job, JobSource, JobStatus, Stage
 from tests.conftest import RunningRedis
 from tests.integration.builders import WORKER, a_model, deliveries, read_job, record_chunk, scored
 from worker.expander import Expander
@@ -81,7 +82,7 @@ class Place:
         store = cast(BlobStore, StoreWith(self.store, before_commit))
         leases = Leases(self.database, worker, self.policy, table=discoveries)
         limits = SourceLimits(ArchiveLimits(members, 200_000, 2**24), self.spool)
-        return Expander(self.database, self.broker, store, leases, self.policy, limits, self.clock)
+        return Expander(self.database, self.broker, store, leases, self.policy, limits, Fetcher(), self.clock)
 
     def sweep(self, seconds: float = 0) -> None:
         self.passed += timedelta(seconds=seconds)
@@ -484,3 +485,65 @@ def test_leases_are_renewed_while_a_batch_is_gathered(place: Place) -> None:
         leases.renew()
     with place.database.reading() as session:
         assert discoveries.lost_leases(session, utc_now() + timedelta(seconds=25)) == []
+
+
+MANIFEST = """url,id,title,crop,season
+https://shop.example/looks/1.jpg,sku-1,Coat,"1,2,30,40",autumn
+,sku-2
+http://127.0.0.1/2.jpg,sku-3
+ftp://shop.example/3.jpg
+
+https://shop.example/looks/%EC%85%94%EC%B8%A0.jpg,sku-5
+"""
+
+
+def test_the_rows_of_a_manifest_become_items_to_fetch(stored_anywhere: Place) -> None:
+    place = stored_anywhere
+    job_id = place.submit(MANIFEST.encode(), "looks.csv", JobSource.MANIFEST)
+    place.expander().expand_waiting()
+    found = [(item.source_name, item.custom_id, item.error_code) for item in place.items(job_id)]
+    assert found == [
+        ("1.jpg", "sku-1", None),
+        ("row 3", None, "bad_row"),
+        ("2.jpg", "sku-3", "blocked_address"),
+        ("row 5", None, "fetch_forbidden"),
+        ("셔츠.jpg", "sku-5", None),
+    ]
+    item = place.items(job_id)[0]
+    assert (item.source_url, item.crop_key, item.blob_sha256) == ("https://shop.example/looks/1.jpg", "1,2,30x40", None)
+    assert (item.provenance, item.details) == ({"title": "Coat"}, {"season": "autumn"})
+    assert str(place.items(job_id)[2].error_detail).startswith("row 4: ")
+    job = place.job(job_id)
+    assert (job.total, job.pending, job.failed, job.discovering) == (5, 2, 3, False)
+    with place.database.reading() as session:
+        assert {chunk.stage for chunk in session.scalars(select(Chunk))} == {Stage.FETCH}
+
+
+def test_what_is_no_manifest_fails_its_job_and_one_without_rows_does_too(place: Place) -> None:
+    for data, code in ((b"title\na\n", "bad_manifest"), (b"url\n\n", "empty_source")):
+        job_id = place.submit(data, "looks.csv", JobSource.MANIFEST)
+        place.expander().expand_waiting()
+        job = place.job(job_id)
+        assert (job.status, job.error and job.error["code"]) == (JobStatus.FAILED, code)
+
+
+def test_a_manifest_with_too_many_rows_ends_with_an_item_that_says_so(place: Place) -> None:
+    data = "url\n" + "".join(f"https://shop.example/{n}.jpg\n" for n in range(9))
+    job_id = place.submit(data.encode(), "looks.csv", JobSource.MANIFEST)
+    place.expander(members=7).expand_waiting()
+    assert len(place.items(job_id)) == 8
+    assert place.items(job_id)[-1].error_code == "bad_manifest"
+
+
+def test_a_key_whose_quota_ends_keeps_what_was_within_it(place: Place) -> None:
+    with place.database.writing() as session:
+        session.add(ApiKey(id="key_1", name="k", secret_sha256="0" * 64, scopes=[], quota=7, created_at=utc_now()))
+    job_id = place.submit(a_zip(10))
+    with place.database.writing() as session:
+        session.get_one(Job, job_id).key_id = "key_1"
+    place.expander().expand_waiting()
+    assert place.names(job_id) == [*expected(6), "catalog.zip"]
+    last = place.items(job_id)[-1]
+    assert (last.error_code, last.error_retryable) == ("quota_exceeded", True)
+    purge(place.database, place.store)
+    assert {item.blob_sha256 for item in place.items(job_id)[:6]} == place.blobs()

@@ -1,0 +1,218 @@
+"""Manifests as people and programs write them: rows, or errors with the rows' numbers, and never an exception."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from core.errors import ItemError, SourceEnded
+from core.sources.manifests import Row, manifest_rows
+from core.types import Crop
+
+URL = "https://shop.example/look.jpg"
+
+
+def read(data: bytes | str, most: int = 100_000) -> list[Row | None]:
+    raw = data.encode() if isinstance(data, str) else data
+    return list(manifest_rows(io.BytesIO(raw), most))
+
+
+def rows(data: bytes | str) -> list[Row]:
+    return [row for row in read(data) if row is not None]
+
+
+def urls(data: bytes | str) -> list[str]:
+    return [row.url for row in rows(data) if row.error is None]
+
+
+def errors(data: bytes | str) -> dict[int, str]:
+    return {row.number: row.error.detail for row in rows(data) if row.error is not None}
+
+
+def refusal(data: bytes | str) -> ItemError:
+    with pytest.raises(SourceEnded) as caught:
+        read(data)
+    return caught.value.reason
+
+
+def test_what_is_known_of_a_picture_is_read_from_csv() -> None:
+    header = "url,id,title,price,currency,page_url,alt,crop,season"
+    values = f'{URL},sku-1,"Coat, ""long""",39.90,EUR,https://shop.example/coat,셔츠,"10,20,300,400",autumn'
+    assert rows(f"{header}\n{values}\n") == [
+        Row(
+            2,
+            URL,
+            "sku-1",
+            Crop(10, 20, 300, 400),
+            {
+                "title": 'Coat, "long"',
+                "price": "39.90",
+                "currency": "EUR",
+                "page_url": "https://shop.example/coat",
+                "alt": "셔츠",
+            },
+            {"season": "autumn"},
+        )
+    ]
+
+
+def test_the_same_is_read_from_jsonl() -> None:
+    member = {
+        "url": URL,
+        "id": 17,
+        "title": "셔츠",
+        "price": 39.9,
+        "crop": {"x": 1, "y": 2, "width": 3, "height": 4},
+        "season": ["autumn"],
+        "metadata": {"shelf": 3},
+    }
+    expected = Row(
+        1, URL, "17", Crop(1, 2, 3, 4), {"title": "셔츠", "price": "39.9"}, {"season": ["autumn"], "shelf": 3}
+    )
+    assert rows(json.dumps(member)) == [expected]
+    assert rows(json.dumps(member, ensure_ascii=False) + "\n\n") == [expected]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_the_one_with_which_there_is_a_column_url(delimiter: str) -> None:
+    assert urls(f"title{delimiter}url\na,b;c{delimiter}{URL}".replace("a,b;c", "x")) == [URL]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp949"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_spreadsheets_write_many_encodings_and_line_ends(encoding: str, line_end: str) -> None:
+    data = f"url,title{line_end}{URL},셔츠{line_end}{URL}2,원피스{line_end}"
+    found = rows(data.encode(encoding))
+    assert [(row.url, row.provenance["title"]) for row in found] == [(URL, "셔츠"), (URL + "2", "원피스")]
+
+
+def test_excel_says_its_separator_in_a_line_of_its_own() -> None:
+    found = rows(f"sep=;\nURL;Page URL\n{URL};https://shop.example/\n")
+    assert [(row.number, row.url, row.provenance) for row in found] == [(3, URL, {"page_url": "https://shop.example/"})]
+
+
+def test_bad_rows_are_numbered_as_a_spreadsheet_does_and_the_others_run() -> None:
+    data = (
+        "url,title,crop\n"
+        f"{URL}1\n"
+        ",no url\n"
+        "\n"
+        f"{URL}2,x,0,y,z\n"
+        f'{URL}3,"two\nlines"\n'
+        f"{URL}4,x,wide\n"
+        f"{URL}5,{'x' * 2001}\n"
+        f"{URL}6\x00\n"
+        f"{URL}7\n"
+    )
+    assert urls(data) == [URL + "1", URL + "3", URL + "7"]
+    assert errors(data) == {
+        3: "row 3: url: expected one, got none",
+        5: "row 5: expected at most 3 fields, got 5",
+        7: "row 7: crop: expected x, y, width and height in pixels, got 'wide'",
+        8: "row 8: title: expected at most 2,000 characters, got 2,001",
+        9: "row 9: expected text, got NUL characters",
+    }
+
+
+def test_a_line_of_a_megabyte_is_an_error_and_the_others_run() -> None:
+    long = "x" * 2**20
+    for data in (f"url\n{long}\n{URL}\n", f'{{"url": "{URL}"}}\n{{"url": "{long}"}}\n{{"url": "{URL}"}}\n'):
+        assert errors(data) == {2: "row 2: expected at most 65,536 characters, got more"}
+        assert urls(data)[-1] == URL
+
+
+@pytest.mark.parametrize("rest", ["", f"{URL}3\n" * 20_000])
+def test_a_quote_that_is_not_closed_costs_its_row_only(rest: str) -> None:
+    data = f'url,title\n{URL}1\n{URL}2,"open\n{URL}3\n{URL}4\n' + rest
+    assert urls(data)[:3] == [URL + "1", URL + "3", URL + "4"]
+    assert errors(data) == {3: "row 3: expected the quote that it opens to be closed again"}
+
+
+def test_lines_that_are_no_objects_are_numbered() -> None:
+    bad = ["[1]", '{"url": 1}', "{", '{"url": "x", "price": NaN}', '{"url": "x", "a": 1e999}', '{"url": "\\u0000"}']
+    deep = '{"url": "x", "a": ' + "[" * 20 + "]" * 20 + "}"
+    deeper = '{"url": "x", "a": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    lines = [json.dumps({"url": URL}), *bad, deep, deeper, json.dumps({"url": URL})]
+    assert list(errors("\n".join(lines))) == list(range(2, 10))
+    assert urls("\n".join(lines)) == [URL, URL]
+
+
+def test_halves_of_characters_are_replaced_in_what_people_read() -> None:
+    (row,) = rows('{"url": "' + URL + '", "title": "\\ud83d", "x": {"\\udc00": "\\ud800"}}')
+    assert (row.provenance, row.details) == ({"title": "\ufffd"}, {"x": {"\ufffd": "\ufffd"}})
+
+
+def test_a_title_in_another_encoding_is_shown_as_far_as_it_can_be_and_a_url_is_not_guessed() -> None:
+    good = b"".join(f"{URL}{n}\n".encode() for n in range(5000))
+    data = b"url,title\n" + good + URL.encode() + b",\xff\n" + b"https://shop.example/\xff.jpg\n"
+    found = rows(data)
+    assert (found[-2].provenance, found[-2].error) == ({"title": "\ufffd"}, None)
+    assert found[-1].error is not None
+    assert "row 5003: url" in found[-1].error.detail
+
+
+@pytest.mark.parametrize(
+    "data", ["", "\n\n", "\ufeff", "title,price\na,b\n", "[{}]", "<html>", b"\x89PNG\r\n\x1a\n\x00\x00"]
+)
+def test_what_is_no_manifest_is_told_at_once(data: bytes | str) -> None:
+    assert refusal(data).code == "bad_manifest"
+
+
+def test_a_column_that_is_there_twice_is_refused() -> None:
+    assert "url again" in refusal("url,title,url\n").detail
+
+
+def test_more_rows_than_may_be_end_the_reading() -> None:
+    found = manifest_rows(io.BytesIO(f"url\n{URL}\n{URL}\n{URL}\n".encode()), 2)
+    assert [next(found), next(found)] == [Row(2, URL), Row(3, URL)]
+    with pytest.raises(SourceEnded):
+        next(found)
+
+
+CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    table=st.lists(st.lists(CELL, min_size=2, max_size=2), max_size=8),
+    delimiter=st.sampled_from([",", ";", "\t"]),
+    encoding=st.sampled_from(["utf-8-sig", "utf-16"]),
+)
+@example(table=[["", ""], ["a\nb", '"']], delimiter=",", encoding="utf-8-sig")
+def test_any_table_that_python_writes_is_read_row_by_row(
+    table: Sequence[Sequence[str]], delimiter: str, encoding: str
+) -> None:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, delimiter=delimiter)
+    writer.writerow(["url", "other", "more"])
+    for number, cells in enumerate(table):
+        writer.writerow([f"{URL}{number}", *cells])
+    found = read(buffer.getvalue().encode(encoding))
+    assert [row and (row.number, row.url, row.error) for row in found] == [
+        (number + 2, f"{URL}{number}", None) for number in range(len(table))
+    ]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    mark=st.sampled_from([b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE]),
+    head=st.sampled_from([b"", b"url,id\n", b'{"url":"x"}\n', b'url;crop\n"', "url\t\n".encode("utf-16-le")]),
+    rest=st.binary() | st.text('",;\n\r{}[]:x\\u0 \t', max_size=60).map(str.encode),
+)
+def test_any_bytes_are_rows_or_errors_with_their_numbers(mark: bytes, head: bytes, rest: bytes) -> None:
+    found: list[Row | None] = []
+    with suppress(SourceEnded):
+        found = read(mark + head + rest)
+    numbers = [row.number for row in found if row is not None]
+    assert numbers == sorted(set(numbers))
+    for row in found:
+        if row is not None and row.error is not None:
+            assert row.error.detail.startswith(f"row {row.number}: ")
