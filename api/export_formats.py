@@ -83,7 +83,7 @@ def _jsonl(columns: Sequence[Column], batches: Iterable[Batch], about: Mapping[s
 
 def _parquet(columns: Sequence[Column], batches: Iterable[Batch], about: Mapping[str, str]) -> Iterator[bytes]:
     """Typed columns; `about` in the metadata of the file. Its footer comes last: what breaks off cannot be read."""
-    # Not with the API itself: few need it, and it takes as long to import as all the rest.
+    # Not with the API itself: few need it, and it costs each process its start and some 50 MB.
     import pyarrow
     from pyarrow import parquet
 

@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import (
+    exporting,
     fairness,
     interactive,
     memory,
+    paging,
     pipeline,
     polling,
     receiving,
@@ -36,6 +38,8 @@ BENCHMARKS: dict[str, Run] = {
     "fairness": fairness.run,
     "receiving": receiving.run,
     "polling": polling.run,
+    "paging": paging.run,
+    "exporting": exporting.run,
     "reuse": reuse.run,
     "start": start.run,
     "memory": memory.run,

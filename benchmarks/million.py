@@ -18,7 +18,8 @@ PICTURES = 50_000
 """Different pictures; every one shows in `ROUNDS` items."""
 ROUNDS = 20
 ITEMS = PICTURES * ROUNDS
-_FAILED = "n % 50 = 0"
+FAILED = ITEMS // 4
+_FAILED = "n % 4 = 1"
 
 _ITEMS = f"""
 INSERT INTO items (id, job_id, position, status, blob_sha256, crop_key, source_name, prediction_id, reused, label,
@@ -50,7 +51,10 @@ UPDATE jobs SET status = 'completed', total = :total, succeeded = :total - :fail
 
 
 def store_million(database: Database) -> str:
-    """Store the job; its id. Labels follow one another, and confidences lie evenly between 0.1 and 1."""
+    """Store the job; its id. Every fourth item has failed.
+
+    The first label is that of two in five of the others; confidences lie evenly between 0.1 and 1.
+    """
     now = utc_now()
     with database.writing() as session:
         version = model_versions.resolve(session, model_versions.PRODUCTION)
@@ -62,7 +66,7 @@ def store_million(database: Database) -> str:
         connection.execute(text(_ITEMS), {"job": job.id})
         connection.execute(text(_TALLIES))
         connection.execute(text(_ERRORS))
-        connection.execute(text(_COUNTS), {"job": job.id, "total": ITEMS, "failed": ITEMS // 50})
+        connection.execute(text(_COUNTS), {"job": job.id, "total": ITEMS, "failed": FAILED})
     if not database.is_sqlite:
         # What PostgreSQL does by itself a minute later.
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -92,8 +96,8 @@ def _predictions(labels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for n in range(PICTURES):
         confidence = 0.1 + 0.9 * (n * 7919 % 100_003) / 100_003
         scores = [(1 - confidence) / (len(labels) - 1)] * len(labels)
-        label = labels[n % len(labels)]
-        scores[n % len(labels)] = confidence
+        index = max(0, n % (len(labels) + 5) - 5)
+        label, scores[index] = labels[index], confidence
         yield {
             "id": f"prd_{n:06d}",
             "sha256": f"{n:064x}",

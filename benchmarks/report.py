@@ -170,6 +170,38 @@ the same process: answers for each second of the API's processor time.
 """
 
 
+def _paging(figures: dict[str, Any]) -> str:
+    rows = []
+    for kind, found in figures["databases"].items():
+        for name, times in found["pages"].items():
+            first, deep = _milliseconds(times["first_ms"]), _milliseconds(times["deep_ms"])
+            rows.append((kind, name, first, deep, _ratio(times["ratio"])))
+    summaries = ", ".join(f"{_milliseconds(f['summary_ms'])} on {k}" for k, f in figures["databases"].items())
+    return f"""## Pages and the summary of a job of {figures["items"]:,} items
+
+Over HTTP, {figures["limit"]} items a page: page 1 beside page {figures["page"]:,}.
+
+{_table(("database", "order and filter", "page 1", f"page {figures['page']:,}", "ratio"), rows)}
+
+The summary takes {summaries}.
+"""
+
+
+def _exporting(figures: dict[str, Any]) -> str:
+    rows = []
+    for name, found in figures["formats"].items():
+        memory, growth = max(found["resident"]), found["growth_after_tenth"]
+        rate, size = f"{found['rows_per_second']:,.0f}", f"{found['megabytes']:,.0f} MB"
+        rows.append((name, rate, size, f"{found['resident_before']:.0f} MB", f"{memory:.0f} MB", f"{growth:+.1f} MB"))
+    head = ("format", "rows/s", "file", "API before", "API at most", "from a tenth of the way to the end")
+    return f"""## An export of {figures["rows"]:,} rows
+
+One after the other from one process of the API (SQLite), and that process's resident memory meanwhile.
+
+{_table(head, rows)}
+"""
+
+
 def _start(figures: dict[str, Any]) -> str:
     weights = figures["megabytes"]
     rows = [
@@ -222,6 +254,8 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "fairness": _fairness,
     "receiving": _receiving,
     "polling": _polling,
+    "paging": _paging,
+    "exporting": _exporting,
     "reuse": _reuse,
     "start": _start,
     "memory": _memory,

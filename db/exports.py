@@ -6,7 +6,6 @@ the database for as long as somebody takes to read it.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -152,8 +151,8 @@ class Export:
     def _ranked(self, scores: list[float] | None) -> list[Value]:
         if scores is None:
             return [None] * (2 * self.top_k)
-        first = heapq.nlargest(self.top_k, range(len(scores)), key=scores.__getitem__)
-        return [value for index in first for value in (self.labels[index]["id"], scores[index])]
+        ranked = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[: self.top_k]
+        return [value for index in ranked for value in (self.labels[index]["id"], scores[index])]
 
 
 _RANKED: dict[str, Kind] = {"label": "text", "score": "number"}

@@ -1,0 +1,94 @@
+"""Pages of a job of a million items, near its beginning and far from it; and its summary."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+from rich.progress import Progress, TaskID
+from sqlalchemy import select
+
+from api.paging import encode_cursor
+from benchmarks.api_alone import running_api
+from benchmarks.million import ITEMS, store_million
+from benchmarks.pipeline import backend
+from benchmarks.run import spread
+from db import jobs
+from db.engine import Database
+from db.item_pages import ItemCursor, ItemFilter, ItemSort, page
+from db.models import Item, ItemStatus
+
+DEEP = 5000
+"""Which page is compared with the first."""
+LIMIT = 50
+ROUNDS = 20
+_DATABASES = ("sqlite", "postgresql")
+_SORTS = (ItemSort.POSITION, ItemSort.CONFIDENCE)
+
+
+def run(progress: Progress) -> dict[str, Any]:
+    """Milliseconds of both pages for each order and filter, their ratio, and milliseconds of the summary."""
+    task = progress.add_task("paging", total=len(_DATABASES) * (1 + len(_SORTS) * 5))
+    databases = {kind: _measure(kind, progress, task) for kind in _DATABASES}
+    return {"items": ITEMS, "page": DEEP, "limit": LIMIT, "databases": databases}
+
+
+def _measure(kind: str, progress: Progress, task: TaskID) -> dict[str, Any]:
+    with backend(kind) as settings:
+        database = Database(settings.resolved_database_url)
+        job_id = store_million(database)
+        progress.advance(task)
+        with database.reading() as session:
+            job = jobs.get(session, job_id)
+            assert job is not None
+            labels = job.model_version.taxonomy["labels"]
+        group = labels[0]["group"]
+        of_group = tuple(label["id"] for label in labels if label["group"] == group)
+        filters = {
+            "": ItemFilter(),
+            "status=succeeded": ItemFilter(ItemStatus.SUCCEEDED),
+            "status=failed": ItemFilter(ItemStatus.FAILED),
+            f"label={labels[0]['id']}": ItemFilter(labels=of_group[:1]),
+            f"group={group}": ItemFilter(labels=of_group),
+        }
+        with running_api(settings) as api:
+            path, pages = f"/v1/jobs/{job_id}", {}
+            for sort in _SORTS:
+                for name, wanted in filters.items():
+                    first = f"{path}/items?{name}&{urlencode({'sort': sort.value, 'limit': LIMIT})}"
+                    deep = f"{first}&cursor={_cursor(database, job_id, wanted, sort)}"
+                    pages[f"{sort.value}, {name or 'all'}"] = _compare(api.http, first, deep)
+                    progress.advance(task)
+            summary = [_milliseconds(api.http, f"{path}/summary") for _ in range(ROUNDS)]
+        database.close()
+    return {"pages": pages, "summary_ms": spread(summary)}
+
+
+def _cursor(database: Database, job_id: str, wanted: ItemFilter, sort: ItemSort) -> str:
+    """That of the page before the deep one."""
+    shown = (DEEP - 1) * LIMIT
+    with database.reading() as session:
+        keys = page(select(Item.position, Item.confidence), job_id, wanted, sort, None, shown)
+        last = ItemCursor(*session.execute(keys).all()[shown - 1])
+    return encode_cursor({"position": last.position, "confidence": last.confidence, "sort": sort.value})
+
+
+def _compare(http: httpx.Client, first: str, deep: str) -> dict[str, Any]:
+    times: dict[str, list[float]] = {"first": [], "deep": []}
+    for number in range(ROUNDS + 3):
+        for name, path in (("first", first), ("deep", deep)):
+            took = _milliseconds(http, path)
+            # The first ones fill caches.
+            if number >= 3:
+                times[name].append(took)
+    found = {f"{name}_ms": spread(values) for name, values in times.items()}
+    ratios = [deep / first for first, deep in zip(times["first"], times["deep"], strict=True)]
+    return {**found, "ratio": spread(ratios)}
+
+
+def _milliseconds(http: httpx.Client, path: str) -> float:
+    started = time.perf_counter()
+    http.get(path).raise_for_status()
+    return (time.perf_counter() - started) * 1000
