@@ -140,7 +140,7 @@ def identify() -> Caller:
         if found is None:
             raise BadKey
         return found
-    session = services().sessions.read(request)
+    session = services().sessions.read(request) if "HTTP_COOKIE" in request.environ else None
     found = services().callers.of_id(session.key_id) if session else None
     if found is not None:
         g.session = session
@@ -177,10 +177,7 @@ def is_open() -> bool:
         return True
     # A name that others know this machine by means that something passes their requests on: a proxy, or a page that
     # has had its own name lead here (DNS rebinding).
-    reached_here = (
-        it.settings.on_loopback and not it.settings.proxies and _LOOPBACK_HOST.fullmatch(request.host) is not None
-    )
-    return reached_here and not it.callers.keys_exist()
+    return it.callers.open_here() and _LOOPBACK_HOST.fullmatch(request.host) is not None
 
 
 def caller() -> Caller:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core.clock import utc_now
+from core.settings import Settings
 from db import keys
 from db.engine import Database
 from db.keys import USED_STRETCH, Caller
@@ -36,8 +37,9 @@ class _Known:
 class Callers:
     """The callers of one process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
+        self._reached_from_here_only = settings.on_loopback and not settings.proxies
         self._known: dict[str, _Known] = {}
         self._noted: dict[str, float] = {}
         self._keys_exist = False
@@ -52,6 +54,10 @@ class Callers:
     def of_id(self, key_id: str) -> Caller | None:
         """Who a key stands for that signed in before; None if it is revoked by now."""
         return self._remembered(key_id, lambda session: keys.caller_of_id(session, key_id))
+
+    def open_here(self) -> bool:
+        """Whether whoever reaches this machine's own address needs no key."""
+        return self._reached_from_here_only and not self.keys_exist()
 
     def keys_exist(self) -> bool:
         """Whether a key was ever made, as it was a moment ago at the latest."""

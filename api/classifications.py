@@ -11,7 +11,7 @@ from api.problems import Problem, from_item_error, validate
 from api.schemas import Answer, ClassificationIn, ClassificationOptions, ItemOut, crop_of
 from api.services import services
 from api.spec import CREATING_PARAMETERS, IMAGE_BODY
-from api.submission import expiry, preference, submit
+from api.submission import expiry, preference, refuse_without_quota, submit
 from api.uploads import store_body, store_part
 from api.url_items import read_one
 from db import items, jobs, model_versions
@@ -52,6 +52,7 @@ def _classified(job_id: str, headers: dict[str, str] | None = None) -> Answer:
 )
 def classify() -> Answer:
     wait = preference(DEFAULT_WAIT_SECONDS)
+    refuse_without_quota()
     options, item = _read_picture()
     with services().database.reading() as session:
         version = model_versions.resolve(session, options.model)

@@ -25,7 +25,7 @@ def secure(app: Flask) -> None:
 
 
 def _finish(response: Response) -> Response:
-    response.headers.update(_HEADERS)
+    response.headers.extend(_HEADERS)
     # What shows pictures from outside has a stricter one already.
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     if request.path.startswith("/v1/"):

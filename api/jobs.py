@@ -25,7 +25,7 @@ from api.schemas import (
 from api.services import services
 from api.sources import read_source
 from api.spec import CREATING_PARAMETERS, JOB_BODY
-from api.submission import Preference, expiry, preference, refuse_when_saturated, submit, webhook
+from api.submission import Preference, expiry, preference, refuse_when_saturated, refuse_without_quota, submit, webhook
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
@@ -65,6 +65,7 @@ def _created(job_id: str, wait: Preference | None = None) -> Answer:
 )
 def create_job() -> Answer:
     wait = preference(0)
+    refuse_without_quota()
     refuse_when_saturated()
     options, source = read_source()
     with services().database.reading() as session:

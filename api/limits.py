@@ -6,10 +6,12 @@ import math
 import threading
 import time
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
 
 from flask import Flask, Response, current_app, g, request
-from flask_limiter import Limiter, RateLimitExceeded, RequestLimit
-from limits import RateLimitItem
+from flask_limiter import Limiter, RateLimitExceeded
+from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import StorageTypes
 from limits.strategies import STRATEGIES, FixedWindowRateLimiter
 from limits.util import WindowStats
@@ -32,6 +34,9 @@ What it has not used by the end of the minute is lost: a limit of less than twic
 
 _EXTENSION = "lookbook.limiter"
 _STRATEGY = "shared-window"
+_PREFIX = "lookbook"
+_SCOPE = "global"
+"""Of all routes together, as flask-limiter calls it."""
 _ANSWER_SECONDS = 0.25
 """How long a request waits for Redis before it counts in memory: it has better things to do."""
 _MOST = 10_000
@@ -56,16 +61,21 @@ class SharedWindow(FixedWindowRateLimiter):
         self._shares: dict[str, _Share] = {}
         self._lock = threading.Lock()
 
+    def take(self, item: RateLimitItem, *identifiers: str) -> bool:
+        """Count a request, if this process may let it through without asking anyone."""
+        with self._lock:
+            share = self._shares.get(item.key_for(*identifiers))
+            if share is None or share.left == 0 or share.ends_at <= time.time():
+                return False
+            share.left -= 1
+            return True
+
     def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         key = item.key_for(*identifiers)
         with self._lock:
             share = self._shares.get(key)
-            if share is not None and time.time() < share.ends_at:
-                if share.left >= cost:
-                    share.left -= cost
-                    return True
-                if share.elsewhere == 0:
-                    return False
+            if share is not None and share.left < cost and share.elsewhere == 0 and time.time() < share.ends_at:
+                return False
         return self._ask(item, key, cost)
 
     def _ask(self, item: RateLimitItem, key: str, cost: int) -> bool:
@@ -94,6 +104,20 @@ class SharedWindow(FixedWindowRateLimiter):
         return WindowStats(share.ends_at, share.left + share.elsewhere)
 
 
+class RequestLimiter(Limiter):
+    """flask-limiter, asked only where there is something to ask: it takes as long as all else of a short answer."""
+
+    def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
+        g.window = _window()
+        if g.window is not None and not self.shares.take(*g.window):
+            super()._check_request_limit(callable_name, in_middleware)
+
+    @property
+    def shares(self) -> SharedWindow:
+        """Those of Redis, or those of this process alone while Redis is away."""
+        return cast(SharedWindow, self.limiter)
+
+
 def limit_requests(app: Flask, settings: Settings) -> None:
     """Have an application count the requests of every key, and those that come with a bad one by their address.
 
@@ -107,16 +131,15 @@ def limit_requests(app: Flask, settings: Settings) -> None:
         retry=Retry(NoBackoff(), 0),
     )
     STRATEGIES[_STRATEGY] = SharedWindow
-    limiter = Limiter(
+    limiter = RequestLimiter(
         _counted_for,
         application_limits=[_limit],
         storage_uri=_limits_url(settings.resolved_redis_url),
         storage_options={"connection_pool": pool},  # type: ignore[dict-item]
         in_memory_fallback_enabled=True,
         strategy=_STRATEGY,
-        key_prefix="lookbook",
+        key_prefix=_PREFIX,
     )
-    limiter.request_filter(_uncounted)
     limiter.init_app(app)
     app.register_error_handler(RateLimitExceeded, _refuse)
     app.extensions[_EXTENSION] = limiter
@@ -135,38 +158,45 @@ def rate_limit(caller: Caller) -> int | None:
     return caller.rate_limit or services().settings.rate_limit or None
 
 
-def _uncounted() -> bool:
-    if "refusal" in g:
-        return not isinstance(g.refusal, BadKey)
-    return "caller" not in g or rate_limit(g.caller) is None
+def _window() -> tuple[RateLimitItem, str, str, str] | None:
+    """What the present request counts for, as flask-limiter names it; None: it does not count."""
+    who: Caller | None = g.get("caller")
+    if who is not None:
+        limit = rate_limit(who)
+        return None if limit is None else (_per_minute(limit), _PREFIX, str(who.key_id), _SCOPE)
+    if isinstance(g.get("refusal"), BadKey):
+        return _per_minute(FAILURES), _PREFIX, f"address {request.remote_addr}", _SCOPE
+    return None
 
 
-def _counted_for() -> str:
-    return f"address {request.remote_addr}" if "refusal" in g else str(g.caller.key_id)
+_per_minute = lru_cache(RateLimitItemPerMinute)
 
 
 def _limit() -> str:
-    return f"{FAILURES if 'refusal' in g else rate_limit(g.caller)} per minute"
+    return f"{g.window[0].amount} per minute"
+
+
+def _counted_for() -> str:
+    return str(g.window[2])
 
 
 def _refuse(_: RateLimitExceeded) -> Response:
-    limit = _present()
-    assert limit is not None
-    whose = "this address sent keys that are not known" if "refusal" in g else "this key made requests"
-    detail = f"expected at most {limit.limit.amount:,} requests a minute: {whose} faster than that"
-    seconds = max(1, math.ceil(limit.window.reset_time - time.time()))
+    whose = "this key made requests" if "caller" in g else "this address sent keys that are not known"
+    detail = f"expected at most {g.window[0].amount:,} requests a minute: {whose} faster than that"
+    seconds = max(1, math.ceil(_stats().reset_time - time.time()))
     return Problem(429, "rate_limited", detail, headers={"Retry-After": str(seconds)}).response()
 
 
 def _tell(response: Response) -> Response:
-    limit = _present()
-    if limit is not None:
-        response.headers["RateLimit-Limit"] = str(limit.limit.amount)
-        response.headers["RateLimit-Remaining"] = str(limit.remaining)
-        response.headers["RateLimit-Reset"] = str(max(0, math.ceil(limit.window.reset_time - time.time())))
+    if g.get("window") is not None:
+        stats = _stats()
+        left = max(0, math.ceil(stats.reset_time - time.time()))
+        response.headers["RateLimit-Limit"] = str(g.window[0].amount)
+        response.headers["RateLimit-Remaining"] = str(stats.remaining)
+        response.headers["RateLimit-Reset"] = str(left)
     return response
 
 
-def _present() -> RequestLimit | None:
-    limiter: Limiter = current_app.extensions[_EXTENSION]
-    return limiter.current_limit
+def _stats() -> WindowStats:
+    limiter: RequestLimiter = current_app.extensions[_EXTENSION]
+    return limiter.shares.get_window_stats(*g.window)

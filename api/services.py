@@ -40,7 +40,7 @@ class Services:
             database=database,
             blobs=open_blob_store(settings),
             broker=Broker.connect(settings),
-            callers=Callers(database),
+            callers=Callers(database, settings),
             sessions=Sessions(database),
             policy=ChunkPolicy.of(settings),
         )

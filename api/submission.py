@@ -25,7 +25,7 @@ from core.errors import BlobStoreUnavailable, BrokerUnavailable, ItemError, Stor
 from core.fetching import Fetcher
 from core.fetching.urls import parse
 from core.messages import DELIVER_WEBHOOKS, EXPAND, ChunkMessage, Queue
-from db import jobs
+from db import jobs, usage
 from db.jobs import NewItem, NewJob, UnreadSource
 from db.models import Job
 
@@ -104,6 +104,17 @@ def webhook(wanted: WebhookIn | None) -> dict[str, Any] | None:
     except ItemError as error:
         raise Problem(422, error.code, f"webhook: {error.detail}", errors=[("/webhook/url", error.detail)]) from error
     return {"url": str(target), "events": [event.value for event in wanted.events]}
+
+
+def refuse_without_quota() -> None:
+    """Do not take in what cannot be kept; how much exactly is left is seen when it is stored.
+
+    Raises:
+        QuotaExceeded: the caller may submit nothing more this month.
+    """
+    if caller().quota is not None:
+        with services().database.reading() as session:
+            usage.check(session, caller().key_id, utc_now())
 
 
 def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int, unread: UnreadSource | None = None) -> Job:

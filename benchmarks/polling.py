@@ -12,6 +12,11 @@ from rich.progress import Progress, TaskID
 from benchmarks.api_alone import Api, running_api
 from benchmarks.pipeline import backend, store_job
 from benchmarks.run import spread
+from core.clock import utc_now
+from core.settings import Settings
+from db import keys
+from db.engine import Database
+from db.models import Scope
 
 ITEMS = 100
 CONNECTIONS = 4
@@ -22,31 +27,46 @@ _DATABASES = ("sqlite", "postgresql")
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Answers per second of the API's processor time and of the clock, for /healthz and for polls answered 304."""
-    task = progress.add_task("polling", total=2 * len(_DATABASES) * ROUNDS)
-    return {"connections": CONNECTIONS, "databases": {kind: _measure(kind, progress, task) for kind in _DATABASES}}
+    """Answers per second of the API's processor time and of the clock, for /healthz and for polls answered 304.
+
+    Once while the service is open, and once with a key, whose requests are counted.
+    """
+    task = progress.add_task("polling", total=4 * len(_DATABASES) * ROUNDS)
+    found = {}
+    for kind in _DATABASES:
+        with backend(kind) as settings, running_api(settings) as api:
+            path = f"/v1/jobs/{store_job(settings, 'polled', ITEMS)}"
+            found[kind] = _measure(api, path, "", progress, task)
+            # It sees the job because that is nobody's. From then on a key is needed.
+            found[kind]["with_key"] = _measure(api, path, _make_key(settings), progress, task)
+    return {"connections": CONNECTIONS, "databases": found}
 
 
-def _measure(kind: str, progress: Progress, task: TaskID) -> dict[str, Any]:
+def _make_key(settings: Settings) -> str:
+    database = Database(settings.resolved_database_url)
+    with database.writing() as session:
+        _, written = keys.create(session, "benchmark", [Scope.ADMIN], utc_now(), rate_limit=2**31 - 1)
+    database.close()
+    return written
+
+
+def _measure(api: Api, path: str, key: str, progress: Progress, task: TaskID) -> dict[str, Any]:
     per_core: dict[str, list[float]] = {"healthz": [], "unchanged": []}
     per_second: dict[str, list[float]] = {"healthz": [], "unchanged": []}
-    with backend(kind) as settings, running_api(settings) as api:
-        path = f"/v1/jobs/{store_job(settings, 'polled', ITEMS)}"
-        requests = {
-            "healthz": _request("/healthz"),
-            "unchanged": _request(path, api.http.get(path).raise_for_status().headers["ETag"]),
-        }
-        statuses = {"healthz": b"200", "unchanged": b"304"}
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    headers["If-None-Match"] = api.http.get(path, headers=headers).raise_for_status().headers["ETag"]
+    requests = {"healthz": _request("/healthz", {}), "unchanged": _request(path, headers)}
+    statuses = {"healthz": b"200", "unchanged": b"304"}
+    for name, request in requests.items():
+        _send(api, request, statuses[name], REQUESTS // 10)
+    for _ in range(ROUNDS):
         for name, request in requests.items():
-            _send(api, request, statuses[name], REQUESTS // 10)
-        for _ in range(ROUNDS):
-            for name, request in requests.items():
-                spent = api.processor_seconds()
-                seconds = _send(api, request, statuses[name], REQUESTS)
-                answers = CONNECTIONS * REQUESTS
-                per_core[name].append(answers / (api.processor_seconds() - spent))
-                per_second[name].append(answers / seconds)
-                progress.advance(task)
+            spent = api.processor_seconds()
+            seconds = _send(api, request, statuses[name], REQUESTS)
+            answers = CONNECTIONS * REQUESTS
+            per_core[name].append(answers / (api.processor_seconds() - spent))
+            per_second[name].append(answers / seconds)
+            progress.advance(task)
     ratios = [polls / health for polls, health in zip(per_core["unchanged"], per_core["healthz"], strict=True)]
     return {
         "per_core_second": {name: spread(found) for name, found in per_core.items()},
@@ -55,9 +75,9 @@ def _measure(kind: str, progress: Progress, task: TaskID) -> dict[str, Any]:
     }
 
 
-def _request(path: str, etag: str = "") -> bytes:
-    condition = f"If-None-Match: {etag}\r\n" if etag else ""
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{condition}\r\n".encode()
+def _request(path: str, headers: dict[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}\r\n".encode()
 
 
 def _send(api: Api, request: bytes, status: bytes, times: int) -> float:

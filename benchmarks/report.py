@@ -159,8 +159,9 @@ shows more: ext4 is slow to use again what was just deleted.
 def _polling(figures: dict[str, Any]) -> str:
     rows = []
     for kind, found in figures["databases"].items():
-        rates = found["per_core_second"]
-        rows.append((kind, _rate(rates["healthz"]), _rate(rates["unchanged"]), _ratio(found["ratio"])))
+        for name, part in ((f"{kind}, open", found), (f"{kind}, with a key", found["with_key"])):
+            rates = part["per_core_second"]
+            rows.append((name, _rate(rates["healthz"]), _rate(rates["unchanged"]), _ratio(part["ratio"])))
     return f"""## Polls of a job that has not changed
 
 `If-None-Match` answered 304, on {figures["connections"]} connections to one process of the API, beside `/healthz` of

@@ -37,6 +37,9 @@ class Caller:
     """Whose the jobs are that it makes; None: nobody's."""
     scopes: frozenset[Scope]
     rate_limit: int | None = None
+    """Requests per minute; None: as the settings say."""
+    quota: int | None = None
+    """Pictures per calendar month; None: any number."""
     inherited: frozenset[str] | None = frozenset()
     """Keys that are no more, whose jobs this caller looks after, as it does after those that are nobody's.
 
@@ -113,7 +116,7 @@ def _caller(session: Session, key: ApiKey) -> Caller | None:
     scopes = frozenset(Scope(value) for value in key.scopes)
     revoked = select(ApiKey.id).where(ApiKey.revoked_at.is_not(None))
     inherited = frozenset(session.scalars(revoked)) if Scope.ADMIN in scopes else frozenset()
-    return Caller(key.id, scopes, key.rate_limit, inherited)
+    return Caller(key.id, scopes, key.rate_limit, key.quota, inherited)
 
 
 def any_exist(session: Session) -> bool:

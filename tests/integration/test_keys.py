@@ -360,12 +360,12 @@ def test_above_the_quota_nothing_is_stored_and_the_answer_says_until_when(
 
 
 def test_a_key_that_was_found_good_is_read_again_after_a_moment(
-    app: LookbookApp, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, app: LookbookApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
     monkeypatch.setattr("api.callers.time.monotonic", lambda: now)
     database = services_of(app).database
-    callers = Callers(database)
+    callers = Callers(database, settings)
     key_id, written = a_key(database)
     assert callers.of_key(written) is not None
     with database.writing() as session:
@@ -468,3 +468,13 @@ def test_an_address_that_tries_keys_is_slowed_down_and_good_keys_are_not(app: Lo
     refused(answer, 429, "rate_limited")
     assert int(answer.headers["Retry-After"]) > 0
     assert statuses(client, key, 1) == [200]
+
+
+def test_a_key_without_quota_is_refused_before_its_pictures_are_taken_in(
+    app: LookbookApp, client: FlaskClient, settings: Settings
+) -> None:
+    _, key = a_key(services_of(app).database, quota=0)
+    refused(upload(client, key), 429, "quota_exceeded")
+    single = client.post("/v1/classifications", data=b"x", content_type="image/jpeg", headers=bearer(key))
+    refused(single, 429, "quota_exceeded")
+    assert not any(path.is_file() for path in settings.blobs_folder.rglob("*"))
