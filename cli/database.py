@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from core.errors import SettingsError
 from core.settings import Settings
-from db.engine import Database
-from db.migrate import has_table
+
+if TYPE_CHECKING:
+    from db.engine import Database
 
 
 @contextmanager
@@ -18,6 +20,9 @@ def open_database(settings: Settings, table: str) -> Iterator[Database]:
     Raises:
         SettingsError: it is not there; nothing was ever started there, or an older version was.
     """
+    from db.engine import Database
+    from db.migrate import has_table
+
     database = Database(settings.resolved_database_url)
     try:
         if not has_table(database, table):

@@ -27,25 +27,28 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+Status = Annotated[str, typer.Option(help="Only these: pending, succeeded, failed, canceled.", show_default=False)]
+Label = Annotated[str, typer.Option(help="Only those of this label (its id).", show_default=False)]
+Group = Annotated[str, typer.Option(help="Only those of this group (its id).", show_default=False)]
+AtLeast = Annotated[float | None, typer.Option(min=0, max=1, help="Only those at least so sure.", show_default=False)]
+AtMost = Annotated[float | None, typer.Option(min=0, max=1, help="Only those at most so sure.", show_default=False)]
+Reviewed = Annotated[
+    bool | None, typer.Option("--reviewed/--not-reviewed", help="Only those that people judged, or did not.")
+]
+HideDuplicates = Annotated[
+    bool, typer.Option("--hide-duplicates", help="Without those that show the picture of an earlier one.")
+]
+
+
 def items(
     job_id: JobId,
-    status: Annotated[
-        str, typer.Option(help="pending, succeeded, failed or canceled ones only.", show_default=False)
-    ] = "",
-    label: Annotated[str, typer.Option(help="Only those of this label (its id).", show_default=False)] = "",
-    group: Annotated[str, typer.Option(help="Only those of this group (its id).", show_default=False)] = "",
-    min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Only those at least so sure.", show_default=False)
-    ] = None,
-    max_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Only those at most so sure.", show_default=False)
-    ] = None,
-    reviewed: Annotated[
-        bool | None, typer.Option("--reviewed/--not-reviewed", help="Only those that people judged, or did not.")
-    ] = None,
-    hide_duplicates: Annotated[
-        bool, typer.Option("--hide-duplicates", help="Without those that show the picture of an earlier one.")
-    ] = False,
+    status: Status = "",
+    label: Label = "",
+    group: Group = "",
+    min_confidence: AtLeast = None,
+    max_confidence: AtMost = None,
+    reviewed: Reviewed = None,
+    hide_duplicates: HideDuplicates = False,
     sort: Annotated[Sort, typer.Option(help="`confidence`: the doubtful ones first.")] = Sort.POSITION,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.", show_default="all")] = None,
     url: Url = DEFAULT_URL,
@@ -62,18 +65,9 @@ def items(
 
         lookbook items job_01k… --label dress --json > dresses.jsonl
     """
-    wanted = ItemFilter(
-        status=status or None,
-        label=label or None,
-        group=group or None,
-        min_confidence=min_confidence,
-        max_confidence=max_confidence,
-        reviewed=reviewed,
-        duplicates="hide" if hide_duplicates else None,
-        sort=sort.value,
-    )
+    wanted = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
     with connect(url, key) as client:
-        rows = islice(client.job(job_id).items(**wanted), limit)
+        rows = islice(client.job(job_id).items(sort=sort.value, **wanted), limit)
         if as_json:
             print_json_lines(item.raw for item in rows)
         else:
@@ -88,10 +82,17 @@ def export(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="`-` is standard output.", show_default=False)
     ] = "-",
+    status: Status = "",
+    label: Label = "",
+    group: Group = "",
+    min_confidence: AtLeast = None,
+    max_confidence: AtMost = None,
+    reviewed: Reviewed = None,
+    hide_duplicates: HideDuplicates = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
-    """Write all items of a job as CSV, JSONL or Parquet. FILE changes only once all of it is there.
+    """Write the items of a job as CSV, JSONL or Parquet. FILE changes only once all of it is there.
 
     Examples:
 
@@ -99,22 +100,44 @@ def export(
 
         lookbook export job_01k… -f jsonl | jq -r .label
 
-        lookbook export job_01k… -o predictions.parquet
+        lookbook export job_01k… -o doubtful.parquet --max-confidence 0.5
     """
     target = None if output == "-" else Path(output)
     ending = target.suffix.removeprefix(".").lower() if target else ""
     chosen = format or next((known for known in Format if known.value == ending), None)
     if chosen is None:
         raise typer.BadParameter(f"expected one of {', '.join(Format)}", param_hint="--format")
+    wanted = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
     with connect(url, key) as client:
         job = client.job(job_id)
         if target is not None:
-            size = job.export(target, chosen.value)
-            err.print(f"{target}: {size:,} bytes", markup=False)
+            size = job.export(target, chosen.value, **wanted)
+            so_far = "" if job.over else f", the job is {job.status}: these are its items so far"
+            err.print(f"{target}: {size:,} bytes{so_far}", markup=False)
             return
-        with job.export_blocks(chosen.value) as blocks:
+        with job.export_blocks(chosen.value, **wanted) as blocks:
             for block in blocks:
                 sys.stdout.buffer.write(block)
+
+
+def _filter(
+    status: str,
+    label: str,
+    group: str,
+    min_confidence: float | None,
+    max_confidence: float | None,
+    reviewed: bool | None,
+    hide_duplicates: bool,
+) -> ItemFilter:
+    return ItemFilter(
+        status=status or None,
+        label=label or None,
+        group=group or None,
+        min_confidence=min_confidence,
+        max_confidence=max_confidence,
+        reviewed=reviewed,
+        duplicates="hide" if hide_duplicates else None,
+    )
 
 
 def review(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,8 +12,10 @@ from cli.database import open_database
 from core.clock import rfc3339, utc_now
 from core.errors import LookbookError
 from core.settings import Settings
-from db import keys
-from db.models import ApiKey, Scope
+from core.types import Scope
+
+if TYPE_CHECKING:
+    from db.models import ApiKey
 
 app = typer.Typer(help="Keys: who may use the service.", no_args_is_help=True)
 
@@ -52,6 +54,8 @@ def create(
 
         lookbook keys create "catalog import" --scope submit --scope read --rate 600 --quota 100000
     """
+    from db import keys
+
     with open_database(Settings.read(), "api_keys") as database, database.writing() as session:
         key, written = keys.create(session, name, scope or [Scope.SUBMIT, Scope.READ], utc_now(), rate, quota)
         shown = f"{key.id} may {', '.join(key.scopes)}; its key, shown this once:"
@@ -69,6 +73,8 @@ def list_keys(as_json: AsJson = False) -> None:
 
         lookbook keys list --json
     """
+    from db import keys
+
     with open_database(Settings.read(), "api_keys") as database, database.reading() as session:
         rows = keys.list_newest(session)
     if as_json:
@@ -99,6 +105,8 @@ def revoke(key: Annotated[str, typer.Argument(help="Its id, `key_…`, as `lookb
 
         lookbook keys revoke key_01k…
     """
+    from db import keys
+
     with open_database(Settings.read(), "api_keys") as database, database.writing() as session:
         if not keys.revoke(session, key, utc_now()):
             raise KeyUnknown(f"there is no key {key!r}: `lookbook keys list` shows those that there are")

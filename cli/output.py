@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Annotated, Any
 
@@ -44,8 +45,16 @@ class Exit(IntEnum):
     """Ctrl-C."""
 
 
-def connect(url: str, key: str) -> Client:
-    return Client(url, key or None)
+@contextmanager
+def connect(url: str, key: str) -> Iterator[Client]:
+    """The service; a person is told at once if it is not there, while later silence is waited through.
+
+    Raises:
+        NotReached: nothing answers at `url`.
+    """
+    with Client(url, key or None) as client:
+        client.ping()
+        yield client
 
 
 def table(*columns: str, wrapping: str = "") -> Table:

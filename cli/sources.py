@@ -15,7 +15,7 @@ import typer
 from lookbook import PICTURE_SUFFIXES, Upload, pictures_in
 from lookbook.client import is_url
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
 STDIN = "-"
 

@@ -12,7 +12,7 @@ import typer
 
 from cli.output import AsJson, Key, Url, connect, err, print_json
 from cli.sources import Kind, Source, read_source
-from cli.watching import follow, report, sending
+from cli.watching import follow, going_on, report, sending
 from lookbook import DEFAULT_URL, Client, Job
 from lookbook.options import JobOptions
 
@@ -68,8 +68,8 @@ def submit(
 ) -> None:
     """Classify pictures: send them as one job, watch it, and print what came of it.
 
-    A job has one source: pictures, an archive (.zip .tar .tar.gz .tgz), a manifest (.csv .jsonl .ndjson) or URLs. The
-    exit code is 3 if some pictures failed and 4 if the job was canceled. With `--no-wait` the job's id is all that is
+    A job has one source: pictures, an archive (.zip .tar .tar.gz …), a manifest (.csv .jsonl .ndjson) or URLs. The exit
+    code is 3 if some pictures failed and 4 if the job was canceled. With `--no-wait` the job's id is all that is
     printed on standard output.
 
     Examples:
@@ -102,12 +102,16 @@ def submit(
     )
     with connect(url, key) as client:
         job = _send(client, source, options)
-        err.print(f"{job.id}  {job.page}", markup=False)
-        if not wait:
-            print_json(job.state.raw) if as_json else typer.echo(job.id)
-            return
-        follow(job)
-        report(job, as_json=as_json)
+        with going_on(job):
+            err.print(f"{job.id}  {job.page}", markup=False)
+            if wait:
+                follow(job)
+        if wait:
+            report(job, as_json=as_json)
+        elif as_json:
+            print_json(job.state.raw)
+        else:
+            typer.echo(job.id)
 
 
 def _send(client: Client, source: Source, options: JobOptions) -> Job:

@@ -34,27 +34,28 @@ def sending(what: str) -> Iterator[Sent]:
         yield lambda sent, total: progress.update(task, completed=sent, total=total)
 
 
-def follow(job: Job) -> None:
-    """Wait for a job's end behind a bar. Ctrl-C ends the waiting, not the job."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+@contextmanager
+def going_on(job: Job) -> Iterator[None]:
+    """While somebody waits for a job: Ctrl-C ends the waiting, not the job, and he is told how to go on."""
     try:
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-            task = progress.add_task(job.status, total=None, note="")
-
-            def show(job: Job) -> None:
-                counts = job.counts
-                progress.update(
-                    task,
-                    description=_doing(job),
-                    completed=counts.total - counts.pending,
-                    total=counts.total or None,
-                    note=_pace(job),
-                )
-
-            job.wait(progress=show)
+        yield
     except KeyboardInterrupt:
         err.print(f"{job.id} goes on; to watch it again: lookbook watch {job.id}")
         raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+def follow(job: Job) -> None:
+    """Wait for a job's end behind a bar."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+    with going_on(job), Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(job.status, total=None, note="")
+
+        def show(job: Job) -> None:
+            counts = job.counts
+            done, total = counts.total - counts.pending, counts.total or None
+            progress.update(task, description=_doing(job), completed=done, total=total, note=_pace(job))
+
+        job.wait(progress=show)
 
 
 def _doing(job: Job) -> str:

@@ -6,7 +6,6 @@ import typer
 
 from cli.database import open_database
 from core.settings import Settings
-from db.webhooks import signing_secret
 
 app = typer.Typer(help="Webhooks: telling other programs of a job's end.", no_args_is_help=True)
 
@@ -21,6 +20,8 @@ def secret() -> None:
 
         lookbook webhooks secret
     """
+    from db.webhooks import signing_secret
+
     settings = Settings.read()
     if settings.webhook_secret:
         typer.echo(settings.webhook_secret)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from core.fingerprints import Fingerprint
 
@@ -82,3 +83,14 @@ class ModelRef:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
+
+
+class Scope(StrEnum):
+    """What a key is for."""
+
+    SUBMIT = "submit"
+    """Make jobs, and change or delete one's own."""
+    READ = "read"
+    """Look at one's own jobs, and at the models."""
+    ADMIN = "admin"
+    """Both, and everything that concerns others: keys, which model is in production, and jobs that have no owner."""

@@ -72,6 +72,14 @@ class Client:
     def url(self) -> str:
         return self._transport.url
 
+    def ping(self) -> None:
+        """Ask once whether the service is there.
+
+        Raises:
+            NotReached: it is not.
+        """
+        self._transport.object("GET", "/healthz", retries=0)
+
     def classify(
         self,
         picture: str | os.PathLike[str] | bytes,

@@ -26,7 +26,7 @@ POLL_SECONDS = 1.0
 
 
 class ItemFilter(TypedDict, total=False):
-    """Which items of a job are wanted, and in which order. What is None is as if it were not given."""
+    """Which items of a job are wanted. What is None is as if it were not given."""
 
     status: str | None
     """pending, succeeded, failed or canceled."""
@@ -37,8 +37,6 @@ class ItemFilter(TypedDict, total=False):
     reviewed: bool | None
     duplicates: str | None
     """hide: without those that have `duplicate_of`."""
-    sort: str | None
-    """position or confidence."""
 
 
 class Job:
@@ -119,9 +117,9 @@ class Job:
             self._transport.sleep(pause)
             changed = self.refresh()
 
-    def items(self, **wanted: Unpack[ItemFilter]) -> Iterator[Item]:
-        """Its items, page after page as they are used up."""
-        for row in self._transport.pages(f"{self._path}/items", wanted):
+    def items(self, *, sort: str | None = None, **wanted: Unpack[ItemFilter]) -> Iterator[Item]:
+        """Its items, page after page as they are used up; `sort` is position or confidence (doubtful ones first)."""
+        for row in self._transport.pages(f"{self._path}/items", {"sort": sort, **wanted}):
             yield read(Item, row)
 
     def summary(self) -> Summary:
@@ -132,20 +130,20 @@ class Job:
         for row in self._transport.pages(f"{self._path}/reviews"):
             yield read(ItemReview, row)
 
-    def export(self, target: str | os.PathLike[str], format: str | None = None) -> int:
-        """Write all its items to a file, which changes only once all of it is there; how many bytes it has.
+    def export(self, target: str | os.PathLike[str], format: str | None = None, **wanted: Unpack[ItemFilter]) -> int:
+        """Write its items to a file, which changes only once all of it is there; how many bytes it has.
 
         `format` is csv, jsonl or parquet; the ending of the file's name says it otherwise.
         """
         path = Path(target)
-        wanted = format or path.suffix.removeprefix(".").lower()
-        if wanted not in EXPORT_FORMATS:
-            raise Error(f"expected a format among {', '.join(EXPORT_FORMATS)}, got {wanted or path.name!r}")
-        return self._transport.download(f"{self._path}/export", path, {"format": wanted})
+        chosen = format or path.suffix.removeprefix(".").lower()
+        if chosen not in EXPORT_FORMATS:
+            raise Error(f"expected a format among {', '.join(EXPORT_FORMATS)}, got {chosen or path.name!r}")
+        return self._transport.download(f"{self._path}/export", path, {"format": chosen, **wanted})
 
-    def export_blocks(self, format: str) -> AbstractContextManager[Iterator[bytes]]:
+    def export_blocks(self, format: str, **wanted: Unpack[ItemFilter]) -> AbstractContextManager[Iterator[bytes]]:
         """The bytes of an export as they come: `with job.export_blocks("csv") as blocks: …`."""
-        return self._transport.stream(f"{self._path}/export", {"format": format})
+        return self._transport.stream(f"{self._path}/export", {"format": format, **wanted})
 
     def cancel(self) -> Job:
         """Ask it to stop. It is canceled once no worker has any of it in hand (`wait` waits for that)."""

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import urlsplit
@@ -66,6 +67,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         repeatable: bool | None = None,
+        retries: int | None = None,
     ) -> httpx.Response:
         """The answer, once it is a success or a 304.
 
@@ -90,7 +92,7 @@ class Transport:
                 method, path, params=_given(query), json=json, content=content, headers=wanted
             )
 
-        return self._send(build, repeatable=repeatable)
+        return self._send(build, Retrying(self._retries if retries is None else retries, repeatable))
 
     def object(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         """The JSON object that answers `request` (see there)."""
@@ -113,7 +115,9 @@ class Transport:
         Raises:
             ProblemError, NotReached: as `request`; and NotReached when the answer breaks off.
         """
-        response = self._send(lambda: self._http.build_request("GET", path, params=_given(query)), stream=True)
+        retrying = Retrying(self._retries, repeatable=True)
+        build = partial(self._http.build_request, "GET", path, params=_given(query))
+        response = self._send(build, retrying, stream=True)
         try:
             yield response.iter_bytes()
         except httpx.TransportError as error:
@@ -141,10 +145,8 @@ class Transport:
             self.sleep(pause)
             attempt += 1
 
-    def _send(
-        self, build: Callable[[], httpx.Request], *, repeatable: bool = True, stream: bool = False
-    ) -> httpx.Response:
-        retrying, attempt = Retrying(self._retries, repeatable), 1
+    def _send(self, build: Callable[[], httpx.Request], retrying: Retrying, *, stream: bool = False) -> httpx.Response:
+        attempt = 1
         while True:
             failure: ProblemError | NotReached
             try:

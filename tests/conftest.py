@@ -287,6 +287,11 @@ def supervised(service: RunningService, *words: str) -> psutil.Process:
     return next(p for p in direct if all(word in " ".join(p.cmdline()) for word in words))
 
 
+def classifying_worker(service: RunningService) -> psutil.Process:
+    """The supervised process that classifies; while it is suspended, nothing is."""
+    return next(p for p in psutil.Process(service.process.pid).children() if p.cmdline()[-1] == "worker")
+
+
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """The whole service, shared by all tests that only use it."""

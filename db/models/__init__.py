@@ -1,6 +1,7 @@
 """The tables. The database is the truth: whatever Redis loses can be found again from here."""
 
-from db.models.access import ApiKey, IdempotentRequest, Scope, UsageDay
+from core.types import Scope
+from db.models.access import ApiKey, IdempotentRequest, UsageDay
 from db.models.base import Base, UtcDateTime
 from db.models.items import Blob, BlobBands, Item, ItemStatus, Prediction, Review
 from db.models.jobs import (

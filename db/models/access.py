@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.base import Base
-
-
-class Scope(StrEnum):
-    """What a key is for."""
-
-    SUBMIT = "submit"
-    """Make jobs, and change or delete one's own."""
-    READ = "read"
-    """Look at one's own jobs, and at the models."""
-    ADMIN = "admin"
-    """Both, and everything that concerns others: keys, which model is in production, and jobs that have no owner."""
 
 
 class ApiKey(Base):

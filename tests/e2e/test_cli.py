@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from cli.output import Exit
+from core.settings import PROJECT
 from samples import broken
-from tests.conftest import SAMPLES, RunningService
+from tests.conftest import SAMPLES, RunningService, classifying_worker
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture
 def run(service: RunningService) -> Run:
-    def run_(*arguments: str) -> Result:
-        return CliRunner(env={"LOOKBOOK_URL": service.url, "COLUMNS": "200"}).invoke(app, list(arguments))
+    def run_(*arguments: str, input: str | None = None) -> Result:
+        runner = CliRunner(env={"LOOKBOOK_URL": service.url, "COLUMNS": "200"})
+        return runner.invoke(app, list(arguments), input=input)
 
     return run_
 
@@ -65,3 +73,87 @@ def test_models_are_listed_with_their_figures(run: Run) -> None:
     (model,) = json.loads(run("models", "--json").stdout)
     assert model["aliases"] == ["production"]
     assert f"{model['metrics']['accuracy']:.4f}" in run("models").stdout
+
+
+def test_a_job_is_watched_reviewed_retried_and_deleted(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "cut.jpg").write_bytes(broken.truncated_jpeg())
+    sent = run("submit", str(tmp_path / "cut.jpg"), str(SAMPLES / "dress-green.jpg"), "--no-wait", "--top-k", "2")
+    job_id = sent.stdout.strip()
+    assert sent.stderr.startswith(job_id)
+    watched = run("watch", job_id)
+    assert watched.exit_code == Exit.ITEMS_FAILED
+    assert "1 classified, 1 failed" in watched.stdout
+    (dress,) = (
+        json.loads(line) for line in run("items", job_id, "--status", "succeeded", "--json").stdout.splitlines()
+    )
+    assert len(dress["prediction"]["labels"]) == 2
+    assert "Outwear (predicted Dress" in run("review", dress["id"], "outwear").stdout
+    assert dress["id"] in run("items", job_id, "--reviewed").stdout
+    assert "no label fits" in run("review", dress["id"], "--reject").stdout
+    assert run("review", dress["id"], "--undo").exit_code == Exit.OK
+    assert run("items", job_id, "--reviewed").stdout == ""
+    assert "truncated_image" in run("retry", job_id).stdout
+    asked = run("delete", job_id, input="n\n")
+    assert (asked.exit_code, "with its 2 items?" in asked.stderr) == (Exit.ERROR, True)
+    assert run("delete", job_id, "--yes").exit_code == Exit.OK
+    assert "there is no job" in str(run("watch", job_id).exception)
+
+
+@pytest.fixture
+def idle_worker(service: RunningService) -> Iterator[None]:
+    """Nothing is classified meanwhile."""
+    worker = classifying_worker(service)
+    worker.suspend()
+    yield
+    worker.resume()
+
+
+def test_a_canceled_job_is_exit_code_4_to_whoever_watches(run: Run, idle_worker: None) -> None:
+    job_id = run("submit", str(SAMPLES / "dress-green.jpg"), "--no-wait", "--name", "stopped").stdout.strip()
+    stopped = run("cancel", job_id)
+    assert stopped.exit_code == Exit.OK
+    assert f"{job_id} canceled: 0 classified, 0 failed, 1 canceled" in stopped.stdout
+    assert run("watch", job_id).exit_code == Exit.CANCELED
+
+
+def test_ctrl_c_ends_the_waiting_and_says_how_to_watch_again(service: RunningService, idle_worker: None) -> None:
+    command = [sys.executable, "-m", "cli", "submit", str(SAMPLES / "dress-green.jpg"), "--url", service.url]
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        job_id = process.stderr.readline().split()[0]
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == Exit.INTERRUPTED
+    assert f"{job_id} goes on; to watch it again: lookbook watch {job_id}" in said
+
+
+def test_pictures_in_folders_are_known_by_their_paths(run: Run, tmp_path: Path) -> None:
+    for folder in ("coats", "dresses"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(SAMPLES / "coat-camel.jpg", tmp_path / folder / "1.jpg")
+    done = run("submit", str(tmp_path), "--json")
+    assert [json.loads(line)["source"]["name"] for line in done.stdout.splitlines()] == ["coats/1.jpg", "dresses/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["submit", "gone.jpg"],
+        ["submit", "README.md", "--metadata", "[1]"],
+        ["submit", "README.md", "--expires-at", "soon"],
+        ["review", "itm_1"],
+        ["review", "itm_1", "dress", "--reject"],
+        ["export", "job_1"],
+    ],
+)
+def test_what_is_not_understood_is_exit_code_2_and_nothing_is_sent(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--url", "http://127.0.0.1:9"])
+    assert done.exit_code == Exit.USAGE
+    assert "Usage" in done.stderr
+
+
+def test_what_goes_wrong_is_one_line_on_standard_error() -> None:
+    command = [sys.executable, "-m", "cli", "jobs", "--url", "http://127.0.0.1:9"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (Exit.ERROR, "")
+    assert re.fullmatch(r"lookbook: no answer from http://127\.0\.0\.1:9 .*LOOKBOOK_URL says where\n", done.stderr)

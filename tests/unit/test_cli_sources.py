@@ -21,7 +21,17 @@ def names(source: Source) -> list[str]:
 
 @pytest.fixture
 def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("1.jpg", "coats/1.jpg", "coats/2.PNG", "notes.txt", "all.tar.gz", "ALL.ZIP", "rows.csv", "rows.jsonl"):
+    for name in (
+        "1.jpg",
+        "coats/1.jpg",
+        "coats/2.PNG",
+        "notes.txt",
+        "all.tar.gz",
+        "all.txz",
+        "ALL.ZIP",
+        "rows.csv",
+        "rows.jsonl",
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
@@ -58,6 +68,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(catalog: Path) -> N
     ("name", "kind"),
     [
         ("all.tar.gz", Kind.ARCHIVE),
+        ("all.txz", Kind.ARCHIVE),
         ("ALL.ZIP", Kind.ARCHIVE),
         ("rows.csv", Kind.MANIFEST),
         ("rows.jsonl", Kind.MANIFEST),

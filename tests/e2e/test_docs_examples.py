@@ -1,0 +1,259 @@
+"""Every example of the documents, executed against one running service.
+
+The `sh` blocks of a document are run line by line by one bash, its `python` blocks in one namespace. A line that
+fails is a failure; what cannot be run here stands in `NOT_RUN` with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.settings import PROJECT
+from lookbook import Client, Job, Upload
+from samples import broken
+from tests.answering import Reply, answering
+from tests.conftest import SAMPLES, RunningService, classifying_worker
+
+DOCUMENTS = (
+    "README.md",
+    "docs/http-api.md",
+    "docs/exports.md",
+    "docs/keys.md",
+    "docs/client.md",
+    "docs/cli.md",
+    "docs/webhooks.md",
+)
+
+NOT_RUN = {
+    "make up": "starts a service of its own: tests/e2e/test_up.py",
+    "make test": "this is it",
+}
+"""Lines that are not run, and why."""
+
+WRITTEN_URL = "http://127.0.0.1:8000"
+"""Where the documents say that the service is."""
+WRITTEN_SHOP = "https://shop.example"
+"""Where they have pictures from, and are told of what is over."""
+LINE_SECONDS = 60.0
+"""No line takes longer than that."""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    running = RunningService(tmp_path_factory.mktemp("service"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8")
+    running.wait_for_line("ready")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[str]:
+    """The URL of a shop that has a picture wherever it is asked."""
+    picture = Reply(200, (SAMPLES / "coat-camel.jpg").read_bytes(), {"Content-Type": "image/jpeg"})
+    with answering(picture) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def key(service: RunningService) -> str:
+    """A key that may do everything: examples make keys, and then everyone needs one."""
+    with Client(service.url) as client:
+        return client.create_key("examples", ["admin"]).key
+
+
+@pytest.fixture
+def folder(service: RunningService, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which examples are run: it has what they name."""
+    shutil.copytree(SAMPLES, tmp_path / "samples" / "pictures")
+    shutil.make_archive(str(tmp_path / "catalog"), "zip", SAMPLES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOOKBOOK_URL", service.url)
+    monkeypatch.setenv("LOOKBOOK_KEY", key)
+    monkeypatch.setenv("LOOKBOOK_HOME", str(service.home))
+    return tmp_path
+
+
+class Things:
+    """What the placeholders of an example stand for, made when an example names it."""
+
+    def __init__(self, service: RunningService, key: str) -> None:
+        self._service = service
+        self._client = Client(service.url, key)
+
+    def close(self) -> None:
+        self._client.close()
+
+    @contextmanager
+    def fill(self, line: str) -> Iterator[str]:
+        """`line` with its placeholders replaced; what they stand for is as the line needs it while the block lasts."""
+        if "{running_job}" in line or re.search(r"jobs/\{id\}/cancel", line):
+            worker = classifying_worker(self._service)
+            worker.suspend()
+            try:
+                yield re.sub(r"\{running_job\}|\{id\}", self._job().id, line)
+            finally:
+                worker.resume()
+            return
+        for pattern, make in self._makers():
+            if re.search(pattern, line):
+                line = make(line)
+        yield line
+
+    def _makers(self) -> Iterator[tuple[str, Callable[[str], str]]]:
+        yield r"\{delivery_id\}", self._delivered
+        yield r"\{told_job\}", lambda line: line.replace("{told_job}", self._told().id)
+        yield r"\{failed_job\}", lambda line: line.replace("{failed_job}", self._failed().id)
+        yield r"jobs/\{id\}/retry", lambda line: line.replace("{id}", self._failed().id)
+        yield r"jobs/\{id\}", lambda line: line.replace("{id}", self._job().wait().id)
+        yield r"DELETE .*items/\{id\}/review", lambda line: line.replace("{id}", self._reviewed())
+        yield r"items/\{id\}", lambda line: line.replace("{id}", self._item())
+        yield r"key_01k…", lambda line: line.replace("key_01k…", self._client.create_key("to be revoked").id)
+        yield r"\{item\} --undo", lambda line: line.replace("{item}", self._reviewed())
+        yield r"\{item\}", lambda line: line.replace("{item}", self._item())
+        yield r"keys/\{id\}", lambda line: line.replace("{id}", self._client.create_key("to be revoked").id)
+        yield r"models/\{name\}", lambda line: line.replace("{name}", next(self._client.models()).name)
+
+    def _job(self, **options: Any) -> Job:
+        return self._client.submit_uploads([SAMPLES / "dress-green.jpg"], **options)
+
+    def _failed(self) -> Job:
+        return self._client.submit_uploads([Upload("cut.jpg", broken.truncated_jpeg())]).wait()
+
+    def _item(self) -> str:
+        return next(self._job().wait().items()).id
+
+    def _reviewed(self) -> str:
+        return self._client.review(self._item(), "dress").item_id
+
+    def _told(self) -> Job:
+        return self._job(webhook={"url": "http://127.0.0.1:9/hook"}).wait()
+
+    def _delivered(self, line: str) -> str:
+        job = self._told()
+        return line.replace("{delivery_id}", next(job.deliveries()).id).replace("{id}", job.id)
+
+
+@pytest.fixture
+def things(service: RunningService, key: str) -> Iterator[Things]:
+    made = Things(service, key)
+    yield made
+    made.close()
+
+
+class Shell:
+    """One bash: what a line sets, the next lines find."""
+
+    PROLOGUE = f"""
+        curl() {{
+            local key=(-H "Authorization: Bearer $LOOKBOOK_KEY")
+            [[ "$*" == *Authorization:* ]] && key=()
+            command curl -sS --fail-with-body "${{key[@]}}" "$@"
+        }}
+        lookbook() {{ {shlex.quote(sys.executable)} -m cli "$@"; }}
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            ["bash", "--norc"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        )
+        self.run(self.PROLOGUE)
+
+    def run(self, line: str) -> str:
+        """What the line prints; it must succeed."""
+        assert self._process.stdin is not None
+        # A pipe fails as its worst part does; the line's own standard input is empty.
+        self._process.stdin.write(f"set -o pipefail\n{{ {line}\n}} < /dev/null\nprintf '\\n%s\\n' \"exit code $?\"\n")
+        self._process.stdin.flush()
+        late = threading.Timer(LINE_SECONDS, os.killpg, (self._process.pid, signal.SIGKILL))
+        late.start()
+        try:
+            return self._answer(line)
+        finally:
+            late.cancel()
+
+    def _answer(self, line: str) -> str:
+        assert self._process.stdout is not None
+        printed: list[str] = []
+        while not (found := re.fullmatch(r"exit code (\d+)\n", text := self._process.stdout.readline())):
+            assert text, f"{line}\nended the shell:\n{''.join(printed)}"
+            printed.append(text)
+        assert found.group(1) == "0", f"{line}\nended with exit code {found.group(1)}:\n{''.join(printed)}"
+        return "".join(printed)
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def blocks(document: str) -> Iterator[tuple[str, str]]:
+    text = (PROJECT / document).read_text("utf-8")
+    for found in re.finditer(r"^```(sh|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield found.group(1), found.group(2)
+
+
+def lines(block: str) -> Iterator[str]:
+    """The commands of a block: lines, joined where a quotation or a backslash goes on."""
+    pending = ""
+    for text in block.splitlines():
+        pending += text
+        if pending.endswith("\\"):
+            pending = pending[:-1]
+            continue
+        try:
+            words = shlex.split(pending, comments=True)
+        except ValueError:
+            pending += "\n"
+            continue
+        if words:
+            yield pending
+        pending = ""
+    assert not pending, f"a command does not end: {pending}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_examples_of_a_document_work(
+    document: str, service: RunningService, shop: str, folder: Path, things: Things
+) -> None:
+    shell, names = Shell(folder), dict[str, Any]()
+    try:
+        for language, block in blocks(document):
+            here = block.replace(WRITTEN_URL, service.url).replace(WRITTEN_SHOP, shop)
+            if language == "python":
+                exec(compile(here, f"{document}: {block.strip().splitlines()[0]}", "exec"), names)
+                continue
+            for line in lines(here.replace(".venv/bin/lookbook", "lookbook")):
+                if " ".join(shlex.split(line, comments=True)) not in NOT_RUN:
+                    with things.fill(line) as filled:
+                        left = re.findall(r"\{\w+\}", filled)
+                        assert left == [], f"nobody says what stands for these in {line!r}"
+                        shell.run(filled)
+    finally:
+        shell.close()
+        for client in (value for value in names.values() if isinstance(value, Client)):
+            client.close()
+
+
+def test_what_is_not_run_is_still_written() -> None:
+    written = {
+        " ".join(shlex.split(line, comments=True)) for name in DOCUMENTS for _, b in blocks(name) for line in lines(b)
+    }
+    assert NOT_RUN.keys() <= written
