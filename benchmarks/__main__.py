@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks import (
     exporting,
+    extraction,
     fairness,
     interactive,
     memory,
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Run] = {
     "paging": paging.run,
     "exporting": exporting.run,
     "reuse": reuse.run,
+    "extraction": extraction.run,
     "start": start.run,
     "memory": memory.run,
 }

@@ -141,6 +141,28 @@ same.
 """
 
 
+def _extraction(figures: dict[str, Any]) -> str:
+    names = ("recall", "precision", "title", "price")
+    rows = [
+        (kind, f"{row['pages']:,}", *(f"{row[name]:.1%}" for name in names), _milliseconds(row["milliseconds"]))
+        for kind, row in figures["kinds"].items()
+    ]
+    large = figures["large"]
+    kilobytes = [row["kilobytes"] for row in figures["kinds"].values()]
+    return f"""## Reading shops' pages
+
+Every product page of the [fixture shop](../tests/shop/README.md), by what the page says its products in, and the
+searches of a shop by [recipe](crawling.md#recipes). A picture is right if it is the largest file that the page has of a
+photo of its product; titles and prices are those of right pictures. The time is that of one processor for extraction
+alone. The pages have {min(kilobytes):.0f} to {max(kilobytes):.0f} kB; one of {large["kilobytes"]:.0f} kB with
+{large["products"]} products and {large["links"]} links takes {_milliseconds(large["milliseconds"])}.
+
+{_table(("pages of", "pages", *names, "a page"), rows)}
+
+{_rate(figures["product_pages_per_second"])} product pages a second on one core.
+"""
+
+
 def _receiving(figures: dict[str, Any]) -> str:
     rows = [
         (f"{int(pictures):,}", f"{found['processor_ms']:.2f} ms", _milliseconds(found["waited_ms"]))
@@ -258,6 +280,7 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "paging": _paging,
     "exporting": _exporting,
     "reuse": _reuse,
+    "extraction": _extraction,
     "start": _start,
     "memory": _memory,
     "runtimes": _runtimes,

@@ -16,9 +16,11 @@ from crawler.urls import joined
 MAX_BYTES = 8 * 2**20
 """How much of a page is read, in bytes."""
 
-_SAFE = r"A-Za-z0-9_~!$&()*+,=:@%.-"
+_SAFE = r"A-Za-z0-9_~!$&()*+,=:@%.\-"
 _PLAIN = re.compile(rf"/(?:[{_SAFE}][{_SAFE}/]*)?(?:\?[{_SAFE}/?]+)?(?:#[\w-]*)?", re.ASCII)
 """A path within the site, with a query perhaps, that is in its one spelling already."""
+_LONG = 1_000
+"""Beyond so many characters the long way counts them."""
 _SPACE = re.compile(r"\s+")
 _TEXT = (
     ".//text()[not(parent::script or parent::style)] | .//br | .//div | .//p | .//li | .//td | .//dd | .//h2 | .//h3"
@@ -88,7 +90,9 @@ class Page:
     def _plain(self, reference: str) -> str | None:
         """What `joined` would say of the most usual references, ten times sooner; None of all others."""
         path = reference.removeprefix(self._origin)
-        return self._origin + path.partition("#")[0] if _PLAIN.fullmatch(path) and "/." not in path else None
+        if len(reference) > _LONG or "/." in path or not _PLAIN.fullmatch(path):
+            return None
+        return self._origin + path.partition("#")[0]
 
     @cached_property
     def _origin(self) -> str:
