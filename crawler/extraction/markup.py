@@ -16,7 +16,7 @@ from crawler.extraction.prices import Price, looks_like_price
 from crawler.extraction.tags import FURNITURE, PriceTag, own_price, own_title, price_now, price_tag, title_at
 from crawler.extraction.variants import Variant
 
-_MOST_IMAGES = 2_000
+_MOST_IMAGES = 3_000
 _HIGHEST_CLIMB = 12
 """How far above its image a card may begin, in elements."""
 _LARGEST_CARD = 400
@@ -62,14 +62,10 @@ class Shown:
 
 def markup(page: Page) -> Shown:
     """Everything that a person would see of the page's pictures."""
-    images = []
-    for image in page.find("//img | //amp-img | //input[@type='image']"):
-        rule, variants = read_image(page, image)
-        if variants:
-            images.append((image, rule, variants))
-    for _, _, variants in images[_MOST_IMAGES:]:
-        page.left_out[variants[0].url] = LeftOut.TOO_MANY
-    images = images[:_MOST_IMAGES]
+    elements = page.find("//img | //amp-img | //input[@type='image']")
+    for image in elements[_MOST_IMAGES:]:
+        page.left_out[image.get("src") or ""] = LeftOut.TOO_MANY
+    images = [(image, *read) for image in elements[:_MOST_IMAGES] if (read := read_image(page, image))[1]]
     owners = _owners(page, [(image, variants[0].url) for image, _, variants in images])
     roots = [_card_root(image, owners) for image, _, _ in images]
     cards = {root: _Card(page, root, owners.get(root)) for root in dict.fromkeys(roots)}

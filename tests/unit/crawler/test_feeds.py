@@ -93,9 +93,7 @@ def test_a_broken_sitemap_gives_what_stands_before_the_break() -> None:
 def test_what_goes_beyond_the_caps_is_cut() -> None:
     found = read_feed(urlset(*(f"/{n}" for n in range(MAX_URLS + 10))), HERE)
     assert (len(found.entries), found.cut) == (MAX_URLS, True)
-    bomb = gzip.compress(bytes(200 * 2**20), 9)
-    assert read_feed(bomb, HERE) == read_feed(bomb, HERE)
-    assert read_feed(bomb, HERE).cut
+    assert read_feed(gzip.compress(bytes(60 * 2**20), 1), HERE).cut
 
 
 def test_feeds_are_told_from_pages() -> None:
