@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import (
     classifications,
+    crawls,
     deliveries,
     exports,
     health,
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> LookbookApp:
     app.extensions[EXTENSION] = Services.connect(settings)
     for module in (
         classifications,
+        crawls,
         jobs,
         deliveries,
         items,

@@ -128,6 +128,12 @@ def _source_out(item: Item) -> SourceOut:
         price=known.get("price"),
         currency=known.get("currency"),
         alt=known.get("alt"),
+        category=known.get("category"),
+        query=known.get("query"),
+        label=known.get("label"),
+        rank=known.get("rank"),
+        product_url=known.get("product_url"),
+        rule=known.get("rule"),
     )
 
 

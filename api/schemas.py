@@ -16,7 +16,7 @@ from core.messages import Queue
 from core.types import Crop
 from db.item_pages import ItemSort
 from db.job_view import CountsOut, ErrorOut, JobOut, Output, Time
-from db.models import DeliveryStatus, ItemStatus, JobEvent, JobSource, JobStatus
+from db.models import DeliveryStatus, ItemStatus, JobEvent, JobSource, JobStatus, UrlKind, UrlState
 
 METADATA_BYTES = 16 * 1024
 """Largest `metadata` object, as JSON."""
@@ -145,10 +145,42 @@ class ItemIn:
     alt: Annotated[Text, Field(max_length=_LONG)] | None = None
 
 
-class JobIn(JobOptions):
-    """A job of pictures that are known by their URLs."""
+Url = Annotated[str, Field(max_length=MAX_URL)]
+Host = Annotated[Text, Field(min_length=1, max_length=253)]
 
-    items: Annotated[list[ItemIn], FailFast()] = Field(min_length=1)
+
+class CrawlLimitsIn(Input):
+    """How far a crawl goes; the server may allow less."""
+
+    pages: int = Field(200, ge=1)
+    pictures: int = Field(2_000, ge=1)
+    bytes: int = Field(2**30, ge=1, description="received in all")
+    depth: int = Field(3, ge=0, le=100, description="links from a start URL")
+    minutes: int = Field(30, ge=1)
+    hosts: list[Host] = Field([], max_length=100, description="further hosts that pages may be on")
+
+
+class CrawlIn(Input):
+    """A shop to be crawled."""
+
+    start_urls: list[Url] = Field([], max_length=100, description="pages, listings, sitemaps or feeds")
+    recipe: str | None = Field(None, max_length=100, description="name of a site recipe; else whichever matches")
+    query: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="word to search for, where a recipe knows how"
+    )
+    limits: CrawlLimitsIn = CrawlLimitsIn()
+    since: str | None = Field(
+        None, max_length=40, description="a crawl of yours to repeat; it gives whatever is not given here"
+    )
+
+
+class JobIn(JobOptions):
+    """A job of pictures that are known by their URLs, or of a shop to be crawled: exactly one of the two."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["items"]}, {"required": ["crawl"]}]})
+
+    items: Annotated[list[ItemIn], FailFast()] = Field([], min_length=1)
+    crawl: CrawlIn | None = None
 
 
 class PageQuery(Input):
@@ -189,8 +221,38 @@ class ReviewIn(Input):
     rejected: bool = Field(False, description="no label of the model fits")
 
 
+class UrlsQuery(PageQuery):
+    kind: UrlKind | None = None
+    state: UrlState | None = None
+
+
 class LabelsQuery(Input):
     model: str = "production"
+
+
+class ReasonOut(Output):
+    code: str
+    detail: str | None
+
+
+class CrawlUrlOut(Output):
+    """A URL that a crawl met, and what became of it."""
+
+    url: str
+    kind: UrlKind
+    state: UrlState
+    reason: ReasonOut | None
+    status: int | None = Field(description="of the last answer, by HTTP")
+    depth: int
+    referrer: str | None = Field(description="where it was met first")
+    item_id: str | None = Field(description="of a picture: the item that it became")
+    found_at: Time
+    settled_at: Time | None
+
+
+class CrawlUrlsOut(Output):
+    data: list[CrawlUrlOut]
+    next_cursor: str | None
 
 
 class JobsOut(Output):
@@ -208,6 +270,12 @@ class SourceOut(Output):
     price: str | None
     currency: str | None
     alt: str | None
+    category: str | None = Field(description="of the product, as the page says")
+    query: str | None = Field(description="the word that was searched for")
+    label: str | None = Field(description="the weak label that a recipe gave")
+    rank: int | None = Field(description="1 for the first picture of the page")
+    product_url: str | None = Field(description="the product's own page, where the page is another")
+    rule: str | None = Field(description="which rule found it: docs/crawling.md")
 
 
 class ImageOut(Output):

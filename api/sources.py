@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from flask import request
 from werkzeug.datastructures import FileStorage
 
-from api.problems import Problem, validate
-from api.schemas import JobForm, JobOptions
+from api.crawls import read_crawl
+from api.problems import Problem, validate, validate_json
+from api.schemas import JobForm, JobIn, JobOptions
 from api.uploads import store_parts, store_source
-from api.url_items import read_items
+from api.url_items import new_items
+from db.crawls import CrawlRequest
 from db.jobs import NewItem, UnreadSource
 from db.models import JobSource
 
@@ -26,8 +28,8 @@ class Source:
     default_name: str
     """The job's name if the client gave none."""
     items: Sequence[NewItem] = ()
-    unread: UnreadSource | None = None
-    """What the items are still to be read from, by a worker."""
+    unread: UnreadSource | CrawlRequest | None = None
+    """What the items are still to be read from, or found by, by a worker."""
 
 
 def read_source() -> tuple[JobOptions, Source]:
@@ -38,8 +40,7 @@ def read_source() -> tuple[JobOptions, Source]:
         StorageFull, BlobStoreUnavailable: its bytes cannot be kept.
     """
     if request.mimetype == "application/json":
-        given, items = read_items()
-        return given, Source(JobSource.ITEMS, _name_of(items[0].source_name, len(items)), items)
+        return _read_json()
     if request.mimetype != "multipart/form-data":
         raise Problem(
             415,
@@ -71,6 +72,18 @@ def _only_field() -> tuple[str, Sequence[FileStorage]]:
             f"expected exactly one source: files in images, or one file in archive or manifest; got {came}",
         )
     return field, parts
+
+
+def _read_json() -> tuple[JobOptions, Source]:
+    given = validate_json(JobIn, request.get_data())
+    if (given.crawl is None) == (not given.items):
+        came = "both" if given.items else "neither"
+        raise Problem(422, "invalid_request", f"expected either items or crawl, got {came}")
+    if given.crawl is not None:
+        crawl = read_crawl(given.crawl)
+        return given, Source(JobSource.CRAWL, _name_of(crawl.start_urls[0], len(crawl.start_urls)), unread=crawl)
+    items = new_items(given.items)
+    return given, Source(JobSource.ITEMS, _name_of(items[0].source_name, len(items)), items)
 
 
 def _name_of(first: str | None, count: int) -> str:

@@ -24,10 +24,11 @@ from core.clock import utc_now
 from core.errors import BlobStoreUnavailable, BrokerUnavailable, ItemError, StorageFull
 from core.fetching import Fetcher
 from core.fetching.urls import parse
-from core.messages import DELIVER_WEBHOOKS, EXPAND, ChunkMessage, Queue
+from core.messages import CRAWL, DELIVER_WEBHOOKS, EXPAND, ChunkMessage, Queue
 from db import jobs, usage
+from db.crawls import CrawlRequest
 from db.jobs import NewItem, NewJob, UnreadSource
-from db.models import Job
+from db.models import Job, JobSource
 
 log = structlog.get_logger(__name__)
 
@@ -117,7 +118,9 @@ def refuse_without_quota() -> None:
             usage.check(session, caller().key_id, utc_now())
 
 
-def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int, unread: UnreadSource | None = None) -> Job:
+def submit(
+    new: NewJob, items: Sequence[NewItem], wait_seconds: int, unread: UnreadSource | CrawlRequest | None = None
+) -> Job:
     """Commit the job and its items, enqueue its first chunks, and wait for its end if someone wants to.
 
     Those that are still to be read from a source will be added to it by a worker.
@@ -153,12 +156,19 @@ def submit(new: NewJob, items: Sequence[NewItem], wait_seconds: int, unread: Unr
                 log.warning("cannot_wait", job=job.id, reason=str(error))
         dispatch(it.database, it.broker, messages)
         if job.discovering:
-            nudge(it.broker, EXPAND, Queue.INGEST)
+            _wake_reader(job)
         if job.terminal and job.webhook is not None:
             nudge(it.broker, DELIVER_WEBHOOKS)
         if wait is not None:
             _wait(wait, wait_seconds)
     return job
+
+
+def _wake_reader(job: Job) -> None:
+    if job.source == JobSource.CRAWL:
+        nudge(services().broker, CRAWL, Queue.CRAWL)
+    else:
+        nudge(services().broker, EXPAND, Queue.INGEST)
 
 
 def _wait(wait: Wait, seconds: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.problems import validate_json
-from api.schemas import AnyCropIn, ClassificationIn, ItemIn, JobIn, JobOptions, crop_of
+from api.schemas import AnyCropIn, ClassificationIn, ItemIn, crop_of
 from api.services import services
 from core.errors import BadCrop, ItemError
 from core.fetching import Fetcher
@@ -19,19 +21,17 @@ _LONGEST_CROP_KEY = 80
 _PROVENANCE = ("page_url", "title", "price", "currency", "alt")
 
 
-def read_items() -> tuple[JobOptions, list[NewItem]]:
-    """The options and items of the present request. Items that can never be fetched have their error already.
+def new_items(given: Sequence[ItemIn]) -> list[NewItem]:
+    """The items of a request. Those that can never be fetched have their error already.
 
     Raises:
-        Problem: 400 or 422, its body is not such a job.
-        RequestEntityTooLarge: it has more items than are accepted.
+        RequestEntityTooLarge: there are more than are accepted.
     """
-    job = validate_json(JobIn, request.get_data())
     settings = services().settings
-    if len(job.items) > settings.max_request_files:
-        raise RequestEntityTooLarge(f"expected at most {settings.max_request_files} items, got {len(job.items)}")
+    if len(given) > settings.max_request_files:
+        raise RequestEntityTooLarge(f"expected at most {settings.max_request_files} items, got {len(given)}")
     with Fetcher(allow=settings.fetch_allow) as fetcher:
-        return job, [_new_item(item, fetcher) for item in job.items]
+        return [_new_item(item, fetcher) for item in given]
 
 
 def read_one() -> tuple[ClassificationIn, NewItem]:

@@ -107,6 +107,27 @@ class Settings(BaseSettings):
     max_source_items: int = Field(200_000, ge=1)
     """Most members of an archive, or rows of a manifest."""
 
+    crawl_delay: float = Field(0.2, ge=0)
+    """Seconds between two requests of a crawl to one host, at least; its robots.txt or a recipe may ask for more."""
+
+    crawl_connections: int = Field(4, ge=1, le=32)
+    """Requests of a crawl to one host at once."""
+
+    crawls: int = Field(2, ge=1)
+    """Crawls that one worker process runs at once, each in a process of its own."""
+
+    max_crawl_pages: int = Field(100_000, ge=1)
+    """Most pages that a crawl may ask for."""
+
+    max_crawl_pictures: int = Field(1_000_000, ge=1)
+    """Most pictures that a crawl may ask for."""
+
+    max_crawl_bytes: int = Field(64 * 2**30, ge=1)
+    """Most bytes that a crawl may receive."""
+
+    max_crawl_minutes: int = Field(24 * 60, ge=1)
+    """Longest time that a crawl may take, in minutes."""
+
     loaded_models: int = Field(2, ge=2)
     """Model versions that a worker keeps loaded, at least two; the least recently used one goes first."""
 

@@ -34,15 +34,17 @@ class Taken:
         return replace(self, position=position)
 
 
-def add(session: Session, job_id: str, sha256: str, file_name: str, now: datetime) -> None:
+def add(session: Session, job_id: str, sha256: str | None, file_name: str, now: datetime) -> None:
     """Have the source of a job read; the bytes' row is stored already."""
     session.execute(insert(Discovery).values(job_id=job_id, blob_sha256=sha256, file_name=file_name, due_at=now))
 
 
-def next_waiting(session: Session, now: datetime) -> str | None:
-    """The job whose source has waited longest for a worker."""
-    waiting = Discovery.taken_by.is_(None) & (Discovery.due_at <= now)
-    return session.scalar(select(Discovery.job_id).where(waiting, _GOING_ON).order_by(Discovery.job_id).limit(1))
+def next_waiting(session: Session, now: datetime, *, crawls: bool = False) -> str | None:
+    """The job whose source has waited longest for a worker: a file to be read, or a shop to be crawled."""
+    waiting = Discovery.taken_by.is_(None) & (Discovery.due_at <= now) & Job.discovering.is_(True)
+    kind = Job.source == JobSource.CRAWL if crawls else Job.source != JobSource.CRAWL
+    query = select(Discovery.job_id).join(Job, Job.id == Discovery.job_id).where(waiting, kind)
+    return session.scalar(query.order_by(Discovery.job_id).limit(1))
 
 
 def take(session: Session, job: Job, worker: str, policy: ChunkPolicy, now: datetime) -> Taken | None:

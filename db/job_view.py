@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, PlainSerializer
 
 from core.clock import rfc3339
+from db.crawl_view import CrawlOut, crawl_out
 from db.models import Job, JobSource, JobStatus, Priority
 
 Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
@@ -35,6 +36,7 @@ class CountsOut(Output):
 class JobLinksOut(Output):
     self: str
     items: str
+    urls: str = Field(description="what a crawl met")
     summary: str
     export: str
     deliveries: str
@@ -62,6 +64,7 @@ class JobOut(Output):
     model: ModelOut
     priority: Priority
     metadata: dict[str, Any]
+    crawl: CrawlOut | None = Field(description="of a crawl")
     error: ErrorOut | None
     created_at: Time
     started_at: Time | None
@@ -72,6 +75,7 @@ class JobOut(Output):
 
 def job_out(job: Job) -> JobOut:
     path = f"/v1/jobs/{job.id}"
+    crawl = job.crawl if job.source == JobSource.CRAWL else None
     return JobOut(
         id=job.id,
         name=job.name,
@@ -85,6 +89,7 @@ def job_out(job: Job) -> JobOut:
         model=ModelOut(name=job.model_version.name, version=job.model_version.version),
         priority=job.priority,
         metadata=job.details,
+        crawl=None if crawl is None else crawl_out(crawl),
         error=None if job.error is None else ErrorOut(**job.error),
         created_at=job.created_at,
         started_at=job.started_at,
@@ -93,6 +98,7 @@ def job_out(job: Job) -> JobOut:
         links=JobLinksOut(
             self=path,
             items=f"{path}/items",
+            urls=f"{path}/urls",
             summary=f"{path}/summary",
             export=f"{path}/export",
             deliveries=f"{path}/deliveries",

@@ -10,16 +10,17 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, select
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import Crop, ModelRef
-from db import chunks, discoveries, lifecycle, tallies, usage
+from db import chunks, crawls, discoveries, lifecycle, tallies, usage
 from db.bulk import insert_missing, on_postgresql
 from db.chunks import ChunkPolicy
+from db.crawls import CrawlRequest
 from db.engine import Database
 from db.keys import Caller
 from db.models import TERMINAL, Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
@@ -98,12 +99,16 @@ def create_claimed(
     return job, messages
 
 
-def create_discovering(session: Session, new: NewJob, source: UnreadSource, now: datetime) -> Job:
-    """Store a job whose items are still to be read from the bytes of its source."""
+def create_discovering(session: Session, new: NewJob, source: UnreadSource | CrawlRequest, now: datetime) -> Job:
+    """Store a job whose items are still to be read from the bytes of its source, or to be found by crawling."""
     job = _new_job(session, new, [], now)
     job.discovering = True
-    store_blobs(session, {source.blob.sha256: source.blob.bytes}, now)
-    discoveries.add(session, job.id, source.blob.sha256, source.file_name, now)
+    if isinstance(source, CrawlRequest):
+        crawls.add(session, job.id, source)
+        discoveries.add(session, job.id, None, source.start_urls[0], now)
+    else:
+        store_blobs(session, {source.blob.sha256: source.blob.bytes}, now)
+        discoveries.add(session, job.id, source.blob.sha256, source.file_name, now)
     usage.count(session, job.key_id, now, jobs=1)
     return job
 
@@ -312,6 +317,7 @@ def list_newest(
 ) -> Sequence[Job]:
     """Jobs that the caller may see and that are kept, older than the id `before`, newest first."""
     query = select(Job).where(caller.sees_job, kept(now)).order_by(Job.id.desc()).limit(limit)
+    query = query.options(selectinload(Job.crawl))
     if wanted.source:
         query = query.where(Job.source == wanted.source)
     else:

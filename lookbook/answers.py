@@ -60,13 +60,15 @@ class JobState(Answer):
     canceling: bool
     """Asked to stop, and not yet canceled."""
     discovering: bool
-    """Its archive or manifest is still being read: `total` grows."""
+    """Its archive or manifest is still being read, or its shop crawled: `total` grows."""
     rate: float | None
     """Pictures per second."""
     eta_seconds: int | None
     model: ModelRef
     priority: str
     metadata: dict[str, Any]
+    crawl: dict[str, Any] | None
+    """Of a crawl: what was asked for and how far it is."""
     error: Failure | None
     created_at: datetime
     started_at: datetime | None
@@ -86,6 +88,13 @@ class Source(Answer):
     price: str | None
     currency: str | None
     alt: str | None
+    category: str | None
+    query: str | None
+    label: str | None
+    rank: int | None
+    product_url: str | None
+    rule: str | None
+    """Which rule found it on a page that was crawled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

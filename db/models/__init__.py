@@ -3,6 +3,7 @@
 from core.types import Scope
 from db.models.access import ApiKey, IdempotentRequest, UsageDay
 from db.models.base import Base, UtcDateTime
+from db.models.crawls import Crawl, CrawlUrl, UrlKind, UrlState
 from db.models.items import Blob, BlobBands, Item, ItemStatus, Prediction, Review
 from db.models.jobs import (
     TERMINAL,
@@ -26,6 +27,8 @@ __all__ = [
     "Blob",
     "BlobBands",
     "Chunk",
+    "Crawl",
+    "CrawlUrl",
     "Delivery",
     "DeliveryStatus",
     "Discovery",
@@ -46,6 +49,8 @@ __all__ = [
     "Scope",
     "Secret",
     "Stage",
+    "UrlKind",
+    "UrlState",
     "UsageDay",
     "UtcDateTime",
 ]

@@ -10,6 +10,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, t
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.models.base import Base, enum
+from db.models.crawls import Crawl
 from db.models.model_versions import ModelVersion
 
 
@@ -47,6 +48,8 @@ class JobSource(StrEnum):
     """A CSV or JSONL file of URLs, read by a worker."""
     ITEMS = "items"
     """URLs in the request itself."""
+    CRAWL = "crawl"
+    """A shop's pages, visited by a worker."""
 
 
 UNLINKED = text(
@@ -131,6 +134,8 @@ class Job(Base):
     """Whose it is (keys are revoked, never removed); None if it was submitted without a key."""
 
     model_version: Mapped[ModelVersion] = relationship(lazy="joined")
+    crawl: Mapped[Crawl | None] = relationship(viewonly=True)
+    """Of a crawl; read when asked for."""
 
     @property
     def terminal(self) -> bool:
