@@ -36,6 +36,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": STOP_SECONDS,
             "timeout": 120,
             "proc_name": "lookbook-api",
+            # Which proxies are believed is a setting of ours (LOOKBOOK_PROXIES).
+            "forwarded_allow_ips": "",
             # Its own handler off: what it says goes through our root logger like everything else.
             "logconfig_dict": {
                 "version": 1,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from cli.database import open_database
@@ -85,7 +86,7 @@ def list_keys(as_json: AsJson = False) -> None:
     for row in rows:
         limits = ["–" if limit is None else f"{limit:,}" for limit in (row.rate_limit, row.quota)]
         moments = [f"{moment:%Y-%m-%d %H:%M}" if moment else "–" for moment in (row.last_used_at, row.revoked_at)]
-        table.add_row(row.id, row.name, " ".join(row.scopes), *limits, *moments)
+        table.add_row(row.id, escape(row.name), " ".join(row.scopes), *limits, *moments)
     out.print(table)
 
 
