@@ -70,6 +70,7 @@ def full_job(database: Database, name: str = "가을 1/2") -> str:
         first = session.scalars(select(Item).where(Item.job_id == job.id, Item.position == 0)).one()
         first.custom_id, first.source_url = "-1", "https://a.example/가.jpg"
         first.provenance = {"page_url": "https://a.example/", "title": "@셔츠", "price": "+9.90", "currency": "EUR"}
+        first.duplicate_of, first.crop_key = "itm_first", "1,2,3x4"
         first.details = {"rank": 1, "이름": "가"}
     review(database, job.id, {0: "dress"})
     return job.id
@@ -140,6 +141,11 @@ def test_an_export_says_all_that_is_known_of_an_item(client: FlaskClient, databa
         "height": 40,
         "format": "jpeg",
         "bytes": 6,
+        "crop_x": 1,
+        "crop_y": 2,
+        "crop_width": 3,
+        "crop_height": 4,
+        "duplicate_of": "itm_first",
         "label": "shirt",
         "label_name": "Shirt",
         "label_name_ko": "셔츠",
@@ -225,6 +231,7 @@ def test_an_export_has_what_the_filters_of_the_list_leave(
         "group=tops&max_confidence=0.6",
         "reviewed=true",
         "reviewed=false",
+        "duplicates=hide",
     ):
         listed = client.get(f"/v1/jobs/{job_id}/items?limit=200&{query}").get_json()["data"]
         exported = read(client, job_id, "jsonl", query)
