@@ -87,14 +87,14 @@ def null_worker(settings: Settings) -> Iterator[None]:
         )
         broker = Broker.connect(settings)
         try:
-            _wait_for_worker(broker, process)
+            wait_for_worker(broker, process)
             yield
         finally:
             broker.close()
             _end(process)
 
 
-def _wait_for_worker(broker: Broker, process: subprocess.Popen[bytes]) -> None:
+def wait_for_worker(broker: Broker, process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
         try:
             if broker.workers():

@@ -178,6 +178,19 @@ shows more: ext4 is slow to use again what was just deleted.
 """
 
 
+def _fetching(figures: dict[str, Any]) -> str:
+    rates = figures["rates"]
+    row = (_rate(rates["httpx"]), _rate(rates["job"]), _ratio(figures["ratio"]))
+    return f"""## Downloading pictures
+
+{figures["pictures"]} pictures of {figures["bytes"]:,} bytes from one server on loopback over {figures["connections"]}
+connections. A job of their URLs, from its submission until every picture is on the disk and in the database (SQLite)
+and sent on to be classified, beside plain httpx in as many threads, which keeps nothing: pictures per second.
+
+{_table(("httpx, into memory", "a job of URLs", "ratio"), [row])}
+"""
+
+
 def _polling(figures: dict[str, Any]) -> str:
     rows = []
     for kind, found in figures["databases"].items():
@@ -276,6 +289,7 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "pipeline": _pipeline,
     "fairness": _fairness,
     "receiving": _receiving,
+    "fetching": _fetching,
     "polling": _polling,
     "paging": _paging,
     "exporting": _exporting,
