@@ -25,6 +25,9 @@ from db.engine import Database
 from db.keys import Caller
 from db.models import TERMINAL, Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
 
+_INSERTED_AT_ONCE = 5000
+"""Rows of items that are in memory at once; an item itself takes a quarter of its row."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredBlob:
@@ -163,9 +166,9 @@ def _insert_items(
     session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime, first: int = 0
 ) -> None:
     """Insert items at the positions from `first` on."""
-    rows = [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in enumerate(items, first)]
-    if rows:
-        session.execute(insert(Item), rows)
+    for start in range(0, len(items), _INSERTED_AT_ONCE):
+        part = enumerate(items[start : start + _INSERTED_AT_ONCE], first + start)
+        session.execute(insert(Item), [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in part])
     tallies.count_errors(session, job.id, Counter(item.error.code for item in items if item.error))
 
 
