@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from broker.client import Broker
-from core.messages import ChunkMessage, Queue
-from db.models import Chunk, Job, Priority
+from core.messages import ChunkMessage
+from db.chunks import queue_of
+from db.models import Chunk, Job
 from tests.faults.installation import LEASE_SECONDS, WORKERS, DatabaseKind, Installation
 from tests.faults.proxy import Cut
 from tests.faults.servers import wait_until
@@ -23,7 +24,6 @@ OUTAGE_SECONDS = (1.5, 6.0)
 """How long wires stay cut and disks stay full."""
 CLOCK_JUMP_SECONDS = (600.0, 4 * 3600.0)
 _CLOCK_WRONG_SECONDS = (3.0, 8.0)
-_QUEUES = {Priority.INTERACTIVE: Queue.INTERACTIVE, Priority.NORMAL: Queue.BULK, Priority.LOW: Queue.LOW}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _kill_postgresql(it: Installation, _: random.Random) -> None:
 
 def _cut(how: Cut) -> Strike:
     def strike(it: Installation, chance: random.Random) -> None:
-        names = [*WORKERS, "maintenance", "beat", "api"]
+        names = [*WORKERS, "ingest", "maintenance", "beat", "api"]
         # One machine's network, or that of all.
         hurt = names if chance.random() < 0.3 else [chance.choice(names)]
         for name in hurt:
@@ -98,16 +98,19 @@ def _fill_disk(it: Installation, chance: random.Random) -> None:
 def _deliver_twice(it: Installation, _: random.Random) -> None:
     """Send again what is under way, queued or in a worker's hands."""
     with it.database.reading() as session:
-        rows = session.execute(select(Chunk.id, Chunk.job_id, Job.priority).join(Job, Job.id == Chunk.job_id)).all()
+        query = select(Chunk.id, Chunk.job_id, Chunk.stage, Job.priority).join(Job, Job.id == Chunk.job_id)
+        messages = [
+            ChunkMessage(id_, job, queue_of(stage, priority)) for id_, job, stage, priority in session.execute(query)
+        ]
     broker = Broker.connect(it.settings)
     for _ in range(2):
-        broker.send([ChunkMessage(chunk_id, job_id, _QUEUES[priority]) for chunk_id, job_id, priority in rows])
+        broker.send(messages)
     broker.close()
 
 
 def _jump(sign: int) -> Strike:
     def strike(it: Installation, chance: random.Random) -> None:
-        names = [*WORKERS, "maintenance", "beat", "api"]
+        names = [*WORKERS, "ingest", "maintenance", "beat", "api"]
         # SQLite means one machine, and that has one clock; with PostgreSQL it is one machine's clock among several.
         hurt = names if it.kind == "sqlite" else [chance.choice(names)]
         seconds = sign * chance.uniform(*CLOCK_JUMP_SECONDS)
@@ -126,6 +129,7 @@ _SINGLE = [
     Fault("API server killed", _killed("api")),
     Fault("API process killed", _child_killed("api")),
     Fault("beat killed", _killed("beat")),
+    Fault("ingest worker killed", _killed("ingest")),
     Fault("maintenance worker killed", _killed("maintenance")),
     Fault("worker stopped for longer than a lease", _stop_worker),
     Fault("Redis killed, restarted empty", _killed("redis")),
