@@ -94,7 +94,7 @@ def _of_stdin(data: bytes) -> Iterator[tuple[Kind, Upload | str]]:
     lines = [line for line in re.split(rb"[\0\r\n]+", data.removeprefix(b"\xef\xbb\xbf")) if line.strip()]
     if lines and lines[0].lstrip().startswith(b"{"):
         yield Kind.MANIFEST, Upload("stdin.jsonl", data)
-    elif lines and "url" in [column.strip(' "').lower() for column in lines[0].decode("utf-8", "replace").split(",")]:
+    elif lines and b"url" in [column.strip(b' "').lower() for column in re.split(rb"[,;\t|]", lines[0])]:
         yield Kind.MANIFEST, Upload("stdin.csv", data)
     else:
         for line in lines:

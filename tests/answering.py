@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,30 @@ class Reply:
 
 RESET = Reply(cut=0)
 """The connection is reset before anything is answered."""
+
+_COUNTS = {"total": 2, "pending": 2, "succeeded": 0, "failed": 0, "canceled": 0, "reused": 0}
+JOB: dict[str, Any] = {
+    "id": "job_1",
+    "name": "two",
+    "source": "uploads",
+    "status": "queued",
+    "counts": _COUNTS,
+    "canceling": False,
+    "discovering": False,
+    "rate": None,
+    "eta_seconds": None,
+    "model": {"name": "garments", "version": "2"},
+    "priority": "normal",
+    "metadata": {},
+    "error": None,
+    "created_at": "2026-01-31T12:00:00.000Z",
+    "started_at": None,
+    "finished_at": None,
+    "expires_at": None,
+    "links": {"self": "/v1/jobs/job_1", "page": "/jobs/job_1"},
+}
+JOB_OVER = {**JOB, "status": "completed", "counts": {**_COUNTS, "pending": 0, "succeeded": 2}}
+"""A job of two pictures as a service answers, before and after its end."""
 
 
 class Answering:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -62,11 +62,6 @@ def test_an_empty_folder_is_said_so(run: Run, tmp_path: Path) -> None:
 def test_an_unknown_model_is_the_services_own_sentence(run: Run) -> None:
     done = run("submit", str(SAMPLES / "t-shirt-red.jpg"), "--model", "nobody")
     assert "got 'nobody'" in str(done.exception)
-
-
-def test_a_service_that_is_not_there_is_named() -> None:
-    done = CliRunner().invoke(app, ["jobs", "--url", "http://127.0.0.1:9"])
-    assert "http://127.0.0.1:9" in str(done.exception)
 
 
 def test_models_are_listed_with_their_figures(run: Run) -> None:
@@ -135,25 +130,31 @@ def test_pictures_in_folders_are_known_by_their_paths(run: Run, tmp_path: Path) 
     assert [json.loads(line)["source"]["name"] for line in done.stdout.splitlines()] == ["coats/1.jpg", "dresses/1.jpg"]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["submit", "gone.jpg"],
-        ["submit", "README.md", "--metadata", "[1]"],
-        ["submit", "README.md", "--expires-at", "soon"],
-        ["review", "itm_1"],
-        ["review", "itm_1", "dress", "--reject"],
-        ["export", "job_1"],
-    ],
-)
-def test_what_is_not_understood_is_exit_code_2_and_nothing_is_sent(arguments: list[str]) -> None:
-    done = CliRunner().invoke(app, [*arguments, "--url", "http://127.0.0.1:9"])
-    assert done.exit_code == Exit.USAGE
-    assert "Usage" in done.stderr
+def test_a_source_that_cannot_be_read_is_exit_code_1_with_the_reason(run: Run, tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "empty.zip", "w"):
+        pass
+    done = run("submit", str(tmp_path / "empty.zip"), "--name", "nothing")
+    assert done.exit_code == Exit.ERROR
+    assert "(empty_source)" in done.stderr
 
 
-def test_what_goes_wrong_is_one_line_on_standard_error() -> None:
-    command = [sys.executable, "-m", "cli", "jobs", "--url", "http://127.0.0.1:9"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (Exit.ERROR, "")
-    assert re.fullmatch(r"lookbook: no answer from http://127\.0\.0\.1:9 .*LOOKBOOK_URL says where\n", done.stderr)
+def test_an_archive_and_a_manifest_are_read_by_workers(run: Run, tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "catalog.zip", "w") as archive:
+        archive.write(SAMPLES / "dress-green.jpg", "summer/dress.jpg")
+    done = run("submit", str(tmp_path / "catalog.zip"), "--json")
+    assert [json.loads(line)["source"]["name"] for line in done.stdout.splitlines()] == ["summer/dress.jpg"]
+    refused = run("submit", "-", "--json", input="url;id\nhttp://127.0.0.1/1.jpg;sku-1\n")
+    assert refused.exit_code == Exit.ITEMS_FAILED
+    (item,) = (json.loads(line) for line in refused.stdout.splitlines())
+    assert (item["custom_id"], item["error"]["code"]) == ("sku-1", "blocked_address")
+
+
+def test_exports_go_to_a_file_or_to_standard_output(run: Run, tmp_path: Path) -> None:
+    job_id = run("submit", str(SAMPLES), "--no-wait").stdout.strip()
+    assert run("watch", job_id).exit_code == Exit.OK
+    written = run("export", job_id, "-o", str(tmp_path / "predictions.csv"))
+    table = (tmp_path / "predictions.csv").read_bytes()
+    assert f"{len(table):,} bytes" in written.stderr
+    assert run("export", job_id, "-f", "csv").stdout_bytes == table
+    dresses = run("export", job_id, "-f", "jsonl", "--label", "dress").stdout.splitlines()
+    assert {json.loads(line)["label"] for line in dresses} == {"dress"}

@@ -99,6 +99,7 @@ def test_standard_input_may_list_urls(catalog: Path) -> None:
     [
         (b'{"url": "https://shop.example/1.jpg"}\n', "stdin.jsonl"),
         (b"id,URL\n7,https://shop.example/1.jpg\n", "stdin.csv"),
+        (b"id;url\r\n7;https://shop.example/1.jpg\r\n", "stdin.csv"),
         (b'\xef\xbb\xbf"url"\nhttps://shop.example/1.jpg\n', "stdin.csv"),
     ],
 )

@@ -6,37 +6,14 @@ import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lookbook import Client, FileChanged, NotReached, ProblemError, UnexpectedAnswer, Upload, WaitTimeout, pictures_in
 from lookbook.multipart import MultipartBody
 from lookbook.retrying import FIRST_PAUSE, LONGEST_PAUSE, pause
-from tests.answering import RESET, Answering, Reply, answering
+from tests.answering import JOB, JOB_OVER, RESET, Answering, Reply, answering
 
-COUNTS = {"total": 2, "pending": 2, "succeeded": 0, "failed": 0, "canceled": 0, "reused": 0}
-JOB: dict[str, Any] = {
-    "id": "job_1",
-    "name": "two",
-    "source": "uploads",
-    "status": "queued",
-    "counts": COUNTS,
-    "canceling": False,
-    "discovering": False,
-    "rate": None,
-    "eta_seconds": None,
-    "model": {"name": "garments", "version": "2"},
-    "priority": "normal",
-    "metadata": {},
-    "error": None,
-    "created_at": "2026-01-31T12:00:00.000Z",
-    "started_at": None,
-    "finished_at": None,
-    "expires_at": None,
-    "links": {"self": "/v1/jobs/job_1", "page": "/jobs/job_1"},
-}
-OVER = {**JOB, "status": "completed", "counts": {**COUNTS, "pending": 0, "succeeded": 2}}
 ACCEPTED = Reply(202, JOB, {"ETag": '"1"', "Retry-After": "2"})
 BUSY = Reply(503, {"code": "saturated", "detail": "try again", "status": 503}, {"Retry-After": "3"})
 
@@ -88,7 +65,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(pauses: list[float]) -> No
 
 
 def test_retrying_failed_items_is_not_repeated_when_nobody_knows_whether_it_was_done(pauses: list[float]) -> None:
-    with answering(Reply(200, OVER), RESET) as server, client_of(server, pauses) as client:
+    with answering(Reply(200, JOB_OVER), RESET) as server, client_of(server, pauses) as client:
         job = client.job("job_1")
         with pytest.raises(NotReached, match=server.url):
             job.retry()
@@ -159,7 +136,7 @@ def test_pauses_double_until_the_longest_and_vary_by_half() -> None:
 
 def test_waiting_asks_with_the_etag_and_tells_only_of_changes(pauses: list[float]) -> None:
     unchanged = Reply(304, b"")
-    done = Reply(200, OVER, {"ETag": '"2"'})
+    done = Reply(200, JOB_OVER, {"ETag": '"2"'})
     told: list[str] = []
     with answering(ACCEPTED, unchanged, unchanged, done) as server, client_of(server, pauses) as client:
         job = client.submit_items(["https://shop.example/1.jpg", "https://shop.example/2.jpg"])
