@@ -191,6 +191,27 @@ and sent on to be classified, beside plain httpx in as many threads, which keeps
 """
 
 
+def _ingest(figures: dict[str, Any]) -> str:
+    rows = [
+        (
+            f"{found['items']:,} {name}" if name == "uploads" else f"{name} of {found['items']:,}",
+            f"{found['megabytes']:,.0f} MB",
+            f"{found['answered_seconds']:.2f} s",
+            f"{found['read_seconds']:.1f} s",
+            f"{found['api_megabytes_more']:,.0f} MB",
+            f"{found['expander_megabytes_more']:,.0f} MB",
+        )
+        for name, found in figures["sources"].items()
+    ]
+    return f"""## Large submissions
+
+One request each, pictures of {figures["bytes"]:,} bytes, on SQLite and a folder on this disk; no worker opens the
+pictures. Memory is how much the highest point of a process rises by it.
+
+{_table(("source", "body", "answered after", "all items there after", "API", "expander"), rows)}
+"""
+
+
 def _polling(figures: dict[str, Any]) -> str:
     rows = []
     for kind, found in figures["databases"].items():
@@ -290,6 +311,7 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "fairness": _fairness,
     "receiving": _receiving,
     "fetching": _fetching,
+    "ingest": _ingest,
     "polling": _polling,
     "paging": _paging,
     "exporting": _exporting,

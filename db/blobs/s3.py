@@ -27,7 +27,10 @@ CALLS_AT_ONCE = 32
 """Calls that one process has open: each holds at most one blob in memory."""
 CALLS_PER_REQUEST = 16
 """Of those, by one request: one of two thousand pictures leaves room for one of a single picture."""
+WHOLE_BYTES = 32 * 2**20
+"""Larger blobs are put in parts: a picture is never one, an archive is."""
 
+_PART_BYTES, _PARTS_AT_ONCE = 16 * 2**20, 4
 _CALL_SECONDS, _RETRY_SECONDS = 15.0, 5.0
 _CLIENT: ClientConfig = {
     # An endpoint such as http://minio:9000 says itself that it is not encrypted.
@@ -125,6 +128,9 @@ class S3BlobStore:
         return results
 
     def _put(self, writer: BlobWriter) -> None:
+        if writer.bytes_written > WHOLE_BYTES:
+            self._put_in_parts(writer)
+            return
         try:
             data = Path(writer.path).read_bytes()
         except OSError as error:
@@ -135,6 +141,17 @@ class S3BlobStore:
             writer.created = True
         except FileExistsError:
             writer.found = True
+
+    def _put_in_parts(self, writer: BlobWriter) -> None:
+        """Put an archive of gigabytes. Who puts the same one at the same time writes the same bytes."""
+        with _asking(writer.sha256):
+            writer.found = self._has(writer.sha256)
+            if not writer.found:
+                key, path = _key(writer.sha256), Path(writer.path)
+                obstore.put(
+                    self._bucket, key, path, use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
+                )
+                writer.created = True
 
     def _put_if_gone(self, writer: BlobWriter) -> None:
         with _asking(writer.sha256):

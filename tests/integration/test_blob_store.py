@@ -102,6 +102,24 @@ def test_a_finished_write_holds_no_file_open(store: BlobStore) -> None:
     writer.abort()
 
 
+def test_a_large_blob_is_put_in_parts_and_read_back(store: BlobStore, kept: Callable[[], list[str]]) -> None:
+    piece = bytes(range(256)) * 4096
+    writers = []
+    for _ in range(2):
+        writer = store.writer()
+        for _ in range(33):
+            writer.write(piece)
+        writer.finish()
+        store.commit([writer])
+        writers.append((writer.created, writer.found))
+        writer.abort()
+    assert writers == [(True, False), (False, True)]
+    assert len(kept()) == 1
+    with store.open(writer.sha256) as file:
+        assert all(file.read(len(piece)) == piece for _ in range(33))
+        assert file.read() == b""
+
+
 def test_what_was_deleted_before_its_row_was_committed_is_put_again(store: BlobStore) -> None:
     """A purger deletes a blob that nobody refers to while a submission, which has found it, is about to."""
     store.put(b"picture")

@@ -1,0 +1,70 @@
+"""Archives and manifests through the running service, and through the death of whoever reads them."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.conftest import SAMPLES, RunningService, supervised, until
+
+PICTURES = sorted(SAMPLES.iterdir())[:6]
+
+
+def submit(http: httpx.Client, field: str, name: str, data: bytes, **headers: str) -> dict[str, Any]:
+    answer = http.post("/v1/jobs", files={field: (name, data)}, headers=headers)
+    assert answer.is_success, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+def all_items(http: httpx.Client, job: dict[str, Any]) -> list[dict[str, Any]]:
+    found, path = [], f"{job['links']['items']}?limit=200"
+    cursor: str | None = ""
+    while cursor is not None:
+        page = http.get(path, params={"cursor": cursor} if cursor else {}).raise_for_status().json()
+        found += page["data"]
+        cursor = page["next_cursor"]
+    return found
+
+
+def a_tar(pictures: list[Path]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path in pictures:
+            archive.add(path, f"룩북/{path.name}")
+    return buffer.getvalue()
+
+
+def test_an_archive_is_classified_to_its_end(http: httpx.Client) -> None:
+    job = submit(http, "archive", "looks", a_tar(PICTURES), Prefer="wait=30")
+    assert (job["status"], job["discovering"], job["source"]) == ("completed", False, "archive")
+    items = all_items(http, job)
+    assert [item["source"]["name"] for item in items] == [f"룩북/{path.name}" for path in PICTURES]
+    assert {item["status"] for item in items} == {"succeeded"}
+
+
+def test_a_manifest_says_which_rows_are_none(http: httpx.Client) -> None:
+    data = "url;id\nhttp://127.0.0.1/a.jpg;one\n;two\n".encode("utf-16")
+    job = submit(http, "manifest", "looks.csv", data, Prefer="wait=30")
+    assert (job["status"], job["counts"]["failed"]) == ("completed", 2)
+    errors = [item["error"] for item in all_items(http, job)]
+    assert [error["code"] for error in errors] == ["blocked_address", "bad_row"]
+    assert errors[1]["detail"] == "row 3: url: expected one, got none"
+
+
+def test_an_archive_outlives_whoever_reads_it(service: RunningService, http: httpx.Client) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(3000):
+            archive.writestr(f"{number}.jpg", f"no picture {number}")
+    job = submit(http, "archive", "looks.zip", buffer.getvalue())
+    path = job["links"]["self"]
+    until(lambda: http.get(path).json()["counts"]["total"] > 0)
+    supervised(service, "ingest").kill()
+    until(lambda: http.get(path).json()["status"] == "completed", 120)
+    assert [item["source"]["name"] for item in all_items(http, job)] == [f"{number}.jpg" for number in range(3000)]
