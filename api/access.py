@@ -1,5 +1,4 @@
-"""What a request may do and see. Every request passes `admit` and `enforce`; every job and item is looked up by this
-module."""
+"""What a request may do and see: each passes `admit` and `enforce`, and looks jobs and items up by this module."""
 
 from __future__ import annotations
 
@@ -155,13 +154,17 @@ def _key_of_request() -> str | None:
         request.max_content_length = _LONGEST_SIGN_IN
         body = request.get_json(silent=True)
         return str(body.get("key", "")) if isinstance(body, dict) else ""
+    return _bearer()
+
+
+def _bearer() -> str | None:
     given = request.authorization
     return given.token or "" if given is not None and given.type == "bearer" else None
 
 
 def _sent_by_another_site() -> bool:
-    """Whether a browser says so. What carries a key in its header was not sent by a browser on its own account."""
-    if request.authorization is not None:
+    """Whether a browser says so. A key in the header is nothing that browsers send on their own account."""
+    if _bearer() is not None:
         return False
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:

@@ -17,7 +17,7 @@ const TOKEN = /(?:^|; )lookbook_csrf=([^;]*)/;
 export const signedIn = () => TOKEN.test(document.cookie);
 
 /** What has to come with everything that changes something. */
-function token() {
+export function token() {
   const found = TOKEN.exec(document.cookie);
   return found ? { "X-CSRF-Token": found[1] } : {};
 }

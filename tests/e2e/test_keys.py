@@ -155,3 +155,19 @@ def test_with_a_session_nothing_is_wider_than_a_phone(locked: RunningService, op
 def test_the_documentation_is_drawn_without_a_key(open_locked: Callable[..., Page]) -> None:
     page = open_locked("/docs")
     expect(page.get_by_text("/v1/keys", exact=True).first).to_be_visible()
+
+
+def test_the_documentation_tries_calls_out_with_the_session(
+    locked: RunningService, open_locked: Callable[..., Page], complaints: list[str]
+) -> None:
+    page = open_locked("/login")
+    page.get_by_label("Key").fill(make_key(locked.home, "reader of manuals"))
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#headline")).to_be_visible()
+    page.goto("/docs#/Jobs/delete_job")
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_placeholder("job_id").fill("job_unknown")
+    page.get_by_role("button", name="Execute").click()
+    # It passed the door: without the session's token this would be a 403.
+    expect(page.get_by_role("cell", name="404").first).to_be_visible()
+    complaints.clear()
