@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.orm import Session
@@ -74,10 +75,14 @@ def get_on(session: Session, taken: Taken, position: int, policy: ChunkPolicy, n
 
     Two threads that believe to have the same source in hand never get it on from the same position.
     """
+    values: dict[str, Any] = {"due_at": now + policy.deadlines.lease}
+    if position > taken.position:
+        # Not while it is only read again up to where it was: whoever dies then has not got on.
+        values |= {"position": position, "attempts": 0, "error": None}
     moved = session.execute(
         update(Discovery)
         .where(_is(taken), Discovery.position == taken.position)
-        .values(position=position, attempts=0, due_at=now + policy.deadlines.lease, error=None)
+        .values(values)
         .returning(Discovery.job_id)
         .execution_options(synchronize_session=False)
     )

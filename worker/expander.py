@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -127,7 +128,9 @@ class Expander:
             self._give_back(taken, error)
 
     def _read(self, taken: Taken) -> None:
-        with open_source(self._blobs, self._fetcher, taken, self._limits) as entries:
+        with ExitStack() as stack:
+            with self._leases.holding(taken.job_id):
+                entries = stack.enter_context(open_source(self._blobs, self._fetcher, taken, self._limits))
             batches = _Batches(entries, taken.position)
             while True:
                 # Anew for each batch: a source may take hours, but a batch that does is hanging.
@@ -241,10 +244,9 @@ class _Read:
 class _Batches:
     """Cuts what is read into batches, from a position on."""
 
-    def __init__(self, entries: Iterator[Entry], position: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, entries: Iterator[Entry], position: int) -> None:
         self._entries = entries
         self._position = position
-        self._clock = clock
         self._number = 0
 
     def next(self) -> _Read:
@@ -261,17 +263,15 @@ class _Batches:
         return read
 
     def _fill(self, read: _Read) -> None:
-        size, until = 0, self._clock() + BATCH_SECONDS
-        while len(read.found) < BATCH_ITEMS and size < BATCH_BYTES and self._clock() < until:
-            entry = next(self._entries, None)
-            if entry is None:
-                read.over = True
-                return
+        size, until = 0, time.monotonic() + BATCH_SECONDS
+        while (entry := next(self._entries, None)) is not None:
             self._number += 1
-            if self._number <= read.position:
-                continue
-            found = entry()
-            read.position = self._number
-            if found is not None:
-                read.found.append(found)
-                size += found.item.blob.bytes if found.item.blob else 0
+            if self._number > read.position:
+                found = entry()
+                read.position = self._number
+                if found is not None:
+                    read.found.append(found)
+                    size += found.item.blob.bytes if found.item.blob else 0
+            if len(read.found) >= BATCH_ITEMS or size >= BATCH_BYTES or time.monotonic() >= until:
+                return
+        read.over = True

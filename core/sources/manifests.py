@@ -253,7 +253,17 @@ def _guarded(number: int, given: Any, read: Any) -> Row:
 
 
 def _row(number: int, members: Mapping[str, Any]) -> Row:
-    """A row by its members, whose texts are clean."""
+    """A row by its members, whose texts are clean; one with an error still says which picture it was to be."""
+    try:
+        return _understood(number, members)
+    except ItemError as error:
+        named = next((members[name] for name in ("id", "custom_id") if isinstance(members.get(name), (str, int))), "")
+        url = members.get("url")
+        shown = url[:MAX_URL] if isinstance(url, str) else ""
+        return Row(number, shown, str(named)[:MAX_ID] or None, error=numbered(number, error))
+
+
+def _understood(number: int, members: Mapping[str, Any]) -> Row:
     others = dict(members)
     url = _text("url", others.pop("url", None), 10 * MAX_URL)
     if url is None:

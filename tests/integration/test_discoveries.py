@@ -504,7 +504,7 @@ def test_the_rows_of_a_manifest_become_items_to_fetch(stored_anywhere: Place) ->
     found = [(item.source_name, item.custom_id, item.error_code) for item in place.items(job_id)]
     assert found == [
         ("1.jpg", "sku-1", None),
-        ("row 3", None, "bad_row"),
+        ("row 3", "sku-2", "bad_row"),
         ("2.jpg", "sku-3", "blocked_address"),
         ("row 5", None, "fetch_forbidden"),
         ("셔츠.jpg", "sku-5", None),
@@ -547,3 +547,17 @@ def test_a_key_whose_quota_ends_keeps_what_was_within_it(place: Place) -> None:
     assert (last.error_code, last.error_retryable) == ("quota_exceeded", True)
     purge(place.database, place.store)
     assert {item.blob_sha256 for item in place.items(job_id)[:6]} == place.blobs()
+
+
+def test_reading_again_up_to_where_it_was_is_not_getting_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = place.submit(a_tar(10))
+    fail(place, monkeypatch, after=7)
+    place.expander().expand_waiting()
+    place.sweep()
+    # So slow that every member takes a batch's time: the first ones are read again in batches without items.
+    monkeypatch.setattr(worker.expander, "BATCH_SECONDS", 0)
+    for _ in range(3):
+        assert place.job(job_id).discovering
+        place.expander().expand_waiting()
+        place.sweep()
+    assert place.names(job_id) == [*expected(6), "catalog.zip"]
