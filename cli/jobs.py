@@ -16,7 +16,8 @@ from lookbook import DEFAULT_URL, Job
 def jobs(
     status: Annotated[str, typer.Option(help="Only jobs in this status.", show_default=False)] = "",
     source: Annotated[
-        str, typer.Option(help="Only jobs of this source: uploads, archive, manifest, items.", show_default=False)
+        str,
+        typer.Option(help="Only of this source: uploads, archive, manifest, items, crawl.", show_default=False),
     ] = "",
     q: Annotated[str, typer.Option("--name", help="Only jobs with this in their name.", show_default=False)] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import typer
 from rich.console import Console
 
-from cli import items, jobs, keys, learning, models, recipes, service, submitting, webhooks
+from cli import crawling, items, jobs, keys, learning, models, recipes, service, submitting, webhooks
 from cli.output import Exit
 from core.errors import LookbookError
 from lookbook import Error, NotReached, ProblemError
@@ -30,9 +30,11 @@ app.add_typer(service.health_app, name="health", rich_help_panel="Run")
 app.add_typer(keys.app, name="keys", rich_help_panel="Run")
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel="Run")
 app.command("submit", rich_help_panel="Use")(submitting.submit)
+app.command("crawl", rich_help_panel="Use")(crawling.crawl)
 app.command("jobs", rich_help_panel="Use")(jobs.jobs)
 app.command("watch", rich_help_panel="Use")(jobs.watch)
 app.command("items", rich_help_panel="Use")(items.items)
+app.command("urls", rich_help_panel="Use")(crawling.urls)
 app.command("export", rich_help_panel="Use")(items.export)
 app.command("review", rich_help_panel="Use")(items.review)
 app.command("cancel", rich_help_panel="Use")(jobs.cancel)

@@ -40,6 +40,7 @@ class Exit(IntEnum):
     USAGE = 2
     """The command line was not understood; nothing was sent."""
     ITEMS_FAILED = 3
+    """Some of them, or the crawl ended before its time."""
     CANCELED = 4
     INTERRUPTED = 130
     """Ctrl-C."""
@@ -63,6 +64,11 @@ def table(*columns: str, wrapping: str = "") -> Table:
     for column in columns:
         made.add_column(column, no_wrap=column != wrapping)
     return made
+
+
+def printable(text: str) -> str:
+    """Other people's text for a terminal: control characters of it do nothing."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def print_json(value: object) -> None:

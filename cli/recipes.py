@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from cli.output import AsJson, out, print_json, table
+from cli.output import AsJson, out, print_json, printable, table
 from core.errors import RecipeInvalid
 from core.settings import Settings
 
@@ -158,4 +158,4 @@ def _counts(pairs: Sequence[tuple[str, int]]) -> str:
 
 def _clean(text: str) -> Text:
     """Other people's text for a terminal: neither markup nor control characters of it do anything."""
-    return Text("".join(character if character.isprintable() else "\ufffd" for character in text))
+    return Text(printable(text))

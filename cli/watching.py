@@ -17,6 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from cli.crawls import ended_early, totals, working_on
 from cli.output import Exit, err, out, print_json_lines
 from lookbook import Item, Job
 from lookbook.multipart import Sent
@@ -61,10 +62,14 @@ def follow(job: Job) -> None:
 def _doing(job: Job) -> str:
     if job.state.canceling:
         return "stopping"
-    return f"reading the {job.state.source}" if job.state.discovering else "classifying"
+    if not job.state.discovering:
+        return "classifying"
+    return "crawling" if job.state.crawl else f"reading the {job.state.source}"
 
 
 def _pace(job: Job) -> str:
+    if job.state.crawl is not None and job.state.discovering:
+        return escape(working_on(job.state.crawl))
     if not job.state.rate:
         return ""
     left = "" if job.state.eta_seconds is None or job.state.discovering else f", {job.state.eta_seconds:,} s left"
@@ -89,6 +94,8 @@ def _print_totals(job: Job) -> None:
     parts += [f"{counts.canceled:,} canceled"] if counts.canceled else []
     parts += [f"{rate:,.0f} pictures/s"] if rate else []
     out.print(", ".join(parts))
+    for line in [] if job.state.crawl is None else totals(job.state.crawl):
+        out.print(line, markup=False)
     labels = sorted((label for label in job.summary().labels if label.count), key=lambda label: -label.count)
     if labels:
         out.print("  ".join(f"{escape(label.name)} {label.count:,}" for label in labels))
@@ -103,7 +110,10 @@ def outcome(job: Job) -> Exit:
         return Exit.ERROR
     if job.status == "canceled":
         return Exit.CANCELED
-    return Exit.ITEMS_FAILED if job.counts.failed else Exit.OK
+    early = job.state.crawl is not None and ended_early(job.state.crawl)
+    if early:
+        err.print(f"lookbook: {job.id}: {early}", style="red", markup=False)
+    return Exit.ITEMS_FAILED if job.counts.failed or early else Exit.OK
 
 
 def print_items(items: Iterable[Item]) -> None:

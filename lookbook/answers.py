@@ -9,12 +9,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Anything that is read from an answer."""
-
-    raw: dict[str, Any] = field(repr=False, compare=False)
+from lookbook.answer import Answer
+from lookbook.crawl_answers import Crawl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +63,7 @@ class JobState(Answer):
     model: ModelRef
     priority: str
     metadata: dict[str, Any]
-    crawl: dict[str, Any] | None
+    crawl: Crawl | None
     """Of a crawl: what was asked for and how far it is."""
     error: Failure | None
     created_at: datetime

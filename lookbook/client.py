@@ -25,7 +25,7 @@ from lookbook.answers import (
 from lookbook.errors import ProblemError, WaitTimeout
 from lookbook.jobs import POLL_SECONDS, Job
 from lookbook.multipart import MultipartBody, Sendable, Sent
-from lookbook.options import ClassificationOptions, JobOptions, UrlItem, fields, members, prefer
+from lookbook.options import ClassificationOptions, CrawlLimits, JobOptions, UrlItem, fields, members, prefer
 from lookbook.reading import read
 from lookbook.retrying import retry_after
 from lookbook.transport import Body, Query, Transport, json_object
@@ -135,6 +135,31 @@ class Client:
         rows = [{"url": item} if isinstance(item, str) else item for item in items]
         return self._submit(json_body({**members(options), "items": rows}), options)
 
+    def crawl(
+        self,
+        start_urls: str | Iterable[str] = (),
+        *,
+        recipe: str | None = None,
+        query: str | None = None,
+        limits: CrawlLimits | None = None,
+        since: Job | str | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Have a shop crawled, from pages, listings, sitemaps or feeds on; its pictures are the job's items.
+
+        `recipe` is the name of a site recipe, `query` the word to search for. With `since`, a crawl that is over, it is
+        done again: what has not changed is not downloaded anew, and what is not given here is as it was then.
+        """
+        urls = [start_urls] if isinstance(start_urls, str) else list(start_urls)
+        crawl = {
+            "start_urls": urls or None,
+            "recipe": recipe,
+            "query": query,
+            "limits": members(limits) if limits else None,
+            "since": since.id if isinstance(since, Job) else since,
+        }
+        return self._submit(json_body({**members(options), "crawl": members(crawl)}), options)
+
     def job(self, job_id: str) -> Job:
         return Job.asked(self._transport, job_id)
 
@@ -145,6 +170,10 @@ class Client:
 
     def item(self, item_id: str) -> Item:
         return read(Item, self._transport.object("GET", item_path(item_id)))
+
+    def picture(self, item: Item | str) -> bytes:
+        """The bytes of an item's picture, as they came."""
+        return self._transport.request("GET", f"{item_path(item)}/image").content
 
     def review(self, item: Item | str, label: str) -> ItemReview:
         """Say which label (its id) an item shows: another than the predicted one, or the same. The last one counts."""

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from lookbook.answers import Counts, Delivery, Item, ItemReview, JobState, Summary
+from lookbook.crawl_answers import CrawlUrl
 from lookbook.errors import Error, WaitTimeout
 from lookbook.reading import read
 from lookbook.retrying import retry_after
@@ -129,6 +130,11 @@ class Job:
         """What people said of its predictions, by position."""
         for row in self._transport.pages(f"{self._path}/reviews"):
             yield read(ItemReview, row)
+
+    def urls(self, *, kind: str | None = None, state: str | None = None) -> Iterator[CrawlUrl]:
+        """Every URL that a crawl met, in that order, with what became of it; other jobs have none."""
+        for row in self._transport.pages(f"{self._path}/urls", {"kind": kind, "state": state}):
+            yield read(CrawlUrl, row)
 
     def export(self, target: str | os.PathLike[str], format: str | None = None, **wanted: Unpack[ItemFilter]) -> int:
         """Write its items to a file, which changes only once all of it is there; how many bytes it has.

@@ -44,6 +44,20 @@ class UrlItem(TypedDict):
     alt: NotRequired[str]
 
 
+class CrawlLimits(TypedDict, total=False):
+    """How far a crawl goes. What is None is as if it were not given."""
+
+    pages: int | None
+    pictures: int | None
+    bytes: int | None
+    """Received in all."""
+    depth: int | None
+    """Links from a start URL."""
+    minutes: int | None
+    hosts: Sequence[str] | None
+    """On which pages may be, beside those of the start URLs."""
+
+
 class Webhook(TypedDict):
     """Whom to tell of a job's end."""
 

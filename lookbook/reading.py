@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from lookbook.answers import Answer
+from lookbook.answer import Answer
 from lookbook.errors import UnexpectedAnswer
 
 AnswerT = TypeVar("AnswerT", bound=Answer)

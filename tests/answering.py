@@ -62,6 +62,23 @@ JOB: dict[str, Any] = {
 }
 JOB_OVER = {**JOB, "status": "completed", "counts": {**_COUNTS, "pending": 0, "succeeded": 2}}
 """A job of two pictures as a service answers, before and after its end."""
+_STATES = "queued done not_modified moved gone failed blocked_by_robots blocked_address not_allowed left_out"
+_URL_COUNTS = dict.fromkeys(["seen", *_STATES.split()], 0)
+CRAWL: dict[str, Any] = {
+    "start_urls": ["https://shop.example/"],
+    "recipe": None,
+    "query": None,
+    "since": None,
+    "limits": {"pages": 200, "pictures": 2000, "bytes": 2**30, "depth": 3, "minutes": 30, "hosts": []},
+    "pages": {**_URL_COUNTS, "seen": 3, "done": 2, "queued": 1},
+    "pictures": _URL_COUNTS,
+    "left_out": {"logo": 2},
+    "bytes": 1000,
+    "waiting_on": [{"host": "shop.example", "until": "2026-01-31T12:00:10.000Z"}],
+    "changes": None,
+    "verdict": None,
+}
+"""The member `crawl` of a job."""
 
 
 class Answering:

@@ -9,13 +9,21 @@ import pytest
 
 from api.app import create_app
 from core.settings import Settings
-from lookbook import answers
+from lookbook import answers, crawl_answers
+from lookbook.answer import Answer
 
 SCHEMAS = {
     answers.Failure: "ErrorOut",
     answers.Counts: "CountsOut",
     answers.ModelRef: "ModelOut",
     answers.JobState: "JobOut",
+    crawl_answers.Crawl: "CrawlOut",
+    crawl_answers.CrawlLimits: "CrawlLimitsOut",
+    crawl_answers.UrlCounts: "UrlCountsOut",
+    crawl_answers.Waiting: "WaitingOut",
+    crawl_answers.Changes: "ChangesOut",
+    crawl_answers.CrawlUrl: "CrawlUrlOut",
+    crawl_answers.Reason: "ReasonOut",
     answers.Source: "SourceOut",
     answers.Image: "ImageOut",
     answers.Crop: "CropIn",
@@ -55,9 +63,7 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", SCHEMAS, ids=lambda kind: kind.__name__)
-def test_the_client_knows_every_member_and_which_may_be_null(
-    kind: type[answers.Answer], schemas: dict[str, Any]
-) -> None:
+def test_the_client_knows_every_member_and_which_may_be_null(kind: type[Answer], schemas: dict[str, Any]) -> None:
     properties = schemas[SCHEMAS[kind]]["properties"]
     served = {name: _may_be_null(schema) for name, schema in properties.items()}
     known = {name: NoneType in get_args(hint) for name, hint in get_type_hints(kind).items() if name != "raw"}
@@ -65,8 +71,9 @@ def test_the_client_knows_every_member_and_which_may_be_null(
 
 
 def test_every_dataclass_of_the_client_is_held_against_a_schema() -> None:
-    made = {value for value in vars(answers).values() if isinstance(value, type) and issubclass(value, answers.Answer)}
-    assert made - {answers.Answer} == SCHEMAS.keys()
+    named = [*vars(answers).values(), *vars(crawl_answers).values()]
+    made = {value for value in named if isinstance(value, type) and issubclass(value, Answer)}
+    assert made - {Answer} == SCHEMAS.keys()
 
 
 def _may_be_null(schema: dict[str, Any]) -> bool:

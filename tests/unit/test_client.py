@@ -12,7 +12,7 @@ import pytest
 from lookbook import Client, FileChanged, NotReached, ProblemError, UnexpectedAnswer, Upload, WaitTimeout, pictures_in
 from lookbook.multipart import MultipartBody
 from lookbook.retrying import FIRST_PAUSE, LONGEST_PAUSE, pause
-from tests.answering import JOB, JOB_OVER, RESET, Answering, Reply, answering
+from tests.answering import CRAWL, JOB, JOB_OVER, RESET, Answering, Reply, answering
 
 ACCEPTED = Reply(202, JOB, {"ETag": '"1"', "Retry-After": "2"})
 BUSY = Reply(503, {"code": "saturated", "detail": "try again", "status": 503}, {"Retry-After": "3"})
@@ -288,3 +288,29 @@ def test_a_folders_pictures_are_named_by_their_path_in_it(tmp_path: Path) -> Non
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert [upload.name for upload in pictures_in(tmp_path)] == ["a.jpg/inside.webp", "b.PNG", "coats/1.jpg"]
+
+
+def test_a_crawl_is_asked_for_with_nothing_but_what_was_given() -> None:
+    with answering(Reply(202, {**JOB, "source": "crawl", "crawl": CRAWL})) as server, Client(server.url) as client:
+        job = client.crawl("https://shop.example/", query="coat", limits={"pages": 5, "depth": None}, name="Shop")
+        again = client.crawl(since=job)
+    assert [json.loads(asked.body) for asked in server.asked] == [
+        {"name": "Shop", "crawl": {"start_urls": ["https://shop.example/"], "query": "coat", "limits": {"pages": 5}}},
+        {"crawl": {"since": "job_1"}},
+    ]
+    crawl = again.state.crawl
+    assert crawl is not None
+    assert (crawl.pages.done, crawl.left_out, crawl.waiting_on[0].until.second) == (2, {"logo": 2}, 10)
+
+
+def test_the_urls_of_a_crawl_are_read_page_after_page() -> None:
+    met = {"kind": "page", "state": "done", "reason": None, "status": 200, "depth": 0, "referrer": None}
+    times = {"item_id": None, "found_at": "2026-01-31T12:00:00.000Z", "settled_at": None}
+    first = {"data": [{"url": "https://shop.example/", **met, **times}], "next_cursor": "c"}
+    second = {"data": [{"url": "https://shop.example/2", **met, **times}], "next_cursor": None}
+    with answering(Reply(200, JOB), Reply(200, first), Reply(200, second)) as server, Client(server.url) as client:
+        assert [row.url for row in client.job("job_1").urls(state="done")] == [
+            "https://shop.example/",
+            "https://shop.example/2",
+        ]
+    assert server.asked[2].path == "/v1/jobs/job_1/urls?limit=200&state=done&cursor=c"

@@ -1,0 +1,151 @@
+"""`lookbook crawl` and `lookbook urls`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from cli.output import AsJson, JobId, Key, Url, connect, err, out, print_json, print_json_lines, printable
+from cli.watching import follow, going_on, report
+from lookbook import DEFAULT_URL
+from lookbook.crawl_answers import CrawlUrl
+from lookbook.options import CrawlLimits, JobOptions
+
+
+class UrlState(StrEnum):
+    QUEUED = "queued"
+    DONE = "done"
+    NOT_MODIFIED = "not_modified"
+    MOVED = "moved"
+    GONE = "gone"
+    FAILED = "failed"
+    BLOCKED_BY_ROBOTS = "blocked_by_robots"
+    BLOCKED_ADDRESS = "blocked_address"
+    NOT_ALLOWED = "not_allowed"
+    LEFT_OUT = "left_out"
+
+
+class UrlKind(StrEnum):
+    PAGE = "page"
+    PICTURE = "picture"
+    SITEMAP = "sitemap"
+    FEED = "feed"
+    ROBOTS = "robots"
+
+
+def crawl(
+    urls: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="URL", help="Pages, listings, sitemaps or feeds to begin at.", show_default=False),
+    ] = None,
+    recipe: Annotated[
+        str, typer.Option(help="The site recipe to read it by; else whichever matches a page.", show_default=False)
+    ] = "",
+    query: Annotated[
+        str, typer.Option(help="The word to search for, where a recipe knows how.", show_default=False)
+    ] = "",
+    pages: Annotated[int | None, typer.Option("--max-pages", min=1, help="So many pages.", show_default="200")] = None,
+    pictures: Annotated[
+        int | None, typer.Option("--max-pictures", min=1, help="So many pictures.", show_default="2000")
+    ] = None,
+    depth: Annotated[int | None, typer.Option(min=0, help="So many links from URL.", show_default="3")] = None,
+    minutes: Annotated[int | None, typer.Option(min=1, help="For so long.", show_default="30")] = None,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option("--host", help="A further host that pages may be on; may be repeated.", show_default=False),
+    ] = None,
+    since: Annotated[
+        str,
+        typer.Option(metavar="JOB", help="Do this crawl again: what is as it was costs nothing.", show_default=False),
+    ] = "",
+    name: Annotated[str, typer.Option(help="Name of the job.", show_default=False)] = "",
+    model: Annotated[str, typer.Option(help="Model: name, name@version or alias.")] = "production",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the predictions and print them.")] = True,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Crawl a shop and classify its pictures while the crawl goes on; then print them and what came of the crawl.
+
+    Exit codes are those of `submit`; a crawl that found no picture is 1, one that ended before its time is 3, and the
+    reason is on standard error. With `--no-wait` the job's id is all that is printed on standard output.
+
+    Examples:
+
+        lookbook crawl https://shop.example/
+
+        lookbook crawl https://shop.example/sitemap.xml --max-pages 1000 --minutes 60 --name "Autumn at shop.example"
+
+        lookbook crawl https://shop.example/ --recipe my-shop --query coat --json > coats.jsonl
+
+        lookbook crawl --since job_01k…
+    """
+    if not urls and not since:
+        raise typer.BadParameter("expected a URL to begin at, or --since with a crawl to do again", param_hint="URL")
+    limits = CrawlLimits(pages=pages, pictures=pictures, depth=depth, minutes=minutes, hosts=hosts or None)
+    options = JobOptions(name=name or None, model=model)
+    with connect(url, key) as client:
+        job = client.crawl(
+            urls or [],
+            recipe=recipe or None,
+            query=query or None,
+            limits=_given(limits),
+            since=since or None,
+            **options,
+        )
+        with going_on(job):
+            err.print(f"{job.id}  {job.page}", markup=False)
+            if wait:
+                follow(job)
+        if wait:
+            report(job, as_json=as_json)
+        elif as_json:
+            print_json(job.state.raw)
+        else:
+            typer.echo(job.id)
+
+
+def _given(limits: CrawlLimits) -> CrawlLimits | None:
+    """None if there are none: those of the crawl that is repeated apply then."""
+    return limits if any(value is not None for value in limits.values()) else None
+
+
+def urls(
+    job_id: JobId,
+    state: Annotated[UrlState | None, typer.Option(help="Only those in this state.", show_default=False)] = None,
+    kind: Annotated[UrlKind | None, typer.Option(help="Only those of this kind.", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.", show_default="all")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """List every URL that a crawl met, in that order: state, kind, HTTP status, URL, reason. With --json: one a line.
+
+    Examples:
+
+        lookbook urls job_01k…
+
+        lookbook urls job_01k… --state failed
+
+        lookbook urls job_01k… --state left_out --kind picture --json
+    """
+    with connect(url, key) as client:
+        job = client.job(job_id)
+        if job.state.crawl is None:
+            err.print(f"{job.id} is no crawl, its source is {job.state.source}: it met no URLs")
+        rows = islice(job.urls(state=state and state.value, kind=kind and kind.value), limit)
+        if as_json:
+            print_json_lines(row.raw for row in rows)
+            return
+        for row in rows:
+            out.print(_line(row), markup=False)
+
+
+def _line(row: CrawlUrl) -> str:
+    reason = "" if row.reason is None else f"  {row.reason.code}"
+    if row.reason is not None and row.reason.detail:
+        reason += f": {row.reason.detail}"
+    return printable(f"{row.state:<17}  {row.kind:<7}  {row.status or '':>3}  {row.url}{reason}")

@@ -1,0 +1,51 @@
+"""A crawl in words: while it runs, and what came of it."""
+
+from __future__ import annotations
+
+from cli.output import printable
+from lookbook.crawl_answers import Crawl, UrlCounts
+
+VERDICTS = {
+    "cookie_wall": "the shop shows a cookie wall or an age check instead of its pages",
+    "empty": "no picture of a product was found on its pages",
+    "blocked_by_robots": "robots.txt forbids its pages",
+    "unreachable": "its pages could not be had",
+    "broken_off": "the crawl broke off before its end",
+    "over_quota": "the key's quota of pictures was used up before its end",
+}
+"""Verdicts of the API, as sentences go on from `the crawl ended: …`."""
+
+_STATES = tuple(name for name in UrlCounts.__annotations__ if name != "seen")
+
+
+def working_on(crawl: Crawl) -> str:
+    """What a crawl is doing, in one line."""
+    told = [f"{crawl.pages.seen - crawl.pages.queued:,} pages, {crawl.pages.queued:,} more queued"]
+    told += [f"{crawl.pages.failed:,} failed"] if crawl.pages.failed else []
+    told += [f"{crawl.pages.blocked_by_robots:,} blocked by robots"] if crawl.pages.blocked_by_robots else []
+    told += [f"waiting on {waiting.host} until {waiting.until.astimezone():%H:%M:%S}" for waiting in crawl.waiting_on]
+    return printable(", ".join(told))
+
+
+def totals(crawl: Crawl) -> list[str]:
+    """What came of a crawl: a line for the pages, one for the pictures, and what was left out or has changed."""
+    lines = [f"pages: {_counts(crawl.pages)}", f"pictures: {_counts(crawl.pictures)}"]
+    if crawl.left_out:
+        by_reason = sorted(crawl.left_out.items(), key=lambda pair: (-pair[1], pair[0]))
+        lines.append("left out: " + ", ".join(f"{count:,} {reason}" for reason, count in by_reason))
+    if crawl.changes is not None:
+        names = ("new", "changed", "unchanged", "gone")
+        changes = ", ".join(f"{getattr(crawl.changes, name):,} {name}" for name in names)
+        lines.append(f"since {crawl.since}: {changes}")
+    return [printable(line) for line in lines]
+
+
+def ended_early(crawl: Crawl) -> str:
+    """Why a crawl that found something still ended before its time; empty if it did not."""
+    return "" if crawl.verdict is None else VERDICTS.get(crawl.verdict, crawl.verdict)
+
+
+def _counts(counts: UrlCounts) -> str:
+    told = [(name, getattr(counts, name)) for name in _STATES if name != "left_out"]
+    parts = [f"{count:,} {name.replace('_', ' ')}" for name, count in told if count]
+    return ", ".join([f"{counts.seen:,} seen", *parts])

@@ -1,0 +1,108 @@
+"""What the command line says of crawls, against a small real server; tests/e2e/ has the real one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from cli.output import Exit
+from tests.answering import CRAWL, JOB, JOB_OVER, Answering, Reply, answering
+
+PING = Reply(200, {"status": "ok"})
+ITEMS = Reply(200, {"data": [], "next_cursor": None})
+SUMMARY = {
+    "counts": JOB_OVER["counts"],
+    "labels": [],
+    "groups": [],
+    "errors": [],
+    "reviewed": 0,
+    "duplicates": 0,
+    "confidence_histogram": [0] * 10,
+}
+
+
+def run(server: Answering, *arguments: str) -> Result:
+    return CliRunner(env={"LOOKBOOK_URL": server.url, "COLUMNS": "200"}).invoke(app, list(arguments))
+
+
+def over(**changes: Any) -> dict[str, Any]:
+    return {**JOB_OVER, "source": "crawl", "crawl": CRAWL | changes}
+
+
+def test_limits_and_the_rest_are_sent_as_they_are_given() -> None:
+    queued = Reply(202, {**JOB, "source": "crawl", "crawl": CRAWL})
+    with answering(PING, queued) as server:
+        done = run(
+            server,
+            *("crawl", "https://shop.example/", "https://shop.example/feed", "--recipe", "mine", "--query", "coat"),
+            *("--max-pages", "5", "--max-pictures", "6", "--depth", "0", "--minutes", "7", "--host", "img.example"),
+            *("--name", "Shop", "--no-wait"),
+        )
+    assert (done.exit_code, done.stdout) == (Exit.OK, "job_1\n")
+    sent = json.loads(server.asked[1].body)
+    assert sent == {
+        "name": "Shop",
+        "model": "production",
+        "crawl": {
+            "start_urls": ["https://shop.example/", "https://shop.example/feed"],
+            "recipe": "mine",
+            "query": "coat",
+            "limits": {"pages": 5, "pictures": 6, "depth": 0, "minutes": 7, "hosts": ["img.example"]},
+        },
+    }
+
+
+def test_what_came_of_a_crawl_is_told_and_one_that_broke_off_is_exit_code_3() -> None:
+    changes = {"new": 1, "changed": 2, "unchanged": 3, "gone": 4}
+    answer = over(verdict="broken_off", since="job_0", changes=changes)
+    with answering(PING, Reply(202, answer), ITEMS, Reply(200, SUMMARY)) as server:
+        done = run(server, "crawl", "--since", "job_0")
+    assert done.exit_code == Exit.ITEMS_FAILED
+    assert "pages: 3 seen, 1 queued, 2 done\n" in done.stdout
+    assert "left out: 2 logo\n" in done.stdout
+    assert "since job_0: 1 new, 2 changed, 3 unchanged, 4 gone\n" in done.stdout
+    assert "job_1: the crawl broke off before its end" in done.stderr
+
+
+def test_a_crawl_that_found_nothing_is_exit_code_1_and_says_why() -> None:
+    error = {"code": "cookie_wall", "detail": "expected pages, got a question", "retryable": False}
+    answer = {**over(verdict="cookie_wall"), "status": "failed", "error": error}
+    with answering(PING, Reply(202, answer), ITEMS, Reply(200, SUMMARY)) as server:
+        done = run(server, "crawl", "https://shop.example/")
+    assert done.exit_code == Exit.ERROR
+    assert "job_1 failed: expected pages, got a question (cookie_wall)" in done.stderr
+
+
+def test_urls_are_a_line_each_whatever_characters_they_bring() -> None:
+    row = {
+        "url": "https://shop.example/[red]\u001b[2J",
+        "kind": "page",
+        "state": "failed",
+        "reason": {"code": "fetch_failed", "detail": "answered 500"},
+        "status": 500,
+        "depth": 1,
+        "referrer": None,
+        "item_id": None,
+        "found_at": "2026-01-31T12:00:00.000Z",
+        "settled_at": None,
+    }
+    with answering(PING, Reply(200, over()), Reply(200, {"data": [row], "next_cursor": None})) as server:
+        done = run(server, "urls", "job_1", "--state", "failed", "--kind", "page")
+    assert (
+        done.stdout
+        == "failed             page     500  https://shop.example/[red]\ufffd[2J  fetch_failed: answered 500\n"
+    )
+    assert "kind=page&state=failed" in server.asked[2].path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["crawl"], ["crawl", "https://shop.example/", "--max-pages", "0"], ["urls", "job_1", "--state", "lost"]],
+)
+def test_what_is_not_understood_is_exit_code_2(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--url", "http://127.0.0.1:9"])
+    assert done.exit_code == Exit.USAGE
