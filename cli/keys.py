@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
 
 from cli.database import open_database
+from cli.output import AsJson, err, out, print_json, table
 from core.clock import rfc3339, utc_now
 from core.errors import LookbookError
 from core.settings import Settings
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
     from db.models import ApiKey
 
 app = typer.Typer(help="Keys: who may use the service.", no_args_is_help=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False)
 
 
 class KeyUnknown(LookbookError):
@@ -79,15 +73,14 @@ def list_keys(as_json: AsJson = False) -> None:
     with open_database(Settings.read(), "api_keys") as database, database.reading() as session:
         rows = keys.list_newest(session)
     if as_json:
-        out.print_json(data=[_as_json(row) for row in rows])
+        print_json([_as_json(row) for row in rows])
         return
-    headings = ("name", "scopes", "per minute", "per month", "last used", "revoked")
-    table = Table(Column("key", no_wrap=True), *headings, box=None, header_style="bold")
+    shown = table("key", "name", "scopes", "per minute", "per month", "last used", "revoked", wrapping="name")
     for row in rows:
         limits = ["–" if limit is None else f"{limit:,}" for limit in (row.rate_limit, row.quota)]
         moments = [f"{moment:%Y-%m-%d %H:%M}" if moment else "–" for moment in (row.last_used_at, row.revoked_at)]
-        table.add_row(row.id, escape(row.name), " ".join(row.scopes), *limits, *moments)
-    out.print(table)
+        shown.add_row(row.id, escape(row.name), " ".join(row.scopes), *limits, *moments)
+    out.print(shown)
 
 
 def _as_json(key: ApiKey) -> dict[str, Any]:

@@ -73,7 +73,11 @@ def _pace(job: Job) -> str:
     if not job.state.rate:
         return ""
     left = "" if job.state.eta_seconds is None or job.state.discovering else f", {job.state.eta_seconds:,} s left"
-    return f"{job.state.rate:,.0f}/s{left}"
+    return f"{_rate(job.state.rate)}/s{left}"
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
 
 
 def report(job: Job, *, as_json: bool) -> None:
@@ -92,7 +96,7 @@ def _print_totals(job: Job) -> None:
     counts, rate = job.counts, job.state.rate
     parts = [f"{counts.succeeded:,} classified", f"{counts.failed:,} failed", f"{counts.reused:,} reused"]
     parts += [f"{counts.canceled:,} canceled"] if counts.canceled else []
-    parts += [f"{rate:,.0f} pictures/s"] if rate else []
+    parts += [f"{_rate(rate)} pictures/s"] if rate else []
     out.print(", ".join(parts))
     for line in [] if job.state.crawl is None else totals(job.state.crawl):
         out.print(line, markup=False)

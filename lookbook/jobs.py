@@ -90,6 +90,7 @@ class Job:
         headers = {"If-None-Match": self._etag} if self._etag else {}
         response = self._transport.request("GET", self._path, headers=headers)
         if response.status_code == httpx.codes.NOT_MODIFIED:
+            self._pause = _pause(response.headers)
             return False
         self._hear(json_object(response), response.headers)
         return True
@@ -186,8 +187,13 @@ class Job:
     def _hear(self, answer: dict[str, Any], headers: Mapping[str, str]) -> None:
         self.state = read(JobState, answer)
         self._etag = headers.get("ETag", "")
-        wanted = retry_after(headers)
-        self._pause = POLL_SECONDS if wanted is None else wanted
+        self._pause = _pause(headers)
+
+
+def _pause(headers: Mapping[str, str]) -> float:
+    """Seconds until the next look makes sense."""
+    wanted = retry_after(headers)
+    return POLL_SECONDS if wanted is None else wanted
 
 
 def job_path(job_id: str) -> str:

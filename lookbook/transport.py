@@ -103,6 +103,8 @@ class Transport:
         cursor: str | None = None
         while True:
             page = self.object("GET", path, query={"limit": PAGE_SIZE, **(query or {}), "cursor": cursor})
+            if not isinstance(page.get("data"), list):
+                raise UnexpectedAnswer(f"expected a list as data from {self.url}{path}, got {page!r:.80}")
             yield from page["data"]
             cursor = page.get("next_cursor")
             if cursor is None:

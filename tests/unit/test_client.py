@@ -135,14 +135,14 @@ def test_pauses_double_until_the_longest_and_vary_by_half() -> None:
 
 
 def test_waiting_asks_with_the_etag_and_tells_only_of_changes(pauses: list[float]) -> None:
-    unchanged = Reply(304, b"")
+    unchanged = Reply(304, b"", {"Retry-After": "4"})
     done = Reply(200, JOB_OVER, {"ETag": '"2"'})
     told: list[str] = []
     with answering(ACCEPTED, unchanged, unchanged, done) as server, client_of(server, pauses) as client:
         job = client.submit_items(["https://shop.example/1.jpg", "https://shop.example/2.jpg"])
         assert job.wait(progress=lambda job: told.append(job.status)) is job
     assert told == ["queued", "completed"]
-    assert pauses == [2.0, 2.0, 2.0]
+    assert pauses == [2.0, 4.0, 4.0]
     assert [asked.headers.get("if-none-match") for asked in server.asked] == [None, '"1"', '"1"', '"1"']
     assert (job.over, job.counts.succeeded) == (True, 2)
 
@@ -208,6 +208,12 @@ def test_what_does_not_speak_as_lookbook_is_said_so(body: object, pauses: list[f
         pytest.raises(UnexpectedAnswer),
     ):
         client.job("job_1")
+
+
+def test_a_list_without_data_is_said_so(pauses: list[float]) -> None:
+    with answering(Reply(200, {"jobs": []})) as server, client_of(server, pauses) as client:
+        with pytest.raises(UnexpectedAnswer, match="expected a list"):
+            list(client.jobs())
 
 
 def test_a_service_that_is_not_there_is_named(pauses: list[float]) -> None:
