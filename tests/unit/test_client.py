@@ -211,9 +211,12 @@ def test_what_does_not_speak_as_lookbook_is_said_so(body: object, pauses: list[f
 
 
 def test_a_list_without_data_is_said_so(pauses: list[float]) -> None:
-    with answering(Reply(200, {"jobs": []})) as server, client_of(server, pauses) as client:
-        with pytest.raises(UnexpectedAnswer, match="expected a list"):
-            list(client.jobs())
+    with (
+        answering(Reply(200, {"jobs": []})) as server,
+        client_of(server, pauses) as client,
+        pytest.raises(UnexpectedAnswer, match="expected a list"),
+    ):
+        list(client.jobs())
 
 
 def test_a_service_that_is_not_there_is_named(pauses: list[float]) -> None:
