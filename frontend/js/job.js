@@ -106,11 +106,13 @@ function reload() {
 function draw() {
   const { job, summary } = state;
   const { total, pending, failed, canceled, reused } = job.counts;
-  const share = total ? (total - pending) / total : 1;
   const over = isOver(job);
-  document.title = `${over ? "" : `${percent(share)} · `}${job.name} · Lookbook`;
+  const share = total ? (total - pending) / total : Number(over);
+  // Of how many, nobody knows while the source is still read.
+  const shown = over || job.discovering ? "" : percent(share);
+  document.title = `${shown && `${shown} · `}${job.name} · Lookbook`;
   $("name").textContent = job.name;
-  $("percent").textContent = over ? "" : percent(share);
+  $("percent").textContent = shown;
   $("line").classList.toggle("done", over);
   $("line").setAttribute("aria-valuenow", Math.round(share * 100));
   $("line").firstElementChild.style.width = `${share * 100}%`;
@@ -120,7 +122,9 @@ function draw() {
   if (reused) facts.push([say("reused", { count: number(reused) })]);
   if (job.rate && (job.rate < 1000 || over)) facts.push([say("rate", { rate: number(Math.round(job.rate)) })]);
   if (!over && job.eta_seconds !== null) facts.push([say("left", { time: duration(job.eta_seconds) })]);
-  if (!over && !job.started_at) facts.push([say("waiting")]);
+  if (job.discovering) facts.push([say("discovering")]);
+  else if (!over && !job.started_at) facts.push([say("waiting")]);
+  if (job.error) facts.push([`${sayError(job.error.code, "")} (${job.error.detail})`, "failed"]);
   if (over && job.finished_at) facts.push([say("took", { time: duration((new Date(job.finished_at) - new Date(job.created_at)) / 1000) })]);
   $("facts").replaceChildren(...facts.map(([text, kind]) => make("span", { class: kind }, text)));
   actions.draw(job);

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+from playwright.sync_api import Page, expect
 
 from tests.conftest import SAMPLES, RunningService, supervised, until
 
@@ -68,3 +70,12 @@ def test_an_archive_outlives_whoever_reads_it(service: RunningService, http: htt
     supervised(service, "ingest").kill()
     until(lambda: http.get(path).json()["status"] == "completed", 120)
     assert [item["source"]["name"] for item in all_items(http, job)] == [f"{number}.jpg" for number in range(3000)]
+
+
+def test_the_page_of_a_job_says_why_its_source_could_not_be_read(
+    http: httpx.Client, open_page: Callable[..., Page]
+) -> None:
+    job = submit(http, "manifest", "looks.csv", b"title,price\nCoat,39.90\n", Prefer="wait=30")
+    assert job["status"] == "failed"
+    page = open_page(job["links"]["page"])
+    expect(page.locator("#facts .failed")).to_contain_text("expected a header with the column url, got 'title,price'")
