@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Pieces = Callable[[Sequence[Column], Iterable[Batch], Mapping[str, str]], Iterator[bytes]]
 """Columns, batches of rows, and what is known of the whole -> the bytes of the file."""
 
-ROW_GROUP = 20_000
+ROW_GROUP = 10_000
 """Rows of a row group of Parquet: what is in memory at once, and what a reader can pass over."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
