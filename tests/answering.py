@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,9 +82,9 @@ CRAWL: dict[str, Any] = {
 
 
 class Answering:
-    """Its `replies` are given in turn; the last one stays."""
+    """Its `replies` are given in turn, or made from what was asked; the last one stays."""
 
-    def __init__(self, port: int, replies: list[Reply]) -> None:
+    def __init__(self, port: int, replies: list[Reply | Callable[[Asked], Reply]]) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.asked: list[Asked] = []
         self._replies = replies
@@ -93,11 +93,12 @@ class Answering:
     def take(self, asked: Asked) -> Reply:
         with self._lock:
             self.asked.append(asked)
-            return self._replies[min(len(self.asked), len(self._replies)) - 1]
+            reply = self._replies[min(len(self.asked), len(self._replies)) - 1]
+        return reply if isinstance(reply, Reply) else reply(asked)
 
 
 @contextmanager
-def answering(*replies: Reply) -> Iterator[Answering]:
+def answering(*replies: Reply | Callable[[Asked], Reply]) -> Iterator[Answering]:
     made: list[Answering] = []
 
     class Handler(BaseHTTPRequestHandler):

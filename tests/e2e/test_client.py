@@ -1,0 +1,30 @@
+"""The client, a service, and a network between them that loses answers."""
+
+from __future__ import annotations
+
+import httpx
+
+from lookbook import Client
+from tests.answering import RESET, Asked, Reply, answering
+from tests.conftest import SAMPLES, RunningService
+
+
+def test_a_submission_whose_answer_is_lost_is_stored_once(service: RunningService) -> None:
+    def pass_on(asked: Asked) -> Reply:
+        headers = {name: asked.headers[name] for name in ("content-type", "idempotency-key") if name in asked.headers}
+        answer = httpx.request(asked.method, service.url + asked.path, content=asked.body, headers=headers)
+        return Reply(answer.status_code, answer.content)
+
+    def pass_on_and_lose_the_answer(asked: Asked) -> Reply:
+        pass_on(asked)
+        return RESET
+
+    with (
+        answering(pass_on_and_lose_the_answer, pass_on) as network,
+        Client(network.url, sleep=lambda _: None) as client,
+        Client(service.url) as near,
+    ):
+        job = client.submit_uploads([SAMPLES / "dress-green.jpg"], name="sent twice")
+        assert [known.id for known in near.jobs(q="sent twice")] == [job.id]
+        assert len(network.asked) == 2
+        assert job.wait().counts.succeeded == 1
