@@ -81,6 +81,8 @@ def _run_until_stopped(
     # Apart, so that the sweeper never waits behind slow downloads.
     ingest = ["--queues", "fetch_interactive,fetch,fetch_low,ingest", "--concurrency", "8"]
     supervisor.start(Child("ingest", [*lookbook, "worker", *ingest], on_death=worker_died))
+    crawls = ["--queues", "crawl", "--concurrency", "1"]
+    supervisor.start(Child("crawler", [*lookbook, "worker", *crawls], on_death=worker_died))
     supervisor.start(Child("maintenance", [*lookbook, "worker", "--queues", "maintenance", "--concurrency", "2"]))
     supervisor.start(Child("beat", [*lookbook, "beat"]))
     supervisor.start(Child("api", [*lookbook, "api"]))

@@ -155,6 +155,38 @@ class ItemError(LookbookError):
     code = "decode_failed"
 
 
+class NothingFound(ItemError):
+    """The crawl found no picture."""
+
+    code = "empty"
+
+
+class CookieWall(NothingFound):
+    """The shop shows its pages only to those who agree to its terms first."""
+
+    code = "cookie_wall"
+
+
+class CrawlForbidden(NothingFound):
+    """The shop's robots.txt forbids it."""
+
+    code = "blocked_by_robots"
+
+
+class ShopUnreachable(NothingFound):
+    """No page could be had."""
+
+    code = "unreachable"
+    retryable = True
+
+
+class CrawlBrokenOff(ItemError):
+    """The crawl could not be brought to its end."""
+
+    code = "broken_off"
+    retryable = True
+
+
 class NotAnImage(ItemError):
     """The bytes are not a picture in any format that we know."""
 

@@ -1,1 +1,1 @@
-"""The crawler's floor: extraction, site recipes, sitemaps and feeds, URLs. Nothing is crawled yet."""
+"""The crawler's floor: the crawl of a shop, extraction, site recipes, sitemaps and feeds, URLs."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from db.crawl_progress import Progress
 from db.models import Crawl, CrawlUrl, UrlKind, UrlState
 
 
@@ -83,3 +85,29 @@ def list_urls(session: Session, job_id: str, wanted: UrlFilter, after: int, limi
     if wanted.state:
         query = query.where(CrawlUrl.state == wanted.state)
     return session.scalars(query).all()
+
+
+def leave_out_waiting(session: Session, crawl: Crawl, reasons: Mapping[UrlKind, str], now: datetime) -> None:
+    """queued -> left_out for every URL of these kinds that still waits. The caller holds the job's row."""
+    waiting = (CrawlUrl.job_id == crawl.job_id) & (CrawlUrl.state == UrlState.QUEUED)
+    progress = Progress(crawl.progress)
+    for kind, many in session.execute(select(CrawlUrl.kind, func.count()).where(waiting).group_by(CrawlUrl.kind)).all():
+        if kind not in reasons:
+            continue
+        session.execute(
+            update(CrawlUrl)
+            .where(waiting, CrawlUrl.kind == kind)
+            .values(state=UrlState.LEFT_OUT, reason_code=reasons[kind], settled_at=now)
+            .execution_options(synchronize_session=False)
+        )
+        progress.moved(kind, UrlState.QUEUED, UrlState.LEFT_OUT, reasons[kind], many)
+    progress.waiting_on([])
+    crawl.progress = progress.stored
+    session.flush()
+
+
+def cancel(session: Session, job_id: str, now: datetime) -> None:
+    """Nothing more of a crawl is asked for: its job is to be canceled."""
+    crawl = session.get(Crawl, job_id, populate_existing=True)
+    if crawl is not None:
+        leave_out_waiting(session, crawl, dict.fromkeys(UrlKind, "canceled"), now)

@@ -89,6 +89,26 @@ def get_on(session: Session, taken: Taken, position: int, policy: ChunkPolicy, n
     return moved.first() is not None
 
 
+def resume(session: Session, job_id: str, source: JobSource, worker: str) -> Taken | None:
+    """What a worker has in hand, as a process of its own that goes on with it finds it; None if it has it no more."""
+    row = session.get(Discovery, job_id)
+    if row is None or row.taken_by != worker:
+        return None
+    return Taken(job_id, source, row.blob_sha256 or "", row.file_name, row.position, worker)
+
+
+def keep(session: Session, taken: Taken, policy: ChunkPolicy, now: datetime) -> bool:
+    """Renew the lease of a source where it was; False if it is not that worker's any more, or not where it was."""
+    kept = session.execute(
+        update(Discovery)
+        .where(_is(taken), Discovery.position == taken.position)
+        .values(due_at=now + policy.deadlines.lease)
+        .returning(Discovery.job_id)
+        .execution_options(synchronize_session=False)
+    )
+    return kept.first() is not None
+
+
 def let_go(session: Session, taken: Taken) -> bool:
     """Have it in hand no more; False if it is not that worker's."""
     left = session.execute(

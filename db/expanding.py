@@ -12,13 +12,19 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from core.errors import ArchiveUnsafe, BadManifest, EmptySource, ItemError
+from core.errors import ArchiveUnsafe, BadManifest, CrawlBrokenOff, EmptySource, ItemError
 from core.messages import ChunkMessage
-from db import chunks, discoveries, jobs, lifecycle, usage
+from db import chunks, crawling, crawls, discoveries, jobs, lifecycle, usage
 from db.chunks import ChunkPolicy
 from db.discoveries import MAX_ATTEMPTS, Taken
 from db.jobs import NewItem
 from db.models import Discovery, Job, JobSource
+
+_GIVEN_UP: dict[JobSource, type[ItemError]] = {
+    JobSource.ARCHIVE: ArchiveUnsafe,
+    JobSource.MANIFEST: BadManifest,
+    JobSource.CRAWL: CrawlBrokenOff,
+}
 
 
 class Overtaken(Exception):
@@ -117,12 +123,14 @@ def end_attempt(session: Session, job_id: str, policy: ChunkPolicy, now: datetim
 
 def _given_up(job: Job, discovery: Discovery) -> ItemError:
     reason = discovery.error or f"its worker ({discovery.taken_by}) ended or stalled"
-    kind = ArchiveUnsafe if job.source == JobSource.ARCHIVE else BadManifest
-    return kind(f"not read further in {MAX_ATTEMPTS} attempts; the last one: {reason}")
+    return _GIVEN_UP[job.source](f"not read further in {MAX_ATTEMPTS} attempts; the last one: {reason}")
 
 
 def _end(session: Session, job: Job, file_name: str, error: ItemError | None, now: datetime) -> None:
     """The source is read, or as much of it as can be."""
+    if job.source == JobSource.CRAWL:
+        crawling.end(session, job, error, now)
+        return
     if job.total == 0:
         lifecycle.fail(session, job, error or EmptySource(f"expected pictures in {file_name}, found none"), now)
         return
@@ -136,6 +144,7 @@ def _cancel(session: Session, job: Job, now: datetime) -> None:
     job.discovering = False
     job.revision += 1
     session.flush()
+    crawls.cancel(session, job.id, now)
     lifecycle.cancel_waiting(session, job, now)
 
 

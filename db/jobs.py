@@ -62,6 +62,8 @@ class NewItem:
     """`page_url`, `title`, `price`, `currency`, `alt`, as far as given."""
     details: dict[str, Any] | None = None
     """The client's own object (`metadata` in the API)."""
+    id: str | None = None
+    """Where others refer to it already; None: a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ def store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> No
 def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, now: datetime) -> dict[str, Any]:
     error = item.error
     return {
-        "id": new_id("itm"),
+        "id": item.id or new_id("itm"),
         "job_id": job_id,
         "position": position,
         "chunk_id": chunk_id,

@@ -16,7 +16,7 @@ from sqlalchemy import CursorResult, Table, Update, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
 from core.errors import BadCrop, BadRow, ItemError, JobNotOver, JobOver, NothingToRetry
-from db import chunks, discoveries, tallies, webhooks
+from db import chunks, crawls, discoveries, tallies, webhooks
 from db.bulk import update_rows
 from db.models import Chunk, Item, ItemStatus, Job, JobStatus
 
@@ -117,6 +117,7 @@ def request_cancel(session: Session, job: Job, now: datetime) -> None:
         job.cancel_requested_at = now
         if not discoveries.in_hand(session, job.id):
             job.discovering = False
+            crawls.cancel(session, job.id, now)
         job.revision += 1
         session.flush()
     cancel_waiting(session, job, now)

@@ -20,6 +20,7 @@ from core.fetching import Fetcher, FetchLimits
 from core.logs import configure_logging
 from core.messages import (
     CLASSIFY_CHUNK,
+    CRAWL,
     DELIVER_WEBHOOKS,
     EXPAND,
     EXPLAIN_ITEM,
@@ -36,6 +37,7 @@ from db import discoveries
 from db.blobs.opening import open_blob_store
 from db.chunks import ChunkPolicy
 from db.engine import Database
+from worker.crawls import Crawls
 from worker.decoders import DecoderLimits, Decoders
 from worker.downloads import Downloads, Web
 from worker.expander import Expander
@@ -126,6 +128,14 @@ def register_expand(app: Celery, expander: Expander) -> None:
         expander.wake()
 
 
+def register_crawl(app: Celery, crawls: Crawls) -> None:
+    """Make `app` crawl."""
+
+    @app.task(name=CRAWL)
+    def crawl() -> None:
+        crawls.wake()
+
+
 def register_maintenance(app: Celery, it: Connections, courier: Courier) -> None:
     """Make `app` sweep, purge, find duplicates and deliver webhooks."""
     blobs = open_blob_store(it.settings)
@@ -178,6 +188,11 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
             expander = _expander(it, pulse.worker, stack)
             registrations.append(partial(register_expand, expander=expander))
             stopping.append(expander.stop)
+        if Queue.CRAWL in queues:
+            crawls = Crawls(it.database, it.broker, settings, pulse.worker, it.policy)
+            stack.callback(crawls.close)
+            registrations.append(partial(register_crawl, crawls=crawls))
+            stopping.append(crawls.stop)
         for register in registrations:
             register(it.broker.celery)
         if interactive:

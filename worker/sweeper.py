@@ -16,7 +16,7 @@ from broker.client import Broker
 from broker.dispatch import announce_end, dispatch
 from core.clock import utc_now
 from core.errors import BrokerUnavailable, FetchFailed, ModelFailed
-from core.messages import EXPAND, ChunkMessage, Queue
+from core.messages import CRAWL, EXPAND, ChunkMessage, Queue
 from db import chunks, discoveries, expanding, items, jobs, lifecycle
 from db.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
 from db.engine import Database
@@ -150,15 +150,20 @@ def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, 
             sent += len(ended.chunks)
             if ended.job_terminal:
                 announce_end(broker, job_id, webhook=ended.webhook)
+    _have_read(database, broker, now, EXPAND, Queue.INGEST)
+    _have_read(database, broker, now, CRAWL, Queue.CRAWL)
+    return sent
+
+
+def _have_read(database: Database, broker: Broker, now: datetime, task: str, queue: Queue) -> None:
     with database.reading() as session:
-        waiting = discoveries.next_waiting(session, now)
+        waiting = discoveries.next_waiting(session, now, crawls=task == CRAWL)
     if waiting is not None:
         try:
             # One message has them all read, one after the other.
-            broker.ask(EXPAND, queue=Queue.INGEST)
+            broker.ask(task, queue=queue)
         except BrokerUnavailable as error:
-            log.info("not_nudged", task=EXPAND, reason=str(error))
-    return sent
+            log.info("not_nudged", task=task, reason=str(error))
 
 
 def _pending_items(session: Session, chunk_id: str) -> list[str]:

@@ -108,8 +108,17 @@ class Fetcher:
         self._given_tls = tls
         self._idle = IdleConnections()
 
-    def get(self, url: str, *, headers: Mapping[str, str] = _NONE, limits: FetchLimits | None = None) -> Fetched:
+    def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] = _NONE,
+        limits: FetchLimits | None = None,
+        follow: bool = True,
+    ) -> Fetched:
         """Fetch into memory, following redirects. Any final status is an answer, with its body.
+
+        With `follow` False a redirect is an answer, too.
 
         Raises:
             FetchForbidden, BlockedAddress: this URL, or one that it leads to, is not fetched.
@@ -117,17 +126,23 @@ class Fetcher:
             FetchFailed: no answer, or one that breaks off or makes no sense.
         """
         body = bytearray()
-        fetched = self._follow(url, headers, body.extend, limits or self._limits, always=True)
+        fetched = self._follow(url, headers, body.extend, limits or self._limits, always=True, follow=follow)
         return replace(fetched, body=bytes(body))
 
     def download(
-        self, url: str, write: Write, *, headers: Mapping[str, str] = _NONE, limits: FetchLimits | None = None
+        self,
+        url: str,
+        write: Write,
+        *,
+        headers: Mapping[str, str] = _NONE,
+        limits: FetchLimits | None = None,
+        follow: bool = True,
     ) -> Fetched:
         """Like `get`, but the body of a 2xx answer goes to `write` as it comes, decompressed; that of others nowhere.
 
         When this raises, `write` may have been given a part of the body: forget it.
         """
-        return self._follow(url, headers, write, limits or self._limits, always=False)
+        return self._follow(url, headers, write, limits or self._limits, always=False, follow=follow)
 
     def post(
         self, url: str, body: bytes, *, headers: Mapping[str, str] = _NONE, limits: FetchLimits | None = None
@@ -196,7 +211,7 @@ class Fetcher:
         return context
 
     def _follow(
-        self, url: str, headers: Mapping[str, str], write: Write, limits: FetchLimits, *, always: bool
+        self, url: str, headers: Mapping[str, str], write: Write, limits: FetchLimits, *, always: bool, follow: bool
     ) -> Fetched:
         budget = Budget(limits)
         target = parse(url)
@@ -204,7 +219,7 @@ class Fetcher:
         while True:
             request = Request(b"GET", target, self._headers(target, headers))
             with _at(seen), self._asked(request, budget) as (connection, head):
-                location = _location(head)
+                location = _location(head) if follow else None
                 if location is None:
                     size = 0
                     if always or 200 <= head.status_code < 300:

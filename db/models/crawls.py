@@ -76,6 +76,8 @@ class CrawlUrl(Base):
         Index("ix_crawl_urls_seq", "job_id", "seq", unique=True),
         Index("ix_crawl_urls_waiting", "job_id", "state", "priority", "seq"),
         Index("ix_crawl_urls_kind", "job_id", "kind", "seq"),
+        # What a page led to, if a later crawl finds it unchanged.
+        Index("ix_crawl_urls_referrer", "job_id", "referrer"),
     )
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)

@@ -53,6 +53,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_crawl_urls_seq", "crawl_urls", ["job_id", "seq"], unique=True)
     op.create_index("ix_crawl_urls_waiting", "crawl_urls", ["job_id", "state", "priority", "seq"])
+    op.create_index("ix_crawl_urls_referrer", "crawl_urls", ["job_id", "referrer"])
     op.create_index("ix_crawl_urls_kind", "crawl_urls", ["job_id", "kind", "seq"])
 
 

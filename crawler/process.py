@@ -1,0 +1,296 @@
+"""One crawl, in a process of its own: `python -m crawler JOB WORKER`, started by a worker that holds the job's lease.
+
+It ends when the crawl does, when it is told to (SIGTERM), when its parent is gone (its standard input is closed), or
+when the job is not its worker's any more. Whenever it ends, the database knows what is still to be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import structlog
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from broker.client import Broker
+from broker.dispatch import announce_end, dispatch, nudge
+from core.clock import rfc3339, utc_now
+from core.errors import ItemError, OverQuota, QuotaExceeded, StorageFull, Unavailable
+from core.fetching import Fetcher
+from core.logs import configure_logging
+from core.messages import PURGE
+from core.settings import Settings
+from crawler import recipes
+from crawler.frontier import BATCH_RESULTS, BATCH_SECONDS, Frontier, Results
+from crawler.politeness import Hosts
+from crawler.visits import Visits, reason_of
+from crawler.web import Web
+from db import crawling, discoveries
+from db.blobs.leftovers import remove_leftovers
+from db.blobs.opening import open_blob_store
+from db.chunks import ChunkPolicy
+from db.crawl_progress import Progress
+from db.crawling import Overtaken, Waiting
+from db.crawls import CrawlRequest
+from db.discoveries import Taken
+from db.engine import TRANSIENT_ERRORS, Database
+from db.models import Crawl, JobSource, UrlKind
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+ENDED, FAILED, OVERTAKEN, AWAY, ORPHANED = 0, 1, 3, 4, 5
+"""Exit codes. ENDED: also if told to. AWAY: database or store were away or full, which is no fault of a crawl."""
+
+_AWAY = (Unavailable, StorageFull, *TRANSIENT_ERRORS)
+_LOOK_SECONDS = 0.05
+
+
+class Crawling:
+    """The crawl of one job."""
+
+    def __init__(self, settings: Settings, database: Database, taken: Taken) -> None:
+        self._database = database
+        self._broker = Broker.connect(settings)
+        self._policy = ChunkPolicy.of(settings)
+        self._blobs = open_blob_store(settings)
+        self._taken = taken
+        with self._database.reading() as session:
+            crawl = session.get_one(Crawl, taken.job_id)
+            started = crawling.start_hosts(session, taken.job_id)
+        self._crawl = crawl
+        self._request = CrawlRequest.of(crawl)
+        self._progress = Progress(crawl.progress)
+        limits = self._request.limits
+        begun = crawl.begun_at or utc_now()
+        left = begun + timedelta(minutes=limits.minutes) - utc_now()
+        hosts = Hosts(settings.crawl_delay, settings.crawl_connections, time.monotonic)
+        self.frontier = Frontier(limits, hosts, left.total_seconds())
+        self.frontier.bytes = self._progress.bytes
+        for group in self.frontier.asked:
+            self.frontier.asked[group] = self._progress.asked(group)
+        start_urls = [*self._request.start_urls, *started]
+        self.visits = Visits(self._request, self.frontier, start_urls, recipes.load_all(), utc_now)
+        self.web = Web(Fetcher(allow=settings.fetch_allow), self._blobs, settings.max_picture_bytes)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._repeated = (0, 0)
+        """How far the crawl that is repeated has been looked through for what was not met: pages, pictures."""
+
+    async def run(self) -> None:
+        """Commit what happens until the crawl is over, and end the process: requests that are still under way may take
+        half a minute more, and nobody waits for what they bring."""
+        for chatty in ("scrapy", "twisted"):
+            # Scrapy sets them anew when it starts, to two lines a URL.
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.frontier.stop)
+        code = ENDED
+        try:
+            await self._run()
+        except Overtaken:
+            code = OVERTAKEN
+        except _AWAY as error:
+            log.warning("crawl_interrupted", job=self._taken.job_id, reason=reason_of(error))
+            code = AWAY
+        except Exception as error:
+            log.error("crawl_failed", job=self._taken.job_id, error=repr(error), exc_info=error)
+            self._note(error)
+            code = FAILED
+        _end(code)
+
+    async def _run(self) -> None:
+        frontier = self.frontier
+        if self._progress.met == 0:
+            frontier.results.met += self.visits.seeds()
+        renewed = 0.0
+        while True:
+            results = frontier.take_results()
+            quota = await self._in_thread(self._commit, results, self._waiting_on())
+            renewed = time.monotonic()
+            frontier.committed(results.settled)
+            if frontier.failure is not None:
+                raise frontier.failure
+            if frontier.stopped:
+                return
+            await self._refill()
+            if quota is not None or (frontier.idle and not frontier.results.settled):
+                if quota is None and await self._in_thread(self._find_more):
+                    continue
+                await self._in_thread(self._finish, quota)
+                return
+            await self._gather(renewed)
+
+    async def _gather(self, renewed: float) -> None:
+        """Until there is a batch, or nothing else is left to do, or the lease is to be renewed."""
+        began = time.monotonic()
+        renew = self._policy.deadlines.renew.total_seconds()
+        while not self.frontier.stopped:
+            now, settled = time.monotonic(), len(self.frontier.results.settled)
+            full = settled >= BATCH_RESULTS or (settled and now - began >= BATCH_SECONDS)
+            if full or self.frontier.idle or now - renewed >= renew:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _refill(self) -> None:
+        for group in ("pictures", "pages"):
+            room = self.frontier.room(group)
+            if room:
+                # What is held in memory comes first again: it is not settled yet.
+                limit = room + self.frontier.held()
+                rows = await self._in_thread(self._read_waiting, limit, group == "pictures")
+                self.frontier.add(rows)
+
+    def _read_waiting(self, limit: int, pictures: bool) -> list[Waiting]:
+        with self._database.reading() as session:
+            return crawling.waiting(session, self._taken.job_id, limit, pictures=pictures)
+
+    def _commit(self, results: Results, waiting_on: list[dict[str, str]]) -> ItemError | None:
+        """Store a batch; why nothing more may be added, if so."""
+        try:
+            for attempt in self._while_away():
+                with attempt:
+                    committed = self._store(results, waiting_on)
+        except QuotaExceeded as error:
+            return OverQuota(error.detail)
+        finally:
+            for writer in results.writers:
+                writer.abort()
+        self._taken = committed.taken
+        self.visits.new(results.pages, committed.new)
+        dispatch(self._database, self._broker, committed.chunks)
+        return None
+
+    def _store(self, results: Results, waiting_on: list[dict[str, str]]) -> crawling.Committed:
+        try:
+            self._blobs.commit(results.writers)
+            with self._database.writing() as session:
+                committed = crawling.commit(session, self._taken, results.batch(waiting_on), self._policy, utc_now())
+        except BaseException:
+            remove_leftovers(self._database, self._blobs, [w.sha256 for w in results.writers if w.created])
+            raise
+        self._blobs.ensure(results.writers)
+        return committed
+
+    def _find_more(self) -> bool:
+        """Nothing waits any more: whether something does after all."""
+        with self._database.writing() as session:
+            decided = crawling.fall_back(session, self._taken, utc_now())
+        return decided > 0 or self._look_back()
+
+    def _look_back(self) -> bool:
+        """Ask for what the crawl that is repeated has read, and this one has not met; whether there is any."""
+        if self._request.since is None:
+            return False
+        pages, pictures = self._repeated
+        with self._database.reading() as session:
+            while True:
+                met, further = crawling.unreached(session, self._crawl, pages)
+                if further == pages:
+                    break
+                pages = further
+                if met:
+                    self.frontier.results.met += met
+                    break
+            gone = 0
+            while not met:
+                some, further = crawling.vanished(session, self._crawl, pictures)
+                if further == pictures:
+                    break
+                gone, pictures = gone + some, further
+        self._repeated = (pages, pictures)
+        if gone:
+            self.frontier.results.count("changes", "gone", gone)
+        return bool(met or gone)
+
+    def _finish(self, error: ItemError | None) -> None:
+        limits = self.frontier.left_out
+        rest = {kind: limits.get("pages", "canceled") for kind in UrlKind}
+        rest[UrlKind.PICTURE] = limits.get("pictures", "canceled")
+        if error is not None:
+            rest = dict.fromkeys(UrlKind, error.code)
+        for attempt in self._while_away():
+            with attempt, self._database.writing() as session:
+                finished = crawling.finish(session, self._taken, rest, error, utc_now())
+        log.info("crawled", job=self._taken.job_id)
+        if finished.job_terminal:
+            announce_end(self._broker, self._taken.job_id, webhook=finished.webhook)
+        nudge(self._broker, PURGE)
+
+    def _waiting_on(self) -> list[dict[str, str]]:
+        now = utc_now()
+        paused = self.frontier.hosts.paused()
+        return [{"host": host, "until": rfc3339(_later(now, seconds))} for host, seconds in sorted(paused.items())[:20]]
+
+    def _note(self, error: Exception) -> None:
+        with self._database.writing() as session:
+            discoveries.fail_attempt(session, self._taken, utc_now(), reason_of(error))
+
+    def _while_away(self) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(_AWAY),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
+            # Longer, and the lease is another's.
+            stop=stop_after_delay(self._policy.deadlines.lease.total_seconds() / 2),
+            reraise=True,
+        )
+
+    async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+
+def _later(now: datetime, seconds: float) -> datetime:
+    return now + timedelta(seconds=min(seconds, 10**8))
+
+
+def crawl(settings: Settings, job_id: str, worker: str) -> int:
+    """Crawl for a job that a worker has taken up; the exit code. Called once in a process: a reactor starts once."""
+    from scrapy.crawler import AsyncCrawlerProcess
+    from scrapy.settings import Settings as ScrapySettings
+
+    from crawler.spider import SETTINGS, ShopSpider
+
+    database = Database(settings.resolved_database_url, durable=False)
+    with database.reading() as session:
+        taken = discoveries.resume(session, job_id, JobSource.CRAWL, worker)
+    if taken is None:
+        return OVERTAKEN
+    crawling_ = Crawling(settings, database, taken)
+    process = AsyncCrawlerProcess(ScrapySettings(SETTINGS, priority="cmdline"), install_root_handler=False)
+    process.crawl(ShopSpider, crawling=crawling_)
+    process.start(install_signal_handlers=False)
+    return FAILED
+
+
+def _end(code: int) -> None:
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _end_with_parent() -> None:
+    """The parent holds the other end of standard input: that is closed when it dies, however it does."""
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        log.warning("orphaned", reason="the worker that started this crawl is gone")
+        _end(ORPHANED)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code."""
+    job_id, worker = arguments
+    settings = Settings.read()
+    configure_logging(settings.log_level)
+    _end_with_parent()
+    return crawl(settings, job_id, worker)

@@ -1,0 +1,93 @@
+"""What tests of crawls share: a job to crawl the fixture shop, run by a worker's `Crawls`, and what came of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from broker.client import Broker
+from core.clock import utc_now
+from core.settings import Settings
+from db import crawls, jobs
+from db.chunks import ChunkPolicy
+from db.crawls import CrawlLimits, CrawlRequest
+from db.engine import Database
+from db.jobs import NewJob
+from db.models import CrawlUrl, Item, Job, JobSource, UrlKind, UrlState
+from tests.integration.builders import a_model
+from tests.shop import Shop
+from worker.crawls import Crawls
+
+WORKER = "wrk_crawl@here-1"
+LIMITS = CrawlLimits(pages=1_000, pictures=5_000, bytes=2**30, depth=5, minutes=10)
+
+
+@dataclass(slots=True)
+class CrawlRun:
+    """One installation that crawls: a database, a blob store, and a worker."""
+
+    settings: Settings
+    database: Database
+    crawls: Crawls
+
+    def submit(self, *start_urls: str, limits: CrawlLimits = LIMITS, **request: Any) -> str:
+        """Submit a crawl job; its id."""
+        with self.database.writing() as session:
+            new = NewJob("crawl", JobSource.CRAWL, a_model(session))
+            return jobs.create_discovering(session, new, CrawlRequest(start_urls, limits, **request), utc_now()).id
+
+    def crawl(self, *start_urls: str, limits: CrawlLimits = LIMITS, **request: Any) -> str:
+        """Submit a crawl job and run it to the end of its crawl; its id."""
+        job_id = self.submit(*start_urls, limits=limits, **request)
+        assert self.crawls.run_waiting() == 1
+        return job_id
+
+    def job(self, job_id: str) -> Job:
+        with self.database.reading() as session:
+            job = session.get_one(Job, job_id)
+            assert job.crawl is not None
+            return job
+
+    def progress(self, job_id: str) -> Mapping[str, Any]:
+        crawl = self.job(job_id).crawl
+        assert crawl is not None
+        return crawl.progress
+
+    def verdict(self, job_id: str) -> str | None:
+        crawl = self.job(job_id).crawl
+        assert crawl is not None
+        return crawl.verdict
+
+    def urls(self, job_id: str) -> list[CrawlUrl]:
+        with self.database.reading() as session:
+            return list(crawls.list_urls(session, job_id, crawls.UrlFilter(), 0, 1_000_000))
+
+    def states(self, job_id: str, kind: UrlKind) -> Counter[UrlState]:
+        return Counter(row.state for row in self.urls(job_id) if row.kind is kind)
+
+    def items(self, job_id: str) -> list[Item]:
+        with self.database.reading() as session:
+            return list(session.scalars(select(Item).where(Item.job_id == job_id).order_by(Item.position)))
+
+    def picture_urls(self, job_id: str) -> list[str]:
+        return [item.source_url or "" for item in self.items(job_id)]
+
+
+@contextmanager
+def crawl_run(settings: Settings, database: Database, shop: Shop, **changed: object) -> Iterator[CrawlRun]:
+    """A worker that may visit the shop, as fast as it likes unless told otherwise."""
+    fast: dict[str, object] = {"crawl_delay": 0, "crawl_connections": 8, "fetch_allow": shop.allow}
+    url = database.url.render_as_string(hide_password=False)
+    settings = settings.having(**fast | {"database_url": url} | changed)
+    broker = Broker.connect(settings)
+    crawls_ = Crawls(database, broker, settings, WORKER, ChunkPolicy.of(settings))
+    try:
+        yield CrawlRun(settings, database, crawls_)
+    finally:
+        crawls_.close()
+        broker.close()

@@ -1,0 +1,213 @@
+"""Crawls, as the worker sees them: each a child process, started when its job is taken up and never two for one.
+
+The child renews the lease with what it commits. If it stalls, the lease ends like any other, the sweeper decides, and
+whoever started the child ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from broker.client import Broker
+from broker.dispatch import announce_end, nudge
+from core.clock import utc_now
+from core.messages import PURGE
+from core.settings import PROJECT, Settings
+from db import crawling, discoveries, expanding, jobs
+from db.chunks import ChunkPolicy
+from db.discoveries import Taken
+from db.engine import TRANSIENT_ERRORS, Database
+from worker.leases import AWAY_PAUSE
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 0.5
+"""How often it is looked whether a child has ended, or has to."""
+STOP_SECONDS = 5.0
+"""How long a child that was told to end may take to commit what it has."""
+_NICENESS = 5
+_ENDED, _OVERTAKEN, _AWAY = 0, 3, 4
+"""Exit codes of crawler/process.py."""
+
+
+class Crawls:
+    """Runs the crawls that wait, for one worker process."""
+
+    def __init__(
+        self,
+        database: Database,
+        broker: Broker,
+        settings: Settings,
+        worker: str,
+        policy: ChunkPolicy,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.worker = worker
+        self._database = database
+        self._broker = broker
+        self._settings = settings
+        self._policy = policy
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._runners: set[threading.Thread] = set()
+        self.children: dict[str, int] = {}
+        """Job -> process id of the child that crawls for it."""
+
+    def wake(self) -> None:
+        """Run what waits in the background; nothing to do if as many run as may."""
+        with self._lock:
+            if self._stopping.is_set() or len(self._runners) >= self._settings.crawls:
+                return
+            runner = threading.Thread(target=self._run, name="crawl", daemon=True)
+            self._runners.add(runner)
+            runner.start()
+
+    def stop(self) -> None:
+        """End all children and give their crawls back; begin no more."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """Stop, and wait until that is done."""
+        self.stop()
+        with self._lock:
+            running = list(self._runners)
+        for runner in running:
+            runner.join()
+
+    def run_waiting(self) -> int:
+        """Run the crawls that wait, one after the other, until none does; how many that were."""
+        run = 0
+        while (taken := self._take()) is not None:
+            self._crawl(taken)
+            run += 1
+        return run
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set() and (taken := self._take()) is not None:
+                # There may be more: another thread looks while this one's child works.
+                self.wake()
+                self._crawl(taken)
+        except TRANSIENT_ERRORS as error:
+            log.warning("crawling_interrupted", reason=str(error.orig), until="the sweeper asks again")
+        finally:
+            with self._lock:
+                self._runners.discard(threading.current_thread())
+
+    def _take(self) -> Taken | None:
+        with self._database.reading() as session:
+            if discoveries.next_waiting(session, self._clock(), crawls=True) is None:
+                return None
+        with self._database.writing() as session:
+            return crawling.take(session, self.worker, self._policy, self._clock())
+
+    def _crawl(self, taken: Taken) -> None:
+        log.info("crawling", job=taken.job_id, position=taken.position)
+        child = self._start(taken)
+        self.children[taken.job_id] = child.pid
+        try:
+            self._watch(taken, child)
+        finally:
+            _kill(child)
+            del self.children[taken.job_id]
+        try:
+            self._settle(taken, child.returncode)
+        except TRANSIENT_ERRORS as error:
+            log.warning("not_given_back", job=taken.job_id, until="its lease ends", reason=str(error.orig))
+
+    def _start(self, taken: Taken) -> subprocess.Popen[bytes]:
+        with self._log_path().open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "crawler", taken.job_id, taken.worker],
+                # It ends when this end of the pipe is closed, however this process ends.
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                cwd=PROJECT,
+                env={**os.environ, **_environment(self._settings)},
+                start_new_session=True,
+            )
+
+    def _log_path(self) -> Path:
+        logs = self._settings.home / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        return logs / "crawler.log"
+
+    def _watch(self, taken: Taken, child: subprocess.Popen[bytes]) -> None:
+        """Until the child has ended, of itself or because it has to."""
+        _be_nice(child.pid)
+        while True:
+            try:
+                child.wait(LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                if not self._stopping.is_set() and self._wanted(taken):
+                    continue
+                child.terminate()
+                try:
+                    child.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    log.warning("crawl_killed", job=taken.job_id, reason=f"it did not end in {STOP_SECONDS:g} s")
+            return
+
+    def _wanted(self, taken: Taken) -> bool:
+        """Whether the crawl is to go on, and is this worker's; if the database does not answer, that is not known."""
+        try:
+            with self._database.reading() as session:
+                mine = discoveries.resume(session, taken.job_id, taken.source, taken.worker) is not None
+                return mine and jobs.wanted(session, taken.job_id)
+        except TRANSIENT_ERRORS:
+            return True
+
+    def _settle(self, taken: Taken, code: int) -> None:
+        """What follows from the end of a child, if it has not brought its crawl to an end."""
+        with self._database.writing() as session:
+            stopped = expanding.stop(session, taken, self._clock())
+        if stopped is not None:
+            log.info("crawl_canceled", job=taken.job_id)
+            if stopped.job_terminal:
+                announce_end(self._broker, taken.job_id, webhook=stopped.webhook)
+            nudge(self._broker, PURGE)
+            return
+        with self._database.writing() as session:
+            if self._stopping.is_set() or code == _AWAY:
+                pause = timedelta() if self._stopping.is_set() else AWAY_PAUSE
+                reason = "its worker was stopped" if self._stopping.is_set() else "part of the service was away"
+                discoveries.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
+            elif code not in {_ENDED, _OVERTAKEN}:
+                reason = f"its process ended with {code}" if code >= 0 else f"its process was killed (signal {-code})"
+                log.error("crawl_failed", job=taken.job_id, reason=reason)
+                discoveries.fail_attempt(session, taken, self._clock(), reason)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What a child has to know: the settings of this process, some of which did not come from its environment."""
+    told: dict[str, str] = {}
+    for name in ("home", "database_url", "redis_url", "blobs", "crawl_delay", "crawl_connections", "lease_seconds"):
+        told[f"LOOKBOOK_{name.upper()}"] = str(getattr(settings, name))
+    told["LOOKBOOK_FETCH_ALLOW"] = ",".join(str(network) for network in settings.fetch_allow)
+    return told
+
+
+def _be_nice(process_id: int) -> None:
+    """Whoever waits for a picture goes before whoever waits for a shop."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.setpriority(os.PRIO_PROCESS, process_id, _NICENESS)
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    assert child.stdin is not None
+    child.stdin.close()
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
