@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import (
+    duplicates,
     exporting,
     extraction,
     fairness,
@@ -26,6 +27,7 @@ from benchmarks import (
     reuse,
     rivals,
     runtimes,
+    seen_before,
     start,
     throughput,
 )
@@ -49,6 +51,8 @@ BENCHMARKS: dict[str, Run] = {
     "extraction": extraction.run,
     "start": start.run,
     "memory": memory.run,
+    "duplicates": duplicates.run,
+    "seen_before": seen_before.run,
 }
 
 

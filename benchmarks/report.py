@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its plots, from what the benchmarks left in results/."""
+"""docs/benchmarks.md and its plots, and docs/duplicates.md, from what the benchmarks left in results/."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import plots
+from benchmarks.duplicates_page import write_page
 from benchmarks.run import read
 from core.settings import PROJECT
 
@@ -30,6 +31,7 @@ def write_report() -> Path:
         figures = read(name)
         if figures is not None:
             parts += [section(figures).strip() + "\n", f"<small>{figures['machine']}; {figures['software']}</small>\n"]
+    write_page()
     PAGE.write_text("\n".join(parts).rstrip() + "\n", "utf-8")
     return PAGE
 

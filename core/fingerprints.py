@@ -16,7 +16,7 @@ differ in fewer bits than there are bands does."""
 
 MAX_DISTANCE = 20
 """So many of the 256 bits may differ."""
-MAX_COLOUR_DIFFERENCE = 4
+MAX_COLOUR_DIFFERENCE = 3
 """So many of 256 levels may the mean colour differ, in each of red, green and blue."""
 MAX_ASPECT_RATIO = 1.03
 """So many times as wide for its height may one be: small copies have rounded sides."""

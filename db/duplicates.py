@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Row, Table, or_, select
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy.orm import Session, joinedload
 
 from core.fingerprints import Fingerprint, alike, bands, distance
 from core.types import WHOLE_PICTURE
@@ -151,14 +151,14 @@ def similar(session: Session, item: Item, now: datetime, limit: int) -> list[Sim
     if item.blob is None:
         return []
     distances = {item.blob.sha256: 0, **_alike(session, item.blob)}
+    # As a condition, since SQLite would begin with the jobs if they were joined, and go through all of their items.
+    visible = select(Job.id).where(Job.id == Item.job_id, kept(now), Job.key_id.is_not_distinct_from(item.job.key_id))
     query = (
         select(Item)
-        .join(Job, Item.job_id == Job.id)
-        .where(Item.blob_sha256.in_(distances), Item.job_id < item.job_id)
-        .where(Job.key_id.is_not_distinct_from(item.job.key_id), kept(now))
+        .where(Item.blob_sha256.in_(distances), Item.job_id < item.job_id, visible.exists())
         .order_by(Item.job_id.desc(), Item.position)
         .limit(limit)
-        .options(contains_eager(Item.job))
+        .options(joinedload(Item.job))
     )
     return [Similar(found, distances[found.blob_sha256 or ""]) for found in session.scalars(with_everything(query))]
 

@@ -1,0 +1,133 @@
+"""How long it takes to find where a picture was seen before, among a million pictures.
+
+Every picture has bands that few others share, as many as photographs have in common by chance; of each picture that is
+asked for there is one that is alike, in an earlier job.
+"""
+
+from __future__ import annotations
+
+import secrets
+import statistics
+import struct
+import time
+from typing import Any, cast
+
+from rich.progress import Progress
+from sqlalchemy import Connection, Table, select, text, update
+from sqlalchemy.orm import Session
+
+from benchmarks.pipeline import backend
+from benchmarks.run import percentile
+from core.clock import utc_now
+from core.fingerprints import BANDS
+from db import duplicates, items, jobs, model_versions
+from db.engine import Database
+from db.jobs import NewItem, NewJob, StoredBlob
+from db.models import Blob, BlobBands, Item, JobSource, ModelVersion
+from db.models.items import BAND_COLUMNS
+
+PICTURES = 1_000_000
+ASKED = 500
+VALUES = 2**21
+"""So many values does each band have: four candidates by chance, where photographs have two or three."""
+
+_TABLES = tuple(cast(Table, model.__table__) for model in (Blob, BlobBands, Item))
+_SQLITE = {
+    "numbers": "WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < {count}) ",
+    "from": "FROM s",
+    "sha256": "lower(hex(randomblob(32)))",
+    "fingerprint": "randomblob(35)",
+    "band": "abs(random()) % {values}",
+}
+_POSTGRESQL = {
+    "numbers": "",
+    "from": "FROM generate_series(0, {count} - 1) AS s(n)",
+    "sha256": "md5(random()::text) || md5(random()::text)",
+    "fingerprint": "decode(md5(random()::text) || md5(random()::text) || '808080', 'hex')",
+    "band": "floor(random() * {values})::int",
+}
+_BLOBS = """
+INSERT INTO blobs (sha256, bytes, format, width, height, fingerprint, created_at)
+{numbers} SELECT {sha256}, 30000, 'jpeg', 300, 400, {fingerprint}, :now {from}
+"""
+_BANDS = "INSERT INTO blob_bands (blob_sha256, {columns}) SELECT sha256, {bands} FROM blobs"
+_ITEMS = """
+INSERT INTO items (id, job_id, position, status, blob_sha256, crop_key, source_name, reused, error_code, created_at)
+SELECT 'itm_' || substr(sha256, 1, 32), :job, row_number() OVER () - 1, 'failed', sha256, '', 'x.jpg', false, 'none',
+       :now FROM blobs
+"""
+
+
+def run(progress: Progress) -> dict[str, Any]:
+    """Seconds a look-up on each database."""
+    task = progress.add_task("seen before", total=2)
+    found = {}
+    for kind in ("sqlite", "postgresql"):
+        with backend(kind) as settings:
+            database = Database(settings.resolved_database_url)
+            seconds = _seconds(database, _store(database))
+            found[kind] = {"median": statistics.median(seconds), "p95": percentile(seconds, 0.95)}
+            database.close()
+        progress.advance(task)
+    return {"pictures": PICTURES, "asked": ASKED, "databases": found}
+
+
+def _store(database: Database) -> str:
+    """A job of a million pictures, and a later one of some that are alike; the later one's id."""
+    with database.writing() as session:
+        version = model_versions.resolve(session, model_versions.PRODUCTION)
+        early = jobs.create(session, NewJob("early", JobSource.UPLOADS, version), [], utc_now()).id
+        _fill(session.connection(), early, sqlite=database.is_sqlite)
+    with database.writing() as session:
+        late = _add_alike(session, version)
+    if not database.is_sqlite:
+        # What PostgreSQL does by itself a minute later.
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+    return late
+
+
+def _fill(connection: Connection, job_id: str, *, sqlite: bool) -> None:
+    words = {
+        word: sql.format(count=PICTURES, values=VALUES) for word, sql in (_SQLITE if sqlite else _POSTGRESQL).items()
+    }
+    indexes = [index for table in _TABLES for index in table.indexes]
+    for index in indexes:
+        index.drop(connection)
+    connection.execute(text(_BLOBS.format(**words)), {"now": utc_now()})
+    bands = ", ".join([words["band"]] * BANDS)
+    connection.execute(text(_BANDS.format(columns=", ".join(BAND_COLUMNS), bands=bands)))
+    connection.execute(text(_ITEMS), {"job": job_id, "now": utc_now()})
+    for index in indexes:
+        index.create(connection)
+
+
+def _add_alike(session: Session, version: ModelVersion) -> str:
+    """A job of pictures of which each has the fingerprint of one that is there."""
+    there = session.execute(select(BlobBands.__table__).order_by(BlobBands.blob_sha256).limit(ASKED)).all()
+    prints = [struct.pack(f">{BANDS}i", *row[1:]) + b"\x80\x80\x80" for row in there]
+    alike = [secrets.token_hex(32) for _ in there]
+    new_items = [NewItem("x.jpg", StoredBlob(sha256, 30000)) for sha256 in alike]
+    job = jobs.create(session, NewJob("late", JobSource.UPLOADS, version), new_items, utc_now())
+    described = {"width": 300, "height": 400}
+    rows = [{"sha256": row[0], "fingerprint": found, **described} for row, found in zip(there, prints, strict=True)]
+    rows += [{"sha256": sha256, "fingerprint": found, **described} for sha256, found in zip(alike, prints, strict=True)]
+    session.execute(update(Blob), rows)
+    return job.id
+
+
+def _seconds(database: Database, job_id: str) -> list[float]:
+    """How long each look-up takes; every one finds the picture that is alike."""
+    with database.reading() as session:
+        item_ids = session.scalars(select(Item.id).where(Item.job_id == job_id)).all()
+    seconds = []
+    for item_id in item_ids:
+        with database.reading() as session:
+            item = items.get(session, item_id)
+            assert item is not None
+            started = time.perf_counter()
+            found = duplicates.similar(session, item, utc_now(), 50)
+            seconds.append(time.perf_counter() - started)
+            if [one.distance for one in found] != [0]:
+                raise RuntimeError(f"expected one picture that is alike, got {len(found)}")
+    return seconds
