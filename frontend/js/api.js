@@ -5,6 +5,7 @@ export class ApiError extends Error {
     super(problem.detail || `HTTP ${status}`);
     this.status = status;
     this.code = problem.code || "http_error";
+    this.errors = problem.errors || [];
   }
 }
 
@@ -71,6 +72,20 @@ export function post(path, form, { onProgress, signal } = {}) {
     if (signal) signal.addEventListener("abort", () => request.abort());
     request.send(form);
   });
+}
+
+/** POST JSON. Resolves to what it led to. */
+export async function postJson(path, value) {
+  let response;
+  try {
+    const headers = { "Content-Type": "application/json", ...token() };
+    response = await fetch(path, { method: "POST", cache: "no-store", headers, body: JSON.stringify(value) });
+  } catch (error) {
+    throw new Unreachable(error.message);
+  }
+  if (response.status === 401) return toLogin();
+  if (!response.ok) throw new ApiError(response.status, await problemOf(response));
+  return response.json();
 }
 
 /** Ask for a change without a body: `method` is POST or DELETE. Resolves to what it led to, if the server says. */

@@ -2,6 +2,7 @@
 import { Actions } from "./actions.js";
 import { ApiError, followJob, get, isOver } from "./api.js";
 import { Bars } from "./bars.js";
+import { CrawlSection } from "./crawl.js";
 import { namesOf } from "./labels.js";
 import { $, duration, make, number, onLanguage, percent, say, sayError, setUpPage } from "./page.js";
 import { Sheet } from "./sheet.js";
@@ -19,6 +20,7 @@ const viewer = new Viewer(() => state.names);
 const sheet = new Sheet({ job: id, doubt: DOUBT, names: () => state.names, open: (item, step) => viewer.open(item, step) });
 const bars = new Bars($("bars"), choose);
 const actions = new Actions(onChanged);
+const crawl = new CrawlSection(id);
 
 for (const button of $("filters").querySelectorAll("button")) {
   button.addEventListener("click", () => {
@@ -122,12 +124,13 @@ function draw() {
   if (reused) facts.push([say("reused", { count: number(reused) })]);
   if (job.rate && (job.rate < 1000 || over)) facts.push([say("rate", { rate: number(Math.round(job.rate)) })]);
   if (!over && job.eta_seconds !== null) facts.push([say("left", { time: duration(job.eta_seconds) })]);
-  if (job.discovering) facts.push([say("discovering")]);
+  if (job.discovering) facts.push([say(job.crawl?.pages.seen ? "crawling" : job.crawl ? "waiting" : "discovering")]);
   else if (!over && !job.started_at) facts.push([say("waiting")]);
-  if (job.error) facts.push([`${sayError(job.error.code, "")} (${job.error.detail})`, "failed"]);
+  if (job.error && !job.crawl?.verdict) facts.push([`${sayError(job.error.code, "")} (${job.error.detail})`, "failed"]);
   if (over && job.finished_at) facts.push([say("took", { time: duration((new Date(job.finished_at) - new Date(job.created_at)) / 1000) })]);
   $("facts").replaceChildren(...facts.map(([text, kind]) => make("span", { class: kind }, text)));
   actions.draw(job);
+  crawl.draw(job);
   if (summary) {
     bars.draw(summary, state.names, state);
     drawFilters(summary);

@@ -1,5 +1,6 @@
 // What both pages share: language, light or dark, numbers, small DOM helpers.
 import { signedIn, signOut } from "./api.js";
+import { CRAWL_WORDS } from "./words-crawl.js";
 import { WORDS } from "./words.js";
 
 const STORED_LANGUAGE = "lookbook.language";
@@ -9,11 +10,15 @@ export const $ = (id) => document.getElementById(id);
 
 let language = localStorage.getItem(STORED_LANGUAGE) || (navigator.language.startsWith("ko") ? "ko" : "en");
 const listeners = [];
+const SENTENCES = { en: { ...WORDS.en, ...CRAWL_WORDS.en }, ko: { ...WORDS.ko, ...CRAWL_WORDS.ko } };
 
 /** A sentence in the present language, its {members} filled in. */
 export function say(key, members = {}) {
-  return WORDS[language][key].replace(/\{(\w+)\}/g, (_, name) => members[name]);
+  return SENTENCES[language][key].replace(/\{(\w+)\}/g, (_, name) => members[name]);
 }
+
+/** The word for one of a group of codes (`states`, `reasons` …); a code without one is shown as it is. */
+export const sayOf = (group, code) => SENTENCES[language][group][code] || code.replaceAll("_", " ");
 
 /** Why an item or a request failed, for a person. */
 export function sayError(code, detail) {
@@ -31,6 +36,16 @@ export function bytes(value) {
   const format = { style: "unit", unit: units[step], maximumFractionDigits: step > 1 ? 1 : 0 };
   return new Intl.NumberFormat(language, format).format(value / 1000 ** step);
 }
+
+/** A price as people write it, if it is a number in a currency that there is; as it was given otherwise. */
+export function money(price, currency) {
+  const given = [price, currency].filter(Boolean).join(" ");
+  if (!/^\d+(\.\d+)?$/.test(price) || !/^[A-Z]{3}$/.test(currency ?? "")) return given;
+  return new Intl.NumberFormat(language, { style: "currency", currency, currencyDisplay: "narrowSymbol" }).format(price);
+}
+
+/** The time of day of a moment (RFC 3339). */
+export const clock = (moment) => new Intl.DateTimeFormat(language, { timeStyle: "medium" }).format(new Date(moment));
 
 export function duration(seconds) {
   if (seconds < 90) return say("seconds", { n: number(Math.max(1, Math.round(seconds))) });
@@ -52,6 +67,15 @@ export function make(tag, attributes = {}, ...children) {
   }
   element.append(...children);
   return element;
+}
+
+/** Where an address leads, if that is the web and nowhere else; null otherwise. */
+export const webAddress = (address) => (/^https?:\/\//i.test(address ?? "") ? address : null);
+
+/** An address as a link, if following it leads to the web; as text otherwise. */
+export function link(address, text = address) {
+  const href = webAddress(address);
+  return href ? make("a", { href, target: "_blank", rel: "noopener noreferrer" }, text) : text;
 }
 
 /** Ranked labels with their bars: `rows` of {name, score}. */

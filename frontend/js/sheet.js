@@ -1,7 +1,7 @@
 // The contact sheet: pages of items, fetched as they are scrolled to. It never jumps: a cell keeps its place once it is
 // there, and what arrives later fills waiting cells or joins at the end.
 import { get, Unreachable } from "./api.js";
-import { $, make, percent, say, sayError } from "./page.js";
+import { $, link, make, money, percent, say, sayError, webAddress } from "./page.js";
 
 const PAGE = 100;
 
@@ -91,7 +91,7 @@ export class Sheet {
     }
     this.element.append(fresh);
     const first = this.element.querySelector(".cell");
-    if (first && !this.element.querySelector('[tabindex="0"]')) first.tabIndex = 0;
+    if (first && !this.current()) reachable(first, true);
     $("end").textContent = this.cells.size ? "" : say("nothing");
   }
 
@@ -100,7 +100,7 @@ export class Sheet {
     const cell = { element, item };
     this.cells.set(item.id, cell);
     this.fill(cell, item);
-    return element;
+    return make("div", { class: "slot" }, element, ...product(item.source));
   }
 
   fill(cell, item) {
@@ -131,7 +131,11 @@ export class Sheet {
 
   /** The language changed. */
   relabel() {
-    for (const cell of this.cells.values()) this.label(cell);
+    for (const cell of this.cells.values()) {
+      this.label(cell);
+      const price = cell.element.parentElement.querySelector(".price");
+      if (price) price.textContent = money(cell.item.source.price, cell.item.source.currency);
+    }
   }
 
   onClick(event) {
@@ -148,19 +152,26 @@ export class Sheet {
 
   /** The neighbour's item, for the viewer's arrow keys; the sheet's focus goes along. */
   step(step) {
-    const current = this.element.querySelector('[tabindex="0"]');
-    let element = current;
-    do element = step > 0 ? element?.nextElementSibling : element?.previousElementSibling;
-    while (element && this.cells.get(element.dataset.id).item.status === "pending");
-    if (!element) return null;
-    this.focus(element);
-    return this.cells.get(element.dataset.id).item;
+    let slot = this.current()?.parentElement;
+    let item;
+    do {
+      slot = step > 0 ? slot?.nextElementSibling : slot?.previousElementSibling;
+      item = slot && this.cells.get(slot.firstElementChild.dataset.id).item;
+    } while (item?.status === "pending");
+    if (!item) return null;
+    this.focus(slot.firstElementChild);
+    return item;
+  }
+
+  /** The cell that Tab leads to. */
+  current() {
+    return this.element.querySelector('.cell[tabindex="0"]');
   }
 
   focus(element) {
-    const before = this.element.querySelector('[tabindex="0"]');
-    if (before) before.tabIndex = -1;
-    element.tabIndex = 0;
+    const before = this.current();
+    if (before) reachable(before, false);
+    reachable(element, true);
     element.focus();
   }
 
@@ -168,9 +179,27 @@ export class Sheet {
     const columns = getComputedStyle(this.element).gridTemplateColumns.split(" ").length;
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
     const all = [...this.element.children];
-    const target = all[all.indexOf(event.target.closest(".cell")) + steps[event.key]];
+    const target = all[all.indexOf(event.target.closest(".slot")) + steps[event.key]];
     if (!(event.key in steps) || !target) return;
     event.preventDefault();
-    this.focus(target);
+    this.focus(target.firstElementChild);
   }
+}
+
+/** What a page says of a picture's product: its title, leading to its page, and its price. */
+function product({ title, price, currency, product_url, page_url }) {
+  if (!title && !price) return [];
+  const line = make("span", { class: "product" });
+  if (title) {
+    const leading = link(webAddress(product_url) ?? page_url ?? "", title);
+    if (leading.tabIndex === 0) leading.tabIndex = -1;
+    line.append(make("span", { class: "title", title }, leading));
+  }
+  if (price) line.append(make("span", { class: "price" }, money(price, currency)));
+  return [line];
+}
+
+/** Tab leads to one cell, and to the link below it: not through thousands of them. */
+function reachable(element, on) {
+  for (const target of [element, element.parentElement.querySelector(".product a")]) if (target) target.tabIndex = on ? 0 : -1;
 }

@@ -1,5 +1,6 @@
 // The upload page: drop, choose, paste, photograph; one picture is answered here, many become a job.
 import { ApiError, get, getFile, post } from "./api.js";
+import { setUpCrawlForm } from "./crawl-form.js";
 import { namesOf } from "./labels.js";
 import { $, bytes, make, number, onLanguage, percent, say, sayError, setUpPage, showRanks } from "./page.js";
 
@@ -9,6 +10,7 @@ let answered = null;
 
 setUpPage();
 listenForFiles();
+setUpCrawlForm();
 showSamples();
 onLanguage(showEarlier);
 onLanguage(() => answered && showAnswer(answered));

@@ -1,11 +1,5 @@
 // One picture, large, with everything that is known of it.
-import { $, bytes, make, number, say, sayError, showRanks } from "./page.js";
-
-/** An address as a link, if following it leads to the web and nowhere else; as text otherwise. */
-function link(address) {
-  if (!/^https?:\/\//i.test(address)) return address;
-  return make("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, address);
-}
+import { $, bytes, link, make, money, number, say, sayError, showRanks } from "./page.js";
 
 export class Viewer {
   constructor(names) {
@@ -63,7 +57,7 @@ export class Viewer {
   facts({ image, prediction, source }) {
     const rows = [];
     if (source.title) rows.push([say("title"), source.title]);
-    if (source.price) rows.push([say("price"), [source.price, source.currency].filter(Boolean).join(" ")]);
+    if (source.price) rows.push([say("price"), money(source.price, source.currency)]);
     if (source.page_url) rows.push([say("page"), link(source.page_url)]);
     if (source.url) rows.push([say("address"), link(source.url)]);
     if (image?.width) rows.push([say("size"), `${number(image.width)} × ${number(image.height)}`]);

@@ -98,11 +98,12 @@ def test_the_sample_pictures_are_those_that_the_script_draws() -> None:
     assert {path.name for path in (PROJECT / "samples" / "pictures").iterdir()} == {sample.name for sample in SAMPLES}
 
 
-def test_both_languages_of_the_pages_have_the_same_sentences() -> None:
-    text = (PROJECT / "frontend" / "js" / "words.js").read_text("utf-8")
+@pytest.mark.parametrize("name", ["words.js", "words-crawl.js"])
+def test_both_languages_of_the_pages_have_the_same_sentences(name: str) -> None:
+    text = (PROJECT / "frontend" / "js" / name).read_text("utf-8")
     english, korean = text.split("\n  ko: {")
     keys = [re.findall(r"^ +(\w+):", part, re.MULTILINE) for part in (english, korean)]
-    assert keys[0][keys[0].index("language") :] == keys[1]
+    assert keys[0][keys[0].index("en") + 1 :] == keys[1]
     members = [sorted(re.findall(r"\{\w+\}", part)) for part in (english, korean)]
     assert members[0] == members[1]
 
@@ -111,7 +112,7 @@ def test_pages_have_words_for_every_error_that_an_item_can_have() -> None:
     def kinds(error: type[ItemError]) -> set[type[ItemError]]:
         return {error}.union(*(kinds(kind) for kind in error.__subclasses__()))
 
-    text = (PROJECT / "frontend" / "js" / "words.js").read_text("utf-8")
+    text = "".join((PROJECT / "frontend" / "js" / name).read_text("utf-8") for name in ("words.js", "words-crawl.js"))
     said = set(re.findall(r"^      (\w+):", text, re.MULTILINE))
     assert {kind.code for kind in kinds(ItemError)} <= said
 

@@ -1,0 +1,239 @@
+"""What people see of a crawl: the form that asks for one, and the page of its job, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import insert, select, update
+
+from core.clock import utc_now
+from core.settings import Settings
+from db.crawls import digest_of
+from db.engine import Database
+from db.models import Crawl, CrawlUrl, Item, Job, JobSource, JobStatus, UrlKind, UrlState
+from tests.conftest import SAMPLES, RunningService
+
+OpenPage = Callable[..., Page]
+SHOP = "https://shop.example"
+SCRIPT = "<script>alert(1)</script>"
+MANY = 130
+"""Addresses: more than are fetched at once."""
+
+
+@pytest.fixture(scope="module")
+def database(service: RunningService) -> Iterator[Database]:
+    opened = Database(Settings(home=service.home).resolved_database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def crawled(http: httpx.Client, database: Database) -> str:
+    """Path of the page of a crawl that is over: what it met is put into the database, its pictures are the samples."""
+    files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
+    job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
+    assert job["status"] == "completed"
+    progress = {
+        "pages": {"done": 90, "failed": 2, "blocked_by_robots": 1, "queued": 8},
+        "pictures": {"done": 26, "left_out": 3},
+        "left_out": {"logo": 40, "limit_depth": 3},
+        "bytes": 1_234_567,
+        "waiting_on": [],
+    }
+    request = {
+        "start_urls": [SHOP + "/"],
+        "recipe": "shop-cards",
+        "query": "코트 <b>",
+        "limits": {"pages": 200, "pictures": 2000, "bytes": 2**30, "depth": 3, "minutes": 30, "hosts": []},
+    }
+    with database.writing() as session:
+        session.execute(update(Job).where(Job.id == job["id"]).values(source=JobSource.CRAWL, revision=100))
+        session.execute(insert(Crawl).values(job_id=job["id"], request=request, progress=progress))
+        session.execute(insert(CrawlUrl), [url_row(job["id"], number) for number in range(1, MANY + 1)])
+        items = session.scalars(select(Item).where(Item.job_id == job["id"]).order_by(Item.position)).all()
+        for item in items:
+            item.provenance = {
+                "page_url": f"{SHOP}/p/{item.position}",
+                "title": f"Wool coat number {item.position} {SCRIPT}",
+                "price": "39000",
+                "currency": "KRW",
+                "rule": "json_ld",
+            }
+        items[1].provenance = {"page_url": "javascript:alert(1)", "title": "A shirt", "price": "about 10"}
+    return str(job["links"]["page"])
+
+
+def url_row(job_id: str, number: int) -> dict[str, Any]:
+    url = f"{SHOP}/p/{number}"
+    state, reason, detail, status = UrlState.DONE, None, None, 200
+    if number == 2:
+        url, state, reason, detail, status = "javascript:alert(2)", UrlState.NOT_ALLOWED, "fetch_forbidden", None, None
+    elif number == 3:
+        state, reason, detail, status = UrlState.FAILED, "fetch_failed", f"answered 500 {SCRIPT}", 500
+    elif number == 4:
+        state, reason = UrlState.LEFT_OUT, "limit_depth"
+    elif number == 5:
+        state, reason = UrlState.LEFT_OUT, "not_in_the_words_of_the_pages"
+    return {
+        "job_id": job_id,
+        "digest": digest_of(url),
+        "seq": number,
+        "url": url,
+        "kind": UrlKind.PICTURE if number % 2 else UrlKind.PAGE,
+        "state": state,
+        "reason_code": reason,
+        "reason_detail": detail,
+        "status": status,
+        "referrer": None if number == 1 else SHOP + "/",
+        "found_at": utc_now(),
+    }
+
+
+def test_products_are_shown_with_title_and_price_and_lead_to_their_pages_on_the_web_only(
+    open_page: OpenPage, crawled: str
+) -> None:
+    page = open_page(crawled)
+    expect(page.locator(".slot")).to_have_count(26)
+    first, second = page.locator(".slot").nth(0), page.locator(".slot").nth(1)
+    expect(first.locator(".title")).to_have_text(f"Wool coat number 0 {SCRIPT}")
+    expect(first.locator(".price")).to_have_text("₩39,000")
+    link = first.locator("a")
+    assert (link.get_attribute("href"), link.get_attribute("rel")) == (f"{SHOP}/p/0", "noopener noreferrer")
+    expect(second.locator(".title")).to_have_text("A shirt")
+    expect(second.locator(".price")).to_have_text("about 10")
+    expect(second.locator("a")).to_have_count(0)
+
+
+def test_the_page_of_a_crawl_says_what_was_asked_for_and_what_became_of_it(open_page: OpenPage, crawled: str) -> None:
+    page = open_page(crawled)
+    expect(page.locator("#crawl-asked")).to_contain_text(
+        "https://shop.example/ · searched for “코트 <b>” · recipe shop-cards"
+    )
+    counts = page.locator("#crawl-counts")
+    for text in ("seen 101", "done 90", "failed 2", "blocked by robots.txt 1", "logo 40", "too many links away 3"):
+        expect(counts).to_contain_text(text)
+    expect(page.locator("#verdict")).to_be_hidden()
+
+
+def test_every_address_is_listed_with_what_became_of_it_page_after_page(open_page: OpenPage, crawled: str) -> None:
+    page = open_page(crawled)
+    page.get_by_role("link", name="Addresses 130").click()
+    rows = page.locator("#urls-table tbody tr")
+    expect(page.locator("#sheet")).to_be_hidden()
+    expect(rows.first).to_be_visible()
+    rows.last.scroll_into_view_if_needed()
+    expect(rows).to_have_count(MANY)
+    expect(rows.nth(1)).to_contain_text("not allowed")
+    expect(rows.nth(1).locator("a")).to_have_count(0)
+    expect(rows.nth(2)).to_contain_text(f"The picture could not be downloaded. (answered 500 {SCRIPT})")
+    expect(rows.nth(2)).to_contain_text("HTTP 500")
+    expect(rows.nth(3)).to_contain_text("too many links away")
+    expect(rows.nth(4).locator("small span").first).to_have_text("not in the words of the pages")
+    expect(rows.nth(4).locator("a")).to_have_attribute("rel", "noopener noreferrer")
+    # The address keeps to what is looked at; going back leads to the pictures.
+    page.reload()
+    expect(rows.first).to_be_visible()
+    page.go_back()
+    expect(page.locator("#sheet")).to_be_visible()
+    expect(page.locator("#urls-view")).to_be_hidden()
+
+
+def test_addresses_are_filtered_by_state_and_kind_and_speak_korean(open_page: OpenPage, crawled: str) -> None:
+    page = open_page(f"{crawled}#urls", locale="ko-KR")
+    rows = page.locator("#urls-table tbody tr")
+    page.get_by_label("상태").select_option("left_out")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("링크 깊이 한도 초과")
+    page.get_by_label("종류").select_option("page")
+    expect(rows).to_have_count(1)
+    page.get_by_label("종류").select_option("sitemap")
+    expect(page.locator("#urls-end")).to_have_text("이 조건에 맞는 주소가 없습니다.")
+    page.get_by_role("button", name="English").click()
+    expect(page.locator("#urls-end")).to_have_text("No address here with this filter.")
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "sentence"),
+    [
+        (JobStatus.FAILED, "cookie_wall", "agree to something first"),
+        (JobStatus.COMPLETED, "broken_off", "broke off before its end"),
+    ],
+)
+def test_a_verdict_is_said_plainly(
+    open_page: OpenPage, crawled: str, database: Database, status: JobStatus, verdict: str, sentence: str
+) -> None:
+    job_id = crawled.rpartition("/")[2]
+    with database.writing() as session:
+        session.execute(update(Crawl).where(Crawl.job_id == job_id).values(verdict=verdict))
+        session.execute(update(Job).where(Job.id == job_id).values(status=status))
+    expect(open_page(crawled).locator("#verdict")).to_contain_text(sentence)
+
+
+def test_a_crawl_is_looked_at_by_keyboard(open_page: OpenPage, crawled: str) -> None:
+    page = open_page(crawled)
+    page.locator(".cell").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Tab")
+    # From a picture to its product's page, and from there out of the sheet.
+    assert page.evaluate("document.activeElement.href") == f"{SHOP}/p/0"
+    page.get_by_role("link", name="Addresses 130").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#urls-table tbody tr").first).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.id") == "urls-state"
+
+
+@pytest.mark.parametrize("view", ["", "#urls"])
+def test_on_a_phone_a_crawl_is_not_wider_than_the_screen(open_page: OpenPage, crawled: str, view: str) -> None:
+    page = open_page(crawled + view, width=390, touch=True)
+    expect(page.locator("#urls-table tbody tr" if view else ".cell img.in").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_shop_is_given_by_its_address(open_page: OpenPage, http: httpx.Client) -> None:
+    page = open_page("/")
+    page.get_by_label("Or give the address of a shop:").fill("example.com/shop")
+    page.get_by_text("search word, recipe, limit").click()
+    page.get_by_label("Search word").fill("coat")
+    page.get_by_label("Recipe").fill("shop-cards")
+    page.get_by_label("At most so many pages").fill("7")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/job_*")
+    expect(page.locator("#crawl-asked")).to_contain_text(
+        "https://example.com/shop · searched for “coat” · recipe shop-cards"
+    )
+    crawl = http.get(f"/v1{httpx.URL(page.url).path}").json()["crawl"]
+    assert (crawl["limits"]["pages"], crawl["query"]) == (7, "coat")
+    page.get_by_role("button", name="Stop this job").click()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "sentence"),
+    [
+        ({}, "shop-url", "Give an address, such as"),
+        ({"#shop-url": "http://127.0.0.1/"}, "shop-url", "not on the public internet"),
+        ({"#shop-url": "ftp://shop.example/"}, "shop-url", "cannot be downloaded from"),
+        ({"#shop-recipe": "nobody"}, "shop-recipe", "There is no such recipe: expected one of shop-cards"),
+        ({"#shop-pages": "0"}, "shop-pages", "So many pages are not possible"),
+        ({"#shop-pages": "a few"}, "shop-pages", "So many pages are not possible"),
+    ],
+)
+def test_what_cannot_be_crawled_is_said_at_its_field(
+    open_page: OpenPage, complaints: list[str], fields: dict[str, str], field: str, sentence: str
+) -> None:
+    page = open_page("/")
+    page.get_by_text("search word, recipe, limit").click()
+    for selector, value in ({"#shop-url": f"{SHOP}/"} | fields if fields else {}).items():
+        page.fill(selector, value)
+    page.get_by_role("button", name="Crawl").click()
+    expect(page.locator("#shop-problem")).to_contain_text(sentence)
+    assert page.evaluate("document.activeElement.id") == field
+    # The browser itself notes every answer of 4xx.
+    assert all("422" in complaint for complaint in complaints)
+    complaints.clear()
