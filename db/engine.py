@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -45,9 +45,14 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", partial(_prepare_sqlite, "FULL" if durable else "NORMAL"))
             event.listen(self.engine, "begin", _begin_sqlite)
+        self._single = self.engine if self.is_sqlite else self._make_single()
         self._turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(**{_WRITING: True}), expire_on_commit=False)
+
+    def _make_single(self) -> Engine:
+        """For single statements on PostgreSQL: each a transaction of its own, of which nothing else is said to it."""
+        return create_engine(self.url, isolation_level="AUTOCOMMIT", pool_use_lifo=True, pool_reset_on_return=None)
 
     def _make_parent_folder(self) -> None:
         if self.url.database:
@@ -65,10 +70,32 @@ class Database:
         with self._readers() as session:
             yield session
 
-    def look_up(self, statement: Select[*tuple[Any, ...]], **parameters: object) -> Row[*tuple[Any, ...]] | None:
-        """The first row of a statement that was built once: a session, and building it anew, would cost more."""
-        with self.engine.connect() as connection:
-            return connection.execute(statement, parameters).first()
+    def fetch_one(self, sql: str, parameters: Any) -> tuple[tuple[Any, ...] | None, Sequence[Any]]:
+        """The first row of a statement in the driver's own words, and what that says of its columns.
+
+        It is a transaction of its own (see db/look_up.py).
+
+        Raises:
+            driver_error: it could not be executed; its connection is not used again.
+        """
+        connection = self._single.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(sql, parameters)
+            row: tuple[Any, ...] | None = cursor.fetchone()
+            columns: Sequence[Any] = cursor.description
+            cursor.close()
+        except BaseException:
+            connection.invalidate()
+            raise
+        connection.close()
+        return row, columns
+
+    @property
+    def driver_error(self) -> type[Exception]:
+        """What the driver's own errors have in common."""
+        error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
+        return error
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -92,6 +119,7 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        self._single.dispose()
 
 
 def is_full(error: DBAPIError) -> bool:

@@ -23,6 +23,7 @@ from db.chunks import ChunkPolicy
 from db.crawls import CrawlRequest
 from db.engine import Database
 from db.keys import Caller
+from db.look_up import LookUp
 from db.models import TERMINAL, Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
 
 _INSERTED_AT_ONCE = 5000
@@ -237,18 +238,23 @@ class Glance:
         return self.status in TERMINAL
 
 
-_GLANCE = select(Job.revision, Job.status, Job.pending, Job.rate, Job.expires_at, Job.deleted_at, Job.key_id).where(
-    Job.id == bindparam("job_id")
+_GLANCE = LookUp(
+    select(Job.revision, Job.status, Job.pending, Job.rate, Job.expires_at, Job.deleted_at, Job.key_id).where(
+        Job.id == bindparam("job_id")
+    )
 )
 
 
 def glance(database: Database, caller: Caller, job_id: str, now: datetime) -> Glance | None:
     """A job that the caller may see and that is still kept, by reading one row and nothing else."""
-    row = database.look_up(_GLANCE, job_id=job_id)
-    if row is None or row.deleted_at is not None or not caller.sees(row.key_id):
+    row = _GLANCE.first(database, job_id=job_id)
+    if row is None:
         return None
-    expired = row.status in TERMINAL and row.expires_at is not None and row.expires_at <= now
-    return None if expired else Glance(row.revision, row.status, row.pending, row.rate)
+    revision, status, pending, rate, expires_at, deleted_at, key_id = row
+    if deleted_at is not None or not caller.sees(key_id):
+        return None
+    expired = status in TERMINAL and expires_at is not None and expires_at <= now
+    return None if expired else Glance(revision, status, pending, rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,15 +267,17 @@ class Backlog:
     """How many become terminal per second, as far as measured."""
 
 
-_BACKLOG = select(func.coalesce(func.sum(Job.pending), 0), func.coalesce(func.sum(Job.rate), 0.0)).where(
-    Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
+_BACKLOG = LookUp(
+    select(func.coalesce(func.sum(Job.pending), 0), func.coalesce(func.sum(Job.rate), 0.0)).where(
+        Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
+    )
 )
 
 
 def backlog(database: Database) -> Backlog:
     """What waits in all jobs together."""
-    row = database.look_up(_BACKLOG)
-    return Backlog(0, 0.0) if row is None else Backlog(int(row[0]), float(row[1]))
+    pending, rate = _BACKLOG.first(database) or (0, 0.0)
+    return Backlog(int(pending), float(rate))
 
 
 def kept(now: datetime) -> ColumnElement[bool]:
