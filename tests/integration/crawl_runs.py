@@ -13,7 +13,7 @@ from sqlalchemy import select
 from broker.client import Broker
 from core.clock import utc_now
 from core.settings import Settings
-from db import crawls, jobs
+from db import crawls, discoveries, expanding, jobs
 from db.chunks import ChunkPolicy
 from db.crawls import CrawlLimits, CrawlRequest
 from db.engine import Database
@@ -91,3 +91,11 @@ def crawl_run(settings: Settings, database: Database, shop: Shop, **changed: obj
     finally:
         crawls_.close()
         broker.close()
+
+
+def resume(run: CrawlRun, job_id: str) -> None:
+    """The sweeper finds that the crawl's process is gone, and a worker goes on with it."""
+    with run.database.writing() as session:
+        discoveries.end_leases(session, utc_now())
+        expanding.end_attempt(session, job_id, ChunkPolicy.of(run.settings), utc_now())
+    assert run.crawls.run_waiting() == 1

@@ -1,20 +1,28 @@
-"""Crawls of the fixture shop, by a worker that starts its child processes, into both databases."""
+"""Crawls of the fixture shop: what is found, how politely, and what becomes of traps."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from core.settings import Settings
 from db.engine import Database
-from tests.integration.crawl_runs import CrawlRun, crawl_run
+from db.models import JobStatus, UrlKind, UrlState
+from tests.integration.crawl_runs import LIMITS, CrawlRun, crawl_run
 from tests.shop import Shop, running_shop
+from tests.shop.shelf import kind_of
+
+PRODUCTS = 30
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Shop]:
-    with running_shop(products=40) as running:
+    with running_shop(products=PRODUCTS, latency=0.02, pause=0.2) as running:
         yield running
 
 
@@ -24,12 +32,96 @@ def run(settings: Settings, database: Database, shop: Shop) -> Iterator[CrawlRun
         yield made
 
 
-def test_a_shop_is_found_whole_by_its_sitemap(run: CrawlRun, shop: Shop) -> None:
-    base = shop.address_url("json-ld")
-    job_id = run.crawl(f"{base}/sitemap.xml")
-    shots = {picture.url for product in shop.truth("json-ld", base).products() for picture in product.pictures}
-    found = run.picture_urls(job_id)
-    assert len(found) == len(set(found))
-    assert set(found) >= shots
-    # What is beyond that are second views, which the page shows and its JSON-LD does not name.
-    assert all("/photos/" in url for url in found)
+def assert_found_whole(run: CrawlRun, job_id: str, shop: Shop, site: str) -> None:
+    """Every product's pictures are items, each once, with what is known of the product; and nothing else is."""
+    wanted = {
+        picture.url: product
+        for product in shop.truth(site, shop.address_url(site)).products()
+        for picture in product.pictures
+    }
+    items = run.items(job_id)
+    by_url = {item.source_url: item for item in items}
+    assert len(by_url) == len(items)
+    assert set(by_url) >= set(wanted)
+    assert all(kind_of(str(url)) != "furniture" for url in by_url)
+    for url, product in wanted.items():
+        known = by_url[url].provenance or {}
+        said = known["title"], Decimal(known["price"]), known["currency"]
+        assert said == (product.title, product.price, product.currency)
+        assert by_url[url].blob_sha256 is not None
+
+
+@pytest.mark.parametrize(("site", "path"), [("json-ld", "/sitemap.xml"), ("lazy", "/")])
+def test_every_product_of_a_shop_becomes_items(run: CrawlRun, shop: Shop, site: str, path: str) -> None:
+    job_id = run.crawl(shop.address_url(site, path))
+    assert_found_whole(run, job_id, shop, site)
+    job = run.job(job_id)
+    assert (job.status, job.discovering, job.total) == (JobStatus.RUNNING, False, len(run.items(job_id)))
+    counted = {name: Counter(run.progress(job_id)[name]) for name in ("pages", "pictures", "robots")}
+    listed: dict[str, Counter[str]] = {name: Counter() for name in counted}
+    for row in run.urls(job_id):
+        group = {UrlKind.PICTURE: "pictures", UrlKind.ROBOTS: "robots"}.get(row.kind, "pages")
+        listed[group][row.state.value] += 1
+        assert (row.state is UrlState.QUEUED, row.settled_at is None) == (False, False)
+    assert listed == counted
+    pages = {row.url: row for row in run.urls(job_id) if row.kind is not UrlKind.PICTURE}
+    assert pages[shop.address_url(site, "/cart")].state is UrlState.BLOCKED_BY_ROBOTS
+    asked = [visit.path for visit in shop.log.visits(shop.address_url(site).partition("//")[2].partition(":")[0])]
+    assert not [path for path in asked if path.startswith("/cart") or "sort=" in path]
+    assert asked[0] == "/robots.txt"
+
+
+@on_sqlite
+def test_photos_on_another_host_are_fetched_and_its_pages_are_not(run: CrawlRun, shop: Shop) -> None:
+    job_id = run.crawl(shop.address_url("open-graph", "/feed.rss"))
+    assert_found_whole(run, job_id, shop, "open-graph")
+    assert run.states(job_id, UrlKind.FEED) == {UrlState.DONE: 1}
+
+
+@on_sqlite
+def test_a_search_is_read_by_its_recipe_with_the_query_as_label(run: CrawlRun, shop: Shop) -> None:
+    start = shop.address_url("next", "/search/all?pagingSize=2")
+    job_id = run.crawl(start, recipe="shopping-search", query="셔츠")
+    (listing,) = {one.query: one for one in shop.truth("next").searches() if one.query == "셔츠"}.values()
+    items = run.items(job_id)
+    assert len(items) == len(listing.products)
+    assert {(item.provenance or {})["label"] for item in items} == {"셔츠"}
+    assert {(item.provenance or {})["rule"] for item in items} == {"recipe"}
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("site", "verdict"),
+    [("wall", "cookie_wall"), ("empty", "empty"), ("closed", "blocked_by_robots"), ("ill", "blocked_by_robots")],
+)
+def test_a_shop_that_shows_nothing_says_why(run: CrawlRun, shop: Shop, site: str, verdict: str) -> None:
+    job_id = run.crawl(shop.address_url(site, "/"))
+    job = run.job(job_id)
+    assert (job.status, (job.error or {})["code"], run.verdict(job_id)) == (JobStatus.FAILED, verdict, verdict)
+    host = shop.address_url(site).partition("//")[2].partition(":")[0]
+    if verdict == "blocked_by_robots":
+        assert set(shop.log.paths(host)) == {"/robots.txt"}
+
+
+@on_sqlite
+@pytest.mark.parametrize("site", ["calendar", "sessions", "tracked"])
+def test_endless_shops_end_and_are_found_whole(run: CrawlRun, shop: Shop, site: str) -> None:
+    job_id = run.crawl(shop.address_url(site, "/"), limits=replace(LIMITS, depth=100))
+    assert_found_whole(run, job_id, shop, site)
+    assert len(run.items(job_id)) == len(set(run.picture_urls(job_id)))
+
+
+@on_sqlite
+def test_hostile_addresses_end_in_states_and_nobody_is_led_inside(run: CrawlRun, shop: Shop) -> None:
+    at_once = {"blocked_address", "fetch_forbidden", "too_large", "harmless", "text"}
+    traps = {trap.url.rpartition("/t/")[2] for trap in shop.traps() if trap.must in at_once} | {"status-404"}
+    starts = [shop.address_url("traps", f"/t/{name}") for name in sorted(traps - {"endless-chunks"})]
+    job_id = run.crawl(*starts)
+    states = {row.url.rpartition("/t/")[2]: (row.state, row.reason_code) for row in run.urls(job_id)}
+    assert UrlState.QUEUED not in {state for state, _ in states.values()}
+    assert states["redirect-to-file"] == (UrlState.NOT_ALLOWED, "fetch_forbidden")
+    assert states["status-404"] == (UrlState.GONE, "fetch_failed")
+    assert states["page-bomb"] == (UrlState.FAILED, "too_large")
+    inside = [row for row in run.urls(job_id) if row.state is UrlState.BLOCKED_ADDRESS]
+    assert len(inside) > 5
+    assert shop.log.connected("127.0.0.2") == []

@@ -1,0 +1,47 @@
+"""A crawl that repeats another: what has not changed costs no download, and what has is told."""
+
+from __future__ import annotations
+
+from core.settings import Settings
+from db.engine import Database
+from db.models import UrlKind, UrlState
+from tests.integration.crawl_runs import crawl_run
+from tests.shop import running_shop
+
+PRODUCTS = 40
+SITE = "json-ld"
+
+
+def test_only_what_has_changed_is_downloaded_again(settings: Settings, database: Database) -> None:
+    with running_shop(products=PRODUCTS) as shop:
+        start = shop.address_url(SITE, "/sitemap.xml")
+        host = start.partition("//")[2].partition(":")[0]
+        fates = dict(shop.truth(SITE, shop.address_url(SITE)).fates())
+        port, allow = shop.port, shop
+        with crawl_run(settings, database, allow) as run:
+            first = run.crawl(start)
+    with running_shop(products=PRODUCTS, visit=2, port=port) as shop, crawl_run(settings, database, shop) as run:
+        fates = dict(shop.truth(SITE, shop.address_url(SITE)).fates())
+        truth = {p.url: p for p in shop.truth(SITE, shop.address_url(SITE)).products()}
+        before = {row.url: row.blob_sha256 for row in run.urls(first) if row.kind is UrlKind.PICTURE}
+        second = run.crawl(start, since=first)
+        visits = shop.log.visits(host)
+    rows = {row.url: row for row in run.urls(second)}
+    for url, fate in fates.items():
+        wanted = UrlState.GONE if fate == "gone" else None
+        wanted = UrlState.NOT_MODIFIED if fate in {"same", "photo"} else wanted
+        wanted = UrlState.DONE if fate in {"new", "price", "both"} else wanted
+        assert rows[url].state is wanted, (url, fate)
+    items = {item.source_url: item for item in run.items(second)}
+    shown = {picture.url for product in truth.values() for picture in product.pictures}
+    assert shown <= set(items)
+    unchanged = {url for url in shown if rows[url].state is UrlState.NOT_MODIFIED}
+    assert {url for url in unchanged if items[url].blob_sha256 != before[url]} == set()
+    changes = run.progress(second)["changes"]
+    known = {row.url for row in run.urls(first) if row.state is UrlState.DONE and row.kind is UrlKind.PICTURE}
+    assert changes["new"] == len(set(items) - known)
+    assert changes["gone"] == len(known - set(items))
+    assert changes["changed"] == sum(items[url].blob_sha256 != before[url] for url in known & set(items))
+    assert changes["unchanged"] == len(known & set(items)) - changes["changed"]
+    photos = [visit for visit in visits if visit.path.startswith("/photos/")]
+    assert sum(visit.status == 200 for visit in photos) == changes["new"] + changes["changed"]

@@ -1,0 +1,136 @@
+"""Crawls whose process, or whose worker, is killed: the next one finds exactly what is still to be done."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from sqlalchemy import update
+
+from core.clock import utc_now
+from core.settings import PROJECT, Settings
+from db import crawling, discoveries, expanding, jobs, lifecycle
+from db.chunks import ChunkPolicy
+from db.discoveries import MAX_ATTEMPTS
+from db.engine import Database
+from db.jobs import NewItem
+from db.models import Discovery, JobStatus, UrlKind, UrlState
+from tests.conftest import until
+from tests.integration.crawl_runs import CrawlRun, crawl_run, resume
+from tests.shop import Shop, running_shop
+from worker.crawls import _environment
+
+PRODUCTS = 30
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with running_shop(products=PRODUCTS, latency=0.03) as running:
+        yield running
+
+
+@pytest.fixture
+def run(settings: Settings, database: Database, shop: Shop) -> Iterator[CrawlRun]:
+    with crawl_run(settings, database, shop) as made:
+        yield made
+
+
+def settled(run: CrawlRun, job_id: str) -> int:
+    return sum(row.settled_at is not None for row in run.urls(job_id))
+
+
+def assert_nothing_lost_and_nothing_twice(run: CrawlRun, job_id: str, shop: Shop, site: str) -> None:
+    urls = run.picture_urls(job_id)
+    truth = shop.truth(site, shop.address_url(site))
+    assert len(urls) == len(set(urls)) == run.job(job_id).total
+    assert {picture.url for product in truth.products() for picture in product.pictures} <= set(urls)
+    assert run.states(job_id, UrlKind.PICTURE)[UrlState.DONE] == len(urls)
+    assert not run.job(job_id).discovering
+
+
+def test_a_crawl_whose_process_is_killed_goes_on_where_it_was(run: CrawlRun, shop: Shop) -> None:
+    moments = random.Random(17)
+    job_id = run.submit(shop.address_url("state", "/sitemap.xml"))
+    killed = 0
+    for number in range(3):
+        worker = threading.Thread(target=run.crawls.run_waiting if number == 0 else lambda: resume(run, job_id))
+        before, wanted = settled(run, job_id), moments.randrange(1, 15)
+        worker.start()
+        until(lambda: settled(run, job_id) >= before + wanted or not run.job(job_id).discovering)  # noqa: B023
+        child = run.crawls.children.get(job_id)
+        if child is not None:
+            os.kill(child, signal.SIGKILL)
+            killed += 1
+        worker.join()
+    assert killed == 3
+    if run.job(job_id).discovering:
+        resume(run, job_id)
+    assert_nothing_lost_and_nothing_twice(run, job_id, shop, "state")
+
+
+WORKER_SCRIPT = """
+import sys
+from broker.client import Broker
+from core.settings import Settings
+from db.chunks import ChunkPolicy
+from db.engine import Database
+from worker.crawls import Crawls
+
+settings = Settings.read()
+database = Database(settings.resolved_database_url)
+Crawls(database, Broker.connect(settings), settings, sys.argv[1], ChunkPolicy.of(settings)).run_waiting()
+"""
+
+
+def test_a_crawl_dies_with_its_worker_and_another_goes_on(run: CrawlRun, shop: Shop) -> None:
+    job_id = run.submit(shop.address_url("microdata", "/sitemap.xml"))
+    environment = {**os.environ, **_environment(run.settings)}
+    worker = subprocess.Popen([sys.executable, "-c", WORKER_SCRIPT, "wrk_other@here-2"], cwd=PROJECT, env=environment)
+    until(lambda: settled(run, job_id) > 5)
+    (child,) = psutil.Process(worker.pid).children()
+    worker.kill()
+    worker.wait()
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 10)
+    resume(run, job_id)
+    assert_nothing_lost_and_nothing_twice(run, job_id, shop, "microdata")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_process_whose_crawl_was_given_to_another_ends_without_a_word(run: CrawlRun, shop: Shop) -> None:
+    job_id = run.submit(shop.address_url("slow", "/sitemap.xml"))
+    worker = threading.Thread(target=run.crawls.run_waiting)
+    worker.start()
+    until(lambda: settled(run, job_id) > 0)
+    with run.database.writing() as session:
+        session.execute(update(Discovery).values(taken_by="wrk_other@here-2"))
+    worker.join(10)
+    assert not worker.is_alive()
+    assert run.job(job_id).discovering
+
+
+@pytest.mark.parametrize("found", [0, 1])
+def test_a_crawl_that_never_gets_on_is_given_up_after_three_attempts(run: CrawlRun, found: int) -> None:
+    job_id, policy = run.submit("https://shop.example/"), ChunkPolicy.of(run.settings)
+    if found:
+        with run.database.writing() as session:
+            job = lifecycle.hold(session, job_id)
+            assert job is not None
+            jobs.append(session, job, [NewItem("a.jpg", None, source_url="https://shop.example/a.jpg")], utc_now())
+    for _ in range(MAX_ATTEMPTS):
+        assert run.job(job_id).discovering
+        with run.database.writing() as session:
+            taken = crawling.take(session, "wrk_1@here-1", policy, utc_now())
+            assert taken is not None
+            discoveries.fail_attempt(session, taken, utc_now(), "its process was killed (signal 11)")
+            expanding.end_attempt(session, job_id, policy, utc_now())
+    job = run.job(job_id)
+    assert (job.status, job.discovering) == (JobStatus.RUNNING if found else JobStatus.FAILED, False)
+    assert (job.error or {})["code"] == run.verdict(job_id) == "broken_off"
+    assert "signal 11" in (job.error or {})["detail"]

@@ -1,0 +1,101 @@
+"""How far a crawl goes, how politely, and how it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from core.clock import utc_now
+from core.settings import Settings
+from db import lifecycle
+from db.engine import Database
+from db.models import JobStatus, UrlKind, UrlState
+from tests.conftest import until
+from tests.integration.crawl_runs import LIMITS, CrawlRun, crawl_run
+from tests.shop import Shop, running_shop
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with running_shop(products=12, latency=0.05) as running:
+        yield running
+
+
+@pytest.fixture
+def run(settings: Settings, database: Database, shop: Shop) -> Iterator[CrawlRun]:
+    with crawl_run(settings, database, shop) as made:
+        yield made
+
+
+def host(shop: Shop, site: str) -> str:
+    return shop.address_url(site).partition("//")[2].partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [({"pages": 3}, "limit_pages"), ({"pictures": 2}, "limit_pictures"), ({"depth": 0}, "limit_depth")],
+)
+def test_what_is_beyond_a_limit_is_left_out_and_counted(
+    run: CrawlRun, shop: Shop, changed: dict[str, int], reason: str
+) -> None:
+    job_id = run.crawl(shop.address_url("img", "/"), limits=replace(LIMITS, **changed))
+    left = [row for row in run.urls(job_id) if row.reason_code == reason]
+    assert run.progress(job_id)["left_out"][reason] == len(left) > 0
+    assert {row.state for row in left} == {UrlState.LEFT_OUT}
+    done = run.states(job_id, UrlKind.PICTURE)[UrlState.DONE]
+    read = run.states(job_id, UrlKind.PAGE)[UrlState.DONE]
+    assert read <= changed.get("pages", 1_000)
+    assert 0 < done <= changed.get("pictures", 1_000)
+
+
+def test_a_crawl_stops_when_it_has_received_enough(run: CrawlRun, shop: Shop) -> None:
+    job_id = run.crawl(shop.address_url("img", "/sitemap.xml"), limits=replace(LIMITS, bytes=50_000))
+    assert run.progress(job_id)["left_out"]["limit_bytes"] > 10
+    # What was under way when the limit was reached still came.
+    assert 50_000 <= run.progress(job_id)["bytes"] < 1_500_000
+
+
+def test_a_host_is_asked_as_slowly_as_its_robots_txt_wants(run: CrawlRun, shop: Shop) -> None:
+    run.crawl(shop.address_url("polite", "/"), limits=replace(LIMITS, pages=3, pictures=2))
+    assert len(shop.log.visits(host(shop, "polite"))) >= 4
+    assert shop.log.shortest_pause(host(shop, "polite")) >= 0.49
+
+
+def test_a_host_gets_few_requests_at_once(settings: Settings, database: Database, shop: Shop) -> None:
+    with crawl_run(settings, database, shop, crawl_connections=2) as run:
+        run.crawl(shop.address_url("microdata", "/sitemap.xml"))
+    assert shop.log.most_at_once(host(shop, "microdata")) == 2
+
+
+def test_a_host_that_wants_to_be_left_alone_is(settings: Settings, database: Database, shop: Shop) -> None:
+    with crawl_run(settings, database, shop, crawl_connections=1) as run:
+        job_id = run.crawl(shop.address_url("busy", "/sitemap.xml"), limits=replace(LIMITS, pages=8, pictures=4))
+    visits = shop.log.visits(host(shop, "busy"))
+    for number, visit in enumerate(visits):
+        if visit.status == 429:
+            later = [one.started for one in visits[number + 1 :] if one.started > visit.finished]
+            assert not later or later[0] - visit.finished >= 0.99
+    assert {429, 503} <= {visit.status for visit in visits}
+    assert run.states(job_id, UrlKind.PICTURE)[UrlState.DONE] == 4
+
+
+def test_a_canceled_crawl_ends_within_seconds(run: CrawlRun, shop: Shop) -> None:
+    job_id = run.submit(shop.address_url("slow", "/sitemap.xml"))
+    worker = threading.Thread(target=run.crawls.run_waiting)
+    worker.start()
+    until(lambda: run.states(job_id, UrlKind.PAGE)[UrlState.DONE] > 0)
+    with run.database.writing() as session:
+        job = lifecycle.hold(session, job_id)
+        assert job is not None
+        lifecycle.request_cancel(session, job, utc_now())
+    worker.join(10)
+    assert not worker.is_alive()
+    job = run.job(job_id)
+    assert (job.status, job.discovering, run.crawls.children) == (JobStatus.CANCELED, False, {})
+    assert UrlState.QUEUED not in {row.state for row in run.urls(job_id)}
+    assert run.progress(job_id)["left_out"]["canceled"] > 0
