@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import (
+    crawling,
     duplicates,
     exporting,
     extraction,
@@ -49,6 +50,7 @@ BENCHMARKS: dict[str, Run] = {
     "exporting": exporting.run,
     "reuse": reuse.run,
     "extraction": extraction.run,
+    "crawling": crawling.run,
     "start": start.run,
     "memory": memory.run,
     "duplicates": duplicates.run,

@@ -22,7 +22,7 @@ from db.blobs.spool import BlobWriter
 from db.crawling import Batch, Met, Settled, Waiting
 from db.crawls import CrawlLimits
 from db.jobs import NewItem
-from db.models import UrlKind, UrlState
+from db.models import UrlKind
 
 log = structlog.get_logger(__name__)
 
@@ -118,6 +118,8 @@ class Frontier:
         """By origin."""
         self.left_out: dict[str, str] = {}
         """`pages`, `pictures` -> the limit that ended them."""
+        self.refuse: Callable[[Wanted, Rules], None] = _refuse
+        """Called with what robots.txt does not allow."""
         self.asked = {"pages": 0, "pictures": 0}
         self.bytes = 0
         self._limits = limits
@@ -284,9 +286,13 @@ class Frontier:
 
     def _drop_forbidden(self, lane: _Lane, host: str) -> None:
         while host in lane.hosts:
-            waiting = lane.hosts[host][0].waiting
-            rules = self.rules.get(lane.hosts[host][0].origin)
-            if rules is None or rules.allow(waiting.url):
+            first = lane.hosts[host][0]
+            rules = self.rules.get(first.origin)
+            if rules is None or rules.allow(first.waiting.url):
                 return
-            lane.take(host)
-            self.settle(Settled(waiting.digest, waiting.kind, UrlState.BLOCKED_BY_ROBOTS, "robots", rules.closed))
+            self.refuse(lane.take(host), rules)
+            self._changed.set()
+
+
+def _refuse(wanted: Wanted, rules: Rules) -> None:
+    raise NotImplementedError(f"nobody settles {wanted.waiting.url}")

@@ -49,11 +49,15 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-ENDED, FAILED, OVERTAKEN, AWAY, ORPHANED = 0, 1, 3, 4, 5
-"""Exit codes. ENDED: also if told to. AWAY: database or store were away or full, which is no fault of a crawl."""
+ENDED, OVERTAKEN, AWAY, ORPHANED, FAILED = 0, 3, 4, 5, 6
+"""Exit codes. ENDED: also if told to. AWAY: database or store were away or full, which is no fault of a crawl.
+FAILED: by an error that is written down already."""
 
 _AWAY = (Unavailable, StorageFull, *TRANSIENT_ERRORS)
 _LOOK_SECONDS = 0.05
+
+MET_AT_ONCE = 5_000
+"""Most URLs that one transaction adds to a crawl."""
 
 
 class Crawling:
@@ -114,7 +118,10 @@ class Crawling:
         renewed = 0.0
         while True:
             results = frontier.take_results()
-            quota = await self._in_thread(self._commit, results, self._waiting_on())
+            new = await self._in_thread(self._commit, results, self._waiting_on())
+            quota = new if isinstance(new, ItemError) else None
+            if not isinstance(new, ItemError):
+                self.visits.new(results.pages, new)
             renewed = time.monotonic()
             frontier.committed(results.settled)
             if frontier.failure is not None:
@@ -153,23 +160,30 @@ class Crawling:
         with self._database.reading() as session:
             return crawling.waiting(session, self._taken.job_id, limit, pictures=pictures)
 
-    def _commit(self, results: Results, waiting_on: list[dict[str, str]]) -> ItemError | None:
-        """Store a batch; why nothing more may be added, if so."""
+    def _commit(self, results: Results, waiting_on: list[dict[str, str]]) -> set[str] | ItemError:
+        """Store a batch: which URLs were new, or else why nothing more may be added."""
+        new: set[str] = set()
         try:
-            for attempt in self._while_away():
-                with attempt:
-                    committed = self._store(results, waiting_on)
+            while len(results.met) > MET_AT_ONCE:
+                # Of a large sitemap: others want to write, too.
+                part, results.met = results.met[:MET_AT_ONCE], results.met[MET_AT_ONCE:]
+                new |= self._store(Results(met=part), waiting_on)
+            return new | self._store(results, waiting_on)
         except QuotaExceeded as error:
             return OverQuota(error.detail)
         finally:
             for writer in results.writers:
                 writer.abort()
-        self._taken = committed.taken
-        self.visits.new(results.pages, committed.new)
-        dispatch(self._database, self._broker, committed.chunks)
-        return None
 
-    def _store(self, results: Results, waiting_on: list[dict[str, str]]) -> crawling.Committed:
+    def _store(self, results: Results, waiting_on: list[dict[str, str]]) -> set[str]:
+        for attempt in self._while_away():
+            with attempt:
+                committed = self._store_once(results, waiting_on)
+        self._taken = committed.taken
+        dispatch(self._database, self._broker, committed.chunks)
+        return committed.new
+
+    def _store_once(self, results: Results, waiting_on: list[dict[str, str]]) -> crawling.Committed:
         try:
             self._blobs.commit(results.writers)
             with self._database.writing() as session:
@@ -267,7 +281,7 @@ def crawl(settings: Settings, job_id: str, worker: str) -> int:
     process = AsyncCrawlerProcess(ScrapySettings(SETTINGS, priority="cmdline"), install_root_handler=False)
     process.crawl(ShopSpider, crawling=crawling_)
     process.start(install_signal_handlers=False)
-    return FAILED
+    return 1
 
 
 def _end(code: int) -> None:

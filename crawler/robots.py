@@ -7,6 +7,7 @@ from typing import Any
 
 from protego import Protego
 
+from core.errors import ItemError
 from core.fetching import Fetched
 
 AGENT = "Lookbook"
@@ -23,9 +24,15 @@ class Rules:
     """None: there are none."""
     closed: str | None = None
     """Why nothing may be asked for, whatever the rules."""
+    error: ItemError | None = None
+    """The host does not answer at all."""
 
     def allow(self, url: str) -> bool:
-        return self.closed is None and (self.rules is None or bool(self.rules.can_fetch(url, AGENT)))
+        return (
+            self.closed is None
+            and self.error is None
+            and (self.rules is None or bool(self.rules.can_fetch(url, AGENT)))
+        )
 
     @property
     def delay(self) -> float:

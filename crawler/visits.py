@@ -59,6 +59,7 @@ class Visits:
         """`start_urls`: those of the request and whatever they moved to; pages may be on their hosts."""
         self._request = request
         self._frontier = frontier
+        frontier.refuse = self.refused
         self._now = now
         self._sites = sites
         self._chosen = next((one for one in sites if one.name == request.recipe), None)
@@ -78,6 +79,13 @@ class Visits:
             if met is not None:
                 found.append(met)
         return found
+
+    def refused(self, wanted: Wanted, rules: Rules) -> None:
+        """What robots.txt does not allow; a host that does not answer when it is asked for that is not there."""
+        if rules.error is not None:
+            self._give_up(wanted, UrlState.FAILED, rules.error)
+        else:
+            self._settle(wanted, UrlState.BLOCKED_BY_ROBOTS, reason="robots", detail=rules.closed)
 
     def admit(self, wanted: Wanted) -> bool:
         """Whether to ask for a URL after all: one of ever new pages with nothing on them is left out."""
@@ -107,14 +115,14 @@ class Visits:
             # The pages will not be asked for either, and each says so itself.
             rules = Rules()
         elif isinstance(error, ItemError):
-            rules = Rules(closed=f"robots.txt cannot be had: {error.detail}")
+            rules = Rules(error=type(error)(f"robots.txt cannot be had: {error.detail}"))
         else:
             self._frontier.fail(error or FetchRefused())
             return
         url = f"{origin}/robots.txt"
         digest = self._meet(url, UrlKind.ROBOTS, _START, 0, None)
         status = None if fetched is None else fetched.status
-        state = UrlState.FAILED if rules.closed else UrlState.GONE if status in _GONE else UrlState.DONE
+        state = UrlState.FAILED if rules.closed or rules.error else UrlState.GONE if status in _GONE else UrlState.DONE
         if isinstance(error, BlockedAddress):
             state = UrlState.BLOCKED_ADDRESS
         elif isinstance(error, FetchForbidden):

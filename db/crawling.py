@@ -312,7 +312,8 @@ def unreached(session: Session, crawl: Crawl, after: int) -> tuple[list[Met], in
     if not rows:
         return [], after
     present = _present(session, crawl.job_id, [row.digest for row in rows])
-    return [_as_met(row) for row in rows if row.digest not in present], rows[-1].seq
+    deepest = crawl.request["limits"]["depth"]
+    return [_as_met(row, deepest) for row in rows if row.digest not in present], rows[-1].seq
 
 
 def vanished(session: Session, crawl: Crawl, after: int) -> tuple[int, int]:
@@ -371,11 +372,13 @@ def _known_children(session: Session, crawl: Crawl, pages: Collection[str]) -> l
     children = select(CrawlUrl).where(CrawlUrl.job_id == crawl.since_job_id, CrawlUrl.referrer.in_(pages))
     # What was left out for its own sake is left out again; what a limit left out may have its turn now.
     wanted = (CrawlUrl.state != UrlState.LEFT_OUT) | CrawlUrl.reason_code.startswith("limit_")
-    return [_as_met(row) for row in session.scalars(children.where(wanted))]
+    deepest = crawl.request["limits"]["depth"]
+    return [_as_met(row, deepest) for row in session.scalars(children.where(wanted))]
 
 
-def _as_met(row: CrawlUrl) -> Met:
-    return Met(row.digest, row.url, row.kind, row.priority, row.depth, row.referrer, row.known)
+def _as_met(row: CrawlUrl, deepest: int) -> Met:
+    left_out = "limit_depth" if row.kind is not UrlKind.PICTURE and row.depth > deepest else None
+    return Met(row.digest, row.url, row.kind, row.priority, row.depth, row.referrer, row.known, left_out)
 
 
 def _store_met(session: Session, crawl: Crawl, progress: Progress, met: Sequence[Met], now: datetime) -> set[str]:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db import lifecycle, tallies
 from db.bulk import on_postgresql
-from db.models import TERMINAL, Blob, Discovery, Item, Job, Prediction
+from db.models import TERMINAL, Blob, CrawlUrl, Discovery, Item, Job, Prediction
 
 ITEMS_AT_ONCE = 500
 """How many items one transaction removes."""
@@ -95,4 +95,5 @@ def close(session: Session, job_id: str, now: datetime) -> None:
         session.delete(job)
     else:
         tallies.forget(session, job_id)
+        session.execute(delete(CrawlUrl).where(CrawlUrl.job_id == job_id))
         job.purged_at = now

@@ -36,7 +36,7 @@ LOOK_SECONDS = 0.5
 STOP_SECONDS = 5.0
 """How long a child that was told to end may take to commit what it has."""
 _NICENESS = 5
-_ENDED, _OVERTAKEN, _AWAY = 0, 3, 4
+_ENDED, _OVERTAKEN, _AWAY, _FAILED = 0, 3, 4, 6
 """Exit codes of crawler/process.py."""
 
 
@@ -184,7 +184,7 @@ class Crawls:
                 pause = timedelta() if self._stopping.is_set() else AWAY_PAUSE
                 reason = "its worker was stopped" if self._stopping.is_set() else "part of the service was away"
                 discoveries.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
-            elif code not in {_ENDED, _OVERTAKEN}:
+            elif code not in {_ENDED, _OVERTAKEN, _FAILED}:
                 reason = f"its process ended with {code}" if code >= 0 else f"its process was killed (signal {-code})"
                 log.error("crawl_failed", job=taken.job_id, reason=reason)
                 discoveries.fail_attempt(session, taken, self._clock(), reason)
@@ -195,6 +195,8 @@ def _environment(settings: Settings) -> dict[str, str]:
     told: dict[str, str] = {}
     for name in ("home", "database_url", "redis_url", "blobs", "crawl_delay", "crawl_connections", "lease_seconds"):
         told[f"LOOKBOOK_{name.upper()}"] = str(getattr(settings, name))
+    # Threads that each have a pool of malloc's own keep what another could use.
+    told["MALLOC_ARENA_MAX"] = "2"
     told["LOOKBOOK_FETCH_ALLOW"] = ",".join(str(network) for network in settings.fetch_allow)
     return told
 

@@ -31,6 +31,7 @@ _COMMANDS = {
     "worker-1": ("worker",),
     "worker-2": ("worker",),
     "ingest": ("worker", "--queues", "fetch_interactive,fetch,fetch_low,ingest", "--concurrency", "8"),
+    "crawler": ("worker", "--queues", "crawl", "--concurrency", "1"),
     "maintenance": ("worker", "--queues", "maintenance", "--concurrency", "2"),
     "beat": ("beat",),
     "api": ("api",),
@@ -143,7 +144,7 @@ class Installation:
             answer = httpx.get(f"{self.settings.url}/readyz", trust_env=False, timeout=5.0)
         except httpx.TransportError:
             return False
-        return answer.is_success and len(answer.json()["workers"]) == len(WORKERS) + 2
+        return answer.is_success and len(answer.json()["workers"]) == len(WORKERS) + 3
 
     def set_clock(self, name: str, seconds_ahead: float) -> None:
         """Have the clock of one of our processes jump."""

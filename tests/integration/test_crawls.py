@@ -125,3 +125,11 @@ def test_hostile_addresses_end_in_states_and_nobody_is_led_inside(run: CrawlRun,
     inside = [row for row in run.urls(job_id) if row.state is UrlState.BLOCKED_ADDRESS]
     assert len(inside) > 5
     assert shop.log.connected("127.0.0.2") == []
+
+
+@on_sqlite
+def test_a_host_that_is_not_there_is_unreachable_and_not_forbidden(run: CrawlRun) -> None:
+    job_id = run.crawl("http://127.1.0.250/")
+    assert run.verdict(job_id) == "unreachable"
+    (page,) = [row for row in run.urls(job_id) if row.kind is UrlKind.PAGE]
+    assert (page.state, page.reason_code) == (UrlState.FAILED, "fetch_failed")
