@@ -46,6 +46,6 @@ def ended_early(crawl: Crawl) -> str:
 
 
 def _counts(counts: UrlCounts) -> str:
-    told = [(name, getattr(counts, name)) for name in _STATES if name != "left_out"]
+    told = [(name, getattr(counts, name)) for name in _STATES]
     parts = [f"{count:,} {name.replace('_', ' ')}" for name, count in told if count]
     return ", ".join([f"{counts.seen:,} seen", *parts])

@@ -61,17 +61,21 @@ def train_command(
 ) -> None:
     """Train a model and publish it as the next version of its name.
 
+    The labels are those of the recipe's taxonomy, or those of a dataset that `lookbook dataset build` made.
+
     Examples:
 
         lookbook train --data ~/garments
+
+        lookbook train --data ~/coats --name coats
 
         lookbook train --data ~/garments --recipe recipes/training/garments.yaml --models /tmp/models
     """
     quiet_tensorflow()
     from classifier.learning.publishing import train_and_publish
-    from classifier.learning.recipe import read_recipe
+    from classifier.learning.recipe import fitted, read_recipe
 
-    wanted, taxonomy = read_recipe(recipe)
+    wanted, taxonomy = fitted(*read_recipe(recipe), data)
     if name:
         wanted = wanted.model_copy(update={"name": name})
     with progress_bars() as progress:

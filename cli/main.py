@@ -8,7 +8,7 @@ from http import HTTPStatus
 import typer
 from rich.console import Console
 
-from cli import crawling, items, jobs, keys, learning, models, recipes, service, submitting, webhooks
+from cli import crawling, datasets, items, jobs, keys, learning, models, recipes, service, submitting, webhooks
 from cli.output import Exit
 from core.errors import LookbookError
 from lookbook import Error, NotReached, ProblemError
@@ -43,6 +43,7 @@ app.command("delete", rich_help_panel="Use")(jobs.delete)
 app.command("deliveries", rich_help_panel="Use")(jobs.deliveries)
 app.add_typer(models.app, name="models", rich_help_panel="Use")
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Use")
+app.add_typer(datasets.app, name="dataset", rich_help_panel="Learn")
 app.command("train", rich_help_panel="Learn")(learning.train_command)
 app.command("evaluate", rich_help_panel="Learn")(learning.evaluate_command)
 app.command("convert-backbone", rich_help_panel="Learn")(learning.convert_command)

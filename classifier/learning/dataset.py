@@ -1,4 +1,4 @@
-"""Pictures to learn from: a folder with train/<label>/ and validation/<label>/."""
+"""Pictures to learn from: a folder with train/<label>/ and validation/<label>/ (built ones: folder.py)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from classifier.prepare import InputSpec, prepare
 from core.errors import DatasetInvalid, ItemError
 
 TRAIN, VALIDATION = "train", "validation"
+DESCRIPTION = "dataset.json"
+"""What a dataset that was built says of itself; other folders have none."""
 _THREADS = 4
 
 T = TypeVar("T")

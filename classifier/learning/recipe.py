@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from classifier.learning.backbones import Name
+from classifier.learning.dataset import DESCRIPTION
 from classifier.taxonomy import Taxonomy
 from core.errors import DatasetInvalid
 
@@ -83,6 +84,26 @@ class Recipe(_Part):
     head: Head
     fine_tune: FineTune
     augment: Augment
+
+
+def fitted(recipe: Recipe, taxonomy: Taxonomy, data: Path) -> tuple[Recipe, Taxonomy]:
+    """The recipe and the taxonomy for a folder of pictures: one that says what it holds has labels of its own.
+
+    Raises:
+        DatasetInvalid: what it says cannot be read.
+    """
+    path = data / DESCRIPTION
+    if not path.is_file():
+        return recipe, taxonomy
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        note, labels = DataNote.model_validate(told["data"]), Taxonomy.from_json(told["taxonomy"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetInvalid(
+            f"{path}: expected the members data and taxonomy, as a build writes them: {error}"
+        ) from error
+    # The notes are on the pictures that the recipe names.
+    return recipe.model_copy(update={"data": note, "notes": ""}), labels
 
 
 def read_recipe(path: Path) -> tuple[Recipe, Taxonomy]:

@@ -58,11 +58,13 @@ export class Sheet {
   async refresh() {
     if (this.busy) return;
     for (const cursor of [...this.pages]) {
-      if (this.settled(cursor)) continue;
+      // At the end more may have come, be it an empty page.
+      const end = cursor === this.pages.at(-1) && this.next === null;
+      if (!end && this.settled(cursor)) continue;
       const page = await this.fetch(cursor);
       if (!page) return;
       this.put(page.data);
-      if (cursor === this.pages.at(-1) && this.next === null) this.next = page.next_cursor;
+      if (end) this.next = page.next_cursor;
     }
     await this.more();
   }

@@ -19,6 +19,7 @@ from api.app import create_app
 from cli.main import app
 from core.errors import ItemError
 from core.settings import PROJECT, Settings
+from crawler.extraction.found import LeftOut, PageKind
 from db.exports import Export
 from db.item_pages import ItemFilter
 from samples.draw import SAMPLES
@@ -115,6 +116,14 @@ def test_pages_have_words_for_every_error_that_an_item_can_have() -> None:
     text = "".join((PROJECT / "frontend" / "js" / name).read_text("utf-8") for name in ("words.js", "words-crawl.js"))
     said = set(re.findall(r"^      (\w+):", text, re.MULTILINE))
     assert {kind.code for kind in kinds(ItemError)} <= said
+
+
+def test_pages_have_words_for_whatever_extraction_says_of_a_page_and_leaves_out() -> None:
+    text = (PROJECT / "frontend" / "js" / "words-crawl.js").read_text("utf-8")
+    said = set(
+        re.findall(r"^      (\w+):", text.partition("\n    reasons: {")[2].partition("\n    },")[0], re.MULTILINE)
+    )
+    assert {code.value for code in [*LeftOut, *PageKind]} <= said
 
 
 def luminance(colour: str) -> float:

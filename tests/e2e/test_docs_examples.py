@@ -26,6 +26,7 @@ from lookbook import Client, Job, Upload
 from samples import broken
 from tests.answering import Reply, answering
 from tests.conftest import SAMPLES, RunningService, classifying_worker
+from tests.shop import running_shop
 
 DOCUMENTS = (
     "README.md",
@@ -34,6 +35,8 @@ DOCUMENTS = (
     "docs/keys.md",
     "docs/client.md",
     "docs/cli.md",
+    "docs/crawling.md",
+    "docs/datasets.md",
     "docs/webhooks.md",
 )
 
@@ -47,6 +50,7 @@ ELSEWHERE = {
 NOT_RUN = {
     "make up": "starts a service of its own: tests/e2e/test_up.py",
     "make test": "this is it",
+    "lookbook train --data searched --name searched": "takes minutes: tests/e2e/test_crawling.py trains on one",
 }
 """Lines that are not run, and why."""
 
@@ -54,6 +58,8 @@ WRITTEN_URL = "http://127.0.0.1:8000"
 """Where the documents say that the service is."""
 WRITTEN_SHOP = "https://shop.example"
 """Where they have pictures from, and are told of what is over."""
+WRITTEN_STORE = "https://store.example"
+"""What they crawl."""
 LINE_SECONDS = 60.0
 """No line takes longer than that."""
 
@@ -75,6 +81,13 @@ def shop() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
+def store() -> Iterator[str]:
+    """The URL of a shop with pages."""
+    with running_shop(seed=7, products=12) as running:
+        yield running.address_url("next")
+
+
+@pytest.fixture(scope="module")
 def key(service: RunningService) -> str:
     """A key that may do everything: examples make keys, and then everyone needs one."""
     with Client(service.url) as client:
@@ -86,7 +99,10 @@ def folder(service: RunningService, key: str, tmp_path: Path, monkeypatch: pytes
     """The folder in which examples are run: it has what they name."""
     shutil.copytree(SAMPLES, tmp_path / "samples" / "pictures")
     shutil.make_archive(str(tmp_path / "catalog"), "zip", SAMPLES)
+    shutil.copy(PROJECT / "recipes" / "sites" / "shopping-search.yaml", tmp_path / "my-shop.yaml")
+    shutil.copy(PROJECT / "tests" / "unit" / "crawler" / "pages" / "cards.html", tmp_path / "saved.html")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOOKBOOK_FETCH_ALLOW", "127.0.0.0/8")
     monkeypatch.setenv("LOOKBOOK_URL", service.url)
     monkeypatch.setenv("LOOKBOOK_KEY", key)
     monkeypatch.setenv("LOOKBOOK_HOME", str(service.home))
@@ -123,6 +139,10 @@ class Things:
         yield r"\{delivery_id\}", self._delivered
         yield r"\{told_job\}", lambda line: line.replace("{told_job}", self._told().id)
         yield r"\{failed_job\}", lambda line: line.replace("{failed_job}", self._failed().id)
+        yield (
+            r"\{reviewed_job\}",
+            lambda line: line.replace("{reviewed_job}", self._client.item(self._reviewed()).job_id),
+        )
         yield r"jobs/\{id\}/retry", lambda line: line.replace("{id}", self._failed().id)
         yield r"jobs/\{id\}", lambda line: line.replace("{id}", self._job().wait().id)
         yield r"DELETE .*items/\{id\}/review", lambda line: line.replace("{id}", self._reviewed())
@@ -243,12 +263,12 @@ def command(line: str) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_examples_of_a_document_work(
-    document: str, service: RunningService, shop: str, folder: Path, things: Things
+    document: str, service: RunningService, shop: str, store: str, folder: Path, things: Things
 ) -> None:
     shell, names = Shell(folder), dict[str, Any]()
     try:
         for language, block in blocks(document):
-            here = block.replace(WRITTEN_URL, service.url).replace(WRITTEN_SHOP, shop)
+            here = block.replace(WRITTEN_URL, service.url).replace(WRITTEN_SHOP, shop).replace(WRITTEN_STORE, store)
             if language == "python":
                 exec(compile(here, f"{document}: {block.strip().splitlines()[0]}", "exec"), names)
                 continue

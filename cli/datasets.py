@@ -1,0 +1,255 @@
+"""`lookbook dataset build`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.labelling import (
+    VERIFIED,
+    Labelled,
+    LabelsFrom,
+    Said,
+    Vocabulary,
+    agreed,
+    check_folder_name,
+    read_renaming,
+)
+from cli.learning import ProgressReporter, progress_bars
+from cli.output import AsJson, Exit, Key, Url, connect, err, out, print_json, table
+from core.errors import DatasetInvalid, ItemError
+from lookbook import DEFAULT_URL, Client, Item, Job
+
+if TYPE_CHECKING:
+    from classifier.learning.clusters import Shown
+    from classifier.learning.folder import DatasetFolder
+
+app = typer.Typer(help="Training pictures from crawls and reviews.", no_args_is_help=True)
+
+_DOWNLOADS = 8
+"""At once."""
+_SIDE = 224
+"""Pixels of the long side at which pictures are compared: fingerprints are made for 200 to 500."""
+
+Share = Annotated[float, typer.Option(min=0, max=0.9, help="The share of pictures to judge by while it is trained.")]
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    try:
+        return read_renaming(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@app.callback()
+def dataset() -> None:
+    """Training pictures from crawls and reviews."""
+
+
+@app.command("build")
+def build(
+    sources: Annotated[
+        list[str], typer.Option("--from", metavar="JOB", help="A job; may be repeated.", show_default=False)
+    ],
+    labels: Annotated[LabelsFrom, typer.Option(help="Where labels come from.", show_default=False)],
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.", show_default=False)],
+    validation: Share = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="The share to judge by once, at the end.")] = 0.0,
+    renamed: Annotated[
+        list[Any] | None,
+        typer.Option("--as", parser=_renaming, metavar="WORD=LABEL", help="Which label a word means; may be repeated."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Build the dataset in DIR anew.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a folder of labelled pictures out of jobs, ready for `lookbook train`, with a manifest.
+
+    `query` and `category` are weak labels, which nobody has checked; what people said in reviews counts more, and
+    `review` takes nothing else. A word that a label of the jobs' model is called (its id, or its name in English or
+    Korean) means that label. Pictures that show the same photo are on one side of the split. A build that was
+    interrupted goes on where it was when it is run again.
+
+    Examples:
+
+        lookbook dataset build --from job_01k… --labels review --out ~/reviewed
+
+        lookbook dataset build --from job_01k… --from job_01m… --labels query --as "winter coat=outwear" --out ~/coats
+
+        lookbook train --data ~/coats --name coats
+    """
+    if validation + test >= 1:
+        raise typer.BadParameter("expected some pictures to be left to learn from", param_hint="--validation, --test")
+    from classifier.learning.clusters import cluster
+    from classifier.learning.dataset import TRAIN, VALIDATION
+    from classifier.learning.folder import TEST, DatasetFolder
+
+    target = DatasetFolder(folder)
+    target.check(overwrite=overwrite)
+    vocabulary, labelled = Vocabulary(dict(renamed or [])), Labelled()
+    try:
+        with connect(url, key) as client, progress_bars() as progress:
+            jobs = _jobs(client, sources)
+            reporter = ProgressReporter(progress)
+            _label(client, jobs, labels, vocabulary, labelled, reporter)
+            _refuse_nothing(labelled, labels)
+            target.begin()
+            shown = _fetch(client, target, labelled, reporter)
+    except KeyboardInterrupt:
+        err.print(f"{folder} keeps what is there so far: the same command goes on from here")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    clusters = cluster(shown)
+    chosen = agreed(labelled, clusters)
+    _refuse_nothing(labelled, labels, chosen)
+    shares = {TEST: test, VALIDATION: validation}
+    rows = [_row(sha256, *chosen[sha256], clusters[sha256], labelled, shares, TRAIN) for sha256 in sorted(chosen)]
+    rows.sort(key=lambda row: str(row["file"]))
+    description = {
+        "taxonomy": vocabulary.taxonomy(folder.resolve().name, (row["label"] for row in rows)),
+        "data": _note(rows, jobs, labels),
+        "jobs": [job.id for job in jobs],
+        "labels": labels.value,
+        "shares": {TRAIN: round(1 - validation - test, 9), VALIDATION: validation, TEST: test},
+        "pictures": len(rows),
+        "clusters": len({row["cluster"] for row in rows}),
+        "left_out": dict(sorted(labelled.left_out.items())),
+    }
+    target.finish(rows, description)
+    if as_json:
+        print_json(description)
+    else:
+        _show(folder, rows, description)
+    for word in vocabulary.unused.values():
+        err.print(f"--as: no picture has the word {word!r}", markup=False)
+
+
+def _jobs(client: Client, ids: Iterable[str]) -> list[Job]:
+    jobs = [client.job(job_id) for job_id in dict.fromkeys(ids)]
+    for job in jobs:
+        if not job.over:
+            raise DatasetInvalid(f"expected jobs that are over, {job.id} is {job.status}: lookbook watch {job.id}")
+    return jobs
+
+
+def _label(
+    client: Client,
+    jobs: list[Job],
+    wanted: LabelsFrom,
+    vocabulary: Vocabulary,
+    labelled: Labelled,
+    reporter: ProgressReporter,
+) -> None:
+    for model in dict.fromkeys(str(job.state.model) for job in jobs):
+        vocabulary.learn(client.labels(model))
+    reviewed = True if wanted is LabelsFrom.REVIEW else None
+    total = sum(job.counts.succeeded for job in jobs)
+    items = (item for job in jobs for item in job.items(status="succeeded", reviewed=reviewed))
+    for _ in reporter.track("items", labelled.add(items, wanted, vocabulary), total):
+        pass
+
+
+def _fetch(client: Client, target: DatasetFolder, labelled: Labelled, reporter: ProgressReporter) -> list[Shown]:
+    """Have every picture in the folder; what comparing them takes. Those that cannot be read are labelled no more."""
+    wanted = [(sha256, shown[0][0]) for sha256, shown in labelled.pictures.items()]
+    found: list[Shown] = []
+    with ThreadPoolExecutor(_DOWNLOADS) as pool:
+        try:
+            outcomes = pool.map(partial(_fetch_one, client, target), wanted)
+            for (sha256, _), shown in reporter.track("pictures", zip(wanted, outcomes, strict=True), len(wanted)):
+                if shown is None:
+                    labelled.left_out["unreadable"] += len(labelled.pictures.pop(sha256))
+                else:
+                    found.append(shown)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return found
+
+
+def _fetch_one(client: Client, target: DatasetFolder, wanted: tuple[str, Item]) -> Shown | None:
+    from classifier.learning.clusters import Shown
+    from classifier.prepare import InputSpec, prepare
+    from core.perceptual import fingerprint
+
+    sha256, item = wanted
+    data = target.read(sha256)
+    if data is None:
+        data = client.picture(item)
+        target.keep(sha256, data)
+    try:
+        prepared = prepare(data, InputSpec(_SIDE))
+    except ItemError:
+        return None
+    return Shown(sha256, fingerprint(prepared.picture), prepared.info.width / prepared.info.height)
+
+
+def _refuse_nothing(labelled: Labelled, wanted: LabelsFrom, chosen: dict[str, Any] | None = None) -> None:
+    if not (labelled.pictures if chosen is None else chosen):
+        raise DatasetInvalid(
+            f"no picture has a label by {wanted.value}; left out: {_counts(labelled.left_out) or 'none'}"
+        )
+
+
+def _row(
+    sha256: str, item: Item, said: Said, cluster: str, labelled: Labelled, shares: dict[str, float], rest: str
+) -> dict[str, Any]:
+    """A line of the manifest."""
+    from classifier.learning.clusters import side_of
+    from classifier.learning.folder import file_of
+
+    side = side_of(cluster, shares, rest)
+    others = [other.id for other, _ in labelled.pictures[sha256] if other.id != item.id]
+    return {
+        "file": file_of(side, check_folder_name(said.label), sha256, item.image.format if item.image else None),
+        "split": side,
+        "label": said.label,
+        "kind": said.kind,
+        "label_from": said.source.value,
+        "word": said.word,
+        "cluster": cluster,
+        "sha256": sha256,
+        "item": item.id,
+        "job": item.job_id,
+        "same_picture": others,
+        "source": {name: value for name, value in item.source.raw.items() if value is not None},
+    }
+
+
+def _note(rows: list[dict[str, Any]], jobs: list[Job], labels: LabelsFrom) -> dict[str, str]:
+    """What the card of a model that is trained on it says of the pictures."""
+    return {
+        "title": f"{len(rows):,} pictures of {', '.join(job.name for job in jobs)}, labels by {labels.value}",
+        "source": f"{', '.join(job.id for job in jobs)}; manifest.jsonl says where each picture came from",
+        "licence": "that of each picture where it came from",
+    }
+
+
+def _show(folder: Path, rows: list[dict[str, Any]], description: dict[str, Any]) -> None:
+    sides = [side for side, share in description["shares"].items() if share]
+    counts = Counter((row["label"], row["split"]) for row in rows)
+    verified = Counter(row["label"] for row in rows if row["kind"] == VERIFIED)
+    shown = table("label", *sides, "verified")
+    names = [label["id"] for label in description["taxonomy"]["labels"]]
+    for name in names:
+        shown.add_row(name, *(f"{counts[name, side]:,}" for side in sides), f"{verified[name]:,}")
+    out.print(shown)
+    out.print(f"{len(rows):,} pictures, {description['clusters']:,} different ones, in {folder}", markup=False)
+    if description["left_out"]:
+        out.print(f"left out: {_counts(description['left_out'])}")
+    for side in sides[:2]:
+        lacking = [name for name in names if not counts[name, side]]
+        if lacking:
+            more = ", …" if len(lacking) > 10 else ""
+            err.print(f"no pictures in {side} of {', '.join(islice(lacking, 10))}{more}", markup=False)
+
+
+def _counts(by_name: dict[str, int] | Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(by_name.items()))

@@ -1,0 +1,218 @@
+"""A shop crawled by the whole running service: from the command line and from the pages, and what is trained on it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, expect
+from typer.testing import CliRunner, Result
+
+from classifier.artifact import Artifact
+from cli.main import app
+from cli.output import Exit
+from core.pictures import load
+from core.settings import PROJECT
+from lookbook import Client, Job, Upload
+from tests.conftest import SAMPLES, RunningService
+from tests.e2e.conftest import pages_of
+from tests.shop import Shop, running_shop
+
+Run = Callable[..., Result]
+OpenPage = Callable[..., Page]
+RECIPES = PROJECT / "recipes" / "training"
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    with running_shop(seed=7, products=12) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service that may crawl the shop."""
+    running = RunningService(
+        tmp_path_factory.mktemp("crawling"), LOOKBOOK_FETCH_ALLOW="127.0.0.1/32,127.1.0.0/24", LOOKBOOK_DECODERS="1"
+    )
+    running.wait_for_line("ready")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def client(service: RunningService) -> Iterator[Client]:
+    with Client(service.url) as made:
+        yield made
+
+
+@pytest.fixture
+def run(service: RunningService) -> Run:
+    def run_(*arguments: str) -> Result:
+        runner = CliRunner(env={"LOOKBOOK_URL": service.url, "COLUMNS": "200"})
+        return runner.invoke(app, list(arguments))
+
+    return run_
+
+
+@pytest.fixture
+def open_page(browser: Browser, service: RunningService, complaints: list[str]) -> Iterator[OpenPage]:
+    yield from pages_of(browser, service, complaints)
+
+
+@pytest.fixture(scope="module")
+def crawled(client: Client, shop: Shop) -> Job:
+    """The whole of the site whose products are in JSON-LD."""
+    return client.crawl(shop.address_url("json-ld", "/"), name="The shop").wait(timeout=120)
+
+
+def test_a_shop_is_crawled_from_the_command_line_and_its_urls_are_listed(run: Run, shop: Shop) -> None:
+    done = run("crawl", shop.address_url("microdata", "/"), "--max-pages", "6", "--name", "six pages")
+    assert done.exit_code == Exit.OK, done.output
+    assert re.search(r"pages: \d+ seen, 6 done", done.stdout)
+    assert re.search(r"left out: .*limit_pages", done.stdout)
+    job_id = done.stderr.split()[0]
+    listed = run("urls", job_id, "--kind", "page", "--state", "done").stdout.splitlines()
+    assert len(listed) == 6
+    assert shop.address_url("microdata", "/") in listed[0]
+    rows = [json.loads(line) for line in run("urls", job_id, "--state", "left_out", "--json").stdout.splitlines()]
+    assert "limit_pages" in {row["reason"]["code"] for row in rows}
+
+
+def test_a_crawl_that_is_done_again_predicts_nothing_anew(run: Run, crawled: Job) -> None:
+    done = run("crawl", "--since", crawled.id)
+    assert done.exit_code == Exit.OK, done.output
+    assert f"since {crawled.id}: 0 new, 0 changed, {crawled.counts.succeeded} unchanged, 0 gone" in done.stdout
+    assert f"{crawled.counts.succeeded} reused" in done.stdout
+
+
+def test_a_cookie_wall_is_said_so_on_the_command_line_and_on_the_page(
+    run: Run, shop: Shop, open_page: OpenPage
+) -> None:
+    done = run("crawl", shop.address_url("wall", "/"))
+    assert (done.exit_code, "cookie_wall" in done.stderr) == (Exit.ERROR, True)
+    page = open_page(f"/jobs/{done.stderr.split()[0]}")
+    expect(page.locator("#verdict")).to_contain_text("agree to something first")
+
+
+def test_a_shop_given_on_the_page_fills_its_jobs_page_with_products(
+    open_page: OpenPage, shop: Shop, client: Client
+) -> None:
+    page = open_page("/")
+    page.get_by_label("Or give the address of a shop:").fill(shop.address_url("open-graph", "/"))
+    page.get_by_role("button", name="Crawl").click()
+    page.wait_for_url("**/jobs/job_*")
+    expect(page.locator("#line.done")).to_be_visible(timeout=90_000)
+    job = client.job(page.url.rpartition("/")[2])
+    products = {product.title: product for product in shop.truth("open-graph").products()}
+    expect(page.locator(".cell.succeeded")).to_have_count(job.counts.succeeded)
+    titles = page.locator(".slot .title").all_inner_texts()
+    assert titles
+    assert set(titles) <= products.keys()
+    link = page.locator(".slot .title a").first
+    assert str(link.get_attribute("href")).startswith(shop.address_url("open-graph", "/p/"))
+    page.get_by_role("link", name="Addresses").click()
+    expect(page.locator("#urls-table tbody tr").first).to_contain_text(shop.address_url("open-graph", "/"))
+
+
+def half(path: Path) -> bytes:
+    """The same photo at half its size, in another quality."""
+    image, _ = load(path.read_bytes())
+    small = image.resize((image.width // 2, image.height // 2))
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=70)
+    return out.getvalue()
+
+
+def label_of(name: str) -> str:
+    kind = name.partition("-")[0] if not name.startswith("t-shirt") else "t-shirt"
+    return {"coat": "outwear", "jacket": "outwear", "cap": "hat", "shoe": "shoes", "sneaker": "shoes"}.get(kind, kind)
+
+
+@pytest.fixture(scope="module")
+def reviewed(client: Client) -> tuple[Job, Job]:
+    """The samples in one job, and copies of all but the BMP in another; somebody has said of each what it shows."""
+    first = client.submit_uploads(sorted(SAMPLES.glob("*.jpg"))).wait()
+    second = client.submit_uploads(Upload(path.name, half(path)) for path in sorted(SAMPLES.glob("*.jpg"))).wait()
+    for job in (first, second):
+        for item in job.items():
+            client.review(item, label_of(item.source.name))
+    return first, second
+
+
+def manifest(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_a_dataset_of_reviews_keeps_copies_on_one_side_and_trains_a_model(
+    run: Run, reviewed: tuple[Job, Job], tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    sources = [word for job in reviewed for word in ("--from", job.id)]
+    command = ["dataset", "build", *sources, "--labels", "review", "--out", str(folder), "--validation", "0.4"]
+    done = run(*command)
+    assert done.exit_code == Exit.OK, done.output
+    rows = manifest(folder)
+    copies = len(list(SAMPLES.glob("*.jpg")))
+    assert f"{2 * copies} pictures, {copies} different ones" in done.stdout
+    assert {(row["kind"], row["label_from"]) for row in rows} == {("verified", "review")}
+    by_name: dict[str, set[tuple[str, str, str]]] = {}
+    for row in rows:
+        by_name.setdefault(row["source"]["name"], set()).add((row["cluster"], row["split"], row["label"]))
+        assert (folder / row["file"]).is_file()
+        assert row["file"].split("/")[:2] == [row["split"], row["label"]]
+    assert all(len(where) == 1 for where in by_name.values())
+    assert {row["split"] for row in rows} == {"train", "validation"}
+    # Built anew, it is the same to the byte, and nothing is downloaded.
+    before = (folder / "manifest.jsonl").read_bytes(), (folder / "dataset.json").read_bytes()
+    assert run(*command).exception is not None
+    assert run(*command, "--overwrite").exit_code == Exit.OK
+    assert ((folder / "manifest.jsonl").read_bytes(), (folder / "dataset.json").read_bytes()) == before
+    trained = train(run, folder, tmp_path)
+    assert trained.taxonomy.label_ids == [label["id"] for label in json.loads(before[1])["taxonomy"]["labels"]]
+    assert trained.metrics["train_pictures"] == sum(row["split"] == "train" for row in rows)
+    assert "labels by review" in trained.card
+
+
+def train(run: Run, folder: Path, tmp_path: Path) -> Artifact:
+    """A model trained on a dataset, as quickly as may be."""
+    recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
+    recipe |= {"size": 64, "crop_from": 72, "batch": 8, "taxonomy": str(RECIPES / "garments.labels.json")}
+    recipe["head"]["epochs"] = 2
+    recipe["fine_tune"]["epochs"] = 1
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
+    words = ["train", "--data", str(folder), "--recipe", str(tmp_path / "recipe.yaml"), "--name", "reviewed"]
+    done = run(*words, "--models", str(tmp_path / "models"))
+    assert done.exit_code == Exit.OK, done.output
+    return Artifact.open(tmp_path / "models" / "reviewed" / "1")
+
+
+def test_a_dataset_of_a_crawl_has_its_categories_as_weak_labels_and_what_people_said_besides(
+    run: Run, client: Client, crawled: Job, tmp_path: Path
+) -> None:
+    item = next(item for item in crawled.items() if item.source.category)
+    client.review(item, "hat")
+    done = run("dataset", "build", "--from", crawled.id, "--labels", "category", "--out", str(tmp_path / "set"))
+    assert done.exit_code == Exit.OK, done.output
+    rows = {row["item"]: row for row in manifest(tmp_path / "set")}
+    assert (rows[item.id]["kind"], rows[item.id]["label"]) == ("verified", "hat")
+    weak = [row for row in rows.values() if row["kind"] == "weak"]
+    assert weak
+    assert {row["word"] for row in weak} <= {item.source.category for item in crawled.items()}
+    assert all(row["source"]["page_url"].startswith("http://127.1.0.") for row in weak)
+
+
+def test_a_dataset_that_cannot_be_built_says_why_and_leaves_nothing(run: Run, client: Client, tmp_path: Path) -> None:
+    job = client.submit_uploads([SAMPLES / "coat-camel.jpg"]).wait()
+    command = ["dataset", "build", "--labels", "query", "--out", str(tmp_path / "set"), "--from"]
+    assert "no picture has a label by query; left out: 1 unlabelled" in str(run(*command, job.id).exception)
+    assert "there is no job" in str(run(*command, "job_unknown").exception)
+    assert run(*command, job.id, "--validation", "0.6", "--test", "0.6").exit_code == Exit.USAGE
+    assert run(*command, job.id, "--as", "coat").exit_code == Exit.USAGE
+    assert not (tmp_path / "set").exists()

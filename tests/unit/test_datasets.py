@@ -1,0 +1,251 @@
+"""Datasets: labels of items, clusters of pictures, sides of a split, and the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier.learning.clusters import Shown, cluster, side_of
+from classifier.learning.folder import DatasetFolder, file_of
+from classifier.learning.recipe import fitted, read_recipe
+from cli.labelling import Labelled, LabelsFrom, Vocabulary, agreed, check_folder_name, read_renaming
+from core.errors import DatasetInvalid
+from core.settings import PROJECT
+from lookbook import Item
+from lookbook.answers import Labels
+from lookbook.reading import read
+
+LABELS = read(
+    Labels,
+    {
+        "model": "garments@1",
+        "groups": [{"id": "tops", "name": "Tops", "names": {"en": "Tops", "ko": "상의"}}],
+        "labels": [
+            {"id": "shirt", "name": "Shirt", "group": "tops", "names": {"en": "Shirt", "ko": "셔츠"}},
+            {"id": "dress", "name": "Dress", "group": "tops", "names": {"en": "Dress", "ko": "원피스"}},
+        ],
+    },
+)
+MEMBERS = ["name", "url", "page_url", "title", "price", "currency", "alt", "category", "query", "label", "rank"]
+
+
+def sha(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def item(content: str, said: str | None = None, *, crop: bool = False, **source: str) -> Item:
+    """An item that shows `content`; `said` is what a person said: a label, or `none`."""
+    told = None
+    if said is not None:
+        label = None if said == "none" else {"id": said, "name": said, "group": "tops"}
+        moments = {"created_at": "2026-01-31T12:00:00Z", "updated_at": "2026-01-31T12:00:00Z"}
+        told = {"label": label, "rejected": label is None, "by": None, **moments}
+    picture = dict.fromkeys(["width", "height", "format", "thumbnail", "explanation"])
+    return read(
+        Item,
+        {
+            "id": f"itm_{content}",
+            "job_id": "job_1",
+            "position": 0,
+            "status": "succeeded",
+            "source": {**dict.fromkeys([*MEMBERS, "product_url", "rule"]), "name": content, **source},
+            "image": {**picture, "sha256": sha(content), "bytes": 1, "original": ""},
+            "crop": {"x": 0, "y": 0, "width": 1, "height": 1} if crop else None,
+            "metadata": {},
+            "review": told,
+        },
+    )
+
+
+def a_vocabulary(**renamed: str) -> Vocabulary:
+    made = Vocabulary(renamed)
+    made.learn(LABELS)
+    return made
+
+
+def label_all(items: list[Item], wanted: LabelsFrom, **renamed: str) -> Labelled:
+    labelled = Labelled()
+    assert list(labelled.add(items, wanted, a_vocabulary(**renamed))) == items
+    return labelled
+
+
+def chosen(labelled: Labelled, clusters: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:
+    each = {name: name for name in labelled.pictures}
+    return {
+        given.source.name: (said.label, said.kind) for given, said in agreed(labelled, each | (clusters or {})).values()
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "label"),
+    [
+        ("Shirt", "shirt"),
+        ("셔츠", "shirt"),
+        ("  DRESS ", "dress"),
+        ("winter  Coats", "shirt"),
+        ("Coats & Jackets", "coats-jackets"),
+        ("겨울 코트", "겨울-코트"),
+        ("../../etc", "etc"),
+        ("★", None),
+    ],
+)
+def test_a_word_means_the_label_that_is_called_so_or_one_of_its_own(word: str, label: str | None) -> None:
+    vocabulary = Vocabulary({"Winter coats": "shirt"})
+    vocabulary.learn(LABELS)
+    assert vocabulary.label_of(word) == label
+
+
+def test_the_taxonomy_has_what_is_used_in_the_models_order_and_then_the_rest() -> None:
+    vocabulary = a_vocabulary()
+    used = [vocabulary.label_of(word) for word in ("zebra", "Coat", "dress")]
+    taxonomy = vocabulary.taxonomy("mine", [label for label in used if label])
+    assert [(label["id"], label["group"]) for label in taxonomy["labels"]] == [
+        ("dress", "tops"),
+        ("coat", "other"),
+        ("zebra", "other"),
+    ]
+    assert [group["id"] for group in taxonomy["groups"]] == ["tops", "other"]
+
+
+def test_what_people_said_counts_more_than_words() -> None:
+    items = [
+        item("a", category="Shirt"),
+        item("b", "dress", category="Shirt"),
+        item("c", "none", category="Shirt"),
+        item("d"),
+        item("e", crop=True, category="Shirt"),
+    ]
+    labelled = label_all(items, LabelsFrom.CATEGORY)
+    assert chosen(labelled) == {"a": ("shirt", "weak"), "b": ("dress", "verified")}
+    assert labelled.left_out == Counter(rejected=1, unlabelled=1, cropped=1)
+
+
+def test_with_labels_of_reviews_words_count_nothing() -> None:
+    labelled = label_all([item("a", query="Shirt"), item("b", "dress", query="Shirt")], LabelsFrom.REVIEW)
+    assert chosen(labelled) == {"b": ("dress", "verified")}
+
+
+def test_words_that_contradict_each_other_about_one_photo_are_left_out() -> None:
+    items = [item("a", query="shirt"), item("a", query="dress"), item("b", query="shirt"), item("c", query="dress")]
+    labelled = label_all(items, LabelsFrom.QUERY)
+    # b and c are the same photo in other bytes.
+    assert chosen(labelled, {sha("b"): "one", sha("c"): "one"}) == {}
+    assert labelled.left_out == Counter(contradictory=4)
+
+
+def test_a_person_decides_about_a_photo_and_words_that_say_otherwise_are_left_out() -> None:
+    items = [item("a", "dress", query="shirt"), item("b", query="shirt"), item("c", query="dress")]
+    labelled = label_all(items, LabelsFrom.QUERY)
+    one = dict.fromkeys([sha("a"), sha("b"), sha("c")], "one")
+    assert chosen(labelled, one) == {"a": ("dress", "verified"), "c": ("dress", "weak")}
+    assert labelled.left_out == Counter(contradictory=1)
+
+
+def test_what_people_contradict_each_other_about_is_left_out() -> None:
+    items = [item("a", "dress"), item("a", "shirt"), item("b", "dress"), item("c", "shirt")]
+    labelled = label_all(items, LabelsFrom.REVIEW)
+    # Of copies, each keeps what was said of it.
+    assert chosen(labelled, {sha("b"): "one", sha("c"): "one"}) == {
+        "b": ("dress", "verified"),
+        "c": ("shirt", "verified"),
+    }
+
+
+@pytest.mark.parametrize("text", ["", "coat", "=shirt", "coat= "])
+def test_a_renaming_has_two_sides(text: str) -> None:
+    with pytest.raises(ValueError, match="WORD=LABEL"):
+        read_renaming(text)
+
+
+@pytest.mark.parametrize("label", ["..", ".hidden", "a/b", "", "a\\b"])
+def test_a_label_that_would_lead_out_of_the_folder_is_refused(label: str) -> None:
+    with pytest.raises(DatasetInvalid):
+        check_folder_name(label)
+
+
+def shown(name: str, *flipped: int, aspect: float = 1.0) -> Shown:
+    """A picture whose hash has these bits, all else being the same."""
+    bits = sum(1 << bit for bit in flipped)
+    return Shown(sha(name), bits.to_bytes(32, "big") + bytes(3), aspect)
+
+
+def test_whatever_is_alike_through_others_is_one_cluster_in_any_order() -> None:
+    far = range(0, 20)
+    farther = range(20, 35)
+    pictures = [shown("a"), shown("b", *far), shown("c", *far, *farther), shown("d", aspect=2.0)]
+    pictures.append(Shown(sha("e"), None, 1.0))
+    found = cluster(pictures)
+    assert len({found[sha(name)] for name in "abc"}) == 1
+    assert len(set(found.values())) == 3
+    assert cluster(reversed(pictures)) == found
+    assert found[sha("a")] == min(sha(name) for name in "abc")[:16]
+
+
+def test_sides_are_drawn_by_the_clusters_name_and_about_as_large_as_asked() -> None:
+    sides = Counter(side_of(sha(str(n))[:16], {"test": 0.1, "validation": 0.2}, "train") for n in range(5000))
+    assert 0.08 < sides["test"] / 5000 < 0.12
+    assert 0.18 < sides["validation"] / 5000 < 0.22
+    # Another test set takes from whoever was in it by chance, and nobody comes from elsewhere.
+    assert side_of("0" * 16, {}, "train") == "train"
+
+
+def rows_of(names: str) -> list[dict[str, Any]]:
+    return [{"file": file_of("train", "shirt", sha(name), "jpeg"), "sha256": sha(name)} for name in names]
+
+
+def test_an_interrupted_build_goes_on_and_a_finished_one_is_overwritten_only_when_asked(tmp_path: Path) -> None:
+    folder = DatasetFolder(tmp_path / "set")
+    folder.check(overwrite=False)
+    folder.begin()
+    folder.keep(sha("a"), b"a")
+    folder.keep(sha("b"), b"b")
+    again = DatasetFolder(tmp_path / "set")
+    again.check(overwrite=False)
+    again.begin()
+    assert (again.read(sha("a")), again.read(sha("c"))) == (b"a", None)
+    again.finish(rows_of("a"), {"data": {}})
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["dataset.json", "manifest.jsonl", "train"]
+    assert json.loads((tmp_path / "set" / "manifest.jsonl").read_text()) == rows_of("a")[0]
+    with pytest.raises(DatasetInvalid, match="--overwrite"):
+        folder.check(overwrite=False)
+    folder.check(overwrite=True)
+    folder.begin()
+    assert folder.read(sha("a")) == b"a"
+    assert not (tmp_path / "set" / "train").exists()
+
+
+def test_what_a_build_did_not_make_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(DatasetInvalid, match="other files"):
+            DatasetFolder(tmp_path).check(overwrite=overwrite)
+
+
+def test_a_picture_that_is_not_what_it_is_called_is_neither_kept_nor_used(tmp_path: Path) -> None:
+    folder = DatasetFolder(tmp_path / "set")
+    folder.begin()
+    with pytest.raises(DatasetInvalid, match="SHA-256"):
+        folder.keep(sha("a"), b"b")
+    with pytest.raises(DatasetInvalid, match="hexadecimal"):
+        folder.read("../dataset.json")
+    folder.keep(sha("a"), b"a")
+    next((tmp_path / "set").glob(".pictures/*")).write_bytes(b"cut")
+    assert folder.read(sha("a")) is None
+
+
+def test_training_takes_its_labels_from_a_dataset_that_has_some(tmp_path: Path) -> None:
+    recipe, taxonomy = read_recipe(PROJECT / "recipes" / "training" / "garments.yaml")
+    assert fitted(recipe, taxonomy, tmp_path) == (recipe, taxonomy)
+    own = a_vocabulary().taxonomy("mine", ["dress"])
+    note = {"title": "one", "source": "job_1", "licence": "theirs"}
+    (tmp_path / "dataset.json").write_text(json.dumps({"taxonomy": own, "data": note}))
+    changed, labels = fitted(recipe, taxonomy, tmp_path)
+    assert (labels.label_ids, changed.data.title, changed.notes) == (["dress"], "one", "")
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(DatasetInvalid, match=r"dataset\.json"):
+        fitted(recipe, taxonomy, tmp_path)
