@@ -9,7 +9,9 @@ import structlog
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response, g, request
+from pydantic import ValidationError
 from ulid import ULID
+from werkzeug.exceptions import NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api import (
@@ -29,7 +31,7 @@ from api import (
 from api.access import enforce, guard
 from api.headers import secure
 from api.limits import limit_requests
-from api.problems import Problem, register_errors
+from api.problems import invalid, register_errors
 from api.services import EXTENSION, Services
 from api.spec import finish_spec
 from api.uploads import StreamingRequest
@@ -96,15 +98,16 @@ def create_app(settings: Settings) -> LookbookApp:
 
 
 def _of_input(error: HTTPError) -> Response:
-    """A query that pydantic refused, in the words of http-api.md."""
-    fields = [
-        (f"/{name}", "; ".join(messages)) for by_name in error.detail.values() for name, messages in by_name.items()
-    ]
-    detail = "; ".join(f"{pointer[1:]}: {message}" for pointer, message in fields) or error.message or ""
-    return Problem(error.status_code, "invalid_request", detail, errors=fields).response()
+    """A query or body that pydantic refused, in the words of http-api.md."""
+    cause = error.__cause__
+    assert isinstance(cause, ValidationError), "APIFlask refuses nothing of itself"
+    return invalid(cause).response()
 
 
 def _begin() -> None:
+    if "\0" in request.path:
+        # No id has such a character, and PostgreSQL takes none.
+        raise NotFound
     if request.mimetype == "application/json":
         request.max_content_length = min(MAX_JSON_BYTES, request.max_content_length or MAX_JSON_BYTES)
     given = request.headers.get("X-Request-ID", "")
@@ -115,4 +118,16 @@ def _begin() -> None:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("request_id", "-")
+    if not _read_whole(response):
+        # The server would promise to keep the connection, and end it for what is still to come on it.
+        response.headers["Connection"] = "close"
     return response
+
+
+def _read_whole(response: Response) -> bool:
+    """Whether the present request has no body, or one that was read to its end."""
+    environ = request.environ
+    if environ.get("CONTENT_LENGTH", "0") in {"", "0"} and "HTTP_TRANSFER_ENCODING" not in environ:
+        return True
+    # Whoever takes up the stream reads on to its end, unless what comes is too much or not well formed.
+    return "stream" in vars(request) and response.status_code not in {400, 413}

@@ -7,12 +7,12 @@ from flask import request
 
 from api.idempotency import idempotent
 from api.present import ItemPresenter
-from api.problems import Problem, from_item_error, validate
+from api.problems import Problem, from_item_error, invalid_field, validate
 from api.schemas import Answer, ClassificationIn, ClassificationOptions, ItemOut, crop_of
 from api.services import services
 from api.spec import CREATING_PARAMETERS, IMAGE_BODY
 from api.submission import expiry, preference, refuse_without_quota, submit
-from api.uploads import store_body, store_part
+from api.uploads import refuse_other_files, store_body, store_part
 from api.url_items import read_one
 from db import items, jobs, model_versions
 from db.jobs import NewItem, NewJob
@@ -68,9 +68,13 @@ def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
     if request.mimetype == "application/json":
         return read_one()
     if request.mimetype == "multipart/form-data":
-        part = request.files.get("image")
-        if part is None:
+        parts = request.files.getlist("image")
+        if not parts:
             raise Problem(422, "no_image", "expected a file in the field 'image', got none")
+        refuse_other_files(["image"])
+        if len(parts) > 1:
+            raise invalid_field("image", f"expected one file, got {len(parts)}")
+        part = parts[0]
         form = validate(ClassificationOptions, request.form)
         return form, NewItem(part.filename or "unnamed", store_part(part), crop_of(form.crop))
     if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":

@@ -110,7 +110,7 @@ def list_jobs(query_data: JobsQuery) -> Answer:
 def get_job(job_id: str) -> Answer:
     if request.if_none_match and not request.if_none_match.star_tag:
         glance = jobs.glance(services().database, caller(), job_id, utc_now())
-        if glance is not None and request.if_none_match.contains(str(glance.revision)):
+        if glance is not None and request.if_none_match.contains_weak(str(glance.revision)):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=_poll_headers(glance))
     with services().database.reading() as session:
         job = require_job(session, job_id)

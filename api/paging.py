@@ -30,7 +30,7 @@ def decode_cursor(cursor: str | None, kinds: dict[str, tuple[type, ...]]) -> dic
     except (binascii.Error, ValueError):
         values = None
     fits = isinstance(values, dict) and values.keys() == kinds.keys()
-    if not fits or not all(isinstance(values[name], kind) for name, kind in kinds.items()):
+    if not fits or not all(_is_a(values[name], kind) for name, kind in kinds.items()):
         raise Problem(
             422,
             "bad_cursor",
@@ -38,6 +38,10 @@ def decode_cursor(cursor: str | None, kinds: dict[str, tuple[type, ...]]) -> dic
             errors=[("/cursor", "expected a next_cursor of this list")],
         )
     return dict(values)
+
+
+def _is_a(value: object, kind: tuple[type, ...]) -> bool:
+    return isinstance(value, kind) and not (isinstance(value, str) and "\0" in value)
 
 
 def link_header(next_cursor: str | None) -> dict[str, str]:

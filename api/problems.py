@@ -9,11 +9,11 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import structlog
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from core.clock import utc_now
 from core.errors import (
@@ -112,7 +112,7 @@ def validate(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        raise _invalid(model, error) from error
+        raise invalid(error, model) from error
 
 
 def validate_json(model: type[ModelT], data: bytes) -> ModelT:
@@ -127,18 +127,25 @@ def validate_json(model: type[ModelT], data: bytes) -> ModelT:
         first = error.errors(include_input=False)[0]
         if first["type"] == "json_invalid":
             raise Problem(400, "bad_request", f"expected JSON in UTF-8: {first['msg']}") from error
-        raise _invalid(model, error) from error
+        raise invalid(error, model) from error
 
 
-def _invalid(model: type[BaseModel], error: ValidationError) -> Problem:
-    fields = [("".join(f"/{part}" for part in e["loc"]), _explain(model, e)) for e in error.errors()]
+def invalid(error: ValidationError, model: type[BaseModel] | None = None) -> Problem:
+    """422, with a pointer (RFC 6901) to each field that cannot be used; those of `model` that hold JSON describe it."""
+    fields = [("".join(f"/{_escaped(part)}" for part in e["loc"]), _explain(model, e)) for e in error.errors()]
     detail = "; ".join(f"{pointer[1:]}: {message}" if pointer else message for pointer, message in fields)
     return Problem(422, "invalid_request", detail, errors=fields)
 
 
-def _explain(model: type[BaseModel], error: ErrorDetails) -> str:
-    expected = error["msg"]
-    if error["type"] == "json_invalid":
+def _escaped(part: int | str) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+def _explain(model: type[BaseModel] | None, error: ErrorDetails) -> str:
+    expected = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return expected
+    if model is not None and error["type"] == "json_invalid":
         # Pydantic says at which column its parser gave up; what the field wants is in its description.
         expected = f"expected {model.model_fields[str(error['loc'][0])].description}"
     return f"{expected}, got {_shown(error['input'])}"
@@ -147,6 +154,16 @@ def _explain(model: type[BaseModel], error: ErrorDetails) -> str:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _of_routing(error: HTTPException) -> str | None:
+    """What Werkzeug says of a path or method in too general words."""
+    if isinstance(error, NotFound):
+        return f"there is nothing at {_shown(request.path)}"
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        *others, last = sorted(error.valid_methods)
+        return f"expected {', '.join(others)} or {last}, got {request.method}"
+    return None
 
 
 def register_errors(app: Flask) -> None:
@@ -159,7 +176,7 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def of_http(error: HTTPException) -> Response:
         status = error.code or 500
-        detail = error.description or HTTPStatus(status).phrase
+        detail = _of_routing(error) or error.description or HTTPStatus(status).phrase
         kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
         return Problem(status, _CODES.get(status, "http_error"), detail, headers=kept).response()
 

@@ -79,7 +79,7 @@ class ClassificationOptions(Input):
     """Form fields of a multipart request, query parameters of a raw one."""
 
     crop: Json[CropIn] | None = Field(None, description='JSON: {"x", "y", "width", "height"} in pixels')
-    model: str = Field("production", description="name, name@version or alias")
+    model: Text = Field("production", description="name, name@version or alias")
     top_k: int = Field(5, ge=1, le=1000, description="labels in the answer")
 
 
@@ -88,7 +88,7 @@ class ClassificationIn(Input):
 
     url: str = Field(description="http or https")
     crop: CropIn | None = None
-    model: str = Field("production", description="name, name@version or alias")
+    model: Text = Field("production", description="name, name@version or alias")
     top_k: int = Field(5, ge=1, le=1000, description="labels in the answer")
 
 
@@ -102,8 +102,8 @@ class WebhookIn(Input):
 class JobOptions(Input):
     """What may stand beside the pictures of a job."""
 
-    name: str | None = Field(None, max_length=200)
-    model: str = Field("production", description="name, name@version or alias")
+    name: Annotated[Text, Field(max_length=200)] | None = None
+    model: Text = Field("production", description="name, name@version or alias")
     top_k: int = Field(5, ge=1, le=1000)
     priority: Literal["normal", "low"] = "normal"
     metadata: Metadata | None = Field(None, description="an object of at most 16 KiB")
@@ -169,8 +169,8 @@ class CrawlIn(Input):
         None, description="word to search for, where a recipe knows how"
     )
     limits: CrawlLimitsIn = CrawlLimitsIn()
-    since: str | None = Field(
-        None, max_length=40, description="a crawl of yours to repeat; it gives whatever is not given here"
+    since: Annotated[Text, Field(max_length=40)] | None = Field(
+        None, description="a crawl of yours to repeat; it gives whatever is not given here"
     )
 
 
@@ -191,7 +191,7 @@ class PageQuery(Input):
 class JobsQuery(PageQuery):
     status: JobStatus | None = None
     source: JobSource | None = None
-    q: str | None = Field(None, max_length=200, description="part of the name")
+    q: Annotated[Text, Field(max_length=200)] | None = Field(None, description="part of the name")
 
 
 class ItemsFilter(Input):
@@ -227,7 +227,7 @@ class UrlsQuery(PageQuery):
 
 
 class LabelsQuery(Input):
-    model: str = "production"
+    model: Text = "production"
 
 
 class ReasonOut(Output):
@@ -465,7 +465,7 @@ class ModelVersionDetailOut(ModelVersionOut):
 
 
 class PromotionIn(Input):
-    version: str = Field(description="which version of the model becomes `production`", examples=["2"])
+    version: Text = Field(description="which version of the model becomes `production`", examples=["2"])
 
 
 class PromotionOut(Output):

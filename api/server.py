@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
@@ -14,6 +14,9 @@ from core.settings import Settings
 from db import keys
 from db.engine import Database
 from db.migrate import has_table
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 STOP_SECONDS = 10
 """How long requests that are being served may take when the server is asked to stop."""
@@ -48,8 +51,22 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
-        return create_app(self._settings)
+    def load(self) -> WSGIApplication:
+        return _heed_close(create_app(self._settings))
+
+
+def _heed_close(serve: WSGIApplication) -> WSGIApplication:
+    """Have gunicorn end the connections whose answers say `Connection: close`: it drops that header, as WSGI has it."""
+
+    def heeding(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            if ("Connection", "close") in headers:
+                start_response.__self__.force_close()  # type: ignore[attr-defined]
+            return start_response(status, headers, *rest)
+
+        return serve(environ, start)
+
+    return heeding
 
 
 def check_exposure(settings: Settings) -> None:

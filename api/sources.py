@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage
 from api.crawls import read_crawl
 from api.problems import Problem, validate, validate_json
 from api.schemas import JobForm, JobIn, JobOptions
-from api.uploads import store_parts, store_source
+from api.uploads import refuse_other_files, store_parts, store_source
 from api.url_items import new_items
 from db.crawls import CrawlRequest
 from db.jobs import NewItem, UnreadSource
@@ -63,6 +63,7 @@ def _only_field() -> tuple[str, Sequence[FileStorage]]:
     given = {field: request.files.getlist(field) for field in _FIELDS if field in request.files}
     if not given:
         raise Problem(422, "no_source", f"expected files in one of the fields {', '.join(_FIELDS)}; got none")
+    refuse_other_files(_FIELDS)
     field, parts = next(iter(given.items()))
     if len(given) > 1 or (len(parts) > 1 and field != "images"):
         came = ", ".join(f"{len(files)} in {name}" for name, files in given.items())

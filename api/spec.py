@@ -127,7 +127,7 @@ NOT_READY_RESPONSE: dict[int, Any] = {
 }
 
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
-_BODY_PROBLEMS = {"400": "Not well formed", "413": "Too large", "422": "Not understood"}
+_BODY_PROBLEMS = {"400": "Not well formed", "413": "Too large", "415": "Wrong content type", "422": "Not understood"}
 """What any call that takes a body may answer."""
 _APIFLASK_ERRORS = ("HTTPError", "ValidationError")
 _BEARER = {

@@ -32,6 +32,13 @@ def classify(http: httpx.Client, data: bytes, **form: str) -> httpx.Response:
     return http.post("/v1/classifications", files={"image": ("photo", data)}, data=form)
 
 
+def test_a_connection_outlives_no_refusal_that_left_a_body_unread(http: httpx.Client) -> None:
+    for _ in range(5):
+        refused = http.post("/v1/jobs", content=b"x" * 200_000, headers={"Content-Type": "image/jpeg"})
+        assert (refused.status_code, refused.headers["Connection"]) == (415, "close")
+        assert http.get("/healthz").status_code == 200
+
+
 def test_the_service_is_ready_and_says_what_runs(http: httpx.Client) -> None:
     body = http.get("/readyz").json()
     assert body["ready"]

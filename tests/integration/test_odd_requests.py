@@ -1,0 +1,119 @@
+"""Requests that are wrong in ways nobody means: the answer says what was expected and what came, on both databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from flask.testing import FlaskClient
+
+from api.app import create_app
+from api.services import EXTENSION, Services
+from core.settings import Settings
+from db.engine import Database
+from tests.integration.builders import a_model
+from tests.integration.test_api import picture, problem, upload
+
+
+@pytest.fixture
+def client(settings: Settings, database: Database) -> Iterator[FlaskClient]:
+    with database.writing() as session:
+        a_model(session)
+    made = create_app(settings.having(database_url=database.url.render_as_string(hide_password=False)))
+    yield made.test_client()
+    services: Services = made.extensions[EXTENSION]
+    services.database.close()
+    services.broker.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/jobs/%00",
+        "/v1/jobs/%00/items",
+        "/v1/items/itm_%00",
+        "/v1/items/%00/thumbnail",
+        "/v1/models/a%00/1",
+        "/v1/jobs/x/deliveries/%00/replay",
+    ],
+)
+def test_an_id_with_a_nul_character_is_nowhere(client: FlaskClient, path: str) -> None:
+    answer = client.post(path) if path.endswith("replay") else client.get(path)
+    assert problem(answer)["status"] == 404
+
+
+@pytest.mark.parametrize("query", ["jobs?q=%00", "labels?model=%00", "jobs?cursor=eyJiZWZvcmUiOiAiXHUwMDAwIn0"])
+def test_a_query_with_a_nul_character_is_refused(client: FlaskClient, query: str) -> None:
+    assert problem(client.get(f"/v1/{query}"))["status"] == 422
+
+
+def test_options_with_a_nul_character_are_refused(client: FlaskClient) -> None:
+    for member in ("name", "model"):
+        answer = client.post("/v1/jobs", json={"items": [{"url": "https://shop.example/1.jpg"}], member: "a\0b"})
+        assert problem(answer)["errors"][0]["pointer"] == f"/{member}"
+    assert problem(upload(client, [(picture(), "a.jpg")], name="a\0b"))["status"] == 422
+    answer = client.post("/v1/classifications", json={"url": "https://shop.example/1.jpg", "model": "\0"})
+    assert problem(answer)["status"] == 422
+
+
+def test_names_in_pointers_are_escaped(client: FlaskClient) -> None:
+    # RFC 6901: ~ is written ~0, and / is ~1.
+    answer = client.post("/v1/jobs", json={"items": [{"url": "https://shop.example/1.jpg"}], "a/b~c": 1})
+    assert problem(answer)["errors"][0]["pointer"] == "/a~1b~0c"
+
+
+def test_a_query_is_told_what_came(client: FlaskClient) -> None:
+    answer = problem(client.get("/v1/jobs?limit=2000"))
+    assert answer["errors"] == [
+        {"pointer": "/limit", "detail": "Input should be less than or equal to 200, got '2000'"}
+    ]
+
+
+def test_a_body_that_is_no_json_is_told_so(client: FlaskClient) -> None:
+    def put(data: bytes, content_type: str) -> dict[str, Any]:
+        return problem(client.put("/v1/items/itm_1/review", data=data, content_type=content_type))
+
+    assert put(b"{", "application/json")["detail"].startswith("expected a JSON body: ")
+    assert put(b"", "application/json")["status"] == 400
+    assert put(b"{}", "text/plain")["detail"] == "expected application/json, got text/plain"
+    assert put(b"{}", "text/plain")["status"] == 415
+
+
+def test_unknown_paths_and_methods_are_named(client: FlaskClient) -> None:
+    assert problem(client.get("/v1/nothing"))["detail"] == "there is nothing at '/v1/nothing'"
+    refused = client.patch("/v1/jobs")
+    assert problem(refused)["detail"] == "expected GET, HEAD, OPTIONS or POST, got PATCH"
+    assert "POST" in refused.headers["Allow"]
+
+
+def test_a_file_in_a_field_that_is_none_is_refused(client: FlaskClient) -> None:
+    def sent(path: str, *fields: str) -> dict[str, Any]:
+        parts = [(field, (f"{field}.jpg", picture())) for field in fields]
+        request = httpx.Request("POST", f"http://localhost{path}", files=parts)
+        return problem(client.post(path, data=request.read(), content_type=request.headers["Content-Type"]))
+
+    assert sent("/v1/jobs", "images", "image")["errors"] == [
+        {"pointer": "/image", "detail": "expected files in images, archive, manifest"}
+    ]
+    assert sent("/v1/classifications", "image", "images")["status"] == 422
+    assert sent("/v1/classifications", "image", "image")["status"] == 422
+
+
+def test_a_weak_validator_is_as_good(client: FlaskClient) -> None:
+    # Proxies that compress make entity tags weak; If-None-Match compares weakly (RFC 9110, 13.1.2).
+    job = upload(client, [(picture(), "a.jpg")])
+    url, tag = job.headers["Location"], job.headers["ETag"]
+    assert client.get(url, headers={"If-None-Match": f"W/{tag}"}).status_code == 304
+
+
+def test_a_refusal_of_a_body_that_was_not_read_ends_the_connection(client: FlaskClient) -> None:
+    refused = client.post("/v1/jobs", data=picture(), content_type="image/jpeg")
+    assert (refused.status_code, refused.headers["Connection"]) == (415, "close")
+    read = client.post("/v1/jobs", data=json.dumps({"items": []}), content_type="application/json")
+    assert (read.status_code, "Connection" in read.headers) == (422, False)
+    stored = upload(client, [(picture(), "a.jpg")])
+    assert (stored.status_code, "Connection" in stored.headers) == (202, False)
+    assert "Connection" not in client.get("/v1/jobs").headers
