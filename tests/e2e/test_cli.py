@@ -112,7 +112,9 @@ def test_a_canceled_job_is_exit_code_4_to_whoever_watches(run: Run, idle_worker:
 
 
 def test_ctrl_c_ends_the_waiting_and_says_how_to_watch_again(service: RunningService, idle_worker: None) -> None:
-    command = [sys.executable, "-m", "cli", "submit", str(SAMPLES / "dress-green.jpg"), "--url", service.url]
+    # As from a terminal: whoever runs the tests in the background of a shell has Ctrl-C ignored, and hands that on.
+    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cli.main import main; main()"
+    command = [sys.executable, "-c", start, "submit", str(SAMPLES / "dress-green.jpg"), "--url", service.url]
     with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         job_id = process.stderr.readline().split()[0]
