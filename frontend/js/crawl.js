@@ -4,7 +4,7 @@ import { $, bytes, clock, link, make, number, say, sayOf } from "./page.js";
 import { Urls } from "./urls.js";
 
 const STATES = ["queued", "done", "not_modified", "moved", "gone", "failed", "blocked_by_robots", "blocked_address", "not_allowed", "left_out"];
-const PROBLEMS = new Set(["failed", "blocked_by_robots", "blocked_address", "not_allowed"]);
+const DOUBTS = new Set(["blocked_by_robots", "blocked_address", "not_allowed"]);
 const CHANGES = { new: "changeNew", changed: "changeChanged", unchanged: "changeUnchanged", gone: "changeGone" };
 
 export class CrawlSection {
@@ -24,12 +24,20 @@ export class CrawlSection {
     if (listed) this.urls.open();
   }
 
+  /** Drawn when the words change, not at every look: its links keep their focus. */
+  drawAsked(crawl) {
+    if (this.asked === say("crawled")) return;
+    this.asked = say("crawled");
+    $("crawl-asked").replaceChildren(...asked(crawl));
+  }
+
   draw(job) {
     if (!job.crawl) return;
     drawVerdict(job);
     const first = $("crawl").hidden;
     $("crawl").hidden = false;
-    $("crawl-asked").replaceChildren(...asked(job.crawl));
+    this.drawAsked(job.crawl);
+    drawLeftOut(job.crawl.left_out);
     $("crawl-counts").replaceChildren(...rows(job).flatMap(([name, parts]) => [make("dt", {}, name), make("dd", {}, ...parts)]));
     const [pictures, urls] = $("views").children;
     pictures.textContent = say("viewPictures", { count: number(job.counts.total) });
@@ -37,6 +45,15 @@ export class CrawlSection {
     if (first) this.choose();
     else if (!$("urls-view").hidden) this.urls.refresh();
   }
+}
+
+/** How much was left out; why, for whoever asks. */
+function drawLeftOut(reasons) {
+  const told = Object.entries(reasons).sort((a, b) => b[1] - a[1]);
+  const [summary, list] = $("crawl-left").children;
+  $("crawl-left").hidden = !told.length;
+  summary.textContent = say("leftOut", { count: number(told.reduce((sum, [, count]) => sum + count, 0)) });
+  list.replaceChildren(...told.map(([reason, count]) => part(`${sayOf("reasons", reason)} ${number(count)}`)));
 }
 
 /** Why a crawl found nothing, or ended early, in plain words. */
@@ -52,18 +69,16 @@ function asked(crawl) {
   const more = [];
   if (crawl.query) more.push(say("searchedFor", { query: crawl.query }));
   if (crawl.recipe) more.push(say("byRecipe", { recipe: crawl.recipe }));
-  if (crawl.bytes) more.push(say("bytesReceived", { bytes: bytes(crawl.bytes) }));
   return [...parts, ...more.map((text) => ` · ${text}`)];
 }
 
 function rows(job) {
   const { crawl } = job;
+  const received = crawl.bytes ? [part(say("bytesReceived", { bytes: bytes(crawl.bytes) }))] : [];
   const table = [
     [say("countPages"), counts(crawl.pages)],
-    [say("countPictures"), counts(crawl.pictures)],
+    [say("countPictures"), [...counts(crawl.pictures), ...received]],
   ];
-  const left = Object.entries(crawl.left_out).sort((a, b) => b[1] - a[1]);
-  if (left.length) table.push([say("countLeftOut"), left.map(([reason, count]) => part(`${sayOf("reasons", reason)} ${number(count)}`))]);
   if (crawl.changes) {
     const told = Object.entries(CHANGES).map(([name, word]) => part(say(word, { count: number(crawl.changes[name]) })));
     table.push([say("countChanges"), told]);
@@ -79,7 +94,7 @@ function counts(by) {
   const told = STATES.filter((state) => by[state]);
   return [
     part(say("seen", { count: number(by.seen) })),
-    ...told.map((state) => part(`${sayOf("states", state)} ${number(by[state])}`, PROBLEMS.has(state) ? "failed" : null)),
+    ...told.map((state) => part(`${sayOf("states", state)} ${number(by[state])}`, state === "failed" ? "failed" : DOUBTS.has(state) ? "doubt" : null)),
   ];
 }
 

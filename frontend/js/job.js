@@ -129,6 +129,8 @@ function draw() {
   if (job.error && !job.crawl?.verdict) facts.push([`${sayError(job.error.code, "")} (${job.error.detail})`, "failed"]);
   if (over && job.finished_at) facts.push([say("took", { time: duration((new Date(job.finished_at) - new Date(job.created_at)) / 1000) })]);
   $("facts").replaceChildren(...facts.map(([text, kind]) => make("span", { class: kind }, text)));
+  // Of nothing there is nothing to choose.
+  for (const part of ["bars", "filters", "end"]) $(part).hidden = !total;
   actions.draw(job);
   crawl.draw(job);
   if (summary) {

@@ -114,7 +114,7 @@ def test_the_page_of_a_crawl_says_what_was_asked_for_and_what_became_of_it(open_
         "https://shop.example/ · searched for “코트 <b>” · recipe shop-cards"
     )
     counts = page.locator("#crawl-counts")
-    for text in ("seen 101", "done 90", "failed 2", "blocked by robots.txt 1", "logo 40", "too many links away 3"):
+    for text in ("seen 101", "done 90", "failed 2", "blocked by robots.txt 1", "1.2 MB received"):
         expect(counts).to_contain_text(text)
     expect(page.locator("#verdict")).to_be_hidden()
 
@@ -171,6 +171,23 @@ def test_a_verdict_is_said_plainly(
         session.execute(update(Crawl).where(Crawl.job_id == job_id).values(verdict=verdict))
         session.execute(update(Job).where(Job.id == job_id).values(status=status))
     expect(open_page(crawled).locator("#verdict")).to_contain_text(sentence)
+
+
+def test_a_host_that_wants_to_be_left_alone_is_named_while_the_crawl_goes_on(
+    open_page: OpenPage, crawled: str, database: Database
+) -> None:
+    job_id = crawled.rpartition("/")[2]
+    waiting = [{"host": "shop.example", "until": "2026-01-31T12:00:10.000Z"}]
+    with database.writing() as session:
+        crawl = session.get(Crawl, job_id)
+        assert crawl is not None
+        crawl.progress = {**crawl.progress, "waiting_on": waiting}
+        session.execute(update(Job).where(Job.id == job_id).values(status=JobStatus.RUNNING))
+    page = open_page(crawled)
+    expect(page.locator("#crawl-counts")).to_contain_text("shop.example wants to be left alone until")
+    with database.writing() as session:
+        session.execute(update(Job).where(Job.id == job_id).values(status=JobStatus.COMPLETED, revision=200))
+    expect(page.locator("#crawl-counts")).not_to_contain_text("left alone")
 
 
 def test_a_crawl_is_looked_at_by_keyboard(open_page: OpenPage, crawled: str) -> None:
