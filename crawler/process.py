@@ -87,6 +87,8 @@ class Crawling:
         self.visits = Visits(self._request, self.frontier, start_urls, recipes.load_all(), utc_now)
         self.web = Web(Fetcher(allow=settings.fetch_allow), self._blobs, settings.max_picture_bytes)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._told: set[str] = set()
+        """Hosts that the job says it is waiting on."""
         self._repeated = (0, 0)
         """How far the crawl that is repeated has been looked through for what was not met: pages, pictures."""
 
@@ -143,7 +145,12 @@ class Crawling:
         while not self.frontier.stopped:
             now, settled = time.monotonic(), len(self.frontier.results.settled)
             full = settled >= BATCH_RESULTS or (settled and now - began >= BATCH_SECONDS)
-            if full or self.frontier.idle or now - renewed >= renew:
+            if (
+                self.frontier.hosts.paused().keys() != self._told
+                or full
+                or self.frontier.idle
+                or now - renewed >= renew
+            ):
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -242,6 +249,7 @@ class Crawling:
     def _waiting_on(self) -> list[dict[str, str]]:
         now = utc_now()
         paused = self.frontier.hosts.paused()
+        self._told = set(paused)
         return [{"host": host, "until": rfc3339(_later(now, seconds))} for host, seconds in sorted(paused.items())[:20]]
 
     def _note(self, error: Exception) -> None:

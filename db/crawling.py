@@ -12,14 +12,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import CookieWall, CrawlForbidden, ItemError, NothingFound, ShopUnreachable
 from core.messages import ChunkMessage
 from db import chunks, crawls, discoveries, jobs, lifecycle, usage
-from db.bulk import on_postgresql
+from db.bulk import among
 from db.chunks import ChunkPolicy
 from db.crawl_progress import Progress
 from db.discoveries import Taken
@@ -282,13 +281,9 @@ def fall_back(session: Session, taken: Taken, now: datetime) -> int:
 
 def _read(session: Session, job_id: str, digests: Sequence[str]) -> set[str]:
     """Those of these pages that were read, or have moved to one that will have been."""
-    found: set[str] = set()
     states = (UrlState.DONE, UrlState.NOT_MODIFIED, UrlState.MOVED)
-    for start in range(0, len(digests), 500):
-        part = digests[start : start + 500]
-        query = select(CrawlUrl.digest).where(CrawlUrl.job_id == job_id, CrawlUrl.digest.in_(part))
-        found |= set(session.scalars(query.where(CrawlUrl.state.in_(states))))
-    return found
+    query = select(CrawlUrl.digest).where(CrawlUrl.job_id == job_id, CrawlUrl.state.in_(states))
+    return set(session.scalars(query.where(among(session, CrawlUrl.digest, digests))))
 
 
 def start_hosts(session: Session, job_id: str) -> list[str]:
@@ -332,13 +327,8 @@ def vanished(session: Session, crawl: Crawl, after: int) -> tuple[int, int]:
 
 
 def _present(session: Session, job_id: str, digests: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for start in range(0, len(digests), 500):
-        part = digests[start : start + 500]
-        found |= set(
-            session.scalars(select(CrawlUrl.digest).where(CrawlUrl.job_id == job_id, CrawlUrl.digest.in_(part)))
-        )
-    return found
+    query = select(CrawlUrl.digest).where(CrawlUrl.job_id == job_id, among(session, CrawlUrl.digest, digests))
+    return set(session.scalars(query))
 
 
 def _with_bytes(session: Session, batch: Batch, now: datetime) -> list[NewItem]:
@@ -389,6 +379,9 @@ def _store_met(session: Session, crawl: Crawl, progress: Progress, met: Sequence
     if progress.met + len(by_digest) > _MOST_URLS:
         progress.count("left_out", "limit_urls", len(by_digest))
         return set()
+    # The job's row is held: nobody else adds to its URLs.
+    for digest in _present(session, crawl.job_id, list(by_digest)):
+        del by_digest[digest]
     if not by_digest:
         return set()
     before = _before(session, crawl, list(by_digest))
@@ -416,28 +409,20 @@ def _store_met(session: Session, crawl: Crawl, progress: Progress, met: Sequence
             }
         )
     progress.met += len(rows)
-    insert = postgresql.insert if on_postgresql(session) else sqlite.insert
-    statement = insert(_URLS).on_conflict_do_nothing().returning(_URLS.c.digest)
-    new = set(session.scalars(statement, rows))
-    for digest in new:
-        one = by_digest[digest]
+    session.connection().execute(insert(_URLS), rows)
+    for one in by_digest.values():
         state = UrlState.LEFT_OUT if one.left_out else UrlState.QUEUED
         progress.moved(one.kind, None, state, one.left_out)
-    return new
+    return set(by_digest)
 
 
 def _before(session: Session, crawl: Crawl, digests: Sequence[str]) -> dict[str, Before]:
     if crawl.since_job_id is None:
         return {}
-    found: dict[str, Before] = {}
-    for start in range(0, len(digests), 500):
-        rows = session.execute(
-            select(CrawlUrl.digest, CrawlUrl.etag, CrawlUrl.last_modified, CrawlUrl.blob_sha256).where(
-                CrawlUrl.job_id == crawl.since_job_id, CrawlUrl.digest.in_(digests[start : start + 500])
-            )
-        )
-        found |= {digest: Before(*known) for digest, *known in rows}
-    return found
+    of_then = select(CrawlUrl.digest, CrawlUrl.etag, CrawlUrl.last_modified, CrawlUrl.blob_sha256).where(
+        CrawlUrl.job_id == crawl.since_job_id, among(session, CrawlUrl.digest, digests)
+    )
+    return {digest: Before(*known) for digest, *known in session.execute(of_then)}
 
 
 def _store_settled(

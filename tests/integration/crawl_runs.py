@@ -35,10 +35,10 @@ class CrawlRun:
     database: Database
     crawls: Crawls
 
-    def submit(self, *start_urls: str, limits: CrawlLimits = LIMITS, **request: Any) -> str:
+    def submit(self, *start_urls: str, limits: CrawlLimits = LIMITS, key_id: str | None = None, **request: Any) -> str:
         """Submit a crawl job; its id."""
         with self.database.writing() as session:
-            new = NewJob("crawl", JobSource.CRAWL, a_model(session))
+            new = NewJob("crawl", JobSource.CRAWL, a_model(session), key_id=key_id)
             return jobs.create_discovering(session, new, CrawlRequest(start_urls, limits, **request), utc_now()).id
 
     def crawl(self, *start_urls: str, limits: CrawlLimits = LIMITS, **request: Any) -> str:

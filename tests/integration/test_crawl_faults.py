@@ -16,12 +16,12 @@ from sqlalchemy import update
 
 from core.clock import utc_now
 from core.settings import PROJECT, Settings
-from db import crawling, discoveries, expanding, jobs, lifecycle
+from db import crawling, discoveries, expanding, jobs, keys, lifecycle
 from db.chunks import ChunkPolicy
 from db.discoveries import MAX_ATTEMPTS
 from db.engine import Database
 from db.jobs import NewItem
-from db.models import Discovery, JobStatus, UrlKind, UrlState
+from db.models import Discovery, JobStatus, Scope, UrlKind, UrlState
 from tests.conftest import until
 from tests.integration.crawl_runs import CrawlRun, crawl_run, resume
 from tests.shop import Shop, running_shop
@@ -134,3 +134,15 @@ def test_a_crawl_that_never_gets_on_is_given_up_after_three_attempts(run: CrawlR
     assert (job.status, job.discovering) == (JobStatus.RUNNING if found else JobStatus.FAILED, False)
     assert (job.error or {})["code"] == run.verdict(job_id) == "broken_off"
     assert "signal 11" in (job.error or {})["detail"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_crawl_ends_where_its_owners_quota_does(run: CrawlRun, shop: Shop) -> None:
+    with run.database.writing() as session:
+        key, _ = keys.create(session, "small", [Scope.SUBMIT], utc_now(), quota=3)
+    job_id = run.submit(shop.address_url("img", "/sitemap.xml"), key_id=key.id)
+    run.crawls.run_waiting()
+    job = run.job(job_id)
+    assert (job.discovering, run.verdict(job_id)) == (False, "quota_exceeded")
+    assert job.total <= 3
+    assert UrlState.QUEUED not in {row.state for row in run.urls(job_id)}

@@ -74,7 +74,13 @@ def test_a_host_gets_few_requests_at_once(settings: Settings, database: Database
 
 def test_a_host_that_wants_to_be_left_alone_is(settings: Settings, database: Database, shop: Shop) -> None:
     with crawl_run(settings, database, shop, crawl_connections=1) as run:
-        job_id = run.crawl(shop.address_url("busy", "/sitemap.xml"), limits=replace(LIMITS, pages=8, pictures=4))
+        job_id = run.submit(shop.address_url("busy", "/sitemap.xml"), limits=replace(LIMITS, pages=8, pictures=4))
+        worker = threading.Thread(target=run.crawls.run_waiting)
+        worker.start()
+        until(lambda: bool(run.progress(job_id).get("waiting_on")))
+        (waiting,) = run.progress(job_id)["waiting_on"]
+        assert waiting["host"].startswith(host(shop, "busy"))
+        worker.join()
     visits = shop.log.visits(host(shop, "busy"))
     for number, visit in enumerate(visits):
         if visit.status == 429:

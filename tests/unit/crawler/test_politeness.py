@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import math
+
+from core.fetching import Fetched
+from crawler import robots
+from crawler.politeness import Hosts
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def answer(status: int, body: str = "") -> Fetched:
+    return Fetched("http://shop.example/robots.txt", status, {}, body.encode(), len(body), 0, ())
+
+
+def test_two_requests_to_a_host_are_a_delay_apart_and_others_do_not_wait_for_it() -> None:
+    clock = Clock()
+    hosts = Hosts(0.5, 4, clock)
+    hosts.begin("a")
+    assert (hosts.wait("a"), hosts.wait("b")) == (0.5, 0.0)
+    clock.now += 0.5
+    assert hosts.wait("a") == 0.0
+
+
+def test_a_host_has_no_more_requests_at_once_than_it_may() -> None:
+    hosts = Hosts(0.0, 2, Clock())
+    hosts.begin("a")
+    hosts.begin("a")
+    assert hosts.wait("a") == math.inf
+    hosts.end("a", 0.0, ok=True)
+    assert hosts.wait("a") == 0.0
+
+
+def test_a_slow_host_is_asked_more_slowly_and_a_failure_never_makes_it_faster() -> None:
+    clock = Clock()
+    hosts = Hosts(0.1, 2, clock)
+    for _ in range(10):
+        hosts.begin("a")
+        hosts.end("a", 4.0, ok=True)
+    assert hosts.host("a").delay == 2.0
+    hosts.begin("a")
+    hosts.end("a", 0.01, ok=False)
+    assert hosts.host("a").delay == 2.0
+    for _ in range(20):
+        hosts.begin("a")
+        hosts.end("a", 0.0, ok=True)
+    assert 0.1 <= hosts.host("a").delay < 0.11
+
+
+def test_a_host_that_asked_to_be_left_alone_is_until_then() -> None:
+    clock = Clock()
+    hosts = Hosts(0.0, 2, clock)
+    hosts.pause("a", 30.0)
+    hosts.pause("a", 10.0)
+    assert (hosts.wait("a"), hosts.paused()) == (30.0, {"a": 30.0})
+    clock.now += 30.0
+    assert (hosts.wait("a"), hosts.paused()) == (0.0, {})
+
+
+def test_robots_txt_is_obeyed_under_our_plain_name() -> None:
+    rules = robots.read(
+        answer(200, "User-agent: lookbook\nDisallow: /cart\nCrawl-delay: 2\n\nUser-agent: *\nDisallow: /")
+    )
+    assert rules.allow("http://shop.example/p/1")
+    assert not rules.allow("http://shop.example/cart")
+    assert rules.delay == 2.0
+
+
+def test_a_host_without_robots_txt_allows_everything_and_one_that_fails_to_give_it_nothing() -> None:
+    assert all(robots.read(answer(status)).allow("http://shop.example/") for status in (401, 403, 404, 410))
+    assert not any(robots.read(answer(status)).allow("http://shop.example/") for status in (429, 500, 503))
