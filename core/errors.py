@@ -106,6 +106,11 @@ class QuotaExceeded(LookbookError):
     code = "quota_exceeded"
     retryable = True
 
+    def __init__(self, detail: str, left: int = 0) -> None:
+        super().__init__(detail)
+        self.left = left
+        """Pictures that the key may still submit."""
+
 
 class NothingToRetry(LookbookError):
     """No failed item of the job can be tried again."""

@@ -45,7 +45,7 @@ def count(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0,
     used = of_month(session, key_id, now).items
     if used > quota:
         left = max(quota - (used - items), 0)
-        raise QuotaExceeded(f"expected at most {left:,} more pictures this month (of {quota:,}), got {items:,}")
+        raise QuotaExceeded(f"expected at most {left:,} more pictures this month (of {quota:,}), got {items:,}", left)
 
 
 def check(session: Session, key_id: str | None, now: datetime) -> None:

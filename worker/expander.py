@@ -151,8 +151,9 @@ class Expander:
             with self._database.writing() as session:
                 expanded = expanding.get_on(session, taken, read.batch(), self._policy, self._clock())
         except QuotaExceeded as error:
-            self._forget(read)
-            return self._commit(taken, read.refused(OverQuota(error.detail)))
+            within, beyond = read.cut(error.left, OverQuota(error.detail))
+            self._forget(beyond)
+            return self._commit(taken, within)
         except BaseException:
             self._forget(read)
             raise
@@ -229,9 +230,10 @@ class _Read:
         items = [found.item for found in self.found]
         return Batch(items, self.position, self.over, self.ended.reason if self.ended else None)
 
-    def refused(self, reason: ItemError) -> _Read:
-        """Nothing of it, and of what would come after it."""
-        return _Read(self.position, [], over=True, ended=SourceEnded(reason))
+    def cut(self, count: int, reason: ItemError) -> tuple[_Read, _Read]:
+        """Its first items, as all that is read of the source for that reason; and what is left over."""
+        within = _Read(self.position, self.found[:count], over=True, ended=SourceEnded(reason))
+        return within, _Read(self.position, self.found[count:])
 
     def __enter__(self) -> _Read:
         return self

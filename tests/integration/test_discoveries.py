@@ -535,18 +535,18 @@ def test_a_manifest_with_too_many_rows_ends_with_an_item_that_says_so(place: Pla
     assert place.items(job_id)[-1].error_code == "bad_manifest"
 
 
-def test_a_key_whose_quota_ends_keeps_what_was_within_it(place: Place) -> None:
+def test_a_key_whose_quota_ends_keeps_all_that_was_within_it(place: Place) -> None:
     with place.database.writing() as session:
         session.add(ApiKey(id="key_1", name="k", secret_sha256="0" * 64, scopes=[], quota=7, created_at=utc_now()))
     job_id = place.submit(a_zip(10))
     with place.database.writing() as session:
         session.get_one(Job, job_id).key_id = "key_1"
     place.expander().expand_waiting()
-    assert place.names(job_id) == [*expected(6), "catalog.zip"]
+    assert place.names(job_id) == [*expected(7), "catalog.zip"]
     last = place.items(job_id)[-1]
     assert (last.error_code, last.error_retryable) == ("quota_exceeded", True)
     purge(place.database, place.store)
-    assert {item.blob_sha256 for item in place.items(job_id)[:6]} == place.blobs()
+    assert {item.blob_sha256 for item in place.items(job_id)[:7]} == place.blobs()
 
 
 def test_reading_again_up_to_where_it_was_is_not_getting_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
