@@ -106,7 +106,9 @@ def export(
     ending = target.suffix.removeprefix(".").lower() if target else ""
     chosen = format or next((known for known in Format if known.value == ending), None)
     if chosen is None:
-        raise typer.BadParameter(f"expected one of {', '.join(Format)}", param_hint="--format")
+        raise typer.BadParameter(
+            f"expected one of {', '.join(Format)}, or a file that ends so; got {output!r}", param_hint="--format"
+        )
     wanted = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
     with connect(url, key) as client:
         job = client.job(job_id)

@@ -49,7 +49,9 @@ class ProblemError(Error):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(f"{detail} ({code}, HTTP {status})")
+        super().__init__(
+            f"{detail} ({code}, HTTP {status})" if code else f"{detail} (HTTP {status}: is it a Lookbook?)"
+        )
         self.status = status
         self.code = code
         """Stable, in snake case; empty if it was not Lookbook that answered."""

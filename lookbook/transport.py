@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from lookbook.errors import NotReached, ProblemError, UnexpectedAnswer, problem
+from lookbook.errors import Error, NotReached, ProblemError, UnexpectedAnswer, problem
 from lookbook.retrying import Retrying, retry_after
 
 Query = Mapping[str, Any]
@@ -41,6 +41,8 @@ class Transport:
     def __init__(
         self, url: str, key: str | None, *, retries: int, timeout: float, sleep: Callable[[float], None] = time.sleep
     ) -> None:
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise Error("expected a key such as lb_…, got one with characters that no header can hold")
         self.url = url.rstrip("/")
         self.sleep = sleep
         self._retries = retries

@@ -53,6 +53,21 @@ def test_a_service_that_is_not_there_is_named_at_once(
     assert line.endswith("--url or LOOKBOOK_URL says where")
 
 
+def test_a_key_that_cannot_be_one_is_said_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in ("lb_böse", "lb_x\n"):
+        assert "expected a key such as lb_…" in said(monkeypatch, capsys, "jobs", "--url", NOBODY, "--key", key)
+
+
+def test_what_answers_without_being_a_lookbook_is_doubted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(Reply(404, b"<html>"), Reply(404, b"<html>")) as server:
+        line = said(monkeypatch, capsys, "jobs", "--url", server.url)
+    assert line == "lookbook: Not Found (HTTP 404: is it a Lookbook?)"
+
+
 def test_a_missing_key_is_said_with_where_it_belongs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
