@@ -14,6 +14,7 @@ import typer
 
 from cli.labelling import (
     VERIFIED,
+    WEAK,
     Labelled,
     LabelsFrom,
     Said,
@@ -225,10 +226,12 @@ def _row(
 
 def _note(rows: list[dict[str, Any]], jobs: list[Job], labels: LabelsFrom) -> dict[str, str]:
     """What the card of a model that is trained on it says of the pictures."""
+    weak = sum(row["kind"] == WEAK for row in rows)
     return {
         "title": f"{len(rows):,} pictures of {', '.join(job.name for job in jobs)}, labels by {labels.value}",
         "source": f"{', '.join(job.id for job in jobs)}; manifest.jsonl says where each picture came from",
         "licence": "that of each picture where it came from",
+        "limits": f"It has seen what these jobs hold. {weak:,} of the labels are words that nobody has checked.",
     }
 
 

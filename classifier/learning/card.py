@@ -47,8 +47,7 @@ On the {validation_pictures:,} validation pictures, bytes to labels through `pre
 {precisions}
 
 ## Limits
-- One garment a picture, photographed by volunteers, mostly lying flat or hanging: people wearing several garments,
-  studio shots and drawings are not what it has seen.
+- {limits}
 - It always answers one of its labels, also for a picture that shows none of them. A low confidence is a hint, no more.
 - The rarer labels ({rare}) were learned from the fewest pictures.
 - The Keras weights are stored in float16, the export's in float32; both runtimes compute in float32 unless told
@@ -77,6 +76,7 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         title=recipe.data.title[0].upper() + recipe.data.title[1:],
         source=recipe.data.source,
         licence=recipe.data.licence,
+        limits=recipe.data.limits.strip(),
         notes=recipe.notes.strip(),
         package=f"{recipe.backbone}-pytorch-model",
         recipe="\n".join(f"    {line}" for line in shown.splitlines()),

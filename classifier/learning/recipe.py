@@ -29,6 +29,8 @@ class DataNote(_Part):
     title: str
     source: str
     licence: str
+    limits: str
+    """What a model that has learned from them has not seen, or cannot be sure of."""
 
 
 class Head(_Part):

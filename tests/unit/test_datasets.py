@@ -242,7 +242,7 @@ def test_training_takes_its_labels_from_a_dataset_that_has_some(tmp_path: Path) 
     recipe, taxonomy = read_recipe(PROJECT / "recipes" / "training" / "garments.yaml")
     assert fitted(recipe, taxonomy, tmp_path) == (recipe, taxonomy)
     own = a_vocabulary().taxonomy("mine", ["dress"])
-    note = {"title": "one", "source": "job_1", "licence": "theirs"}
+    note = {"title": "one", "source": "job_1", "licence": "theirs", "limits": "few"}
     (tmp_path / "dataset.json").write_text(json.dumps({"taxonomy": own, "data": note}))
     changed, labels = fitted(recipe, taxonomy, tmp_path)
     assert (labels.label_ids, changed.data.title, changed.notes) == (["dress"], "one", "")
