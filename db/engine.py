@@ -70,8 +70,8 @@ class Database:
         with self._readers() as session:
             yield session
 
-    def fetch_one(self, sql: str, parameters: Any) -> tuple[tuple[Any, ...] | None, Sequence[Any]]:
-        """The first row of a statement in the driver's own words, and what that says of its columns.
+    def fetch_one(self, sql: str, parameters: Any, *, describe: bool) -> tuple[tuple[Any, ...] | None, Sequence[Any]]:
+        """The first row of a statement in the driver's own words, and if asked to what that says of its columns.
 
         It is a transaction of its own (see db/look_up.py).
 
@@ -83,7 +83,7 @@ class Database:
             cursor = connection.cursor()
             cursor.execute(sql, parameters)
             row: tuple[Any, ...] | None = cursor.fetchone()
-            columns: Sequence[Any] = cursor.description
+            columns: Sequence[Any] = cursor.description if describe else ()
             cursor.close()
         except BaseException:
             connection.invalidate()
