@@ -1,6 +1,6 @@
 // A crawl on its job's page: what was asked for, how far it is, and the way from its photographs to its addresses.
-import { isOver } from "./api.js";
-import { $, bytes, clock, link, make, number, say, sayOf } from "./page.js";
+import { ApiError, isOver, postJson, Unreachable } from "./api.js";
+import { $, bytes, clock, link, make, number, say, sayError, sayOf } from "./page.js";
 import { Urls } from "./urls.js";
 
 const STATES = ["queued", "done", "not_modified", "moved", "gone", "failed", "blocked_by_robots", "blocked_address", "not_allowed", "left_out"];
@@ -11,6 +11,9 @@ export class CrawlSection {
   constructor(job) {
     this.urls = new Urls(job);
     addEventListener("hashchange", () => this.choose());
+    $("crawl-again").addEventListener("click", () => again(this.job));
+    // Coming back with the browser's own "back".
+    addEventListener("pageshow", () => ($("crawl-again").disabled = false));
   }
 
   /** Which of the two is looked at: the address says it, so that going back and reloading keep to it. */
@@ -34,6 +37,8 @@ export class CrawlSection {
   draw(job) {
     if (!job.crawl) return;
     drawVerdict(job);
+    this.job = job;
+    $("crawl-again").hidden = !isOver(job);
     const first = $("crawl").hidden;
     $("crawl").hidden = false;
     this.drawAsked(job.crawl);
@@ -44,6 +49,21 @@ export class CrawlSection {
     urls.textContent = say("viewUrls", { count: number(job.crawl.pages.seen + job.crawl.pictures.seen) });
     if (first) this.choose();
     else if (!$("urls-view").hidden) this.urls.refresh();
+  }
+}
+
+/** Do a crawl again: what has not changed is neither downloaded nor predicted anew. */
+async function again(job) {
+  $("crawl-again").disabled = true;
+  $("refused").hidden = true;
+  try {
+    const repeated = await postJson("/v1/jobs", { name: job.name, crawl: { since: job.id } });
+    location.href = repeated.links.page;
+  } catch (error) {
+    if (!(error instanceof ApiError || error instanceof Unreachable)) throw error;
+    $("refused").hidden = false;
+    $("refused").textContent = sayError(error.code ?? "unreachable", error.message);
+    $("crawl-again").disabled = false;
   }
 }
 

@@ -92,6 +92,14 @@ def test_a_crawl_that_is_done_again_predicts_nothing_anew(run: Run, crawled: Job
     assert f"{crawled.counts.succeeded} reused" in done.stdout
 
 
+def test_a_crawl_is_done_again_from_its_page_which_says_what_has_changed(open_page: OpenPage, crawled: Job) -> None:
+    page = open_page(f"/jobs/{crawled.id}")
+    page.get_by_role("button", name="Crawl again").click()
+    page.wait_for_url(lambda url: "/jobs/job_" in url and crawled.id not in url)
+    expect(page.locator("#crawl-counts")).to_contain_text(f"{crawled.counts.succeeded} as before", timeout=60_000)
+    expect(page.locator("h1#name")).to_have_text("The shop")
+
+
 def test_a_cookie_wall_is_said_so_on_the_command_line_and_on_the_page(
     run: Run, shop: Shop, open_page: OpenPage
 ) -> None:
