@@ -9,6 +9,8 @@ from werkzeug.datastructures import FileStorage, Headers, MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
+from core.sources.names import shown_name
+
 _BLOCK = 1024 * 1024
 """As much as gunicorn takes from the socket at once: of what is not asked for it makes copies."""
 
@@ -91,4 +93,5 @@ class _Form:
             return
         self._file.seek(0)
         headers = Headers(self._segment.headerlist)
-        self.files.append((name, FileStorage(self._file, self._segment.filename, name, headers=headers)))
+        file_name = shown_name(self._segment.filename or "")
+        self.files.append((name, FileStorage(self._file, file_name, name, headers=headers)))

@@ -59,6 +59,16 @@ def test_options_with_a_nul_character_are_refused(client: FlaskClient) -> None:
     assert problem(answer)["status"] == 422
 
 
+def test_a_file_name_with_a_nul_character_is_shown_with_another(client: FlaskClient) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a\0b.jpg"\r\n\r\n'
+    body = head + picture() + b"\r\n--x--\r\n"
+    made = client.post("/v1/jobs", data=body, content_type="multipart/form-data; boundary=x")
+    (item,) = client.get(f"{made.headers['Location']}/items").get_json()["data"]
+    assert (made.get_json()["name"], item["source"]["name"]) == ("a\N{REPLACEMENT CHARACTER}b.jpg",) * 2
+    by_url = client.post("/v1/jobs", json={"items": [{"url": "https://shop.example/a%00b.jpg"}]})
+    assert by_url.status_code == 202
+
+
 def test_names_in_pointers_are_escaped(client: FlaskClient) -> None:
     # RFC 6901: ~ is written ~0, and / is ~1.
     answer = client.post("/v1/jobs", json={"items": [{"url": "https://shop.example/1.jpg"}], "a/b~c": 1})
