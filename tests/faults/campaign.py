@@ -22,6 +22,7 @@ from tests.faults.installation import DatabaseKind, Installation
 from tests.faults.ledger import Ledger
 from tests.faults.pictures import expectations
 from tests.faults.scenario import Fault, left_out, plan
+from tests.faults.shelf import Shelf
 from tests.faults.stream import Stream
 
 RECOVERY_SECONDS = 120.0
@@ -93,7 +94,8 @@ def run(kind: DatabaseKind, wanted: Plan, progress: Progress) -> Result:
     it = Installation.start(kind, chance)
     result.logs = it.folder
     ledger = Ledger()
-    stream = Stream(it.settings.url, wanted.seed, wanted.largest_job, ledger)
+    shelf = Shelf()
+    stream = Stream(it.settings.url, wanted.seed, wanted.largest_job, ledger, shelf)
     try:
         stream.start()
         result.left_out = left_out(it)
@@ -103,6 +105,7 @@ def run(kind: DatabaseKind, wanted: Plan, progress: Progress) -> Result:
         _check(it, stream, wanted, progress)
     finally:
         stream.stop()
+        shelf.close()
         result.stubborn = it.stop()
     result.own_deaths = it.keeper.own_deaths()
     result.totals |= _totals(ledger)
@@ -169,7 +172,7 @@ def _probe(stream: Stream, ended: float) -> float | None:
     timer = threading.Timer(RECOVERY_SECONDS, give_up.set)
     timer.daemon = True
     timer.start()
-    client = Client(stream.url, stream.ledger, give_up)
+    client = Client(stream.url, stream.ledger, stream.shelf, give_up)
     try:
         submission = stream.single(random.Random(ended))
         client.submit(submission, 1)
@@ -216,7 +219,7 @@ def _check(it: Installation, stream: Stream, wanted: Plan, progress: Progress) -
         ref = ModelRef.parse(model_versions.aliases(session)[model_versions.PRODUCTION])
     expected = expectations(it.settings, ref, (p for s in submissions for p in s.pictures))
     done, total = 0, sum(len(submission.pictures) for submission in submissions)
-    client = Client(it.settings.url, ledger, threading.Event())
+    client = Client(stream.url, ledger, stream.shelf, threading.Event())
     for submission in submissions:
         # Once more, after everything: what is over must have stayed as it was.
         client.look(submission)
@@ -231,6 +234,8 @@ def _totals(ledger: Ledger) -> dict[str, int]:
     pictures = [picture for submission in submissions for picture in submission.pictures]
     return {
         "jobs": sum(not submission.single for submission in submissions),
+        "archives": sum(submission.source == "archive" for submission in submissions),
+        "manifests": sum(submission.source == "manifest" for submission in submissions),
         "singles": sum(submission.single for submission in submissions),
         "pictures": len(pictures),
         "different pictures": len({picture.sha256 for picture in pictures}),

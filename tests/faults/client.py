@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import zipfile
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
 from tests.faults.ledger import TERMINAL, Ledger, Submission
+from tests.faults.shelf import Shelf
 
 ANSWER_SECONDS = 30.0
 """After this long without an answer it counts as lost."""
@@ -25,9 +28,10 @@ class GaveUp(Exception):
 class Client:
     """One connection to the API, for one thread."""
 
-    def __init__(self, url: str, ledger: Ledger, over: threading.Event) -> None:
+    def __init__(self, url: str, ledger: Ledger, shelf: Shelf, over: threading.Event) -> None:
         self._http = httpx.Client(base_url=url, trust_env=False, timeout=ANSWER_SECONDS)
         self._ledger = ledger
+        self._shelf = shelf
         self._over = over
 
     def close(self) -> None:
@@ -43,6 +47,9 @@ class Client:
             answer = self._send(submission, wait_seconds)
             if answer is not None and self._understood(submission, answer):
                 break
+            if submission.read_by_worker:
+                # With the same key it is not stored twice.
+                continue
             # It may have been stored all the same, so it is looked for before it is sent once more.
             submission.job_id = self._find(submission)
             if submission.job_id:
@@ -54,11 +61,27 @@ class Client:
         if submission.single:
             files = [("image", (submission.name, submission.pictures[0].data, "application/octet-stream"))]
             return self._ask("POST", "/v1/classifications", files=files, headers=headers)
+        if submission.read_by_worker:
+            headers["Idempotency-Key"] = submission.name
+            data = self._archive(submission) if submission.source == "archive" else self._manifest(submission)
+            file = [(submission.source, (submission.name, data))]
+            return self._ask("POST", "/v1/jobs", files=file, data={"name": submission.name}, headers=headers)
         files = [
             ("images", (f"{picture.number}.jpg", picture.data, "application/octet-stream"))
             for picture in submission.pictures
         ]
         return self._ask("POST", "/v1/jobs", files=files, data={"name": submission.name}, headers=headers)
+
+    def _archive(self, submission: Submission) -> bytes:
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            for place, picture in enumerate(submission.pictures):
+                # The same each time, or it would be another request with the same key.
+                archive.writestr(zipfile.ZipInfo(f"{place}/{picture.number}.jpg"), picture.data)
+        return file.getvalue()
+
+    def _manifest(self, submission: Submission) -> bytes:
+        return "\n".join(["url", *(self._shelf.put(picture) for picture in submission.pictures)]).encode()
 
     def _understood(self, submission: Submission, answer: httpx.Response) -> bool:
         """Whether the answer says which job it is; a picture that cannot be opened is answered with its error."""
@@ -66,6 +89,10 @@ class Client:
             submission.job_id = answer.json()["job_id" if submission.single else "id"]
             return True
         problem, picture = answer.json(), submission.pictures[0]
+        if problem["code"] == "request_in_progress" and submission.read_by_worker:
+            self._ledger.refused(problem["code"])
+            self._over.wait(PAUSE_SECONDS)
+            return False
         if not submission.single or problem["code"] != picture.error:
             self._ledger.broken("answers are clear", f"{submission.name}: {answer.status_code} {answer.text[:300]}")
         return False

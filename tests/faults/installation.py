@@ -133,6 +133,8 @@ class Installation:
             "LOOKBOOK_LEASE_SECONDS": str(LEASE_SECONDS),
             "LOOKBOOK_SWEEP_SECONDS": "1",
             "LOOKBOOK_DECODERS": "1",
+            # Where the shelf is.
+            "LOOKBOOK_FETCH_ALLOW": "127.0.0.0/8",
             # Small chunks: there is always one under way when a fault strikes.
             "LOOKBOOK_CHUNK_SIZE": "32",
             "LOOKBOOK_API_PROCESSES": "2",

