@@ -178,9 +178,8 @@ def retry_failed(session: Session, job: Job, now: datetime) -> int:
         ),
     )
     if again == 0:
-        raise NothingToRetry(
-            f"{job.failed} items have failed, and none of them has bytes that are kept or can be downloaded"
-        )
+        lost = f"none of the {job.failed:,} that failed has bytes that are kept or can be downloaded"
+        raise NothingToRetry(f"expected failed items, {lost if job.failed else 'none has failed'}")
     job.failed -= again
     job.pending += again
     if job.terminal:
