@@ -35,10 +35,10 @@ from db.models import CrawlUrl, Item, Job, JobSource, UrlState
 from tests.shop import Shop, shop_process
 from worker.crawls import Crawls
 
-PRODUCTS = int(os.environ.get("CRAWLING_PRODUCTS", "600"))
+PRODUCTS = 600
 ROUNDS = 3
 KILLS = 10
-MANY_PAGES = int(os.environ.get("CRAWLING_PAGES", "5000"))
+MANY_PAGES = 50_000
 SITE = "json-ld"
 LIMITS = CrawlLimits(pages=1_000_000, pictures=1_000_000, bytes=2**40, depth=1, minutes=600)
 

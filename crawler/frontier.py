@@ -19,9 +19,10 @@ import structlog
 from crawler.politeness import Hosts
 from crawler.robots import Rules
 from db.blobs.spool import BlobWriter
-from db.crawling import Batch, Met, Settled, Waiting
+from db.crawling import Batch, Settled
 from db.crawls import CrawlLimits
 from db.jobs import NewItem
+from db.meeting import Met, Waiting
 from db.models import UrlKind
 
 log = structlog.get_logger(__name__)

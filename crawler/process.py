@@ -34,15 +34,16 @@ from crawler.frontier import BATCH_RESULTS, BATCH_SECONDS, Frontier, Results
 from crawler.politeness import Hosts
 from crawler.visits import Visits, reason_of
 from crawler.web import Web
-from db import crawling, discoveries
+from db import crawling, discoveries, meeting
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.opening import open_blob_store
 from db.chunks import ChunkPolicy
 from db.crawl_progress import Progress
-from db.crawling import Overtaken, Waiting
+from db.crawling import Overtaken
 from db.crawls import CrawlRequest
 from db.discoveries import Taken
 from db.engine import TRANSIENT_ERRORS, Database
+from db.meeting import Waiting
 from db.models import Crawl, JobSource, UrlKind
 
 log = structlog.get_logger(__name__)
@@ -116,7 +117,7 @@ class Crawling:
     async def _run(self) -> None:
         frontier = self.frontier
         if self._progress.met == 0:
-            frontier.results.met += self.visits.seeds()
+            frontier.results.met += self.visits.meetings.seeds()
         renewed = 0.0
         while True:
             results = frontier.take_results()
@@ -183,23 +184,31 @@ class Crawling:
                 writer.abort()
 
     def _store(self, results: Results, waiting_on: list[dict[str, str]]) -> set[str]:
+        batch = results.batch(waiting_on)
+        try:
+            for attempt in self._while_away():
+                with attempt:
+                    self._blobs.commit(results.writers)
+            for attempt in self._while_away():
+                with attempt, self._database.writing() as session:
+                    committed = crawling.commit(session, self._taken, batch, self._policy, utc_now())
+        except BaseException:
+            self._forget(results)
+            raise
         for attempt in self._while_away():
             with attempt:
-                committed = self._store_once(results, waiting_on)
+                self._blobs.ensure(results.writers)
         self._taken = committed.taken
         dispatch(self._database, self._broker, committed.chunks)
         return committed.new
 
-    def _store_once(self, results: Results, waiting_on: list[dict[str, str]]) -> crawling.Committed:
+    def _forget(self, results: Results) -> None:
+        """Nothing refers to the bytes of a batch that was not committed."""
+        created = [writer.sha256 for writer in results.writers if writer.created]
         try:
-            self._blobs.commit(results.writers)
-            with self._database.writing() as session:
-                committed = crawling.commit(session, self._taken, results.batch(waiting_on), self._policy, utc_now())
-        except BaseException:
-            remove_leftovers(self._database, self._blobs, [w.sha256 for w in results.writers if w.created])
-            raise
-        self._blobs.ensure(results.writers)
-        return committed
+            remove_leftovers(self._database, self._blobs, created)
+        except _AWAY as error:
+            log.warning("bytes_left_behind", blobs=len(created), reason=str(error))
 
     def _find_more(self) -> bool:
         """Nothing waits any more: whether something does after all."""
@@ -214,7 +223,7 @@ class Crawling:
         pages, pictures = self._repeated
         with self._database.reading() as session:
             while True:
-                met, further = crawling.unreached(session, self._crawl, pages)
+                met, further = meeting.unreached(session, self._crawl, pages)
                 if further == pages:
                     break
                 pages = further
@@ -223,7 +232,7 @@ class Crawling:
                     break
             gone = 0
             while not met:
-                some, further = crawling.vanished(session, self._crawl, pictures)
+                some, further = meeting.vanished(session, self._crawl, pictures)
                 if further == pictures:
                     break
                 gone, pictures = gone + some, further

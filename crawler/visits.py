@@ -20,16 +20,17 @@ from core.errors import (
 from core.fetching import Fetched
 from core.fetching.urls import parse
 from core.ids import new_id
-from crawler import recipes, robots
-from crawler.extraction import Extraction, FoundPicture, LeftOut, PageKind, Repetition, Rule, extract
+from crawler import robots
+from crawler.extraction import PageKind, Repetition, extract
 from crawler.feeds import Feed, is_feed, read_feed
 from crawler.frontier import TRIES, Frontier, Wanted
+from crawler.meetings import LONGEST_TEXT, PRODUCT, START, Meetings
 from crawler.recipes import Recipe
 from crawler.robots import Rules
-from crawler.urls import PatternBound, canonical
+from crawler.urls import PatternBound
 from crawler.web import Answer
-from db.crawling import FALLBACK, OWN_NOTES, Met, Settled, Waiting
-from db.crawls import CrawlRequest, digest_of
+from db.crawling import OWN_NOTES, Settled
+from db.crawls import CrawlRequest
 from db.jobs import NewItem, StoredBlob
 from db.models import UrlKind, UrlState
 
@@ -38,11 +39,9 @@ log = structlog.get_logger(__name__)
 SMALLEST_SIDE, WIDEST = 100, 4.0
 """A picture whose longer side has fewer pixels, or is so many times the shorter one, shows no garment."""
 MOST_REDIRECTS = 10
-_LONGEST_TEXT, _LONGEST_TAG = 2_000, 500
+_LONGEST_TAG = 500
 _GONE = (404, 410)
 _ASKS_TO_WAIT = (429, 503)
-_PICTURE, _START, _PRODUCT, _NEXT, _OTHER = range(5)
-"""Priorities; db.crawling.FALLBACK comes after them."""
 
 
 class Visits:
@@ -61,24 +60,9 @@ class Visits:
         self._frontier = frontier
         frontier.refuse = self.refused
         self._now = now
-        self._sites = sites
-        self._chosen = next((one for one in sites if one.name == request.recipe), None)
-        self._hosts = {_bare(host) for host in request.limits.hosts}
-        self._hosts |= {_bare(urlsplit(url).hostname) for url in start_urls}
+        self.meetings = Meetings(request, frontier, start_urls, sites)
         self._repetition: dict[str, Repetition] = {}
         self._bound = PatternBound()
-
-    def seeds(self) -> list[Met]:
-        """The start URLs, as they are to be asked for."""
-        found = []
-        for url in self._request.start_urls:
-            recipe = self._recipe(url)
-            if recipe is not None and self._request.query is not None:
-                url = recipe.with_query(url, self._request.query)  # noqa: PLW2901
-            met = self._met(url, UrlKind.PAGE, _START, 0, None)
-            if met is not None:
-                found.append(met)
-        return found
 
     def refused(self, wanted: Wanted, rules: Rules) -> None:
         """What robots.txt does not allow; a host that does not answer when it is asked for that is not there."""
@@ -90,7 +74,7 @@ class Visits:
     def admit(self, wanted: Wanted) -> bool:
         """Whether to ask for a URL after all: one of ever new pages with nothing on them is left out."""
         waiting = wanted.waiting
-        if waiting.kind is UrlKind.PICTURE or waiting.priority == _START or wanted.tries > 1:
+        if waiting.kind is UrlKind.PICTURE or waiting.priority == START or wanted.tries > 1:
             return True
         if self._bound.admit(waiting.url):
             return True
@@ -120,7 +104,7 @@ class Visits:
             self._frontier.fail(error or FetchRefused())
             return
         url = f"{origin}/robots.txt"
-        digest = self._meet(url, UrlKind.ROBOTS, _START, 0, None)
+        digest = self.meetings.meet(url, UrlKind.ROBOTS, START, 0, None)
         status = None if fetched is None else fetched.status
         state = UrlState.FAILED if rules.closed or rules.error else UrlState.GONE if status in _GONE else UrlState.DONE
         if isinstance(error, BlockedAddress):
@@ -208,12 +192,12 @@ class Visits:
             error = FetchForbidden(f"expected at most {MOST_REDIRECTS} redirects, got another")
             self._give_up(wanted, UrlState.NOT_ALLOWED, error, fetched.status)
             return
-        starts = waiting.priority == _START and waiting.depth == 0
+        starts = waiting.priority == START and waiting.depth == 0
         if starts:
             # Whoever names a shop by an old address means the new one.
-            self._hosts.add(_bare(urlsplit(target).hostname))
+            self.meetings.allow_host_of(target)
         known = {**waiting.known, "redirects": redirects}
-        self._meet(target, waiting.kind, waiting.priority, waiting.depth, waiting.url, known)
+        self.meetings.meet(target, waiting.kind, waiting.priority, waiting.depth, waiting.url, known)
         frontier.asked["pictures" if waiting.kind is UrlKind.PICTURE else "pages"] -= 1
         self._settle(wanted, UrlState.MOVED, detail=target, status=fetched.status)
 
@@ -271,7 +255,7 @@ class Visits:
     def _add_item(self, wanted: Wanted, blob: StoredBlob | None, error: ItemError | None) -> str:
         waiting, item_id = wanted.waiting, new_id("itm")
         provenance = {name: value for name, value in waiting.known.items() if name not in OWN_NOTES}
-        name = parse(waiting.url).name[:_LONGEST_TEXT]
+        name = parse(waiting.url).name[:LONGEST_TEXT]
         item = NewItem(name, blob, error=error, source_url=waiting.url, provenance=provenance or None, id=item_id)
         self._frontier.results.items.append(item)
         return item_id
@@ -280,8 +264,8 @@ class Visits:
         if is_feed(fetched.body, fetched.headers.get("content-type")):
             self._feed(wanted, fetched, read_feed(fetched.body, fetched.url))
             return
-        host = urlsplit(fetched.url).netloc
-        recipe = self._recipe(fetched.url)
+        waiting, host = wanted.waiting, urlsplit(fetched.url).netloc
+        recipe = self.meetings.recipe(fetched.url)
         extraction = extract(
             fetched.body,
             fetched.url,
@@ -297,7 +281,7 @@ class Visits:
         for reason, many in extraction.left_out.items():
             results.count("left_out", reason.value, many)
         results.count("page_kinds", extraction.kind.value)
-        self._follow(wanted, extraction, recipe)
+        self.meetings.follow(waiting, extraction, recipe)
         failed = extraction.kind is PageKind.ERROR
         self._settle(
             wanted,
@@ -309,49 +293,13 @@ class Visits:
             last_modified=_tag(fetched, "last-modified"),
         )
 
-    def _follow(self, wanted: Wanted, extraction: Extraction, recipe: Recipe | None) -> None:
-        waiting, links = wanted.waiting, extraction.links
-        page = self._frontier.results.pages.setdefault(waiting.url, set())
-        aside = extraction.kind is PageKind.OTHER and waiting.priority == _OTHER
-        if links.noindex or aside:
-            # Nobody asked for that page, and nothing on it says that it shows products.
-            reason = "noindex" if links.noindex else LeftOut.NO_PRODUCT.value
-            self._frontier.results.count("left_out", reason, len(extraction.pictures))
-        else:
-            query = recipe.query_of(waiting.url) if recipe is not None else None
-            for found in extraction.pictures:
-                known = _known(found, query or (self._request.query if recipe is not None else None))
-                page.add(self._meet_picture(waiting, found, known, links.nofollow))
-        if links.nofollow:
-            return
-        deeper = waiting.depth + 1
-        # A list that a recipe reads is complete: its pictures are what is wanted.
-        listed = found_by_recipe(extraction)
-        for url in () if listed else links.products:
-            page.add(self._meet(url, UrlKind.PAGE, _PRODUCT, deeper, waiting.url))
-        for url in links.pages:
-            # Further pages of a list are no deeper than the first.
-            self._meet(url, UrlKind.PAGE, _NEXT, waiting.depth, waiting.url)
-        for url in () if listed else links.others:
-            self._meet(url, UrlKind.PAGE, _OTHER, deeper, waiting.url)
-
-    def _meet_picture(self, waiting: Waiting, found: FoundPicture, known: dict[str, Any], nofollow: bool) -> str:
-        """A picture of a page. What a list shows of a product is small: it has its turn if the product's own page is
-        not read in the end."""
-        priority = _PICTURE
-        if found.product_url is not None and found.rule is not Rule.RECIPE and not nofollow:
-            page = self._met(found.product_url, UrlKind.PAGE, _PRODUCT, waiting.depth + 1, waiting.url)
-            if page is not None and page.left_out is None:
-                known, priority = {**known, "product_digest": page.digest}, FALLBACK
-        return self._meet(found.url, UrlKind.PICTURE, priority, waiting.depth, waiting.url, known)
-
     def _feed(self, wanted: Wanted, fetched: Fetched, feed: Feed) -> None:
         waiting, results = wanted.waiting, self._frontier.results
         page = results.pages.setdefault(waiting.url, set())
         for url in feed.sitemaps:
-            page.add(self._meet(url, UrlKind.SITEMAP, _START, waiting.depth, waiting.url))
+            page.add(self.meetings.meet(url, UrlKind.SITEMAP, START, waiting.depth, waiting.url))
         for entry in feed.entries:
-            page.add(self._meet(entry.url, UrlKind.PAGE, _PRODUCT, waiting.depth + 1, waiting.url))
+            page.add(self.meetings.meet(entry.url, UrlKind.PAGE, PRODUCT, waiting.depth + 1, waiting.url))
         if feed.refused:
             results.count("left_out", "bad_url", feed.refused)
         if feed.cut:
@@ -361,83 +309,13 @@ class Visits:
         # Not asked for conditionally the next time: what it names may have changed where it has not.
         self._settle(wanted, UrlState.DONE, kind=kind, detail=f"{len(feed.entries)} URLs", status=fetched.status)
 
-    def _meet(
-        self,
-        url: str,
-        kind: UrlKind,
-        priority: int,
-        depth: int,
-        referrer: str | None,
-        known: dict[str, Any] | None = None,
-    ) -> str:
-        met = self._met(url, kind, priority, depth, referrer, known)
-        if met is None:
-            self._frontier.results.count("left_out", "bad_url")
-            return ""
-        self._frontier.results.met.append(met)
-        return met.digest if met.left_out is None else ""
-
-    def _met(
-        self,
-        url: str,
-        kind: UrlKind,
-        priority: int,
-        depth: int,
-        referrer: str | None,
-        known: dict[str, Any] | None = None,
-    ) -> Met | None:
-        try:
-            digest = digest_of(canonical(url))
-        except FetchForbidden:
-            return None
-        left_out = None
-        if kind is not UrlKind.PICTURE:
-            if referrer is not None and _bare(urlsplit(url).hostname) not in self._hosts:
-                left_out = "other_host"
-            elif depth > self._request.limits.depth:
-                left_out = "limit_depth"
-        return Met(digest, url, kind, priority, depth, referrer, known, left_out)
-
     def _settle(self, wanted: Wanted, state: UrlState, *, kind: UrlKind | None = None, **what: Any) -> None:
         self._frontier.settle(Settled(wanted.waiting.digest, kind or wanted.waiting.kind, state, **what))
-
-    def _recipe(self, url: str) -> Recipe | None:
-        return self._chosen or recipes.find(self._sites, url)
-
-
-def found_by_recipe(extraction: Extraction) -> bool:
-    """Whether a recipe has read the page as a list."""
-    return extraction.recipe is not None and any(one.rule is Rule.RECIPE for one in extraction.pictures)
-
-
-def _known(found: FoundPicture, query: str | None) -> dict[str, Any]:
-    known = {
-        "page_url": found.page_url,
-        "title": found.title,
-        "price": None if found.price is None else str(found.price),
-        "currency": found.currency,
-        "alt": found.alt,
-        "category": found.category,
-        "query": query,
-        "label": found.label,
-        "rank": found.rank,
-        "product_url": found.product_url,
-        "rule": found.rule.value,
-    }
-    return {name: _short(value) for name, value in known.items() if value is not None}
-
-
-def _short(value: Any) -> Any:
-    return value.replace("\0", "")[:_LONGEST_TEXT] if isinstance(value, str) else value
 
 
 def _tag(fetched: Fetched, name: str) -> str | None:
     value = fetched.headers.get(name)
     return value if value and len(value) <= _LONGEST_TAG and value.isprintable() else None
-
-
-def _bare(host: str | None) -> str:
-    return (host or "").lower().removeprefix("www.")
 
 
 def reason_of(error: BaseException) -> str:

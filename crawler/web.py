@@ -17,7 +17,7 @@ from crawler.feeds import MAX_BYTES as MAX_FEED_BYTES
 from crawler.urls import canonical
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
-from db.crawling import Waiting
+from db.meeting import Waiting
 from db.models import UrlKind
 
 PAGE_LIMITS = FetchLimits(max_bytes=10 * 2**20)

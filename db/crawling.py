@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 
 from core.errors import CookieWall, CrawlForbidden, ItemError, NothingFound, ShopUnreachable
 from core.messages import ChunkMessage
-from db import chunks, crawls, discoveries, jobs, lifecycle, usage
+from db import chunks, crawls, discoveries, jobs, lifecycle, meeting, usage
 from db.bulk import among
 from db.chunks import ChunkPolicy
 from db.crawl_progress import Progress
 from db.discoveries import Taken
 from db.jobs import NewItem
+from db.meeting import Before, Met, Waiting
 from db.models import Blob, Crawl, CrawlUrl, Job, UrlKind, UrlState
 
 _URLS = cast(Table, CrawlUrl.__table__)
@@ -43,44 +44,6 @@ DETAIL = 500
 
 class Overtaken(Exception):
     """The crawl is not this process's any more, or is to be canceled: nothing of the transaction may stay."""
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What the crawl that this one repeats knows of a URL."""
-
-    etag: str | None = None
-    last_modified: str | None = None
-    sha256: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A URL that waits to be asked for."""
-
-    digest: str
-    url: str
-    kind: UrlKind
-    priority: int
-    depth: int
-    known: Mapping[str, Any]
-    before: Before
-
-
-@dataclass(frozen=True, slots=True)
-class Met:
-    """A URL that was met; nothing, if it was met before."""
-
-    digest: str
-    """`crawls.digest_of` its canonical spelling."""
-    url: str
-    kind: UrlKind
-    priority: int
-    depth: int
-    referrer: str | None = None
-    known: Mapping[str, Any] | None = None
-    left_out: str | None = None
-    """Why it will not be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +125,7 @@ def commit(session: Session, taken: Taken, batch: Batch, policy: ChunkPolicy, no
     taken = _get_on(session, taken, batch, policy, now)
     crawl = session.get_one(Crawl, taken.job_id, populate_existing=True)
     progress = Progress(crawl.progress)
-    met = [*batch.met, *_known_children(session, crawl, batch.unchanged)]
+    met = [*batch.met, *meeting.known_children(session, crawl, batch.unchanged)]
     new = _store_met(session, crawl, progress, met, now)
     # Every attempt asks for robots.txt anew; the first answer is the one that is listed.
     settled = [one for one in batch.settled if one.kind is not UrlKind.ROBOTS or one.digest in new]
@@ -292,45 +255,6 @@ def start_hosts(session: Session, job_id: str) -> list[str]:
     return list(session.scalars(select(CrawlUrl.url).where(started, CrawlUrl.kind != UrlKind.ROBOTS)))
 
 
-def unreached(session: Session, crawl: Crawl, after: int) -> tuple[list[Met], int]:
-    """Of the crawl that this one repeats: pages that were read then and have not been met now, from a place on.
-
-    And the place where to go on; no pages: that was all.
-    """
-    read = CrawlUrl.state.in_((UrlState.DONE, UrlState.NOT_MODIFIED)) & (CrawlUrl.kind == UrlKind.PAGE)
-    rows = session.scalars(
-        select(CrawlUrl)
-        .where(CrawlUrl.job_id == crawl.since_job_id, CrawlUrl.seq > after, read)
-        .order_by(CrawlUrl.seq)
-        .limit(_AT_ONCE)
-    ).all()
-    if not rows:
-        return [], after
-    present = _present(session, crawl.job_id, [row.digest for row in rows])
-    deepest = crawl.request["limits"]["depth"]
-    return [_as_met(row, deepest) for row in rows if row.digest not in present], rows[-1].seq
-
-
-def vanished(session: Session, crawl: Crawl, after: int) -> tuple[int, int]:
-    """How many pictures of the crawl that this one repeats no page shows any more; and as `unreached`."""
-    kept = CrawlUrl.state.in_((UrlState.DONE, UrlState.NOT_MODIFIED)) & (CrawlUrl.kind == UrlKind.PICTURE)
-    rows = session.execute(
-        select(CrawlUrl.digest, CrawlUrl.seq)
-        .where(CrawlUrl.job_id == crawl.since_job_id, CrawlUrl.seq > after, kept)
-        .order_by(CrawlUrl.seq)
-        .limit(_AT_ONCE)
-    ).all()
-    if not rows:
-        return 0, after
-    present = _present(session, crawl.job_id, [row.digest for row in rows])
-    return sum(row.digest not in present for row in rows), rows[-1].seq
-
-
-def _present(session: Session, job_id: str, digests: Sequence[str]) -> set[str]:
-    query = select(CrawlUrl.digest).where(CrawlUrl.job_id == job_id, among(session, CrawlUrl.digest, digests))
-    return set(session.scalars(query))
-
-
 def _with_bytes(session: Session, batch: Batch, now: datetime) -> list[NewItem]:
     """The items, their blobs' rows stored; one whose known bytes were removed meanwhile is to be downloaded again."""
     sizes = {item.blob.sha256: item.blob.bytes for item in batch.items if item.blob}
@@ -356,21 +280,6 @@ def _get_on(session: Session, taken: Taken, batch: Batch, policy: ChunkPolicy, n
     return taken.at(position)
 
 
-def _known_children(session: Session, crawl: Crawl, pages: Collection[str]) -> list[Met]:
-    if not pages or crawl.since_job_id is None:
-        return []
-    children = select(CrawlUrl).where(CrawlUrl.job_id == crawl.since_job_id, CrawlUrl.referrer.in_(pages))
-    # What was left out for its own sake is left out again; what a limit left out may have its turn now.
-    wanted = (CrawlUrl.state != UrlState.LEFT_OUT) | CrawlUrl.reason_code.startswith("limit_")
-    deepest = crawl.request["limits"]["depth"]
-    return [_as_met(row, deepest) for row in session.scalars(children.where(wanted))]
-
-
-def _as_met(row: CrawlUrl, deepest: int) -> Met:
-    left_out = "limit_depth" if row.kind is not UrlKind.PICTURE and row.depth > deepest else None
-    return Met(row.digest, row.url, row.kind, row.priority, row.depth, row.referrer, row.known, left_out)
-
-
 def _store_met(session: Session, crawl: Crawl, progress: Progress, met: Sequence[Met], now: datetime) -> set[str]:
     """Insert what was not met before; its digests."""
     by_digest: dict[str, Met] = {}
@@ -380,11 +289,11 @@ def _store_met(session: Session, crawl: Crawl, progress: Progress, met: Sequence
         progress.count("left_out", "limit_urls", len(by_digest))
         return set()
     # The job's row is held: nobody else adds to its URLs.
-    for digest in _present(session, crawl.job_id, list(by_digest)):
+    for digest in meeting.present(session, crawl.job_id, list(by_digest)):
         del by_digest[digest]
     if not by_digest:
         return set()
-    before = _before(session, crawl, list(by_digest))
+    before = meeting.before(session, crawl, list(by_digest))
     rows = []
     for seq, one in enumerate(by_digest.values(), progress.met + 1):
         known = before.get(one.digest, Before())
@@ -414,15 +323,6 @@ def _store_met(session: Session, crawl: Crawl, progress: Progress, met: Sequence
         state = UrlState.LEFT_OUT if one.left_out else UrlState.QUEUED
         progress.moved(one.kind, None, state, one.left_out)
     return set(by_digest)
-
-
-def _before(session: Session, crawl: Crawl, digests: Sequence[str]) -> dict[str, Before]:
-    if crawl.since_job_id is None:
-        return {}
-    of_then = select(CrawlUrl.digest, CrawlUrl.etag, CrawlUrl.last_modified, CrawlUrl.blob_sha256).where(
-        CrawlUrl.job_id == crawl.since_job_id, among(session, CrawlUrl.digest, digests)
-    )
-    return {digest: Before(*known) for digest, *known in session.execute(of_then)}
 
 
 def _store_settled(
