@@ -115,8 +115,13 @@ def run(progress: Progress) -> dict[str, Any]:
         }
         for name, rounds in (("crawl", ours), ("scrapy", theirs))
     }
-    ratios = [mine["pictures"] / plain["pictures"] for mine, plain in zip(ours, theirs, strict=True)]
-    return {"products": PRODUCTS, "connections": AT_ONCE, "rates": figures, "ratio": spread(ratios)} | kills | memory
+    pairs = list(zip(ours, theirs, strict=True))
+    # Ours finds more pictures on the same pages: what was answered in all is the stricter measure.
+    ratio = {
+        "pictures": spread([mine["pictures"] / plain["pictures"] for mine, plain in pairs]),
+        "all": spread([sum(mine.values()) / sum(plain.values()) for mine, plain in pairs]),
+    }
+    return {"products": PRODUCTS, "connections": AT_ONCE, "rates": figures, "ratio": ratio} | kills | memory
 
 
 def _measured(shop: Shop, crawl: Callable[[], None]) -> dict[str, float]:
@@ -150,7 +155,7 @@ def _killed(here: Installation, start: str, shop: Shop) -> dict[str, Any]:
         worker = threading.Thread(target=here.resume, args=[job_id])
         before = here.settled(job_id)
         worker.start()
-        wanted = before + moments.randrange(1, 2 * PRODUCTS // KILLS)
+        wanted = before + moments.randrange(1, PRODUCTS // KILLS)
         while killed < KILLS and worker.is_alive() and here.settled(job_id) < wanted:
             time.sleep(0.01)
         child = here.crawls.children.get(job_id)
