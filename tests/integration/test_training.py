@@ -51,7 +51,7 @@ def test_a_trained_artifact_evaluates_to_its_own_figures_and_can_be_quantized(
         app,
         ["train", "--data", str(drawn_dataset), "--recipe", str(tmp_path / "recipe.yaml"), "--models", str(models)],
     )
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 0, (done.output, done.exception)
     artifact = Artifact.open(models / "garments" / "1")
     assert artifact.metrics["train_pictures"] == 24
     assert artifact.metrics["unreadable_files"] == 1
