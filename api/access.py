@@ -30,7 +30,9 @@ SIGN_IN = "signing.sign_in"
 LOGIN_PAGE = "signing.login_page"
 """Where it is asked for: everybody may see that page."""
 
-ADMINISTRATION = frozenset({"models.promote_model", "keys.create_key", "keys.list_keys", "keys.revoke_key"})
+ADMINISTRATION = frozenset(
+    {"metrics.get_metrics", "models.promote_model", "keys.create_key", "keys.list_keys", "keys.revoke_key"}
+)
 """Endpoints that concern everyone: they need the scope `admin`."""
 
 ANY_KEY = frozenset({"keys.get_usage", SIGN_IN, LOGIN_PAGE})

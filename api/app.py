@@ -23,6 +23,7 @@ from api import (
     items,
     jobs,
     keys,
+    metrics,
     models,
     pages,
     reviews,
@@ -78,6 +79,7 @@ def create_app(settings: Settings) -> LookbookApp:
         models,
         keys,
         health,
+        metrics,
         pages,
         signing,
     ):

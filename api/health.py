@@ -1,4 +1,4 @@
-"""Whether the service is up, whether it is ready, and its metrics."""
+"""Whether the service is up, and whether it is ready."""
 
 from __future__ import annotations
 

@@ -119,6 +119,10 @@ EXPORT_RESPONSE: dict[int, Any] = {
 
 PROMOTION_RESPONSES: dict[int, Any] = {202: {"description": "Workers are still loading it; ask again"}}
 
+METRICS_RESPONSE: dict[int, Any] = {
+    200: {"description": "Prometheus text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
 NOT_READY_RESPONSE: dict[int, Any] = {
     503: {
         "description": "Something is missing; the body says what",

@@ -192,8 +192,8 @@ class Broker:
         with _redis_errors():
             self._redis.set(_MEMORY, memory.run)
 
-    def empty_queues(self) -> set[Queue]:
-        """The queues in which no message waits for a worker.
+    def queue_lengths(self) -> dict[Queue, int]:
+        """How many messages wait for a worker, by queue.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -202,7 +202,15 @@ class Broker:
             pipe = self._redis.pipeline(transaction=False)
             for queue in Queue:
                 pipe.llen(queue.value)
-            return {queue for queue, length in zip(Queue, pipe.execute(), strict=True) if length == 0}
+            return dict(zip(Queue, pipe.execute(), strict=True))
+
+    def empty_queues(self) -> set[Queue]:
+        """The queues in which no message waits for a worker.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        return {queue for queue, length in self.queue_lengths().items() if length == 0}
 
     def ping(self) -> None:
         """One round trip.

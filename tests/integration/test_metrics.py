@@ -1,0 +1,58 @@
+"""What /metrics says is what the database and Redis hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.app import LookbookApp, create_app
+from broker.client import Heartbeat
+from core.messages import Queue
+from core.settings import Settings
+from db import chunks
+from tests.conftest import RunningRedis
+from tests.integration.builders import NOW, POLICY, WORKER, a_job
+from tests.integration.test_api import services_of
+
+
+def scraped(app: LookbookApp) -> dict[tuple[str, ...], float]:
+    answer = app.test_client().get("/metrics")
+    assert answer.status_code == 200
+    assert answer.content_type.startswith("text/plain")
+    families = text_string_to_metric_families(answer.get_data(as_text=True))
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+@pytest.fixture
+def with_redis(settings: Settings, redis: RunningRedis, app: LookbookApp) -> Iterator[LookbookApp]:
+    made = create_app(settings.having(redis_url=redis.url))
+    yield made
+    services_of(made).database.close()
+    services_of(made).broker.close()
+
+
+def test_it_tells_what_waits_and_who_works(with_redis: LookbookApp) -> None:
+    it = services_of(with_redis)
+    with it.database.writing() as session:
+        messages = chunks.claim(session, a_job(session, [str(n) for n in range(20)]), POLICY, NOW)
+        chunks.take(session, messages[0].chunk_id, WORKER, POLICY, NOW)
+    it.broker.send(messages)
+    it.broker.beat(Heartbeat(WORKER, [Queue.BULK.value], "null", "CPU", "f32", []))
+    found = scraped(with_redis)
+    assert found["lookbook_jobs", "queued"] == 1
+    assert found["lookbook_jobs", "completed"] == 0
+    assert found["lookbook_items_pending",] == 20
+    assert (found["lookbook_chunks", "in_hand"], found["lookbook_chunks", "queued"]) == (1, len(messages) - 1)
+    assert found["lookbook_chunk_overdue_seconds",] > 0
+    assert found["lookbook_queue_messages", "bulk"] == len(messages)
+    assert (found["lookbook_workers", "bulk"], found["lookbook_workers", "interactive"]) == (1, 0)
+    assert (found["lookbook_up", "database"], found["lookbook_up", "broker"]) == (1, 1)
+
+
+def test_without_redis_it_says_so_and_tells_the_rest(app: LookbookApp) -> None:
+    found = scraped(app)
+    assert (found["lookbook_up", "database"], found["lookbook_up", "broker"]) == (1, 0)
+    assert found["lookbook_items_pending",] == 0
+    assert not any(name == "lookbook_workers" for name, *_ in found)
