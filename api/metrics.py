@@ -18,7 +18,7 @@ from api.services import Services, services
 from api.spec import METRICS_RESPONSE
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
-from db import gauges
+from db import gauges, jobs
 
 bp = APIBlueprint("metrics", __name__, tag="Health")
 
@@ -60,12 +60,13 @@ class _Collector:
     def _of_database(self) -> Iterator[GaugeMetricFamily]:
         with self._it.database.reading() as session:
             now = gauges.read(session, utc_now())
-        jobs = GaugeMetricFamily("lookbook_jobs", "Jobs that are kept, by status", labels=["status"])
+        waiting = jobs.backlog(self._it.database)
+        kept = GaugeMetricFamily("lookbook_jobs", "Jobs that are kept, by status", labels=["status"])
         for status, count in now.jobs.items():
-            jobs.add_metric([status.value], count)
-        yield jobs
-        yield GaugeMetricFamily("lookbook_items_pending", "Items not classified yet, of all jobs", now.pending)
-        yield GaugeMetricFamily("lookbook_items_per_second", "Items done per second, of all jobs", now.rate)
+            kept.add_metric([status.value], count)
+        yield kept
+        yield GaugeMetricFamily("lookbook_items_pending", "Items not classified yet, of all jobs", waiting.pending)
+        yield GaugeMetricFamily("lookbook_items_per_second", "Items done per second, of all jobs", waiting.rate)
         chunks = GaugeMetricFamily("lookbook_chunks", "Chunks under way, by state", labels=["state"])
         chunks.add_metric(["queued"], now.chunks_queued)
         chunks.add_metric(["in_hand"], now.chunks_in_hand)
