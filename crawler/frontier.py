@@ -110,6 +110,9 @@ class _Lane:
 class Frontier:
     """What is to be asked for, of one crawl."""
 
+    refuse: Callable[[Wanted, Rules], None]
+    """Called with what robots.txt does not allow: set by whoever settles it (`Visits`)."""
+
     def __init__(
         self, limits: CrawlLimits, hosts: Hosts, seconds_left: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
@@ -119,8 +122,6 @@ class Frontier:
         """By origin."""
         self.left_out: dict[str, str] = {}
         """`pages`, `pictures` -> the limit that ended them."""
-        self.refuse: Callable[[Wanted, Rules], None] = _refuse
-        """Called with what robots.txt does not allow."""
         self.asked = {"pages": 0, "pictures": 0}
         self.bytes = 0
         self._limits = limits
@@ -293,7 +294,3 @@ class Frontier:
                 return
             self.refuse(lane.take(host), rules)
             self._changed.set()
-
-
-def _refuse(wanted: Wanted, rules: Rules) -> None:
-    raise NotImplementedError(f"nobody settles {wanted.waiting.url}")
