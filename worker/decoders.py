@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from classifier.prepare import InputSpec, prepare
 from classifier.runtime import BULK_NICENESS
+from core.allocation import keep_freed_memory
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
 from core.perceptual import fingerprint
 from core.types import WHOLE_PICTURE, Crop, PictureInfo, PictureKey
@@ -51,6 +52,10 @@ IDLE_SECONDS = 1.0
 
 SLOTS_RESERVED = 16
 """Places for pixels that only interactive pictures may take."""
+
+MEMORY_KEPT, LARGEST_KEPT = 32 * 2**20, 8 * 2**20
+"""Bytes that a decoder keeps for its next picture, and of what size at most each: a huge one's (Pillow allocates them
+in blocks of 16 MiB) goes back at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +354,7 @@ def _start_decoder(blobs: BlobStore, address_space: int, memory: Any, side: int,
     global _decoder  # noqa: PLW0603 (a decoder process serves one store for its whole life)
     _decoder = _Decoder(blobs, memory, side)
     os.nice(niceness)
+    keep_freed_memory(MEMORY_KEPT, LARGEST_KEPT)
     # Whatever NumPy sets up on first use is set up before memory is short.
     fingerprint(np.zeros((side, side, 3), np.uint8))
     if sys.platform == "linux":

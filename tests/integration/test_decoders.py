@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
@@ -8,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from PIL import Image
 
 import worker.decoders
 from classifier.prepare import InputSpec, Prepared, prepare
@@ -132,6 +135,31 @@ def test_every_place_for_pixels_is_free_again_whatever_happened(fragile: Decoder
         outcome.release()
     asked.close()
     until(lambda: len(fragile._slots) == free)
+
+
+def huge_picture() -> bytes:
+    """Of 49 million pixels, which is 196 MB in memory."""
+    out = io.BytesIO()
+    Image.new("L", (7000, 7000), 128).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_picture_that_needs_more_memory_than_it_may_have_costs_only_itself(store: LocalBlobStore) -> None:
+    decoders = Decoders(store, 1, DecoderLimits(30, 300 * 2**20), 32, 32)
+    outcomes = decode(decoders, store, [huge_picture(), *good_files(2)])
+    assert isinstance(outcomes[0], DecodeFailed)
+    assert "memory" in outcomes[0].detail
+    assert all(isinstance(outcome, Ready) for outcome in outcomes[1:])
+    decoders.close()
+
+
+def test_the_memory_of_a_huge_picture_is_not_kept(store: LocalBlobStore) -> None:
+    decoders = Decoders(store, 1, DecoderLimits(30, 2**32), 32, 32)
+    outcomes = decode(decoders, store, [huge_picture()])
+    assert isinstance(outcomes[0], Ready)
+    children = [psutil.Process(process.pid) for process in multiprocessing.active_children()]
+    assert max(process.memory_info().rss for process in children) < 150 * 2**20
+    decoders.close()
 
 
 def test_pictures_come_from_every_kind_of_store_and_a_missing_blob_is_no_pictures_fault(
