@@ -23,6 +23,8 @@ MAX_ASPECT_RATIO = 1.03
 
 _HASH = 32
 """Bytes of the hash; the colour follows."""
+LENGTH = _HASH + 3
+"""Bytes in all."""
 
 
 def bands(fingerprint: Fingerprint) -> tuple[int, ...]:

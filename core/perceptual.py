@@ -8,12 +8,13 @@ pixels here rather than over a copy of 64 x 64: that costs less. docs/adr/0021-d
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.fingerprints import BANDS, Fingerprint
+from core.fingerprints import BANDS, LENGTH, Fingerprint
 
 FREQUENCIES = 16
 """How many of the lowest frequencies count, each way."""
@@ -50,6 +51,12 @@ def fingerprint(pixels: NDArray[np.uint8]) -> Fingerprint | None:
     bits = np.packbits((low > median).reshape(-1, BANDS).T)
     colour = np.rint(both[0, FREQUENCIES:]).astype(np.uint8)
     return Fingerprint(bits.tobytes() + colour.tobytes())
+
+
+def bands_of(fingerprints: Sequence[Fingerprint]) -> NDArray[np.int32]:
+    """`core.fingerprints.bands` of several at once: int32 [N, 8]."""
+    bytes_ = np.frombuffer(b"".join(fingerprints), np.uint8).reshape(len(fingerprints), LENGTH)
+    return np.ascontiguousarray(bytes_[:, : BANDS * 4]).view(">i4").astype(np.int32)
 
 
 def _rows_added(pixels: NDArray[np.uint8]) -> NDArray[np.uint16]:

@@ -5,21 +5,20 @@ Exact duplicates have the same bytes and the same crop. Near ones are whole pict
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Row, Table, or_, select
+from sqlalchemy import ColumnElement, Table, bindparam, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from core.fingerprints import Fingerprint, alike, bands, distance
 from core.types import WHOLE_PICTURE
-from db import lifecycle
 from db.bulk import insert_missing, update_rows
 from db.items import with_everything
 from db.jobs import kept
-from db.models import TERMINAL, Blob, BlobBands, Item, Job
+from db.models import Blob, BlobBands, Item, Job
 from db.models.items import BAND_COLUMNS
 from db.models.jobs import UNLINKED
 
@@ -32,22 +31,56 @@ CANDIDATES = 1000
 Link = tuple[str, str | None]
 """An item's id, and the id of the item that it is a duplicate of."""
 
-_BANDS, _ITEMS = cast(Table, BlobBands.__table__), cast(Table, Item.__table__)
+Bands = tuple[str, Sequence[int]]
+"""The SHA-256 of a blob, and the bands of its fingerprint."""
+
+_BLOBS, _BANDS = cast(Table, Blob.__table__), cast(Table, BlobBands.__table__)
+_ITEMS, _JOBS = cast(Table, Item.__table__), cast(Table, Job.__table__)
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An item of a job, as far as duplicates are concerned."""
+class Over(NamedTuple):
+    """A job that is over, as it was found."""
+
+    id: str
+    total: int
+    finished_at: datetime | None
+
+
+class Picture(NamedTuple):
+    """An item of a job that has bytes, as far as duplicates are concerned."""
 
     item_id: str
     position: int
     sha256: str
     crop_key: str
-    fingerprint: Fingerprint | None
-    """None if it has none, or only a part of the picture is meant."""
-    aspect: float
     duplicate_of: str | None
     """As it is stored."""
+    fingerprint: Fingerprint | None
+    """Of the blob."""
+    width: int | None
+    height: int | None
+    indexed: bool
+    """Whether the blob is found by its fingerprint already."""
+
+    @property
+    def seen_whole(self) -> Fingerprint | None:
+        """The fingerprint; None if there is none, or only a part of the picture is meant."""
+        return self.fingerprint if self.crop_key == WHOLE_PICTURE else None
+
+    @property
+    def aspect(self) -> float:
+        return self.width / self.height if self.width and self.height else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is to be stored of a job, or a part of it: up to `AT_ONCE` of each."""
+
+    job: Over
+    bands: Sequence[Bands] = ()
+    links: Sequence[Link] = ()
+    duplicates: int | None = None
+    """With the last part: how many there are in the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,92 +91,76 @@ class Similar:
     distance: int
 
 
-def unlinked(session: Session, limit: int) -> Sequence[Row[str, int, datetime | None]]:
-    """(id, total, finished_at) of jobs that are over and whose duplicates are to be found, oldest first."""
-    return session.execute(
-        select(Job.id, Job.total, Job.finished_at).where(UNLINKED).order_by(Job.id).limit(limit)
-    ).all()
-
-
-def index_blobs(session: Session, job_id: str, after: int) -> int | None:
-    """Make blobs of a job findable by their fingerprints: those of up to `AT_ONCE` items behind position `after`.
-
-    The last position that was looked at, None if there is nothing left.
-    """
-    # Held, so that the purger removes neither the items nor, therefore, their blobs.
-    if lifecycle.hold(session, job_id) is None:
-        return None
-    rows = session.execute(
-        select(Item.position, Blob.sha256, Blob.fingerprint)
-        .join(Blob, Item.blob_sha256 == Blob.sha256)
-        .outerjoin(BlobBands, BlobBands.blob_sha256 == Blob.sha256)
-        .where(Item.job_id == job_id, Item.position > after)
-        .where(Blob.fingerprint.is_not(None), BlobBands.blob_sha256.is_(None))
-        .order_by(Item.position)
-        .limit(AT_ONCE)
-    ).all()
-    new = {row.sha256: row.fingerprint for row in rows}
-    insert_missing(session, _BANDS, [_bands_row(sha256, found) for sha256, found in sorted(new.items())])
-    return rows[-1].position if rows else None
-
-
-def _bands_row(sha256: str, fingerprint: Fingerprint) -> dict[str, Any]:
-    return {"blob_sha256": sha256, **dict(zip(BAND_COLUMNS, bands(fingerprint), strict=True))}
-
-
-def pictures(session: Session, job_id: str) -> Iterator[Picture]:
-    """The items of a job that have bytes, by position."""
-    rows = session.execute(
-        select(
-            Item.id,
-            Item.position,
-            Item.blob_sha256,
-            Item.crop_key,
-            Item.duplicate_of,
-            Blob.fingerprint,
-            Blob.width,
-            Blob.height,
-        )
-        .join(Blob, Item.blob_sha256 == Blob.sha256)
-        .where(Item.job_id == job_id)
-        .order_by(Item.position)
-        .execution_options(yield_per=5000)
+_UNLINKED = (
+    select(_JOBS.c.id, _JOBS.c.total, _JOBS.c.finished_at).where(UNLINKED).order_by(_JOBS.c.id).limit(bindparam("most"))
+)
+_PICTURES = (
+    select(
+        _ITEMS.c.id,
+        _ITEMS.c.position,
+        _ITEMS.c.blob_sha256,
+        _ITEMS.c.crop_key,
+        _ITEMS.c.duplicate_of,
+        _BLOBS.c.fingerprint,
+        _BLOBS.c.width,
+        _BLOBS.c.height,
+        _BANDS.c.blob_sha256.is_not(None),
     )
-    for row in rows:
-        whole = row.crop_key == WHOLE_PICTURE
-        aspect = row.width / row.height if row.width and row.height else 1.0
-        yield Picture(
-            item_id=row.id,
-            position=row.position,
-            sha256=row.blob_sha256,
-            crop_key=row.crop_key,
-            fingerprint=row.fingerprint if whole else None,
-            aspect=aspect,
-            duplicate_of=row.duplicate_of,
-        )
+    .join(_BLOBS, _ITEMS.c.blob_sha256 == _BLOBS.c.sha256)
+    .outerjoin(_BANDS, _BANDS.c.blob_sha256 == _BLOBS.c.sha256)
+    .where(_ITEMS.c.job_id == bindparam("job"), _ITEMS.c.position > bindparam("after"))
+    .order_by(_ITEMS.c.position)
+    .limit(bindparam("most"))
+)
+_ENDED = bindparam("ended", type_=_JOBS.c.finished_at.type)
+_UNCHANGED = (_JOBS.c.id == bindparam("job")) & _JOBS.c.finished_at.is_not_distinct_from(_ENDED) & UNLINKED
+_HOLD = select(_JOBS.c.id).where(_UNCHANGED).with_for_update()
+_CLOSE = (
+    update(_JOBS)
+    .where(_UNCHANGED)
+    .values(duplicates=bindparam("found"), revision=_JOBS.c.revision + 1)
+    .returning(_JOBS.c.id)
+)
 
 
-def link(session: Session, job_id: str, ended: datetime | None, links: Sequence[Link]) -> bool:
-    """Set `duplicate_of` of up to `AT_ONCE` items; False if the job has changed since it `ended`, or is gone."""
-    if _held_since(session, job_id, ended) is None:
-        return False
-    update_rows(session, _ITEMS, [{"id": item_id, "duplicate_of": first} for item_id, first in links])
-    return True
+def unlinked(session: Session, limit: int) -> list[Over]:
+    """Jobs that are over and whose duplicates are to be found, oldest first."""
+    return [Over(*row) for row in session.connection().execute(_UNLINKED, {"most": limit})]
 
 
-def close(session: Session, job_id: str, ended: datetime | None, duplicates: int) -> bool:
-    """All duplicates of a job are linked: say how many; False as for `link`."""
-    job = _held_since(session, job_id, ended)
-    if job is None:
-        return False
-    job.duplicates = duplicates
-    job.revision += 1
-    return True
+def pictures(session: Session, job_id: str, after: int, limit: int) -> list[Picture]:
+    """The first items of a job, behind position `after`, that have bytes, by position."""
+    rows = session.connection().execute(_PICTURES, {"job": job_id, "after": after, "most": limit})
+    return [Picture(*row) for row in rows]
 
 
-def _held_since(session: Session, job_id: str, ended: datetime | None) -> Job | None:
-    job = lifecycle.hold(session, job_id)
-    return job if job is not None and job.status in TERMINAL and job.finished_at == ended else None
+def store(session: Session, found: Sequence[Found]) -> list[Found]:
+    """Make blobs findable by their fingerprints, set `duplicate_of` of items, and note which jobs are done.
+
+    What was stored: nothing of jobs that have changed since they ended, or are gone. Jobs come in the order of their
+    ids, so that two linkers that have found the same wait for each other.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: blobs are gone, with the items of a job that is being purged.
+    """
+    # All rows are held before anything is stored: then the purger removes no more of their items, nor their blobs.
+    held = [part for part in found if _hold(session, part)]
+    bands = {sha256: values for part in held for sha256, values in part.bands}
+    insert_missing(session, _BANDS, [_bands_row(sha256, bands[sha256]) for sha256 in sorted(bands)])
+    links = [{"id": item_id, "duplicate_of": first} for part in held for item_id, first in part.links]
+    update_rows(session, _ITEMS, links)
+    return held
+
+
+def _hold(session: Session, found: Found) -> bool:
+    which = {"job": found.job.id, "ended": found.job.finished_at}
+    if found.duplicates is None:
+        return session.connection().execute(_HOLD, which).first() is not None
+    return session.connection().execute(_CLOSE, {**which, "found": found.duplicates}).first() is not None
+
+
+def _bands_row(sha256: str, values: Sequence[int]) -> dict[str, Any]:
+    return {"blob_sha256": sha256, **dict(zip(BAND_COLUMNS, values, strict=True))}
 
 
 def similar(session: Session, item: Item, now: datetime, limit: int) -> list[Similar]:

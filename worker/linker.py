@@ -7,23 +7,27 @@ but the items.
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import structlog
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from sqlalchemy.exc import IntegrityError
 
-from core.fingerprints import BANDS, Fingerprint, alike, bands
+from core.fingerprints import Fingerprint, alike, bands
+from core.perceptual import bands_of
 from db import duplicates
-from db.duplicates import AT_ONCE, CANDIDATES, Link, Picture
+from db.duplicates import AT_ONCE, CANDIDATES, Bands, Found, Link, Over, Picture
 from db.engine import Database
 
 log = structlog.get_logger(__name__)
 
 _JOBS_AT_ONCE = 100
+_PAGE = 10 * AT_ONCE
+"""So many items of a large job are read at once."""
 
 
 def find_duplicates(database: Database) -> int:
@@ -32,69 +36,122 @@ def find_duplicates(database: Database) -> int:
     while True:
         with database.reading() as session:
             jobs = duplicates.unlinked(session, _JOBS_AT_ONCE)
-        for job in jobs:
-            if job.total == 1:
-                _index_only(database, job.id, job.finished_at)
-            else:
-                _index(database, job.id)
-                _link(database, job.id, job.finished_at)
+        for some in _together(jobs):
+            try:
+                _look_at(database, some)
+            except IntegrityError:
+                # They are past retention: the next round finds what is left of them, or that they are purged.
+                log.info("purged_meanwhile", jobs=[job.id for job in some])
         done += len(jobs)
         if len(jobs) < _JOBS_AT_ONCE:
             return done
 
 
-def _index_only(database: Database, job_id: str, ended: datetime | None) -> None:
-    """A picture by itself is nobody's duplicate."""
-    with database.writing() as session:
-        duplicates.index_blobs(session, job_id, -1)
-        duplicates.close(session, job_id, ended, 0)
+def _together(jobs: Iterable[Over]) -> Iterator[list[Over]]:
+    """The jobs, small ones several at a time, such that one transaction will do for them."""
+    some, items = list[Over](), 0
+    for job in jobs:
+        if some and items + job.total > AT_ONCE:
+            yield some
+            some, items = [], 0
+        some.append(job)
+        items += job.total
+    if some:
+        yield some
 
 
-def _index(database: Database, job_id: str) -> None:
-    position: int | None = -1
-    while position is not None:
-        with database.writing() as session:
-            position = duplicates.index_blobs(session, job_id, position)
-
-
-def _link(database: Database, job_id: str, ended: datetime | None) -> None:
+def _look_at(database: Database, jobs: Sequence[Over]) -> None:
+    if jobs[0].total > AT_ONCE:
+        _look_at_large(database, jobs[0])
+        return
+    found = []
     with database.reading() as session:
-        suspected = suspects(duplicates.pictures(session, job_id))
-    with database.reading() as session:
-        found, changes = links(duplicates.pictures(session, job_id), suspected)
-    for start in range(0, len(changes), AT_ONCE):
-        with database.writing() as session:
-            if not duplicates.link(session, job_id, ended, changes[start : start + AT_ONCE]):
+        for job in jobs:
+            pictures = duplicates.pictures(session, job.id, -1, AT_ONCE)
+            numbers = _Numbers()
+            numbers.add(pictures)
+            number, changes = links(pictures, numbers.shared())
+            found.append(Found(job, _new_bands(pictures), changes, number))
+    _store(database, found)
+
+
+def _look_at_large(database: Database, job: Over) -> None:
+    """Of a job of a million items not everything has to be in memory at once: it is read twice."""
+    numbers = _Numbers()
+    for page in _pages(database, job):
+        numbers.add(page)
+        for start in range(0, len(page), AT_ONCE):
+            new = _new_bands(page[start : start + AT_ONCE])
+            if new and not _store(database, [Found(job, new)]):
                 return
+    number, changes = links(chain.from_iterable(_pages(database, job)), numbers.shared())
+    *parts, last = [changes[start : start + AT_ONCE] for start in range(0, len(changes) or 1, AT_ONCE)]
+    for part in parts:
+        if not _store(database, [Found(job, links=part)]):
+            return
+    _store(database, [Found(job, links=last, duplicates=number)])
+
+
+def _pages(database: Database, job: Over) -> Iterator[list[Picture]]:
+    after = -1
+    while True:
+        with database.reading() as session:
+            page = duplicates.pictures(session, job.id, after, _PAGE)
+        yield page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].position
+
+
+def _store(database: Database, found: Sequence[Found]) -> bool:
+    """Whether anything of it was stored."""
     with database.writing() as session:
-        closed = duplicates.close(session, job_id, ended, found)
-    if closed and found:
-        log.info("duplicates_found", job=job_id, duplicates=found)
+        stored = duplicates.store(session, found)
+    for part in stored:
+        if part.duplicates:
+            log.info("duplicates_found", job=part.job.id, duplicates=part.duplicates)
+    return bool(stored)
 
 
-def suspects(pictures: Iterable[Picture]) -> set[int]:
-    """Positions of pictures that have their bytes, or a band, in common with another.
-
-    Found by sorting numbers: of a job of a million items not everything has to be in memory at once.
-    """
-    positions, same = array("q"), array("q")
-    printed, parts = array("q"), array("i")
-    for picture in pictures:
-        positions.append(picture.position)
-        same.append(hash((picture.sha256, picture.crop_key)))
-        if picture.fingerprint is not None:
-            printed.append(picture.position)
-            parts.extend(bands(picture.fingerprint))
-    found = _shared(positions, same)
-    columns = np.array(parts, np.int32).reshape(-1, BANDS).T
-    return found.union(*(_shared(printed, column) for column in columns))
+def _new_bands(pictures: Iterable[Picture]) -> list[Bands]:
+    """Of blobs that are not found by their fingerprints yet."""
+    new = {p.sha256: p.fingerprint for p in pictures if p.fingerprint is not None and not p.indexed}
+    return list(zip(new, bands_of(list(new.values())).tolist(), strict=True))
 
 
-def _shared(positions: ArrayLike, values: ArrayLike) -> set[int]:
+class _Numbers:
+    """What of pictures is compared at first, as numbers to be sorted."""
+
+    def __init__(self) -> None:
+        # Positions and values: of bytes (and crops), and of bands.
+        self._bytes: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self._bands: list[tuple[NDArray[np.int64], NDArray[np.int32]]] = []
+
+    def add(self, pictures: Sequence[Picture]) -> None:
+        same = np.array([hash((p.sha256, p.crop_key)) for p in pictures], np.int64)
+        self._bytes.append((np.array([p.position for p in pictures], np.int64), same))
+        whole = [(p.position, print_) for p in pictures if (print_ := p.seen_whole) is not None]
+        positions = np.array([position for position, _ in whole], np.int64)
+        self._bands.append((positions, bands_of([print_ for _, print_ in whole])))
+
+    def shared(self) -> set[int]:
+        """Positions of pictures that have their bytes, or a band, in common with another."""
+        found = _shared(*_joined(self._bytes))
+        positions, columns = _joined(self._bands)
+        return found.union(*(_shared(positions, column) for column in columns.T))
+
+
+def _joined(parts: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    first, second = zip(*parts, strict=True)
+    return np.concatenate(first), np.concatenate(second)
+
+
+def _shared(positions: NDArray[np.int64], values: NDArray[Any]) -> set[int]:
     """Positions whose values are not theirs alone."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    shared: NDArray[np.int64] = np.array(positions, np.int64)[counts[which] > 1]
-    return set(shared.tolist())
+    order = values.argsort()
+    ordered = values[order]
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])
+    return set(positions[order[np.concatenate((same, same + 1))]].tolist())
 
 
 def links(pictures: Iterable[Picture], suspected: set[int]) -> tuple[int, list[Link]]:
@@ -126,7 +183,7 @@ class _Originals:
         known = self._by_bytes.get(key)
         if known is not None:
             return known
-        near = None if picture.fingerprint is None else self._near(picture, picture.fingerprint)
+        near = None if picture.seen_whole is None else self._near(picture, picture.seen_whole)
         self._by_bytes[key] = near or picture.item_id
         return near
 

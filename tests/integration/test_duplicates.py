@@ -6,15 +6,16 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from core.fingerprints import BANDS
 from core.messages import ChunkMessage, Queue
 from core.types import Crop, PictureInfo
 from db import chunks, duplicates, items, jobs, lifecycle, purging
-from db.duplicates import Similar
+from db.duplicates import Found, Over, Picture, Similar
 from db.engine import Database
 from db.jobs import NewItem, NewJob
-from db.models import Blob, BlobBands, Item, Job, JobSource
+from db.models import Blob, BlobBands, Item, Job, JobSource, JobStatus
 from db.recording import Outcome
 from tests.integration.builders import (
     FAILED,
@@ -28,6 +29,7 @@ from tests.integration.builders import (
     scored,
     together,
 )
+from worker import linker
 from worker.linker import find_duplicates
 
 RED, BLUE = bytes((180, 60, 50)), bytes((50, 60, 180))
@@ -193,9 +195,67 @@ def test_links_that_were_found_before_a_job_ran_again_are_not_stored_after_it(da
     with database.writing() as session:
         session.execute(update(Job).values(finished_at=later))
     with database.writing() as session:
-        assert not duplicates.link(session, job_id, NOW, [("itm_x", None)])
-        assert not duplicates.close(session, job_id, NOW, 1)
-        assert duplicates.close(session, job_id, later, 1)
+        for ended, duplicate_count in ((NOW, None), (NOW, 1), (later, None), (later, 1)):
+            found = Found(Over(job_id, 2, ended), links=[("itm_x", None)], duplicates=duplicate_count)
+            assert bool(duplicates.store(session, [found])) == (ended == later)
+
+
+def test_jobs_of_any_size_that_ended_together_are_each_linked_by_themselves(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linker, "AT_ONCE", 4)
+    outcomes = {"a": seen(SHIRT + RED), "b": seen(DRESS + RED), "c": seen(flipped(SHIRT, 1) + RED)}
+    contents = ["a", "ac", "b", "cabac", "aa", "", "bab"]
+    job_ids = [a_job_of(database, list(content), outcomes) for content in contents if content]
+    assert find_duplicates(database) == len(job_ids)
+    expected = [[None], [None, 0], [None], [None, 0, None, 0, 0], [None, 0], [None, None, 0]]
+    assert [links(database, job_id) for job_id in job_ids] == expected
+    assert [read_job(database, job_id).duplicates for job_id in job_ids] == [0, 1, 0, 3, 1, 1]
+    with database.reading() as session:
+        assert set(session.scalars(select(BlobBands.blob_sha256))) == {a_blob(content).sha256 for content in "abc"}
+
+
+def test_a_large_job_of_which_nothing_has_arrived_has_no_duplicates(database: Database) -> None:
+    with database.writing() as session:
+        session.add(
+            Job(
+                id="job_1",
+                name="all lost",
+                source=JobSource.ITEMS,
+                status=JobStatus.COMPLETED,
+                total=1000,
+                failed=1000,
+                model_version_id=a_model(session).id,
+                created_at=NOW,
+                finished_at=NOW,
+            )
+        )
+    find_duplicates(database)
+    assert read_job(database, "job_1").duplicates == 0
+
+
+def test_pictures_that_are_purged_while_they_are_compared_hinder_nobody_for_long(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = {"a": seen(SHIRT + RED), "b": seen(DRESS + RED)}
+    purged, kept = (a_job_of(database, [content, content], outcomes) for content in "ab")
+    read = duplicates.pictures
+
+    def read_and_purge(session: Session, job_id: str, after: int, limit: int) -> list[Picture]:
+        found = read(session, job_id, after, limit)
+        if job_id == purged:
+            with database.writing() as other:
+                purging.remove_items(other, job_id)
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(duplicates, "pictures", read_and_purge)
+        find_duplicates(database)
+    find_duplicates(database)
+    assert links(database, kept) == [None, 0]
+    assert read_job(database, purged).duplicates == 0
+    with database.reading() as session:
+        assert session.scalars(select(BlobBands.blob_sha256)).all() == [a_blob("b").sha256]
 
 
 def test_earlier_jobs_of_the_same_owner_have_seen_a_picture_before(database: Database) -> None:
@@ -251,8 +311,8 @@ def test_bands_go_with_their_blob(database: Database) -> None:
 def test_a_job_of_more_items_than_one_transaction_takes_is_linked_whole(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duplicates, "AT_ONCE", 2)
-    monkeypatch.setattr("worker.linker.AT_ONCE", 2)
+    monkeypatch.setattr(linker, "AT_ONCE", 2)
+    monkeypatch.setattr(linker, "_PAGE", 3)
     outcomes = {f"{n}": seen(flipped(SHIRT, n % 5) + RED) for n in range(9)}
     job_id = a_job_of(database, list(outcomes), outcomes)
     find_duplicates(database)
