@@ -14,22 +14,19 @@ from api.spec import CREATING_PARAMETERS, IMAGE_BODY
 from api.submission import expiry, preference, refuse_without_quota, submit
 from api.uploads import refuse_other_files, store_body, store_part
 from api.url_items import read_one
-from db import items, jobs, model_versions
+from db import items, jobs
 from db.jobs import NewItem, NewJob
-from db.models import Item, ItemStatus, JobSource, Priority
+from db.models import ItemStatus, Job, JobSource, Priority
 
 DEFAULT_WAIT_SECONDS = 10
 
 bp = APIBlueprint("classifications", __name__, tag="Classifications")
 
 
-def _classified(job_id: str, headers: dict[str, str] | None = None) -> Answer:
+def _classified(job_id: str) -> Answer:
     with services().database.reading() as session:
-        item = items.first_of_job(session, job_id)
         job = jobs.get(session, job_id)
-        if item is None or job is None:
-            raise Problem(410, "gone", "the picture was deleted while it was classified")
-        return _answer(item, ItemPresenter(job), headers or {})
+    return _answer(job, {})
 
 
 @bp.post("/v1/classifications")
@@ -54,13 +51,12 @@ def classify() -> Answer:
     wait = preference(DEFAULT_WAIT_SECONDS)
     refuse_without_quota()
     options, item = _read_picture()
-    with services().database.reading() as session:
-        version = model_versions.resolve(session, options.model)
+    version = services().versions.resolve(options.model)
     new = NewJob(
         item.source_name, JobSource.CLASSIFICATION, version, Priority.INTERACTIVE, options.top_k, expires_at=expiry()
     )
     job = submit(new, [item], wait.seconds)
-    return _classified(job.id, wait.headers)
+    return _answer(job, wait.headers)
 
 
 def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
@@ -87,10 +83,13 @@ def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
     )
 
 
-def _answer(item: Item, presenter: ItemPresenter, headers: dict[str, str]) -> Answer:
+def _answer(job: Job | None, headers: dict[str, str]) -> Answer:
+    item = None if job is None else items.first_of_job(services().database, job.id)
+    if job is None or item is None:
+        raise Problem(410, "gone", "the picture was deleted while it was classified")
     if item.status == ItemStatus.FAILED:
         raise from_item_error(item.error_code or "", item.error_detail or "")
+    body = ItemPresenter(job).item_out(item)
     if item.status == ItemStatus.SUCCEEDED:
-        return presenter.item_out(item), 200, headers
-    headers = {**headers, "Location": f"/v1/items/{item.id}", "Retry-After": "1"}
-    return presenter.item_out(item), 202, headers
+        return body, 200, headers
+    return body, 202, {**headers, "Location": f"/v1/items/{item.id}", "Retry-After": "1"}

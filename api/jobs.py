@@ -29,7 +29,7 @@ from api.submission import Preference, expiry, preference, refuse_when_saturated
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
-from db import chunks, items, jobs, lifecycle, model_versions, reviews, tallies
+from db import chunks, items, jobs, lifecycle, reviews, tallies
 from db.item_pages import ItemCursor, ItemSort
 from db.job_view import JobOut, counts_out, job_out, poll_seconds
 from db.jobs import Glance, JobFilter, NewJob
@@ -68,12 +68,10 @@ def create_job() -> Answer:
     refuse_without_quota()
     refuse_when_saturated()
     options, source = read_source()
-    with services().database.reading() as session:
-        version = model_versions.resolve(session, options.model)
     new = NewJob(
         name=options.name or source.default_name,
         source=source.kind,
-        model_version=version,
+        model_version=services().versions.resolve(options.model),
         priority=Priority(options.priority),
         top_k=options.top_k,
         details=options.metadata or {},

@@ -15,18 +15,20 @@ from db.blobs.opening import open_blob_store
 from db.blobs.store import BlobStore
 from db.chunks import ChunkPolicy
 from db.engine import Database
+from db.model_versions import Versions
 
 EXTENSION = "lookbook"
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The database, the blobs, the broker and the keys, and the settings that they were made from."""
+    """The database, the blobs, the broker, the models and the keys, and the settings that they were made from."""
 
     settings: Settings
     database: Database
     blobs: BlobStore
     broker: Broker
+    versions: Versions
     callers: Callers
     sessions: Sessions
     policy: ChunkPolicy
@@ -40,6 +42,7 @@ class Services:
             database=database,
             blobs=open_blob_store(settings),
             broker=Broker.connect(settings),
+            versions=Versions(database),
             callers=Callers(database, settings),
             sessions=Sessions(database),
             policy=ChunkPolicy.of(settings),

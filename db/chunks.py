@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.deadlines import Deadlines
@@ -33,6 +33,8 @@ _QUEUES = {
     (Stage.CLASSIFY, Priority.NORMAL): Queue.BULK,
     (Stage.CLASSIFY, Priority.LOW): Queue.LOW,
 }
+
+_INSERT = insert(cast(Table, Chunk.__table__))
 
 T = TypeVar("T")
 
@@ -113,7 +115,8 @@ def _cut(
 
 def _queue(session: Session, job: Job, stage: Stage, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
     chunk_id, due_at = new_id("chk"), now + policy.deadlines.patience
-    session.execute(insert(Chunk).values(id=chunk_id, job_id=job.id, stage=stage, queued_at=now, due_at=due_at))
+    row = {"id": chunk_id, "job_id": job.id, "stage": stage, "attempts": 0, "queued_at": now, "due_at": due_at}
+    session.connection().execute(_INSERT, row)
     return ChunkMessage(chunk_id, job.id, queue_of(stage, job.priority))
 
 

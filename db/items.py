@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session, joinedload
 
+from db.engine import Database
 from db.item_pages import ItemCursor, ItemFilter, ItemSort, page
-from db.models import Item, ItemStatus
+from db.look_up import LookUp
+from db.models import Blob, Item, ItemStatus, Prediction, Review
 
 
 def get(session: Session, item_id: str) -> Item | None:
@@ -27,9 +30,39 @@ def list_of_job(
     return session.scalars(page(with_everything(select(Item)), job_id, wanted, sort, after, limit)).all()
 
 
-def first_of_job(session: Session, job_id: str) -> Item | None:
-    """The only item of a single classification."""
-    return session.scalar(with_everything(select(Item).where(Item.job_id == job_id).order_by(Item.position).limit(1)))
+T = TypeVar("T", Item, Blob, Prediction, Review)
+
+_SHOWN = (Item, Blob, Prediction, Review)
+_COLUMNS = {kind: list(kind.__mapper__.column_attrs) for kind in _SHOWN}
+_FIRST = LookUp(
+    select(*(column.expression for kind in _SHOWN for column in _COLUMNS[kind]))
+    .select_from(Item)
+    .outerjoin(Item.blob)
+    .outerjoin(Item.prediction)
+    .outerjoin(Item.review)
+    .where(Item.job_id == bindparam("job_id"))
+    .order_by(Item.position)
+    .limit(1)
+)
+
+
+def first_of_job(database: Database, job_id: str) -> Item | None:
+    """The only item of a single classification, with what is shown of it; it belongs to no session."""
+    row = _FIRST.first(database, job_id=job_id)
+    if row is None:
+        return None
+    values = iter(row)
+    item, blob = _made(Item, values), _made(Blob, values)
+    prediction, review = _made(Prediction, values), _made(Review, values)
+    # What an outer join has not found is NULL in all its columns.
+    item.blob = blob if blob.sha256 else None
+    item.prediction = prediction if prediction.id else None
+    item.review = review if review.id else None
+    return item
+
+
+def _made(kind: type[T], values: Iterator[Any]) -> T:
+    return kind(**{column.key: next(values) for column in _COLUMNS[kind]})
 
 
 def pending_pictures(session: Session, chunk_id: str) -> list[tuple[str, str]]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from core.errors import ArtifactInvalid, ModelUnknown
 from core.types import ModelRef
+from db.engine import Database
+from db.look_up import LookUp
 from db.models import ModelAlias, ModelVersion
 
 PRODUCTION = "production"
@@ -78,6 +80,35 @@ def resolve(session: Session, wanted: str) -> ModelVersion:
         known = [row.ref for row in list_all(session)] + list(aliases(session))
         raise ModelUnknown(f"expected one of {', '.join(known) or 'no model at all yet'}; got {wanted!r}")
     return found
+
+
+_ALIASED = LookUp(
+    select(ModelVersion.id, ModelVersion.digest)
+    .join(ModelAlias, ModelAlias.model_version_id == ModelVersion.id)
+    .where(ModelAlias.name == bindparam("name"))
+)
+
+
+class Versions:
+    """The model versions of one process: where an alias leads is looked up every time, what a version is but once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[tuple[int, str], ModelVersion] = {}
+
+    def resolve(self, wanted: str) -> ModelVersion:
+        """What `resolve` says, without what a version keeps for those who look at it (`metrics`, `card`).
+
+        Raises:
+            ModelUnknown: nothing is called that; the message lists what there is.
+        """
+        found = _ALIASED.first(self._database, name=wanted)
+        known = None if found is None else self._known.get((found[0], found[1]))
+        if known is None:
+            with self._database.reading() as session:
+                known = resolve(session, wanted)
+            self._known[known.id, known.digest] = known
+        return known
 
 
 def propose(session: Session, version: ModelVersion) -> None:

@@ -29,16 +29,24 @@ class Amount:
     items: int = 0
 
 
+def _counting(insert: postgresql.Insert | sqlite.Insert) -> postgresql.Insert | sqlite.Insert:
+    sums = {name: _USAGE.c[name] + insert.excluded[name] for name in ("jobs", "items")}
+    return insert.on_conflict_do_update(index_elements=["owner", "day"], set_=sums)
+
+
+# Made once: that takes longer than to execute them.
+_COUNT = {True: _counting(postgresql.insert(_USAGE)), False: _counting(sqlite.insert(_USAGE))}
+"""By whether it is for PostgreSQL."""
+
+
 def count(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0, items: int = 0) -> None:
     """Count what this transaction stores for an owner. Call it last: the owner's day is held until the commit.
 
     Raises:
         QuotaExceeded: the key has fewer pictures left this month than `items`; store none of them.
     """
-    insert = postgresql.insert if on_postgresql(session) else sqlite.insert
-    statement = insert(_USAGE).values(owner=key_id or NOBODY, day=now.astimezone(UTC).date(), jobs=jobs, items=items)
-    sums = {name: _USAGE.c[name] + statement.excluded[name] for name in ("jobs", "items")}
-    session.execute(statement.on_conflict_do_update(index_elements=["owner", "day"], set_=sums))
+    row = {"owner": key_id or NOBODY, "day": now.astimezone(UTC).date(), "jobs": jobs, "items": items}
+    session.connection().execute(_COUNT[on_postgresql(session)], row)
     quota = quota_of(session, key_id) if items > 0 else None
     if quota is None:
         return

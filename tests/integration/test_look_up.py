@@ -7,10 +7,14 @@ import pytest
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import OperationalError
 
+from core.errors import ModelUnknown
+from db import items, jobs, model_versions
 from db.engine import Database
+from db.jobs import NewItem, NewJob
 from db.look_up import LookUp
-from db.models import Job, JobStatus
-from tests.integration.builders import NOW, a_job
+from db.model_versions import Versions
+from db.models import Base, Job, JobSource, JobStatus
+from tests.integration.builders import NOW, POLICY, a_blob, a_job, a_model, finish, review
 
 EVERY_COLUMN = select(*Job.__table__.columns).where(Job.id == bindparam("job_id"))
 RUNNING = select(func.count()).where(Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)))
@@ -59,3 +63,51 @@ def test_a_database_that_is_away_is_said_to_be(tmp_path_factory: pytest.TempPath
     with pytest.raises(OperationalError):
         LookUp(RUNNING).first(database)
     database.close()
+
+
+def columns(row: Base | None) -> dict[str, object]:
+    return {} if row is None else {column.key: getattr(row, column.key) for column in row.__mapper__.column_attrs}
+
+
+def test_the_first_item_of_a_job_is_what_sqlalchemy_would_have_read(database: Database) -> None:
+    with database.writing() as session:
+        new = NewJob("one", JobSource.CLASSIFICATION, a_model(session), details={"season": "가을"})
+        new_item = NewItem("a.jpg", a_blob("a"), custom_id="1", details={"색": "파랑"})
+        job, (message,) = jobs.create_claimed(session, new, [new_item], POLICY, NOW)
+    pending = items.first_of_job(database, job.id)
+    assert pending is not None
+    assert (pending.prediction, pending.review) == (None, None)
+    finish(database, message)
+    review(database, job.id, {0: "dress"})
+    found = items.first_of_job(database, job.id)
+    with database.reading() as session:
+        expected = items.get(session, pending.id)
+        assert found is not None
+        assert expected is not None
+        assert columns(found) == columns(expected)
+        assert columns(found.blob) == columns(expected.blob) != {}
+        assert columns(found.prediction) == columns(expected.prediction) != {}
+        assert columns(found.review) == columns(expected.review) != {}
+    assert items.first_of_job(database, "job_nosuch") is None
+
+
+def test_an_alias_leads_where_it_leads_now(database: Database) -> None:
+    with database.writing() as session:
+        first, second = a_model(session, "1").id, a_model(session, "2").id
+    versions = Versions(database)
+    assert versions.resolve("production").id == first
+    assert versions.resolve("production") is versions.resolve("production")
+    with database.writing() as session:
+        model_versions.promote(session, model_versions.resolve(session, "test@2"))
+    assert versions.resolve("production").id == versions.resolve("test").id == second
+    assert versions.resolve("test@1").id == first
+    with pytest.raises(ModelUnknown, match="test@1"):
+        versions.resolve("nosuch")
+
+
+def test_a_job_is_at_once_what_is_read_of_it_later(database: Database) -> None:
+    with database.writing() as session:
+        new = NewJob("new", JobSource.UPLOADS, a_model(session), top_k=3, details={"season": "가을"}, expires_at=NOW)
+        job, _ = jobs.create_claimed(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, NOW)
+    with database.reading() as session:
+        assert columns(job) == columns(session.get_one(Job, job.id))
