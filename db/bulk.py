@@ -1,4 +1,8 @@
-"""Statements over many rows, which both databases know and each wants put differently."""
+"""Statements over many rows, which both databases know and each wants put differently.
+
+They are made once, as every statement on the way of a picture is: SQLAlchemy then has what it compiles them to at hand.
+One that is built anew takes it five times as long as running it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from sqlalchemy import (
     SQLColumnExpression,
     String,
     Table,
+    TableValuedAlias,
     any_,
     bindparam,
     column,
@@ -22,64 +27,98 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+_POSTGRESQL = "postgresql"
+_INSERTS: dict[str, Any] = {_POSTGRESQL: postgresql.insert, "sqlite": sqlite.insert}
 
-def insert_missing(session: Session, table: Table, rows: Sequence[dict[str, Any]]) -> int:
-    """INSERT … ON CONFLICT DO NOTHING: insert `rows`, passing over those whose unique key is there already.
 
-    How many were inserted.
+class InsertMissing:
+    """INSERT … ON CONFLICT DO NOTHING: insert rows, passing over those whose unique key is there already."""
 
-    Rows should come sorted by that key: two transactions that insert the same rows in different orders could wait
-    for each other.
+    def __init__(self, table: Table) -> None:
+        self._statements = {
+            name: insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+            for name, insert in _INSERTS.items()
+        }
+
+    def execute(self, session: Session, rows: Sequence[dict[str, Any]]) -> int:
+        """How many were inserted.
+
+        Rows should come sorted by their key: two transactions that insert the same rows in different orders could wait
+        for each other.
+        """
+        if not rows:
+            return 0
+        return session.connection().execute(self._statements[_dialect(session)], list(rows)).rowcount
+
+
+class UpdateRows:
+    """Set `columns` in the table's row of the same primary key (one column), where `where` holds.
+
+    PostgreSQL gets one statement that joins the rows' arrays, since it would run one for each; SQLite, which is no
+    round trip away, prepares one and steps through them.
     """
-    if not rows:
-        return 0
-    insert = postgresql.insert if on_postgresql(session) else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-    return session.connection().execute(statement, list(rows)).rowcount
 
-
-def update_rows(session: Session, table: Table, rows: Sequence[dict[str, Any]], *where: ColumnElement[bool]) -> int:
-    """Set each row's values in the table's row of the same primary key (one column), where `where` holds; how many.
-
-    All rows have the same columns. PostgreSQL gets one statement that joins their arrays, since it would run one for
-    each; SQLite, which is no round trip away, prepares one and steps through them.
-    """
-    if not rows:
-        return 0
-    (key,) = table.primary_key.columns
-    names = [name for name in rows[0] if name != key.name]
-    if on_postgresql(session):
-        every = (key.name, *names)
-        arrays = [bindparam(f"p_{n}", [row[n] for row in rows], type_=ARRAY(table.c[n].type)) for n in every]
-        given = func.unnest(*arrays).table_valued(*(column(n, table.c[n].type) for n in every)).render_derived("given")
-        taken = {name: given.c[name] for name in names}
-        return (
-            session.connection().execute(update(table).where(key == given.c[key.name], *where).values(taken)).rowcount
+    def __init__(self, table: Table, columns: Sequence[str], *where: ColumnElement[bool]) -> None:
+        (self._key,) = table.primary_key.columns.keys()
+        self._columns = columns
+        key = table.c[self._key]
+        given = _given(table, (self._key, *columns))
+        self._at_once = (
+            update(table).where(key == given.c[self._key], *where).values({name: given.c[name] for name in columns})
         )
-    statement = update(table).where(key == bindparam("p_key"), *where).values({n: bindparam(f"p_{n}") for n in names})
-    parameters = [{"p_key": row[key.name], **{f"p_{n}": row[n] for n in names}} for row in rows]
-    return session.connection().execute(statement, parameters).rowcount
+        values: Any = {name: bindparam(_parameter(name)) for name in columns}
+        self._one_by_one = update(table).where(key == bindparam(_parameter(self._key)), *where).values(values)
+
+    def execute(self, session: Session, rows: Sequence[dict[str, Any]]) -> int:
+        """How many were changed. Each row has its key and the columns."""
+        if not rows:
+            return 0
+        names = (self._key, *self._columns)
+        if on_postgresql(session):
+            return session.connection().execute(self._at_once, _arrays(names, rows)).rowcount
+        parameters = [{_parameter(name): row[name] for name in names} for row in rows]
+        return session.connection().execute(self._one_by_one, parameters).rowcount
 
 
-def add_to_rows(session: Session, table: Table, rows: Sequence[dict[str, Any]], adding: Sequence[str]) -> None:
-    """INSERT … ON CONFLICT DO UPDATE: insert `rows`, or add their `adding` columns to the row of the same key.
+class AddToRows:
+    """INSERT … ON CONFLICT DO UPDATE: insert rows, or add their `adding` columns to the row of the same key.
 
-    All rows have the same columns and keys of their own. One statement on both databases, as in `update_rows`.
+    One statement on both databases, as with `UpdateRows`.
     """
-    if not rows:
-        return
-    key = list(table.primary_key.columns)
-    insert: Any
-    parameters: Any = rows
-    if on_postgresql(session):
-        names = list(rows[0])
-        arrays = [bindparam(f"p_{n}", [row[n] for row in rows], type_=ARRAY(table.c[n].type)) for n in names]
-        given = func.unnest(*arrays).table_valued(*(column(n, table.c[n].type) for n in names)).render_derived("given")
-        insert, parameters = postgresql.insert(table).from_select(names, select(given)), None
-    else:
-        insert = sqlite.insert(table)
-    sums = {name: table.c[name] + insert.excluded[name] for name in adding}
-    session.connection().execute(insert.on_conflict_do_update(index_elements=key, set_=sums), parameters)
+
+    def __init__(self, table: Table, adding: Sequence[str]) -> None:
+        self._columns = table.columns.keys()
+        self._statements = {}
+        for name, make in _INSERTS.items():
+            insert: Any = make(table)
+            if name == _POSTGRESQL:
+                insert = insert.from_select(self._columns, select(_given(table, self._columns)))
+            sums = {column: table.c[column] + insert.excluded[column] for column in adding}
+            key = list(table.primary_key.columns)
+            self._statements[name] = insert.on_conflict_do_update(index_elements=key, set_=sums)
+
+    def execute(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
+        """Each row has every column, and a key of its own."""
+        if not rows:
+            return
+        parameters: Any = _arrays(self._columns, rows) if on_postgresql(session) else list(rows)
+        session.connection().execute(self._statements[_dialect(session)], parameters)
+
+
+def _parameter(column: str) -> str:
+    """What a column's value is called in a statement: its own name would mean a value to set."""
+    return f"p_{column}"
+
+
+def _given(table: Table, names: Sequence[str]) -> TableValuedAlias:
+    """Rows that come as an array for each of a table's columns (PostgreSQL)."""
+    arrays = [bindparam(_parameter(name), type_=ARRAY(table.c[name].type)) for name in names]
+    columns = [column(name, table.c[name].type) for name in names]
+    return func.unnest(*arrays).table_valued(*columns).render_derived("given")
+
+
+def _arrays(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {_parameter(name): [row[name] for row in rows] for name in names}
 
 
 def among(session: Session, of: SQLColumnExpression[str], values: Sequence[str]) -> ColumnElement[bool]:
@@ -95,4 +134,8 @@ def among(session: Session, of: SQLColumnExpression[str], values: Sequence[str])
 
 def on_postgresql(session: Session) -> bool:
     """Whether the session speaks to PostgreSQL (else it is SQLite)."""
-    return session.get_bind().dialect.name == "postgresql"
+    return _dialect(session) == _POSTGRESQL
+
+
+def _dialect(session: Session) -> str:
+    return session.get_bind().dialect.name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self, TypeVar, cast
 
-from sqlalchemy import Table, delete, func, insert, select, update
+from sqlalchemy import Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.deadlines import Deadlines
@@ -34,7 +34,24 @@ _QUEUES = {
     (Stage.CLASSIFY, Priority.LOW): Queue.LOW,
 }
 
-_INSERT = insert(cast(Table, Chunk.__table__))
+_CHUNKS, _ITEMS = cast(Table, Chunk.__table__), cast(Table, Item.__table__)
+_UNDER_WAY = select(func.count()).select_from(_CHUNKS).where(_CHUNKS.c.job_id == bindparam("job_id"))
+_WAITING = (
+    select(_ITEMS.c.id, _ITEMS.c.blob_sha256.is_(None))
+    .where(_ITEMS.c.job_id == bindparam("job_id"), _ITEMS.c.status == ItemStatus.PENDING, _ITEMS.c.chunk_id.is_(None))
+    .order_by(_ITEMS.c.position)
+    .limit(bindparam("most"))
+)
+_QUEUE = insert(_CHUNKS)
+_MOVE = (
+    update(_ITEMS).where(_ITEMS.c.id.in_(bindparam("item_ids", expanding=True))).values(chunk_id=bindparam("to_chunk"))
+)
+_TAKE = (
+    update(_CHUNKS)
+    .where(_CHUNKS.c.id == bindparam("wanted"), _CHUNKS.c.stage == bindparam("at_stage"), _CHUNKS.c.taken_by.is_(None))
+    .values(taken_by=bindparam("worker"), attempts=_CHUNKS.c.attempts + 1, due_at=bindparam("until"))
+)
+_FORGET = delete(_CHUNKS).where(_CHUNKS.c.id == bindparam("chunk_id"))
 
 T = TypeVar("T")
 
@@ -65,19 +82,15 @@ def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> lis
     """
     if job.terminal or job.cancel_requested_at is not None:
         return []
-    under_way = session.scalar(select(func.count()).where(Chunk.job_id == job.id)) or 0
+    under_way = session.scalar(_UNDER_WAY, {"job_id": job.id}) or 0
     room = policy.window - under_way
     if room <= 0:
         return []
     most = room * max(policy.items_per_chunk(job.total, stage) for stage in Stage)
-    waiting = (
-        select(Item.id, Item.blob_sha256.is_(None))
-        .where(Item.job_id == job.id, Item.status == ItemStatus.PENDING, Item.chunk_id.is_(None))
-        .order_by(Item.position)
-        .limit(most)
-    )
+    rows = session.execute(_WAITING, {"job_id": job.id, "most": most})
+    waiting = ((row[0], bool(row[1])) for row in rows)
     messages = []
-    for stage, item_ids in _cut(job, session.execute(waiting), policy, room):
+    for stage, item_ids in _cut(job, waiting, policy, room):
         message = _queue(session, job, stage, policy, now)
         _move(session, item_ids, message.chunk_id)
         messages.append(message)
@@ -116,7 +129,7 @@ def _cut(
 def _queue(session: Session, job: Job, stage: Stage, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
     chunk_id, due_at = new_id("chk"), now + policy.deadlines.patience
     row = {"id": chunk_id, "job_id": job.id, "stage": stage, "attempts": 0, "queued_at": now, "due_at": due_at}
-    session.connection().execute(_INSERT, row)
+    session.connection().execute(_QUEUE, row)
     return ChunkMessage(chunk_id, job.id, queue_of(stage, job.priority))
 
 
@@ -131,9 +144,7 @@ def _last(attempts: int) -> bool:
 
 
 def _move(session: Session, item_ids: Sequence[str], chunk_id: str) -> None:
-    session.execute(
-        update(Item).where(Item.id.in_(item_ids)).values(chunk_id=chunk_id).execution_options(synchronize_session=False)
-    )
+    session.execute(_MOVE, {"item_ids": list(item_ids), "to_chunk": chunk_id})
 
 
 def take(
@@ -148,14 +159,11 @@ def take(
 
     False if it is at another stage, recorded, canceled, or in somebody's hands: nothing to do, then.
     """
-    taken = session.execute(
-        update(Chunk)
-        .where(Chunk.id == chunk_id, Chunk.stage == stage, Chunk.taken_by.is_(None))
-        .values(taken_by=worker, attempts=Chunk.attempts + 1, due_at=now + policy.deadlines.lease)
-        .returning(Chunk.id)
-        .execution_options(synchronize_session=False)
+    until = now + policy.deadlines.lease
+    found = session.connection().execute(
+        _TAKE, {"wanted": chunk_id, "at_stage": stage, "worker": worker, "until": until}
     )
-    return taken.first() is not None
+    return found.rowcount == 1
 
 
 def renew(session: Session, chunk_ids: Collection[str], worker: str, policy: ChunkPolicy, now: datetime) -> None:
@@ -347,4 +355,4 @@ def jobs_with_room(session: Session, policy: ChunkPolicy) -> Iterator[str]:
 
 def forget(session: Session, chunk_id: str) -> None:
     """The chunk has been recorded."""
-    session.execute(delete(Chunk).where(Chunk.id == chunk_id).execution_options(synchronize_session=False))
+    session.execute(_FORGET, {"chunk_id": chunk_id})

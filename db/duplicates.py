@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from core.fingerprints import Fingerprint, alike, bands, distance
 from core.types import WHOLE_PICTURE
-from db.bulk import insert_missing, update_rows
+from db.bulk import InsertMissing, UpdateRows
 from db.items import with_everything
 from db.jobs import kept
 from db.models import Blob, BlobBands, Item, Job
@@ -36,6 +36,7 @@ Bands = tuple[str, Sequence[int]]
 
 _BLOBS, _BANDS = cast(Table, Blob.__table__), cast(Table, BlobBands.__table__)
 _ITEMS, _JOBS = cast(Table, Item.__table__), cast(Table, Job.__table__)
+_INDEX, _LINK = InsertMissing(_BANDS), UpdateRows(_ITEMS, ("duplicate_of",))
 
 
 class Over(NamedTuple):
@@ -146,9 +147,9 @@ def store(session: Session, found: Sequence[Found]) -> list[Found]:
     # All rows are held before anything is stored: then the purger removes no more of their items, nor their blobs.
     held = [part for part in found if _hold(session, part)]
     bands = {sha256: values for part in held for sha256, values in part.bands}
-    insert_missing(session, _BANDS, [_bands_row(sha256, bands[sha256]) for sha256 in sorted(bands)])
+    _INDEX.execute(session, [_bands_row(sha256, bands[sha256]) for sha256 in sorted(bands)])
     links = [{"id": item_id, "duplicate_of": first} for part in held for item_id, first in part.links]
-    update_rows(session, _ITEMS, links)
+    _LINK.execute(session, links)
     return held
 
 

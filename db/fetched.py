@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from core.errors import ItemError, LookbookError
 from core.messages import ChunkMessage
 from db import chunks, jobs, lifecycle
-from db.bulk import update_rows
+from db.bulk import UpdateRows
 from db.chunks import ChunkPolicy
 from db.jobs import StoredBlob
 from db.models import Chunk, Item, ItemStatus, Job, Stage
 from db.recording import Recorded, failure
 
-_ITEMS = cast(Table, Item.__table__)
+_FETCHED = UpdateRows(cast(Table, Item.__table__), ("blob_sha256",))
 
 
 class Overtaken(LookbookError):
@@ -68,7 +68,7 @@ def record_fetched(
     if job is None or chunk is None:
         raise Overtaken
     waiting = {item.id for item in items_to_fetch(session, chunk.id)}
-    update_rows(session, _ITEMS, [{"id": id_, "blob_sha256": blob.sha256} for id_, blob in blobs.items()])
+    _FETCHED.execute(session, [{"id": id_, "blob_sha256": blob.sha256} for id_, blob in blobs.items()])
     failed = [
         {"id": item_id, **failure(result, now)} for item_id, result in results.items() if isinstance(result, ItemError)
     ]

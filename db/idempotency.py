@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Table, delete, select, update
 from sqlalchemy.orm import Session
 
 from core.errors import RequestInProgress
-from db.bulk import insert_missing
+from db.bulk import InsertMissing
 from db.models import IdempotentRequest
 
 LEASE = timedelta(seconds=60)
@@ -19,6 +19,8 @@ LEASE = timedelta(seconds=60)
 
 KEPT = timedelta(hours=24)
 """How long an answer is kept (docs/http-api.md)."""
+
+_REQUESTS = InsertMissing(cast(Table, IdempotentRequest.__table__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def begin(session: Session, request: RequestKey, now: datetime) -> Earlier | Non
         RequestInProgress: an earlier one is still running.
     """
     row = {"owner": request.owner, "key": request.key, "created_at": now, "due_at": now + LEASE}
-    if insert_missing(session, cast(Table, IdempotentRequest.__table__), [row]):
+    if _REQUESTS.execute(session, [row]):
         return None
     found = session.scalars(select(IdempotentRequest).where(_is(request)).with_for_update()).one()
     over = found.due_at <= now

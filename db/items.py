@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, Table, bindparam, select
 from sqlalchemy.orm import Session, joinedload
 
 from db.engine import Database
 from db.item_pages import ItemCursor, ItemFilter, ItemSort, page
 from db.look_up import LookUp
 from db.models import Blob, Item, ItemStatus, Prediction, Review
+
+_ITEMS = cast(Table, Item.__table__)
+_PENDING_PICTURES = (
+    select(_ITEMS.c.blob_sha256, _ITEMS.c.crop_key)
+    .where(_ITEMS.c.chunk_id == bindparam("chunk_id"), _ITEMS.c.status == ItemStatus.PENDING)
+    .order_by(_ITEMS.c.position)
+)
 
 
 def get(session: Session, item_id: str) -> Item | None:
@@ -67,11 +74,7 @@ def _made(kind: type[T], values: Iterator[Any]) -> T:
 
 def pending_pictures(session: Session, chunk_id: str) -> list[tuple[str, str]]:
     """(SHA-256, crop key) of every picture of a chunk that is still to be classified, each once."""
-    rows = session.execute(
-        select(Item.blob_sha256, Item.crop_key)
-        .where(Item.chunk_id == chunk_id, Item.status == ItemStatus.PENDING)
-        .order_by(Item.position)
-    )
+    rows = session.execute(_PENDING_PICTURES, {"chunk_id": chunk_id})
     return list(dict.fromkeys((sha256 or "", crop_key) for sha256, crop_key in rows))
 
 

@@ -19,7 +19,7 @@ from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import Crop, ModelRef
 from db import chunks, crawls, discoveries, lifecycle, tallies, usage
-from db.bulk import insert_missing, on_postgresql
+from db.bulk import InsertMissing, on_postgresql
 from db.chunks import ChunkPolicy
 from db.crawls import CrawlRequest
 from db.engine import Database
@@ -41,6 +41,7 @@ _AS_MADE = {
 """What a new job has in its columns, unless something else is said."""
 # Statements of tables, made once: to store entities, or to make a statement each time, takes three times as long.
 _INSERT_JOB, _INSERT_ITEMS = insert(_JOBS), insert(_ITEMS)
+_BLOBS = InsertMissing(cast(Table, Blob.__table__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ def store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> No
     """Insert the rows of those blobs (SHA-256 and size in bytes) that have none yet."""
     rows = [{"sha256": sha256, "bytes": size, "created_at": now} for sha256, size in sorted(sizes.items())]
     if not on_postgresql(session):
-        insert_missing(session, cast(Table, Blob.__table__), rows)
+        _BLOBS.execute(session, rows)
         return
     # Rows that are there already are held, too: else the purger could remove one before its item is stored.
     statement = postgresql.insert(Blob)
@@ -310,13 +311,16 @@ class JobWork:
     model: ModelRef
 
 
+_WORK = (
+    select(ModelVersion.id, ModelVersion.name, ModelVersion.version)
+    .join(Job, Job.model_version_id == ModelVersion.id)
+    .where(Job.id == bindparam("job_id"))
+)
+
+
 def work_of(session: Session, job_id: str) -> JobWork | None:
     """How the pictures of a job are to be classified."""
-    row = session.execute(
-        select(ModelVersion.id, ModelVersion.name, ModelVersion.version)
-        .join(Job, Job.model_version_id == ModelVersion.id)
-        .where(Job.id == job_id)
-    ).first()
+    row = session.execute(_WORK, {"job_id": job_id}).first()
     return None if row is None else JobWork(row.id, ModelRef(row.name, row.version))
 
 

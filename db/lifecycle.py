@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Table, Update, func, select, update
+from sqlalchemy import CursorResult, Table, Update, bindparam, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
 from core.errors import BadCrop, BadRow, ItemError, JobNotOver, JobOver, NothingToRetry
 from db import chunks, crawls, discoveries, tallies, webhooks
-from db.bulk import update_rows
+from db.bulk import UpdateRows
 from db.models import Chunk, Item, ItemStatus, Job, JobStatus
 
 RATE_STRETCH = timedelta(seconds=2)
@@ -27,17 +27,23 @@ CANCELED_AT_ONCE = 5000
 """How many items one transaction cancels: others want to write, too."""
 
 _ITEMS = cast(Table, Item.__table__)
+_PENDING = _ITEMS.c.status == ItemStatus.PENDING
+_SUCCEED = UpdateRows(
+    _ITEMS, ("status", "prediction_id", "reused", "label", "label_group", "confidence", "finished_at"), _PENDING
+)
+_FAIL = UpdateRows(_ITEMS, ("status", "error_code", "error_detail", "error_retryable", "finished_at"), _PENDING)
+_HOLD = (
+    select(Job)
+    .where(Job.id == bindparam("job_id"))
+    .options(lazyload(Job.model_version))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 
 
 def hold(session: Session, job_id: str) -> Job | None:
     """The job as it stands, its row held until the end of the transaction."""
-    return session.scalar(
-        select(Job)
-        .where(Job.id == job_id)
-        .options(lazyload(Job.model_version))
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    return session.scalar(_HOLD, {"job_id": job_id})
 
 
 def finish(
@@ -54,10 +60,8 @@ def finish(
     """
     if not succeeded and not failed:
         return
-    rows = [{**row, "status": ItemStatus.SUCCEEDED} for row in succeeded]
-    changed = update_rows(session, _ITEMS, rows, _ITEMS.c.status == ItemStatus.PENDING)
-    rows = [{**row, "status": ItemStatus.FAILED} for row in failed]
-    changed += update_rows(session, _ITEMS, rows, _ITEMS.c.status == ItemStatus.PENDING)
+    changed = _SUCCEED.execute(session, [{**row, "status": ItemStatus.SUCCEEDED} for row in succeeded])
+    changed += _FAIL.execute(session, [{**row, "status": ItemStatus.FAILED} for row in failed])
     if changed != len(succeeded) + len(failed):
         raise RuntimeError(f"expected {len(succeeded) + len(failed)} pending items under the job's lock, got {changed}")
     tallies.count_labels(session, job.id, succeeded)

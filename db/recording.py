@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from core.errors import ItemError
@@ -18,11 +18,35 @@ from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import PictureInfo, PictureKey
 from db import chunks, lifecycle
-from db.bulk import insert_missing, update_rows
+from db.bulk import InsertMissing, UpdateRows
 from db.chunks import ChunkPolicy
 from db.models import Blob, Item, ItemStatus, Prediction
 
-_BLOBS, _PREDICTIONS = cast(Table, Blob.__table__), cast(Table, Prediction.__table__)
+_BLOBS, _ITEMS = cast(Table, Blob.__table__), cast(Table, Item.__table__)
+_PREDICTIONS = cast(Table, Prediction.__table__)
+
+_DESCRIBE = UpdateRows(
+    _BLOBS,
+    ("format", "width", "height", "fingerprint"),
+    _BLOBS.c.format.is_(None) | _BLOBS.c.fingerprint.is_(None),
+)
+_STORE = InsertMissing(_PREDICTIONS)
+_PENDING_ITEMS = (
+    select(_ITEMS.c.id, _ITEMS.c.blob_sha256, _ITEMS.c.crop_key)
+    .where(_ITEMS.c.chunk_id == bindparam("chunk_id"), _ITEMS.c.status == ItemStatus.PENDING)
+    .order_by(_ITEMS.c.position)
+)
+_KNOWN = select(
+    _PREDICTIONS.c.blob_sha256,
+    _PREDICTIONS.c.crop_key,
+    _PREDICTIONS.c.id,
+    _PREDICTIONS.c.label,
+    _PREDICTIONS.c.label_group,
+    _PREDICTIONS.c.confidence,
+).where(
+    _PREDICTIONS.c.blob_sha256.in_(bindparam("sha256s", expanding=True)),
+    _PREDICTIONS.c.model_version_id == bindparam("model_version_id"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +114,7 @@ def record(
     predictions = _store_predictions(session, model_version_id, outcomes, now)
     if (job := lifecycle.hold(session, message.job_id)) is None:
         return Recorded(0, [], job_terminal=True)
-    items = session.execute(
-        select(Item.id, Item.blob_sha256, Item.crop_key)
-        .where(Item.chunk_id == message.chunk_id, Item.status == ItemStatus.PENDING)
-        .order_by(Item.position)
-    ).all()
+    items = session.execute(_PENDING_ITEMS, {"chunk_id": message.chunk_id}).all()
     succeeded, failed = [], []
     for item_id, sha256, crop_key in items:
         outcome = outcomes.get((sha256 or "", crop_key))
@@ -150,7 +170,7 @@ def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) ->
         for (sha256, _), o in sorted(outcomes.items())
         if o.info is not None
     ]
-    update_rows(session, _BLOBS, rows, _BLOBS.c.format.is_(None) | _BLOBS.c.fingerprint.is_(None))
+    _DESCRIBE.execute(session, rows)
 
 
 def _store_predictions(
@@ -172,7 +192,7 @@ def _store_predictions(
         for (sha256, crop_key), outcome in sorted(outcomes.items())
         if outcome.scored is not None
     ]
-    if insert_missing(session, _PREDICTIONS, new) < len(new):
+    if _STORE.execute(session, new) < len(new):
         # Somebody else was faster with some of them, and theirs are those that count.
         new = []
     known = {
@@ -190,18 +210,7 @@ def find_predictions(
     if not pictures:
         return {}
     wanted = set(pictures)
-    rows = session.execute(
-        select(
-            Prediction.blob_sha256,
-            Prediction.crop_key,
-            Prediction.id,
-            Prediction.label,
-            Prediction.label_group,
-            Prediction.confidence,
-        ).where(
-            Prediction.blob_sha256.in_({sha256 for sha256, _ in wanted}),
-            Prediction.model_version_id == model_version_id,
-        )
-    )
+    sha256s = list({sha256 for sha256, _ in wanted})
+    rows = session.execute(_KNOWN, {"sha256s": sha256s, "model_version_id": model_version_id})
     found = {(row.blob_sha256, row.crop_key): Known(row.id, row.label, row.label_group, row.confidence) for row in rows}
     return {key: known for key, known in found.items() if key in wanted}

@@ -8,9 +8,11 @@ from typing import cast
 from sqlalchemy import Table, select
 
 from core.clock import utc_now
-from db.bulk import insert_missing
+from db.bulk import InsertMissing
 from db.engine import Database
 from db.models import Secret
+
+_SECRETS = InsertMissing(cast(Table, Secret.__table__))
 
 
 def own_secret(database: Database, name: str, make: Callable[[], str]) -> str:
@@ -22,6 +24,6 @@ def own_secret(database: Database, name: str, make: Callable[[], str]) -> str:
         row = {"name": name, "value": make(), "created_at": utc_now()}
         with database.writing() as session:
             # Somebody else may have been faster, and theirs is the one that counts.
-            insert_missing(session, cast(Table, Secret.__table__), [row])
+            _SECRETS.execute(session, [row])
             value = session.scalars(known).one()
     return value

@@ -13,13 +13,15 @@ from typing import Any, cast
 from sqlalchemy import Table, delete, select
 from sqlalchemy.orm import Session
 
-from db.bulk import add_to_rows
+from db.bulk import AddToRows
 from db.models import ErrorTally, LabelTally
 
 HISTOGRAM_BINS = 10
 """Bins of the confidence histogram, of equal width over 0..1."""
 
 _LABELS, _ERRORS = cast(Table, LabelTally.__table__), cast(Table, ErrorTally.__table__)
+_COUNT_LABELS = AddToRows(_LABELS, ("count", "confidence_sum"))
+_COUNT_ERRORS = AddToRows(_ERRORS, ("count",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,13 @@ def count_labels(session: Session, job_id: str, items: Iterable[Mapping[str, Any
         else:
             tally["count"] += 1
             tally["confidence_sum"] += item["confidence"]
-    add_to_rows(session, _LABELS, list(tallies.values()), ("count", "confidence_sum"))
+    _COUNT_LABELS.execute(session, list(tallies.values()))
 
 
 def count_errors(session: Session, job_id: str, by_code: Mapping[str, int]) -> None:
     """So many items became failed, by code; less than nothing: they are so no longer."""
     rows = [{"job_id": job_id, "code": code, "count": count} for code, count in by_code.items() if count]
-    add_to_rows(session, _ERRORS, rows, ("count",))
+    _COUNT_ERRORS.execute(session, rows)
 
 
 def forget(session: Session, job_id: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from core.errors import TruncatedImage
 from core.messages import ChunkMessage, Queue
 from db import chunks, items, jobs
-from db.bulk import insert_missing
+from db.bulk import InsertMissing
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.keys import EVERYONE
@@ -181,8 +181,8 @@ def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Databas
 
 
 def test_of_rows_some_of_which_are_there_already_only_the_others_count_as_inserted(database: Database) -> None:
-    table = cast(Table, Blob.__table__)
+    blobs = InsertMissing(cast(Table, Blob.__table__))
     for contents, inserted in (("ab", 2), ("bcd", 2), ("abcd", 0)):
         rows = [{"sha256": a_blob(c).sha256, "bytes": 1, "created_at": NOW} for c in sorted(contents)]
         with database.writing() as session:
-            assert insert_missing(session, table, rows) == inserted
+            assert blobs.execute(session, rows) == inserted
