@@ -16,6 +16,7 @@ from celery import Celery, signals
 from broker.app import make_celery
 from broker.client import Broker
 from classifier.artifact import largest_input
+from core.allocation import settle
 from core.fetching import Fetcher, FetchLimits
 from core.logs import configure_logging
 from core.messages import (
@@ -309,6 +310,7 @@ def _connect_signals(pulse: Pulse, leases: Leases, stopping: Sequence[Callable[[
 
     @signals.worker_ready.connect(weak=False)
     def ready(**_: Any) -> None:
+        settle()
         pulse.start()
 
     @signals.worker_shutting_down.connect(weak=False)

@@ -37,3 +37,9 @@ def test_memory_that_was_freed_is_used_again_without_a_fault() -> None:
 def test_what_is_larger_goes_back_at_once() -> None:
     # Each of its pages is new every time, in whatever size the kernel gives them.
     assert faults(16 * MIB) > 0
+
+
+def test_what_a_process_has_set_up_is_no_work_for_the_garbage_collector() -> None:
+    script = "import gc; from core.allocation import settle; settle(); print(len(gc.get_objects()))"
+    answer = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert int(answer.stdout) < 100
