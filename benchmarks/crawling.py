@@ -26,11 +26,12 @@ from benchmarks.run import spread
 from broker.client import Broker
 from core.clock import utc_now
 from core.settings import PROJECT, Settings
-from db import discoveries, expanding, jobs, model_versions
+from db import expanding, jobs, model_versions
 from db.chunks import ChunkPolicy
 from db.crawls import CrawlLimits, CrawlRequest
 from db.engine import Database
 from db.jobs import NewJob
+from db.leasing import SOURCES
 from db.models import CrawlUrl, Item, Job, JobSource, UrlState
 from tests.shop import Shop, shop_process
 from worker.crawls import Crawls
@@ -61,7 +62,7 @@ class Installation:
 
     def resume(self, job_id: str) -> None:
         with self.database.writing() as session:
-            discoveries.end_leases(session, utc_now())
+            SOURCES.end_leases(session, utc_now())
             expanding.end_attempt(session, job_id, self.policy, utc_now())
         self.crawls.run_waiting()
 

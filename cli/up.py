@@ -23,9 +23,9 @@ from cli.supervisor import Child, Supervisor
 from core.clock import utc_now
 from core.errors import AlreadyRunning, BrokerUnavailable, PortTaken
 from core.settings import Settings
-from db import chunks, discoveries
 from db.blobs.opening import forget_unfinished
 from db.engine import TRANSIENT_ERRORS, Database
+from db.leasing import CHUNKS, SOURCES
 from db.migrate import upgrade
 
 REDIS_SECONDS = 10.0
@@ -70,8 +70,8 @@ def _run_until_stopped(
     def worker_died(process_id: int) -> None:
         # What it had in hand need not wait for the end of its leases (unless the database is away: then it does).
         with suppress(*TRANSIENT_ERRORS), database.writing() as session:
-            chunks.end_leases(session, utc_now(), worker=worker_suffix(process_id))
-            discoveries.end_leases(session, utc_now(), worker=worker_suffix(process_id))
+            CHUNKS.end_leases(session, utc_now(), worker=worker_suffix(process_id))
+            SOURCES.end_leases(session, utc_now(), worker=worker_suffix(process_id))
 
     if redis_command is not None:
         supervisor.start(Child("redis", redis_command))
@@ -141,8 +141,8 @@ def _prepare_database(settings: Settings, database: Database) -> None:
     upgrade(database)
     with database.writing() as session:
         # The workers of the last run are gone.
-        chunks.end_leases(session, utc_now())
-        discoveries.end_leases(session, utc_now())
+        CHUNKS.end_leases(session, utc_now())
+        SOURCES.end_leases(session, utc_now())
     present = register_models(settings, database)
     if not present:
         console.print(f"no model artifacts in {settings.models}: nothing can be classified", style="yellow")

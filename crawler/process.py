@@ -43,6 +43,7 @@ from db.crawling import Overtaken
 from db.crawls import CrawlRequest
 from db.discoveries import Taken
 from db.engine import TRANSIENT_ERRORS, Database
+from db.leasing import SOURCES
 from db.meeting import Waiting
 from db.models import Crawl, JobSource, UrlKind
 
@@ -263,7 +264,7 @@ class Crawling:
 
     def _note(self, error: Exception) -> None:
         with self._database.writing() as session:
-            discoveries.fail_attempt(session, self._taken, utc_now(), reason_of(error))
+            SOURCES.fail_attempt(session, self._taken.job_id, self._taken.worker, utc_now(), reason_of(error))
 
     def _while_away(self) -> Retrying:
         return Retrying(

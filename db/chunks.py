@@ -166,42 +166,6 @@ def take(
     return found.rowcount == 1
 
 
-def renew(session: Session, chunk_ids: Collection[str], worker: str, policy: ChunkPolicy, now: datetime) -> None:
-    """Keep what a worker has in hand, as far as it is still the worker's."""
-    session.execute(
-        update(Chunk)
-        .where(Chunk.id.in_(chunk_ids), Chunk.taken_by == worker)
-        .values(due_at=now + policy.deadlines.lease)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def hand_back(session: Session, chunk_ids: Collection[str], worker: str, due_at: datetime, error: str) -> None:
-    """Give back what is no fault of the chunks: it was no attempt, and they are queued again at `due_at`."""
-    session.execute(
-        update(Chunk)
-        .where(Chunk.id.in_(chunk_ids), Chunk.taken_by == worker)
-        .values(taken_by=None, attempts=Chunk.attempts - 1, queued_at=None, due_at=due_at, error=error)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def fail_attempt(session: Session, chunk_id: str, worker: str, now: datetime, error: str) -> None:
-    """End the lease of a chunk that its worker could not finish. The sweeper decides what follows."""
-    session.execute(
-        update(Chunk)
-        .where(Chunk.id == chunk_id, Chunk.taken_by == worker)
-        .values(due_at=now, error=error)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def end_leases(session: Session, now: datetime, worker: str | None = None) -> None:
-    """End the leases of a worker that is known to be gone, by the end of its name; or of all workers."""
-    whose = Chunk.taken_by.is_not(None) if worker is None else Chunk.taken_by.endswith(worker, autoescape=True)
-    session.execute(update(Chunk).where(whose).values(due_at=now).execution_options(synchronize_session=False))
-
-
 def forget_messages(session: Session, now: datetime, chunk_ids: Collection[str] | None = None) -> None:
     """The messages of these queued chunks (of all, by default) are not in Redis: they are to be sent (again) now."""
     query = update(Chunk).where(Chunk.taken_by.is_(None))
@@ -265,16 +229,6 @@ def lost_leases(session: Session, now: datetime, limit: int = 1000) -> list[Lost
         select(Chunk.id, Chunk.job_id).where(Chunk.due_at <= now, Chunk.taken_by.is_not(None)).limit(limit)
     )
     return [LostLease(*row) for row in rows]
-
-
-def get_lost(session: Session, chunk_id: str, now: datetime) -> Chunk | None:
-    """The chunk, if its lease has ended; its row held until the end of the transaction."""
-    return session.scalar(
-        select(Chunk)
-        .where(Chunk.id == chunk_id, Chunk.due_at <= now, Chunk.taken_by.is_not(None))
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
 
 
 def get_at(session: Session, chunk_id: str, stage: Stage) -> Chunk | None:

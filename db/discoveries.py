@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -121,59 +120,10 @@ def let_go(session: Session, taken: Taken) -> bool:
     return left.first() is not None
 
 
-def renew(session: Session, job_ids: Collection[str], worker: str, policy: ChunkPolicy, now: datetime) -> None:
-    """Keep what a worker has in hand, as far as it is still the worker's."""
-    session.execute(
-        update(Discovery)
-        .where(Discovery.job_id.in_(job_ids), Discovery.taken_by == worker)
-        .values(due_at=now + policy.deadlines.lease)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def hand_back(session: Session, job_ids: Collection[str], worker: str, due_at: datetime, error: str) -> None:
-    """Give back what is no fault of the sources: it was no attempt, and they wait again from `due_at` on."""
-    session.execute(
-        update(Discovery)
-        .where(Discovery.job_id.in_(job_ids), Discovery.taken_by == worker, Discovery.attempts > 0)
-        .values(attempts=Discovery.attempts - 1)
-        .execution_options(synchronize_session=False)
-    )
-    session.execute(
-        update(Discovery)
-        .where(Discovery.job_id.in_(job_ids), Discovery.taken_by == worker)
-        .values(taken_by=None, due_at=due_at, error=error)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def fail_attempt(session: Session, taken: Taken, now: datetime, error: str) -> None:
-    """End the lease of a source on which its worker has failed. The sweeper decides what follows."""
-    session.execute(
-        update(Discovery).where(_is(taken)).values(due_at=now, error=error).execution_options(synchronize_session=False)
-    )
-
-
-def end_leases(session: Session, now: datetime, worker: str | None = None) -> None:
-    """End the leases of a worker that is known to be gone, by the end of its name; or of all workers."""
-    whose = Discovery.taken_by.is_not(None) if worker is None else Discovery.taken_by.endswith(worker, autoescape=True)
-    session.execute(update(Discovery).where(whose).values(due_at=now).execution_options(synchronize_session=False))
-
-
 def lost_leases(session: Session, now: datetime) -> list[str]:
     """Ids of jobs whose source is in the hands of a worker whose lease has ended."""
     lost = (Discovery.due_at <= now) & Discovery.taken_by.is_not(None)
     return list(session.scalars(select(Discovery.job_id).where(lost, _GOING_ON)))
-
-
-def get_lost(session: Session, job_id: str, now: datetime) -> Discovery | None:
-    """The discovery of a job, if its lease has ended; its row held until the end of the transaction."""
-    return session.scalar(
-        select(Discovery)
-        .where(Discovery.job_id == job_id, Discovery.due_at <= now, Discovery.taken_by.is_not(None))
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
 
 
 def _is(taken: Taken) -> ColumnElement[bool]:

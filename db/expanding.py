@@ -18,6 +18,7 @@ from db import chunks, crawling, crawls, discoveries, jobs, lifecycle, usage
 from db.chunks import ChunkPolicy
 from db.discoveries import MAX_ATTEMPTS, Taken
 from db.jobs import NewItem
+from db.leasing import SOURCES
 from db.models import Discovery, Job, JobSource
 
 _GIVEN_UP: dict[JobSource, type[ItemError]] = {
@@ -109,7 +110,7 @@ def end_attempt(session: Session, job_id: str, policy: ChunkPolicy, now: datetim
     None if the source is in good hands.
     """
     job = lifecycle.hold(session, job_id)
-    discovery = discoveries.get_lost(session, job_id, now)
+    discovery = SOURCES.get_lost(session, job_id, now)
     if job is None or discovery is None or not job.discovering:
         return None
     error = _given_up(job, discovery)

@@ -34,10 +34,10 @@ from core.messages import (
     Queue,
 )
 from core.settings import Settings
-from db import discoveries
 from db.blobs.opening import open_blob_store
 from db.chunks import ChunkPolicy
 from db.engine import Database
+from db.leasing import SOURCES
 from worker.crawls import Crawls
 from worker.decoders import DecoderLimits, Decoders
 from worker.downloads import Downloads, Web
@@ -256,7 +256,7 @@ def _fetching(it: Connections, leases: Leases, stack: ExitStack) -> tuple[Fetchi
 
 
 def _expander(it: Connections, worker: str, stack: ExitStack) -> Expander:
-    leases = Leases(it.database, worker, it.policy, table=discoveries)
+    leases = Leases(it.database, worker, it.policy, table=SOURCES)
     leases.start()
     stack.callback(leases.stop)
     blobs, limits = open_blob_store(it.settings), SourceLimits.of(it.settings)

@@ -27,6 +27,7 @@ from db import crawling, discoveries, expanding, jobs
 from db.chunks import ChunkPolicy
 from db.discoveries import Taken
 from db.engine import TRANSIENT_ERRORS, Database
+from db.leasing import SOURCES
 from worker.leases import AWAY_PAUSE
 
 log = structlog.get_logger(__name__)
@@ -183,11 +184,11 @@ class Crawls:
             if self._stopping.is_set() or code == _AWAY:
                 pause = timedelta() if self._stopping.is_set() else AWAY_PAUSE
                 reason = "its worker was stopped" if self._stopping.is_set() else "part of the service was away"
-                discoveries.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
+                SOURCES.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
             elif code not in {_ENDED, _OVERTAKEN, _FAILED}:
                 reason = f"its process ended with {code}" if code >= 0 else f"its process was killed (signal {-code})"
                 log.error("crawl_failed", job=taken.job_id, reason=reason)
-                discoveries.fail_attempt(session, taken, self._clock(), reason)
+                SOURCES.fail_attempt(session, taken.job_id, taken.worker, self._clock(), reason)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -30,6 +30,7 @@ from db.chunks import ChunkPolicy
 from db.discoveries import Taken
 from db.engine import TRANSIENT_ERRORS, Database
 from db.expanding import Batch, Expanded, Overtaken
+from db.leasing import SOURCES
 from worker.leases import AWAY_PAUSE, Leases
 from worker.sources import Entry, Found, SourceLimits, open_source
 
@@ -200,7 +201,7 @@ class Expander:
         log.error("not_expanded", job=taken.job_id, error=repr(error), exc_info=error)
         try:
             with self._database.writing() as session:
-                discoveries.fail_attempt(session, taken, self._clock(), reason)
+                SOURCES.fail_attempt(session, taken.job_id, taken.worker, self._clock(), reason)
         except TRANSIENT_ERRORS:
             log.warning("not_given_back", job=taken.job_id, until="its lease ends")
 
@@ -208,7 +209,7 @@ class Expander:
         log.warning("expanding_interrupted", job=taken.job_id, reason=reason)
         try:
             with self._database.writing() as session:
-                discoveries.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
+                SOURCES.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
         except TRANSIENT_ERRORS:
             log.warning("not_given_back", job=taken.job_id, until="its lease ends")
 

@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import timedelta
 
 import structlog
-from sqlalchemy.orm import Session
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from core.clock import utc_now
 from core.errors import LookbookError, StorageFull, Unavailable
 from core.messages import ChunkMessage
-from db import chunks
 from db.chunks import ChunkPolicy
 from db.engine import TRANSIENT_ERRORS, Database
+from db.leasing import CHUNKS, Leasing
+from db.models import Chunk, Discovery
 
 log = structlog.get_logger(__name__)
 
 AWAY_PAUSE = timedelta(seconds=2)
 """How long a chunk waits after the database or the blob store was away."""
-
-
-class Leased(Protocol):
-    """What workers take up: `db.chunks`, or `db.discoveries`, whose ids are those of their jobs."""
-
-    def renew(
-        self, session: Session, ids: Collection[str], worker: str, policy: ChunkPolicy, now: datetime, /
-    ) -> None: ...
-    def hand_back(
-        self, session: Session, ids: Collection[str], worker: str, due_at: datetime, error: str, /
-    ) -> None: ...
 
 
 class Leases:
@@ -46,7 +34,7 @@ class Leases:
         worker: str,
         policy: ChunkPolicy,
         clock: Callable[[], float] = time.monotonic,
-        table: Leased = chunks,
+        table: Leasing[Chunk] | Leasing[Discovery] = CHUNKS,
     ) -> None:
         self.worker = worker
         self._database = database
@@ -93,9 +81,9 @@ class Leases:
         try:
             with self._database.writing() as session:
                 if away:
-                    chunks.hand_back(session, [message.chunk_id], self.worker, utc_now() + AWAY_PAUSE, reason)
+                    self._table.hand_back(session, [message.chunk_id], self.worker, utc_now() + AWAY_PAUSE, reason)
                 else:
-                    chunks.fail_attempt(session, message.chunk_id, self.worker, utc_now(), reason)
+                    self._table.fail_attempt(session, message.chunk_id, self.worker, utc_now(), reason)
         except TRANSIENT_ERRORS:
             log.warning("not_given_back", chunk=message.chunk_id, until="its lease ends")
 
@@ -108,7 +96,7 @@ class Leases:
             return
         try:
             with self._database.writing() as session:
-                self._table.renew(session, held, self.worker, self._policy, utc_now())
+                self._table.renew(session, held, self.worker, utc_now() + self._policy.deadlines.lease)
         except TRANSIENT_ERRORS as error:
             log.warning("leases_not_renewed", chunks=len(held), reason=str(error.orig))
 

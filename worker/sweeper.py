@@ -21,6 +21,7 @@ from db import chunks, discoveries, expanding, items, jobs, lifecycle
 from db.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
 from db.engine import Database
 from db.fetched import items_to_fetch, record_fetched
+from db.leasing import CHUNKS
 from db.models import Chunk, Item, ItemStatus, Job, Stage
 from db.recording import Outcome, Recorded, record
 
@@ -105,7 +106,7 @@ def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: 
     """A chunk's worker has died, stalled or failed: another attempt, two halves, or the end of its only picture."""
     with database.writing() as session:
         job = lifecycle.hold(session, lost.job_id)
-        chunk = chunks.get_lost(session, lost.chunk_id, now)
+        chunk = CHUNKS.get_lost(session, lost.chunk_id, now)
         if job is None or chunk is None:
             return
         reason = chunk.error or f"its worker ({chunk.taken_by}) ended or stalled"

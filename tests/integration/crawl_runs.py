@@ -13,11 +13,12 @@ from sqlalchemy import select
 from broker.client import Broker
 from core.clock import utc_now
 from core.settings import Settings
-from db import crawls, discoveries, expanding, jobs
+from db import crawls, expanding, jobs
 from db.chunks import ChunkPolicy
 from db.crawls import CrawlLimits, CrawlRequest
 from db.engine import Database
 from db.jobs import NewJob
+from db.leasing import SOURCES
 from db.models import CrawlUrl, Item, Job, JobSource, UrlKind, UrlState
 from tests.integration.builders import a_model
 from tests.shop import Shop
@@ -96,6 +97,6 @@ def crawl_run(settings: Settings, database: Database, shop: Shop, **changed: obj
 def resume(run: CrawlRun, job_id: str) -> None:
     """The sweeper finds that the crawl's process is gone, and a worker goes on with it."""
     with run.database.writing() as session:
-        discoveries.end_leases(session, utc_now())
+        SOURCES.end_leases(session, utc_now())
         expanding.end_attempt(session, job_id, ChunkPolicy.of(run.settings), utc_now())
     assert run.crawls.run_waiting() == 1

@@ -10,6 +10,7 @@ from core.clock import utc_now
 from core.messages import ChunkMessage, Queue
 from db import chunks, items, lifecycle
 from db.engine import Database
+from db.leasing import CHUNKS
 from db.models import Chunk, Item
 from tests.integration.builders import LEASE, NOW, POLICY, WORKER, a_job, finish, read_job
 from worker.leases import Leases
@@ -58,7 +59,7 @@ def test_only_who_has_a_chunk_in_hand_renews_its_lease(database: Database) -> No
     take(database, messages[0].chunk_id)
     for worker, seconds in ((OTHER, 0), (WORKER, 20)):
         with database.writing() as session:
-            chunks.renew(session, [messages[0].chunk_id], worker, POLICY, NOW + timedelta(seconds=20))
+            CHUNKS.renew(session, [messages[0].chunk_id], worker, NOW + timedelta(seconds=20) + LEASE)
         assert read_chunk(database, messages[0].chunk_id).due_at == NOW + LEASE + timedelta(seconds=seconds)
 
 
@@ -111,7 +112,7 @@ def test_leases_of_one_process_end_when_it_is_known_to_be_gone(database: Databas
     take(database, messages[0].chunk_id, "wrk_1@here-1")
     take(database, messages[1].chunk_id, "wrk_2@here-11")
     with database.writing() as session:
-        chunks.end_leases(session, NOW, worker="@here-1")
+        CHUNKS.end_leases(session, NOW, worker="@here-1")
         assert [lost.chunk_id for lost in chunks.lost_leases(session, NOW)] == [messages[0].chunk_id]
 
 
@@ -121,7 +122,7 @@ def test_what_is_handed_back_was_no_attempt_and_waits_until_it_is_due(database: 
         take(database, messages[0].chunk_id)
         with database.writing() as session:
             due_at = NOW + timedelta(seconds=2)
-            chunks.hand_back(session, [messages[0].chunk_id], WORKER, due_at, "the store is away")
+            CHUNKS.hand_back(session, [messages[0].chunk_id], WORKER, due_at, "the store is away")
         assert send_again(database, 1) == []
         assert send_again(database, 2) == messages
     chunk = read_chunk(database, messages[0].chunk_id)
@@ -132,7 +133,7 @@ def test_a_split_chunk_becomes_two_of_half_its_items_that_are_each_tried_once_al
     job_id, messages = submit(database, ["a", "b", "c"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
-        chunk = chunks.get_lost(session, messages[0].chunk_id, NOW + LEASE)
+        chunk = CHUNKS.get_lost(session, messages[0].chunk_id, NOW + LEASE)
         assert chunk is not None
         item_ids = list(session.scalars(select(Item.id).order_by(Item.position)))
         chunks.split(session, chunk, item_ids, NOW + LEASE)
@@ -151,7 +152,7 @@ def test_late_results_of_a_chunk_that_was_split_meanwhile_are_ignored_and_the_ha
     job_id, messages = submit(database, ["a", "b"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
-        chunk = chunks.get_lost(session, messages[0].chunk_id, NOW + LEASE)
+        chunk = CHUNKS.get_lost(session, messages[0].chunk_id, NOW + LEASE)
         assert chunk is not None
         chunks.split(session, chunk, list(session.scalars(select(Item.id))), NOW + LEASE)
     assert finish(database, messages[0]).items == 0

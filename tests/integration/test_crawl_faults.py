@@ -16,11 +16,12 @@ from sqlalchemy import update
 
 from core.clock import utc_now
 from core.settings import PROJECT, Settings
-from db import crawling, discoveries, expanding, jobs, keys, lifecycle
+from db import crawling, expanding, jobs, keys, lifecycle
 from db.chunks import ChunkPolicy
 from db.discoveries import MAX_ATTEMPTS
 from db.engine import Database
 from db.jobs import NewItem
+from db.leasing import SOURCES
 from db.models import Discovery, JobStatus, Scope, UrlKind, UrlState
 from tests.conftest import until
 from tests.integration.crawl_runs import CrawlRun, crawl_run, resume
@@ -128,7 +129,7 @@ def test_a_crawl_that_never_gets_on_is_given_up_after_three_attempts(run: CrawlR
         with run.database.writing() as session:
             taken = crawling.take(session, "wrk_1@here-1", policy, utc_now())
             assert taken is not None
-            discoveries.fail_attempt(session, taken, utc_now(), "its process was killed (signal 11)")
+            SOURCES.fail_attempt(session, taken.job_id, taken.worker, utc_now(), "its process was killed (signal 11)")
             expanding.end_attempt(session, job_id, policy, utc_now())
     job = run.job(job_id)
     assert (job.status, job.discovering) == (JobStatus.RUNNING if found else JobStatus.FAILED, False)

@@ -28,6 +28,7 @@ from db.chunks import ChunkPolicy
 from db.discoveries import Taken
 from db.engine import Database
 from db.jobs import NewJob, StoredBlob, UnreadSource
+from db.leasing import SOURCES
 from db.models import ApiKey, Blob, Chunk, Discovery, Item, ItemStatus, Job, JobSource, JobStatus, Stage
 from tests.conftest import RunningRedis
 from tests.integration.builders import WORKER, a_model, deliveries, read_job, record_chunk, scored
@@ -80,7 +81,7 @@ class Place:
         self, worker: str = WORKER, before_commit: Callable[[], None] = lambda: None, members: int = 1000
     ) -> Expander:
         store = cast(BlobStore, StoreWith(self.store, before_commit))
-        leases = Leases(self.database, worker, self.policy, table=discoveries)
+        leases = Leases(self.database, worker, self.policy, table=SOURCES)
         limits = SourceLimits(ArchiveLimits(members, 200_000, 2**24), self.spool)
         return Expander(self.database, self.broker, store, leases, self.policy, limits, Fetcher(), self.clock)
 
@@ -470,15 +471,15 @@ def test_leases_of_one_process_end_when_it_is_known_to_be_gone(place: Place) -> 
     job_id = place.submit(a_zip(2))
     with place.database.writing() as session:
         worker.expander.expanding.take(session, WORKER, place.policy, utc_now())
-        discoveries.end_leases(session, utc_now(), worker="@there-1")
+        SOURCES.end_leases(session, utc_now(), worker="@there-1")
         assert discoveries.lost_leases(session, utc_now()) == []
-        discoveries.end_leases(session, utc_now(), worker="@here-1")
+        SOURCES.end_leases(session, utc_now(), worker="@here-1")
         assert discoveries.lost_leases(session, utc_now()) == [job_id]
 
 
 def test_leases_are_renewed_while_a_batch_is_gathered(place: Place) -> None:
     job_id = place.submit(a_zip(2))
-    leases = Leases(place.database, WORKER, place.policy, table=discoveries)
+    leases = Leases(place.database, WORKER, place.policy, table=SOURCES)
     with place.database.writing() as session:
         worker.expander.expanding.take(session, WORKER, place.policy, utc_now() - timedelta(seconds=20))
     with leases.holding(job_id):

@@ -25,6 +25,7 @@ from db.blobs.spool import BlobWriter
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.jobs import NewItem, NewJob
+from db.leasing import CHUNKS
 from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Priority, Stage
 from tests.conftest import RunningRedis, until
 from tests.integration.builders import WORKER, a_model, finish
@@ -328,7 +329,7 @@ def test_a_picture_that_ends_its_worker_again_and_again_fails_alone(
         for message in queued(redis, Queue.FETCH):
             with database.writing() as session:
                 assert chunks.take(session, message.chunk_id, WORKER, POLICY, utc_now(), Stage.FETCH)
-                chunks.fail_attempt(session, message.chunk_id, WORKER, utc_now(), "it was struck by lightning")
+                CHUNKS.fail_attempt(session, message.chunk_id, WORKER, utc_now(), "it was struck by lightning")
     _, items, _ = read(database, job_id)
     assert items[0].error_code == "fetch_failed"
     assert "3 attempts" in str(items[0].error_detail)

@@ -24,6 +24,7 @@ from db.blobs.local import LocalBlobStore
 from db.engine import Database
 from db.fetched import Overtaken, ToFetch, items_to_fetch, record_fetched
 from db.jobs import NewItem, NewJob, StoredBlob
+from db.leasing import CHUNKS
 from db.models import TERMINAL, Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
 from db.recording import Outcome, record
 from tests.conftest import RunningRedis
@@ -183,9 +184,9 @@ class Interleavings(RuleBasedStateMachine):
         worker, message = self.in_hand.pop(which % len(self.in_hand))
         with self.database.writing() as session:
             if away:
-                chunks.hand_back(session, [message.chunk_id], worker, self.now, "the store is away")
+                CHUNKS.hand_back(session, [message.chunk_id], worker, self.now, "the store is away")
             else:
-                chunks.fail_attempt(session, message.chunk_id, worker, self.now, "a bug")
+                CHUNKS.fail_attempt(session, message.chunk_id, worker, self.now, "a bug")
 
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: int) -> None:
