@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from broker.app import ANSWER_SECONDS, CONNECT_SECONDS, make_celery
+from broker.envelope import envelope
 from core.errors import BrokerUnavailable
 from core.messages import EXPLAIN_ITEM, ChunkMessage, Queue
 from core.settings import Settings
@@ -25,8 +25,6 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from celery import Celery
 
-FRESH_SECONDS = 0.05
-"""A Redis that has answered so lately is not asked again whether it is there."""
 HEARTBEAT_SECONDS = 3.0
 """How often a worker says that it is alive."""
 EXPLANATION_SECONDS = 10.0
@@ -75,8 +73,9 @@ def _redis_errors() -> Iterator[None]:
 class Wait:
     """A subscription to one announcement. Made before the state is read, so that none is missed."""
 
-    def __init__(self, pubsub: Any) -> None:
-        self._pubsub = pubsub
+    def __init__(self, listener: Any, channel: str) -> None:
+        self._listener = listener
+        self._channel = channel
 
     def wait(self, seconds: float) -> bool:
         """Whether it was announced within `seconds`.
@@ -85,20 +84,19 @@ class Wait:
             BrokerUnavailable: Redis went away meanwhile.
         """
         with _redis_errors():
-            return self._pubsub.get_message(ignore_subscribe_messages=True, timeout=seconds) is not None
+            return _hears(self._listener, "message", self._channel, seconds)
 
 
-def _read_until(listener: Any, kind: str) -> None:
-    """Read what a subscription has to say up to its next message of a kind.
-
-    Raises:
-        BrokerUnavailable: it does not come.
-    """
-    give_up = time.monotonic() + CONNECT_SECONDS
-    while (message := listener.get_message(timeout=max(0.0, give_up - time.monotonic()))) is not None:
-        if message["type"] == kind:
-            return
-    raise BrokerUnavailable(f"Redis does not confirm: no {kind} within {CONNECT_SECONDS:g} s")
+def _hears(listener: Any, kind: str, channel: str, seconds: float) -> bool:
+    """Whether a message of a kind comes from a channel within `seconds`; what comes from others is passed over."""
+    give_up, wanted = time.monotonic() + seconds, (kind, channel.encode())
+    left = seconds
+    while left >= 0:
+        message = listener.get_message(timeout=left)
+        if message is not None and (message["type"], message["channel"]) == wanted:
+            return True
+        left = give_up - time.monotonic()
+    return False
 
 
 class Broker:
@@ -107,7 +105,6 @@ class Broker:
     def __init__(self, celery: Celery, connection: redis.Redis) -> None:
         self.celery = celery
         self._redis = connection
-        self._answered = -math.inf
         # Subscriptions that nobody uses now: making one means connecting anew.
         self._listeners: SimpleQueue[Any] = SimpleQueue()
 
@@ -125,19 +122,16 @@ class Broker:
 
     def send(self, messages: Sequence[ChunkMessage]) -> list[ChunkMessage]:
         """Put chunks into their queues; returns those that could not be sent because Redis is not there."""
-        if not messages:
-            return []
+        envelopes: dict[Queue, list[str]] = {}
+        for message in messages:
+            envelopes.setdefault(message.queue, []).append(envelope(message))
         try:
-            # Celery would try for seconds; a request that has stored its job should be answered at once.
-            if time.monotonic() - self._answered > FRESH_SECONDS:
-                self.ping()
+            with _redis_errors():
+                for queue, values in envelopes.items():
+                    self._redis.lpush(queue.value, *values)
         except BrokerUnavailable:
+            # Some may have arrived: a message that is sent twice does no harm.
             return list(messages)
-        for index, message in enumerate(messages):
-            try:
-                self.celery.send_task(message.task, kwargs=message.arguments(), queue=message.queue.value, retry=False)
-            except OperationalError:
-                return list(messages[index:])
         return []
 
     def ask_explanation(self, item_id: str) -> None:
@@ -220,7 +214,6 @@ class Broker:
         """
         with _redis_errors():
             self._redis.ping()
-        self._answered = time.monotonic()
 
     @contextmanager
     def waiting_for(self, what: str) -> Iterator[Wait]:
@@ -229,24 +222,24 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        listener = self._listener()
+        listener, channel = self._listener(), _CHANNEL + what
         try:
             with _redis_errors():
-                listener.subscribe(_CHANNEL + what)
+                listener.subscribe(channel)
                 # The confirmation is read here: from now on nothing that is announced can be missed.
-                _read_until(listener, "subscribe")
-            self._answered = time.monotonic()
-            yield Wait(listener)
+                if not _hears(listener, "subscribe", channel, CONNECT_SECONDS):
+                    raise BrokerUnavailable(f"Redis does not confirm a subscription within {CONNECT_SECONDS:g} s")
+            yield Wait(listener, channel)
         except BaseException:
             listener.close()
             raise
-        self._give_back(listener, _CHANNEL + what)
+        self._give_back(listener, channel)
 
     def _give_back(self, listener: Any, channel: str) -> None:
         try:
             with _redis_errors():
+                # Nobody waits for the confirmation: whoever listens next passes over it.
                 listener.unsubscribe(channel)
-                _read_until(listener, "unsubscribe")
         except BrokerUnavailable:
             # Whoever waited has been told already; the next one connects anew.
             listener.close()

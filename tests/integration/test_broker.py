@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,21 @@ def test_a_message_carries_ids_and_no_pixels(broker: Broker, redis: RunningRedis
     assert len(raw[0]) < 2000
 
 
+def test_a_message_is_what_celery_would_have_sent(broker: Broker, redis: RunningRedis) -> None:
+    message = ChunkMessage("chk_1", "job_1", Queue.FETCH, alone=True)
+    broker.celery.send_task(message.task, kwargs=message.arguments(), queue=message.queue.value)
+    broker.send([message])
+    ours, celerys = (json.loads(raw) for raw in redis.connection.lrange("fetch", 0, -1))
+    assert base64.b64decode(ours["body"]) == base64.b64decode(celerys["body"])
+    assert ours["headers"]["id"] == ours["headers"]["root_id"] == ours["properties"]["correlation_id"]
+    random = {"headers": ("id", "root_id", "origin"), "properties": ("correlation_id", "delivery_tag", "reply_to")}
+    for part, names in random.items():
+        assert ours[part].keys() == celerys[part].keys()
+        for name in names:
+            del ours[part][name], celerys[part][name]
+    assert ours == celerys
+
+
 def test_a_redis_that_falls_silent_is_taken_for_one_that_is_away(settings: Settings, redis: RunningRedis) -> None:
     proxies = Proxies()
     wire = proxies.open(Path(redis.url.removeprefix("unix://")))
@@ -65,9 +81,6 @@ def test_a_redis_that_falls_silent_is_taken_for_one_that_is_away(settings: Setti
         assert broker.send(messages) == []
         wire.cut(Cut.SILENT)
         assert not wait.wait(0.1)
-        assert broker.send(messages) == messages
-        # Nor do connections that had just answered hang.
-        broker._answered = math.inf
         assert broker.send(messages) == messages
     wire.heal()
     assert broker.send(messages) == []
@@ -100,6 +113,20 @@ def test_who_waits_next_hears_nothing_of_what_was_waited_for_before(broker: Brok
         broker.announce("job_2")
         assert wait.wait(10)
         assert redis.connection.info("clients")["pubsub_clients"] == 1
+        assert redis.connection.pubsub_channels() == [b"lookbook:done:job_2"]
+
+
+def test_whoever_waits_hears_it_although_redis_had_dropped_the_connection_that_is_used_again(
+    broker: Broker, redis: RunningRedis
+) -> None:
+    with broker.waiting_for("job_1"):
+        pass
+    redis.connection.client_kill_filter(_type="pubsub")
+    with broker.waiting_for("job_2") as wait:
+        broker.announce("job_1")
+        broker.announce("job_2")
+        assert wait.wait(10)
+        assert not wait.wait(0)
 
 
 def test_a_redis_that_goes_away_while_somebody_waits_troubles_nobody_after_that(
