@@ -19,7 +19,7 @@ from db.models import Chunk, Item, ItemStatus, Job, JobStatus, Priority, Stage
 MAX_ATTEMPTS = 3
 """A chunk that was taken up this often without being recorded is split, or given up if it holds one picture."""
 
-_SMALLEST, _STEPS = 32, 16
+_SMALLEST, _STEPS = 64, 16
 """A chunk holds a sixteenth of its job, but never fewer items than this (nor more than the policy says)."""
 
 _FETCHED_TOGETHER = 32
