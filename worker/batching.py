@@ -24,17 +24,20 @@ class CostModel:
 
     def __init__(self) -> None:
         self._means: dict[int, float] = {}
+        self._line = (0.0, 0.0)
 
     def observe(self, size: int, seconds: float) -> None:
         """A batch of `size` (padding included) took `seconds`."""
         known = self._means.get(size)
         self._means[size] = seconds if known is None else known + FORGETTING * (seconds - known)
+        self._line = self._fitted()
 
     def line(self) -> tuple[float, float]:
         """(a, b): seconds per picture and per batch; the least-squares line through the means of the sizes."""
+        return self._line
+
+    def _fitted(self) -> tuple[float, float]:
         points = list(self._means.items())
-        if not points:
-            return 0.0, 0.0
         if len(points) == 1:
             return points[0][1] / points[0][0], 0.0
         mean_n = sum(n for n, _ in points) / len(points)
@@ -45,12 +48,12 @@ class CostModel:
 
     def seconds(self, size: int) -> float:
         """What a batch of `size` is expected to take."""
-        slope, fixed = self.line()
+        slope, fixed = self._line
         return max(slope * size + fixed, 0.0)
 
 
 class Arrivals:
-    """How long it takes, on average of late, until another picture comes."""
+    """How long it takes, on average of late, until others come; those that come together come once."""
 
     def __init__(self) -> None:
         self._last: float | None = None
@@ -110,9 +113,8 @@ def decide(
     It waits only while another picture would save the device more time than the wait for that picture takes.
     """
     launch = _cheapest(waiting, sizes, costs) if not hurried else _with_bulk(hurried, waiting, sizes, costs)
-    full = _cheapest(sizes[-1], sizes, costs).size
     closes = opened + WINDOW_SECONDS
-    if waiting >= full or now + interval >= closes:
+    if now + interval >= closes or waiting >= _cheapest(sizes[-1], sizes, costs).size:
         return launch
     if not hurried:
         return Wait(closes - now)

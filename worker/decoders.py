@@ -66,10 +66,6 @@ class Ready:
     info: PictureInfo
     release: Callable[[], None]
 
-    def let_go(self, _: object) -> None:
-        """`release`, as the callback of whatever used the pixels."""
-        self.release()
-
 
 Decoded = Ready | ItemError
 _Answer = PictureInfo | tuple[PictureInfo, NDArray[np.uint8]] | ItemError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -12,34 +11,64 @@ from core.types import ModelRef, PictureKey
 from db.recording import Outcome
 
 
+class Claim:
+    """Pictures that one chunk computes, and what became of them."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[PictureKey, Outcome] = {}
+        """Complete once it is over, unless it failed."""
+        self._failure: BaseException = RuntimeError("the chunk that was to compute this picture left it out")
+        self._over = threading.Event()
+
+    def end(self, failure: BaseException | None = None) -> None:
+        """Let those go on who wait; it may end again, which changes nothing."""
+        if not self._over.is_set():
+            self._failure = failure or self._failure
+            self._over.set()
+
+    def wait_for(self, picture: PictureKey) -> Outcome:
+        """What became of a picture, once the claim is over.
+
+        Raises:
+            BaseException: what the chunk failed with that was to compute it.
+        """
+        self._over.wait()
+        if picture not in self.outcomes:
+            raise self._failure
+        return self.outcomes[picture]
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """How the pictures of one chunk are shared out: whoever came first computes, the others wait for it."""
 
-    mine: dict[PictureKey, Future[Outcome]] = field(default_factory=dict)
-    others: dict[PictureKey, Future[Outcome]] = field(default_factory=dict)
+    claim: Claim = field(default_factory=Claim)
+    mine: list[PictureKey] = field(default_factory=list)
+    """What is claimed: their outcomes go into `claim`."""
+    others: dict[PictureKey, Claim] = field(default_factory=dict)
 
 
 class InFlight:
     """Who computes what, across the threads of a worker process."""
 
     def __init__(self) -> None:
-        self._computing: dict[tuple[ModelRef, PictureKey], Future[Outcome]] = {}
+        self._computing: dict[tuple[ModelRef, PictureKey], Claim] = {}
         self._lock = threading.Lock()
 
     @contextmanager
     def sharing(self, model: ModelRef, pictures: Sequence[PictureKey]) -> Iterator[Share]:
         """Claim pictures until the end of the block, which should come after their results are recorded.
 
-        What is claimed and has no result by then is left to nobody: whoever waits for it gets the block's error.
+        What is claimed and has no outcome by then is left to nobody: whoever waits for it gets the block's error.
         """
-        failure: BaseException = RuntimeError("the chunk that was to compute this picture left it out")
+        failure: BaseException | None = None
         share = Share()
         with self._lock:
             for picture in pictures:
                 known = self._computing.get((model, picture))
                 if known is None:
-                    share.mine[picture] = self._computing[model, picture] = Future()
+                    self._computing[model, picture] = share.claim
+                    share.mine.append(picture)
                 else:
                     share.others[picture] = known
         try:
@@ -51,6 +80,4 @@ class InFlight:
             with self._lock:
                 for picture in share.mine:
                     del self._computing[model, picture]
-            for future in share.mine.values():
-                if not future.done():
-                    future.set_exception(failure)
+            share.claim.end(failure)

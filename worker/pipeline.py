@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from broker.client import Broker
 from broker.dispatch import announce_end, dispatch
 from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
-from core.errors import ItemError
+from core.errors import ModelFailed
 from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo, PictureKey
 from db import chunks, items, jobs
@@ -93,8 +93,10 @@ class Pipeline:
         with self._in_flight.sharing(work.model, to_compute) as share:
             if share.mine:
                 with self._models.using(work.model) as model:
-                    self._compute(model, share.mine, message)
-            outcomes |= {picture: future.result() for picture, future in (share.mine | share.others).items()}
+                    self._compute(model, share.mine, share.claim.outcomes, message)
+                share.claim.end()
+            outcomes |= share.claim.outcomes
+            outcomes |= {picture: claim.wait_for(picture) for picture, claim in share.others.items()}
             recorded = self._record(message, work, outcomes)
         dispatch(self._database, self._broker, recorded.next_chunks)
         if recorded.job_terminal:
@@ -102,22 +104,41 @@ class Pipeline:
         return recorded.items
 
     def _compute(
-        self, model: LoadedModel, results: Mapping[PictureKey, Future[Outcome]], message: ChunkMessage
+        self,
+        model: LoadedModel,
+        pictures: Sequence[PictureKey],
+        outcomes: dict[PictureKey, Outcome],
+        message: ChunkMessage,
     ) -> None:
-        """Give each picture its outcome."""
+        """Find out the outcome of each picture."""
         interactive = message.queue == Queue.INTERACTIVE
-        predicting: list[tuple[PictureKey, PictureInfo, Future[Scores]]] = []
-        spec = model.artifact.input
-        for call in self._decoders.decode(list(results), spec, message.job_id, interactive=interactive):
+        predicting: list[tuple[list[tuple[PictureKey, Ready]], Future[list[Scores | ModelFailed]]]] = []
+        for call in self._decoders.decode(pictures, model.artifact.input, message.job_id, interactive=interactive):
+            ready: list[tuple[PictureKey, Ready]] = []
             for picture, decoded in call:
                 if isinstance(decoded, Ready):
-                    future = model.batcher.submit(decoded.pixels, message.job_id, interactive=interactive)
-                    future.add_done_callback(decoded.let_go)
-                    predicting.append((picture, decoded.info, future))
+                    ready.append((picture, decoded))
                 else:
-                    results[picture].set_result(Outcome(error=decoded))
-        for picture, info, future in predicting:
-            results[picture].set_result(_outcome(future, info, model.artifact.taxonomy))
+                    outcomes[picture] = Outcome(error=decoded)
+            if ready:
+                predicting.append((ready, self._predict(model, [decoded for _, decoded in ready], message)))
+        for ready, future in predicting:
+            for (picture, decoded), found in zip(ready, future.result(), strict=True):
+                outcomes[picture] = _outcome(found, decoded.info, model.artifact.taxonomy)
+
+    def _predict(
+        self, model: LoadedModel, ready: Sequence[Ready], message: ChunkMessage
+    ) -> Future[list[Scores | ModelFailed]]:
+        """Have pictures predicted, and their pixels let go of afterwards."""
+        pixels = [decoded.pixels for decoded in ready]
+        future = model.batcher.submit(pixels, message.job_id, interactive=message.queue == Queue.INTERACTIVE)
+
+        def let_go(_: object) -> None:
+            for decoded in ready:
+                decoded.release()
+
+        future.add_done_callback(let_go)
+        return future
 
     def _record(self, message: ChunkMessage, work: _Work, outcomes: Mapping[PictureKey, Outcome]) -> Recorded:
         """Record what was computed; a database that is away for a moment does not make it worthless."""
@@ -127,11 +148,10 @@ class Pipeline:
         raise AssertionError("either recorded or raised")
 
 
-def _outcome(future: Future[Scores], info: PictureInfo, taxonomy: Taxonomy) -> Outcome:
-    try:
-        return Outcome(scored=interpret(future.result(), taxonomy), info=info)
-    except ItemError as error:
-        return Outcome(error=error, info=info)
+def _outcome(found: Scores | ModelFailed, info: PictureInfo, taxonomy: Taxonomy) -> Outcome:
+    if isinstance(found, ModelFailed):
+        return Outcome(error=found, info=info)
+    return Outcome(scored=interpret(found, taxonomy), info=info)
 
 
 def interpret(scores: Scores, taxonomy: Taxonomy) -> Scored:
@@ -139,7 +159,7 @@ def interpret(scores: Scores, taxonomy: Taxonomy) -> Scored:
     top = int(scores.argmax())
     label = taxonomy.labels[top]
     return Scored(
-        scores=[float(score) for score in scores],
+        scores=scores.tolist(),
         label=label.id,
         label_group=label.group,
         confidence=float(scores[top]),

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,8 +69,13 @@ def picture(value: int) -> NDArray[np.uint8]:
     return np.full((SIDE, SIDE, 3), value, np.uint8)
 
 
-def submit(batcher: Batcher, value: int) -> Future[NDArray[np.float32]]:
-    return batcher.submit(picture(value), "job", interactive=False)
+def submit(batcher: Batcher, *values: int, job: str = "job", interactive: bool = False) -> Future[list[Any]]:
+    return batcher.submit([picture(value) for value in values], job, interactive=interactive)
+
+
+def scores(future: Future[list[Any]]) -> list[int]:
+    """What came back for the pictures of one call: their own values."""
+    return [int(found[0]) for found in future.result()]
 
 
 @pytest.fixture
@@ -87,14 +93,25 @@ def held() -> Iterator[tuple[Echo, Batcher]]:
 
 def test_every_picture_gets_its_own_scores() -> None:
     batcher = Batcher(Echo())
-    futures = [batcher.submit(picture(n), "job", interactive=n % 3 == 0) for n in range(1, 13)]
-    assert [int(future.result()[0]) for future in futures] == list(range(1, 13))
+    futures = [submit(batcher, n, interactive=n % 3 == 0) for n in range(1, 13)]
+    together = submit(batcher, *range(20, 31))
+    assert [scores(future) for future in futures] == [[n] for n in range(1, 13)]
+    assert scores(together) == list(range(20, 31))
     batcher.close()
+
+
+def test_whoever_waits_for_room_in_the_queue_comes_in_as_others_go(held: tuple[Echo, Batcher]) -> None:
+    runtime, batcher = held
+    with ThreadPoolExecutor(4) as threads:
+        # 80 pictures, more than fit into the queue at once.
+        submitted = [threads.submit(submit, batcher, *[value] * 8) for value in range(20, 30)]
+        runtime.go_on.set()
+        assert [scores(one.result()) for one in submitted] == [[value] * 8 for value in range(20, 30)]
 
 
 def test_pictures_that_gather_while_the_device_works_go_together(held: tuple[Echo, Batcher]) -> None:
     runtime, batcher = held
-    futures = [submit(batcher, n) for n in (2, 3, 4)]
+    futures = [submit(batcher, 2), submit(batcher, 3, 4)]
     runtime.go_on.set()
     for future in futures:
         future.result()
@@ -104,7 +121,7 @@ def test_pictures_that_gather_while_the_device_works_go_together(held: tuple[Ech
 def test_interactive_pictures_go_first_and_bulk_fills_the_batch(held: tuple[Echo, Batcher]) -> None:
     runtime, batcher = held
     futures = [submit(batcher, n) for n in (2, 3, 4, 5)]
-    futures.append(batcher.submit(picture(9), "other", interactive=True))
+    futures.append(submit(batcher, 9, job="other", interactive=True))
     runtime.go_on.set()
     for future in futures:
         future.result()
@@ -113,11 +130,13 @@ def test_interactive_pictures_go_first_and_bulk_fills_the_batch(held: tuple[Echo
 
 def test_a_batch_that_fails_costs_only_the_picture_that_it_fails_on(held: tuple[Echo, Batcher]) -> None:
     runtime, batcher = held
-    futures = {n: submit(batcher, n) for n in (11, 12, 13, 14)}
+    together, apart = submit(batcher, 11, 12, 13), submit(batcher, 14)
     runtime.go_on.set()
-    with pytest.raises(ModelFailed, match="unlucky"):
-        futures.pop(13).result()
-    assert {n: int(future.result()[0]) for n, future in futures.items()} == {11: 11, 12: 12, 14: 14}
+    found = together.result()
+    assert isinstance(found[2], ModelFailed)
+    assert "unlucky" in found[2].detail
+    assert [int(one[0]) for one in found[:2]] == [11, 12]
+    assert scores(apart) == [14]
 
 
 def test_a_batch_too_large_for_the_device_is_halved_for_good(held: tuple[Echo, Batcher]) -> None:
@@ -125,7 +144,7 @@ def test_a_batch_too_large_for_the_device_is_halved_for_good(held: tuple[Echo, B
     runtime.memory = 2
     futures = [submit(batcher, n) for n in (2, 3, 4, 5)]
     runtime.go_on.set()
-    assert [int(future.result()[0]) for future in futures] == [2, 3, 4, 5]
+    assert [scores(future) for future in futures] == [[2], [3], [4], [5]]
     assert runtime.batches == [[1], [2, 3, 4, 5], [2], [3], [4], [5]]
     runtime.batches.clear()
     for future in [submit(batcher, n) for n in (6, 7, 8, 9)]:
@@ -173,12 +192,12 @@ def test_an_interactive_picture_does_not_wait_for_a_device_that_takes_one_beside
     runtime.go_on.clear()
     bulk = [submit(batcher, n) for n in (1, 2, 3, 4)]
     runtime.started.acquire()
-    hurried = batcher.submit(picture(9), "other", interactive=True)
+    hurried = submit(batcher, 9, job="other", interactive=True)
     # The device still works on the bulk batch when the other one reaches it.
     runtime.started.acquire()
     assert [9] in runtime.batches
     assert not any(future.done() for future in bulk)
     runtime.go_on.set()
-    assert hurried.result()[0] == 9
-    assert [future.result()[0] for future in bulk] == [1, 2, 3, 4]
+    assert scores(hurried) == [9]
+    assert [scores(future) for future in bulk] == [[1], [2], [3], [4]]
     batcher.close()

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from core.errors import BlobMissing, TruncatedImage
-from core.types import ModelRef, PictureKey
+from core.types import ModelRef
 from db.recording import Outcome
-from worker.in_flight import InFlight
+from worker.in_flight import InFlight, Share
 
 MODEL = ModelRef("garments", "1")
 A, B, C = ("a" * 64, ""), ("b" * 64, ""), ("c" * 64, "")
@@ -15,14 +15,19 @@ A, B, C = ("a" * 64, ""), ("b" * 64, ""), ("c" * 64, "")
 
 def test_what_another_chunk_is_computing_is_waited_for() -> None:
     in_flight = InFlight()
-    with in_flight.sharing(MODEL, [A, B]) as first, in_flight.sharing(MODEL, [B, C]) as second:
+    with (
+        ThreadPoolExecutor(1) as thread,
+        in_flight.sharing(MODEL, [A, B]) as first,
+        in_flight.sharing(MODEL, [B, C]) as second,
+    ):
         assert set(first.mine) == {A, B}
         assert (set(second.mine), set(second.others)) == ({C}, {B})
+        waiting = thread.submit(second.others[B].wait_for, B)
         outcome = Outcome(error=TruncatedImage("cut"))
-        first.mine[B].set_result(outcome)
-        assert second.others[B].result() is outcome
-        first.mine[A].set_result(outcome)
-        second.mine[C].set_result(outcome)
+        first.claim.outcomes |= {A: Outcome(error=TruncatedImage()), B: outcome}
+        assert not waiting.done()
+        first.claim.end()
+        assert waiting.result() is outcome
 
 
 def test_another_crop_or_model_is_another_computation() -> None:
@@ -38,20 +43,22 @@ def test_another_crop_or_model_is_another_computation() -> None:
 
 def test_when_whoever_computes_fails_the_others_get_its_error_and_the_next_one_computes() -> None:
     in_flight = InFlight()
-    others: dict[PictureKey, Future[Outcome]] = {}
+    found: list[Share] = []
 
     def fail_while_another_waits() -> None:
-        with in_flight.sharing(MODEL, [A]), in_flight.sharing(MODEL, [A]) as waiting:
-            others.update(waiting.others)
+        with in_flight.sharing(MODEL, [A, B]) as first, in_flight.sharing(MODEL, [A, B]) as waiting:
+            found.append(waiting)
+            first.claim.outcomes[B] = Outcome(error=TruncatedImage())
             raise BlobMissing("gone")
 
     with pytest.raises(BlobMissing):
         fail_while_another_waits()
     with pytest.raises(BlobMissing, match="gone"):
-        others[A].result(0)
+        found[0].others[A].wait_for(A)
+    # What it had found out by then is as good as ever.
+    assert found[0].others[B].wait_for(B).error is not None
     with in_flight.sharing(MODEL, [A]) as again:
         assert set(again.mine) == {A}
-        again.mine[A].set_result(Outcome(error=TruncatedImage()))
 
 
 def test_a_picture_that_was_left_out_is_nobodys_result() -> None:
@@ -59,4 +66,4 @@ def test_a_picture_that_was_left_out_is_nobodys_result() -> None:
     with in_flight.sharing(MODEL, [A]), in_flight.sharing(MODEL, [A]) as waiting:
         others = waiting.others
     with pytest.raises(RuntimeError, match="left it out"):
-        others[A].result(0)
+        others[A].wait_for(A)
