@@ -64,7 +64,7 @@ class Installation:
         with self.database.writing() as session:
             SOURCES.end_leases(session, utc_now())
             expanding.end_attempt(session, job_id, self.policy, utc_now())
-        self.crawls.run_waiting()
+        self.crawls.work_off()
 
     def count(self, *where: Any) -> int:
         with self.database.reading() as session:
@@ -145,7 +145,7 @@ def _scrapy(start: str, folder: Path) -> None:
 
 def _ours(here: Installation, start: str) -> None:
     here.submit(start)
-    here.crawls.run_waiting()
+    here.crawls.work_off()
 
 
 def _killed(here: Installation, start: str, shop: Shop) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _memory(products: int) -> dict[str, Any]:
         # Pages only: the photos of so many products would all have to be drawn.
         limits = CrawlLimits(pages=1_000_000, pictures=1, bytes=2**40, depth=1, minutes=600)
         job_id = here.submit(shop.address_url(SITE, "/sitemap.xml"), limits)
-        worker = threading.Thread(target=here.crawls.run_waiting)
+        worker = threading.Thread(target=here.crawls.work_off)
         began = time.monotonic()
         worker.start()
         while worker.is_alive():

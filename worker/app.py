@@ -49,7 +49,7 @@ from worker.interactive import THREADS as INTERACTIVE_THREADS
 from worker.interactive import InteractiveLane
 from worker.keeper import Keeper
 from worker.leases import Leases
-from worker.linker import find_duplicates
+from worker.linker import Linker
 from worker.models import Models
 from worker.pipeline import Pipeline
 from worker.pulse import Pulse
@@ -137,7 +137,7 @@ def register_crawl(app: Celery, crawls: Crawls) -> None:
         crawls.wake()
 
 
-def register_maintenance(app: Celery, it: Connections, courier: Courier) -> None:
+def register_maintenance(app: Celery, it: Connections, linker: Linker, courier: Courier) -> None:
     """Make `app` sweep, purge, find duplicates and deliver webhooks."""
     blobs = open_blob_store(it.settings)
 
@@ -151,7 +151,7 @@ def register_maintenance(app: Celery, it: Connections, courier: Courier) -> None
 
     @app.task(name=FIND_DUPLICATES)
     def find_duplicates_task() -> None:
-        find_duplicates(it.database)
+        linker.wake()
 
     @app.task(name=DELIVER_WEBHOOKS)
     def deliver_task() -> None:
@@ -199,7 +199,9 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
         if interactive:
             _start_interactive_lane(settings, registrations, interactive, pulse.worker, stack)
         if Queue.MAINTENANCE in queues:
-            register_maintenance(it.broker.celery, it, _courier(it, stack))
+            linker = Linker(it.database)
+            stack.callback(linker.close)
+            register_maintenance(it.broker.celery, it, linker, _courier(it, stack))
         _connect_signals(pulse, leases, stopping)
         it.broker.celery.worker_main(_arguments(main, concurrency, pulse.worker))
 

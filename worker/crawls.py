@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -28,6 +27,7 @@ from db.chunks import ChunkPolicy
 from db.discoveries import Taken
 from db.engine import TRANSIENT_ERRORS, Database
 from db.leasing import SOURCES
+from worker.background import Background
 from worker.leases import AWAY_PAUSE
 
 log = structlog.get_logger(__name__)
@@ -41,8 +41,8 @@ _ENDED, _OVERTAKEN, _AWAY, _FAILED = 0, 3, 4, 6
 """Exit codes of crawler/process.py."""
 
 
-class Crawls:
-    """Runs the crawls that wait, for one worker process."""
+class Crawls(Background[Taken]):
+    """Runs the crawls that wait. Once it is stopped it ends all children, and gives their crawls back."""
 
     def __init__(
         self,
@@ -53,58 +53,15 @@ class Crawls:
         policy: ChunkPolicy,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        super().__init__("crawls", settings.crawls)
         self.worker = worker
         self._database = database
         self._broker = broker
         self._settings = settings
         self._policy = policy
         self._clock = clock
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._runners: set[threading.Thread] = set()
         self.children: dict[str, int] = {}
         """Job -> process id of the child that crawls for it."""
-
-    def wake(self) -> None:
-        """Run what waits in the background; nothing to do if as many run as may."""
-        with self._lock:
-            if self._stopping.is_set() or len(self._runners) >= self._settings.crawls:
-                return
-            runner = threading.Thread(target=self._run, name="crawl", daemon=True)
-            self._runners.add(runner)
-            runner.start()
-
-    def stop(self) -> None:
-        """End all children and give their crawls back; begin no more."""
-        self._stopping.set()
-
-    def close(self) -> None:
-        """Stop, and wait until that is done."""
-        self.stop()
-        with self._lock:
-            running = list(self._runners)
-        for runner in running:
-            runner.join()
-
-    def run_waiting(self) -> int:
-        """Run the crawls that wait, one after the other, until none does; how many that were."""
-        run = 0
-        while (taken := self._take()) is not None:
-            self._crawl(taken)
-            run += 1
-        return run
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set() and (taken := self._take()) is not None:
-                # There may be more: another thread looks while this one's child works.
-                self.wake()
-                self._crawl(taken)
-        except TRANSIENT_ERRORS as error:
-            log.warning("crawling_interrupted", reason=str(error.orig), until="the sweeper asks again")
-        finally:
-            with self._lock:
-                self._runners.discard(threading.current_thread())
 
     def _take(self) -> Taken | None:
         with self._database.reading() as session:
@@ -113,7 +70,7 @@ class Crawls:
         with self._database.writing() as session:
             return crawling.take(session, self.worker, self._policy, self._clock())
 
-    def _crawl(self, taken: Taken) -> None:
+    def _do(self, taken: Taken) -> None:
         log.info("crawling", job=taken.job_id, position=taken.position)
         child = self._start(taken)
         self.children[taken.job_id] = child.pid
@@ -152,7 +109,7 @@ class Crawls:
             try:
                 child.wait(LOOK_SECONDS)
             except subprocess.TimeoutExpired:
-                if not self._stopping.is_set() and self._wanted(taken):
+                if not self.stopping.is_set() and self._wanted(taken):
                     continue
                 child.terminate()
                 try:
@@ -181,9 +138,9 @@ class Crawls:
             nudge(self._broker, PURGE)
             return
         with self._database.writing() as session:
-            if self._stopping.is_set() or code == _AWAY:
-                pause = timedelta() if self._stopping.is_set() else AWAY_PAUSE
-                reason = "its worker was stopped" if self._stopping.is_set() else "part of the service was away"
+            if self.stopping.is_set() or code == _AWAY:
+                pause = timedelta() if self.stopping.is_set() else AWAY_PAUSE
+                reason = "its worker was stopped" if self.stopping.is_set() else "part of the service was away"
                 SOURCES.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
             elif code not in {_ENDED, _OVERTAKEN, _FAILED}:
                 reason = f"its process ended with {code}" if code >= 0 else f"its process was killed (signal {-code})"

@@ -5,7 +5,6 @@ It works in threads of its own, so that sweeping never waits for somebody's arch
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,6 +30,7 @@ from db.discoveries import Taken
 from db.engine import TRANSIENT_ERRORS, Database
 from db.expanding import Batch, Expanded, Overtaken
 from db.leasing import SOURCES
+from worker.background import Background
 from worker.leases import AWAY_PAUSE, Leases
 from worker.sources import Entry, Found, SourceLimits, open_source
 
@@ -45,8 +45,8 @@ BATCH_SECONDS = 2.0
 _AWAY = (Unavailable, StorageFull, *TRANSIENT_ERRORS)
 
 
-class Expander:
-    """Reads sources that wait, for one worker process."""
+class Expander(Background[Taken]):
+    """Reads sources that wait. Once it is stopped it commits the batches under way, and gives their sources back."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Expander:
         fetcher: Fetcher,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        super().__init__("expander", AT_ONCE)
         self._database = database
         self._broker = broker
         self._blobs = blobs
@@ -67,50 +68,6 @@ class Expander:
         self._limits = limits
         self._fetcher = fetcher
         self._clock = clock
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._readers: set[threading.Thread] = set()
-
-    def wake(self) -> None:
-        """Read what waits in the background; nothing to do if as much as may be is read already."""
-        with self._lock:
-            if self._stopping.is_set() or len(self._readers) >= AT_ONCE:
-                return
-            reader = threading.Thread(target=self._run, name="expander", daemon=True)
-            self._readers.add(reader)
-            reader.start()
-
-    def stop(self) -> None:
-        """Commit the batches that are under way, give their sources back, and begin no more."""
-        self._stopping.set()
-
-    def close(self) -> None:
-        """Stop, and wait until that is done."""
-        self.stop()
-        with self._lock:
-            under_way = list(self._readers)
-        for reader in under_way:
-            reader.join()
-
-    def expand_waiting(self) -> int:
-        """Read the sources that wait, one after the other, until none does; how many that were."""
-        read = 0
-        while (taken := self._take()) is not None:
-            self._expand(taken)
-            read += 1
-        return read
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set() and (taken := self._take()) is not None:
-                # There may be more: another thread looks while this one reads.
-                self.wake()
-                self._expand(taken)
-        except TRANSIENT_ERRORS as error:
-            log.warning("expanding_interrupted", reason=str(error.orig), until="the sweeper asks again")
-        finally:
-            with self._lock:
-                self._readers.discard(threading.current_thread())
 
     def _take(self) -> Taken | None:
         with self._database.reading() as session:
@@ -119,7 +76,7 @@ class Expander:
         with self._database.writing() as session:
             return expanding.take(session, self._leases.worker, self._policy, self._clock())
 
-    def _expand(self, taken: Taken) -> None:
+    def _do(self, taken: Taken) -> None:
         log.info("expanding", job=taken.job_id, source=taken.source.value, position=taken.position)
         try:
             self._read(taken)
@@ -142,7 +99,7 @@ class Expander:
                 if expanded.over:
                     self._tell(taken, expanded)
                     return
-                if self._stopping.is_set():
+                if self.stopping.is_set():
                     self._hand_back(taken, timedelta(), "its worker was stopped")
                     return
 

@@ -1,8 +1,8 @@
 """The linker: finds the items of a job that show the same picture, once the job is over.
 
 Off the way of a picture, since indexing costs more than recording; and at the end, since only then it is known which
-item came first. Any number may run at once, and one that was interrupted is repeated: what is found depends on nothing
-but the items.
+item came first. Any number of workers may do it at once, and what was interrupted is repeated: what is found depends on
+nothing but the items.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from core.perceptual import bands_of
 from db import duplicates
 from db.duplicates import AT_ONCE, CANDIDATES, Bands, Found, Link, Over, Picture
 from db.engine import Database
+from worker.background import Background
 
 log = structlog.get_logger(__name__)
 
@@ -30,87 +31,86 @@ _PAGE = 10 * AT_ONCE
 """So many items of a large job are read at once."""
 
 
-def find_duplicates(database: Database) -> int:
-    """Look at all jobs that are over and were not looked at; how many."""
-    done = 0
-    while True:
-        with database.reading() as session:
-            jobs = duplicates.unlinked(session, _JOBS_AT_ONCE)
-        for some in _together(jobs):
-            try:
-                _look_at(database, some)
-            except IntegrityError:
-                # They are past retention: the next round finds what is left of them, or that they are purged.
-                log.info("purged_meanwhile", jobs=[job.id for job in some])
-        done += len(jobs)
-        if len(jobs) < _JOBS_AT_ONCE:
-            return done
+class Linker(Background[list[Over]]):
+    """Looks at jobs that are over and were not looked at: small ones several at a time."""
+
+    def __init__(self, database: Database) -> None:
+        # One thread: a second would find the same jobs.
+        super().__init__("linker", at_once=1)
+        self._database = database
+
+    def _take(self) -> list[Over] | None:
+        with self._database.reading() as session:
+            return _together(duplicates.unlinked(session, _JOBS_AT_ONCE)) or None
+
+    def _do(self, jobs: list[Over]) -> None:
+        try:
+            if jobs[0].total > AT_ONCE:
+                self._look_at_large(jobs[0])
+            else:
+                self._look_at(jobs)
+        except IntegrityError:
+            # They are past retention, and will be found again: what is left of them, if anything.
+            log.info("purged_meanwhile", jobs=[job.id for job in jobs])
+
+    def _look_at(self, jobs: Iterable[Over]) -> None:
+        found = []
+        with self._database.reading() as session:
+            for job in jobs:
+                pictures = duplicates.pictures(session, job.id, -1, AT_ONCE)
+                numbers = _Numbers()
+                numbers.add(pictures)
+                number, changes = links(pictures, numbers.shared())
+                found.append(Found(job, _new_bands(pictures), changes, number))
+        self._store(found)
+
+    def _look_at_large(self, job: Over) -> None:
+        """Of a job of a million items not everything has to be in memory at once: it is read twice."""
+        numbers = _Numbers()
+        for page in self._pages(job):
+            numbers.add(page)
+            for start in range(0, len(page), AT_ONCE):
+                new = _new_bands(page[start : start + AT_ONCE])
+                if new and not self._store([Found(job, new)]):
+                    return
+        number, changes = links(chain.from_iterable(self._pages(job)), numbers.shared())
+        *parts, last = [changes[start : start + AT_ONCE] for start in range(0, len(changes) or 1, AT_ONCE)]
+        for part in parts:
+            if not self._store([Found(job, links=part)]):
+                return
+        self._store([Found(job, links=last, duplicates=number)])
+
+    def _pages(self, job: Over) -> Iterator[list[Picture]]:
+        after = -1
+        while True:
+            with self._database.reading() as session:
+                page = duplicates.pictures(session, job.id, after, _PAGE)
+            yield page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].position
+
+    def _store(self, found: Sequence[Found]) -> bool:
+        """Whether anything of it was stored, and more may be."""
+        if self.stopping.is_set():
+            return False
+        with self._database.writing() as session:
+            stored = duplicates.store(session, found)
+        for part in stored:
+            if part.duplicates:
+                log.info("duplicates_found", job=part.job.id, duplicates=part.duplicates)
+        return bool(stored)
 
 
-def _together(jobs: Iterable[Over]) -> Iterator[list[Over]]:
-    """The jobs, small ones several at a time, such that one transaction will do for them."""
+def _together(jobs: Iterable[Over]) -> list[Over]:
+    """The first of the jobs; and those behind it, as long as one transaction will do for all of them."""
     some, items = list[Over](), 0
     for job in jobs:
-        if some and items + job.total > AT_ONCE:
-            yield some
-            some, items = [], 0
-        some.append(job)
         items += job.total
-    if some:
-        yield some
-
-
-def _look_at(database: Database, jobs: Sequence[Over]) -> None:
-    if jobs[0].total > AT_ONCE:
-        _look_at_large(database, jobs[0])
-        return
-    found = []
-    with database.reading() as session:
-        for job in jobs:
-            pictures = duplicates.pictures(session, job.id, -1, AT_ONCE)
-            numbers = _Numbers()
-            numbers.add(pictures)
-            number, changes = links(pictures, numbers.shared())
-            found.append(Found(job, _new_bands(pictures), changes, number))
-    _store(database, found)
-
-
-def _look_at_large(database: Database, job: Over) -> None:
-    """Of a job of a million items not everything has to be in memory at once: it is read twice."""
-    numbers = _Numbers()
-    for page in _pages(database, job):
-        numbers.add(page)
-        for start in range(0, len(page), AT_ONCE):
-            new = _new_bands(page[start : start + AT_ONCE])
-            if new and not _store(database, [Found(job, new)]):
-                return
-    number, changes = links(chain.from_iterable(_pages(database, job)), numbers.shared())
-    *parts, last = [changes[start : start + AT_ONCE] for start in range(0, len(changes) or 1, AT_ONCE)]
-    for part in parts:
-        if not _store(database, [Found(job, links=part)]):
-            return
-    _store(database, [Found(job, links=last, duplicates=number)])
-
-
-def _pages(database: Database, job: Over) -> Iterator[list[Picture]]:
-    after = -1
-    while True:
-        with database.reading() as session:
-            page = duplicates.pictures(session, job.id, after, _PAGE)
-        yield page
-        if len(page) < _PAGE:
-            return
-        after = page[-1].position
-
-
-def _store(database: Database, found: Sequence[Found]) -> bool:
-    """Whether anything of it was stored."""
-    with database.writing() as session:
-        stored = duplicates.store(session, found)
-    for part in stored:
-        if part.duplicates:
-            log.info("duplicates_found", job=part.job.id, duplicates=part.duplicates)
-    return bool(stored)
+        if some and items > AT_ONCE:
+            break
+        some.append(job)
+    return some
 
 
 def _new_bands(pictures: Iterable[Picture]) -> list[Bands]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -14,8 +13,9 @@ from core.clock import utc_now
 from core.errors import ItemError
 from core.fetching import Fetched, Fetcher, FetchLimits
 from db import webhooks
-from db.engine import TRANSIENT_ERRORS, Database
+from db.engine import Database
 from db.webhooks import Answer, Attempt
+from worker.background import Background
 
 log = structlog.get_logger(__name__)
 
@@ -26,56 +26,17 @@ AT_ONCE = 8
 """Attempts that one worker makes at once: a receiver that does not answer keeps one of them for the whole deadline."""
 
 
-class Courier:
-    """Delivers in threads of its own, so that the worker's tasks never wait for somebody else's server."""
+class Courier(Background[Attempt]):
+    """Delivers in the background, so that the worker's tasks never wait for somebody else's server."""
 
     def __init__(
         self, database: Database, fetcher: Fetcher, secret: str = "", clock: Callable[[], datetime] = utc_now
     ) -> None:
+        super().__init__("courier", AT_ONCE)
         self._database = database
         self._fetcher = fetcher
         self._secret = secret
         self._clock = clock
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._runners: set[threading.Thread] = set()
-
-    def wake(self) -> None:
-        """Deliver what is due in the background; nothing to do if as much as may be is under way already."""
-        with self._lock:
-            if self._stopping.is_set() or len(self._runners) >= AT_ONCE:
-                return
-            runner = threading.Thread(target=self._run, name="courier", daemon=True)
-            self._runners.add(runner)
-            runner.start()
-
-    def close(self) -> None:
-        """Finish the attempts that are under way, which takes one deadline at most, and begin no more."""
-        self._stopping.set()
-        with self._lock:
-            under_way = list(self._runners)
-        for runner in under_way:
-            runner.join()
-
-    def deliver_due(self) -> int:
-        """Attempt what is due, one after the other, until nothing is; how many attempts that were."""
-        attempts = 0
-        while (attempt := self._take()) is not None:
-            self._deliver(attempt)
-            attempts += 1
-        return attempts
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set() and (attempt := self._take()) is not None:
-                # There may be more: somebody else looks while this one waits for the receiver.
-                self.wake()
-                self._deliver(attempt)
-        except TRANSIENT_ERRORS as error:
-            log.warning("deliveries_interrupted", reason=str(error.orig), until="beat asks again")
-        finally:
-            with self._lock:
-                self._runners.discard(threading.current_thread())
 
     def _take(self) -> Attempt | None:
         with self._database.reading() as session:
@@ -84,7 +45,7 @@ class Courier:
         with self._database.writing() as session:
             return webhooks.take(session, self._clock())
 
-    def _deliver(self, attempt: Attempt) -> None:
+    def _do(self, attempt: Attempt) -> None:
         # No transaction is open from here until there is an answer.
         answer = self._post(attempt)
         with self._database.writing() as session:

@@ -175,7 +175,7 @@ def test_the_members_of_an_archive_become_items_in_their_order(
     place = stored_anywhere
     job_id = place.submit(make(10))
     assert place.job(job_id).discovering
-    assert place.expander().expand_waiting() == 1
+    assert place.expander().work_off() == 1
     job = place.job(job_id)
     assert (job.total, job.pending, job.discovering, job.status) == (10, 10, False, JobStatus.QUEUED)
     assert place.names(job_id) == expected(10)
@@ -190,7 +190,7 @@ def test_the_members_of_an_archive_become_items_in_their_order(
 def test_bad_members_are_failed_items_among_the_others(place: Place) -> None:
     data = a_zip(1, **{"../evil.jpg": b"x", "large.jpg": bytes(200_001), "empty.jpg": b"", "__MACOSX/a": b"x"})
     job_id = place.submit(data)
-    place.expander().expand_waiting()
+    place.expander().work_off()
     codes = {item.source_name: item.error_code for item in place.items(job_id)}
     assert codes == {
         "look/0.jpg": None,
@@ -223,11 +223,11 @@ def test_who_dies_between_batches_is_followed_by_who_goes_on_there(
     really = worker.expander.expanding.get_on
     monkeypatch.setattr(worker.expander.expanding, "get_on", get_on)
     with pytest.raises(Killed):
-        place.expander().expand_waiting()
+        place.expander().work_off()
     assert place.names(job_id) == expected(3 * (dies_at - 1))
-    assert place.expander(OTHER).expand_waiting() == 0
+    assert place.expander(OTHER).work_off() == 0
     place.sweep(seconds=31)
-    assert place.expander(OTHER).expand_waiting() == 1
+    assert place.expander(OTHER).work_off() == 1
     assert place.names(job_id) == expected(10)
     job = place.job(job_id)
     assert (job.total, job.pending, job.discovering) == (10, 10, False)
@@ -242,9 +242,9 @@ def test_a_worker_that_wakes_up_after_its_lease_adds_nothing(place: Place) -> No
             overtaken.append(True)
             place.sweep(seconds=31)
             # The other one even has the same name: a thread of the same process.
-            place.expander().expand_waiting()
+            place.expander().work_off()
 
-    place.expander(before_commit=be_overtaken).expand_waiting()
+    place.expander(before_commit=be_overtaken).work_off()
     assert place.names(job_id) == expected(10)
     assert place.job(job_id).total == 10
 
@@ -271,7 +271,7 @@ def test_a_source_that_nobody_can_begin_with_fails_its_job_after_three_attempts(
     fail(place, monkeypatch, after=0)
     for _ in range(3):
         assert place.job(job_id).status == JobStatus.QUEUED
-        assert place.expander().expand_waiting() == 1
+        assert place.expander().work_off() == 1
         place.sweep()
     job = place.job(job_id)
     assert (job.status, job.discovering, job.total) == (JobStatus.FAILED, False, 0)
@@ -290,7 +290,7 @@ def test_a_source_that_nobody_gets_on_with_ends_with_an_item_that_says_so(
     fail(place, monkeypatch, after=7)
     # The first one got on.
     for _ in range(4):
-        place.expander().expand_waiting()
+        place.expander().work_off()
         place.sweep()
     assert place.names(job_id) == [*expected(6), "catalog.zip"]
     last = place.items(job_id)[-1]
@@ -303,18 +303,18 @@ def test_an_attempt_that_got_on_is_not_held_against_the_source(place: Place, mon
     job_id = place.submit(a_zip(30))
     for _ in range(9):
         fail(place, monkeypatch, after=3)
-        place.expander().expand_waiting()
+        place.expander().work_off()
         monkeypatch.undo()
         monkeypatch.setattr(worker.expander, "BATCH_ITEMS", 3)
         place.sweep()
     assert place.names(job_id) == expected(27)
-    place.expander().expand_waiting()
+    place.expander().work_off()
     assert place.names(job_id) == expected(30)
 
 
 def test_what_is_no_archive_fails_its_job_at_once(place: Place) -> None:
     job_id = place.submit(b"this is no archive", "notes.txt")
-    place.expander().expand_waiting()
+    place.expander().work_off()
     job = place.job(job_id)
     assert (job.status, job.total, job.finished_at is not None) == (JobStatus.FAILED, 0, True)
     assert job.error is not None
@@ -323,14 +323,14 @@ def test_what_is_no_archive_fails_its_job_at_once(place: Place) -> None:
 
 def test_an_archive_without_pictures_fails_its_job(place: Place) -> None:
     job_id = place.submit(a_zip(0, **{"folder/": b"", "Thumbs.db": b"x"}))
-    place.expander().expand_waiting()
+    place.expander().work_off()
     job = place.job(job_id)
     assert (job.status, job.error and job.error["code"]) == (JobStatus.FAILED, "empty_source")
 
 
 def test_a_tar_file_that_is_cut_off_keeps_its_items_and_says_so_in_a_last_one(place: Place) -> None:
     job_id = place.submit(a_tar(10)[: 10 * 1024], "cut.tar")
-    place.expander().expand_waiting()
+    place.expander().work_off()
     assert place.names(job_id) == [*expected(10), "cut.tar"]
     assert "cut off" in str(place.items(job_id)[-1].error_detail)
 
@@ -342,12 +342,12 @@ def test_a_store_that_is_away_costs_no_attempt(place: Place) -> None:
         raise BlobStoreUnavailable("the store is away")
 
     for _ in range(5):
-        place.expander(before_commit=away).expand_waiting()
+        place.expander(before_commit=away).work_off()
         found = place.discovery(job_id)
         assert found is not None
         assert (found.attempts, found.taken_by, found.error) == (0, None, "the store is away")
         place.passed += timedelta(seconds=3)
-    place.expander().expand_waiting()
+    place.expander().work_off()
     assert place.names(job_id) == expected(5)
 
 
@@ -356,7 +356,7 @@ def test_canceled_before_it_is_read_it_is_canceled_at_once_and_never_read(place:
     place.cancel(job_id)
     assert place.job(job_id).status == JobStatus.CANCELED
     place.sweep()
-    assert place.expander().expand_waiting() == 0
+    assert place.expander().work_off() == 0
     assert place.items(job_id) == []
 
 
@@ -371,7 +371,7 @@ def test_canceled_while_it_is_read_it_ends_with_the_next_batch(place: Place) -> 
             job = place.job(job_id)
             seen.append((job.status, job.discovering))
 
-    place.expander(before_commit=cancel).expand_waiting()
+    place.expander(before_commit=cancel).work_off()
     assert seen == [None, None, None, (JobStatus.QUEUED, True)]
     job = place.job(job_id)
     assert (job.status, job.total, job.canceled, job.discovering) == (JobStatus.CANCELED, 6, 6, False)
@@ -398,7 +398,7 @@ def test_the_bytes_of_a_source_are_removed_once_it_is_read(stored_anywhere: Plac
     source = place.discovery(first)
     assert source is not None
     assert source.blob_sha256 is not None
-    place.expander().expand_waiting()
+    place.expander().work_off()
     assert place.discovery(first) is not None
     with place.database.writing() as session:
         # The second job is as if it were still waiting.
@@ -421,7 +421,7 @@ def test_a_source_that_is_a_picture_of_another_job_stays_with_it(place: Place) -
     with place.database.writing() as session:
         blob = StoredBlob(place.store.put(data), len(data))
         jobs.create(session, NewJob("odd", JobSource.UPLOADS, a_model(session)), [jobs.NewItem("x", blob)], utc_now())
-    place.expander().expand_waiting()
+    place.expander().work_off()
     purge(place.database, place.store)
     assert place.discovery(job_id) is None
     assert place.store.read(blob.sha256) == data
@@ -436,7 +436,7 @@ def test_the_sweeper_asks_for_what_waits_and_one_message_has_all_read(place: Pla
     expander.wake()
     expander.close()
     expander = place.expander()
-    expander.expand_waiting()
+    expander.work_off()
     assert [place.job(job_id).total for job_id in submitted] == [2, 2, 2]
 
 
@@ -448,12 +448,12 @@ def test_a_worker_that_is_stopped_gives_its_source_back_after_the_batch(place: P
         expanders[0].close()
 
     expanders.append(place.expander(before_commit=stop))
-    expanders[0].expand_waiting()
+    expanders[0].work_off()
     found = place.discovery(job_id)
     assert found is not None
     assert (found.taken_by, found.attempts) == (None, 0)
     assert place.names(job_id)[:3] == expected(3)
-    place.expander(OTHER).expand_waiting()
+    place.expander(OTHER).work_off()
     assert place.names(job_id) == expected(10)
 
 
@@ -501,7 +501,7 @@ https://shop.example/looks/%EC%85%94%EC%B8%A0.jpg,sku-5
 def test_the_rows_of_a_manifest_become_items_to_fetch(stored_anywhere: Place) -> None:
     place = stored_anywhere
     job_id = place.submit(MANIFEST.encode(), "looks.csv", JobSource.MANIFEST)
-    place.expander().expand_waiting()
+    place.expander().work_off()
     found = [(item.source_name, item.custom_id, item.error_code) for item in place.items(job_id)]
     assert found == [
         ("1.jpg", "sku-1", None),
@@ -523,7 +523,7 @@ def test_the_rows_of_a_manifest_become_items_to_fetch(stored_anywhere: Place) ->
 def test_what_is_no_manifest_fails_its_job_and_one_without_rows_does_too(place: Place) -> None:
     for data, code in ((b"title\na\n", "bad_manifest"), (b"url\n\n", "empty_source")):
         job_id = place.submit(data, "looks.csv", JobSource.MANIFEST)
-        place.expander().expand_waiting()
+        place.expander().work_off()
         job = place.job(job_id)
         assert (job.status, job.error and job.error["code"]) == (JobStatus.FAILED, code)
 
@@ -531,7 +531,7 @@ def test_what_is_no_manifest_fails_its_job_and_one_without_rows_does_too(place: 
 def test_a_manifest_with_too_many_rows_ends_with_an_item_that_says_so(place: Place) -> None:
     data = "url\n" + "".join(f"https://shop.example/{n}.jpg\n" for n in range(9))
     job_id = place.submit(data.encode(), "looks.csv", JobSource.MANIFEST)
-    place.expander(members=7).expand_waiting()
+    place.expander(members=7).work_off()
     assert len(place.items(job_id)) == 8
     assert place.items(job_id)[-1].error_code == "bad_manifest"
 
@@ -542,7 +542,7 @@ def test_a_key_whose_quota_ends_keeps_all_that_was_within_it(place: Place) -> No
     job_id = place.submit(a_zip(10))
     with place.database.writing() as session:
         session.get_one(Job, job_id).key_id = "key_1"
-    place.expander().expand_waiting()
+    place.expander().work_off()
     assert place.names(job_id) == [*expected(7), "catalog.zip"]
     last = place.items(job_id)[-1]
     assert (last.error_code, last.error_retryable) == ("quota_exceeded", True)
@@ -553,12 +553,12 @@ def test_a_key_whose_quota_ends_keeps_all_that_was_within_it(place: Place) -> No
 def test_reading_again_up_to_where_it_was_is_not_getting_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = place.submit(a_tar(10))
     fail(place, monkeypatch, after=7)
-    place.expander().expand_waiting()
+    place.expander().work_off()
     place.sweep()
     # So slow that every member takes a batch's time: the first ones are read again in batches without items.
     monkeypatch.setattr(worker.expander, "BATCH_SECONDS", 0)
     for _ in range(3):
         assert place.job(job_id).discovering
-        place.expander().expand_waiting()
+        place.expander().work_off()
         place.sweep()
     assert place.names(job_id) == [*expected(6), "catalog.zip"]

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from worker.background import Background
+
+SECONDS = 10.0
+
+
+class Letters(Background[str]):
+    """Works off a queue; what is done with each is up to the test."""
+
+    def __init__(self, do: Callable[[str], None], at_once: int = 1) -> None:
+        super().__init__("letters", at_once)
+        self.waiting: SimpleQueue[str] = SimpleQueue()
+        self.done: list[str] = []
+        self.looked = threading.Semaphore(0)
+        """Released whenever nothing was found."""
+        self._what = do
+
+    def put(self, letters: str) -> None:
+        for letter in letters:
+            self.waiting.put(letter)
+
+    def _take(self) -> str | None:
+        try:
+            return self.waiting.get_nowait()
+        except Empty:
+            self.looked.release()
+            return None
+
+    def _do(self, work: str) -> None:
+        self._what(work)
+        self.done.append(work)
+
+
+def test_one_wake_works_off_all_that_waits() -> None:
+    letters = Letters(lambda _: None)
+    letters.put("abc")
+    letters.wake()
+    assert letters.looked.acquire(timeout=SECONDS)
+    letters.close()
+    assert letters.done == ["a", "b", "c"]
+
+
+def test_as_many_work_at_once_as_may_and_no_more() -> None:
+    together = threading.Barrier(3, timeout=SECONDS)
+    letters = Letters(lambda _: together.wait() and None, at_once=3)
+    letters.put("abcdef")
+    letters.wake()
+    for _ in range(3):
+        assert letters.looked.acquire(timeout=SECONDS)
+    letters.close()
+    assert sorted(letters.done) == list("abcdef")
+
+
+def test_who_is_woken_after_it_has_looked_for_the_last_time_looks_once_more() -> None:
+    letters = Letters(lambda _: None)
+    find_nothing = letters._take
+
+    def find_nothing_and_be_woken() -> str | None:
+        found = find_nothing()
+        if found is None and not letters.done:
+            letters.put("a")
+            letters.wake()
+        return found
+
+    letters._take = find_nothing_and_be_woken
+    letters.wake()
+    for _ in range(2):
+        assert letters.looked.acquire(timeout=SECONDS)
+    letters.close()
+    assert letters.done == ["a"]
+
+
+def test_what_is_stopped_finishes_what_it_has_in_hand_and_begins_nothing_more() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(_: str) -> None:
+        begun.set()
+        assert go_on.wait(SECONDS)
+
+    letters = Letters(slowly)
+    letters.put("ab")
+    letters.wake()
+    assert begun.wait(SECONDS)
+    letters.stop()
+    letters.wake()
+    go_on.set()
+    letters.close()
+    assert letters.done == ["a"]
+    assert letters.waiting.qsize() == 1
