@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from celery import Celery, signals
 from broker.app import make_celery
 from broker.client import Broker
 from classifier.artifact import largest_input
+from classifier.runtime import BULK_NICENESS
 from core.allocation import settle
 from core.fetching import Fetcher, FetchLimits
 from core.logs import configure_logging
@@ -164,6 +166,9 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         # Two lines a task: the pipeline says what matters.
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    if set(queues) == {Queue.MAINTENANCE}:
+        # Nobody waits for it; who waits for a picture, or for the API, goes first.
+        os.nice(BULK_NICENESS)
     with ExitStack() as stack:
         it = Connections.open(settings)
         stack.callback(it.close)

@@ -66,6 +66,15 @@ def test_stopping_leaves_no_process_behind(start: Start, number: signal.Signals)
     assert alive == []
 
 
+def test_what_nobody_waits_for_gives_way_to_everything_else(start: Start) -> None:
+    service = start()
+    service.wait_for_line("ready")
+    process = {" ".join(child.cmdline()[3:]): child for child in children(service)}
+    maintenance = process["worker --queues maintenance --concurrency 2"]
+    # It sets its niceness itself, and nobody waits for it to be ready.
+    until(lambda: maintenance.nice() > process["api"].nice() == process["worker"].nice())
+
+
 def test_a_second_start_on_the_same_folder_is_refused_and_harmless(start: Start) -> None:
     first = start()
     first.wait_for_line("ready")
