@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from cli.output import AsJson, JobId, Key, Url, connect, err, out, print_json, print_json_lines, printable
-from cli.watching import follow, going_on, report
+from cli.output import AsJson, JobId, Key, Url, Wait, connect, err, known_job, out, print_json_lines, printable
+from cli.watching import begun
 from lookbook import DEFAULT_URL
 from lookbook.crawl_answers import CrawlUrl
 from lookbook.options import CrawlLimits, JobOptions
@@ -63,7 +63,7 @@ def crawl(
     ] = "",
     name: Annotated[str, typer.Option(help="Name of the job.", show_default=False)] = "",
     model: Annotated[str, typer.Option(help="Model: name, name@version or alias.")] = "production",
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the predictions and print them.")] = True,
+    wait: Wait = True,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
@@ -96,16 +96,7 @@ def crawl(
             since=since or None,
             **options,
         )
-        with going_on(job):
-            err.print(f"{job.id}  {job.page}", markup=False)
-            if wait:
-                follow(job)
-        if wait:
-            report(job, as_json=as_json)
-        elif as_json:
-            print_json(job.state.raw)
-        else:
-            typer.echo(job.id)
+        begun(job, wait=wait, as_json=as_json)
 
 
 def _given(limits: CrawlLimits) -> CrawlLimits | None:
@@ -132,8 +123,7 @@ def urls(
 
         lookbook urls job_01k… --state left_out --kind picture --json
     """
-    with connect(url, key) as client:
-        job = client.job(job_id)
+    with known_job(job_id, url, key) as job:
         if job.state.crawl is None:
             err.print(f"{job.id} is no crawl, its source is {job.state.source}: it met no URLs")
         rows = islice(job.urls(state=state and state.value, kind=kind and kind.value), limit)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli.output import AsJson, JobId, Key, Url, connect, err, out, print_json, table
+from cli.output import AsJson, JobId, Key, Url, Wait, connect, err, known_job, out, print_json, table
 from cli.watching import follow, report
 from lookbook import DEFAULT_URL, Job
 
@@ -60,8 +60,7 @@ def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson 
 
         lookbook watch $(lookbook submit ~/catalog --no-wait)
     """
-    with connect(url, key) as client:
-        job = client.job(job_id)
+    with known_job(job_id, url, key) as job:
         follow(job)
         report(job, as_json=as_json)
 
@@ -81,8 +80,8 @@ def cancel(
 
         lookbook cancel job_01k… --no-wait
     """
-    with connect(url, key) as client:
-        job = client.job(job_id).cancel()
+    with known_job(job_id, url, key) as job:
+        job.cancel()
         if wait:
             follow(job)
     _print_standing(job, as_json=as_json)
@@ -90,7 +89,7 @@ def cancel(
 
 def retry(
     job_id: JobId,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the predictions and print them.")] = True,
+    wait: Wait = True,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
@@ -101,8 +100,8 @@ def retry(
 
         lookbook retry job_01k…
     """
-    with connect(url, key) as client:
-        job = client.job(job_id).retry()
+    with known_job(job_id, url, key) as job:
+        job.retry()
         if not wait:
             _print_standing(job, as_json=as_json)
             return
@@ -124,8 +123,7 @@ def delete(
 
         lookbook delete job_01k… --yes
     """
-    with connect(url, key) as client:
-        job = client.job(job_id)
+    with known_job(job_id, url, key) as job:
         if not yes:
             typer.confirm(f"delete {job.name!r} with its {job.counts.total:,} items?", abort=True, err=True)
         job.delete()
@@ -149,8 +147,7 @@ def deliveries(
 
         lookbook deliveries job_01k… --replay dlv_01k…
     """
-    with connect(url, key) as client:
-        job = client.job(job_id)
+    with known_job(job_id, url, key) as job:
         rows = [job.replay(replay)] if replay else list(job.deliveries())
     if as_json:
         print_json([row.raw for row in rows])

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lookbook import Client
+from lookbook import Client, Job
 
 # In a pipe nothing is cut off; COLUMNS says otherwise.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 400)
@@ -29,6 +29,7 @@ Key = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id: job_…", show_default=False)]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the predictions and print them.")]
 
 
 class Exit(IntEnum):
@@ -56,6 +57,18 @@ def connect(url: str, key: str) -> Iterator[Client]:
     with Client(url, key or None) as client:
         client.ping()
         yield client
+
+
+@contextmanager
+def known_job(job_id: str, url: str, key: str) -> Iterator[Job]:
+    """A job of the service, as it stands.
+
+    Raises:
+        NotReached: nothing answers at `url`.
+        ProblemError: it has no such job.
+    """
+    with connect(url, key) as client:
+        yield client.job(job_id)
 
 
 def table(*columns: str, wrapping: str = "") -> Table:

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.output import AsJson, Key, Url, connect, err, print_json
+from cli.output import AsJson, Key, Url, Wait, connect
 from cli.sources import Kind, Source, read_source
-from cli.watching import follow, going_on, report, sending
+from cli.watching import begun, sending
 from lookbook import DEFAULT_URL, Client, Job
 from lookbook.options import JobOptions
 
@@ -61,7 +61,7 @@ def submit(
     expires_at: Annotated[
         Any, typer.Option(parser=_moment, metavar="TIME", help="Keep the job until then.", show_default=False)
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the predictions and print them.")] = True,
+    wait: Wait = True,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
@@ -102,16 +102,7 @@ def submit(
     )
     with connect(url, key) as client:
         job = _send(client, source, options)
-        with going_on(job):
-            err.print(f"{job.id}  {job.page}", markup=False)
-            if wait:
-                follow(job)
-        if wait:
-            report(job, as_json=as_json)
-        elif as_json:
-            print_json(job.state.raw)
-        else:
-            typer.echo(job.id)
+        begun(job, wait=wait, as_json=as_json)
 
 
 def _send(client: Client, source: Source, options: JobOptions) -> Job:

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from cli.crawls import ended_early, totals, working_on
-from cli.output import Exit, err, out, print_json_lines
+from cli.output import Exit, err, out, print_json, print_json_lines
 from lookbook import Item, Job
 from lookbook.multipart import Sent
 
@@ -78,6 +78,20 @@ def _pace(job: Job) -> str:
 
 def _rate(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+
+
+def begun(job: Job, *, wait: bool, as_json: bool) -> None:
+    """Say where a job is found that was just submitted; then `wait` for it and report, or print its id."""
+    with going_on(job):
+        err.print(f"{job.id}  {job.page}", markup=False)
+        if wait:
+            follow(job)
+    if wait:
+        report(job, as_json=as_json)
+    elif as_json:
+        print_json(job.state.raw)
+    else:
+        typer.echo(job.id)
 
 
 def report(job: Job, *, as_json: bool) -> None:
