@@ -7,7 +7,6 @@ database, from the first byte of the first request to the commit of the last row
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from rich.progress import Progress
 
 from benchmarks.pictures import SIZES, as_plain_pillow_opens_it, fresh, make_pictures
 from benchmarks.run import spread
-from benchmarks.service import Service, finished_at, running_service
+from benchmarks.service import Service, finished_at, removed_at_exit, running_service
 from classifier.artifact import Artifact, list_artifacts
 from classifier.keras_graph import load_graph
 from classifier.precision import Precision
@@ -42,20 +41,19 @@ def run(progress: Progress) -> dict[str, Any]:
     task = progress.add_task("throughput", total=len(PRECISIONS) * len(SIZES) * ROUNDS)
     artifact = list_artifacts(PROJECT / "models")[-1]
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        pictures = {size: make_pictures(Path(folder), size) for size in SIZES}
-        keras = Keras(artifact)
-        for precision in PRECISIONS:
-            limit = Limit(artifact, precision)
-            with running_service(LOOKBOOK_PRECISION=precision) as service:
-                for size in SIZES:
-                    rounds = _Rounds(pictures[size], PICTURES[size])
-                    rounds.warm_up(limit, service, keras)
-                    for number in range(ROUNDS):
-                        rounds.one(limit, service, keras, f"{precision} {number}")
-                        progress.advance(task)
-                    found.setdefault(str(size), {})[precision] = rounds.figures()
-            limit.runtime.close()
+    pictures = {size: make_pictures(removed_at_exit(), size) for size in SIZES}
+    keras = Keras(artifact)
+    for precision in PRECISIONS:
+        limit = Limit(artifact, precision)
+        with running_service(LOOKBOOK_PRECISION=precision) as service:
+            for size in SIZES:
+                rounds = _Rounds(pictures[size], PICTURES[size])
+                rounds.warm_up(limit, service, keras)
+                for number in range(ROUNDS):
+                    rounds.one(limit, service, keras, f"{precision} {number}")
+                    progress.advance(task)
+                found.setdefault(str(size), {})[precision] = rounds.figures()
+        limit.runtime.close()
     return {"model": str(artifact.ref), "pictures": PICTURES, "rounds": ROUNDS, "sizes": found}
 
 
@@ -65,19 +63,20 @@ class Limit:
     def __init__(self, artifact: Artifact, precision: Precision) -> None:
         self.runtime = open_runtime(artifact, "openvino", precision)
         self._spec = artifact.input
+        # Its pictures are written over, not deleted.
+        self._folder = removed_at_exit()
 
     def rate(self, files: Sequence[bytes], batch: int) -> float:
         """Pictures per second, `batch` at a time on each core."""
-        with tempfile.TemporaryDirectory() as folder:
-            paths = [Path(folder, str(number)) for number in range(len(files))]
-            for path, data in zip(paths, files, strict=True):
-                path.write_bytes(data)
-            parts = [paths[start : start + batch] for start in range(0, len(paths) - batch + 1, batch)]
-            started = time.perf_counter()
-            with ThreadPoolExecutor(self.runtime.slots) as pool:
-                for _ in pool.map(self._predict, parts):
-                    pass
-            return len(parts) * batch / (time.perf_counter() - started)
+        paths = [self._folder / str(number) for number in range(len(files))]
+        for path, data in zip(paths, files, strict=True):
+            path.write_bytes(data)
+        parts = [paths[start : start + batch] for start in range(0, len(paths) - batch + 1, batch)]
+        started = time.perf_counter()
+        with ThreadPoolExecutor(self.runtime.slots) as pool:
+            for _ in pool.map(self._predict, parts):
+                pass
+        return len(parts) * batch / (time.perf_counter() - started)
 
     def best(self, files: Sequence[bytes]) -> int:
         """The batch size with the highest rate."""
