@@ -8,7 +8,8 @@ from flask import request
 from api.idempotency import idempotent
 from api.present import ItemPresenter
 from api.problems import Problem, from_item_error, invalid_field, validate
-from api.schemas import Answer, ClassificationIn, ClassificationOptions, ItemOut, crop_of
+from api.schemas.common import Answer, crop_of
+from api.schemas.items import ClassificationIn, ClassificationOptions, ItemOut
 from api.services import services
 from api.spec import CREATING_PARAMETERS, IMAGE_BODY
 from api.submission import expiry, preference, refuse_without_quota, submit

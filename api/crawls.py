@@ -10,7 +10,8 @@ from apiflask import APIBlueprint
 from api.access import require_job
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.problems import Problem
-from api.schemas import Answer, CrawlIn, CrawlLimitsIn, CrawlUrlOut, CrawlUrlsOut, ReasonOut, UrlsQuery
+from api.schemas.common import Answer
+from api.schemas.crawls import CrawlIn, CrawlLimitsIn, CrawlUrlOut, CrawlUrlsOut, ReasonOut, UrlsQuery
 from api.services import services
 from core.errors import ItemError
 from core.fetching import Fetcher

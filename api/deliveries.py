@@ -8,7 +8,8 @@ from api.access import require_job
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.present import delivery_out
 from api.problems import unknown
-from api.schemas import Answer, DeliveriesOut, DeliveryOut, PageQuery
+from api.schemas.common import Answer, PageQuery
+from api.schemas.jobs import DeliveriesOut, DeliveryOut
 from api.services import services
 from broker.dispatch import nudge
 from core.clock import utc_now

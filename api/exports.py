@@ -12,7 +12,8 @@ from flask import Response
 from api.access import require_job
 from api.export_formats import FORMATS
 from api.filters import wanted_items
-from api.schemas import Answer, ExportQuery
+from api.schemas.common import Answer
+from api.schemas.items import ExportQuery
 from api.services import services
 from api.spec import EXPORT_RESPONSE
 from core.clock import rfc3339, utc_now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.problems import invalid_field
-from api.schemas import ItemsFilter
+from api.schemas.items import ItemsFilter
 from db.item_pages import ItemFilter
 from db.models import Job
 

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from apiflask import APIBlueprint
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.schemas import Answer, HealthOut, ReadyOut, WorkerOut
+from api.schemas.common import Answer
+from api.schemas.models import HealthOut, ReadyOut, WorkerOut
 from api.services import services
 from api.spec import NOT_READY_RESPONSE
 from broker.client import Heartbeat

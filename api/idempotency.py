@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from api.access import caller
 from api.problems import Problem
-from api.schemas import Answer
+from api.schemas.common import Answer
 from api.services import Services, services
 from api.uploads import StreamingRequest, UploadStream, uploads
 from core.clock import utc_now

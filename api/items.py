@@ -9,7 +9,8 @@ from flask import Response, send_file
 from api.access import require_item
 from api.present import ItemPresenter
 from api.problems import Problem
-from api.schemas import Answer, ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
+from api.schemas.common import Answer
+from api.schemas.items import ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
 from api.services import services
 from api.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
 from broker.client import EXPLANATION_SECONDS

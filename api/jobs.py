@@ -13,15 +13,9 @@ from api.idempotency import idempotent
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.present import ItemPresenter, label_counts_out
 from api.problems import invalid_field
-from api.schemas import (
-    Answer,
-    ErrorCountOut,
-    ItemsOut,
-    ItemsQuery,
-    JobsOut,
-    JobsQuery,
-    SummaryOut,
-)
+from api.schemas.common import Answer
+from api.schemas.items import ItemsOut, ItemsQuery
+from api.schemas.jobs import ErrorCountOut, JobsOut, JobsQuery, SummaryOut
 from api.services import services
 from api.sources import read_source
 from api.spec import CREATING_PARAMETERS, JOB_BODY

@@ -9,11 +9,11 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.access import caller
-from api.access_schemas import AmountOut, DayOut, KeyIn, KeyOut, KeysOut, NewKeyOut, UsageOut
 from api.limits import rate_limit
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.problems import unknown
-from api.schemas import Answer, PageQuery
+from api.schemas.access import AmountOut, DayOut, KeyIn, KeyOut, KeysOut, NewKeyOut, UsageOut
+from api.schemas.common import Answer, PageQuery
 from api.services import services
 from core.clock import utc_now
 from db import keys, usage

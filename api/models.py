@@ -6,8 +6,8 @@ from apiflask import APIBlueprint
 
 from api.present import labels_and_groups_out, model_version_detail_out, model_version_out
 from api.problems import unknown
-from api.schemas import (
-    Answer,
+from api.schemas.common import Answer
+from api.schemas.models import (
     LabelsOut,
     LabelsQuery,
     ModelVersionDetailOut,

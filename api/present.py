@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.schemas import (
-    CropIn,
-    DeliveryOut,
-    GroupCountOut,
-    GroupOut,
+from api.schemas.common import CropIn
+from api.schemas.items import (
     ImageOut,
     ItemOut,
     ItemReviewOut,
-    LabelCountOut,
-    LabelOut,
     LabelRefOut,
     LabelScoreOut,
-    ModelVersionDetailOut,
-    ModelVersionOut,
-    NamesOut,
     PredictionOut,
     ReviewOut,
     SourceOut,
 )
+from api.schemas.jobs import DeliveryOut, GroupCountOut, LabelCountOut
+from api.schemas.models import GroupOut, LabelOut, ModelVersionDetailOut, ModelVersionOut, NamesOut
 from core.types import Crop
 from db.job_view import ErrorOut
 from db.models import Delivery, Item, ItemStatus, Job, ModelVersion, Prediction, Review

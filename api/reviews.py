@@ -11,7 +11,8 @@ from api.access import caller, hold_job, require_item, require_job
 from api.paging import decode_cursor, encode_cursor, link_header
 from api.present import ItemPresenter
 from api.problems import Problem, invalid_field
-from api.schemas import Answer, ItemReviewOut, PageQuery, ReviewIn, ReviewsOut
+from api.schemas.common import Answer, PageQuery
+from api.schemas.items import ItemReviewOut, ReviewIn, ReviewsOut
 from api.services import services
 from core.clock import utc_now
 from db import reviews

@@ -10,7 +10,7 @@ from werkzeug.datastructures import FileStorage
 
 from api.crawls import read_crawl
 from api.problems import Problem, validate, validate_json
-from api.schemas import JobForm, JobIn, JobOptions
+from api.schemas.jobs import JobForm, JobIn, JobOptions
 from api.uploads import refuse_other_files, store_parts, store_source
 from api.url_items import new_items
 from db.crawls import CrawlRequest

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from api.problems import MEDIA_TYPE
-from api.schemas import ClassificationIn, ClassificationOptions, JobForm, JobIn, ProblemOut
+from api.schemas.common import ProblemOut
+from api.schemas.items import ClassificationIn, ClassificationOptions
+from api.schemas.jobs import JobForm, JobIn
 
 _FILE = {"type": "string", "format": "binary"}
 _REF = "#/components/schemas/{model}"

@@ -15,7 +15,7 @@ from flask import request
 from api.access import caller
 from api.idempotency import note_made
 from api.problems import Problem
-from api.schemas import WebhookIn
+from api.schemas.jobs import WebhookIn
 from api.services import services
 from api.uploads import uploads
 from broker.client import Wait

@@ -8,7 +8,9 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.problems import validate_json
-from api.schemas import AnyCropIn, ClassificationIn, ItemIn, crop_of
+from api.schemas.common import crop_of
+from api.schemas.items import ClassificationIn
+from api.schemas.jobs import AnyCropIn, ItemIn
 from api.services import services
 from core.errors import BadCrop, ItemError
 from core.fetching import Fetcher

@@ -1,4 +1,4 @@
-"""The shapes of docs/http-api.md that keys and usage have."""
+"""Keys and usage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from api.schemas import Input
+from api.schemas.common import Input
 from db.job_view import Output, Time
 from db.models import Scope
 

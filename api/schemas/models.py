@@ -1,0 +1,90 @@
+"""Models and their labels, and who is there to run them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from api.schemas.common import Input, Text
+from core.messages import Queue
+from db.job_view import Output, Time
+
+
+class LabelsQuery(Input):
+    model: Text = "production"
+
+
+class NamesOut(Output):
+    en: str
+    ko: str
+
+
+class GroupOut(Output):
+    id: str
+    name: str
+    names: NamesOut
+
+
+class LabelOut(Output):
+    id: str
+    name: str
+    group: str
+    names: NamesOut
+
+
+class LabelsOut(Output):
+    model: str
+    groups: list[GroupOut]
+    labels: list[LabelOut]
+
+
+class ModelVersionOut(Output):
+    name: str
+    version: str
+    aliases: list[str]
+    digest: str
+    input: dict[str, Any]
+    metrics: dict[str, Any]
+    created_at: Time
+
+
+class ModelVersionsOut(Output):
+    data: list[ModelVersionOut]
+    next_cursor: str | None
+
+
+class ModelVersionDetailOut(ModelVersionOut):
+    groups: list[GroupOut]
+    labels: list[LabelOut]
+    card: str
+
+
+class PromotionIn(Input):
+    version: Text = Field(description="which version of the model becomes `production`", examples=["2"])
+
+
+class PromotionOut(Output):
+    promoted: bool
+    workers: int = Field(description="workers that were alive a moment ago")
+    waiting_for: list[str] = Field(description="those of them that have not loaded it yet")
+
+
+class HealthOut(Output):
+    status: Literal["ok"]
+
+
+class WorkerOut(Output):
+    worker: str
+    queues: list[str]
+    runtime: str
+    device: str
+    precision: str
+    models: list[str]
+
+
+class ReadyOut(Output):
+    ready: bool
+    missing: list[str] = Field(description="which of database, blobs, broker and worker do not answer")
+    unserved: list[Queue] = Field(description="queues that no worker serves: what goes through them waits")
+    workers: list[WorkerOut]
