@@ -50,6 +50,7 @@ def _created(job_id: str, wait: Preference | None = None) -> Answer:
     extensions={"requestBody": JOB_BODY, "x-parameters": CREATING_PARAMETERS},
     responses={
         200: "Finished within the time that was waited",
+        404: "No crawl of yours has the id that `since` gives",
         409: "The first request with this Idempotency-Key is still running",
         413: "Too large",
         415: "Wrong content type",
