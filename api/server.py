@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.unreader import SocketUnreader
 
 from api.app import create_app
+from api.forms import BLOCK
+from core.allocation import settle
 from core.errors import SettingsError
 from core.logs import configure_logging
 from core.settings import Settings
@@ -52,7 +55,11 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> WSGIApplication:
-        return _heed_close(create_app(self._settings))
+        # What it takes from the socket beyond what it is asked for it copies at each call.
+        SocketUnreader.max_body_chunk = BLOCK
+        served = _heed_close(create_app(self._settings))
+        settle()
+        return served
 
 
 def _heed_close(serve: WSGIApplication) -> WSGIApplication:
@@ -99,4 +106,6 @@ def serve(settings: Settings) -> None:
     """Run the API until it is told to stop."""
     check_exposure(settings)
     configure_logging(settings.log_level)
+    # What is there before the processes part they share, for as long as the garbage collector does not touch it.
+    settle()
     Server(settings).run()

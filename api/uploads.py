@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from api.forms import StreamingFormParser
+from api.forms import BLOCK, StreamingFormParser
 from api.problems import invalid_field
 from api.services import Services, services
 from core.errors import BlobStoreUnavailable, ItemError, NotAnImage, StorageFull, TooLarge
@@ -21,8 +21,6 @@ from db.blobs.spool import BlobWriter
 from db.jobs import StoredBlob
 
 log = structlog.get_logger(__name__)
-
-_BLOCK = 64 * 1024
 
 
 class Uploads:
@@ -193,7 +191,7 @@ class StreamingRequest(Request):
         found = self.environ.get("lookbook.body")
         if found is None:
             found = self.environ["lookbook.body"] = self.uploads.open()
-            while block := self.stream.read(_BLOCK):
+            while block := self.stream.read(BLOCK):
                 found.write(block)
             found.seek(0)
         return cast(UploadStream, found)

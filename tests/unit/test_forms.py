@@ -1,0 +1,30 @@
+"""Multipart bodies, read in blocks."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import httpx
+
+from api.forms import BLOCK, StreamingFormParser
+
+
+class Kept(io.BytesIO):
+    """A file of a form as the parser hands it on."""
+
+    def __init__(self, **_: Any) -> None:
+        super().__init__()
+
+
+def test_files_arrive_whole_wherever_the_blocks_end_in_which_they_are_read() -> None:
+    # Of each part the end of a block falls one byte earlier than of the one before: into data, boundary and header.
+    sent = [(f"{number:03}.jpg", bytes([number]) * (BLOCK - 132)) for number in range(150)]
+    request = httpx.Request("POST", "http://x/", files=[("images", file) for file in sent])
+    body, content_type = request.read(), request.headers["Content-Type"]
+    assert len(body) // len(sent) == BLOCK + 1
+    options = {"boundary": content_type.partition("boundary=")[2]}
+    parser = StreamingFormParser(stream_factory=Kept, max_form_parts=len(sent))
+    _, fields, files = parser.parse(io.BytesIO(body), "multipart/form-data", len(body), options)
+    assert not fields
+    assert [(file.filename, file.read()) for file in files.getlist("images")] == sent
