@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,15 +14,16 @@ from sqlalchemy.orm import Session
 
 from core.deadlines import Deadlines
 from core.errors import DecodeFailed
-from core.messages import ChunkMessage
+from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo
-from db import chunks, items, jobs, lifecycle, model_versions, reviews
+from db import chunks, items, jobs, keys, lifecycle, model_versions, reviews
 from db.chunks import ChunkPolicy
 from db.engine import Database
 from db.jobs import NewItem, NewJob, StoredBlob
 from db.model_versions import NewModelVersion
-from db.models import Delivery, Item, Job, JobEvent, JobSource, ModelVersion
+from db.models import Delivery, Item, Job, JobEvent, JobSource, ModelVersion, Scope
 from db.recording import Outcome, Recorded, Scored, record
+from tests.conftest import RunningRedis
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -53,6 +56,13 @@ def a_blob(content: str) -> StoredBlob:
 def a_job(session: Session, pictures: list[str], name: str = "test", source: JobSource = JobSource.UPLOADS) -> Job:
     items = [NewItem(f"{n}-{content}.jpg", a_blob(content)) for n, content in enumerate(pictures)]
     return jobs.create(session, NewJob(name, source, a_model(session)), items, NOW)
+
+
+def a_key(database: Database, *scopes: Scope, name: str = "test", **limits: int) -> tuple[str, str]:
+    """A new key's id, and how it is written."""
+    with database.writing() as session:
+        key, written = keys.create(session, name, scopes or [Scope.SUBMIT, Scope.READ], NOW, **limits)
+        return key.id, written
 
 
 def scored(label: str = "shirt", confidence: float = 0.9) -> Outcome:
@@ -165,6 +175,15 @@ def deliveries(database: Database) -> list[Delivery]:
 def delivery(database: Database) -> Delivery:
     (only,) = deliveries(database)
     return only
+
+
+def queued(redis: RunningRedis, queue: Queue) -> list[ChunkMessage]:
+    """The chunks that wait in Redis, taken out."""
+    messages = []
+    while raw := redis.connection.rpop(queue.value):
+        (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
+        messages.append(ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])}))
+    return messages
 
 
 def together(calls: Sequence[Callable[[], object]]) -> None:

@@ -1,4 +1,4 @@
-"""The API in this process, without any worker."""
+"""An application in this process, without any worker, and a broker on a Redis of its own."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
-from api.app import LookbookApp, create_app
-from api.services import EXTENSION, Services
+from api.app import LookbookApp
+from broker.client import Broker
 from core.settings import Settings
-from db.engine import Database
-from db.migrate import upgrade
-from tests.integration.builders import a_model
+from tests.conftest import RunningRedis
+from tests.integration.apps import prepare, serving
 
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[LookbookApp]:
-    database = Database(settings.resolved_database_url)
-    upgrade(database)
-    with database.writing() as session:
-        a_model(session)
-    database.close()
-    made = create_app(settings.model_copy(update={"max_picture_bytes": 200_000, "max_request_bytes": 470_000}))
-    yield made
-    services: Services = made.extensions[EXTENSION]
-    services.database.close()
-    services.broker.close()
+    prepare(settings)
+    with serving(settings.having(max_picture_bytes=200_000, max_request_bytes=470_000)) as made:
+        yield made
 
 
 @pytest.fixture
 def client(app: LookbookApp) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def broker(settings: Settings, redis: RunningRedis) -> Iterator[Broker]:
+    made = Broker.connect(settings.having(redis_url=redis.url))
+    yield made
+    made.close()

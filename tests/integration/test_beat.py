@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from broker.client import Broker
 from core.messages import Queue
-from core.settings import Settings
 from tests.conftest import RunningRedis
 from worker.beat import Beat
 
@@ -23,13 +19,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def broker(settings: Settings, redis: RunningRedis) -> Iterator[Broker]:
-    made = Broker.connect(settings.model_copy(update={"redis_url": redis.url}))
-    yield made
-    made.close()
 
 
 def taken(redis: RunningRedis) -> list[str]:

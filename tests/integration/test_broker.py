@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,6 @@ from core.settings import Settings
 from tests.conftest import RunningRedis
 from tests.faults.proxy import Cut, Proxies
 from worker.app import CLASSIFY_QUEUES
-
-
-@pytest.fixture
-def broker(settings: Settings, redis: RunningRedis) -> Iterator[Broker]:
-    made = Broker.connect(settings.model_copy(update={"redis_url": redis.url}))
-    yield made
-    made.close()
 
 
 def chunk(number: int, queue: Queue) -> ChunkMessage:

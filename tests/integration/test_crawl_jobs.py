@@ -9,11 +9,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from api.app import LookbookApp
-from api.services import EXTENSION, Services
 from core.settings import Settings
 from db.crawls import CrawlRequest
 from db.engine import Database
 from db.models import Crawl, Discovery
+from tests.integration.apps import services_of
 
 START = "https://shop.example/"
 
@@ -24,8 +24,7 @@ def settings(settings: Settings) -> Settings:
 
 
 def database(app: LookbookApp) -> Database:
-    services: Services = app.extensions[EXTENSION]
-    return services.database
+    return services_of(app).database
 
 
 def post(client: FlaskClient, **crawl: Any) -> Any:

@@ -12,15 +12,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from api.app import LookbookApp, create_app
-from api.services import EXTENSION, Services
+from api.app import LookbookApp
 from core.fetching import Fetcher
 from core.settings import Settings
-from db.engine import Database
-from db.migrate import upgrade
 from db.models import Delivery
 from tests.conftest import RunningRedis
-from tests.integration.builders import a_model
+from tests.integration.apps import prepare, services_of, serving
 from tests.receiver import Receiver, Reply, receiver
 from worker.webhooks import Courier
 
@@ -29,31 +26,15 @@ __all__ = ["receiver"]
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[LookbookApp]:
-    database = Database(settings.resolved_database_url)
-    upgrade(database)
-    with database.writing() as session:
-        a_model(session)
-    database.close()
-    made = create_app(settings.model_copy(update={"fetch_allow": (ip_network("127.0.0.0/8"),)}))
-    yield made
-    services_of(made).database.close()
-    services_of(made).broker.close()
-
-
-@pytest.fixture
-def client(app: LookbookApp) -> FlaskClient:
-    return app.test_client()
+    prepare(settings)
+    with serving(settings.having(fetch_allow="127.0.0.0/8")) as made:
+        yield made
 
 
 @pytest.fixture
 def courier(app: LookbookApp) -> Iterator[Courier]:
     with Fetcher(allow=[ip_network("127.0.0.0/8")]) as fetcher:
         yield Courier(services_of(app).database, fetcher)
-
-
-def services_of(app: LookbookApp) -> Services:
-    found: Services = app.extensions[EXTENSION]
-    return found
 
 
 def submit(client: FlaskClient, webhook: str | None = None, content: bytes = b"") -> TestResponse:
@@ -120,15 +101,13 @@ def test_a_replay_sends_the_same_again(client: FlaskClient, courier: Courier, re
 def test_an_end_and_a_replay_ask_for_delivery_at_once(
     settings: Settings, redis: RunningRedis, app: LookbookApp, receiver: Receiver
 ) -> None:
-    made = create_app(settings.having(redis_url=redis.url, fetch_allow="127.0.0.0/8"))
-    client = made.test_client()
-    job = submitted(client, receiver)
-    assert redis.connection.llen("maintenance") == 1
-    (row,) = client.get(job["links"]["deliveries"]).get_json()["data"]
-    client.post(f"{job['links']['deliveries']}/{row['id']}/replay")
-    assert redis.connection.llen("maintenance") == 2
-    services_of(made).database.close()
-    services_of(made).broker.close()
+    with serving(settings.having(redis_url=redis.url, fetch_allow="127.0.0.0/8")) as made:
+        client = made.test_client()
+        job = submitted(client, receiver)
+        assert redis.connection.llen("maintenance") == 1
+        (row,) = client.get(job["links"]["deliveries"]).get_json()["data"]
+        client.post(f"{job['links']['deliveries']}/{row['id']}/replay")
+        assert redis.connection.llen("maintenance") == 2
 
 
 def test_a_list_of_many_comes_in_pages(client: FlaskClient, app: LookbookApp, receiver: Receiver) -> None:

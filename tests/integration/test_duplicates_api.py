@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from api.app import LookbookApp
 from db.engine import Database
-from tests.integration.test_api import services_of
+from tests.integration.apps import services_of
 from tests.integration.test_duplicates import DRESS, RED, SHIRT, a_job_of, flipped, seen
 from worker.linker import Linker
 

@@ -20,14 +20,14 @@ from pyarrow import parquet
 from sqlalchemy import select, update
 
 from api import export_formats
-from api.app import LookbookApp, create_app
-from api.services import EXTENSION, Services
+from api.app import LookbookApp
 from core.errors import ExportBroken
 from core.settings import PROJECT, Settings
 from db import exports, jobs
 from db.engine import Database
 from db.jobs import NewItem, NewJob
 from db.models import Item, ItemStatus, Job, JobSource
+from tests.integration.apps import serving
 from tests.integration.builders import (
     FAILED,
     NOW,
@@ -46,16 +46,8 @@ KOREAN = '=HYPERLINK("가을 셔츠")'
 
 @pytest.fixture
 def app(settings: Settings, database: Database) -> Iterator[LookbookApp]:
-    made = create_app(settings.having(database_url=database.url.render_as_string(hide_password=False)))
-    yield made
-    services: Services = made.extensions[EXTENSION]
-    services.database.close()
-    services.broker.close()
-
-
-@pytest.fixture
-def client(app: LookbookApp) -> FlaskClient:
-    return app.test_client()
+    with serving(settings, database) as made:
+        yield made
 
 
 def full_job(database: Database, name: str = "가을 1/2") -> str:

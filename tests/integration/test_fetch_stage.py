@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +26,7 @@ from db.jobs import NewItem, NewJob
 from db.leasing import CHUNKS
 from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Priority, Stage
 from tests.conftest import RunningRedis, until
-from tests.integration.builders import WORKER, a_model, finish
+from tests.integration.builders import WORKER, a_model, finish, queued
 from tests.integration.hostile_server import HostileServer, Visit, response
 from worker.downloads import Downloads, Web
 from worker.fetching import Fetching
@@ -46,13 +44,6 @@ def server() -> Iterator[HostileServer]:
         for number in range(12):
             made.answers[f"/{number}.jpg"] = response(f"picture {number}".encode())
         yield made
-
-
-@pytest.fixture
-def broker(settings: Settings, redis: RunningRedis) -> Iterator[Broker]:
-    made = Broker.connect(settings.model_copy(update={"redis_url": redis.url}))
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -83,15 +74,6 @@ def submit(database: Database, urls: list[str], priority: Priority = Priority.NO
         new = NewJob("test", JobSource.ITEMS, a_model(session), priority)
         job, messages = jobs.create_claimed(session, new, new_items, POLICY, utc_now())
         return job.id, messages
-
-
-def queued(redis: RunningRedis, queue: Queue) -> list[ChunkMessage]:
-    """The chunks that wait in Redis, taken out."""
-    messages = []
-    while raw := redis.connection.rpop(queue.value):
-        (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
-        messages.append(ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])}))
-    return messages
 
 
 def read(database: Database, job_id: str) -> tuple[Job, list[Item], list[Chunk]]:

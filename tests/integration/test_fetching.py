@@ -1,57 +1,19 @@
-"""The guarded fetcher against a server that misbehaves. Limits are tenths of seconds; what is asserted is the error."""
+"""The guarded fetcher: what a good server gets, which addresses and redirects are refused."""
 
 from __future__ import annotations
 
-import datetime
-import gzip
 import hashlib
 import ipaddress
-import itertools
-import socket
-import ssl
-import threading
-import zlib
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from core.errors import BlockedAddress, FetchFailed, FetchForbidden, FetchRefused, FetchTooSlow, ItemError, TooLarge
-from core.fetching import Fetcher, FetchLimits
-from core.fetching.addresses import Address
-from tests.integration.hostile_server import HostileServer, Visit, headers_of, redirect, response
+from core.errors import BlockedAddress, FetchFailed, FetchForbidden, FetchRefused, ItemError
+from core.fetching import Fetcher
+from tests.integration.fetchers import ELSEWHERE, PICTURE, fetcher, named, server
+from tests.integration.hostile_server import HostileServer, headers_of, redirect, response
 
-LOOPBACK = ipaddress.ip_network("127.0.0.1/32")
-ELSEWHERE = "127.0.0.2"
-"""Loopback too, but not among what the tests allow."""
-SHORT = FetchLimits(seconds=0.3, max_bytes=100_000)
-PICTURE = bytes(range(256)) * 200
-
-
-@pytest.fixture
-def server() -> Iterator[HostileServer]:
-    with HostileServer() as running:
-        yield running
-
-
-@pytest.fixture
-def fetcher() -> Iterator[Fetcher]:
-    """May ask the server, and has no name resolved but by this machine."""
-    with Fetcher(allow=[LOOPBACK], limits=FetchLimits(seconds=10.0, max_bytes=100_000)) as made:
-        yield made
-
-
-def named(*answers: Sequence[str]) -> Fetcher:
-    """A fetcher whose resolver gives one answer after another, then the last one again."""
-    following = itertools.chain(answers, itertools.repeat(answers[-1]))
-    return Fetcher(allow=[LOOPBACK], resolver=lambda _name: [ipaddress.ip_address(text) for text in next(following)])
-
-
-# What a good server gets
+__all__ = ["fetcher", "server"]
 
 
 def test_a_picture_goes_to_a_writer_piece_by_piece_and_can_be_hashed_on_the_way(
@@ -146,9 +108,6 @@ def test_proxies_of_the_environment_are_not_used(
         assert proxy.connections == 0
 
 
-# Addresses
-
-
 def test_a_server_that_is_not_allowed_is_never_connected_to(server: HostileServer) -> None:
     with Fetcher(ports=[server.port]) as fetcher:
         for host in ("127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]", "①②⑦.1"):
@@ -182,9 +141,6 @@ def test_mixed_answers_are_refused_whole(answers: list[str], server: HostileServ
         with pytest.raises(BlockedAddress):
             fetcher.get(f"http://shop.example:{server.port}/")
         assert (server.connections, inside.connections) == (0, 0)
-
-
-# Redirects
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
@@ -273,193 +229,6 @@ def test_a_redirect_that_leads_nowhere_is_an_answer(server: HostileServer, fetch
     assert fetcher.get(server.url).status == 302
 
 
-# Slow, endless and lying
-
-
-def drip(visit: Visit, begin: bytes, drop: bytes) -> None:
-    visit.send(begin)
-    visit.repeat(drop, pause=0.02)
-
-
-SLOW = {
-    "nothing": lambda visit: visit.hang(),
-    "headers byte by byte": lambda visit: drip(visit, b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
-    "one header after another": lambda visit: drip(visit, b"HTTP/1.1 200 OK\r\n", b"X-Slow: x\r\n"),
-    "continue for ever": lambda visit: drip(visit, b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-    "body byte by byte": lambda visit: drip(visit, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"),
-    "body without a length": lambda visit: drip(visit, b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
-    "chunk by chunk": lambda visit: drip(
-        visit, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"
-    ),
-    "a chunk's header byte by byte": lambda visit: drip(
-        visit, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x"
-    ),
-    "trailers for ever": lambda visit: drip(
-        visit, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"
-    ),
-    "a length that is not reached": lambda visit: (
-        visit.send(response(b"ten bytes!", content_length="11")),
-        visit.hang(),
-    ),
-    "gzip that unpacks to nothing": lambda visit: drip(
-        visit, b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10], b"\x00\x00\x00\xff\xff"
-    ),
-}
-
-
-@pytest.mark.parametrize("how", SLOW)
-def test_one_deadline_covers_everything(how: str, server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/"] = SLOW[how]
-    with pytest.raises(FetchTooSlow, match=r"within 0.3 s") as raised:
-        fetcher.get(server.url, limits=SHORT)
-    assert raised.value.retryable
-
-
-def test_redirects_share_the_deadline(server: HostileServer, fetcher: Fetcher) -> None:
-    pause = threading.Event()
-
-    def slowly(visit: Visit) -> None:
-        pause.wait(0.1)
-        visit.send(redirect(f"/{int(visit.path[1:]) + 1}"))
-
-    server.answers |= {f"/{n}": slowly for n in range(11)}
-    with pytest.raises(FetchTooSlow):
-        fetcher.get(f"{server.url}/0", limits=SHORT)
-
-
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-ENDLESS = {
-    "chunks": lambda visit: (visit.send(CHUNKED), visit.repeat(b"400\r\n" + b"x" * 1024 + b"\r\n")),
-    "chunks of one byte": lambda visit: (visit.send(CHUNKED), visit.repeat(b"1\r\nx\r\n" * 1000)),
-    "chunks with long headers": lambda visit: (visit.send(CHUNKED), visit.repeat(b"1;" + b"x" * 9000 + b"\r\nx\r\n")),
-    "bytes": lambda visit: (visit.send(b"HTTP/1.1 200 OK\r\n\r\n"), visit.repeat(b"x" * 1024)),
-    "responses that are not the last": lambda visit: visit.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
-    "an announced gigabyte": lambda visit: (visit.send(response(content_length="1073741824")), visit.hang()),
-    "one byte too many": lambda visit: visit.send(response(b"x" * 100_001)),
-    "one byte too many, unannounced": lambda visit: visit.send(response(b"x" * 100_001, content_length="")),
-}
-
-
-@pytest.mark.parametrize("what", ENDLESS)
-def test_what_is_too_large_is_cut_at_the_cap(what: str, server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/"] = ENDLESS[what]
-    written = bytearray()
-    with pytest.raises(TooLarge, match="at most 100000 bytes"):
-        fetcher.download(server.url, written.extend)
-    assert len(written) <= 100_000
-
-
-def test_as_many_bytes_as_allowed_are_accepted(server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/"] = response(b"x" * 100_000)
-    assert fetcher.get(server.url).size == 100_000
-
-
-def test_headers_have_a_cap(server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/"] = lambda visit: (visit.send(b"HTTP/1.1 200 OK\r\n"), visit.repeat(b"X-More: x\r\n" * 1000))
-    with pytest.raises(ItemError) as raised:
-        fetcher.get(server.url)
-    assert raised.value.code in {"fetch_failed", "too_large"}
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        response(b"short", content_length="1000"),
-        CHUNKED + b"5\r\nshort\r\n",
-        CHUNKED + b"not a chunk\r\n",
-        b"SSH-2.0-OpenSSH_9.6\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nshort",
-        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nshort",
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n",
-        b"",
-    ],
-    ids=lambda answer: answer[:24].decode(),
-)
-def test_what_breaks_off_or_is_not_http_fails(answer: bytes, server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/"] = lambda visit: visit.send(answer)
-    with pytest.raises(FetchFailed) as raised:
-        fetcher.get(server.url)
-    assert raised.value.retryable
-
-
-def test_what_comes_after_the_announced_length_is_not_read_as_the_next_answer(
-    server: HostileServer, fetcher: Fetcher
-) -> None:
-    server.answers |= {"/a": response(b"true") + response(b"forged"), "/b": response(b"also true")}
-    assert [fetcher.get(f"{server.url}/{path}").body for path in "aba"] == [b"true", b"also true", b"true"]
-
-
-# Compression
-
-DEFLATED = zlib.compressobj(wbits=-15)
-RAW_DEFLATE = DEFLATED.compress(PICTURE) + DEFLATED.flush()
-
-
-@pytest.mark.parametrize(
-    ("encoding", "body"),
-    [
-        ("gzip", gzip.compress(PICTURE)),
-        ("x-gzip", gzip.compress(PICTURE)),
-        ("GZIP", gzip.compress(PICTURE[:1000]) + gzip.compress(PICTURE[1000:])),
-        ("gzip", gzip.compress(PICTURE) + b"\x00" * 100),
-        ("deflate", zlib.compress(PICTURE)),
-        ("deflate", RAW_DEFLATE),
-        ("identity", PICTURE),
-    ],
-)
-@pytest.mark.parametrize("piece", [1, 7, 100_000])
-def test_what_is_announced_is_unpacked_however_it_is_cut(
-    encoding: str, body: bytes, piece: int, server: HostileServer, fetcher: Fetcher
-) -> None:
-    chunks = b"".join(
-        b"%x\r\n%b\r\n" % (len(body[i : i + piece]), body[i : i + piece]) for i in range(0, len(body), piece)
-    )
-    head = response(content_length="", content_encoding=encoding, transfer_encoding="chunked")
-    server.answers["/"] = head + chunks + b"0\r\n\r\n"
-    limits = FetchLimits(max_bytes=len(PICTURE) * 6)
-    assert fetcher.get(server.url, limits=limits).body == PICTURE
-    assert server.visits[0].headers["accept-encoding"] == "gzip, deflate"
-
-
-def bomb(wbits: int) -> bytes:
-    """64 MiB of zeros in 64 KiB."""
-    packer, zeros = zlib.compressobj(9, wbits=wbits), b"\x00" * 2**20
-    return b"".join([*(packer.compress(zeros) for _ in range(64)), packer.flush()])
-
-
-@pytest.mark.parametrize(("encoding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
-def test_bombs_are_cut_at_the_cap(encoding: str, wbits: int, server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/"] = response(bomb(wbits), content_encoding=encoding)
-    written: list[int] = []
-    with pytest.raises(TooLarge):
-        fetcher.download(server.url, lambda piece: written.append(len(piece)), limits=FetchLimits(max_bytes=2 * 2**20))
-    assert sum(written) <= 2 * 2**20
-    assert max(written) <= 64 * 2**10
-
-
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress"])
-def test_encodings_that_were_not_announced_are_refused(encoding: str, server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/"] = response(b"x" * 100, content_encoding=encoding)
-    with pytest.raises(FetchRefused, match="gzip, deflate"):
-        fetcher.get(server.url)
-
-
-@pytest.mark.parametrize("body", [gzip.compress(PICTURE)[:-9], b"\x1f", b"not gzip at all"])
-def test_broken_gzip_fails(body: bytes, server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/"] = response(body, content_encoding="gzip")
-    with pytest.raises(FetchFailed):
-        fetcher.get(server.url)
-
-
-def test_an_empty_body_is_empty_in_every_encoding(server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/"] = response(b"", content_encoding="gzip")
-    assert fetcher.get(server.url).body == b""
-
-
-# Connections
-
-
 def test_a_connection_is_used_again(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers |= {"/a.jpg": response(PICTURE), "/moved": redirect("/a.jpg"), "/known": response(b"", "304 Known")}
     for path in ("a.jpg", "moved", "known", "a.jpg"):
@@ -479,136 +248,3 @@ def test_threads_share_a_fetcher(server: HostileServer, fetcher: Fetcher) -> Non
         bodies = list(threads.map(lambda _: fetcher.get(f"{server.url}/a.jpg").body, range(100)))
     assert bodies == [PICTURE] * 100
     assert server.connections <= 8
-
-
-# Webhooks
-
-
-def test_a_body_is_posted_with_its_headers(server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/hook"] = response(b"thanks", "202 Accepted")
-    sent = {"Content-Type": "application/json", "webhook-id": "msg_1"}
-    fetched = fetcher.post(f"{server.url}/hook", b'{"type": "job.completed"}', headers=sent)
-    assert (fetched.status, fetched.ok, fetched.body) == (202, True, b"thanks")
-    (visit,) = server.visits
-    assert (visit.method, visit.body) == ("POST", b'{"type": "job.completed"}')
-    assert headers_of(visit, "content-type", "webhook-id", "content-length") == {
-        "content-type": "application/json",
-        "webhook-id": "msg_1",
-        "content-length": "25",
-    }
-
-
-@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
-def test_a_post_is_never_redirected(status: str, server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/hook"] = redirect("/elsewhere", status)
-    fetched = fetcher.post(f"{server.url}/hook", b"{}")
-    assert (fetched.status, fetched.ok) == (int(status[:3]), False)
-    assert server.log == ["POST /hook"]
-
-
-def test_every_post_has_a_connection_of_its_own(server: HostileServer, fetcher: Fetcher) -> None:
-    fetcher.get(server.url)
-    fetcher.post(server.url, b"{}")
-    fetcher.post(server.url, b"{}")
-    assert server.connections == 3
-
-
-@pytest.mark.parametrize("what", [*ENDLESS, "body byte by byte", "chunk by chunk"])
-def test_a_status_counts_whatever_becomes_of_its_body(what: str, server: HostileServer, fetcher: Fetcher) -> None:
-    # Long enough for the status even on a busy machine.
-    limits = FetchLimits(seconds=1.0, max_bytes=100_000)
-    server.answers["/hook"] = {**ENDLESS, **SLOW}[what]
-    if what == "responses that are not the last":
-        with pytest.raises(TooLarge):
-            fetcher.post(f"{server.url}/hook", b"{}", limits=limits)
-        return
-    fetched = fetcher.post(f"{server.url}/hook", b"{}", limits=limits)
-    assert (fetched.status, len(fetched.body) <= 100_000) == (200, True)
-
-
-def test_a_server_that_never_reads_is_too_slow(fetcher: Fetcher) -> None:
-    # The kernel accepts, nobody else does.
-    with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(FetchTooSlow):
-        fetcher.post(f"http://127.0.0.1:{deaf.getsockname()[1]}/hook", b"x" * 2**25, limits=SHORT)
-
-
-# TLS
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a self-signed certificate for shop.example, in one PEM file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shop.example")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("shop.example")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "shop.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
-
-
-class SecureShop:
-    """The server behind TLS, and what names its clients asked for."""
-
-    def __init__(self, certificate: Path) -> None:
-        self.names: list[str | None] = []
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        context.sni_callback = lambda _socket, name, _context: self.names.append(name)
-        self.server = HostileServer(tls=context)
-        self.trusting = ssl.create_default_context(cafile=str(certificate))
-
-    def resolver(self, _name: str) -> list[Address]:
-        return [ipaddress.ip_address("127.0.0.1")]
-
-
-@pytest.fixture
-def secure(certificate: Path) -> Iterator[SecureShop]:
-    shop = SecureShop(certificate)
-    with shop.server:
-        yield shop
-
-
-def test_name_and_certificate_are_those_of_the_host_though_the_connection_goes_to_the_checked_address(
-    secure: SecureShop,
-) -> None:
-    secure.server.answers["/a.jpg"] = response(PICTURE)
-    with Fetcher(allow=[LOOPBACK], resolver=secure.resolver, tls=secure.trusting) as fetcher:
-        for _ in range(2):
-            assert fetcher.get(f"https://shop.example:{secure.server.port}/a.jpg").body == PICTURE
-    assert (secure.names, secure.server.connections) == (["shop.example"], 1)
-
-
-@pytest.mark.parametrize("host", ["other.example", "127.0.0.1"])
-def test_a_certificate_for_another_name_is_refused(host: str, secure: SecureShop) -> None:
-    with (
-        Fetcher(allow=[LOOPBACK], resolver=secure.resolver, tls=secure.trusting) as fetcher,
-        pytest.raises(FetchFailed, match="certificate"),
-    ):
-        fetcher.get(f"https://{host}:{secure.server.port}/")
-    assert secure.server.visits == []
-
-
-def test_a_certificate_that_nobody_vouches_for_is_refused(secure: SecureShop) -> None:
-    with (
-        Fetcher(allow=[LOOPBACK], resolver=secure.resolver) as fetcher,
-        pytest.raises(FetchFailed, match="certificate"),
-    ):
-        fetcher.get(f"https://shop.example:{secure.server.port}/")
-    assert secure.server.visits == []
-
-
-def test_a_handshake_that_never_ends_is_too_slow(server: HostileServer, fetcher: Fetcher) -> None:
-    # The server waits for the end of what it takes for a request; the client for the server's part of the handshake.
-    with pytest.raises(FetchTooSlow):
-        fetcher.get(f"https://127.0.0.1:{server.port}/", limits=SHORT)

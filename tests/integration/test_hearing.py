@@ -1,21 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from broker.client import Broker
 from core.messages import ChunkMessage, Queue
-from core.settings import Settings
 from tests.conftest import RunningRedis
 from worker.hearing import SILENT_LOOKS, Hearing
-
-
-@pytest.fixture
-def broker(settings: Settings, redis: RunningRedis) -> Iterator[Broker]:
-    made = Broker.connect(settings.model_copy(update={"redis_url": redis.url}))
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from db.engine import Database
 from db.idempotency import KEPT, LEASE, RequestKey
 from db.models import IdempotentRequest, Job
 from tests.conftest import SAMPLES
+from tests.integration.apps import services_of
 from tests.integration.builders import NOW
-from tests.integration.test_api import services_of
 
 PICTURE = (SAMPLES / "t-shirt-red.jpg").read_bytes()
 OTHER = (SAMPLES / "shirt-white.jpg").read_bytes()

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.app import LookbookApp, create_app
+from api.app import LookbookApp
 from broker.client import Heartbeat
 from core.messages import Queue
 from core.settings import Settings
 from db import chunks
 from tests.conftest import RunningRedis
+from tests.integration.apps import services_of, serving
 from tests.integration.builders import NOW, POLICY, WORKER, a_job
-from tests.integration.test_api import services_of
 
 
 def scraped(app: LookbookApp) -> dict[tuple[str, ...], float]:
@@ -27,10 +27,8 @@ def scraped(app: LookbookApp) -> dict[tuple[str, ...], float]:
 
 @pytest.fixture
 def with_redis(settings: Settings, redis: RunningRedis, app: LookbookApp) -> Iterator[LookbookApp]:
-    made = create_app(settings.having(redis_url=redis.url))
-    yield made
-    services_of(made).database.close()
-    services_of(made).broker.close()
+    with serving(settings.having(redis_url=redis.url)) as made:
+        yield made
 
 
 def test_it_tells_what_waits_and_who_works(with_redis: LookbookApp) -> None:

@@ -10,23 +10,18 @@ import httpx
 import pytest
 from flask.testing import FlaskClient
 
-from api.app import create_app
-from api.services import EXTENSION, Services
 from core.settings import Settings
 from db.engine import Database
+from tests.integration.apps import picture, problem, serving, upload
 from tests.integration.builders import a_model
-from tests.integration.test_api import picture, problem, upload
 
 
 @pytest.fixture
 def client(settings: Settings, database: Database) -> Iterator[FlaskClient]:
     with database.writing() as session:
         a_model(session)
-    made = create_app(settings.having(database_url=database.url.render_as_string(hide_password=False)))
-    yield made.test_client()
-    services: Services = made.extensions[EXTENSION]
-    services.database.close()
-    services.broker.close()
+    with serving(settings, database) as made:
+        yield made.test_client()
 
 
 @pytest.mark.parametrize(

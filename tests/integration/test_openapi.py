@@ -20,11 +20,11 @@ from schemathesis.specs.openapi import checks
 from sqlalchemy import select
 
 from api.app import LookbookApp, create_app
-from api.services import EXTENSION, Services
 from core.settings import Settings
 from db import chunks, items, keys
 from db.models import Item, ItemStatus, Scope
 from tests.conftest import RunningRedis
+from tests.integration.apps import services_of, serving
 from tests.integration.builders import FAILED, NOW, POLICY, a_job, record_chunk, scored
 
 EXAMPLES = 25
@@ -79,23 +79,21 @@ class Served:
 
 @pytest.fixture
 def served(settings: Settings, redis: RunningRedis, app: LookbookApp) -> Iterator[Served]:
-    made = create_app(settings.having(redis_url=redis.url))
-    services: Services = made.extensions[EXTENSION]
-    pictures = ["shirt", "broken", "waiting"]
-    for content in pictures:
-        services.blobs.put(content.encode())
-    with services.database.writing() as session:
-        job = a_job(session, pictures)
-        key, token = keys.create(session, "test", Scope, NOW)
-        job.key_id = key.id
-        (message,) = chunks.claim(session, job, POLICY, NOW)
-        shirt, broken, _ = items.pending_pictures(session, message.chunk_id)
-        record_chunk(session, message, {shirt: scored(), broken: FAILED})
-        job_id = job.id
-        item_id = session.scalars(select(Item.id).where(Item.status == ItemStatus.FAILED)).one()
-    yield Served(made, token, {"job_id": job_id, "item_id": item_id, "name": "test", "version": "1"})
-    services.database.close()
-    services.broker.close()
+    with serving(settings.having(redis_url=redis.url)) as made:
+        services = services_of(made)
+        pictures = ["shirt", "broken", "waiting"]
+        for content in pictures:
+            services.blobs.put(content.encode())
+        with services.database.writing() as session:
+            job = a_job(session, pictures)
+            key, token = keys.create(session, "test", Scope, NOW)
+            job.key_id = key.id
+            (message,) = chunks.claim(session, job, POLICY, NOW)
+            shirt, broken, _ = items.pending_pictures(session, message.chunk_id)
+            record_chunk(session, message, {shirt: scored(), broken: FAILED})
+            job_id = job.id
+            item_id = session.scalars(select(Item.id).where(Item.status == ItemStatus.FAILED)).one()
+        yield Served(made, token, {"job_id": job_id, "item_id": item_id, "name": "test", "version": "1"})
 
 
 # Schemathesis leaves the file of an answer open.

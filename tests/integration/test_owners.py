@@ -11,8 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.routing import Rule
 
-from api.app import LookbookApp, create_app
-from api.services import EXTENSION, Services
+from api.app import LookbookApp
 from core.clock import utc_now
 from core.errors import NotAnImage
 from core.settings import Settings
@@ -23,6 +22,7 @@ from db.jobs import NewItem, NewJob, StoredBlob
 from db.migrate import upgrade
 from db.models import Item, JobSource, Scope
 from tests.conftest import SAMPLES
+from tests.integration.apps import bearer, services_of, serving
 from tests.integration.builders import POLICY, a_model, deliveries, finish
 
 PUBLIC = {
@@ -102,11 +102,8 @@ def house(settings: Settings) -> Iterator[House]:
     with database.reading() as session:
         item_id = session.scalars(select(Item.id)).one()
     ids = {"job_id": job.id, "item_id": item_id, "delivery_id": deliveries(database)[0].id}
-    app = create_app(settings)
-    yield House(app, ids=ids, **{name: written for name, (_, written) in made.items()})
-    services: Services = app.extensions[EXTENSION]
-    services.database.close()
-    services.broker.close()
+    with serving(settings) as app:
+        yield House(app, ids=ids, **{name: written for name, (_, written) in made.items()})
     database.close()
 
 
@@ -161,10 +158,6 @@ def test_only_admin_keys_make_keys_and_promote_models(house: House) -> None:
     assert len(statuses) == 3
 
 
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}
-
-
 def listed(house: House, key: str) -> list[str]:
     body = house.client.get("/v1/jobs", headers=bearer(key)).json
     return [job["id"] for job in body["data"]]
@@ -177,7 +170,7 @@ def test_lists_hold_ones_own_jobs_only(house: House) -> None:
 
 
 def test_jobs_of_nobody_and_of_revoked_keys_are_for_admin_keys(house: House) -> None:
-    services: Services = house.app.extensions[EXTENSION]
+    services = services_of(house.app)
     with services.database.writing() as session:
         new = NewJob("nobody's", JobSource.UPLOADS, a_model(session))
         nobodys = jobs.create(session, new, [NewItem("b.jpg", None, error=NotAnImage())], utc_now())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -25,7 +23,7 @@ from db.jobs import NewItem, NewJob, StoredBlob
 from db.models import Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from samples import broken
 from tests.conftest import SAMPLES, RunningRedis
-from tests.integration.builders import WORKER
+from tests.integration.builders import WORKER, queued
 from worker.decoders import DecoderLimits, Decoders
 from worker.leases import Leases
 from worker.models import Models
@@ -36,13 +34,6 @@ from worker.sweeper import sweep
 @pytest.fixture
 def with_redis(settings: Settings, redis: RunningRedis) -> Settings:
     return settings.model_copy(update={"redis_url": redis.url})
-
-
-@pytest.fixture
-def broker(with_redis: Settings) -> Iterator[Broker]:
-    made = Broker.connect(with_redis)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -64,15 +55,6 @@ def submit(database: Database, settings: Settings, files: dict[str, bytes]) -> t
         new, policy = NewJob("test", JobSource.UPLOADS, version), ChunkPolicy.of(settings)
         job, messages = jobs.create_claimed(session, new, new_items, policy, utc_now())
         return job.id, messages
-
-
-def queued(redis: RunningRedis, queue: Queue) -> list[ChunkMessage]:
-    """The chunks that wait in Redis, taken out."""
-    messages = []
-    while raw := redis.connection.rpop(queue.value):
-        (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
-        messages.append(ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])}))
-    return messages
 
 
 def work(pipeline: Pipeline, messages: list[ChunkMessage], redis: RunningRedis) -> None:

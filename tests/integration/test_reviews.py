@@ -8,29 +8,21 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, update
 
-from api.app import LookbookApp, create_app
-from api.services import EXTENSION, Services
+from api.app import LookbookApp
 from core.clock import utc_now
 from core.settings import Settings
 from db import items, keys
 from db.engine import Database
 from db.item_pages import ItemFilter, ItemSort
 from db.models import Job, Scope
+from tests.integration.apps import serving
 from tests.integration.builders import a_varied_job, review
 
 
 @pytest.fixture
 def app(settings: Settings, database: Database) -> Iterator[LookbookApp]:
-    made = create_app(settings.having(database_url=database.url.render_as_string(hide_password=False)))
-    yield made
-    services: Services = made.extensions[EXTENSION]
-    services.database.close()
-    services.broker.close()
-
-
-@pytest.fixture
-def client(app: LookbookApp) -> FlaskClient:
-    return app.test_client()
+    with serving(settings, database) as made:
+        yield made
 
 
 @pytest.fixture

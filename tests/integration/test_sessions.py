@@ -9,20 +9,15 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api import sessions
-from api.app import LookbookApp, create_app
+from api.app import LookbookApp
 from api.limits import FAILURES
-from api.services import EXTENSION, Services
 from core.clock import utc_now
 from core.settings import Settings
 from db import keys
 from db.models import Scope
+from tests.integration.apps import services_of, serving
 
 HTTPS = "https://lookbook.example"
-
-
-def services_of(app: LookbookApp) -> Services:
-    found: Services = app.extensions[EXTENSION]
-    return found
 
 
 @pytest.fixture
@@ -40,10 +35,8 @@ def signed_in(client: FlaskClient, key: str) -> FlaskClient:
 @pytest.fixture
 def second(app: LookbookApp, settings: Settings) -> Iterator[FlaskClient]:
     """Another process of the same installation."""
-    made = create_app(settings)
-    yield made.test_client()
-    services_of(made).database.close()
-    services_of(made).broker.close()
+    with serving(settings) as made:
+        yield made.test_client()
 
 
 def sign_in(client: FlaskClient, key: object, base_url: str | None = None) -> TestResponse:
@@ -214,9 +207,7 @@ def test_over_https_the_browser_is_told_to_stay_there(client: FlaskClient) -> No
 def test_a_proxy_is_believed_only_where_there_is_one(client: FlaskClient, settings: Settings) -> None:
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "localhost"}
     assert "Strict-Transport-Security" not in client.get("/healthz", headers=forwarded).headers
-    behind = create_app(settings.having(proxies=1))
-    assert "Strict-Transport-Security" in behind.test_client().get("/healthz", headers=forwarded).headers
-    # What comes through a proxy comes from anywhere: no key made yet does not mean that none is needed.
-    assert behind.test_client().get("/v1/jobs", headers=forwarded).status_code == 401
-    services_of(behind).database.close()
-    services_of(behind).broker.close()
+    with serving(settings.having(proxies=1)) as behind:
+        assert "Strict-Transport-Security" in behind.test_client().get("/healthz", headers=forwarded).headers
+        # What comes through a proxy comes from anywhere: no key made yet does not mean that none is needed.
+        assert behind.test_client().get("/v1/jobs", headers=forwarded).status_code == 401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +15,7 @@ from sqlalchemy import Connection, event, func, select
 from werkzeug.test import TestResponse
 
 import db.blobs.s3 as s3_store
-from api.app import LookbookApp, create_app
-from api.services import EXTENSION, Services
+from api.app import LookbookApp
 from broker.client import Broker
 from classifier.prepare import InputSpec
 from core.errors import BlobMissing, BlobStoreUnavailable
@@ -24,11 +24,10 @@ from db import chunks, items
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.opening import open_blob_store
 from db.engine import Database
-from db.migrate import upgrade
 from db.models import Blob, Discovery, Item, Job
 from tests.conftest import RunningS3
-from tests.integration.builders import NOW, POLICY, a_blob, a_job, a_model, record_chunk, scored
-from tests.integration.test_api import classify, picture, problem, upload
+from tests.integration.apps import classify, picture, prepare, problem, services_of, serving, upload
+from tests.integration.builders import NOW, POLICY, a_blob, a_job, record_chunk, scored
 from worker.decoders import DecoderLimits, Decoders, Ready
 from worker.explaining import Explainer
 from worker.models import Models
@@ -37,21 +36,13 @@ from worker.models import Models
 @pytest.fixture
 def app_of() -> Iterator[Callable[[Settings], LookbookApp]]:
     """Makes applications with an empty database and a model."""
-    made: list[Services] = []
+    with ExitStack() as stack:
 
-    def make(settings: Settings) -> LookbookApp:
-        app = create_app(settings)
-        services: Services = app.extensions[EXTENSION]
-        made.append(services)
-        upgrade(services.database)
-        with services.database.writing() as session:
-            a_model(session)
-        return app
+        def make(settings: Settings) -> LookbookApp:
+            prepare(settings)
+            return stack.enter_context(serving(settings))
 
-    yield make
-    for services in made:
-        services.database.close()
-        services.broker.close()
+        yield make
 
 
 def test_an_upload_can_be_looked_at_again(blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]) -> None:
@@ -67,7 +58,7 @@ def test_a_picture_that_a_purger_deletes_during_its_submission_is_there_in_the_e
     blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     app = app_of(blob_settings)
-    services: Services = app.extensions[EXTENSION]
+    services = services_of(app)
     sha256 = services.blobs.put(picture())
 
     @event.listens_for(services.database.engine, "before_cursor_execute")
@@ -92,7 +83,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def jobs_in(app: LookbookApp) -> int:
-    services: Services = app.extensions[EXTENSION]
+    services = services_of(app)
     with services.database.reading() as session:
         return session.scalar(select(func.count()).select_from(Job)) or 0
 
@@ -137,7 +128,7 @@ def test_a_full_database_refuses_the_submission_and_the_pictures_go_again(
         bucket = s3.make_bucket()
         settings = settings.having(blobs=f"s3://{bucket}")
     app = app_of(settings)
-    services: Services = app.extensions[EXTENSION]
+    services = services_of(app)
     known = services.blobs.put(b"found there, and not ours to remove")
 
     @event.listens_for(services.database.engine, "begin")
@@ -186,7 +177,7 @@ def test_a_store_that_goes_away_before_the_pictures_are_certain_leaves_no_job(
     settings: Settings, own_s3: RunningS3, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     app = app_of(settings.having(blobs=f"s3://{own_s3.make_bucket()}"))
-    services: Services = app.extensions[EXTENSION]
+    services = services_of(app)
     services.blobs.put(picture())
 
     @event.listens_for(services.database.engine, "before_cursor_execute")
@@ -268,7 +259,7 @@ def test_an_archive_is_stored_and_answered_before_it_is_read(
     job = response.json
     assert (job["source"], job["status"], job["discovering"], job["name"]) == ("archive", "queued", True, "Autumn")
     assert job["counts"]["total"] == 0
-    services: Services = app.extensions[EXTENSION]
+    services = services_of(app)
     with services.database.reading() as session:
         discovery = session.scalars(select(Discovery)).one()
     assert (discovery.job_id, discovery.file_name, discovery.position) == (job["id"], "autumn.zip", 0)

@@ -11,11 +11,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from api.app import create_app
-from api.services import EXTENSION, Services
 from core.settings import Settings
 from db.engine import Database
 from db.models import Chunk, Item, Stage
+from tests.integration.apps import serving
 from tests.integration.builders import a_model
 
 URL = "https://shop.example/looks/a%20coat.jpg?size=large"
@@ -26,12 +25,8 @@ def client(database: Database, settings: Settings) -> Iterator[FlaskClient]:
     """An API on each kind of database: what one of them keeps the other may refuse."""
     with database.writing() as session:
         a_model(session)
-    url = database.url.render_as_string(hide_password=False)
-    app = create_app(settings.having(database_url=url, max_request_files=50))
-    yield app.test_client()
-    it: Services = app.extensions[EXTENSION]
-    it.database.close()
-    it.broker.close()
+    with serving(settings.having(max_request_files=50), database) as app:
+        yield app.test_client()
 
 
 def submit(client: FlaskClient, items: Any, **options: Any) -> TestResponse:

@@ -1,0 +1,90 @@
+"""The API in this process: applications, and what many tests ask of them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from api.app import LookbookApp, create_app
+from api.services import EXTENSION, Services
+from core.settings import Settings
+from db.engine import Database
+from db.migrate import upgrade
+from tests.conftest import SAMPLES
+from tests.integration.builders import a_model
+
+
+def prepare(settings: Settings) -> None:
+    """Give the database that the settings name its tables, and a model in production."""
+    database = Database(settings.resolved_database_url)
+    upgrade(database)
+    with database.writing() as session:
+        a_model(session)
+    database.close()
+
+
+@contextmanager
+def serving(settings: Settings, database: Database | None = None) -> Iterator[LookbookApp]:
+    """An application, on `database` if one is given; its connections are closed in the end."""
+    if database is not None:
+        settings = settings.having(database_url=database.url.render_as_string(hide_password=False))
+    made = create_app(settings)
+    yield made
+    services_of(made).database.close()
+    services_of(made).broker.close()
+
+
+def services_of(app: LookbookApp) -> Services:
+    found: Services = app.extensions[EXTENSION]
+    return found
+
+
+def upload(client: FlaskClient, files: list[tuple[bytes, str]], **fields: str) -> TestResponse:
+    # As a real client writes it: Flask's test client leaves the empty line out of an empty file's part.
+    parts = [("images", (name, data)) for data, name in files]
+    request = httpx.Request("POST", "http://localhost/v1/jobs", files=parts, data=fields)
+    return client.post("/v1/jobs", data=request.read(), content_type=request.headers["Content-Type"])
+
+
+def upload_with(client: FlaskClient, key: str, pictures: int = 1, **headers: str) -> TestResponse:
+    files = [(io.BytesIO(picture()), f"{n}.jpg") for n in range(pictures)]
+    return client.post("/v1/jobs", data={"images": files}, headers=bearer(key) | headers)
+
+
+def classify(client: FlaskClient, **headers: str) -> TestResponse:
+    return client.post("/v1/classifications", data=picture(), content_type="image/jpeg", headers=headers)
+
+
+def problem(response: TestResponse) -> dict[str, Any]:
+    """The problem that an answer has to be."""
+    assert response.content_type == "application/problem+json"
+    body: dict[str, Any] = json.loads(response.data)
+    assert body["status"] == response.status_code
+    assert set(body) >= {"type", "title", "status", "detail", "code"}
+    return body
+
+
+def refused(response: TestResponse, status: int, code: str) -> dict[str, Any]:
+    body = problem(response)
+    assert (response.status_code, body["code"]) == (status, code)
+    return body
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def picture(name: str = "t-shirt-red.jpg") -> bytes:
+    return (SAMPLES / name).read_bytes()
+
+
+def blobs_on_disk(settings: Settings) -> list[Path]:
+    return [path for path in settings.blobs_folder.rglob("*") if path.is_file()]

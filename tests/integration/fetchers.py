@@ -1,0 +1,85 @@
+"""What tests of the guarded fetcher share: a server that misbehaves, and how. Limits are tenths of seconds."""
+
+from __future__ import annotations
+
+import gzip
+import ipaddress
+import itertools
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from core.fetching import Fetcher, FetchLimits
+from tests.integration.hostile_server import HostileServer, Visit, response
+
+LOOPBACK = ipaddress.ip_network("127.0.0.1/32")
+ELSEWHERE = "127.0.0.2"
+"""Loopback too, but not among what the tests allow."""
+SHORT = FetchLimits(seconds=0.3, max_bytes=100_000)
+PICTURE = bytes(range(256)) * 200
+
+
+@pytest.fixture
+def server() -> Iterator[HostileServer]:
+    with HostileServer() as running:
+        yield running
+
+
+@pytest.fixture
+def fetcher() -> Iterator[Fetcher]:
+    """May ask the server, and has no name resolved but by this machine."""
+    with Fetcher(allow=[LOOPBACK], limits=FetchLimits(seconds=10.0, max_bytes=100_000)) as made:
+        yield made
+
+
+def named(*answers: Sequence[str]) -> Fetcher:
+    """A fetcher whose resolver gives one answer after another, then the last one again."""
+    following = itertools.chain(answers, itertools.repeat(answers[-1]))
+    return Fetcher(allow=[LOOPBACK], resolver=lambda _name: [ipaddress.ip_address(text) for text in next(following)])
+
+
+# Slow, endless and lying
+
+
+def drip(visit: Visit, begin: bytes, drop: bytes) -> None:
+    visit.send(begin)
+    visit.repeat(drop, pause=0.02)
+
+
+SLOW = {
+    "nothing": lambda visit: visit.hang(),
+    "headers byte by byte": lambda visit: drip(visit, b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+    "one header after another": lambda visit: drip(visit, b"HTTP/1.1 200 OK\r\n", b"X-Slow: x\r\n"),
+    "continue for ever": lambda visit: drip(visit, b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body byte by byte": lambda visit: drip(visit, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"),
+    "body without a length": lambda visit: drip(visit, b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+    "chunk by chunk": lambda visit: drip(
+        visit, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"
+    ),
+    "a chunk's header byte by byte": lambda visit: drip(
+        visit, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x"
+    ),
+    "trailers for ever": lambda visit: drip(
+        visit, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"
+    ),
+    "a length that is not reached": lambda visit: (
+        visit.send(response(b"ten bytes!", content_length="11")),
+        visit.hang(),
+    ),
+    "gzip that unpacks to nothing": lambda visit: drip(
+        visit, b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10], b"\x00\x00\x00\xff\xff"
+    ),
+}
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "chunks": lambda visit: (visit.send(CHUNKED), visit.repeat(b"400\r\n" + b"x" * 1024 + b"\r\n")),
+    "chunks of one byte": lambda visit: (visit.send(CHUNKED), visit.repeat(b"1\r\nx\r\n" * 1000)),
+    "chunks with long headers": lambda visit: (visit.send(CHUNKED), visit.repeat(b"1;" + b"x" * 9000 + b"\r\nx\r\n")),
+    "bytes": lambda visit: (visit.send(b"HTTP/1.1 200 OK\r\n\r\n"), visit.repeat(b"x" * 1024)),
+    "responses that are not the last": lambda visit: visit.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+    "an announced gigabyte": lambda visit: (visit.send(response(content_length="1073741824")), visit.hang()),
+    "one byte too many": lambda visit: visit.send(response(b"x" * 100_001)),
+    "one byte too many, unannounced": lambda visit: visit.send(response(b"x" * 100_001, content_length="")),
+}

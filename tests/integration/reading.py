@@ -1,0 +1,180 @@
+"""What tests of sources share: a place where they are read, and archives to read there."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import cast
+
+import pytest
+from sqlalchemy import select
+
+import worker.expander
+from broker.client import Broker
+from core.clock import utc_now
+from core.fetching import Fetcher
+from core.messages import Queue
+from core.settings import Settings
+from core.sources.archives import ArchiveLimits
+from db import chunks, items, jobs, lifecycle
+from db.blobs.opening import open_blob_store
+from db.blobs.spool import BlobWriter
+from db.blobs.store import BlobStore
+from db.chunks import ChunkPolicy
+from db.engine import Database
+from db.jobs import NewJob, StoredBlob, UnreadSource
+from db.leasing import SOURCES
+from db.models import Blob, Chunk, Discovery, Item, Job, JobSource
+from tests.conftest import RunningRedis
+from tests.integration.builders import WORKER, a_model, read_job, record_chunk, scored
+from worker.expander import Expander
+from worker.leases import Leases
+from worker.sources import SourceLimits
+from worker.sweeper import sweep
+
+OTHER = "wrk_2@there-7"
+HOOK = {"url": "https://example.org/hook", "events": ["job.completed", "job.failed", "job.canceled"]}
+
+
+class StoreWith:
+    """A store that does something, or fails, before it makes a batch durable."""
+
+    def __init__(self, store: BlobStore, before_commit: Callable[[], None]) -> None:
+        self._store = store
+        self._before_commit = before_commit
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def commit(self, writers: list[BlobWriter]) -> None:
+        self._before_commit()
+        self._store.commit(writers)
+
+
+class Place:
+    """A database, a store and a Redis, and whoever reads sources there."""
+
+    def __init__(self, database: Database, settings: Settings, broker: Broker) -> None:
+        self.database = database
+        self.broker = broker
+        self.policy = ChunkPolicy.of(settings)
+        self.store = open_blob_store(settings)
+        self.spool = settings.spool_folder
+        self.passed = timedelta()
+
+    def clock(self) -> datetime:
+        return utc_now() + self.passed
+
+    def submit(self, data: bytes, name: str = "catalog.zip", source: JobSource = JobSource.ARCHIVE) -> str:
+        unread = UnreadSource(StoredBlob(self.store.put(data), len(data)), name)
+        with self.database.writing() as session:
+            new = NewJob(name, source, a_model(session), webhook=HOOK)
+            return jobs.create_discovering(session, new, unread, utc_now()).id
+
+    def expander(
+        self, worker: str = WORKER, before_commit: Callable[[], None] = lambda: None, members: int = 1000
+    ) -> Expander:
+        store = cast(BlobStore, StoreWith(self.store, before_commit))
+        leases = Leases(self.database, worker, self.policy, table=SOURCES)
+        limits = SourceLimits(ArchiveLimits(members, 200_000, 2**24), self.spool)
+        return Expander(self.database, self.broker, store, leases, self.policy, limits, Fetcher(), self.clock)
+
+    def sweep(self, seconds: float = 0) -> None:
+        self.passed += timedelta(seconds=seconds)
+        sweep(self.database, self.broker, self.policy, self.clock)
+
+    def job(self, job_id: str) -> Job:
+        return read_job(self.database, job_id)
+
+    def items(self, job_id: str) -> list[Item]:
+        with self.database.reading() as session:
+            return list(session.scalars(select(Item).where(Item.job_id == job_id).order_by(Item.position)))
+
+    def names(self, job_id: str) -> list[str]:
+        return [item.source_name for item in self.items(job_id)]
+
+    def discovery(self, job_id: str) -> Discovery | None:
+        with self.database.reading() as session:
+            return session.get(Discovery, job_id)
+
+    def cancel(self, job_id: str) -> None:
+        with self.database.writing() as session:
+            job = lifecycle.hold(session, job_id)
+            assert job is not None
+            lifecycle.request_cancel(session, job, utc_now())
+
+    def classify_all(self) -> None:
+        """Record every chunk that is queued, until none is."""
+        while True:
+            with self.database.writing() as session:
+                chunk = session.scalars(select(Chunk).limit(1)).first()
+                if chunk is None:
+                    return
+                message = chunks.ChunkMessage(chunk.id, chunk.job_id, Queue.BULK)
+                pictures = items.pending_pictures(session, chunk.id)
+                record_chunk(session, message, {picture: scored() for picture in pictures}, policy=self.policy)
+
+    def blobs(self) -> set[str]:
+        with self.database.reading() as session:
+            return set(session.scalars(select(Blob.sha256)))
+
+
+@pytest.fixture
+def place(database: Database, settings: Settings, redis: RunningRedis) -> Iterator[Place]:
+    broker = Broker.connect(settings.having(redis_url=redis.url))
+    yield Place(database, settings, broker)
+    broker.close()
+
+
+@pytest.fixture
+def stored_anywhere(place: Place, blob_settings: Settings) -> Place:
+    """A place with a store of either kind."""
+    place.store = open_blob_store(blob_settings)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker.expander, "BATCH_ITEMS", 3)
+
+
+def a_zip(pictures: int, **others: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number in range(pictures):
+            archive.writestr(f"look/{number}.jpg", f"picture {number}")
+        for name, data in others.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def a_tar(pictures: int) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for number in range(pictures):
+            info = tarfile.TarInfo(f"look/{number}.jpg")
+            info.size = len(f"picture {number}")
+            archive.addfile(info, io.BytesIO(f"picture {number}".encode()))
+    return buffer.getvalue()
+
+
+def expected(pictures: int) -> list[str]:
+    return [f"look/{number}.jpg" for number in range(pictures)]
+
+
+def fail(place: Place, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Have reading fail, whoever tries, after a number of members."""
+    stored = 0
+    really = worker.sources._store
+
+    def store(*arguments: object) -> object:
+        nonlocal stored
+        stored += 1
+        if stored > after:
+            raise RuntimeError("a bug")
+        return really(*arguments)
+
+    monkeypatch.setattr(worker.sources, "_store", store)

@@ -1,0 +1,205 @@
+"""Sources whose workers die, hang, stop or get nowhere: nothing is lost, nothing is there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+import worker.expander
+from core.clock import utc_now
+from core.errors import BlobStoreUnavailable
+from db import discoveries
+from db.discoveries import Taken
+from db.leasing import SOURCES
+from db.models import ItemStatus, JobStatus
+from tests.integration.builders import WORKER, deliveries
+from tests.integration.reading import OTHER, Place, a_tar, a_zip, expected, fail, place, small_batches, stored_anywhere
+from worker.expander import Expander
+from worker.leases import Leases
+
+__all__ = ["place", "small_batches", "stored_anywhere"]
+
+
+@pytest.mark.parametrize("make", [a_zip, a_tar])
+@pytest.mark.parametrize("dies_at", range(1, 5))
+def test_who_dies_between_batches_is_followed_by_who_goes_on_there(
+    place: Place, monkeypatch: pytest.MonkeyPatch, make: Callable[[int], bytes], dies_at: int
+) -> None:
+    job_id = place.submit(make(10))
+    commits = 0
+
+    class Killed(BaseException):
+        """As if the process were gone: nothing tidies up."""
+
+    def get_on(*arguments: object) -> object:
+        nonlocal commits
+        commits += 1
+        if commits == dies_at:
+            raise Killed
+        return really(*arguments)
+
+    really = worker.expander.expanding.get_on
+    monkeypatch.setattr(worker.expander.expanding, "get_on", get_on)
+    with pytest.raises(Killed):
+        place.expander().work_off()
+    assert place.names(job_id) == expected(3 * (dies_at - 1))
+    assert place.expander(OTHER).work_off() == 0
+    place.sweep(seconds=31)
+    assert place.expander(OTHER).work_off() == 1
+    assert place.names(job_id) == expected(10)
+    job = place.job(job_id)
+    assert (job.total, job.pending, job.discovering) == (10, 10, False)
+
+
+def test_a_worker_that_wakes_up_after_its_lease_adds_nothing(place: Place) -> None:
+    job_id = place.submit(a_zip(10))
+    overtaken = []
+
+    def be_overtaken() -> None:
+        if not overtaken:
+            overtaken.append(True)
+            place.sweep(seconds=31)
+            # The other one even has the same name: a thread of the same process.
+            place.expander().work_off()
+
+    place.expander(before_commit=be_overtaken).work_off()
+    assert place.names(job_id) == expected(10)
+    assert place.job(job_id).total == 10
+
+
+def test_a_source_that_nobody_can_begin_with_fails_its_job_after_three_attempts(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = place.submit(a_zip(10))
+    fail(place, monkeypatch, after=0)
+    for _ in range(3):
+        assert place.job(job_id).status == JobStatus.QUEUED
+        assert place.expander().work_off() == 1
+        place.sweep()
+    job = place.job(job_id)
+    assert (job.status, job.discovering, job.total) == (JobStatus.FAILED, False, 0)
+    assert job.error == {
+        "code": "archive_unsafe",
+        "detail": "not read further in 3 attempts; the last one: RuntimeError('a bug')",
+        "retryable": False,
+    }
+    assert [delivery.event for delivery in deliveries(place.database)] == ["job.failed"]
+
+
+def test_a_source_that_nobody_gets_on_with_ends_with_an_item_that_says_so(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = place.submit(a_zip(10))
+    fail(place, monkeypatch, after=7)
+    # The first one got on.
+    for _ in range(4):
+        place.expander().work_off()
+        place.sweep()
+    assert place.names(job_id) == [*expected(6), "catalog.zip"]
+    last = place.items(job_id)[-1]
+    assert (last.status, last.error_code) == (ItemStatus.FAILED, "archive_unsafe")
+    place.classify_all()
+    assert place.job(job_id).status == JobStatus.COMPLETED
+
+
+def test_an_attempt_that_got_on_is_not_held_against_the_source(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = place.submit(a_zip(30))
+    for _ in range(9):
+        fail(place, monkeypatch, after=3)
+        place.expander().work_off()
+        monkeypatch.undo()
+        monkeypatch.setattr(worker.expander, "BATCH_ITEMS", 3)
+        place.sweep()
+    assert place.names(job_id) == expected(27)
+    place.expander().work_off()
+    assert place.names(job_id) == expected(30)
+
+
+def test_a_store_that_is_away_costs_no_attempt(place: Place) -> None:
+    job_id = place.submit(a_zip(5))
+
+    def away() -> None:
+        raise BlobStoreUnavailable("the store is away")
+
+    for _ in range(5):
+        place.expander(before_commit=away).work_off()
+        found = place.discovery(job_id)
+        assert found is not None
+        assert (found.attempts, found.taken_by, found.error) == (0, None, "the store is away")
+        place.passed += timedelta(seconds=3)
+    place.expander().work_off()
+    assert place.names(job_id) == expected(5)
+
+
+def test_canceled_while_its_worker_is_dead_it_ends_with_the_lease(place: Place) -> None:
+    job_id = place.submit(a_zip(10))
+    with place.database.writing() as session:
+        assert worker.expander.expanding.take(session, WORKER, place.policy, utc_now())
+    place.cancel(job_id)
+    assert place.job(job_id).status == JobStatus.QUEUED
+    place.sweep(seconds=31)
+    assert place.job(job_id).status == JobStatus.CANCELED
+
+
+def test_a_worker_that_is_stopped_gives_its_source_back_after_the_batch(place: Place) -> None:
+    job_id = place.submit(a_zip(10))
+    expanders: list[Expander] = []
+
+    def stop() -> None:
+        expanders[0].close()
+
+    expanders.append(place.expander(before_commit=stop))
+    expanders[0].work_off()
+    found = place.discovery(job_id)
+    assert found is not None
+    assert (found.taken_by, found.attempts) == (None, 0)
+    assert place.names(job_id)[:3] == expected(3)
+    place.expander(OTHER).work_off()
+    assert place.names(job_id) == expected(10)
+
+
+def test_two_workers_never_have_the_same_source_in_hand(place: Place) -> None:
+    place.submit(a_zip(2))
+    taken: list[Taken | None] = []
+    for name in (WORKER, OTHER):
+        with place.database.writing() as session:
+            taken.append(worker.expander.expanding.take(session, name, place.policy, utc_now()))
+    assert taken[0] is not None
+    assert taken[1] is None
+
+
+def test_leases_of_one_process_end_when_it_is_known_to_be_gone(place: Place) -> None:
+    job_id = place.submit(a_zip(2))
+    with place.database.writing() as session:
+        worker.expander.expanding.take(session, WORKER, place.policy, utc_now())
+        SOURCES.end_leases(session, utc_now(), worker="@there-1")
+        assert discoveries.lost_leases(session, utc_now()) == []
+        SOURCES.end_leases(session, utc_now(), worker="@here-1")
+        assert discoveries.lost_leases(session, utc_now()) == [job_id]
+
+
+def test_leases_are_renewed_while_a_batch_is_gathered(place: Place) -> None:
+    job_id = place.submit(a_zip(2))
+    leases = Leases(place.database, WORKER, place.policy, table=SOURCES)
+    with place.database.writing() as session:
+        worker.expander.expanding.take(session, WORKER, place.policy, utc_now() - timedelta(seconds=20))
+    with leases.holding(job_id):
+        leases.renew()
+    with place.database.reading() as session:
+        assert discoveries.lost_leases(session, utc_now() + timedelta(seconds=25)) == []
+
+
+def test_reading_again_up_to_where_it_was_is_not_getting_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = place.submit(a_tar(10))
+    fail(place, monkeypatch, after=7)
+    place.expander().work_off()
+    place.sweep()
+    # So slow that every member takes a batch's time: the first ones are read again in batches without items.
+    monkeypatch.setattr(worker.expander, "BATCH_SECONDS", 0)
+    for _ in range(3):
+        assert place.job(job_id).discovering
+        place.expander().work_off()
+        place.sweep()
+    assert place.names(job_id) == [*expected(6), "catalog.zip"]

@@ -1,0 +1,101 @@
+"""TLS: name and certificate are checked, whatever address the connection goes to."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from core.errors import FetchFailed, FetchTooSlow
+from core.fetching import Fetcher
+from core.fetching.addresses import Address
+from tests.integration.fetchers import LOOPBACK, PICTURE, SHORT, fetcher, server
+from tests.integration.hostile_server import HostileServer, response
+
+__all__ = ["fetcher", "server"]
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a self-signed certificate for shop.example, in one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shop.example")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("shop.example")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "shop.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+class SecureShop:
+    """The server behind TLS, and what names its clients asked for."""
+
+    def __init__(self, certificate: Path) -> None:
+        self.names: list[str | None] = []
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        context.sni_callback = lambda _socket, name, _context: self.names.append(name)
+        self.server = HostileServer(tls=context)
+        self.trusting = ssl.create_default_context(cafile=str(certificate))
+
+    def resolver(self, _name: str) -> list[Address]:
+        return [ipaddress.ip_address("127.0.0.1")]
+
+
+@pytest.fixture
+def secure(certificate: Path) -> Iterator[SecureShop]:
+    shop = SecureShop(certificate)
+    with shop.server:
+        yield shop
+
+
+def test_name_and_certificate_are_those_of_the_host_though_the_connection_goes_to_the_checked_address(
+    secure: SecureShop,
+) -> None:
+    secure.server.answers["/a.jpg"] = response(PICTURE)
+    with Fetcher(allow=[LOOPBACK], resolver=secure.resolver, tls=secure.trusting) as fetcher:
+        for _ in range(2):
+            assert fetcher.get(f"https://shop.example:{secure.server.port}/a.jpg").body == PICTURE
+    assert (secure.names, secure.server.connections) == (["shop.example"], 1)
+
+
+@pytest.mark.parametrize("host", ["other.example", "127.0.0.1"])
+def test_a_certificate_for_another_name_is_refused(host: str, secure: SecureShop) -> None:
+    with (
+        Fetcher(allow=[LOOPBACK], resolver=secure.resolver, tls=secure.trusting) as fetcher,
+        pytest.raises(FetchFailed, match="certificate"),
+    ):
+        fetcher.get(f"https://{host}:{secure.server.port}/")
+    assert secure.server.visits == []
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(secure: SecureShop) -> None:
+    with (
+        Fetcher(allow=[LOOPBACK], resolver=secure.resolver) as fetcher,
+        pytest.raises(FetchFailed, match="certificate"),
+    ):
+        fetcher.get(f"https://shop.example:{secure.server.port}/")
+    assert secure.server.visits == []
+
+
+def test_a_handshake_that_never_ends_is_too_slow(server: HostileServer, fetcher: Fetcher) -> None:
+    # The server waits for the end of what it takes for a request; the client for the server's part of the handshake.
+    with pytest.raises(FetchTooSlow):
+        fetcher.get(f"https://127.0.0.1:{server.port}/", limits=SHORT)

@@ -1,0 +1,196 @@
+"""How the API asks for keys, shows them and their usage, and where it may listen without any."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.app import LookbookApp
+from api.callers import Callers
+from api.server import check_exposure
+from core.clock import utc_now
+from core.errors import SettingsError
+from core.settings import Settings
+from db import keys, usage
+from db.engine import Database
+from db.migrate import upgrade
+from tests.integration.apps import bearer, refused, services_of, serving, upload_with
+from tests.integration.builders import NOW, a_key
+
+
+def submitted(client: FlaskClient, key: str, pictures: int = 1) -> dict[str, Any]:
+    response = upload_with(client, key, pictures)
+    assert response.status_code == 202, response.text
+    body: dict[str, Any] = response.json
+    return body
+
+
+def make(client: FlaskClient, key: str | None = None, **wanted: Any) -> dict[str, Any]:
+    response = client.post("/v1/keys", json={"name": "test", **wanted}, headers=bearer(key) if key else {})
+    assert response.status_code == 201
+    body: dict[str, Any] = response.json
+    return body
+
+
+def test_the_service_is_open_until_the_first_key_is_made(client: FlaskClient) -> None:
+    assert client.get("/v1/jobs").status_code == 200
+    key = make(client, scopes=["admin"])["key"]
+    answer = client.get("/v1/jobs")
+    refused(answer, 401, "key_required")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
+    assert client.get("/v1/jobs", headers=bearer(key)).status_code == 200
+
+
+def test_a_key_that_is_made_elsewhere_closes_the_service_within_a_second(app: LookbookApp, client: FlaskClient) -> None:
+    assert client.get("/v1/jobs").status_code == 200
+    a_key(services_of(app).database)
+    services_of(app).callers.forget()
+    refused(client.get("/v1/jobs"), 401, "key_required")
+
+
+def test_a_bad_key_is_refused_even_where_none_is_needed(client: FlaskClient) -> None:
+    answer = client.get("/v1/jobs", headers=bearer("lb_1_2"))
+    refused(answer, 401, "invalid_key")
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("host", ["shop.example", "shop.example:8000", "127.0.0.1.shop.example", "10.0.0.1:8000"])
+def test_an_open_service_that_is_asked_by_another_name_wants_a_key(client: FlaskClient, host: str) -> None:
+    refused(client.get("/v1/jobs", headers={"Host": host}), 401, "key_required")
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "127.1.2.3"])
+def test_an_open_service_knows_the_names_of_this_machine(client: FlaskClient, host: str) -> None:
+    assert client.get("/v1/jobs", headers={"Host": host}).status_code == 200
+
+
+def test_told_so_it_serves_anyone_and_keys_still_own_what_they_make(settings: Settings, app: LookbookApp) -> None:
+    _, key = a_key(services_of(app).database)
+    with serving(settings.having(no_auth=True, host="0.0.0.0")) as other:
+        client = other.test_client()
+        job = submitted(client, key)
+        assert client.get("/v1/jobs", headers={"Host": "shop.example"}).json["data"][0]["id"] == job["id"]
+
+
+def test_a_key_is_shown_once(client: FlaskClient) -> None:
+    made = make(client, name="first", scopes=["admin"], rate_limit=10, quota=20)
+    key = made.pop("key")
+    answer = client.get("/v1/keys", headers=bearer(key))
+    assert answer.json == {"data": [made], "next_cursor": None}
+    assert key.rpartition("_")[2] not in answer.text
+    assert (made["rate_limit"], made["quota"], made["last_used_at"]) == (10, 20, None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"name": ""}, {"name": "a\nb"}, {"scopes": []}, {"scopes": ["all"]}, {"rate_limit": 0}, {"quota": -1}, {"x": 1}],
+)
+def test_keys_that_make_no_sense_are_refused(client: FlaskClient, wrong: dict[str, Any]) -> None:
+    refused(client.post("/v1/keys", json={"name": "test", **wrong}), 422, "invalid_request")
+
+
+def test_keys_are_listed_page_by_page(client: FlaskClient) -> None:
+    admin = make(client, scopes=["admin"])["key"]
+    made = {make(client, admin)["id"] for _ in range(4)}
+    path, found = "/v1/keys?limit=2", []
+    while path:
+        page = client.get(path, headers=bearer(admin))
+        found += [row["id"] for row in page.json["data"]]
+        match = re.match("<(.*)>", page.headers.get("Link", ""))
+        path = match[1] if match else ""
+    assert len(found) == 5
+    assert made < set(found)
+
+
+def test_a_revoked_key_is_refused(client: FlaskClient) -> None:
+    admin = make(client, scopes=["admin"])["key"]
+    other = make(client, admin)
+    assert client.get("/v1/jobs", headers=bearer(other["key"])).status_code == 200
+    assert client.delete(f"/v1/keys/{other['id']}", headers=bearer(admin)).status_code == 204
+    refused(client.get("/v1/jobs", headers=bearer(other["key"])), 401, "invalid_key")
+    assert client.delete(f"/v1/keys/{other['id']}", headers=bearer(admin)).status_code == 204
+    refused(client.delete("/v1/keys/key_unknown", headers=bearer(admin)), 404, "unknown_key")
+
+
+def test_the_last_use_of_a_key_is_shown(app: LookbookApp, client: FlaskClient) -> None:
+    admin = make(client, scopes=["admin"])["key"]
+    before = utc_now()
+    client.get("/v1/jobs", headers=bearer(admin)).close()
+    key = client.get("/v1/keys", headers=bearer(admin)).json["data"][0]
+    assert datetime.fromisoformat(key["last_used_at"]) >= before - timedelta(milliseconds=1)
+
+
+def test_each_owner_has_idempotency_keys_of_its_own(app: LookbookApp, client: FlaskClient) -> None:
+    made = [a_key(services_of(app).database)[1] for _ in range(2)]
+    first, second = (upload_with(client, key, **{"Idempotency-Key": "the same"}) for key in made)
+    assert first.json["id"] != second.json["id"]
+    again = upload_with(client, made[0], **{"Idempotency-Key": "the same"})
+    assert (again.json["id"], again.headers["Idempotency-Replayed"]) == (first.json["id"], "true")
+
+
+def test_usage_tells_a_key_of_itself(client: FlaskClient) -> None:
+    admin = make(client, scopes=["admin"])["key"]
+    made = make(client, admin, scopes=["submit"], quota=5)
+    submitted(client, made["key"], 3)
+    body = client.get("/v1/usage", headers=bearer(made["key"])).json
+    assert (body["key_id"], body["quota"], body["left"]) == (made["id"], 5, 2)
+    assert body["today"] == {"jobs": 1, "pictures": 3}
+    assert len(body["days"]) == 30
+    assert body["days"][-1]["pictures"] == 3
+    assert client.get("/v1/usage", headers=bearer(admin)).json["month"] == {"jobs": 0, "pictures": 0}
+
+
+def test_without_keys_usage_is_everyones(client: FlaskClient) -> None:
+    body = client.get("/v1/usage").json
+    assert (body["key_id"], body["quota"], body["left"], body["rate_limit"]) == (None, None, None, None)
+
+
+def test_above_the_quota_nothing_is_stored_and_the_answer_says_until_when(
+    app: LookbookApp, client: FlaskClient, settings: Settings
+) -> None:
+    _, key = a_key(services_of(app).database, quota=2)
+    submitted(client, key, 1)
+    stored = [path for path in settings.blobs_folder.rglob("*") if path.is_file()]
+    answer = upload_with(client, key, 2)
+    assert "at most 1 more" in refused(answer, 429, "quota_exceeded")["detail"]
+    now = utc_now()
+    assert abs(int(answer.headers["Retry-After"]) - (usage.month_end(now) - now).total_seconds()) < 60
+    assert [path for path in settings.blobs_folder.rglob("*") if path.is_file()] == stored
+    assert len(client.get("/v1/jobs", headers=bearer(key)).json["data"]) == 1
+
+
+def test_a_key_that_was_found_good_is_read_again_after_a_moment(
+    settings: Settings, app: LookbookApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("api.callers.time.monotonic", lambda: now)
+    database = services_of(app).database
+    callers = Callers(database, settings)
+    key_id, written = a_key(database)
+    assert callers.of_key(written) is not None
+    with database.writing() as session:
+        keys.revoke(session, key_id, NOW)
+    assert callers.of_key(written) is not None
+    now += 2.0
+    assert callers.of_key(written) is None
+
+
+def test_other_addresses_are_served_only_once_there_is_a_key(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, host="0.0.0.0")
+    with pytest.raises(SettingsError, match="lookbook keys create"):
+        check_exposure(settings)
+    assert list(tmp_path.iterdir()) == []
+    check_exposure(settings.having(no_auth=True))
+    check_exposure(settings.having(host="127.0.0.1"))
+    database = Database(settings.resolved_database_url)
+    upgrade(database)
+    with pytest.raises(SettingsError):
+        check_exposure(settings)
+    a_key(database)
+    check_exposure(settings)
+    database.close()

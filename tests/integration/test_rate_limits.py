@@ -1,0 +1,92 @@
+"""How often a key, or an address that tries keys, may ask."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from api.app import LookbookApp
+from api.limits import FAILURES
+from core.settings import Settings
+from tests.conftest import RunningRedis
+from tests.integration.apps import bearer, refused, services_of, serving, upload_with
+from tests.integration.builders import a_key
+
+
+def statuses(client: FlaskClient, key: str, times: int, path: str = "/v1/jobs") -> list[int]:
+    return [client.get(path, headers=bearer(key)).status_code for _ in range(times)]
+
+
+def test_a_key_may_make_so_many_requests_a_minute_in_all_processes_together(
+    settings: Settings, redis: RunningRedis, app: LookbookApp
+) -> None:
+    _, key = a_key(services_of(app).database, rate_limit=5)
+    _, other = a_key(services_of(app).database)
+    shared = settings.having(redis_url=redis.url)
+    with serving(shared) as one, serving(shared) as another:
+        first, second = one.test_client(), another.test_client()
+        assert statuses(first, key, 3) + statuses(second, key, 3) == [200] * 5 + [429]
+        answer = first.get("/v1/jobs", headers=bearer(key))
+        refused(answer, 429, "rate_limited")
+        assert 0 < int(answer.headers["Retry-After"]) <= 60
+        assert answer.headers["RateLimit-Remaining"] == "0"
+        assert statuses(first, other, 1) == [200]
+
+
+def test_answers_say_how_much_is_left(settings: Settings, redis: RunningRedis, app: LookbookApp) -> None:
+    _, key = a_key(services_of(app).database)
+    with serving(settings.having(redis_url=redis.url, rate_limit=70)) as made:
+        client = made.test_client()
+        left = [client.get("/v1/models", headers=bearer(key)).headers["RateLimit-Remaining"] for _ in range(3)]
+        assert left == ["69", "68", "67"]
+        answer = client.get("/v1/models", headers=bearer(key))
+        assert answer.headers["RateLimit-Limit"] == "70"
+        assert 0 < int(answer.headers["RateLimit-Reset"]) <= 60
+        assert client.get("/v1/usage", headers=bearer(key)).json["rate_limit"] == 70
+
+
+def test_without_redis_every_process_counts_for_itself(app: LookbookApp, client: FlaskClient) -> None:
+    _, key = a_key(services_of(app).database, rate_limit=3)
+    assert statuses(client, key, 4) == [200, 200, 200, 429]
+
+
+def test_a_redis_that_goes_away_and_comes_back_is_noticed(
+    settings: Settings, redis: RunningRedis, app: LookbookApp
+) -> None:
+    _, key = a_key(services_of(app).database, rate_limit=2)
+    with serving(settings.having(redis_url=redis.url)) as made:
+        client = made.test_client()
+        assert statuses(client, key, 1) == [200]
+        redis.stop()
+        assert statuses(client, key, 3) == [200, 200, 429]
+
+
+@pytest.mark.parametrize("unlimited", ["open", "setting"])
+def test_where_there_is_no_limit_nothing_is_counted(settings: Settings, app: LookbookApp, unlimited: str) -> None:
+    key = None if unlimited == "open" else a_key(services_of(app).database)[1]
+    with serving(settings.having(rate_limit=0 if unlimited == "setting" else 1)) as made:
+        client = made.test_client()
+        for _ in range(3):
+            answer = client.get("/v1/jobs", headers=bearer(key) if key else {})
+            assert answer.status_code == 200
+            assert "RateLimit-Limit" not in answer.headers
+
+
+def test_an_address_that_tries_keys_is_slowed_down_and_good_keys_are_not(app: LookbookApp, client: FlaskClient) -> None:
+    _, key = a_key(services_of(app).database)
+    guesses = statuses(client, "lb_wrong", FAILURES + 1)
+    assert guesses == [401] * FAILURES + [429]
+    answer = client.get("/v1/jobs", headers=bearer("lb_wrong"))
+    refused(answer, 429, "rate_limited")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert statuses(client, key, 1) == [200]
+
+
+def test_a_key_without_quota_is_refused_before_its_pictures_are_taken_in(
+    app: LookbookApp, client: FlaskClient, settings: Settings
+) -> None:
+    _, key = a_key(services_of(app).database, quota=0)
+    refused(upload_with(client, key), 429, "quota_exceeded")
+    single = client.post("/v1/classifications", data=b"x", content_type="image/jpeg", headers=bearer(key))
+    refused(single, 429, "quota_exceeded")
+    assert not any(path.is_file() for path in settings.blobs_folder.rglob("*"))

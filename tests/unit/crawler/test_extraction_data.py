@@ -1,0 +1,205 @@
+"""What a page says to machines: JSON-LD, microdata, Open Graph, and the state of its scripts."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from crawler.extraction import LeftOut, PageKind, Rule
+from tests.unit.crawler.small_pages import HERE, IMAGE, SHOP, linked, only, page, product, urls
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        IMAGE,
+        "/i/dress.jpg",
+        "//shop.example/i/dress.jpg",
+        [IMAGE],
+        {"@type": "ImageObject", "url": IMAGE},
+        {"@type": "ImageObject", "contentUrl": IMAGE, "thumbnailUrl": f"{SHOP}/t/dress.jpg"},
+        [{"@type": "ImageObject", "url": [IMAGE]}],
+        {"@list": [IMAGE]},
+        {"@id": "#photo"},
+    ],
+    ids=str,
+)
+def test_json_ld_has_its_image_in_many_shapes(image: object) -> None:
+    photo = {"@type": "ImageObject", "@id": "#photo", "url": IMAGE}
+    found = page("", linked({"@graph": [product(image=image), photo]}))
+    one = only(found)
+    assert (one.url, one.rule, one.title, one.price, one.currency) == (IMAGE, Rule.JSON_LD, "Linen dress", 39000, "KRW")
+    assert (one.page_url, one.rank, one.product_url) == (HERE, 1, None)
+    assert found.kind is PageKind.PRODUCT
+
+
+@pytest.mark.parametrize(
+    "offers",
+    [
+        {"@type": "Offer", "price": 39000, "priceCurrency": "KRW"},
+        [{"@type": "Offer", "price": "39,000", "priceCurrency": "KRW"}],
+        {"@type": "AggregateOffer", "lowPrice": "39000", "highPrice": "59000", "priceCurrency": "KRW"},
+        {
+            "@type": "AggregateOffer",
+            "priceCurrency": "KRW",
+            "offers": [{"@type": "Offer", "price": 39000, "priceCurrency": "KRW"}],
+        },
+        {
+            "@type": "Offer",
+            "priceSpecification": {"@type": "UnitPriceSpecification", "price": "39000", "priceCurrency": "KRW"},
+        },
+        {
+            "@type": "Offer",
+            "price": "59000",
+            "priceCurrency": "KRW",
+            "priceSpecification": [
+                {"price": 59000, "priceType": "https://schema.org/ListPrice"},
+                {"price": 39000, "priceType": "https://schema.org/SalePrice"},
+            ],
+        },
+    ],
+    ids=str,
+)
+def test_json_ld_has_its_price_in_many_shapes(offers: object) -> None:
+    one = only(page("", linked(product(offers=offers))))
+    assert (one.price, one.currency) == (39000, "KRW")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Product",
+        ["Product", "Thing"],
+        "https://schema.org/Product",
+        "schema:Product",
+        "http://schema.org/IndividualProduct",
+    ],
+    ids=str,
+)
+def test_json_ld_names_its_types_in_many_ways(kind: object) -> None:
+    assert only(page("", linked(product(**{"@type": kind})))).rule is Rule.JSON_LD
+
+
+def test_a_broken_block_of_json_ld_does_not_lose_the_others_nor_the_other_rules() -> None:
+    og = f'<meta property="og:type" content="product"><meta property="og:image" content="{SHOP}/i/back.jpg">'
+    found = page("", linked('{"@type": "Product", "name": ') + linked("[[[") + linked(product()) + og)
+    assert [(one.url, one.rule) for one in found.pictures] == [
+        (IMAGE, Rule.JSON_LD),
+        (f"{SHOP}/i/back.jpg", Rule.OPEN_GRAPH),
+    ]
+
+
+def test_pictures_of_brand_review_and_seller_are_not_the_products() -> None:
+    other = {"@type": "Organization", "name": "x", "logo": f"{SHOP}/logo.png", "image": f"{SHOP}/house.jpg"}
+    review = {
+        "@type": "Review",
+        "author": {"@type": "Person", "image": f"{SHOP}/me.jpg"},
+        "itemReviewed": product(image="/x.jpg"),
+    }
+    found = page("", linked([other, product(brand=other, review=review)]))
+    assert urls(found) == ["/i/dress.jpg"]
+
+
+def test_variants_of_a_group_have_its_title_and_their_own_pictures() -> None:
+    variants = [
+        {
+            "@type": "Product",
+            "name": f"Linen dress {colour}",
+            "image": f"/i/{colour}.jpg",
+            "offers": product()["offers"],
+        }
+        for colour in ("red", "blue")
+    ]
+    group = {"@type": "ProductGroup", "name": "Linen dress", "image": IMAGE, "hasVariant": variants}
+    found = page("", linked(group))
+    assert sorted(urls(found)) == ["/i/blue.jpg", "/i/dress.jpg", "/i/red.jpg"]
+    assert {one.title for one in found.pictures} == {"Linen dress"}
+    assert {one.price for one in found.pictures} == {39000}
+    assert found.kind is PageKind.PRODUCT
+
+
+def test_a_list_in_json_ld_gives_each_picture_its_product() -> None:
+    items = [
+        {"@type": "ListItem", "position": n, "item": product(name=f"Dress {n}", image=f"/i/{n}.jpg", url=f"/p/{n}")}
+        for n in (7, 8, 9)
+    ]
+    found = page("", linked({"@type": "ItemList", "itemListElement": items}), url=f"{SHOP}/c/dresses")
+    assert found.kind is PageKind.LISTING
+    assert [(one.title, one.product_url, one.rank) for one in found.pictures] == [
+        (f"Dress {n}", f"{SHOP}/p/{n}", rank) for rank, n in enumerate((7, 8, 9), 1)
+    ]
+    assert found.links.products == tuple(f"{SHOP}/p/{n}" for n in (7, 8, 9))
+
+
+def test_the_breadcrumb_comes_from_json_ld_or_from_the_page() -> None:
+    trail = {"@type": "BreadcrumbList", "itemListElement": [{"name": "Women"}, {"item": {"name": "Dresses"}}]}
+    assert only(page("", linked([product(), trail]))).breadcrumb == ("Women", "Dresses")
+    nav = '<nav class="breadcrumb"><ol><li><a href="/">Women</a></li><li>Dresses</li></ol></nav>'
+    one = only(page(nav, linked(product())))
+    assert (one.breadcrumb, one.category) == (("Women", "Dresses"), "Dresses")
+
+
+def test_microdata_is_read() -> None:
+    found = page(
+        '<div itemscope itemtype="https://schema.org/Product"><h1 itemprop="name">Linen\n dress</h1>'
+        '<img itemprop="image" src="/i/dress_300x.jpg" srcset="/i/dress_300x.jpg 300w, /i/dress.jpg 900w">'
+        '<div itemprop="review" itemscope><img itemprop="image" src="/me.jpg" width="40"></div>'
+        '<div itemprop="offers" itemscope itemtype="https://schema.org/Offer">'
+        '<meta itemprop="priceCurrency" content="EUR">'
+        '<span itemprop="price" content="39.90">39,90 €</span></div></div>'
+    )
+    one = only(found)
+    assert (one.url, one.rule, one.title) == (IMAGE, Rule.MICRODATA, "Linen dress")
+    assert (one.price, one.currency) == (Decimal("39.90"), "EUR")
+
+
+def test_microdata_may_stand_elsewhere_on_the_page() -> None:
+    found = page(
+        '<div itemscope itemtype="https://schema.org/Product" itemref="photo"><b itemprop="name">Dress</b></div>'
+        '<p id="photo"><link itemprop="image" href="/i/dress.jpg"></p>'
+    )
+    assert only(found).title == "Dress"
+
+
+def test_open_graph_counts_on_a_products_page_only() -> None:
+    image = f'<meta property="og:image" content="{IMAGE}"><meta property="og:title" content="Linen dress">'
+    price = (
+        '<meta property="product:price:amount" content="39.00"><meta property="product:price:currency" content="USD">'
+    )
+    one = only(page("", image + price))
+    assert (one.rule, one.title, one.price, one.currency) == (Rule.OPEN_GRAPH, "Linen dress", 39, "USD")
+    plain = page("<p>About us</p>", image)
+    assert plain.pictures == ()
+    assert plain.left_out == {LeftOut.NO_PRODUCT: 1}
+
+
+STATE = {
+    "a": {
+        "b": [{"goodsNm": "Linen dress", "thumbnailImageUrl": "/i/dress.jpg", "salePrice": 39000, "normalPrice": 59000}]
+    }
+}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f'<script id="__NEXT_DATA__" type="application/json">{json.dumps(STATE)}</script>',
+        f"<script>window.__INITIAL_STATE__ = {json.dumps(STATE)};</script>",
+        f"<script>window['__STATE__']={json.dumps(STATE)},window.x=1</script>",
+        f"<script>var s = 1; window.__APP__ = JSON.parse({json.dumps(json.dumps(STATE))});</script>",
+        "<script>let d = {goodsNm: 'Linen dress', imageUrl: '/i/dress.jpg', price: {sale: 39000, list: 5e4}};</script>",
+        f"<script>self.__next_f.push([1, {json.dumps('1:' + json.dumps(STATE))}])</script>",
+        f'<div data-page="{json.dumps(STATE).replace(chr(34), "&quot;")}"></div>',
+        '<script>window.p = {name: "Linen dress", images: [{src: "/i/dress_300x.jpg", width: 300}, '
+        '{src: "/i/dress.jpg", width: 900}], prices: {current: "39,000원", original: "59,000원"}}</script>',
+    ],
+)
+def test_a_product_is_found_in_any_state(script: str) -> None:
+    one = only(page(script))
+    assert (one.url, one.rule, one.title, one.price) == (IMAGE, Rule.STATE, "Linen dress", 39000)
+
+
+def test_state_without_prices_is_no_product() -> None:
+    assert page('<script>window.x = {name: "Banner", image: "/banner.jpg", price: null}</script>').pictures == ()
