@@ -96,7 +96,8 @@ def load(data: bytes, *, target: int | None = None, crop: Crop | None = None) ->
         if target is not None:
             _draft(image, info, target, crop)
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        # What is upright already would be copied.
+        upright = image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
         if crop is not None:
             upright = _cropped(upright, info, crop)
         return _to_srgb(upright), info
@@ -152,9 +153,13 @@ def _info(image: Image.Image) -> PictureInfo:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise TooManyPixels(f"expected at most {MAX_PIXELS:,} pixels, got {width} x {height} = {width * height:,}")
-    if image.getexif().get(_ORIENTATION) in _SWAPS_SIDES:
+    if _orientation(image) in _SWAPS_SIDES:
         width, height = height, width
     return PictureInfo(_NAMES[image.format or ""], width, height)
+
+
+def _orientation(image: Image.Image) -> object:
+    return image.getexif().get(_ORIENTATION, 1)
 
 
 def _draft(image: Image.Image, info: PictureInfo, target: int, crop: Crop | None) -> None:
