@@ -6,7 +6,7 @@ import fcntl
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +24,12 @@ from classifier.runtime import BULK_NICENESS, OutOfDeviceMemory, RuntimeName
 
 log = structlog.get_logger(__name__)
 
-BATCH_SIZES = (1, 4)
-"""Which of them costs less per picture depends on processor and precision: the batcher measures it as it runs."""
+BATCH_SIZES: Mapping[Precision, tuple[int, ...]] = {"f32": (1, 4), "bf16": (1, 4), "int8": (1, 8)}
+"""Which of a precision's two costs less per picture depends on the processor: the batcher measures it as it runs.
+
+Processor time a picture in batches of 1, 4 and 8, on an AMD EPYC with AVX-512: f32 5.0, 4.8 and 5.4 ms; bf16 2.7, 2.5
+and 2.6 ms (3.0 beside decoders); int8 1.85, 1.73 and 1.69 ms.
+"""
 
 _core = ov.Core()
 
@@ -40,7 +44,7 @@ class OpenVinoRuntime:
     def __init__(self, artifact: Artifact, precision: Precision = EXACT, cache: Path | None = None) -> None:
         """`cache` is a folder where OpenVINO keeps what it compiled, under names of its own, for the next start."""
         self.precision = precision
-        self.batch_sizes = BATCH_SIZES
+        self.batch_sizes = BATCH_SIZES[precision]
         self.side = artifact.input.size
         self._artifact = artifact
         self._cache = cache

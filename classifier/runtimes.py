@@ -86,14 +86,14 @@ def _fastest(runtimes: Mapping[Precision, Runtime]) -> Runtime:
 
 
 def _seconds(runtime: Runtime) -> float:
-    """Median seconds of one batch of the largest size."""
+    """Median seconds a picture, in batches of the largest size."""
     batch = np.zeros((runtime.batch_sizes[-1], runtime.side, runtime.side, 3), np.uint8)
     taken = []
     for _ in range(TRIALS):
         started = time.perf_counter()
         runtime.infer(batch)
         taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+    return statistics.median(taken) / len(batch)
 
 
 def _installed(package: str) -> bool:

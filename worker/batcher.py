@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 BATCHES_WAITING = 4
 """Bound of the queue, in full batches per slot of the device: beyond it, `submit` waits (back-pressure)."""
 
+TRIALS = 3
+"""Batches of each size that are predicted before the first picture."""
+
 Pixels = NDArray[np.uint8]
 Scores = NDArray[np.float32]
 Clock = Callable[[], float]
@@ -111,12 +114,16 @@ class Batcher:
             thread.join()
 
     def _measure(self) -> None:
-        """One batch of each size, so that the first decisions rest on something."""
+        """Let the first decisions rest on something: on the fastest of a few batches of each size, for others may
+        make any of them slow, and a size that seems dear is not tried again."""
         side = self._runtime.side
         for size in self._sizes:
-            started = self._clock()
-            self._runtime.infer(np.zeros((size, side, side, 3), np.uint8))
-            self._costs.observe(size, self._clock() - started)
+            batch, taken = np.zeros((size, side, side, 3), np.uint8), []
+            for _ in range(TRIALS):
+                started = self._clock()
+                self._runtime.infer(batch)
+                taken.append(self._clock() - started)
+            self._costs.observe(size, min(taken))
 
     def _serve(self, slot: int) -> None:
         gather = self._gather if slot < self._runtime.slots else self._gather_one
