@@ -236,6 +236,7 @@ def _totals(ledger: Ledger) -> dict[str, int]:
         "jobs": sum(not submission.single for submission in submissions),
         "archives": sum(submission.source == "archive" for submission in submissions),
         "manifests": sum(submission.source == "manifest" for submission in submissions),
+        "crawls": sum(submission.source == "crawl" for submission in submissions),
         "singles": sum(submission.single for submission in submissions),
         "pictures": len(pictures),
         "different pictures": len({picture.sha256 for picture in pictures}),

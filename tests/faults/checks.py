@@ -6,7 +6,9 @@ import base64
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +22,7 @@ from tests.faults.pictures import Expected, Picture
 
 TOLERANCE = 1e-3
 """Between a score of the service and the same one computed without it: batches of other sizes round differently."""
+_SENT_WITH_A_KEY = (JobSource.ARCHIVE, JobSource.MANIFEST, JobSource.CRAWL)
 
 
 def chunks_under_way(it: Installation, among: set[str] | None = None) -> set[str] | None:
@@ -42,7 +45,7 @@ def check_database(it: Installation, ledger: Ledger) -> None:
         key = (Prediction.blob_sha256, Prediction.crop_key, Prediction.model_version_id)
         for row in session.execute(select(*key, func.count()).group_by(*key).having(func.count() > 1)):
             ledger.broken("no prediction is doubled", str(row))
-        sent_once = select(Job.name, func.count()).where(Job.source.in_([JobSource.ARCHIVE, JobSource.MANIFEST]))
+        sent_once = select(Job.name, func.count()).where(Job.source.in_(_SENT_WITH_A_KEY))
         for row in session.execute(sent_once.group_by(Job.name).having(func.count() > 1)):
             ledger.broken("what has an Idempotency-Key is stored once", str(row))
         mixed = select(Item.id, Item.blob_sha256, Prediction.blob_sha256).join(
@@ -75,12 +78,23 @@ def check_answers(
         fewer = submission.read_by_worker and submission.cancel_asked
         if len(items) != sent and not (fewer and len(items) < sent):
             ledger.broken("nothing is lost", f"{submission.name}: {sent} pictures were sent, {len(items)} are there")
-        for item, picture in zip(items, submission.pictures, strict=False):
+        places = [_place(item, number, submission) for number, item in enumerate(items)]
+        if len(set(places)) < len(places):
+            ledger.broken("nothing is there twice", f"{submission.name}: {sorted(places)}")
+        for item, place in zip(items, places, strict=True):
+            picture = submission.pictures[place]
             wrong = _wrong(item, picture, expected, canceled=submission.cancel_asked)
             if wrong:
                 promise, detail = wrong
                 ledger.broken(promise, f"{submission.name}, picture {picture.number}: {detail}")
         yield len(items)
+
+
+def _place(item: dict[str, Any], number: int, submission: Submission) -> int:
+    """Which of the pictures an item shows; a crawl meets them in an order of its own."""
+    if submission.source != "crawl":
+        return min(number, len(submission.pictures) - 1)
+    return int(PurePosixPath(urlsplit(item["source"]["url"]).path).stem)
 
 
 def _wrong(

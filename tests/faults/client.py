@@ -63,6 +63,9 @@ class Client:
             return self._ask("POST", "/v1/classifications", files=files, headers=headers)
         if submission.read_by_worker:
             headers["Idempotency-Key"] = submission.name
+            if submission.source == "crawl":
+                body = {"name": submission.name, "crawl": self._crawl(submission)}
+                return self._ask("POST", "/v1/jobs", json=body, headers=headers)
             data = self._archive(submission) if submission.source == "archive" else self._manifest(submission)
             file = [(submission.source, (submission.name, data))]
             return self._ask("POST", "/v1/jobs", files=file, data={"name": submission.name}, headers=headers)
@@ -82,6 +85,11 @@ class Client:
 
     def _manifest(self, submission: Submission) -> bytes:
         return "\n".join(["url", *(self._shelf.put(picture) for picture in submission.pictures)]).encode()
+
+    def _crawl(self, submission: Submission) -> dict[str, Any]:
+        sitemap = self._shelf.open_shop(submission.name, submission.pictures)
+        # Longer than any clock jumps: how long a crawl may take is counted from its beginning.
+        return {"start_urls": [sitemap], "limits": {"minutes": 24 * 60}}
 
     def _understood(self, submission: Submission, answer: httpx.Response) -> bool:
         """Whether the answer says which job it is; a picture that cannot be opened is answered with its error."""

@@ -133,8 +133,9 @@ class Installation:
             "LOOKBOOK_LEASE_SECONDS": str(LEASE_SECONDS),
             "LOOKBOOK_SWEEP_SECONDS": "1",
             "LOOKBOOK_DECODERS": "1",
-            # Where the shelf is.
+            # Where the shelf is; it does not mind being asked quickly, but crawls should last until a fault strikes.
             "LOOKBOOK_FETCH_ALLOW": "127.0.0.0/8",
+            "LOOKBOOK_CRAWL_DELAY": "0.05",
             # Small chunks: there is always one under way when a fault strikes.
             "LOOKBOOK_CHUNK_SIZE": "32",
             "LOOKBOOK_API_PROCESSES": "2",

@@ -23,7 +23,7 @@ class Submission:
     """No other has it: what got no answer is found by it."""
     pictures: Sequence[Picture]
     source: str
-    """That of the job: classification, uploads, archive or manifest."""
+    """That of the job: classification, uploads, archive, manifest or crawl."""
     job_id: str = ""
     job: dict[str, Any] | None = None
     etag: str = ""
@@ -38,7 +38,7 @@ class Submission:
     @property
     def read_by_worker(self) -> bool:
         """Whether its items are only found by and by, and it is sent with an `Idempotency-Key`."""
-        return self.source in {"archive", "manifest"}
+        return self.source in {"archive", "manifest", "crawl"}
 
     @property
     def terminal(self) -> bool:

@@ -20,8 +20,8 @@ from core.settings import Settings
 from core.types import ModelRef
 from samples import broken
 
-SIDES = (80, 120)
-"""Shortest and longest side in pixels."""
+SIDES = (100, 140)
+"""Shortest and longest side in pixels; of smaller ones crawls think that they are no pictures of products."""
 BROKEN_SHARE = 0.03
 _BATCH = 64
 _BROKEN = {

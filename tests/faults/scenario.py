@@ -24,6 +24,9 @@ OUTAGE_SECONDS = (1.5, 6.0)
 """How long wires stay cut and disks stay full."""
 CLOCK_JUMP_SECONDS = (600.0, 4 * 3600.0)
 _CLOCK_WRONG_SECONDS = (3.0, 8.0)
+_CRAWL_SECONDS = 10.0
+_OURS = (*WORKERS, "ingest", "crawler", "maintenance", "beat", "api")
+"""The processes that are neither Redis nor the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,15 @@ def _child_killed(*names: str) -> Strike:
     return strike
 
 
+def _kill_crawl(it: Installation, chance: random.Random) -> None:
+    """One of the crawls that are under way, if there is one before long."""
+    process, give_up = it.processes["crawler"], time.monotonic() + _CRAWL_SECONDS
+    while not (crawls := process.children()) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    if crawls:
+        chance.choice(crawls).kill()
+
+
 def _stop_worker(it: Installation, chance: random.Random) -> None:
     process = it.processes[chance.choice(WORKERS)]
     wait_until(lambda: process.alive, f"{process.name} runs")
@@ -75,9 +87,8 @@ def _kill_postgresql(it: Installation, _: random.Random) -> None:
 
 def _cut(how: Cut) -> Strike:
     def strike(it: Installation, chance: random.Random) -> None:
-        names = [*WORKERS, "ingest", "maintenance", "beat", "api"]
         # One machine's network, or that of all.
-        hurt = names if chance.random() < 0.3 else [chance.choice(names)]
+        hurt = _OURS if chance.random() < 0.3 else [chance.choice(_OURS)]
         for name in hurt:
             it.wires[name].cut(how)
         if how is not Cut.DROPPED:
@@ -110,9 +121,8 @@ def _deliver_twice(it: Installation, _: random.Random) -> None:
 
 def _jump(sign: int) -> Strike:
     def strike(it: Installation, chance: random.Random) -> None:
-        names = [*WORKERS, "ingest", "maintenance", "beat", "api"]
         # SQLite means one machine, and that has one clock; with PostgreSQL it is one machine's clock among several.
-        hurt = names if it.kind == "sqlite" else [chance.choice(names)]
+        hurt = _OURS if it.kind == "sqlite" else [chance.choice(_OURS)]
         seconds = sign * chance.uniform(*CLOCK_JUMP_SECONDS)
         for name in hurt:
             it.set_clock(name, seconds)
@@ -130,6 +140,8 @@ _SINGLE = [
     Fault("API process killed", _child_killed("api")),
     Fault("beat killed", _killed("beat")),
     Fault("ingest worker killed", _killed("ingest")),
+    Fault("crawl worker killed", _killed("crawler")),
+    Fault("crawl killed", _kill_crawl),
     Fault("maintenance worker killed", _killed("maintenance")),
     Fault("worker stopped for longer than a lease", _stop_worker),
     Fault("Redis killed, restarted empty", _killed("redis")),

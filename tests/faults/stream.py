@@ -17,7 +17,7 @@ DUPLICATES = 0.05
 """Share of pictures that were sent before."""
 CANCELED, CANCELED_WITHIN = 0.2, 1.5
 """Share of jobs that are canceled, and within how many seconds after they were accepted."""
-SOURCES = {"uploads": 2, "archive": 1, "manifest": 1}
+SOURCES = {"uploads": 3, "archive": 1, "manifest": 1, "crawl": 1}
 """How often jobs come in which way."""
 RETRIED = 0.5
 """Share of the jobs with failed items of which those are tried again, once."""
@@ -90,15 +90,20 @@ class Stream:
         with self._lock:
             self._named += 1
             name = f"{source} {self._named} of {self.seed}"
-            pictures = [self._picture(chance) for _ in range(size)]
+            # What a crawl cannot open it takes for no picture of a product.
+            pictures = [self._picture(chance, whole=source == "crawl") for _ in range(size)]
             self.sent += size
         return Submission(name, pictures, source)
 
-    def _picture(self, chance: random.Random) -> Picture:
-        if self._drawn and chance.random() < DUPLICATES:
-            return draw(self.seed, chance.randrange(self._drawn))
-        self._drawn += 1
-        return draw(self.seed, self._drawn - 1)
+    def _picture(self, chance: random.Random, *, whole: bool) -> Picture:
+        while True:
+            if self._drawn and chance.random() < DUPLICATES:
+                picture = draw(self.seed, chance.randrange(self._drawn))
+            else:
+                picture = draw(self.seed, self._drawn)
+                self._drawn += 1
+            if picture.error is None or not whole:
+                return picture
 
     def _submit_jobs(self, client: Client, chance: random.Random) -> None:
         to_cancel: list[tuple[float, Submission]] = []

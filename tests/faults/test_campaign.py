@@ -15,6 +15,8 @@ KINDS = [
     "decoder killed",
     "API process killed",
     "ingest worker killed",
+    "crawl worker killed",
+    "crawl killed",
     "Redis killed, restarted empty",
     "connections to Redis dropped",
     "silence between Redis and us",
