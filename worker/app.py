@@ -104,7 +104,7 @@ def register_classify(app: Celery, pipeline: Pipeline) -> None:
 
     @app.task(name=CLASSIFY_CHUNK)
     def classify_chunk(chunk_id: str, job_id: str, queue: str, alone: bool) -> None:
-        pipeline.classify(ChunkMessage(chunk_id, job_id, Queue(queue), alone))
+        pipeline.work_on(ChunkMessage(chunk_id, job_id, Queue(queue), alone))
 
 
 def register_fetch(app: Celery, fetching: Fetching) -> None:
@@ -112,7 +112,7 @@ def register_fetch(app: Celery, fetching: Fetching) -> None:
 
     @app.task(name=FETCH_CHUNK)
     def fetch_chunk(chunk_id: str, job_id: str, queue: str, alone: bool) -> None:
-        fetching.fetch(ChunkMessage(chunk_id, job_id, Queue(queue), alone))
+        fetching.work_on(ChunkMessage(chunk_id, job_id, Queue(queue), alone))
 
 
 def register_explain(app: Celery, explainer: Explainer) -> None:

@@ -11,7 +11,6 @@ from datetime import datetime
 import structlog
 
 from broker.client import Broker
-from broker.dispatch import announce_end, dispatch
 from core.clock import utc_now
 from core.errors import ItemError
 from core.messages import ChunkMessage, Queue
@@ -26,7 +25,8 @@ from db.jobs import StoredBlob
 from db.models import Stage
 from db.recording import Recorded
 from worker.downloads import Batch, Downloads
-from worker.leases import Gate, Leases, while_database_is_away
+from worker.leases import Leases
+from worker.stages import StageWorker
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +43,8 @@ class _Work:
     taken_at: datetime
 
 
-class Fetching:
-    """Fetches chunks. One for a whole worker process, used by all its threads."""
+class Fetching(StageWorker[_Work]):
+    """Fetches chunks."""
 
     def __init__(
         self,
@@ -56,26 +56,9 @@ class Fetching:
         policy: ChunkPolicy,
     ) -> None:
         """`downloads`: threads for pictures that somebody waits for (True), and for all others (False)."""
-        self._database = database
-        self._broker = broker
+        super().__init__(database, broker, leases, policy)
         self._blobs = blobs
         self.downloads = downloads
-        self._leases = leases
-        self._policy = policy
-        self._gate = Gate()
-
-    def fetch(self, message: ChunkMessage) -> int:
-        """Fetch the pictures of a chunk and record them; how many items became terminal by it (they failed).
-
-        A chunk that was fetched or canceled, or that somebody has in hand, is nothing to do: 0. If it cannot be
-        finished, it is given back before the error is raised.
-        """
-        with self._gate.passing(alone=message.alone):
-            work = self._take(message)
-            if work is None:
-                return 0
-            with self._leases.attempt(message):
-                return self._work(message, work)
 
     def _take(self, message: ChunkMessage) -> _Work | None:
         now = utc_now()
@@ -84,21 +67,17 @@ class Fetching:
                 return None
             return _Work(items_to_fetch(session, message.chunk_id), now)
 
-    def _work(self, message: ChunkMessage, work: _Work) -> int:
+    def _work(self, message: ChunkMessage, work: _Work) -> Recorded | None:
         downloads = self.downloads[message.queue is Queue.FETCH_INTERACTIVE]
         batch = downloads.begin({item.url for item in work.items})
         try:
             self._wait(batch, message.job_id)
-            recorded = self._store(message, work, _checked(batch.results))
+            return self._store(message, work, _checked(batch.results))
         except Overtaken:
             log.info("overtaken", chunk=message.chunk_id, job=message.job_id)
-            return 0
+            return None
         finally:
             batch.close()
-        dispatch(self._database, self._broker, recorded.next_chunks)
-        if recorded.job_terminal:
-            announce_end(self._broker, message.job_id, webhook=recorded.webhook)
-        return recorded.items
 
     def _wait(self, batch: Batch, job_id: str) -> None:
         """Until a batch is done, or its turn is over, or its job to be canceled, and nothing of it is under way."""
@@ -116,20 +95,16 @@ class Fetching:
         """Store what came and record all of it. What no row will name is removed again."""
         writers = [result for result in results.values() if isinstance(result, BlobWriter)]
         self._blobs.commit(writers)
+        of_items = {item.id: _outcome(results[item.url]) for item in work.items if item.url in results}
         try:
-            recorded = self._record(message, work, results)
+            recorded = self._record(
+                lambda session: record_fetched(session, message, of_items, self._policy, utc_now(), work.taken_at)
+            )
         except BaseException:
             remove_leftovers(self._database, self._blobs, [writer.sha256 for writer in writers if writer.created])
             raise
         self._blobs.ensure(writers)
         return recorded
-
-    def _record(self, message: ChunkMessage, work: _Work, results: Mapping[str, BlobWriter | ItemError]) -> Recorded:
-        of_items = {item.id: _outcome(results[item.url]) for item in work.items if item.url in results}
-        for attempt in while_database_is_away(self._policy):
-            with attempt, self._database.writing() as session:
-                return record_fetched(session, message, of_items, self._policy, utc_now(), work.taken_at)
-        raise AssertionError("either recorded or raised")
 
 
 def _checked(results: Mapping[str, BlobWriter | Exception]) -> dict[str, BlobWriter | ItemError]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,6 @@ from datetime import datetime
 import structlog
 
 from broker.client import Broker
-from broker.dispatch import announce_end, dispatch
 from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
 from core.errors import ModelFailed
@@ -23,8 +22,9 @@ from db.recording import Outcome, Recorded, Scored, find_predictions, record
 from worker.batcher import Scores
 from worker.decoders import Decoders, Ready
 from worker.in_flight import InFlight
-from worker.leases import Gate, Leases, while_database_is_away
+from worker.leases import Leases
 from worker.models import LoadedModel, Models
+from worker.stages import StageWorker
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +41,8 @@ class _Work:
     taken_at: datetime
 
 
-class Pipeline:
-    """Classifies chunks. One for a whole worker process, used by all its threads."""
+class Pipeline(StageWorker[_Work]):
+    """Classifies chunks."""
 
     def __init__(
         self,
@@ -53,27 +53,10 @@ class Pipeline:
         leases: Leases,
         policy: ChunkPolicy,
     ) -> None:
-        self._database = database
-        self._broker = broker
+        super().__init__(database, broker, leases, policy)
         self._models = models
         self._decoders = decoders
-        self._leases = leases
-        self._policy = policy
         self._in_flight = InFlight()
-        self._gate = Gate()
-
-    def classify(self, message: ChunkMessage) -> int:
-        """Classify the items of a chunk and record them; how many became terminal by it.
-
-        A chunk that was recorded or canceled, or that somebody has in hand, is nothing to do: 0. If it cannot be
-        finished, it is given back before the error is raised.
-        """
-        with self._gate.passing(alone=message.alone):
-            work = self._take(message)
-            if work is None:
-                return 0
-            with self._leases.attempt(message):
-                return self._work(message, work)
 
     def _take(self, message: ChunkMessage) -> _Work | None:
         now = utc_now()
@@ -87,7 +70,7 @@ class Pipeline:
             known = find_predictions(session, job.model_version_id, pictures)
         return _Work(job.model_version_id, job.model, pictures, list(known), now)
 
-    def _work(self, message: ChunkMessage, work: _Work) -> int:
+    def _work(self, message: ChunkMessage, work: _Work) -> Recorded:
         outcomes = {picture: Outcome(known=True) for picture in work.known}
         to_compute = [picture for picture in work.pictures if picture not in outcomes]
         with self._in_flight.sharing(work.model, to_compute) as share:
@@ -97,11 +80,11 @@ class Pipeline:
                 share.claim.end()
             outcomes |= share.claim.outcomes
             outcomes |= {picture: claim.wait_for(picture) for picture, claim in share.others.items()}
-            recorded = self._record(message, work, outcomes)
-        dispatch(self._database, self._broker, recorded.next_chunks)
-        if recorded.job_terminal:
-            announce_end(self._broker, message.job_id, webhook=recorded.webhook, many=recorded.many)
-        return recorded.items
+            return self._record(
+                lambda session: record(
+                    session, message, work.model_version_id, outcomes, self._policy, utc_now(), work.taken_at
+                )
+            )
 
     def _compute(
         self,
@@ -139,13 +122,6 @@ class Pipeline:
 
         future.add_done_callback(let_go)
         return future
-
-    def _record(self, message: ChunkMessage, work: _Work, outcomes: Mapping[PictureKey, Outcome]) -> Recorded:
-        """Record what was computed; a database that is away for a moment does not make it worthless."""
-        for attempt in while_database_is_away(self._policy):
-            with attempt, self._database.writing() as session:
-                return record(session, message, work.model_version_id, outcomes, self._policy, utc_now(), work.taken_at)
-        raise AssertionError("either recorded or raised")
 
 
 def _outcome(found: Scores | ModelFailed, info: PictureInfo, taxonomy: Taxonomy) -> Outcome:

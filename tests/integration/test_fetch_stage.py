@@ -89,7 +89,7 @@ def test_a_chunk_is_fetched_and_goes_on_to_be_classified(
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/{number}.jpg" for number in range(3)])
     assert [message.queue for message in messages] == [Queue.FETCH]
-    assert fetching.fetch(messages[0]) == 0
+    assert fetching.work_on(messages[0]) == 0
     job, items, (chunk,) = read(database, job_id)
     assert [store.read(str(item.blob_sha256)) for item in items] == [b"picture 0", b"picture 1", b"picture 2"]
     assert (job.status, job.pending, chunk.stage, chunk.attempts, chunk.taken_by) == (
@@ -124,7 +124,7 @@ def test_each_priority_has_queues_of_its_own(
 ) -> None:
     _, messages = submit(database, [f"{server.url}/0.jpg"], priority)
     assert [message.queue for message in messages] == [fetched_through]
-    fetching.fetch(messages[0])
+    fetching.work_on(messages[0])
     assert len(queued(redis, classified_through)) == 1
 
 
@@ -138,7 +138,7 @@ def test_what_cannot_be_fetched_fails_its_item_with_its_code_and_the_others_go_o
     }
     paths = ["/none.jpg", "/empty.jpg", "/large.jpg", "/away.jpg"]
     job_id, messages = submit(database, [server.url + path for path in paths])
-    assert fetching.fetch(messages[0]) == 4
+    assert fetching.work_on(messages[0]) == 4
     job, items, left = read(database, job_id)
     assert [item.error_code for item in items] == ["fetch_failed", "not_an_image", "too_large", "blocked_address"]
     assert [item.error_retryable for item in items] == [False, False, False, False]
@@ -150,7 +150,7 @@ def test_a_job_of_a_private_address_opens_no_socket_to_it(
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/0.jpg", f"http://localhost:{server.port}/1.jpg"])
     with running(database, broker, store, allow=()) as guarded:
-        guarded.fetch(messages[0])
+        guarded.work_on(messages[0])
     _, items, _ = read(database, job_id)
     assert [item.error_code for item in items] == ["blocked_address", "blocked_address"]
     assert (server.connections, server.visits) == (0, [])
@@ -160,9 +160,9 @@ def test_a_message_delivered_twice_or_late_finds_nothing_to_fetch(
     database: Database, redis: RunningRedis, server: HostileServer, fetching: Fetching
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/0.jpg"])
-    fetching.fetch(messages[0])
+    fetching.work_on(messages[0])
     before = read(database, job_id)[2][0].attempts
-    assert fetching.fetch(messages[0]) == 0
+    assert fetching.work_on(messages[0]) == 0
     assert (len(server.visits), read(database, job_id)[2][0].attempts) == (1, before)
     assert len(queued(redis, Queue.BULK)) == 1
 
@@ -179,14 +179,14 @@ def test_whoever_comes_too_late_leaves_no_bytes_behind(
 
     server.answers["/slow.jpg"] = wait
     job_id, messages = submit(database, [f"{server.url}/slow.jpg"])
-    late = threading.Thread(target=fetching.fetch, args=[messages[0]])
+    late = threading.Thread(target=fetching.work_on, args=[messages[0]])
     late.start()
     assert arrived.wait(10)
     server.answers["/slow.jpg"] = response(b"the picture now")
     with database.writing() as session:
         # The sweeper has given the chunk to others meanwhile.
         session.scalars(select(Chunk)).one().taken_by = None
-    fetching.fetch(messages[0])
+    fetching.work_on(messages[0])
     go_on.set()
     late.join()
     _, items, (chunk,) = read(database, job_id)
@@ -200,7 +200,7 @@ def test_a_url_that_occurs_twice_in_a_chunk_is_asked_for_once(
     database: Database, server: HostileServer, fetching: Fetching
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/0.jpg"] * 3)
-    fetching.fetch(messages[0])
+    fetching.work_on(messages[0])
     assert server.log == ["GET /0.jpg"]
     assert len({item.blob_sha256 for item in read(database, job_id)[1]}) == 1
 
@@ -211,7 +211,7 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(
     answers = [response(b"", "503 Busy", retry_after="0"), response(b"", "500 Oops"), response(b"at last")]
     server.answers["/moody.jpg"] = lambda visit: visit.send(answers.pop(0))
     job_id, messages = submit(database, [f"{server.url}/moody.jpg"])
-    fetching.fetch(messages[0])
+    fetching.work_on(messages[0])
     assert (answers, len(server.visits)) == ([], 3)
     assert read(database, job_id)[1][0].blob_sha256 is not None
 
@@ -221,7 +221,7 @@ def test_a_server_that_wants_to_be_left_alone_for_long_is(
 ) -> None:
     server.answers["/busy.jpg"] = response(b"", "429 Too Many", retry_after="3600")
     job_id, messages = submit(database, [f"{server.url}/busy.jpg"])
-    fetching.fetch(messages[0])
+    fetching.work_on(messages[0])
     item = read(database, job_id)[1][0]
     assert (item.error_code, item.error_retryable, len(server.visits)) == ("fetch_failed", True, 1)
 
@@ -235,9 +235,9 @@ def test_the_next_chunk_is_claimed_when_nothing_of_one_is_left_to_classify(
     with database.writing() as session:
         new = NewJob("test", JobSource.ITEMS, a_model(session))
         job, messages = jobs.create_claimed(session, new, new_items, policy, utc_now())
-    assert fetching.fetch(messages[0]) == 2
+    assert fetching.work_on(messages[0]) == 2
     (following,) = queued(redis, Queue.FETCH)
-    assert fetching.fetch(following) == 0
+    assert fetching.work_on(following) == 0
     assert [item.status for item in read(database, job.id)[1]] == [ItemStatus.FAILED] * 2 + [ItemStatus.PENDING] * 2
 
 
@@ -254,7 +254,7 @@ def test_a_canceled_job_is_not_downloaded_any_more(
     for number in range(4):
         server.answers[f"/{number}.jpg"] = wait
     job_id, messages = submit(database, [f"{server.url}/{number}.jpg" for number in range(8)])
-    worker = threading.Thread(target=fetching.fetch, args=[messages[0]])
+    worker = threading.Thread(target=fetching.work_on, args=[messages[0]])
     worker.start()
     for _ in range(3):
         arrived.acquire(timeout=10)
@@ -265,7 +265,7 @@ def test_a_canceled_job_is_not_downloaded_any_more(
     until(lambda: not waiting_downloads(fetching))
     go_on.set()
     worker.join()
-    assert fetching.fetch(messages[1]) == 0
+    assert fetching.work_on(messages[1]) == 0
     job, _, left = read(database, job_id)
     assert (job.status, job.canceled, left, len(server.visits)) == (JobStatus.CANCELED, 8, [], 3)
     assert queued(redis, Queue.BULK) == []
@@ -288,7 +288,7 @@ def test_a_full_disk_is_no_fault_of_the_pictures(
 
     monkeypatch.setattr(BlobWriter, "write", full)
     with pytest.raises(StorageFull):
-        fetching.fetch(messages[0])
+        fetching.work_on(messages[0])
     _, (item,), (chunk,) = read(database, job_id)
     assert (item.status, chunk.attempts, chunk.taken_by, chunk.stage) == (ItemStatus.PENDING, 0, None, Stage.FETCH)
 
@@ -322,7 +322,7 @@ def test_failed_downloads_can_be_tried_again_and_what_was_wrong_as_it_came_canno
     database: Database, redis: RunningRedis, server: HostileServer, fetching: Fetching
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/late.jpg"])
-    fetching.fetch(messages[0])
+    fetching.work_on(messages[0])
     assert read(database, job_id)[1][0].error_code == "fetch_failed"
     server.answers["/late.jpg"] = response(b"there it is")
     with database.writing() as session:
@@ -331,5 +331,5 @@ def test_failed_downloads_can_be_tried_again_and_what_was_wrong_as_it_came_canno
         assert lifecycle.retry_failed(session, job, utc_now()) == 1
         (again,) = chunks.claim(session, job, POLICY, utc_now())
     assert again.queue is Queue.FETCH
-    fetching.fetch(again)
+    fetching.work_on(again)
     assert read(database, job_id)[1][0].blob_sha256 is not None

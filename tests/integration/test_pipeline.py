@@ -61,7 +61,7 @@ def work(pipeline: Pipeline, messages: list[ChunkMessage], redis: RunningRedis) 
     """Be the worker until nothing is queued any more."""
     while messages:
         for message in messages:
-            pipeline.classify(message)
+            pipeline.work_on(message)
         messages = queued(redis, Queue.BULK)
 
 
@@ -102,8 +102,8 @@ def test_a_message_delivered_twice_changes_nothing(
     database: Database, with_redis: Settings, redis: RunningRedis, pipeline: Pipeline
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
-    assert pipeline.classify(messages[0]) == 1
-    assert pipeline.classify(messages[0]) == 0
+    assert pipeline.work_on(messages[0]) == 1
+    assert pipeline.work_on(messages[0]) == 0
     job, _ = read(database, job_id)
     assert (job.succeeded, job.revision) == (1, 1)
 
@@ -114,7 +114,7 @@ def test_a_chunk_that_another_worker_has_in_hand_is_left_to_it(
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
     with database.writing() as session:
         assert chunks.take(session, messages[0].chunk_id, "wrk_2@there-1", ChunkPolicy.of(with_redis), utc_now())
-    assert pipeline.classify(messages[0]) == 0
+    assert pipeline.work_on(messages[0]) == 0
     assert read(database, job_id)[0].pending == 1
 
 
@@ -129,7 +129,7 @@ def test_a_job_whose_bytes_are_gone_is_given_back_three_times_then_fails_with_th
     while read(database, job_id)[0].pending:
         for message in messages:
             with suppress(BlobMissing):
-                pipeline.classify(message)
+                pipeline.work_on(message)
         sweep(database, broker, policy)
         messages = queued(redis, Queue.BULK)
     job, items = read(database, job_id)
@@ -152,7 +152,7 @@ def test_a_database_that_is_away_for_a_moment_does_not_make_what_was_computed_wo
             raise failures.pop()
 
     try:
-        assert pipeline.classify(messages[0]) == 1
+        assert pipeline.work_on(messages[0]) == 1
     finally:
         event.remove(database.engine, "before_cursor_execute", fail)
     assert failures == []
@@ -164,5 +164,5 @@ def test_whoever_waits_for_a_job_is_woken_by_its_end(
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
     with broker.waiting_for(job_id) as wait:
-        pipeline.classify(messages[0])
+        pipeline.work_on(messages[0])
         assert wait.wait(30)
