@@ -39,7 +39,7 @@ RIVALS = {
     "LitServe, OpenVINO int8": ("serve_openvino.py", ("int8",), 2000),
 }
 """Script, arguments after the port, and how many pictures a round."""
-OURS, OUR_PICTURES = "Lookbook", 2000
+OURS, OUR_PICTURES = "Lookbook", 4000
 IN_FLIGHT = 64
 PRECISION = "int8"
 """The fastest that keeps its labels."""
