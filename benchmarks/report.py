@@ -48,9 +48,9 @@ def _throughput(figures: dict[str, Any]) -> str:
     return f"""## Throughput: the service against the bare model
 
 *Limit*: one process on all cores, bytes on disk to scores, nothing stored. *Service*: the same pictures over HTTP in
-twenty requests, through Redis and the workers into the database, from the first byte to the last commit (the client itself
-takes at most {share:.1%} of the processors). *Keras*: plain Pillow and `keras.predict` in batches of 32. Pictures per
-second.
+twenty requests, through Redis and the workers into the database, from the first byte to the last commit (the client
+itself takes at most {share:.1%} of the processors). *Keras*: plain Pillow and `keras.predict` in batches of 32.
+Pictures per second.
 
 {_table(("pictures", "limit", "service", "service / limit", "Keras", "service / Keras"), rows)}
 

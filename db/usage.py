@@ -8,17 +8,17 @@ from datetime import UTC, date, datetime, timedelta
 from typing import cast
 
 from sqlalchemy import Table, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.errors import QuotaExceeded
-from db.bulk import on_postgresql
+from db.bulk import AddToRows
 from db.models import ApiKey, UsageDay
 
 NOBODY = ""
 """The owner of what was submitted without a key."""
 
 _USAGE = cast(Table, UsageDay.__table__)
+_COUNT = AddToRows(_USAGE, ("jobs", "items"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +29,6 @@ class Amount:
     items: int = 0
 
 
-def _counting(insert: postgresql.Insert | sqlite.Insert) -> postgresql.Insert | sqlite.Insert:
-    sums = {name: _USAGE.c[name] + insert.excluded[name] for name in ("jobs", "items")}
-    return insert.on_conflict_do_update(index_elements=["owner", "day"], set_=sums)
-
-
-# Made once: that takes longer than to execute them.
-_COUNT = {True: _counting(postgresql.insert(_USAGE)), False: _counting(sqlite.insert(_USAGE))}
-"""By whether it is for PostgreSQL."""
-
-
 def count(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0, items: int = 0) -> None:
     """Count what this transaction stores for an owner. Call it last: the owner's day is held until the commit.
 
@@ -46,7 +36,7 @@ def count(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0,
         QuotaExceeded: the key has fewer pictures left this month than `items`; store none of them.
     """
     row = {"owner": key_id or NOBODY, "day": now.astimezone(UTC).date(), "jobs": jobs, "items": items}
-    session.connection().execute(_COUNT[on_postgresql(session)], row)
+    _COUNT.execute(session, [row])
     quota = quota_of(session, key_id) if items > 0 else None
     if quota is None:
         return
