@@ -309,8 +309,8 @@ def _memory(figures: dict[str, Any]) -> str:
     return f"""## Memory over {last:,} pictures
 
 Between the 2,000th and the {last:,}th picture: {growth}. What the API grows by is
-the page cache of SQLite's connections (2 MB each) and the allocator's arenas (one for each thread that has served a
-large upload, as large as that took); it ends when every thread has served one. The objects of Python do not grow.
+the page cache of SQLite's connections (2 MB each) and what the allocator keeps for each thread that has served an
+upload (1 MB); it ends when every thread has served one. The objects of Python do not grow.
 
 ![Memory of API, worker and decoders](benchmarks/memory.svg)
 """
