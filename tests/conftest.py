@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -281,6 +282,15 @@ class RunningService:
         self.process.stdout.close()
 
 
+@contextmanager
+def ready_service(home: Path, **environment: str) -> Iterator[RunningService]:
+    """The whole service, ready; it is stopped in the end."""
+    running = RunningService(home, **environment)
+    running.wait_for_line("ready")
+    yield running
+    running.stop()
+
+
 def supervised(service: RunningService, *words: str) -> psutil.Process:
     """The supervised process whose command line has all these words."""
     direct = psutil.Process(service.process.pid).children()
@@ -295,10 +305,8 @@ def classifying_worker(service: RunningService) -> psutil.Process:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """The whole service, shared by all tests that only use it."""
-    running = RunningService(tmp_path_factory.mktemp("service"))
-    running.wait_for_line("ready")
-    yield running
-    running.stop()
+    with ready_service(tmp_path_factory.mktemp("service")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from cli.output import Exit
 from core.pictures import load
 from core.settings import PROJECT
 from lookbook import Client, Job, Upload
-from tests.conftest import SAMPLES, RunningService
+from tests.conftest import SAMPLES, RunningService, ready_service
 from tests.e2e.conftest import pages_of
 from tests.shop import Shop, running_shop
 
@@ -38,12 +38,9 @@ def shop() -> Iterator[Shop]:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service that may crawl the shop."""
-    running = RunningService(
-        tmp_path_factory.mktemp("crawling"), LOOKBOOK_FETCH_ALLOW="127.0.0.1/32,127.1.0.0/24", LOOKBOOK_DECODERS="1"
-    )
-    running.wait_for_line("ready")
-    yield running
-    running.stop()
+    settings = {"LOOKBOOK_FETCH_ALLOW": "127.0.0.1/32,127.1.0.0/24", "LOOKBOOK_DECODERS": "1"}
+    with ready_service(tmp_path_factory.mktemp("crawling"), **settings) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

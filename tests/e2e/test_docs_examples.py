@@ -25,7 +25,7 @@ from core.settings import PROJECT
 from lookbook import Client, Job, Upload
 from samples import broken
 from tests.answering import Reply, answering
-from tests.conftest import SAMPLES, RunningService, classifying_worker
+from tests.conftest import SAMPLES, RunningService, classifying_worker, ready_service
 from tests.shop import running_shop
 
 DOCUMENTS = (
@@ -66,10 +66,8 @@ LINE_SECONDS = 60.0
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("service"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8")
-    running.wait_for_line("ready")
-    yield running
-    running.stop()
+    with ready_service(tmp_path_factory.mktemp("service"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

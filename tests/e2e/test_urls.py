@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import SAMPLES, RunningService, supervised, until
+from tests.conftest import SAMPLES, RunningService, ready_service, supervised, until
 from tests.integration.hostile_server import HostileServer, Visit, response
 
 PICTURES = sorted(SAMPLES.iterdir())
@@ -25,10 +25,8 @@ def shop() -> Iterator[HostileServer]:
 @pytest.fixture(scope="module")
 def allowed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service that may fetch from loopback."""
-    running = RunningService(tmp_path_factory.mktemp("allowed"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8")
-    running.wait_for_line("ready")
-    yield running
-    running.stop()
+    with ready_service(tmp_path_factory.mktemp("allowed"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
+        yield running
 
 
 @pytest.fixture

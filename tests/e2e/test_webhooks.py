@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from core.settings import PROJECT
-from tests.conftest import SAMPLES, RunningService, until
+from tests.conftest import SAMPLES, RunningService, ready_service, until
 from tests.receiver import Receiver, Reply, receiver
 
 __all__ = ["receiver"]
@@ -23,10 +23,8 @@ __all__ = ["receiver"]
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("service"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8")
-    running.wait_for_line("ready")
-    yield running
-    running.stop()
+    with ready_service(tmp_path_factory.mktemp("service"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
