@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from rich.progress import Progress
 from sqlalchemy import func, select
 
 from benchmarks.pictures import make_pictures
-from benchmarks.pipeline import backend, wait_for_worker
+from benchmarks.pipeline import backend, worker
 from benchmarks.run import spread
 from broker.client import Broker
 from broker.dispatch import dispatch
@@ -45,7 +44,12 @@ def run(progress: Progress) -> dict[str, Any]:
         settings = stack.enter_context(backend("sqlite")).having(chunk_window=100, fetch_allow="127.0.0.0/8")
         (picture, *_) = make_pictures(settings.home, 400)
         address = stack.enter_context(_server(str(picture)))
-        stack.enter_context(_worker(settings))
+        environment = {
+            "LOOKBOOK_FETCH_ALLOW": "127.0.0.0/8",
+            "LOOKBOOK_CHUNK_WINDOW": str(settings.chunk_window),
+        }
+        arguments = ("-m", "cli", "worker", "--queues", "fetch", "--concurrency", "8")
+        stack.enter_context(worker(settings, *arguments, **environment))
         for _ in range(ROUNDS):
             for rates, download in ((theirs, _httpx), (ours, _job)):
                 urls = [f"{address}/{next(numbers)}.jpg" for _ in range(PICTURES)]
@@ -105,25 +109,3 @@ def _server(picture: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.communicate()
-
-
-@contextmanager
-def _worker(settings: Settings) -> Iterator[None]:
-    environment = {
-        **os.environ,
-        "LOOKBOOK_HOME": str(settings.home),
-        "LOOKBOOK_REDIS_URL": settings.redis_url,
-        "LOOKBOOK_FETCH_ALLOW": "127.0.0.0/8",
-        "LOOKBOOK_CHUNK_WINDOW": str(settings.chunk_window),
-    }
-    command = [sys.executable, "-m", "cli", "worker", "--queues", "fetch", "--concurrency", "8"]
-    with (settings.home / "worker.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        broker = Broker.connect(settings)
-        try:
-            wait_for_worker(broker, process)
-            yield
-        finally:
-            broker.close()
-            process.terminate()
-            process.wait()

@@ -75,26 +75,26 @@ def backend(kind: str) -> Iterator[Settings]:
 @contextmanager
 def null_worker(settings: Settings) -> Iterator[None]:
     """A worker whose model costs nothing, as long as the block lasts."""
-    environment = {
-        **os.environ,
-        "LOOKBOOK_HOME": str(settings.home),
-        "LOOKBOOK_REDIS_URL": settings.redis_url,
-        "LOOKBOOK_DATABASE_URL": settings.database_url,
-    }
+    with worker(settings, "-m", "benchmarks.null_worker", LOOKBOOK_DATABASE_URL=settings.database_url):
+        yield
+
+
+@contextmanager
+def worker(settings: Settings, *arguments: str, **environment: str) -> Iterator[None]:
+    """A worker that Python runs with these arguments, as long as the block lasts."""
+    environment |= {"LOOKBOOK_HOME": str(settings.home), "LOOKBOOK_REDIS_URL": settings.redis_url}
     with (settings.home / "worker.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.null_worker"], env=environment, stdout=log, stderr=log
-        )
+        process = subprocess.Popen([sys.executable, *arguments], env=os.environ | environment, stdout=log, stderr=log)
         broker = Broker.connect(settings)
         try:
-            wait_for_worker(broker, process)
+            _wait_for_worker(broker, process)
             yield
         finally:
             broker.close()
             _end(process)
 
 
-def wait_for_worker(broker: Broker, process: subprocess.Popen[bytes]) -> None:
+def _wait_for_worker(broker: Broker, process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
         try:
             if broker.workers():

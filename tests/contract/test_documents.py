@@ -99,6 +99,14 @@ def test_the_sample_pictures_are_those_that_the_script_draws() -> None:
     assert {path.name for path in (PROJECT / "samples" / "pictures").iterdir()} == {sample.name for sample in SAMPLES}
 
 
+def test_pages_begin_alike() -> None:
+    pages = [(PROJECT / "frontend" / f"{name}.html").read_text("utf-8") for name in ("index", "job", "login")]
+    own_style = r' +<link rel="stylesheet" href="/static/css/(?!lookbook)'
+    shared_buttons = r' +<button class="quiet" id="(?:language|theme)".*'
+    assert len({re.split(own_style, page, maxsplit=1)[0] for page in pages}) == 1
+    assert len({tuple(re.findall(shared_buttons, page)) for page in pages}) == 1
+
+
 @pytest.mark.parametrize("name", ["words.js", "words-crawl.js"])
 def test_both_languages_of_the_pages_have_the_same_sentences(name: str) -> None:
     text = (PROJECT / "frontend" / "js" / name).read_text("utf-8")
