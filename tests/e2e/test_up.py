@@ -93,33 +93,31 @@ def test_a_second_copy_on_another_folder_and_port_works_beside_the_first(
     assert httpx.get(f"{service.url}/readyz").status_code == 200
 
 
+def refusal(home: Path, **environment: str) -> str:
+    """What `lookbook up` says, on standard error, when it does not start."""
+    command = [sys.executable, "-m", "cli", "up"]
+    environment = {**os.environ, "LOOKBOOK_HOME": str(home), **environment}
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path), "LOOKBOOK_PORT": str(port)}
-        command = [sys.executable, "-m", "cli", "up"]
-        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
-    assert "LOOKBOOK_PORT" in done.stderr
+        said = refusal(tmp_path, LOOKBOOK_PORT=str(port))
+    assert f"cannot listen on 127.0.0.1:{port}" in said
+    assert "LOOKBOOK_PORT" in said
 
 
 def test_an_address_that_others_can_reach_is_refused_without_saying_so(tmp_path: Path) -> None:
-    environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path), "LOOKBOOK_HOST": "0.0.0.0"}
-    command = [sys.executable, "-m", "cli", "up"]
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "--no-auth" in done.stderr
+    assert "--no-auth" in refusal(tmp_path, LOOKBOOK_HOST="0.0.0.0")
 
 
 def test_a_wrong_setting_is_named_with_what_was_expected(tmp_path: Path) -> None:
-    environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path), "LOOKBOOK_RUNTIME": "abacus"}
-    command = [sys.executable, "-m", "cli", "up"]
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "LOOKBOOK_RUNTIME='abacus'" in done.stderr
+    assert "LOOKBOOK_RUNTIME='abacus'" in refusal(tmp_path, LOOKBOOK_RUNTIME="abacus")
 
 
 def test_a_dead_worker_is_named_and_replaced_and_the_work_goes_on(start: Start) -> None:
