@@ -159,6 +159,8 @@ def submit(
             _wake_reader(job)
         if job.terminal and job.webhook is not None:
             nudge(it.broker, DELIVER_WEBHOOKS)
+        # Only now: a thousand files take a while to remove, and workers need not wait for it.
+        uploads().forget()
         if wait is not None:
             _wait(wait, wait_seconds)
     return job

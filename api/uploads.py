@@ -76,10 +76,12 @@ class Uploads:
         self._blobs.commit(self._stored)
 
     def keep(self) -> None:
-        """The rows that refer to the pictures are committed: see to it that all are there still."""
+        """The rows that refer to the pictures are committed: see to it that all are there still.
+
+        `forget` then removes only what they were written to.
+        """
         self._blobs.ensure(self._stored)
         self._stored = []
-        self.forget()
 
     def forget(self) -> None:
         """Remove what is not kept: nothing will ever name it. Harmless a second time, and after `keep`."""

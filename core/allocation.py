@@ -29,6 +29,8 @@ def keep_freed_memory(most: int, largest: int) -> bool:
 def settle() -> None:
     """Have the garbage collector leave alone what is there now: modules, classes, what a process has set up.
 
-    Looking through it (140,000 objects in a worker) takes some 100 ms each time, in which no thread can run.
+    Looking through it (140,000 objects in a worker) takes some 100 ms each time, in which no thread can run. That is
+    done once more here: what was left lying by starting would stay.
     """
+    gc.collect()
     gc.freeze()
