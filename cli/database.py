@@ -20,8 +20,7 @@ def open_database(settings: Settings, table: str) -> Iterator[Database]:
     Raises:
         SettingsError: it is not there; nothing was ever started there, or an older version was.
     """
-    from db.engine import Database
-    from db.migrate import has_table
+    from db.engine import Database, has_table
 
     database = Database(settings.resolved_database_url)
     try:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -120,6 +120,13 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
         self._single.dispose()
+
+
+def has_table(database: Database, name: str) -> bool:
+    """Whether the database has a table, and so at least the version that brought it. A file is not made for asking."""
+    if database.is_sqlite and database.url.database and not Path(database.url.database).exists():
+        return False
+    return inspect(database.engine).has_table(name)
 
 
 def is_full(error: DBAPIError) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
 
 from db.engine import Database
 
@@ -21,13 +20,6 @@ def _config() -> Config:
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
-
-
-def has_table(database: Database, name: str) -> bool:
-    """Whether the database has a table, and so at least the version that brought it. A file is not made for asking."""
-    if database.is_sqlite and database.url.database and not Path(database.url.database).exists():
-        return False
-    return inspect(database.engine).has_table(name)
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
