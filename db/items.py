@@ -8,14 +8,15 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Select, Table, bindparam, select
 from sqlalchemy.orm import Session, joinedload
 
+from core.types import PictureKey
 from db.engine import Database
 from db.item_pages import ItemCursor, ItemFilter, ItemSort, page
 from db.look_up import LookUp
 from db.models import Blob, Item, ItemStatus, Prediction, Review
 
 _ITEMS = cast(Table, Item.__table__)
-_PENDING_PICTURES = (
-    select(_ITEMS.c.blob_sha256, _ITEMS.c.crop_key)
+_PENDING = (
+    select(_ITEMS.c.id, _ITEMS.c.blob_sha256, _ITEMS.c.crop_key)
     .where(_ITEMS.c.chunk_id == bindparam("chunk_id"), _ITEMS.c.status == ItemStatus.PENDING)
     .order_by(_ITEMS.c.position)
 )
@@ -72,10 +73,15 @@ def _made(kind: type[T], values: Iterator[Any]) -> T:
     return kind(**{column.key: next(values) for column in _COLUMNS[kind]})
 
 
-def pending_pictures(session: Session, chunk_id: str) -> list[tuple[str, str]]:
-    """(SHA-256, crop key) of every picture of a chunk that is still to be classified, each once."""
-    rows = session.execute(_PENDING_PICTURES, {"chunk_id": chunk_id})
-    return list(dict.fromkeys((sha256 or "", crop_key) for sha256, crop_key in rows))
+def pending(session: Session, chunk_id: str) -> list[tuple[str, PictureKey]]:
+    """The items of a chunk that are still to be classified, by position: id and picture."""
+    rows = session.execute(_PENDING, {"chunk_id": chunk_id})
+    return [(item_id, (sha256 or "", crop_key)) for item_id, sha256, crop_key in rows]
+
+
+def pending_pictures(session: Session, chunk_id: str) -> list[PictureKey]:
+    """Every picture of a chunk that is still to be classified, each once."""
+    return list(dict.fromkeys(picture for _, picture in pending(session, chunk_id)))
 
 
 def with_everything(query: Select[Item]) -> Select[Item]:

@@ -42,6 +42,11 @@ _AS_MADE = {
 # Statements of tables, made once: to store entities, or to make a statement each time, takes three times as long.
 _INSERT_JOB, _INSERT_ITEMS = insert(_JOBS), insert(_ITEMS)
 _BLOBS = InsertMissing(cast(Table, Blob.__table__))
+_INSERT_BLOBS = postgresql.insert(Blob)
+_HOLD_BLOBS = _INSERT_BLOBS.on_conflict_do_update(
+    index_elements=["sha256"], set_={"bytes": _INSERT_BLOBS.excluded.bytes}
+)
+"""On PostgreSQL rows that are there are held, too: else the purger could remove one before its item is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +204,8 @@ def store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> No
     if not on_postgresql(session):
         _BLOBS.execute(session, rows)
         return
-    # Rows that are there already are held, too: else the purger could remove one before its item is stored.
-    statement = postgresql.insert(Blob)
     if rows:
-        held = statement.on_conflict_do_update(index_elements=["sha256"], set_={"bytes": statement.excluded.bytes})
-        session.connection().execute(held, rows)
+        session.connection().execute(_HOLD_BLOBS, rows)
 
 
 def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, now: datetime) -> dict[str, Any]:

@@ -17,13 +17,12 @@ from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import PictureInfo, PictureKey
-from db import chunks, lifecycle
+from db import chunks, items, lifecycle
 from db.bulk import InsertMissing, UpdateRows
 from db.chunks import ChunkPolicy
-from db.models import Blob, Item, ItemStatus, Prediction
+from db.models import Blob, Prediction
 
-_BLOBS, _ITEMS = cast(Table, Blob.__table__), cast(Table, Item.__table__)
-_PREDICTIONS = cast(Table, Prediction.__table__)
+_BLOBS, _PREDICTIONS = cast(Table, Blob.__table__), cast(Table, Prediction.__table__)
 
 _DESCRIBE = UpdateRows(
     _BLOBS,
@@ -31,11 +30,6 @@ _DESCRIBE = UpdateRows(
     _BLOBS.c.format.is_(None) | _BLOBS.c.fingerprint.is_(None),
 )
 _STORE = InsertMissing(_PREDICTIONS)
-_PENDING_ITEMS = (
-    select(_ITEMS.c.id, _ITEMS.c.blob_sha256, _ITEMS.c.crop_key)
-    .where(_ITEMS.c.chunk_id == bindparam("chunk_id"), _ITEMS.c.status == ItemStatus.PENDING)
-    .order_by(_ITEMS.c.position)
-)
 _KNOWN = select(
     _PREDICTIONS.c.blob_sha256,
     _PREDICTIONS.c.crop_key,
@@ -114,18 +108,18 @@ def record(
     predictions = _store_predictions(session, model_version_id, outcomes, now)
     if (job := lifecycle.hold(session, message.job_id)) is None:
         return Recorded(0, [], job_terminal=True)
-    items = session.execute(_PENDING_ITEMS, {"chunk_id": message.chunk_id}).all()
+    pending = items.pending(session, message.chunk_id)
     succeeded, failed = [], []
-    for item_id, sha256, crop_key in items:
-        outcome = outcomes.get((sha256 or "", crop_key))
+    for item_id, picture in pending:
+        outcome = outcomes.get(picture)
         if outcome is None:
             continue
         if outcome.error is not None:
             failed.append({"id": item_id, **failure(outcome.error, now)})
         else:
-            succeeded.append({"id": item_id, **_success(predictions[sha256 or "", crop_key], outcome, now)})
+            succeeded.append({"id": item_id, **_success(predictions[picture], outcome, now)})
     finished = len(succeeded) + len(failed)
-    if finished == len(items):
+    if finished == len(pending):
         chunks.forget(session, message.chunk_id)
     lifecycle.finish(session, job, succeeded, failed, now, taken_at or now)
     return Recorded(
