@@ -14,9 +14,10 @@ from api.problems import Problem, unknown
 from api.services import services
 from api.sessions import TOKEN_HEADER
 from core.clock import rfc3339, utc_now
-from db import items, jobs, lifecycle
-from db.keys import EVERYONE, Caller
-from db.models import Item, Job, Scope
+from db.access.keys import EVERYONE, Caller
+from db.steps import lifecycle, submitting
+from db.tables import Item, Job, Scope
+from db.views import items
 
 PUBLIC = frozenset(
     {"static", "openapi.spec", "pages.docs_page", "pages.samples_index", "pages.sample", "signing.sign_out"}
@@ -192,7 +193,7 @@ def caller() -> Caller:
 
 def shows_job(session: Session, job_id: str) -> bool:
     """Whether there is a job for the caller: one that it may see, or might have seen before it expired."""
-    job = jobs.get(session, job_id)
+    job = submitting.get(session, job_id)
     return job is not None and job.deleted_at is None and caller().sees(job.key_id)
 
 
@@ -202,7 +203,7 @@ def require_job(session: Session, job_id: str) -> Job:
     Raises:
         Problem: 404, there is none; 410, it is past retention.
     """
-    return _visible(jobs.get(session, job_id), job_id)
+    return _visible(submitting.get(session, job_id), job_id)
 
 
 def hold_job(session: Session, job_id: str) -> Job:

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 
 from core.clock import utc_now
 from core.settings import Settings
-from db import keys
+from db.access import keys
+from db.access.keys import USED_STRETCH, Caller
 from db.engine import Database
-from db.keys import USED_STRETCH, Caller
 
 log = structlog.get_logger(__name__)
 

@@ -15,9 +15,10 @@ from api.spec import CREATING_PARAMETERS, IMAGE_BODY
 from api.submission import expiry, preference, refuse_without_quota, submit
 from api.uploads import refuse_other_files, store_body, store_part
 from api.url_items import read_one
-from db import items, jobs
-from db.jobs import NewItem, NewJob
-from db.models import ItemStatus, Job, JobSource, Priority
+from db.steps import submitting
+from db.steps.submitting import NewItem, NewJob
+from db.tables import ItemStatus, Job, JobSource, Priority
+from db.views import items
 
 DEFAULT_WAIT_SECONDS = 10
 
@@ -26,7 +27,7 @@ bp = APIBlueprint("classifications", __name__, tag="Classifications")
 
 def _classified(job_id: str) -> Answer:
     with services().database.reading() as session:
-        job = jobs.get(session, job_id)
+        job = submitting.get(session, job_id)
     return _answer(job, {})
 
 

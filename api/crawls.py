@@ -17,9 +17,9 @@ from core.errors import ItemError
 from core.fetching import Fetcher
 from core.fetching.urls import parse
 from core.settings import PROJECT
-from db import crawls
-from db.crawls import CrawlLimits, CrawlRequest, UrlFilter
-from db.models import CrawlUrl, JobSource
+from db.crawls import requests
+from db.crawls.requests import CrawlLimits, CrawlRequest, UrlFilter
+from db.tables import CrawlUrl, JobSource
 
 bp = APIBlueprint("crawls", __name__, tag="Jobs")
 
@@ -112,7 +112,7 @@ def list_urls(job_id: str, query_data: UrlsQuery) -> Answer:
     with services().database.reading() as session:
         require_job(session, job_id)
         wanted = UrlFilter(query_data.kind, query_data.state)
-        rows = crawls.list_urls(session, job_id, wanted, values["after"] if values else 0, query_data.limit + 1)
+        rows = requests.list_urls(session, job_id, wanted, values["after"] if values else 0, query_data.limit + 1)
     page = rows[: query_data.limit]
     following = encode_cursor({"after": page[-1].seq}) if len(rows) > len(page) else None
     return CrawlUrlsOut(data=[_url_out(row) for row in page], next_cursor=following), 200, link_header(following)

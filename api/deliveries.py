@@ -14,7 +14,7 @@ from api.services import services
 from broker.dispatch import nudge
 from core.clock import utc_now
 from core.messages import DELIVER_WEBHOOKS
-from db import webhooks
+from db.steps import webhooks
 
 bp = APIBlueprint("deliveries", __name__, tag="Webhooks")
 

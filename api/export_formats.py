@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from core.clock import rfc3339
-from db.exports import Batch, Column, Kind, Value
+from db.views.exports import Batch, Column, Kind, Value
 
 if TYPE_CHECKING:
     import pyarrow

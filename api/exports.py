@@ -17,8 +17,8 @@ from api.schemas.items import ExportQuery
 from api.services import services
 from api.spec import EXPORT_RESPONSE
 from core.clock import rfc3339, utc_now
-from db.exports import Export
-from db.models import Job
+from db.tables import Job
+from db.views.exports import Export
 
 bp = APIBlueprint("exports", __name__, tag="Jobs")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from api.problems import invalid_field
 from api.schemas.items import ItemsFilter
-from db.item_pages import ItemFilter
-from db.models import Job
+from db.tables import Job
+from db.views.item_pages import ItemFilter
 
 
 def wanted_items(job: Job, query: ItemsFilter) -> ItemFilter:

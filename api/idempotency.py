@@ -24,10 +24,10 @@ from api.schemas.common import Answer
 from api.services import Services, services
 from api.uploads import StreamingRequest, UploadStream, uploads
 from core.clock import utc_now
-from db import idempotency
+from db.access import idempotency
+from db.access.idempotency import LEASE, Earlier, RequestKey
+from db.access.usage import NOBODY
 from db.engine import TRANSIENT_ERRORS
-from db.idempotency import LEASE, Earlier, RequestKey
-from db.usage import NOBODY
 
 log = structlog.get_logger(__name__)
 

@@ -17,10 +17,10 @@ from broker.client import EXPLANATION_SECONDS
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable, StorageFull
 from core.pictures import thumbnail
-from db import duplicates
 from db.blobs.store import THUMBNAIL, explanation_name
-from db.job_view import poll_seconds
-from db.models import ItemStatus, Prediction
+from db.steps import linking
+from db.tables import ItemStatus, Prediction
+from db.views.job import poll_seconds
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ def list_similar(item_id: str, query_data: SimilarQuery) -> Answer:
     found once the job that they came with is over.
     """
     with services().database.reading() as session:
-        found = duplicates.similar(session, require_item(session, item_id), utc_now(), query_data.limit)
+        found = linking.similar(session, require_item(session, item_id), utc_now(), query_data.limit)
         data = [SimilarOut(distance=one.distance, item=ItemPresenter(one.item.job).item_out(one.item)) for one in found]
         return SimilarItemsOut(data=data)
 

@@ -16,8 +16,8 @@ from api.schemas.access import AmountOut, DayOut, KeyIn, KeyOut, KeysOut, NewKey
 from api.schemas.common import Answer, PageQuery
 from api.services import services
 from core.clock import utc_now
-from db import keys, usage
-from db.models import ApiKey
+from db.access import keys, usage
+from db.tables import ApiKey
 
 USAGE_DAYS = 30
 

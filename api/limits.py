@@ -23,7 +23,7 @@ from api.access import BadKey
 from api.problems import Problem
 from api.services import services
 from core.settings import Settings
-from db.keys import Caller
+from db.access.keys import Caller
 
 FAILURES = 30
 """Requests with a bad key, a minute and an address, that are still told that it is bad."""

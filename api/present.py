@@ -18,9 +18,9 @@ from api.schemas.items import (
 from api.schemas.jobs import DeliveryOut, GroupCountOut, LabelCountOut
 from api.schemas.models import GroupOut, LabelOut, ModelVersionDetailOut, ModelVersionOut, NamesOut
 from core.types import Crop
-from db.job_view import ErrorOut
-from db.models import Delivery, Item, ItemStatus, Job, ModelVersion, Prediction, Review
-from db.tallies import Summary
+from db.steps.tallies import Summary
+from db.tables import Delivery, Item, ItemStatus, Job, ModelVersion, Prediction, Review
+from db.views.job import ErrorOut
 
 
 class ItemPresenter:

@@ -31,8 +31,8 @@ from core.errors import (
     StorageFull,
     Unavailable,
 )
+from db.access.usage import month_end
 from db.engine import is_full
-from db.usage import month_end
 
 log = structlog.get_logger(__name__)
 

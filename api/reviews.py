@@ -15,7 +15,7 @@ from api.schemas.common import Answer, PageQuery
 from api.schemas.items import ItemReviewOut, ReviewIn, ReviewsOut
 from api.services import services
 from core.clock import utc_now
-from db import reviews
+from db.steps import reviewing
 
 bp = APIBlueprint("reviews", __name__, tag="Reviews")
 
@@ -40,7 +40,7 @@ def put_review(item_id: str, json_data: ReviewIn) -> Answer:
         if json_data.label is not None and json_data.label not in known:
             detail = f"expected one of {', '.join(known)}; got {json_data.label!r}"
             raise invalid_field("label", detail, "unknown_label")
-        review = reviews.put(session, job, item, json_data.label, caller().key_id, utc_now())
+        review = reviewing.put(session, job, item, json_data.label, caller().key_id, utc_now())
         return ItemPresenter(job).item_review_out(review)
 
 
@@ -54,7 +54,7 @@ def put_review(item_id: str, json_data: ReviewIn) -> Answer:
 def delete_review(item_id: str) -> Answer:
     with services().database.writing() as session:
         job = hold_job(session, require_item(session, item_id).job_id)
-        if not reviews.remove(session, job, item_id):
+        if not reviewing.remove(session, job, item_id):
             raise Problem(404, "unknown_review", f"item {item_id!r} has no review")
     return Response(status=HTTPStatus.NO_CONTENT)
 
@@ -67,7 +67,7 @@ def list_reviews(job_id: str, query_data: PageQuery) -> Answer:
     cursor = decode_cursor(query_data.cursor, {"position": (int,)})
     with services().database.reading() as session:
         job = require_job(session, job_id)
-        rows = reviews.list_of_job(session, job_id, cursor["position"] if cursor else None, query_data.limit + 1)
+        rows = reviewing.list_of_job(session, job_id, cursor["position"] if cursor else None, query_data.limit + 1)
         page = rows[: query_data.limit]
         following = encode_cursor({"position": page[-1].position}) if len(rows) > len(page) else None
         presenter = ItemPresenter(job)

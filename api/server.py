@@ -14,7 +14,7 @@ from core.allocation import settle
 from core.errors import SettingsError
 from core.logs import configure_logging
 from core.settings import Settings
-from db import keys
+from db.access import keys
 from db.engine import Database, has_table
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from functools import cached_property
 from flask import Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from db.access.secrets import own_secret
 from db.engine import Database
-from db.secrets import own_secret
 
 SESSION_COOKIE = "lookbook_session"
 TOKEN_COOKIE = "lookbook_csrf"

@@ -13,9 +13,9 @@ from api.problems import Problem, validate, validate_json
 from api.schemas.jobs import JobForm, JobIn, JobOptions
 from api.uploads import refuse_other_files, store_parts, store_source
 from api.url_items import new_items
-from db.crawls import CrawlRequest
-from db.jobs import NewItem, UnreadSource
-from db.models import JobSource
+from db.crawls.requests import CrawlRequest
+from db.steps.submitting import NewItem, UnreadSource
+from db.tables import JobSource
 
 _FIELDS = ("images", "archive", "manifest")
 

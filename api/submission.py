@@ -25,10 +25,11 @@ from core.errors import BlobStoreUnavailable, BrokerUnavailable, ItemError, Stor
 from core.fetching import Fetcher
 from core.fetching.urls import parse
 from core.messages import CRAWL, DELIVER_WEBHOOKS, EXPAND, ChunkMessage, Queue
-from db import jobs, usage
-from db.crawls import CrawlRequest
-from db.jobs import NewItem, NewJob, UnreadSource
-from db.models import Job, JobSource
+from db.access import usage
+from db.crawls.requests import CrawlRequest
+from db.steps import submitting
+from db.steps.submitting import NewItem, NewJob, UnreadSource
+from db.tables import Job, JobSource
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +74,7 @@ def refuse_when_saturated() -> None:
     """
     it = services()
     most = it.settings.max_pending_items
-    there = jobs.backlog(it.database)
+    there = submitting.backlog(it.database)
     if there.pending < most:
         return
     seconds = (there.pending - most) / there.rate if there.rate else _SATURATED_SECONDS
@@ -136,15 +137,15 @@ def submit(
     with it.database.writing() as session:
         messages: list[ChunkMessage] = []
         if unread is not None:
-            job = jobs.create_discovering(session, new, unread, utc_now())
+            job = submitting.create_discovering(session, new, unread, utc_now())
         else:
-            job, messages = jobs.create_claimed(session, new, items, it.policy, utc_now())
+            job, messages = submitting.create_claimed(session, new, items, it.policy, utc_now())
         note_made(session, job.id)
     try:
         uploads().keep()
     except (BlobStoreUnavailable, StorageFull):
         with it.database.writing() as session:
-            jobs.withdraw(session, job.id)
+            submitting.withdraw(session, job.id)
         raise
     with ExitStack() as stack:
         wait: Wait | None = None

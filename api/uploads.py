@@ -18,7 +18,7 @@ from core.errors import BlobStoreUnavailable, ItemError, NotAnImage, StorageFull
 from core.settings import Settings
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.spool import BlobWriter
-from db.jobs import StoredBlob
+from db.steps.submitting import StoredBlob
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from core.errors import BadCrop, ItemError
 from core.fetching import Fetcher
 from core.fetching.urls import MAX_URL, parse
 from core.types import Crop
-from db.jobs import NewItem
+from db.steps.submitting import NewItem
 
 _LONGEST_CROP_KEY = 80
 """What its column holds."""

@@ -26,13 +26,14 @@ from benchmarks.run import spread
 from broker.client import Broker
 from core.clock import utc_now
 from core.settings import PROJECT, Settings
-from db import expanding, jobs, model_versions
-from db.chunks import ChunkPolicy
-from db.crawls import CrawlLimits, CrawlRequest
+from db import model_versions
+from db.crawls.requests import CrawlLimits, CrawlRequest
 from db.engine import Database
-from db.jobs import NewJob
-from db.leasing import SOURCES
-from db.models import CrawlUrl, Item, Job, JobSource, UrlState
+from db.steps import expanding, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.leasing import SOURCES
+from db.steps.submitting import NewJob
+from db.tables import CrawlUrl, Item, Job, JobSource, UrlState
 from tests.shop import Shop, shop_process
 from worker.crawls import Crawls
 
@@ -58,7 +59,7 @@ class Installation:
         with self.database.writing() as session:
             version = model_versions.resolve(session, "production")
             new = NewJob("crawl", JobSource.CRAWL, version)
-            return jobs.create_discovering(session, new, CrawlRequest((start,), limits), utc_now()).id
+            return submitting.create_discovering(session, new, CrawlRequest((start,), limits), utc_now()).id
 
     def resume(self, job_id: str) -> None:
         with self.database.writing() as session:

@@ -9,9 +9,9 @@ from rich.progress import Progress
 
 from benchmarks.pipeline import backend, null_worker, running_job, seconds_of, store_job
 from benchmarks.run import spread
-from db import jobs
-from db.chunks import ChunkPolicy
 from db.engine import Database
+from db.steps import submitting
+from db.steps.chunks import ChunkPolicy
 
 HUGE, SMALL = 100_000, 50
 ROUNDS = 5
@@ -54,6 +54,6 @@ def run(progress: Progress) -> dict[str, Any]:
 
 def _pending(database: Database, job_id: str) -> int:
     with database.reading() as session:
-        job = jobs.get(session, job_id)
+        job = submitting.get(session, job_id)
         assert job is not None
         return job.pending

@@ -22,11 +22,12 @@ from broker.client import Broker
 from broker.dispatch import dispatch
 from core.clock import utc_now
 from core.settings import Settings
-from db import jobs, model_versions
-from db.chunks import ChunkPolicy
+from db import model_versions
 from db.engine import Database
-from db.jobs import NewItem, NewJob
-from db.models import Item, JobSource
+from db.steps import submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.submitting import NewItem, NewJob
+from db.tables import Item, JobSource
 from worker.app import CONNECTIONS_PER_HOST
 
 PICTURES = 600
@@ -87,7 +88,7 @@ def _job(settings: Settings, urls: list[str]) -> float:
         started = time.perf_counter()
         with database.writing() as session:
             new = NewJob("fetching", JobSource.ITEMS, model_versions.resolve(session, "production"))
-            _, messages = jobs.create_claimed(session, new, items, ChunkPolicy.of(settings), utc_now())
+            _, messages = submitting.create_claimed(session, new, items, ChunkPolicy.of(settings), utc_now())
         dispatch(database, broker, messages)
         while True:
             with database.reading() as session:

@@ -12,7 +12,7 @@ from core.clock import utc_now
 from core.ids import new_id
 from db import model_versions
 from db.engine import Database
-from db.models import Job, JobSource, ModelVersion
+from db.tables import Job, JobSource, ModelVersion
 
 PICTURES = 50_000
 """Different pictures; every one shows in `ROUNDS` items."""

@@ -15,10 +15,10 @@ from benchmarks.api_alone import running_api
 from benchmarks.million import ITEMS, store_million
 from benchmarks.pipeline import backend
 from benchmarks.run import spread
-from db import jobs
 from db.engine import Database
-from db.item_pages import ItemCursor, ItemFilter, ItemSort, page
-from db.models import Item, ItemStatus
+from db.steps import submitting
+from db.tables import Item, ItemStatus
+from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page
 
 DEEP = 5000
 """Which page is compared with the first."""
@@ -41,7 +41,7 @@ def _measure(kind: str, progress: Progress, task: TaskID) -> dict[str, Any]:
         job_id = store_million(database)
         progress.advance(task)
         with database.reading() as session:
-            job = jobs.get(session, job_id)
+            job = submitting.get(session, job_id)
             assert job is not None
             labels = job.model_version.taxonomy["labels"]
         group = labels[0]["group"]

@@ -23,12 +23,13 @@ from cli.registry import register_models
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
 from core.settings import Settings
-from db import chunks, jobs, lifecycle, model_versions
-from db.chunks import ChunkPolicy
+from db import model_versions
 from db.engine import Database
-from db.jobs import NewItem, NewJob, StoredBlob
 from db.migrate import upgrade
-from db.models import JobSource
+from db.steps import chunks, lifecycle, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.submitting import NewItem, NewJob, StoredBlob
+from db.tables import JobSource
 
 ITEMS = 20_000
 ROUNDS = 3
@@ -113,7 +114,7 @@ def store_job(settings: Settings, salt: str, items: int) -> str:
     ]
     with database.writing() as session:
         version = model_versions.resolve(session, model_versions.PRODUCTION)
-        job_id = jobs.create(session, NewJob(salt, JobSource.UPLOADS, version), new_items, utc_now()).id
+        job_id = submitting.create(session, NewJob(salt, JobSource.UPLOADS, version), new_items, utc_now()).id
     database.close()
     return job_id
 

@@ -14,9 +14,9 @@ from benchmarks.pipeline import backend, store_job
 from benchmarks.run import spread
 from core.clock import utc_now
 from core.settings import Settings
-from db import keys
+from db.access import keys
 from db.engine import Database
-from db.models import Scope
+from db.tables import Scope
 
 ITEMS = 100
 CONNECTIONS = 4

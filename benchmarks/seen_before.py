@@ -20,11 +20,13 @@ from benchmarks.pipeline import backend
 from benchmarks.run import percentile
 from core.clock import utc_now
 from core.fingerprints import BANDS
-from db import duplicates, items, jobs, model_versions
+from db import model_versions
 from db.engine import Database
-from db.jobs import NewItem, NewJob, StoredBlob
-from db.models import Blob, BlobBands, Item, JobSource, ModelVersion
-from db.models.items import BAND_COLUMNS
+from db.steps import linking, submitting
+from db.steps.submitting import NewItem, NewJob, StoredBlob
+from db.tables import Blob, BlobBands, Item, JobSource, ModelVersion
+from db.tables.items import BAND_COLUMNS
+from db.views import items
 
 PICTURES = 1_000_000
 ASKED = 500
@@ -76,7 +78,7 @@ def _store(database: Database) -> str:
     """A job of a million pictures, and a later one of some that are alike; the later one's id."""
     with database.writing() as session:
         version = model_versions.resolve(session, model_versions.PRODUCTION)
-        early = jobs.create(session, NewJob("early", JobSource.UPLOADS, version), [], utc_now()).id
+        early = submitting.create(session, NewJob("early", JobSource.UPLOADS, version), [], utc_now()).id
         _fill(session.connection(), early, sqlite=database.is_sqlite)
     with database.writing() as session:
         late = _add_alike(session, version)
@@ -108,7 +110,7 @@ def _add_alike(session: Session, version: ModelVersion) -> str:
     prints = [struct.pack(f">{BANDS}i", *row[1:]) + b"\x80\x80\x80" for row in there]
     alike = [secrets.token_hex(32) for _ in there]
     new_items = [NewItem("x.jpg", StoredBlob(sha256, 30000)) for sha256 in alike]
-    job = jobs.create(session, NewJob("late", JobSource.UPLOADS, version), new_items, utc_now())
+    job = submitting.create(session, NewJob("late", JobSource.UPLOADS, version), new_items, utc_now())
     described = {"width": 300, "height": 400}
     rows = [{"sha256": row[0], "fingerprint": found, **described} for row, found in zip(there, prints, strict=True)]
     rows += [{"sha256": sha256, "fingerprint": found, **described} for sha256, found in zip(alike, prints, strict=True)]
@@ -126,7 +128,7 @@ def _seconds(database: Database, job_id: str) -> list[float]:
             item = items.get(session, item_id)
             assert item is not None
             started = time.perf_counter()
-            found = duplicates.similar(session, item, utc_now(), 50)
+            found = linking.similar(session, item, utc_now(), 50)
             seconds.append(time.perf_counter() - started)
             if [one.distance for one in found] != [0]:
                 raise RuntimeError(f"expected one picture that is alike, got {len(found)}")

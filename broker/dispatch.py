@@ -10,8 +10,8 @@ from broker.client import Broker
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
 from core.messages import DELIVER_WEBHOOKS, FIND_DUPLICATES, ChunkMessage, Queue
-from db import chunks
 from db.engine import Database
+from db.steps import chunks
 
 log = structlog.get_logger(__name__)
 

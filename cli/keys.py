@@ -15,7 +15,7 @@ from core.settings import Settings
 from core.types import Scope
 
 if TYPE_CHECKING:
-    from db.models import ApiKey
+    from db.tables import ApiKey
 
 app = typer.Typer(help="Keys: who may use the service.", no_args_is_help=True)
 
@@ -49,7 +49,7 @@ def create(
 
         lookbook keys create "catalog import" --scope submit --scope read --rate 600 --quota 100000
     """
-    from db import keys
+    from db.access import keys
 
     with open_database(Settings.read(), "api_keys") as database, database.writing() as session:
         key, written = keys.create(session, name, scope or [Scope.SUBMIT, Scope.READ], utc_now(), rate, quota)
@@ -68,7 +68,7 @@ def list_keys(as_json: AsJson = False) -> None:
 
         lookbook keys list --json
     """
-    from db import keys
+    from db.access import keys
 
     with open_database(Settings.read(), "api_keys") as database, database.reading() as session:
         rows = keys.list_newest(session)
@@ -99,7 +99,7 @@ def revoke(key: Annotated[str, typer.Argument(help="Its id, `key_…`, as `lookb
 
         lookbook keys revoke key_01k…
     """
-    from db import keys
+    from db.access import keys
 
     with open_database(Settings.read(), "api_keys") as database, database.writing() as session:
         if not keys.revoke(session, key, utc_now()):

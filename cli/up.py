@@ -25,8 +25,8 @@ from core.errors import AlreadyRunning, BrokerUnavailable, PortTaken
 from core.settings import Settings
 from db.blobs.opening import forget_unfinished
 from db.engine import TRANSIENT_ERRORS, Database
-from db.leasing import CHUNKS, SOURCES
 from db.migrate import upgrade
+from db.steps.leasing import CHUNKS, SOURCES
 
 REDIS_SECONDS = 10.0
 """How long the embedded Redis may take to answer."""

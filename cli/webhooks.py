@@ -20,7 +20,7 @@ def secret() -> None:
 
         lookbook webhooks secret
     """
-    from db.webhooks import signing_secret
+    from db.steps.webhooks import signing_secret
 
     settings = Settings.read()
     if settings.webhook_secret:

@@ -19,11 +19,11 @@ import structlog
 from crawler.politeness import Hosts
 from crawler.robots import Rules
 from db.blobs.spool import BlobWriter
-from db.crawling import Batch, Settled
-from db.crawls import CrawlLimits
-from db.jobs import NewItem
-from db.meeting import Met, Waiting
-from db.models import UrlKind
+from db.crawls.met_urls import Met, Waiting
+from db.crawls.requests import CrawlLimits
+from db.steps.crawling import Batch, Settled
+from db.steps.submitting import NewItem
+from db.tables import UrlKind
 
 log = structlog.get_logger(__name__)
 

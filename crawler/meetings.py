@@ -12,13 +12,13 @@ from crawler.extraction import Extraction, FoundPicture, LeftOut, PageKind, Rule
 from crawler.frontier import Frontier
 from crawler.recipes import Recipe
 from crawler.urls import canonical
-from db.crawling import FALLBACK
-from db.crawls import CrawlRequest, digest_of
-from db.meeting import Met, Waiting
-from db.models import UrlKind
+from db.crawls.met_urls import Met, Waiting
+from db.crawls.requests import CrawlRequest, digest_of
+from db.steps.crawling import FALLBACK
+from db.tables import UrlKind
 
 PICTURE, START, PRODUCT, NEXT, OTHER = range(5)
-"""Priorities; db.crawling.FALLBACK comes after them."""
+"""Priorities; db.steps.crawling.FALLBACK comes after them."""
 LONGEST_TEXT = 2_000
 
 

@@ -34,18 +34,19 @@ from crawler.frontier import BATCH_RESULTS, BATCH_SECONDS, Frontier, Results
 from crawler.politeness import Hosts
 from crawler.visits import Visits, reason_of
 from crawler.web import Web
-from db import crawling, discoveries, meeting
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.opening import open_blob_store
-from db.chunks import ChunkPolicy
-from db.crawl_progress import Progress
-from db.crawling import Overtaken
-from db.crawls import CrawlRequest
-from db.discoveries import Taken
+from db.crawls import met_urls
+from db.crawls.met_urls import Waiting
+from db.crawls.progress import Progress
+from db.crawls.requests import CrawlRequest
 from db.engine import TRANSIENT_ERRORS, Database
-from db.leasing import SOURCES
-from db.meeting import Waiting
-from db.models import Crawl, JobSource, UrlKind
+from db.steps import crawling, discoveries
+from db.steps.chunks import ChunkPolicy
+from db.steps.crawling import Overtaken
+from db.steps.discoveries import Taken
+from db.steps.leasing import SOURCES
+from db.tables import Crawl, JobSource, UrlKind
 
 log = structlog.get_logger(__name__)
 
@@ -224,7 +225,7 @@ class Crawling:
         pages, pictures = self._repeated
         with self._database.reading() as session:
             while True:
-                met, further = meeting.unreached(session, self._crawl, pages)
+                met, further = met_urls.unreached(session, self._crawl, pages)
                 if further == pages:
                     break
                 pages = further
@@ -233,7 +234,7 @@ class Crawling:
                     break
             gone = 0
             while not met:
-                some, further = meeting.vanished(session, self._crawl, pictures)
+                some, further = met_urls.vanished(session, self._crawl, pictures)
                 if further == pictures:
                     break
                 gone, pictures = gone + some, further

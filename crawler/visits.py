@@ -29,10 +29,10 @@ from crawler.recipes import Recipe
 from crawler.robots import Rules
 from crawler.urls import PatternBound
 from crawler.web import Answer
-from db.crawling import OWN_NOTES, Settled
-from db.crawls import CrawlRequest
-from db.jobs import NewItem, StoredBlob
-from db.models import UrlKind, UrlState
+from db.crawls.requests import CrawlRequest
+from db.steps.crawling import OWN_NOTES, Settled
+from db.steps.submitting import NewItem, StoredBlob
+from db.tables import UrlKind, UrlState
 
 log = structlog.get_logger(__name__)
 

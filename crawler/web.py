@@ -17,8 +17,8 @@ from crawler.feeds import MAX_BYTES as MAX_FEED_BYTES
 from crawler.urls import canonical
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
-from db.meeting import Waiting
-from db.models import UrlKind
+from db.crawls.met_urls import Waiting
+from db.tables import UrlKind
 
 PAGE_LIMITS = FetchLimits(max_bytes=10 * 2**20)
 FEED_LIMITS = FetchLimits(max_bytes=MAX_FEED_BYTES)

@@ -14,7 +14,7 @@ from core.errors import ArtifactInvalid, ModelUnknown
 from core.types import ModelRef
 from db.engine import Database
 from db.look_up import LookUp
-from db.models import ModelAlias, ModelVersion
+from db.tables import ModelAlias, ModelVersion
 
 PRODUCTION = "production"
 """The alias that jobs use when they name no model."""

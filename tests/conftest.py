@@ -29,7 +29,7 @@ from core.settings import PROJECT, Settings
 from db.blobs import spool
 from db.engine import Database
 from db.migrate import upgrade
-from db.models import Base
+from db.tables import Base
 
 SAMPLES = PROJECT / "samples" / "pictures"
 

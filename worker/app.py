@@ -37,9 +37,9 @@ from core.messages import (
 )
 from core.settings import Settings
 from db.blobs.opening import open_blob_store
-from db.chunks import ChunkPolicy
 from db.engine import Database
-from db.leasing import SOURCES
+from db.steps.chunks import ChunkPolicy
+from db.steps.leasing import SOURCES
 from worker.crawls import Crawls
 from worker.decoders import DecoderLimits, Decoders
 from worker.downloads import Downloads, Web

@@ -22,11 +22,11 @@ from broker.dispatch import announce_end, nudge
 from core.clock import utc_now
 from core.messages import PURGE
 from core.settings import PROJECT, Settings
-from db import crawling, discoveries, expanding, jobs
-from db.chunks import ChunkPolicy
-from db.discoveries import Taken
 from db.engine import TRANSIENT_ERRORS, Database
-from db.leasing import SOURCES
+from db.steps import crawling, discoveries, expanding, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.discoveries import Taken
+from db.steps.leasing import SOURCES
 from worker.background import Background
 from worker.leases import AWAY_PAUSE
 
@@ -123,7 +123,7 @@ class Crawls(Background[Taken]):
         try:
             with self._database.reading() as session:
                 mine = discoveries.resume(session, taken.job_id, taken.source, taken.worker) is not None
-                return mine and jobs.wanted(session, taken.job_id)
+                return mine and submitting.wanted(session, taken.job_id)
         except TRANSIENT_ERRORS:
             return True
 

@@ -21,15 +21,15 @@ from core.clock import utc_now
 from core.errors import ItemError, LookbookError, OverQuota, QuotaExceeded, SourceEnded, StorageFull, Unavailable
 from core.fetching import Fetcher
 from core.messages import PURGE
-from db import discoveries, expanding
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
-from db.chunks import ChunkPolicy
-from db.discoveries import Taken
 from db.engine import TRANSIENT_ERRORS, Database
-from db.expanding import Batch, Expanded, Overtaken
-from db.leasing import SOURCES
+from db.steps import discoveries, expanding
+from db.steps.chunks import ChunkPolicy
+from db.steps.discoveries import Taken
+from db.steps.expanding import Batch, Expanded, Overtaken
+from db.steps.leasing import SOURCES
 from worker.background import Background
 from worker.leases import AWAY_PAUSE, Leases
 from worker.sources import Entry, Found, SourceLimits, open_source

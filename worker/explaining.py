@@ -9,10 +9,10 @@ from broker.dispatch import announce
 from classifier.explanation import heat_map
 from core.errors import BlobMissing, BlobStoreUnavailable, StorageFull
 from core.types import Crop, ModelRef
-from db import items
 from db.blobs.store import BlobStore, explanation_name
 from db.engine import Database
-from db.models import Prediction
+from db.tables import Prediction
+from db.views import items
 from worker.decoders import Decoders, Ready
 from worker.models import Models
 

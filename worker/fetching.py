@@ -14,16 +14,16 @@ from broker.client import Broker
 from core.clock import utc_now
 from core.errors import ItemError
 from core.messages import ChunkMessage, Queue
-from db import chunks, jobs
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
-from db.chunks import ChunkPolicy
 from db.engine import TRANSIENT_ERRORS, Database
-from db.fetched import Overtaken, ToFetch, items_to_fetch, record_fetched
-from db.jobs import StoredBlob
-from db.models import Stage
-from db.recording import Recorded
+from db.steps import chunks, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.fetching import Overtaken, ToFetch, items_to_fetch, record_fetched
+from db.steps.recording import Recorded
+from db.steps.submitting import StoredBlob
+from db.tables import Stage
 from worker.downloads import Batch, Downloads
 from worker.leases import Leases
 from worker.stages import StageWorker
@@ -88,7 +88,7 @@ class Fetching(StageWorker[_Work]):
 
     def _unwanted(self, job_id: str) -> bool:
         with suppress(*TRANSIENT_ERRORS), self._database.reading() as session:
-            return not jobs.wanted(session, job_id)
+            return not submitting.wanted(session, job_id)
         return False
 
     def _store(self, message: ChunkMessage, work: _Work, results: Mapping[str, BlobWriter | ItemError]) -> Recorded:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from core.types import ModelRef, PictureKey
-from db.recording import Outcome
+from db.steps.recording import Outcome
 
 
 class Claim:

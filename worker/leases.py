@@ -14,10 +14,10 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from core.clock import utc_now
 from core.errors import LookbookError, StorageFull, Unavailable
 from core.messages import ChunkMessage
-from db.chunks import ChunkPolicy
 from db.engine import TRANSIENT_ERRORS, Database
-from db.leasing import CHUNKS, Leasing
-from db.models import Chunk, Discovery
+from db.steps.chunks import ChunkPolicy
+from db.steps.leasing import CHUNKS, Leasing
+from db.tables import Chunk, Discovery
 
 log = structlog.get_logger(__name__)
 

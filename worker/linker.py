@@ -19,9 +19,9 @@ from sqlalchemy.exc import IntegrityError
 
 from core.fingerprints import Fingerprint, alike, bands
 from core.perceptual import bands_of
-from db import duplicates
-from db.duplicates import AT_ONCE, CANDIDATES, Bands, Found, Link, Over, Picture
 from db.engine import Database
+from db.steps import linking
+from db.steps.linking import AT_ONCE, CANDIDATES, Bands, Found, Link, Over, Picture
 from worker.background import Background
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class Linker(Background[list[Over]]):
 
     def _take(self) -> list[Over] | None:
         with self._database.reading() as session:
-            return _together(duplicates.unlinked(session, _JOBS_AT_ONCE)) or None
+            return _together(linking.unlinked(session, _JOBS_AT_ONCE)) or None
 
     def _do(self, jobs: list[Over]) -> None:
         try:
@@ -57,7 +57,7 @@ class Linker(Background[list[Over]]):
         found = []
         with self._database.reading() as session:
             for job in jobs:
-                pictures = duplicates.pictures(session, job.id, -1, AT_ONCE)
+                pictures = linking.pictures(session, job.id, -1, AT_ONCE)
                 numbers = _Numbers()
                 numbers.add(pictures)
                 number, changes = links(pictures, numbers.shared())
@@ -84,7 +84,7 @@ class Linker(Background[list[Over]]):
         after = -1
         while True:
             with self._database.reading() as session:
-                page = duplicates.pictures(session, job.id, after, _PAGE)
+                page = linking.pictures(session, job.id, after, _PAGE)
             yield page
             if len(page) < _PAGE:
                 return
@@ -95,7 +95,7 @@ class Linker(Background[list[Over]]):
         if self.stopping.is_set():
             return False
         with self._database.writing() as session:
-            stored = duplicates.store(session, found)
+            stored = linking.store(session, found)
         for part in stored:
             if part.duplicates:
                 log.info("duplicates_found", job=part.job.id, duplicates=part.duplicates)

@@ -15,10 +15,11 @@ from core.clock import utc_now
 from core.errors import ModelFailed
 from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo, PictureKey
-from db import chunks, items, jobs
-from db.chunks import ChunkPolicy
 from db.engine import Database
-from db.recording import Outcome, Recorded, Scored, find_predictions, record
+from db.steps import chunks, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.recording import Outcome, Recorded, Scored, find_predictions, record
+from db.views import items
 from worker.batcher import Scores
 from worker.decoders import Decoders, Ready
 from worker.in_flight import InFlight
@@ -63,7 +64,7 @@ class Pipeline(StageWorker[_Work]):
         with self._database.writing() as session:
             if not chunks.take(session, message.chunk_id, self._leases.worker, self._policy, now):
                 return None
-            job = jobs.work_of(session, message.job_id)
+            job = submitting.work_of(session, message.job_id)
             if job is None:
                 return None
             pictures = items.pending_pictures(session, message.chunk_id)

@@ -9,9 +9,10 @@ import structlog
 
 from core.clock import utc_now
 from core.errors import Unavailable
-from db import idempotency, purging
+from db.access import idempotency
 from db.blobs.store import BlobStore
 from db.engine import TRANSIENT_ERRORS, Database
+from db.steps import purging
 
 log = structlog.get_logger(__name__)
 

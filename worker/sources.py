@@ -19,9 +19,9 @@ from core.sources.archives import HEAD, ArchiveLimits, Member, archive_members, 
 from core.sources.manifests import Row, manifest_rows, numbered
 from db.blobs.spool import BlobWriter, refusal
 from db.blobs.store import BlobStore
-from db.discoveries import Taken
-from db.jobs import NewItem, StoredBlob
-from db.models import JobSource
+from db.steps.discoveries import Taken
+from db.steps.submitting import NewItem, StoredBlob
+from db.tables import JobSource
 
 _BLOCK = 1024 * 1024
 

@@ -17,13 +17,14 @@ from broker.dispatch import announce_end, dispatch
 from core.clock import utc_now
 from core.errors import BrokerUnavailable, FetchFailed, ModelFailed
 from core.messages import CRAWL, EXPAND, ChunkMessage, Queue
-from db import chunks, discoveries, expanding, items, jobs, lifecycle
-from db.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
 from db.engine import Database
-from db.fetched import items_to_fetch, record_fetched
-from db.leasing import CHUNKS
-from db.models import Chunk, Item, ItemStatus, Job, Stage
-from db.recording import Outcome, Recorded, record
+from db.steps import chunks, discoveries, expanding, lifecycle, submitting
+from db.steps.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
+from db.steps.fetching import items_to_fetch, record_fetched
+from db.steps.leasing import CHUNKS
+from db.steps.recording import Outcome, Recorded, record
+from db.tables import Chunk, Item, ItemStatus, Job, Stage
+from db.views import items
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
     with database.reading() as session:
         due = chunks.any_due(session, now)
         with_room = list(chunks.jobs_with_room(session, policy))
-        canceling = jobs.canceling(session)
+        canceling = submitting.canceling(session)
     for job_id in canceling:
         _cancel_rest(database, broker, job_id, now)
     sent = 0

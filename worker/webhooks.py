@@ -12,9 +12,9 @@ from standardwebhooks import Webhook
 from core.clock import utc_now
 from core.errors import ItemError
 from core.fetching import Fetched, Fetcher, FetchLimits
-from db import webhooks
 from db.engine import Database
-from db.webhooks import Answer, Attempt
+from db.steps import webhooks
+from db.steps.webhooks import Answer, Attempt
 from worker.background import Background
 
 log = structlog.get_logger(__name__)

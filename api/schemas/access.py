@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from api.schemas.common import Input
-from db.job_view import Output, Time
-from db.models import Scope
+from db.tables import Scope
+from db.views.job import Output, Time
 
 
 def _printable(name: str) -> str:

@@ -8,7 +8,7 @@ from flask import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core.types import Crop
-from db.job_view import Output
+from db.views.job import Output
 
 
 def _storable(text: str) -> str:

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from api.schemas.common import Input, PageQuery, Text
 from core.fetching.urls import MAX_URL
-from db.job_view import Output, Time
-from db.models import UrlKind, UrlState
+from db.tables import UrlKind, UrlState
+from db.views.job import Output, Time
 
 Url = Annotated[str, Field(max_length=MAX_URL)]
 Host = Annotated[Text, Field(min_length=1, max_length=253)]

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Json
 
 from api.schemas.common import CropIn, Input, PageQuery, Text
-from db.item_pages import ItemSort
-from db.job_view import ErrorOut, Output, Time
-from db.models import ItemStatus
+from db.tables import ItemStatus
+from db.views.item_pages import ItemSort
+from db.views.job import ErrorOut, Output, Time
 
 Score = Annotated[float, Field(ge=0, le=1)]
 

@@ -13,8 +13,8 @@ from api.schemas.common import Input, PageQuery, Text
 from api.schemas.crawls import CrawlIn
 from core.clock import utc_now
 from core.fetching.urls import MAX_URL
-from db.job_view import CountsOut, JobOut, Output, Time
-from db.models import DeliveryStatus, JobEvent, JobSource, JobStatus
+from db.tables import DeliveryStatus, JobEvent, JobSource, JobStatus
+from db.views.job import CountsOut, JobOut, Output, Time
 
 METADATA_BYTES = 16 * 1024
 """Largest `metadata` object, as JSON."""

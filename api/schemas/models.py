@@ -8,7 +8,7 @@ from pydantic import Field
 
 from api.schemas.common import Input, Text
 from core.messages import Queue
-from db.job_view import Output, Time
+from db.views.job import Output, Time
 
 
 class LabelsQuery(Input):

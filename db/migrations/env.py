@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from db.models import Base, UtcDateTime
+from db.tables import Base, UtcDateTime
 
 
 def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:

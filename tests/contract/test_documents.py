@@ -20,8 +20,8 @@ from cli.main import app
 from core.errors import ItemError
 from core.settings import PROJECT, Settings
 from crawler.extraction.found import LeftOut, PageKind
-from db.exports import Export
-from db.item_pages import ItemFilter
+from db.views.exports import Export
+from db.views.item_pages import ItemFilter
 from samples.draw import SAMPLES
 
 DOCUMENTS = [

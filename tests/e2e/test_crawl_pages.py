@@ -12,9 +12,9 @@ from sqlalchemy import insert, select, update
 
 from core.clock import utc_now
 from core.settings import Settings
-from db.crawls import digest_of
+from db.crawls.requests import digest_of
 from db.engine import Database
-from db.models import Crawl, CrawlUrl, Item, Job, JobSource, JobStatus, UrlKind, UrlState
+from db.tables import Crawl, CrawlUrl, Item, Job, JobSource, JobStatus, UrlKind, UrlState
 from tests.conftest import SAMPLES, RunningService
 
 OpenPage = Callable[..., Page]

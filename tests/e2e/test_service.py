@@ -18,10 +18,11 @@ from classifier.runtimes import open_runtime
 from core.clock import utc_now
 from core.errors import TooLarge
 from core.settings import PROJECT, Settings
-from db import jobs, model_versions
+from db import model_versions
 from db.engine import Database
-from db.jobs import NewItem, NewJob
-from db.models import JobSource
+from db.steps import submitting
+from db.steps.submitting import NewItem, NewJob
+from db.tables import JobSource
 from samples import broken
 from tests.conftest import SAMPLES, RunningService
 
@@ -204,7 +205,7 @@ def test_an_export_that_breaks_halfway_is_seen_to_be_broken(service: RunningServ
     database = Database(Settings(home=service.home).resolved_database_url)
     with database.writing() as session:
         version = model_versions.resolve(session, model_versions.PRODUCTION)
-        job = jobs.create(session, NewJob("long", JobSource.UPLOADS, version), refused, utc_now())
+        job = submitting.create(session, NewJob("long", JobSource.UPLOADS, version), refused, utc_now())
     database.close()
     path = f"/v1/jobs/{job.id}"
     with http.stream("GET", f"{path}/export?format=jsonl") as answer:

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from core.messages import Queue
-from db.models import Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
+from db.tables import Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from tests.faults.client import Client
 from tests.faults.installation import Installation
 from tests.faults.ledger import TERMINAL, Ledger, Submission

@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from broker.client import Broker
 from core.messages import ChunkMessage
-from db.chunks import queue_of
-from db.models import Chunk, Job
+from db.steps.chunks import queue_of
+from db.tables import Chunk, Job
 from tests.faults.installation import LEASE_SECONDS, WORKERS, DatabaseKind, Installation
 from tests.faults.proxy import Cut
 from tests.faults.servers import wait_until

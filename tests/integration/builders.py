@@ -16,13 +16,16 @@ from core.deadlines import Deadlines
 from core.errors import DecodeFailed
 from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo
-from db import chunks, items, jobs, keys, lifecycle, model_versions, reviews
-from db.chunks import ChunkPolicy
+from db import model_versions
+from db.access import keys
 from db.engine import Database
-from db.jobs import NewItem, NewJob, StoredBlob
 from db.model_versions import NewModelVersion
-from db.models import Delivery, Item, Job, JobEvent, JobSource, ModelVersion, Scope
-from db.recording import Outcome, Recorded, Scored, record
+from db.steps import chunks, lifecycle, reviewing, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.recording import Outcome, Recorded, Scored, record
+from db.steps.submitting import NewItem, NewJob, StoredBlob
+from db.tables import Delivery, Item, Job, JobEvent, JobSource, ModelVersion, Scope
+from db.views import items
 from tests.conftest import RunningRedis
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -55,7 +58,7 @@ def a_blob(content: str) -> StoredBlob:
 
 def a_job(session: Session, pictures: list[str], name: str = "test", source: JobSource = JobSource.UPLOADS) -> Job:
     items = [NewItem(f"{n}-{content}.jpg", a_blob(content)) for n, content in enumerate(pictures)]
-    return jobs.create(session, NewJob(name, source, a_model(session)), items, NOW)
+    return submitting.create(session, NewJob(name, source, a_model(session)), items, NOW)
 
 
 def a_key(database: Database, *scopes: Scope, name: str = "test", **limits: int) -> tuple[str, str]:
@@ -79,7 +82,7 @@ def record_chunk(
     policy: ChunkPolicy = POLICY,
 ) -> Recorded:
     """Record outcomes under the job's model version, as a worker would that has taken the chunk up."""
-    work = jobs.work_of(session, message.job_id)
+    work = submitting.work_of(session, message.job_id)
     return record(session, message, work.model_version_id if work else 0, outcomes, policy, now, taken_at)
 
 
@@ -105,7 +108,7 @@ def a_varied_job(database: Database) -> str:
     with database.writing() as session:
         new_items = [NewItem(f"{n}.jpg", a_blob(f"varied {n}")) for n in range(40)]
         new = NewJob("varied", JobSource.UPLOADS, a_model(session))
-        job, messages = jobs.create_claimed(session, new, new_items, POLICY, NOW)
+        job, messages = submitting.create_claimed(session, new, new_items, POLICY, NOW)
     recorded = 0
     while recorded < 24:
         message = messages.pop(0)
@@ -130,12 +133,12 @@ def review(database: Database, job_id: str, labels: dict[int, str | None]) -> No
         job = lifecycle.hold(session, job_id)
         assert job is not None
         for item in session.scalars(select(Item).where(Item.job_id == job_id, Item.position.in_(labels))):
-            reviews.put(session, job, item, labels[item.position], None, NOW)
+            reviewing.put(session, job, item, labels[item.position], None, NOW)
 
 
 def read_job(database: Database, job_id: str) -> Job:
     with database.reading() as session:
-        job = jobs.get(session, job_id)
+        job = submitting.get(session, job_id)
         assert job is not None
         return job
 
@@ -150,7 +153,7 @@ def end_job(
     """A job of one picture that has come to its end; its id."""
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), webhook={"url": url, "events": list(events)})
-        job, messages = jobs.create_claimed(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, now)
+        job, messages = submitting.create_claimed(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, now)
     for message in messages:
         finish(database, message, outcome, now)
     return job.id

@@ -13,13 +13,14 @@ from sqlalchemy import select
 from broker.client import Broker
 from core.clock import utc_now
 from core.settings import Settings
-from db import crawls, expanding, jobs
-from db.chunks import ChunkPolicy
-from db.crawls import CrawlLimits, CrawlRequest
+from db.crawls import requests
+from db.crawls.requests import CrawlLimits, CrawlRequest
 from db.engine import Database
-from db.jobs import NewJob
-from db.leasing import SOURCES
-from db.models import CrawlUrl, Item, Job, JobSource, UrlKind, UrlState
+from db.steps import expanding, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.leasing import SOURCES
+from db.steps.submitting import NewJob
+from db.tables import CrawlUrl, Item, Job, JobSource, UrlKind, UrlState
 from tests.integration.builders import a_model
 from tests.shop import Shop
 from worker.crawls import Crawls
@@ -40,7 +41,9 @@ class CrawlRun:
         """Submit a crawl job; its id."""
         with self.database.writing() as session:
             new = NewJob("crawl", JobSource.CRAWL, a_model(session), key_id=key_id)
-            return jobs.create_discovering(session, new, CrawlRequest(start_urls, limits, **request), utc_now()).id
+            return submitting.create_discovering(
+                session, new, CrawlRequest(start_urls, limits, **request), utc_now()
+            ).id
 
     def crawl(self, *start_urls: str, limits: CrawlLimits = LIMITS, **request: Any) -> str:
         """Submit a crawl job and run it to the end of its crawl; its id."""
@@ -66,7 +69,7 @@ class CrawlRun:
 
     def urls(self, job_id: str) -> list[CrawlUrl]:
         with self.database.reading() as session:
-            return list(crawls.list_urls(session, job_id, crawls.UrlFilter(), 0, 1_000_000))
+            return list(requests.list_urls(session, job_id, requests.UrlFilter(), 0, 1_000_000))
 
     def states(self, job_id: str, kind: UrlKind) -> Counter[UrlState]:
         return Counter(row.state for row in self.urls(job_id) if row.kind is kind)

@@ -19,15 +19,16 @@ from core.fetching import Fetcher
 from core.messages import Queue
 from core.settings import Settings
 from core.sources.archives import ArchiveLimits
-from db import chunks, items, jobs, lifecycle
 from db.blobs.opening import open_blob_store
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
-from db.chunks import ChunkPolicy
 from db.engine import Database
-from db.jobs import NewJob, StoredBlob, UnreadSource
-from db.leasing import SOURCES
-from db.models import Blob, Chunk, Discovery, Item, Job, JobSource
+from db.steps import chunks, lifecycle, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.leasing import SOURCES
+from db.steps.submitting import NewJob, StoredBlob, UnreadSource
+from db.tables import Blob, Chunk, Discovery, Item, Job, JobSource
+from db.views import items
 from tests.conftest import RunningRedis
 from tests.integration.builders import WORKER, a_model, read_job, record_chunk, scored
 from worker.expander import Expander
@@ -72,7 +73,7 @@ class Place:
         unread = UnreadSource(StoredBlob(self.store.put(data), len(data)), name)
         with self.database.writing() as session:
             new = NewJob(name, source, a_model(session), webhook=HOOK)
-            return jobs.create_discovering(session, new, unread, utc_now()).id
+            return submitting.create_discovering(session, new, unread, utc_now()).id
 
     def expander(
         self, worker: str = WORKER, before_commit: Callable[[], None] = lambda: None, members: int = 1000

@@ -11,9 +11,10 @@ from sqlalchemy import update
 from api.app import LookbookApp
 from core.clock import utc_now
 from core.messages import Queue
-from db import jobs, model_versions
-from db.jobs import NewItem, NewJob
-from db.models import Job, JobSource
+from db import model_versions
+from db.steps import submitting
+from db.steps.submitting import NewItem, NewJob
+from db.tables import Job, JobSource
 from tests.integration.apps import picture, problem, services_of, upload
 from tests.integration.builders import a_blob
 
@@ -100,7 +101,7 @@ def test_an_item_says_all_that_is_known_of_where_it_came_from(app: LookbookApp, 
     new_item = NewItem("look-1.jpg", None, None, None, "sku 17", url, known, details)
     with services_of(app).database.writing() as session:
         new = NewJob("x", JobSource.ITEMS, model_versions.resolve(session, "production"))
-        job = jobs.create(session, new, [new_item, NewItem("b.jpg", a_blob("b"))], utc_now())
+        job = submitting.create(session, new, [new_item, NewItem("b.jpg", a_blob("b"))], utc_now())
     full, bare = client.get(f"/v1/jobs/{job.id}/items").get_json()["data"]
     assert full["source"].items() >= {"name": "look-1.jpg", "url": url, **known}.items()
     assert (full["custom_id"], full["metadata"], full["image"]) == ("sku 17", details, None)

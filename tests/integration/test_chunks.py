@@ -8,10 +8,11 @@ from sqlalchemy import select
 
 from core.clock import utc_now
 from core.messages import ChunkMessage, Queue
-from db import chunks, items, lifecycle
 from db.engine import Database
-from db.leasing import CHUNKS
-from db.models import Chunk, Item
+from db.steps import chunks, lifecycle
+from db.steps.leasing import CHUNKS
+from db.tables import Chunk, Item
+from db.views import items
 from tests.integration.builders import LEASE, NOW, POLICY, WORKER, a_job, finish, read_job
 from worker.leases import Leases
 

@@ -16,13 +16,14 @@ from sqlalchemy import update
 
 from core.clock import utc_now
 from core.settings import PROJECT, Settings
-from db import crawling, expanding, jobs, keys, lifecycle
-from db.chunks import ChunkPolicy
-from db.discoveries import MAX_ATTEMPTS
+from db.access import keys
 from db.engine import Database
-from db.jobs import NewItem
-from db.leasing import SOURCES
-from db.models import Discovery, JobStatus, Scope, UrlKind, UrlState
+from db.steps import crawling, expanding, lifecycle, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.discoveries import MAX_ATTEMPTS
+from db.steps.leasing import SOURCES
+from db.steps.submitting import NewItem
+from db.tables import Discovery, JobStatus, Scope, UrlKind, UrlState
 from tests.conftest import until
 from tests.integration.crawl_runs import CrawlRun, crawl_run, resume
 from tests.shop import Shop, running_shop
@@ -80,7 +81,7 @@ WORKER_SCRIPT = """
 import sys
 from broker.client import Broker
 from core.settings import Settings
-from db.chunks import ChunkPolicy
+from db.steps.chunks import ChunkPolicy
 from db.engine import Database
 from worker.crawls import Crawls
 
@@ -123,7 +124,9 @@ def test_a_crawl_that_never_gets_on_is_given_up_after_three_attempts(run: CrawlR
         with run.database.writing() as session:
             job = lifecycle.hold(session, job_id)
             assert job is not None
-            jobs.append(session, job, [NewItem("a.jpg", None, source_url="https://shop.example/a.jpg")], utc_now())
+            submitting.append(
+                session, job, [NewItem("a.jpg", None, source_url="https://shop.example/a.jpg")], utc_now()
+            )
     for _ in range(MAX_ATTEMPTS):
         assert run.job(job_id).discovering
         with run.database.writing() as session:

@@ -10,9 +10,9 @@ from sqlalchemy import select
 
 from api.app import LookbookApp
 from core.settings import Settings
-from db.crawls import CrawlRequest
+from db.crawls.requests import CrawlRequest
 from db.engine import Database
-from db.models import Crawl, Discovery
+from db.tables import Crawl, Discovery
 from tests.integration.apps import services_of
 
 START = "https://shop.example/"

@@ -10,9 +10,9 @@ import pytest
 
 from core.clock import utc_now
 from core.settings import Settings
-from db import lifecycle
 from db.engine import Database
-from db.models import JobStatus, UrlKind, UrlState
+from db.steps import lifecycle
+from db.tables import JobStatus, UrlKind, UrlState
 from tests.conftest import until
 from tests.integration.crawl_runs import LIMITS, CrawlRun, crawl_run
 from tests.shop import Shop, running_shop

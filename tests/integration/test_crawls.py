@@ -11,7 +11,7 @@ import pytest
 
 from core.settings import Settings
 from db.engine import Database
-from db.models import JobStatus, UrlKind, UrlState
+from db.tables import JobStatus, UrlKind, UrlState
 from tests.integration.crawl_runs import LIMITS, CrawlRun, crawl_run
 from tests.shop import Shop, running_shop
 from tests.shop.shelf import kind_of

@@ -15,7 +15,7 @@ from db import model_versions
 from db.engine import Database
 from db.migrate import downgrade, upgrade
 from db.model_versions import NewModelVersion
-from db.models import Base, Blob
+from db.tables import Base, Blob
 from tests.integration.builders import NOW, TAXONOMY, a_model
 
 

@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from api.app import LookbookApp
 from core.fetching import Fetcher
 from core.settings import Settings
-from db.models import Delivery
+from db.tables import Delivery
 from tests.conftest import RunningRedis
 from tests.integration.apps import prepare, services_of, serving
 from tests.receiver import Receiver, Reply, receiver

@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from core.clock import utc_now
 from core.messages import Queue
-from db import jobs
-from db.jobs import NewJob, StoredBlob
-from db.models import ApiKey, Chunk, Job, JobSource, JobStatus, Stage
+from db.steps import submitting
+from db.steps.submitting import NewJob, StoredBlob
+from db.tables import ApiKey, Chunk, Job, JobSource, JobStatus, Stage
 from tests.conftest import RunningRedis
 from tests.integration.builders import a_model, deliveries
 from tests.integration.reading import Place, a_tar, a_zip, expected, place, small_batches, stored_anywhere
@@ -136,7 +136,9 @@ def test_a_source_that_is_a_picture_of_another_job_stays_with_it(place: Place) -
     job_id = place.submit(data)
     with place.database.writing() as session:
         blob = StoredBlob(place.store.put(data), len(data))
-        jobs.create(session, NewJob("odd", JobSource.UPLOADS, a_model(session)), [jobs.NewItem("x", blob)], utc_now())
+        submitting.create(
+            session, NewJob("odd", JobSource.UPLOADS, a_model(session)), [submitting.NewItem("x", blob)], utc_now()
+        )
     place.expander().work_off()
     purge(place.database, place.store)
     assert place.discovery(job_id) is None

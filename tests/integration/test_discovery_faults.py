@@ -10,10 +10,10 @@ import pytest
 import worker.expander
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable
-from db import discoveries
-from db.discoveries import Taken
-from db.leasing import SOURCES
-from db.models import ItemStatus, JobStatus
+from db.steps import discoveries
+from db.steps.discoveries import Taken
+from db.steps.leasing import SOURCES
+from db.tables import ItemStatus, JobStatus
 from tests.integration.builders import WORKER, deliveries
 from tests.integration.reading import OTHER, Place, a_tar, a_zip, expected, fail, place, small_batches, stored_anywhere
 from worker.expander import Expander

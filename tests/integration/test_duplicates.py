@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from core.fingerprints import BANDS
 from core.messages import ChunkMessage, Queue
 from core.types import Crop, PictureInfo
-from db import chunks, duplicates, items, jobs, lifecycle, purging
-from db.duplicates import Found, Over, Picture, Similar
 from db.engine import Database
-from db.jobs import NewItem, NewJob
-from db.models import Blob, BlobBands, Item, Job, JobSource, JobStatus
-from db.recording import Outcome
+from db.steps import chunks, lifecycle, linking, purging, submitting
+from db.steps.linking import Found, Over, Picture, Similar
+from db.steps.recording import Outcome
+from db.steps.submitting import NewItem, NewJob
+from db.tables import Blob, BlobBands, Item, Job, JobSource, JobStatus
+from db.views import items
 from tests.integration.builders import (
     FAILED,
     NOW,
@@ -70,7 +71,7 @@ def a_job_of(
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), key_id=key_id)
         policy = chunks.ChunkPolicy(size=1, window=100, deadlines=POLICY.deadlines)
-        job, messages = jobs.create_claimed(session, new, new_items, policy, NOW)
+        job, messages = submitting.create_claimed(session, new, new_items, policy, NOW)
     for number in order or range(len(messages)):
         with database.writing() as session:
             work = items.pending_pictures(session, messages[number].chunk_id)
@@ -95,7 +96,7 @@ def similar(database: Database, job_id: str, position: int = 0) -> list[Similar]
         item = session.scalars(select(Item).where(Item.job_id == job_id, Item.position == position)).one()
         found = items.get(session, item.id)
         assert found is not None
-        return duplicates.similar(session, found, NOW, 50)
+        return linking.similar(session, found, NOW, 50)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -197,7 +198,7 @@ def test_links_that_were_found_before_a_job_ran_again_are_not_stored_after_it(da
     with database.writing() as session:
         for ended, duplicate_count in ((NOW, None), (NOW, 1), (later, None), (later, 1)):
             found = Found(Over(job_id, 2, ended), links=[("itm_x", None)], duplicates=duplicate_count)
-            assert bool(duplicates.store(session, [found])) == (ended == later)
+            assert bool(linking.store(session, [found])) == (ended == later)
 
 
 def test_jobs_of_any_size_that_ended_together_are_each_linked_by_themselves(
@@ -239,7 +240,7 @@ def test_pictures_that_are_purged_while_they_are_compared_hinder_nobody_for_long
 ) -> None:
     outcomes = {"a": seen(SHIRT + RED), "b": seen(DRESS + RED)}
     purged, kept = (a_job_of(database, [content, content], outcomes) for content in "ab")
-    read = duplicates.pictures
+    read = linking.pictures
 
     def read_and_purge(session: Session, job_id: str, after: int, limit: int) -> list[Picture]:
         found = read(session, job_id, after, limit)
@@ -249,7 +250,7 @@ def test_pictures_that_are_purged_while_they_are_compared_hinder_nobody_for_long
         return found
 
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(duplicates, "pictures", read_and_purge)
+        meanwhile.setattr(linking, "pictures", read_and_purge)
         Linker(database).work_off()
     Linker(database).work_off()
     assert links(database, kept) == [None, 0]

@@ -9,11 +9,11 @@ from broker.client import Broker
 from broker.dispatch import dispatch
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
-from db import chunks, jobs
-from db.chunks import ChunkPolicy
 from db.engine import Database
-from db.jobs import NewItem, NewJob
-from db.models import JobSource
+from db.steps import chunks, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.submitting import NewItem, NewJob
+from db.tables import JobSource
 from tests.conftest import RunningRedis
 from tests.integration.builders import NOW, POLICY, WORKER, a_blob, a_model, finish, read_job
 
@@ -25,7 +25,7 @@ def submit(database: Database, broker: Broker, name: str, pictures: int) -> str:
     items = [NewItem("x.jpg", a_blob(f"{name} {n}")) for n in range(pictures)]
     with database.writing() as session:
         new = NewJob(name, JobSource.UPLOADS, a_model(session))
-        job, messages = jobs.create_claimed(session, new, items, REAL, NOW)
+        job, messages = submitting.create_claimed(session, new, items, REAL, NOW)
     dispatch(database, broker, messages)
     return job.id
 

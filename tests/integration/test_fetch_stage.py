@@ -17,14 +17,14 @@ from core.errors import StorageFull
 from core.fetching import Fetcher, FetchLimits
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
-from db import chunks, jobs, lifecycle
 from db.blobs.local import LocalBlobStore
 from db.blobs.spool import BlobWriter
-from db.chunks import ChunkPolicy
 from db.engine import Database
-from db.jobs import NewItem, NewJob
-from db.leasing import CHUNKS
-from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Priority, Stage
+from db.steps import chunks, lifecycle, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.leasing import CHUNKS
+from db.steps.submitting import NewItem, NewJob
+from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Priority, Stage
 from tests.conftest import RunningRedis, until
 from tests.integration.builders import WORKER, a_model, finish, queued
 from tests.integration.hostile_server import HostileServer, Visit, response
@@ -72,13 +72,13 @@ def submit(database: Database, urls: list[str], priority: Priority = Priority.NO
     new_items = [NewItem(url.rpartition("/")[2], None, source_url=url) for url in urls]
     with database.writing() as session:
         new = NewJob("test", JobSource.ITEMS, a_model(session), priority)
-        job, messages = jobs.create_claimed(session, new, new_items, POLICY, utc_now())
+        job, messages = submitting.create_claimed(session, new, new_items, POLICY, utc_now())
         return job.id, messages
 
 
 def read(database: Database, job_id: str) -> tuple[Job, list[Item], list[Chunk]]:
     with database.reading() as session:
-        job = jobs.get(session, job_id)
+        job = submitting.get(session, job_id)
         assert job is not None
         items = session.scalars(select(Item).where(Item.job_id == job_id).order_by(Item.position)).all()
         return job, list(items), list(session.scalars(select(Chunk).where(Chunk.job_id == job_id)).all())
@@ -234,7 +234,7 @@ def test_the_next_chunk_is_claimed_when_nothing_of_one_is_left_to_classify(
     new_items = [NewItem("x.jpg", None, source_url=url) for url in urls]
     with database.writing() as session:
         new = NewJob("test", JobSource.ITEMS, a_model(session))
-        job, messages = jobs.create_claimed(session, new, new_items, policy, utc_now())
+        job, messages = submitting.create_claimed(session, new, new_items, policy, utc_now())
     assert fetching.work_on(messages[0]) == 2
     (following,) = queued(redis, Queue.FETCH)
     assert fetching.work_on(following) == 0

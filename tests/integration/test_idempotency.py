@@ -16,10 +16,10 @@ from werkzeug.test import TestResponse
 from api.app import LookbookApp
 from core.clock import utc_now
 from core.errors import RequestInProgress
-from db import idempotency
+from db.access import idempotency
+from db.access.idempotency import KEPT, LEASE, RequestKey
 from db.engine import Database
-from db.idempotency import KEPT, LEASE, RequestKey
-from db.models import IdempotentRequest, Job
+from db.tables import IdempotentRequest, Job
 from tests.conftest import SAMPLES
 from tests.integration.apps import services_of
 from tests.integration.builders import NOW

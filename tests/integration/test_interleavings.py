@@ -19,14 +19,15 @@ from broker.dispatch import dispatch
 from core.errors import FetchTooSlow, ItemError, JobNotOver, JobOver, ModelFailed, NothingToRetry, TruncatedImage
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
-from db import chunks, items, jobs, lifecycle
 from db.blobs.local import LocalBlobStore
 from db.engine import Database
-from db.fetched import Overtaken, ToFetch, items_to_fetch, record_fetched
-from db.jobs import NewItem, NewJob, StoredBlob
-from db.leasing import CHUNKS
-from db.models import TERMINAL, Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
-from db.recording import Outcome, record
+from db.steps import chunks, lifecycle, submitting
+from db.steps.fetching import Overtaken, ToFetch, items_to_fetch, record_fetched
+from db.steps.leasing import CHUNKS
+from db.steps.recording import Outcome, record
+from db.steps.submitting import NewItem, NewJob, StoredBlob
+from db.tables import TERMINAL, Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
+from db.views import items
 from tests.conftest import RunningRedis
 from tests.integration.builders import NOW, POLICY, a_model, scored
 from tests.integration.test_tallies import counted, tallied
@@ -68,7 +69,7 @@ class Interleavings(RuleBasedStateMachine):
         new_items = [NewItem("x.jpg", StoredBlob(self.store.put(data), len(data))) for data in blobs]
         with self.database.writing() as session:
             new = NewJob("any", JobSource.UPLOADS, a_model(session), expires_at=self.now + timedelta(seconds=300))
-            job, messages = jobs.create_claimed(session, new, new_items, POLICY, self.now)
+            job, messages = submitting.create_claimed(session, new, new_items, POLICY, self.now)
         self.jobs.append(job.id)
         dispatch(self.database, self.broker, messages)
 
@@ -77,7 +78,7 @@ class Interleavings(RuleBasedStateMachine):
         blobs = [f"picture {number}".encode() for number in pictures]
         new_items = [NewItem("x.jpg", StoredBlob(self.store.put(data), len(data))) for data in blobs]
         with self.database.writing() as session:
-            job, _ = jobs.create_claimed(
+            job, _ = submitting.create_claimed(
                 session, NewJob("unsent", JobSource.UPLOADS, a_model(session)), new_items, POLICY, self.now
             )
         self.jobs.append(job.id)
@@ -90,7 +91,7 @@ class Interleavings(RuleBasedStateMachine):
         new_items = [NewItem("x.jpg", None, source_url=f"https://shop.example/{number}.jpg") for number in urls]
         with self.database.writing() as session:
             new = NewJob("urls", JobSource.ITEMS, a_model(session), expires_at=self.now + timedelta(seconds=300))
-            job, messages = jobs.create_claimed(session, new, here + new_items, POLICY, self.now)
+            job, messages = submitting.create_claimed(session, new, here + new_items, POLICY, self.now)
         self.jobs.append(job.id)
         dispatch(self.database, self.broker, messages)
 
@@ -154,7 +155,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def _record(self, message: ChunkMessage, verdicts: list[str]) -> None:
         with self.database.writing() as session:
-            work = jobs.work_of(session, message.job_id)
+            work = submitting.work_of(session, message.job_id)
             if work is None:
                 return
             outcomes: dict[tuple[str, str], Outcome] = {}

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Select, select, text
 from sqlalchemy.orm import Session
 
-from db import item_pages, items
 from db.engine import Database
-from db.item_pages import ItemCursor, ItemFilter, ItemSort
 from db.migrate import upgrade
-from db.models import Item, ItemStatus
+from db.tables import Item, ItemStatus
+from db.views import item_pages, items
+from db.views.item_pages import ItemCursor, ItemFilter, ItemSort
 from tests.integration.builders import a_varied_job, review
 
 REVIEWED = {0: "dress", 1: "dress", 2: None, 13: "shirt", 20: "shirt"}

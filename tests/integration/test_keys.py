@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.errors import QuotaExceeded
-from db import jobs, keys, usage
+from db.access import keys, usage
 from db.engine import Database
-from db.jobs import NewItem, NewJob
-from db.models import JobSource, Scope
+from db.steps import submitting
+from db.steps.submitting import NewItem, NewJob
+from db.tables import JobSource, Scope
 from tests.integration.builders import NOW, a_blob, a_key, a_model, together
 
 READER = [Scope.READ]
@@ -75,7 +76,7 @@ def test_the_use_of_a_key_is_noted_once_a_minute(database: Database) -> None:
 def submit(database: Database, key_id: str | None, pictures: int, now: datetime = NOW) -> str:
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), key_id=key_id)
-        return jobs.create(session, new, [NewItem("a.jpg", a_blob("a"))] * pictures, now).id
+        return submitting.create(session, new, [NewItem("a.jpg", a_blob("a"))] * pictures, now).id
 
 
 def used(database: Database, key_id: str | None, now: datetime = NOW) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -105,7 +106,7 @@ def test_what_is_withdrawn_does_not_count(database: Database) -> None:
     key_id, _ = a_key(database)
     job_id = submit(database, key_id, 3)
     with database.writing() as session:
-        jobs.withdraw(session, job_id)
+        submitting.withdraw(session, job_id)
     assert used(database, key_id) == ((0, 0), (0, 0))
 
 

@@ -16,7 +16,7 @@ from api.server import check_exposure
 from core.clock import utc_now
 from core.errors import SettingsError
 from core.settings import Settings
-from db import keys, usage
+from db.access import keys, usage
 from db.engine import Database
 from db.migrate import upgrade
 from tests.integration.apps import bearer, refused, services_of, serving, upload_with

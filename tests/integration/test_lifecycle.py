@@ -10,12 +10,12 @@ from sqlalchemy import select
 
 from core.errors import JobNotOver, JobOver, ModelFailed, NothingToRetry
 from core.messages import ChunkMessage
-from db import chunks, jobs, lifecycle
 from db.blobs.local import LocalBlobStore
 from db.engine import Database
-from db.jobs import NewItem, NewJob, StoredBlob
-from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
-from db.recording import Outcome
+from db.steps import chunks, lifecycle, submitting
+from db.steps.recording import Outcome
+from db.steps.submitting import NewItem, NewJob, StoredBlob
+from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from tests.integration.builders import NOW, POLICY, WORKER, a_job, a_model, finish, read_job
 from worker.purger import purge
 
@@ -96,12 +96,12 @@ def test_what_fits_into_no_one_transaction_is_canceled_in_several(
     cancel(database, job_id)
     assert read_job(database, job_id).status == JobStatus.QUEUED
     with database.writing() as session:
-        assert jobs.canceling(session) == [job_id]
+        assert submitting.canceling(session) == [job_id]
         job = lifecycle.hold(session, job_id)
         assert job is not None
         assert [lifecycle.cancel_waiting(session, job, NOW) for _ in range(3)] == [3, 2, 0]
         assert job.status == JobStatus.CANCELED
-        assert jobs.canceling(session) == []
+        assert submitting.canceling(session) == []
 
 
 def test_failed_items_are_tried_again_and_the_others_left_alone(database: Database) -> None:
@@ -140,7 +140,7 @@ def stored(database: Database, store: LocalBlobStore, pictures: list[bytes]) -> 
     new_items = [NewItem(f"{n}.jpg", StoredBlob(store.put(data), len(data))) for n, data in enumerate(pictures)]
     with database.writing() as session:
         new = NewJob("stored", JobSource.UPLOADS, a_model(session), expires_at=NOW + timedelta(days=1))
-        job, messages = jobs.create_claimed(session, new, new_items, POLICY, NOW)
+        job, messages = submitting.create_claimed(session, new, new_items, POLICY, NOW)
     for message in messages:
         finish(database, message)
     return job.id
@@ -190,7 +190,7 @@ def test_an_expired_job_is_emptied_but_remembered(database: Database, store: Loc
 def test_a_job_is_removed_in_several_transactions_if_it_is_large(
     database: Database, store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.purging.ITEMS_AT_ONCE", 2)
+    monkeypatch.setattr("db.steps.purging.ITEMS_AT_ONCE", 2)
     job_id = stored(database, store, [b"a", b"b", b"a", b"c", b"a"])
     delete(database, job_id)
     assert purge(database, store, lambda: NOW) == 5
@@ -200,6 +200,6 @@ def test_a_job_is_removed_in_several_transactions_if_it_is_large(
 def test_a_job_of_nothing_but_refused_pictures_is_completed_as_it_is_stored(database: Database) -> None:
     with database.writing() as session:
         refused = NewItem("empty.jpg", None, error=ModelFailed("empty"))
-        job = jobs.create(session, NewJob("refused", JobSource.UPLOADS, a_model(session)), [refused], NOW)
+        job = submitting.create(session, NewJob("refused", JobSource.UPLOADS, a_model(session)), [refused], NOW)
         assert (job.status, job.failed, job.finished_at) == (JobStatus.COMPLETED, 1, NOW)
         assert session.scalars(select(Item.status)).all() == [ItemStatus.FAILED]

@@ -8,12 +8,14 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import OperationalError
 
 from core.errors import ModelUnknown
-from db import items, jobs, model_versions
+from db import model_versions
 from db.engine import Database
-from db.jobs import NewItem, NewJob
 from db.look_up import LookUp
 from db.model_versions import Versions
-from db.models import Base, Job, JobSource, JobStatus
+from db.steps import submitting
+from db.steps.submitting import NewItem, NewJob
+from db.tables import Base, Job, JobSource, JobStatus
+from db.views import items
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, a_model, finish, review
 
 EVERY_COLUMN = select(*Job.__table__.columns).where(Job.id == bindparam("job_id"))
@@ -73,7 +75,7 @@ def test_the_first_item_of_a_job_is_what_sqlalchemy_would_have_read(database: Da
     with database.writing() as session:
         new = NewJob("one", JobSource.CLASSIFICATION, a_model(session), details={"season": "가을"})
         new_item = NewItem("a.jpg", a_blob("a"), custom_id="1", details={"색": "파랑"})
-        job, (message,) = jobs.create_claimed(session, new, [new_item], POLICY, NOW)
+        job, (message,) = submitting.create_claimed(session, new, [new_item], POLICY, NOW)
     pending = items.first_of_job(database, job.id)
     assert pending is not None
     assert (pending.prediction, pending.review) == (None, None)
@@ -108,6 +110,6 @@ def test_an_alias_leads_where_it_leads_now(database: Database) -> None:
 def test_a_job_is_at_once_what_is_read_of_it_later(database: Database) -> None:
     with database.writing() as session:
         new = NewJob("new", JobSource.UPLOADS, a_model(session), top_k=3, details={"season": "가을"}, expires_at=NOW)
-        job, _ = jobs.create_claimed(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, NOW)
+        job, _ = submitting.create_claimed(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, NOW)
     with database.reading() as session:
         assert columns(job) == columns(session.get_one(Job, job.id))

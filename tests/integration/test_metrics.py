@@ -11,7 +11,7 @@ from api.app import LookbookApp
 from broker.client import Heartbeat
 from core.messages import Queue
 from core.settings import Settings
-from db import chunks
+from db.steps import chunks
 from tests.conftest import RunningRedis
 from tests.integration.apps import services_of, serving
 from tests.integration.builders import NOW, POLICY, WORKER, a_job

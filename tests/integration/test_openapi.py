@@ -21,8 +21,10 @@ from sqlalchemy import select
 
 from api.app import LookbookApp, create_app
 from core.settings import Settings
-from db import chunks, items, keys
-from db.models import Item, ItemStatus, Scope
+from db.access import keys
+from db.steps import chunks
+from db.tables import Item, ItemStatus, Scope
+from db.views import items
 from tests.conftest import RunningRedis
 from tests.integration.apps import services_of, serving
 from tests.integration.builders import FAILED, NOW, POLICY, a_job, record_chunk, scored

@@ -10,12 +10,12 @@ from sqlalchemy import select
 
 from core.clock import rfc3339
 from core.errors import DecodeFailed
-from db import jobs, lifecycle, webhooks
 from db.engine import Database
-from db.job_view import job_out
-from db.jobs import NewItem, NewJob
-from db.models import Delivery, DeliveryStatus, Job, JobEvent, JobSource
-from db.webhooks import LEASE, Answer, Attempt, signing_secret
+from db.steps import lifecycle, submitting, webhooks
+from db.steps.submitting import NewItem, NewJob
+from db.steps.webhooks import LEASE, Answer, Attempt, signing_secret
+from db.tables import Delivery, DeliveryStatus, Job, JobEvent, JobSource
+from db.views.job import job_out
 from tests.integration.builders import (
     EVENTS,
     FAILED,
@@ -62,7 +62,7 @@ def test_only_who_asked_for_an_event_is_told(database: Database) -> None:
     end_job(database, URL, events=["job.failed", "job.canceled"])
     with database.writing() as session:
         new = NewJob("nobody asked", JobSource.UPLOADS, a_model(session))
-        _, messages = jobs.create_claimed(session, new, [NewItem("a.jpg", a_blob("b"))], POLICY, NOW)
+        _, messages = submitting.create_claimed(session, new, [NewItem("a.jpg", a_blob("b"))], POLICY, NOW)
     finish(database, messages[0])
     assert deliveries(database) == []
 
@@ -71,8 +71,8 @@ def test_every_way_to_an_end_is_told_of(database: Database) -> None:
     end_job(database, URL)
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), webhook={"url": URL, "events": EVENTS})
-        jobs.create(session, new, [NewItem("refused.jpg", None, error=DecodeFailed("broken"))], NOW)
-        waiting = jobs.create(session, new, [NewItem("a.jpg", a_blob("a"))], NOW)
+        submitting.create(session, new, [NewItem("refused.jpg", None, error=DecodeFailed("broken"))], NOW)
+        waiting = submitting.create(session, new, [NewItem("a.jpg", a_blob("a"))], NOW)
         lifecycle.request_cancel(session, waiting, NOW)
     told = sorted(one.event for one in deliveries(database))
     assert told == [JobEvent.CANCELED, JobEvent.COMPLETED, JobEvent.COMPLETED]
@@ -81,7 +81,7 @@ def test_every_way_to_an_end_is_told_of(database: Database) -> None:
 def test_what_is_rolled_back_is_not_told(database: Database) -> None:
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), webhook={"url": URL, "events": EVENTS})
-        jobs.create(session, new, [NewItem("a.jpg", None, error=DecodeFailed("broken"))], NOW)
+        submitting.create(session, new, [NewItem("a.jpg", None, error=DecodeFailed("broken"))], NOW)
         assert session.scalars(select(Delivery)).one().event == JobEvent.COMPLETED
         session.rollback()
     assert deliveries(database) == []

@@ -15,12 +15,13 @@ from api.app import LookbookApp
 from core.clock import utc_now
 from core.errors import NotAnImage
 from core.settings import Settings
-from db import jobs, keys
+from db.access import keys
 from db.blobs.opening import open_blob_store
 from db.engine import Database
-from db.jobs import NewItem, NewJob, StoredBlob
 from db.migrate import upgrade
-from db.models import Item, JobSource, Scope
+from db.steps import submitting
+from db.steps.submitting import NewItem, NewJob, StoredBlob
+from db.tables import Item, JobSource, Scope
 from tests.conftest import SAMPLES
 from tests.integration.apps import bearer, services_of, serving
 from tests.integration.builders import POLICY, a_model, deliveries, finish
@@ -96,7 +97,7 @@ def house(settings: Settings) -> Iterator[House]:
         )
         mine = replace(new, key_id=made["owner"][0].id)
         items = [NewItem("a.jpg", blob)]
-        job, messages = jobs.create_claimed(session, mine, items, POLICY, utc_now())
+        job, messages = submitting.create_claimed(session, mine, items, POLICY, utc_now())
     for message in messages:
         finish(database, message)
     with database.reading() as session:
@@ -173,7 +174,7 @@ def test_jobs_of_nobody_and_of_revoked_keys_are_for_admin_keys(house: House) -> 
     services = services_of(house.app)
     with services.database.writing() as session:
         new = NewJob("nobody's", JobSource.UPLOADS, a_model(session))
-        nobodys = jobs.create(session, new, [NewItem("b.jpg", None, error=NotAnImage())], utc_now())
+        nobodys = submitting.create(session, new, [NewItem("b.jpg", None, error=NotAnImage())], utc_now())
         session.flush()
     assert listed(house, house.admin) == [nobodys.id]
     assert listed(house, house.stranger) == []

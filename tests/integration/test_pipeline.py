@@ -15,12 +15,13 @@ from core.clock import utc_now
 from core.errors import BlobMissing
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
-from db import chunks, jobs, model_versions
+from db import model_versions
 from db.blobs.local import LocalBlobStore
-from db.chunks import ChunkPolicy
 from db.engine import Database
-from db.jobs import NewItem, NewJob, StoredBlob
-from db.models import Item, ItemStatus, Job, JobSource, JobStatus, Prediction
+from db.steps import chunks, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.submitting import NewItem, NewJob, StoredBlob
+from db.tables import Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from samples import broken
 from tests.conftest import SAMPLES, RunningRedis
 from tests.integration.builders import WORKER, queued
@@ -53,7 +54,7 @@ def submit(database: Database, settings: Settings, files: dict[str, bytes]) -> t
     with database.writing() as session:
         version = model_versions.resolve(session, "production")
         new, policy = NewJob("test", JobSource.UPLOADS, version), ChunkPolicy.of(settings)
-        job, messages = jobs.create_claimed(session, new, new_items, policy, utc_now())
+        job, messages = submitting.create_claimed(session, new, new_items, policy, utc_now())
         return job.id, messages
 
 
@@ -67,7 +68,7 @@ def work(pipeline: Pipeline, messages: list[ChunkMessage], redis: RunningRedis) 
 
 def read(database: Database, job_id: str) -> tuple[Job, list[Item]]:
     with database.reading() as session:
-        job = jobs.get(session, job_id)
+        job = submitting.get(session, job_id)
         assert job is not None
         return job, list(session.scalars(select(Item).where(Item.job_id == job_id).order_by(Item.position)))
 

@@ -13,13 +13,14 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import TruncatedImage
 from core.messages import ChunkMessage, Queue
-from db import chunks, items, jobs
+from db.access.keys import EVERYONE
 from db.bulk import InsertMissing
-from db.chunks import ChunkPolicy
 from db.engine import Database
-from db.keys import EVERYONE
-from db.models import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
-from db.recording import Outcome, Recorded, find_predictions
+from db.steps import chunks, submitting
+from db.steps.chunks import ChunkPolicy
+from db.steps.recording import Outcome, Recorded, find_predictions
+from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
+from db.views import items
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, finish, read_job, record_chunk, scored
 
 
@@ -150,13 +151,16 @@ def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database
     with database.writing() as session:
         listed = a_job(session, ["a"], "Autumn 50 %")
         single = a_job(session, ["b"], source=JobSource.CLASSIFICATION)
-        assert [job.id for job in jobs.list_newest(session, EVERYONE, jobs.JobFilter(), None, 10, NOW)] == [listed.id]
-        only = jobs.JobFilter(source=JobSource.CLASSIFICATION)
-        assert [job.id for job in jobs.list_newest(session, EVERYONE, only, None, 10, NOW)] == [single.id]
-        assert [job.id for job in jobs.list_newest(session, EVERYONE, jobs.JobFilter(text="50 %"), None, 10, NOW)] == [
+        assert [job.id for job in submitting.list_newest(session, EVERYONE, submitting.JobFilter(), None, 10, NOW)] == [
             listed.id
         ]
-        assert jobs.list_newest(session, EVERYONE, jobs.JobFilter(text="5_ %"), None, 10, NOW) == []
+        only = submitting.JobFilter(source=JobSource.CLASSIFICATION)
+        assert [job.id for job in submitting.list_newest(session, EVERYONE, only, None, 10, NOW)] == [single.id]
+        assert [
+            job.id
+            for job in submitting.list_newest(session, EVERYONE, submitting.JobFilter(text="50 %"), None, 10, NOW)
+        ] == [listed.id]
+        assert submitting.list_newest(session, EVERYONE, submitting.JobFilter(text="5_ %"), None, 10, NOW) == []
 
 
 def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Database) -> None:
@@ -175,7 +179,7 @@ def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Databas
     with ThreadPoolExecutor(len(messages)) as pool:
         list(pool.map(record_one, messages))
     with database.reading() as session:
-        stored = jobs.get(session, job.id)
+        stored = submitting.get(session, job.id)
         assert stored is not None
         assert (stored.pending, stored.succeeded, stored.status) == (0, 32, JobStatus.COMPLETED)
 

@@ -11,10 +11,11 @@ from sqlalchemy import event, update
 from api.app import LookbookApp
 from core.clock import utc_now
 from core.settings import Settings
-from db import items, keys
+from db.access import keys
 from db.engine import Database
-from db.item_pages import ItemFilter, ItemSort
-from db.models import Job, Scope
+from db.tables import Job, Scope
+from db.views import items
+from db.views.item_pages import ItemFilter, ItemSort
 from tests.integration.apps import serving
 from tests.integration.builders import a_varied_job, review
 

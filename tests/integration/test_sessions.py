@@ -13,8 +13,8 @@ from api.app import LookbookApp
 from api.limits import FAILURES
 from core.clock import utc_now
 from core.settings import Settings
-from db import keys
-from db.models import Scope
+from db.access import keys
+from db.tables import Scope
 from tests.integration.apps import services_of, serving
 
 HTTPS = "https://lookbook.example"

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from api.app import LookbookApp
 from core.clock import utc_now
 from core.settings import Settings
-from db.models import Chunk, Item, ItemStatus, Job
+from db.tables import Chunk, Item, ItemStatus, Job
 from tests.conftest import RunningRedis
 from tests.integration.apps import blobs_on_disk, classify, picture, problem, services_of, serving, upload
 

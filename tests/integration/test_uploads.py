@@ -20,11 +20,12 @@ from broker.client import Broker
 from classifier.prepare import InputSpec
 from core.errors import BlobMissing, BlobStoreUnavailable
 from core.settings import Settings
-from db import chunks, items
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.opening import open_blob_store
 from db.engine import Database
-from db.models import Blob, Discovery, Item, Job
+from db.steps import chunks
+from db.tables import Blob, Discovery, Item, Job
+from db.views import items
 from tests.conftest import RunningS3
 from tests.integration.apps import classify, picture, prepare, problem, services_of, serving, upload
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, record_chunk, scored

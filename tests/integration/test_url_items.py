@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from core.settings import Settings
 from db.engine import Database
-from db.models import Chunk, Item, Stage
+from db.tables import Chunk, Item, Stage
 from tests.integration.apps import serving
 from tests.integration.builders import a_model
 

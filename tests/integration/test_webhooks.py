@@ -16,11 +16,11 @@ from standardwebhooks import Webhook
 
 from core.clock import rfc3339, utc_now
 from core.fetching import Fetcher
-from db import webhooks
 from db.engine import Database
-from db.job_view import job_out
-from db.models import Blob, DeliveryStatus
-from db.webhooks import BACKOFF, JITTER, LEASE, LONGEST_RETRY_AFTER, Answer, signing_secret
+from db.steps import webhooks
+from db.steps.webhooks import BACKOFF, JITTER, LEASE, LONGEST_RETRY_AFTER, Answer, signing_secret
+from db.tables import Blob, DeliveryStatus
+from db.views.job import job_out
 from tests.integration.builders import (
     FAILED,
     NOW,

@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import BlobMissing, TruncatedImage
 from core.types import ModelRef
-from db.recording import Outcome
+from db.steps.recording import Outcome
 from worker.in_flight import InFlight, Share
 
 MODEL = ModelRef("garments", "1")

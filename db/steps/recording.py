@@ -1,0 +1,211 @@
+"""The record step: outcomes, counts and the job's next chunk in one transaction, before the message is acknowledged.
+
+Delivering the same chunk twice changes nothing: only items that are still pending in this very chunk are touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Table, bindparam, select
+from sqlalchemy.orm import Session
+
+from core.errors import ItemError
+from core.ids import new_id
+from core.messages import ChunkMessage
+from core.types import PictureInfo, PictureKey
+from db.bulk import InsertMissing, UpdateRows
+from db.steps import chunks, lifecycle
+from db.steps.chunks import ChunkPolicy
+from db.tables import Blob, Prediction
+from db.views import items
+
+_BLOBS, _PREDICTIONS = cast(Table, Blob.__table__), cast(Table, Prediction.__table__)
+
+_DESCRIBE = UpdateRows(
+    _BLOBS,
+    ("format", "width", "height", "fingerprint"),
+    _BLOBS.c.format.is_(None) | _BLOBS.c.fingerprint.is_(None),
+)
+_STORE = InsertMissing(_PREDICTIONS)
+_KNOWN = select(
+    _PREDICTIONS.c.blob_sha256,
+    _PREDICTIONS.c.crop_key,
+    _PREDICTIONS.c.id,
+    _PREDICTIONS.c.label,
+    _PREDICTIONS.c.label_group,
+    _PREDICTIONS.c.confidence,
+).where(
+    _PREDICTIONS.c.blob_sha256.in_(bindparam("sha256s", expanding=True)),
+    _PREDICTIONS.c.model_version_id == bindparam("model_version_id"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A prediction made just now: softmax scores in the order of the model's labels, and what they come to."""
+
+    scores: list[float]
+    label: str
+    label_group: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one picture of a chunk: exactly one of `scored`, `known` and `error` is set."""
+
+    scored: Scored | None = None
+    known: bool = False
+    """Its prediction was in the database before."""
+    error: ItemError | None = None
+    info: PictureInfo | None = None
+    """What the decoder found out about the picture, if it was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A prediction in the database, as far as items repeat it."""
+
+    id: str
+    label: str
+    label_group: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What recording a chunk led to."""
+
+    items: int
+    """How many items became terminal by it."""
+    next_chunks: list[ChunkMessage]
+    """To be sent after the commit."""
+    job_terminal: bool
+    webhook: bool = False
+    """Whether the job has one, to be told when it is terminal."""
+    many: bool = True
+    """Whether the job has more than one item: when it is terminal, duplicates are looked for."""
+
+
+def record(
+    session: Session,
+    message: ChunkMessage,
+    model_version_id: int,
+    outcomes: Mapping[PictureKey, Outcome],
+    policy: ChunkPolicy,
+    now: datetime,
+    taken_at: datetime | None = None,
+) -> Recorded:
+    """Write what the job's model version made of one chunk, by picture (items that show the same picture share one).
+
+    `taken_at` is when the worker took the chunk up; `now` by default.
+    """
+    # What belongs to pictures comes before the job's row is held: chunks of one job wait for each other only there.
+    _describe_blobs(session, outcomes)
+    predictions = _store_predictions(session, model_version_id, outcomes, now)
+    if (job := lifecycle.hold(session, message.job_id)) is None:
+        return Recorded(0, [], job_terminal=True)
+    pending = items.pending(session, message.chunk_id)
+    succeeded, failed = [], []
+    for item_id, picture in pending:
+        outcome = outcomes.get(picture)
+        if outcome is None:
+            continue
+        if outcome.error is not None:
+            failed.append({"id": item_id, **failure(outcome.error, now)})
+        else:
+            succeeded.append({"id": item_id, **_success(predictions[picture], outcome, now)})
+    finished = len(succeeded) + len(failed)
+    if finished == len(pending):
+        chunks.forget(session, message.chunk_id)
+    lifecycle.finish(session, job, succeeded, failed, now, taken_at or now)
+    return Recorded(
+        finished,
+        chunks.claim(session, job, policy, now),
+        job.terminal,
+        webhook=job.webhook is not None,
+        many=job.total > 1,
+    )
+
+
+def _success(prediction: Known, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    return {
+        "prediction_id": prediction.id,
+        "reused": outcome.known,
+        "label": prediction.label,
+        "label_group": prediction.label_group,
+        "confidence": prediction.confidence,
+        "finished_at": now,
+    }
+
+
+def failure(error: ItemError, now: datetime) -> dict[str, Any]:
+    """The columns of an item that has failed."""
+    return {
+        "error_code": error.code,
+        "error_detail": error.detail,
+        "error_retryable": error.retryable,
+        "finished_at": now,
+    }
+
+
+def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) -> None:
+    rows = [
+        {
+            "sha256": sha256,
+            "format": o.info.format,
+            "width": o.info.width,
+            "height": o.info.height,
+            "fingerprint": o.info.fingerprint,
+        }
+        for (sha256, _), o in sorted(outcomes.items())
+        if o.info is not None
+    ]
+    _DESCRIBE.execute(session, rows)
+
+
+def _store_predictions(
+    session: Session, model_version_id: int, outcomes: Mapping[PictureKey, Outcome], now: datetime
+) -> dict[PictureKey, Known]:
+    """Insert what is new; all predictions of the chunk's pictures, whoever computed them."""
+    new: list[dict[str, Any]] = [
+        {
+            "id": new_id("prd"),
+            "blob_sha256": sha256,
+            "crop_key": crop_key,
+            "model_version_id": model_version_id,
+            "label": outcome.scored.label,
+            "label_group": outcome.scored.label_group,
+            "confidence": outcome.scored.confidence,
+            "scores": outcome.scored.scores,
+            "created_at": now,
+        }
+        for (sha256, crop_key), outcome in sorted(outcomes.items())
+        if outcome.scored is not None
+    ]
+    if _STORE.execute(session, new) < len(new):
+        # Somebody else was faster with some of them, and theirs are those that count.
+        new = []
+    known = {
+        (row["blob_sha256"], row["crop_key"]): Known(row["id"], row["label"], row["label_group"], row["confidence"])
+        for row in new
+    }
+    others = [picture for picture, o in outcomes.items() if o.error is None and picture not in known]
+    return known | find_predictions(session, model_version_id, others)
+
+
+def find_predictions(
+    session: Session, model_version_id: int, pictures: Sequence[PictureKey]
+) -> dict[PictureKey, Known]:
+    """What the model version is known to say of these pictures."""
+    if not pictures:
+        return {}
+    wanted = set(pictures)
+    sha256s = list({sha256 for sha256, _ in wanted})
+    rows = session.execute(_KNOWN, {"sha256s": sha256s, "model_version_id": model_version_id})
+    found = {(row.blob_sha256, row.crop_key): Known(row.id, row.label, row.label_group, row.confidence) for row in rows}
+    return {key: known for key, known in found.items() if key in wanted}

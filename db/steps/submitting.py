@@ -1,0 +1,369 @@
+"""Jobs: making them and finding them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Session, make_transient_to_detached, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
+
+from core.errors import ItemError
+from core.ids import new_id
+from core.messages import ChunkMessage
+from core.types import Crop, ModelRef
+from db.access import usage
+from db.access.keys import Caller
+from db.bulk import InsertMissing, on_postgresql
+from db.crawls import requests
+from db.crawls.requests import CrawlRequest
+from db.engine import Database
+from db.look_up import LookUp
+from db.steps import chunks, discoveries, lifecycle, tallies
+from db.steps.chunks import ChunkPolicy
+from db.tables import TERMINAL, Blob, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
+
+_INSERTED_AT_ONCE = 5000
+"""Rows of items that are in memory at once; an item itself takes a quarter of its row."""
+
+_JOBS, _ITEMS = cast(Table, Job.__table__), cast(Table, Item.__table__)
+_DETAILS = "metadata"
+"""The column of jobs and of items that is `details` in Python."""
+_AS_MADE = {
+    column.name: column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else None
+    for column in _JOBS.c
+    if column.name != _DETAILS
+}
+"""What a new job has in its columns, unless something else is said."""
+# Statements of tables, made once: to store entities, or to make a statement each time, takes three times as long.
+_INSERT_JOB, _INSERT_ITEMS = insert(_JOBS), insert(_ITEMS)
+_BLOBS = InsertMissing(cast(Table, Blob.__table__))
+_INSERT_BLOBS = postgresql.insert(Blob)
+_HOLD_BLOBS = _INSERT_BLOBS.on_conflict_do_update(
+    index_elements=["sha256"], set_={"bytes": _INSERT_BLOBS.excluded.bytes}
+)
+"""On PostgreSQL rows that are there are held, too: else the purger could remove one before its item is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """Bytes that are in the blob store already."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadSource:
+    """An archive or a manifest in the blob store, and the name that it was uploaded under."""
+
+    blob: StoredBlob
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A picture to classify, or (with `error` and no blob) one that was refused at the door.
+
+    A picture without a blob and without an error is to be downloaded from `source_url`.
+    """
+
+    source_name: str
+    blob: StoredBlob | None
+    crop: Crop | None = None
+    error: ItemError | None = None
+    custom_id: str | None = None
+    source_url: str | None = None
+    provenance: dict[str, Any] | None = None
+    """`page_url`, `title`, `price`, `currency`, `alt`, as far as given."""
+    details: dict[str, Any] | None = None
+    """The client's own object (`metadata` in the API)."""
+    id: str | None = None
+    """Where others refer to it already; None: a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What a submission asks for."""
+
+    name: str
+    source: JobSource
+    model_version: ModelVersion
+    priority: Priority = Priority.NORMAL
+    top_k: int = 5
+    details: dict[str, Any] = field(default_factory=dict)
+    expires_at: datetime | None = None
+    webhook: dict[str, Any] | None = None
+    key_id: str | None = None
+    """Whose it is; None: nobody's."""
+
+
+def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetime) -> Job:
+    """Store a job with its items, and the rows of blobs that are not known yet.
+
+    Raises:
+        QuotaExceeded: it has more items than its owner may submit this month.
+    """
+    job = _new_job(session, new, items, now)
+    _store_items(session, job, items, {}, now)
+    return job
+
+
+def create_claimed(
+    session: Session, new: NewJob, items: Sequence[NewItem], policy: ChunkPolicy, now: datetime
+) -> tuple[Job, list[ChunkMessage]]:
+    """Store a job whose first chunks are made already (see `create`); their messages go out after the commit."""
+    job = _new_job(session, new, items, now)
+    waiting = ((position, item.blob is None) for position, item in enumerate(items) if item.error is None)
+    messages, chunk_of = chunks.claim_first(session, job, waiting, policy, now)
+    _store_items(session, job, items, chunk_of, now)
+    return job, messages
+
+
+def create_discovering(session: Session, new: NewJob, source: UnreadSource | CrawlRequest, now: datetime) -> Job:
+    """Store a job whose items are still to be read from the bytes of its source, or to be found by crawling."""
+    job = _new_job(session, new, [], now, discovering=True)
+    if isinstance(source, CrawlRequest):
+        requests.add(session, job.id, source)
+        discoveries.add(session, job.id, None, source.start_urls[0], now)
+    else:
+        store_blobs(session, {source.blob.sha256: source.blob.bytes}, now)
+        discoveries.add(session, job.id, source.blob.sha256, source.file_name, now)
+    usage.count(session, job.key_id, now, jobs=1)
+    return job
+
+
+def append(session: Session, job: Job, items: Sequence[NewItem], now: datetime) -> None:
+    """Add items to a job, whose row is held. Their blobs' rows are stored already (`store_blobs`)."""
+    refused = sum(item.error is not None for item in items)
+    _insert_items(session, job, items, {}, now, job.total)
+    job.total += len(items)
+    job.pending += len(items) - refused
+    job.failed += refused
+
+
+def _new_job(
+    session: Session, new: NewJob, items: Sequence[NewItem], now: datetime, *, discovering: bool = False
+) -> Job:
+    refused = sum(item.error is not None for item in items)
+    values: dict[str, Any] = {
+        **_AS_MADE,
+        "id": new_id("job"),
+        "name": new.name,
+        "source": new.source,
+        "priority": new.priority,
+        "discovering": discovering,
+        "total": len(items),
+        "pending": len(items) - refused,
+        "failed": refused,
+        "model_version_id": new.model_version.id,
+        "top_k": new.top_k,
+        "created_at": now,
+        "expires_at": new.expires_at,
+        "webhook": new.webhook,
+        "key_id": new.key_id,
+    }
+    session.connection().execute(_INSERT_JOB, {**values, _DETAILS: new.details})
+    # As it is in the database now: reading it back would cost every submission a query.
+    job = Job(**values, details=new.details)
+    make_transient_to_detached(job)
+    session.add(job)
+    set_committed_value(job, "model_version", new.model_version)
+    return job
+
+
+def _store_items(
+    session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime
+) -> None:
+    store_blobs(session, {item.blob.sha256: item.blob.bytes for item in items if item.blob}, now)
+    _insert_items(session, job, items, chunk_of, now)
+    if job.pending == 0:
+        # All were refused at the door.
+        lifecycle.settle(session, job, now)
+    usage.count(session, job.key_id, now, jobs=1, items=len(items))
+
+
+def _insert_items(
+    session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime, first: int = 0
+) -> None:
+    """Insert items at the positions from `first` on."""
+    for start in range(0, len(items), _INSERTED_AT_ONCE):
+        part = enumerate(items[start : start + _INSERTED_AT_ONCE], first + start)
+        rows = [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in part]
+        session.connection().execute(_INSERT_ITEMS, rows)
+    tallies.count_errors(session, job.id, Counter(item.error.code for item in items if item.error))
+
+
+def store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> None:
+    """Insert the rows of those blobs (SHA-256 and size in bytes) that have none yet."""
+    rows = [{"sha256": sha256, "bytes": size, "created_at": now} for sha256, size in sorted(sizes.items())]
+    if not on_postgresql(session):
+        _BLOBS.execute(session, rows)
+        return
+    if rows:
+        session.connection().execute(_HOLD_BLOBS, rows)
+
+
+def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, now: datetime) -> dict[str, Any]:
+    error = item.error
+    return {
+        "id": item.id or new_id("itm"),
+        "job_id": job_id,
+        "position": position,
+        "chunk_id": chunk_id,
+        "status": ItemStatus.FAILED if error else ItemStatus.PENDING,
+        "blob_sha256": item.blob.sha256 if item.blob else None,
+        "crop_key": item.crop.key if item.crop else "",
+        "custom_id": item.custom_id,
+        "source_name": item.source_name,
+        "source_url": item.source_url,
+        "provenance": item.provenance or None,
+        _DETAILS: item.details or None,
+        "reused": False,
+        "error_code": error.code if error else None,
+        "error_detail": error.detail if error else None,
+        "error_retryable": error.retryable if error else None,
+        "created_at": now,
+        "finished_at": now if error else None,
+    }
+
+
+def withdraw(session: Session, job_id: str) -> None:
+    """Undo a submission that nobody has been told of: its job, items and chunks are gone, and do not count."""
+    job = session.get(Job, job_id)
+    if job is not None:
+        usage.count(session, job.key_id, job.created_at, jobs=-1, items=-job.total)
+        session.execute(delete(Job).where(Job.id == job_id))
+
+
+def get(session: Session, job_id: str) -> Job | None:
+    return session.get(Job, job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """As much of a job as a poll needs that finds it unchanged."""
+
+    revision: int
+    status: JobStatus
+    pending: int
+    rate: float | None
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+_GLANCE = LookUp(
+    select(Job.revision, Job.status, Job.pending, Job.rate, Job.expires_at, Job.deleted_at, Job.key_id).where(
+        Job.id == bindparam("job_id")
+    )
+)
+
+
+def glance(database: Database, caller: Caller, job_id: str, now: datetime) -> Glance | None:
+    """A job that the caller may see and that is still kept, by reading one row and nothing else."""
+    row = _GLANCE.first(database, job_id=job_id)
+    if row is None:
+        return None
+    revision, status, pending, rate, expires_at, deleted_at, key_id = row
+    if deleted_at is not None or not caller.sees(key_id):
+        return None
+    expired = status in TERMINAL and expires_at is not None and expires_at <= now
+    return None if expired else Glance(revision, status, pending, rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What the whole service has still to do."""
+
+    pending: int
+    """Items of all jobs that are neither classified nor given up."""
+    rate: float
+    """How many become terminal per second, as far as measured."""
+
+
+_BACKLOG = LookUp(
+    select(func.coalesce(func.sum(Job.pending), 0), func.coalesce(func.sum(Job.rate), 0.0)).where(
+        Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
+    )
+)
+
+
+def backlog(database: Database) -> Backlog:
+    """What waits in all jobs together."""
+    pending, rate = _BACKLOG.first(database) or (0, 0.0)
+    return Backlog(int(pending), float(rate))
+
+
+def kept(now: datetime) -> ColumnElement[bool]:
+    """Neither deleted nor past retention."""
+    return Job.deleted_at.is_(None) & (Job.expires_at.is_(None) | (Job.expires_at > now) | Job.status.not_in(TERMINAL))
+
+
+@dataclass(frozen=True, slots=True)
+class JobWork:
+    """What a worker needs to know of a job."""
+
+    model_version_id: int
+    model: ModelRef
+
+
+_WORK = (
+    select(ModelVersion.id, ModelVersion.name, ModelVersion.version)
+    .join(Job, Job.model_version_id == ModelVersion.id)
+    .where(Job.id == bindparam("job_id"))
+)
+
+
+def work_of(session: Session, job_id: str) -> JobWork | None:
+    """How the pictures of a job are to be classified."""
+    row = session.execute(_WORK, {"job_id": job_id}).first()
+    return None if row is None else JobWork(row.id, ModelRef(row.name, row.version))
+
+
+def wanted(session: Session, job_id: str) -> bool:
+    """Whether a job is there, and not to be canceled."""
+    there = select(Job.id).where(Job.id == job_id, Job.cancel_requested_at.is_(None))
+    return session.scalar(there) is not None
+
+
+def canceling(session: Session) -> list[str]:
+    """Ids of jobs that are to be canceled and are not yet."""
+    asked = Job.cancel_requested_at.is_not(None)
+    return list(session.scalars(select(Job.id).where(asked, Job.status.not_in(TERMINAL))))
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs to list. Single classifications are left out unless asked for by source."""
+
+    status: JobStatus | None = None
+    source: JobSource | None = None
+    text: str | None = None
+    """Part of the name, in any case."""
+
+
+def list_newest(
+    session: Session, caller: Caller, wanted: JobFilter, before: str | None, limit: int, now: datetime
+) -> Sequence[Job]:
+    """Jobs that the caller may see and that are kept, older than the id `before`, newest first."""
+    query = select(Job).where(caller.sees_job, kept(now)).order_by(Job.id.desc()).limit(limit)
+    query = query.options(selectinload(Job.crawl))
+    if wanted.source:
+        query = query.where(Job.source == wanted.source)
+    else:
+        query = query.where(Job.source != JobSource.CLASSIFICATION)
+    if wanted.status:
+        query = query.where(Job.status == wanted.status)
+    if wanted.text:
+        query = query.where(Job.name.icontains(wanted.text, autoescape=True))
+    if before:
+        query = query.where(Job.id < before)
+    return session.scalars(query).all()

@@ -1,0 +1,56 @@
+"""The tables. The database is the truth: whatever Redis loses can be found again from here."""
+
+from core.types import Scope
+from db.tables.access import ApiKey, IdempotentRequest, UsageDay
+from db.tables.base import Base, UtcDateTime
+from db.tables.crawls import Crawl, CrawlUrl, UrlKind, UrlState
+from db.tables.items import Blob, BlobBands, Item, ItemStatus, Prediction, Review
+from db.tables.jobs import (
+    TERMINAL,
+    Chunk,
+    Discovery,
+    ErrorTally,
+    Job,
+    JobSource,
+    JobStatus,
+    LabelTally,
+    Priority,
+    Stage,
+)
+from db.tables.model_versions import ModelAlias, ModelVersion
+from db.tables.webhooks import Delivery, DeliveryStatus, JobEvent, Secret
+
+__all__ = [
+    "TERMINAL",
+    "ApiKey",
+    "Base",
+    "Blob",
+    "BlobBands",
+    "Chunk",
+    "Crawl",
+    "CrawlUrl",
+    "Delivery",
+    "DeliveryStatus",
+    "Discovery",
+    "ErrorTally",
+    "IdempotentRequest",
+    "Item",
+    "ItemStatus",
+    "Job",
+    "JobEvent",
+    "JobSource",
+    "JobStatus",
+    "LabelTally",
+    "ModelAlias",
+    "ModelVersion",
+    "Prediction",
+    "Priority",
+    "Review",
+    "Scope",
+    "Secret",
+    "Stage",
+    "UrlKind",
+    "UrlState",
+    "UsageDay",
+    "UtcDateTime",
+]

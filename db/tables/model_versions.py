@@ -1,0 +1,45 @@
+"""Model versions and their aliases."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from db.tables.base import Base
+
+
+class ModelVersion(Base):
+    """One immutable model artifact, as its files say, so that the API need not read them."""
+
+    __tablename__ = "model_versions"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    version: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the artifact's manifest, in hex."""
+    taxonomy: Mapped[dict[str, Any]]
+    """`labels.json`: name, version, groups and labels in the order of the model's output."""
+    input: Mapped[dict[str, Any]]
+    metrics: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    """Read, like `card`, when somebody looks at the model: every job loads its version, and these are large."""
+    card: Mapped[str] = mapped_column(Text, deferred=True)
+    created_at: Mapped[datetime]
+
+    @property
+    def ref(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+class ModelAlias(Base):
+    """A movable name for a model version, such as `production`."""
+
+    __tablename__ = "model_aliases"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
+    model_version: Mapped[ModelVersion] = relationship(lazy="joined")

@@ -1,0 +1,93 @@
+"""A crawl as everyone outside sees it: the member `crawl` of a job (docs/http-api.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from db.tables import Crawl, UrlState
+
+
+class CrawlLimitsOut(BaseModel):
+    pages: int
+    pictures: int
+    bytes: int
+    depth: int
+    minutes: int
+    hosts: list[str]
+
+
+class UrlCountsOut(BaseModel):
+    """How many URLs are in which state; `seen` is their sum."""
+
+    seen: int
+    queued: int
+    done: int
+    not_modified: int
+    moved: int
+    gone: int
+    failed: int
+    blocked_by_robots: int
+    blocked_address: int
+    not_allowed: int
+    left_out: int
+
+
+class WaitingOut(BaseModel):
+    """A host that is being left alone for a while."""
+
+    host: str
+    until: str
+
+
+class ChangesOut(BaseModel):
+    """Pictures, against the crawl that this one repeats."""
+
+    new: int
+    changed: int
+    unchanged: int
+    gone: int
+
+
+class CrawlOut(BaseModel):
+    start_urls: list[str]
+    recipe: str | None
+    query: str | None
+    since: str | None = Field(description="the job that this one repeats")
+    limits: CrawlLimitsOut
+    pages: UrlCountsOut = Field(description="pages, sitemaps and feeds")
+    pictures: UrlCountsOut
+    left_out: dict[str, int] = Field(description="what was not asked for or not used, by reason")
+    bytes: int = Field(description="received so far")
+    waiting_on: list[WaitingOut]
+    changes: ChangesOut | None = Field(description="of a crawl that repeats another")
+    verdict: str | None = Field(description="why it found nothing, or ended early")
+
+
+def crawl_out(crawl: Crawl) -> CrawlOut:
+    request, progress = crawl.request, crawl.progress
+    changes = None
+    if crawl.since_job_id is not None:
+        counted = progress.get("changes", {})
+        changes = ChangesOut(**{name: counted.get(name, 0) for name in ChangesOut.model_fields})
+    return CrawlOut(
+        start_urls=request["start_urls"],
+        recipe=request["recipe"],
+        query=request["query"],
+        since=crawl.since_job_id,
+        limits=CrawlLimitsOut(**request["limits"]),
+        pages=_counts(progress.get("pages", {})),
+        pictures=_counts(progress.get("pictures", {})),
+        left_out=progress.get("left_out", {}),
+        bytes=progress.get("bytes", 0),
+        waiting_on=[WaitingOut(**waiting) for waiting in progress.get("waiting_on", [])],
+        changes=changes,
+        verdict=crawl.verdict,
+    )
+
+
+def _counts(by_state: dict[str, Any]) -> UrlCountsOut:
+    return UrlCountsOut(
+        seen=sum(by_state.values()), **{state.value: by_state.get(state.value, 0) for state in UrlState}
+    )

@@ -1,0 +1,207 @@
+"""What an export holds: its columns, and the rows of a job's items in batches, as plain values and not as objects.
+
+Every batch is a page and a transaction of its own: an export of a million items holds neither memory nor a snapshot of
+the database for as long as somebody takes to read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import aliased
+
+from core.clock import utc_now
+from core.errors import ExportBroken
+from core.types import Crop
+from db.engine import Database
+from db.steps import submitting
+from db.tables import Blob, Item, Job, Prediction, Review
+from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page
+
+BATCH = 2000
+"""How many items are read at once."""
+
+Kind = Literal["text", "integer", "number", "flag", "moment", "object"]
+Value = str | int | float | bool | datetime | dict[str, Any] | None
+Batch = list[list[Value]]
+
+_SOURCE = ("page_url", "title", "price", "currency", "alt")
+_CROP = ("x", "y", "width", "height")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column, whatever the format: the kind of its values, any of which may be None."""
+
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What is exported: a job as it stood when somebody asked, and which of its items."""
+
+    job_id: str
+    model: str
+    labels: list[dict[str, Any]]
+    """Those of the model's taxonomy, in its order."""
+    top_k: int
+    wanted: ItemFilter
+
+    @classmethod
+    def of(cls, job: Job, wanted: ItemFilter) -> Export:
+        labels = job.model_version.taxonomy["labels"]
+        return cls(job.id, job.model_version.ref, labels, min(job.top_k, len(labels)), wanted)
+
+    def columns(self) -> list[Column]:
+        """The columns, as docs/exports.md describes them."""
+        ranks = range(1, self.top_k + 1)
+        kinds: dict[str, Kind] = {
+            "id": "text",
+            "custom_id": "text",
+            "position": "integer",
+            "status": "text",
+            **{f"source_{name}": "text" for name in ("name", "url", *_SOURCE)},
+            "sha256": "text",
+            "width": "integer",
+            "height": "integer",
+            "format": "text",
+            "bytes": "integer",
+            **{f"crop_{name}": "integer" for name in _CROP},
+            "duplicate_of": "text",
+            "label": "text",
+            "label_name": "text",
+            "label_name_ko": "text",
+            "group": "text",
+            "confidence": "number",
+            **{f"{name}_{rank}": kind for rank in ranks for name, kind in _RANKED.items()},
+            "model": "text",
+            "reused": "flag",
+            "review_label": "text",
+            "review_rejected": "flag",
+            "reviewed_by": "text",
+            "reviewed_at": "moment",
+            "error_code": "text",
+            "error_detail": "text",
+            "error_retryable": "flag",
+            "created_at": "moment",
+            "finished_at": "moment",
+            "metadata": "object",
+        }
+        return [Column(name, kind) for name, kind in kinds.items()]
+
+    def batches(self, database: Database) -> Iterator[Batch]:
+        """The rows, each in the order of the columns; those of items that are pending still say so.
+
+        Raises:
+            ExportBroken: the job was deleted, or is past retention, before the last row was read.
+        """
+        names = {label["id"]: label for label in self.labels}
+        after: ItemCursor | None = None
+        while True:
+            with database.reading() as session:
+                found = session.execute(page(_plain(), self.job_id, self.wanted, ItemSort.POSITION, after, BATCH)).all()
+                # Asked for after the batch was read: what is removed later was in it.
+                job = submitting.get(session, self.job_id)
+            if job is None or job.deleted_at is not None or job.expired(utc_now()):
+                raise ExportBroken
+            yield [self._row(row, names) for row in found]
+            if len(found) < BATCH:
+                return
+            after = ItemCursor(found[-1].position)
+
+    def _row(self, row: Any, names: dict[str, dict[str, Any]]) -> list[Value]:
+        label = names.get(row.label)
+        provenance = row.provenance or {}
+        crop = Crop.from_key(row.crop_key)
+        return [
+            row.id,
+            row.custom_id,
+            row.position,
+            row.status.value,
+            row.source_name,
+            row.source_url,
+            *(provenance.get(name) for name in _SOURCE),
+            row.blob_sha256,
+            row.width,
+            row.height,
+            row.format,
+            row.bytes,
+            *((None,) * 4 if crop is None else (crop.x, crop.y, crop.width, crop.height)),
+            row.duplicate_of,
+            *_named(label),
+            row.confidence,
+            *self._ranked(row.scores),
+            None if label is None else self.model,
+            None if label is None else row.reused,
+            row.review_label,
+            row.review_rejected,
+            row.reviewed_by,
+            row.reviewed_at,
+            row.error_code,
+            row.error_detail,
+            row.error_retryable,
+            row.created_at,
+            row.finished_at,
+            row.details,
+        ]
+
+    def _ranked(self, scores: list[float] | None) -> list[Value]:
+        if scores is None:
+            return [None] * (2 * self.top_k)
+        ranked = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[: self.top_k]
+        return [value for index in ranked for value in (self.labels[index]["id"], scores[index])]
+
+
+_RANKED: dict[str, Kind] = {"label": "text", "score": "number"}
+
+
+def _named(label: dict[str, Any] | None) -> tuple[Value, ...]:
+    if label is None:
+        return (None,) * 4
+    return label["id"], label["name"]["en"], label["name"]["ko"], label["group"]
+
+
+def _plain() -> Select[tuple[Any, ...]]:
+    # By another name: the pages join reviews, too.
+    said = aliased(Review)
+    query = select(
+        Item.id,
+        Item.custom_id,
+        Item.position,
+        Item.status,
+        Item.source_name,
+        Item.source_url,
+        Item.provenance,
+        Item.blob_sha256,
+        Blob.width,
+        Blob.height,
+        Blob.format,
+        Blob.bytes,
+        Item.crop_key,
+        Item.duplicate_of,
+        Item.label,
+        Item.confidence,
+        Prediction.scores,
+        Item.reused,
+        said.label.label("review_label"),
+        said.rejected.label("review_rejected"),
+        said.key_id.label("reviewed_by"),
+        said.updated_at.label("reviewed_at"),
+        Item.error_code,
+        Item.error_detail,
+        Item.error_retryable,
+        Item.created_at,
+        Item.finished_at,
+        Item.details.label("details"),
+    )
+    return (
+        query.select_from(Item)
+        .outerjoin(Blob, Blob.sha256 == Item.blob_sha256)
+        .outerjoin(Prediction, Prediction.id == Item.prediction_id)
+        .outerjoin(said, said.item_id == Item.id)
+    )

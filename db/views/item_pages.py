@@ -1,0 +1,130 @@
+"""Which items make a page of a job: found by keyset, in indexes that hold exactly the order that is asked for.
+
+A page is merged from runs. A run is a part of the job that one index holds in the wanted order: the items of a label,
+of a status, or all of them. Each run gives its first items after the cursor, so that a page costs what it shows: at any
+depth, however rare a label is and wherever its items lie. No planner would come upon that by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, false, select, tuple_, union_all
+from sqlalchemy.sql.expression import nulls_last
+
+from db.tables import Item, ItemStatus, Review
+
+MOST_RUNS = 100
+"""A group of more labels than this is looked through as one: SQLite merges at most 500."""
+
+SelectT = TypeVar("SelectT", bound=Select[Any])
+
+
+class ItemSort(StrEnum):
+    """The orders in which items can be listed."""
+
+    POSITION = "position"
+    """As they came in."""
+    CONFIDENCE = "confidence"
+    """Doubtful ones first; those without a prediction last."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """Which items of a job to list; everything given must hold."""
+
+    status: ItemStatus | None = None
+    labels: tuple[str, ...] | None = None
+    """One of these."""
+    min_confidence: float | None = None
+    max_confidence: float | None = None
+    reviewed: bool | None = None
+    hide_duplicates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCursor:
+    """The last item of a page, by what it was sorted by."""
+
+    position: int
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    where: tuple[ColumnElement[bool], ...]
+    order: tuple[SQLColumnExpression[Any], ...]
+
+
+def page(
+    query: SelectT, job_id: str, wanted: ItemFilter, sort: ItemSort, after: ItemCursor | None, limit: int
+) -> SelectT:
+    """A select over `Item`, narrowed to the first `limit` items of a job after a cursor, in order."""
+    by_confidence = sort == ItemSort.CONFIDENCE
+    runs = _by_confidence(wanted, after) if by_confidence else _by_position(wanted, after)
+    common = (Item.job_id == job_id, *_common(wanted))
+    if wanted.reviewed:
+        # Reviewed by people, and so few that their own index leads to them.
+        query = query.join(Review, Review.item_id == Item.id).where(Review.job_id == job_id)
+    if len(runs) == 1:
+        return query.where(*common, *runs[0].where).order_by(*runs[0].order).limit(limit)
+    parts = []
+    for run in runs:
+        keys = select(Item.position, Item.confidence).where(*common, *run.where)
+        if wanted.reviewed:
+            keys = keys.join(Review, Review.item_id == Item.id).where(Review.job_id == job_id)
+        parts.append(select(keys.order_by(*run.order).limit(limit).subquery()))
+    merged = union_all(*parts).subquery()
+    order = (nulls_last(merged.c.confidence), merged.c.position) if by_confidence else (merged.c.position,)
+    first = select(merged).order_by(*order).limit(limit).subquery()
+    order = (nulls_last(first.c.confidence), first.c.position) if by_confidence else (first.c.position,)
+    at_key = (Item.job_id == job_id) & (Item.position == first.c.position)
+    return query.join(first, at_key).order_by(*order)
+
+
+def _common(wanted: ItemFilter) -> list[ColumnElement[bool]]:
+    conditions = []
+    if wanted.min_confidence is not None:
+        conditions.append(Item.confidence >= wanted.min_confidence)
+    if wanted.max_confidence is not None:
+        conditions.append(Item.confidence <= wanted.max_confidence)
+    if wanted.hide_duplicates:
+        conditions.append(Item.duplicate_of.is_(None))
+    if wanted.reviewed is False:
+        conditions.append(~select(Review.id).where(Review.item_id == Item.id).exists())
+    return conditions
+
+
+def _by_position(wanted: ItemFilter, after: ItemCursor | None) -> list[_Run]:
+    position = Review.position if wanted.reviewed else Item.position
+    later = () if after is None else (position > after.position,)
+    return [_Run((*part, *later), (position,)) for part in _parts(wanted)]
+
+
+def _by_confidence(wanted: ItemFilter, after: ItemCursor | None) -> list[_Run]:
+    runs = []
+    if wanted.status in (None, ItemStatus.SUCCEEDED) and (after is None or after.confidence is not None):
+        key = tuple_(Item.confidence, Item.position)
+        later = () if after is None else (key > tuple_(after.confidence, after.position),)
+        parts = _parts(ItemFilter(labels=wanted.labels))
+        order = (Item.confidence, Item.position)
+        runs += [_Run((Item.confidence.is_not(None), *part, *later), order) for part in parts]
+    if wanted.labels is None and wanted.min_confidence is None and wanted.max_confidence is None:
+        # The rest has no confidence. Each status by itself, since only so an index holds its order.
+        rest = [status for status in ItemStatus if status != ItemStatus.SUCCEEDED and wanted.status in (None, status)]
+        behind = () if after is None or after.confidence is not None else (Item.position > after.position,)
+        runs += [_Run((Item.status == status, *behind), (Item.position,)) for status in rest]
+    return runs or [_Run((false(),), (Item.position,))]
+
+
+def _parts(wanted: ItemFilter) -> list[tuple[ColumnElement[bool], ...]]:
+    """Conditions that split what is wanted among indexes. Only succeeded items have a label."""
+    if wanted.labels is None:
+        return [()] if wanted.status is None else [(Item.status == wanted.status,)]
+    if not wanted.labels or wanted.status not in (None, ItemStatus.SUCCEEDED):
+        return [(false(),)]
+    if len(wanted.labels) > MOST_RUNS:
+        return [(Item.label.in_(wanted.labels),)]
+    return [(Item.label == label,) for label in wanted.labels]

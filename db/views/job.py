@@ -1,0 +1,134 @@
+"""A job as everyone outside sees it: what the API answers and what webhooks carry (docs/http-api.md)."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, PlainSerializer
+
+from core.clock import rfc3339
+from db.tables import Job, JobSource, JobStatus, Priority
+from db.views.crawl import CrawlOut, crawl_out
+
+Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+
+
+class Output(BaseModel):
+    """What a client gets."""
+
+
+class ModelOut(Output):
+    name: str
+    version: str
+
+
+class CountsOut(Output):
+    total: int
+    pending: int
+    succeeded: int
+    failed: int
+    canceled: int
+    reused: int
+
+
+class JobLinksOut(Output):
+    self: str
+    items: str
+    urls: str = Field(description="what a crawl met")
+    summary: str
+    export: str
+    deliveries: str
+    cancel: str
+    retry: str
+    page: str
+
+
+class ErrorOut(Output):
+    code: str
+    detail: str
+    retryable: bool
+
+
+class JobOut(Output):
+    id: str
+    name: str
+    source: JobSource
+    status: JobStatus
+    counts: CountsOut
+    canceling: bool = Field(description="asked to stop, and not yet canceled")
+    discovering: bool
+    rate: float | None = Field(description="pictures per second")
+    eta_seconds: int | None
+    model: ModelOut
+    priority: Priority
+    metadata: dict[str, Any]
+    crawl: CrawlOut | None = Field(description="of a crawl")
+    error: ErrorOut | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    expires_at: Time | None
+    links: JobLinksOut
+
+
+def job_out(job: Job) -> JobOut:
+    path = f"/v1/jobs/{job.id}"
+    crawl = job.crawl if job.source == JobSource.CRAWL else None
+    return JobOut(
+        id=job.id,
+        name=job.name,
+        source=job.source,
+        status=job.status,
+        counts=counts_out(job),
+        canceling=job.cancel_requested_at is not None and not job.terminal,
+        discovering=job.discovering,
+        rate=None if job.rate is None else round(job.rate, 1),
+        eta_seconds=_eta_seconds(job),
+        model=ModelOut(name=job.model_version.name, version=job.model_version.version),
+        priority=job.priority,
+        metadata=job.details,
+        crawl=None if crawl is None else crawl_out(crawl),
+        error=None if job.error is None else ErrorOut(**job.error),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        expires_at=job.expires_at,
+        links=JobLinksOut(
+            self=path,
+            items=f"{path}/items",
+            urls=f"{path}/urls",
+            summary=f"{path}/summary",
+            export=f"{path}/export",
+            deliveries=f"{path}/deliveries",
+            cancel=f"{path}/cancel",
+            retry=f"{path}/retry",
+            page=f"/jobs/{job.id}",
+        ),
+    )
+
+
+def counts_out(job: Job) -> CountsOut:
+    return CountsOut(
+        total=job.total,
+        pending=job.pending,
+        succeeded=job.succeeded,
+        failed=job.failed,
+        canceled=job.canceled,
+        reused=job.reused,
+    )
+
+
+def poll_seconds(pending: int, rate: float | None) -> int:
+    """When the next look at a job makes sense: after a sixtieth of what it still takes, from 1 s up to 10 s."""
+    return min(10, max(1, round(pending / rate / 60))) if rate else 1
+
+
+def _eta_seconds(job: Job) -> int | None:
+    if job.terminal:
+        return 0
+    if not job.rate or job.discovering:
+        # Nobody knows how many there will be.
+        return None
+    return math.ceil(job.pending / job.rate)
