@@ -15,9 +15,9 @@ from api.services import services
 from api.sessions import TOKEN_HEADER
 from core.clock import rfc3339, utc_now
 from db.access.keys import EVERYONE, Caller
-from db.steps import lifecycle, submitting
+from db.steps import lifecycle
 from db.tables import Item, Job, Scope
-from db.views import items
+from db.views import items, jobs
 
 PUBLIC = frozenset(
     {"static", "openapi.spec", "pages.docs_page", "pages.samples_index", "pages.sample", "signing.sign_out"}
@@ -193,7 +193,7 @@ def caller() -> Caller:
 
 def shows_job(session: Session, job_id: str) -> bool:
     """Whether there is a job for the caller: one that it may see, or might have seen before it expired."""
-    job = submitting.get(session, job_id)
+    job = jobs.get(session, job_id)
     return job is not None and job.deleted_at is None and caller().sees(job.key_id)
 
 
@@ -203,7 +203,7 @@ def require_job(session: Session, job_id: str) -> Job:
     Raises:
         Problem: 404, there is none; 410, it is past retention.
     """
-    return _visible(submitting.get(session, job_id), job_id)
+    return _visible(jobs.get(session, job_id), job_id)
 
 
 def hold_job(session: Session, job_id: str) -> Job:

@@ -15,10 +15,9 @@ from api.spec import CREATING_PARAMETERS, IMAGE_BODY
 from api.submission import expiry, preference, refuse_without_quota, submit
 from api.uploads import refuse_other_files, store_body, store_part
 from api.url_items import read_one
-from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob
 from db.tables import ItemStatus, Job, JobSource, Priority
-from db.views import items
+from db.views import items, jobs
 
 DEFAULT_WAIT_SECONDS = 10
 
@@ -27,7 +26,7 @@ bp = APIBlueprint("classifications", __name__, tag="Classifications")
 
 def _classified(job_id: str) -> Answer:
     with services().database.reading() as session:
-        job = submitting.get(session, job_id)
+        job = jobs.get(session, job_id)
     return _answer(job, {})
 
 

@@ -23,12 +23,13 @@ from api.submission import Preference, expiry, preference, refuse_when_saturated
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
-from db.steps import chunks, lifecycle, reviewing, submitting, tallies
-from db.steps.submitting import Glance, JobFilter, NewJob
+from db.steps import chunks, lifecycle, reviewing, tallies
+from db.steps.submitting import NewJob
 from db.tables import Job, JobStatus, Priority
-from db.views import items
+from db.views import items, jobs
 from db.views.item_pages import ItemCursor, ItemSort
 from db.views.job import JobOut, counts_out, job_out, poll_seconds
+from db.views.jobs import Glance, JobFilter
 
 bp = APIBlueprint("jobs", __name__, tag="Jobs")
 
@@ -87,7 +88,7 @@ def list_jobs(query_data: JobsQuery) -> Answer:
     wanted = JobFilter(query_data.status, query_data.source, query_data.q)
     with services().database.reading() as session:
         before = cursor["before"] if cursor else None
-        rows = submitting.list_newest(session, caller(), wanted, before, query_data.limit + 1, utc_now())
+        rows = jobs.list_newest(session, caller(), wanted, before, query_data.limit + 1, utc_now())
     page = rows[: query_data.limit]
     following = encode_cursor({"before": page[-1].id}) if len(rows) > len(page) else None
     return JobsOut(data=[job_out(job) for job in page], next_cursor=following), 200, link_header(following)
@@ -103,7 +104,7 @@ def list_jobs(query_data: JobsQuery) -> Answer:
 )
 def get_job(job_id: str) -> Answer:
     if request.if_none_match and not request.if_none_match.star_tag:
-        glance = submitting.glance(services().database, caller(), job_id, utc_now())
+        glance = jobs.glance(services().database, caller(), job_id, utc_now())
         if glance is not None and request.if_none_match.contains_weak(str(glance.revision)):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=_poll_headers(glance))
     with services().database.reading() as session:

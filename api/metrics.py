@@ -18,8 +18,7 @@ from api.services import Services, services
 from api.spec import METRICS_RESPONSE
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
-from db.steps import submitting
-from db.views import gauges
+from db.views import gauges, jobs
 
 bp = APIBlueprint("metrics", __name__, tag="Health")
 
@@ -61,7 +60,7 @@ class _Collector:
     def _of_database(self) -> Iterator[GaugeMetricFamily]:
         with self._it.database.reading() as session:
             now = gauges.read(session, utc_now())
-        waiting = submitting.backlog(self._it.database)
+        waiting = jobs.backlog(self._it.database)
         kept = GaugeMetricFamily("lookbook_jobs", "Jobs that are kept, by status", labels=["status"])
         for status, count in now.jobs.items():
             kept.add_metric([status.value], count)

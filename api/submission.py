@@ -30,6 +30,7 @@ from db.crawls.requests import CrawlRequest
 from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob, UnreadSource
 from db.tables import Job, JobSource
+from db.views import jobs
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +75,7 @@ def refuse_when_saturated() -> None:
     """
     it = services()
     most = it.settings.max_pending_items
-    there = submitting.backlog(it.database)
+    there = jobs.backlog(it.database)
     if there.pending < most:
         return
     seconds = (there.pending - most) / there.rate if there.rate else _SATURATED_SECONDS

@@ -10,8 +10,8 @@ from rich.progress import Progress
 from benchmarks.pipeline import backend, null_worker, running_job, seconds_of, store_job
 from benchmarks.run import spread
 from db.engine import Database
-from db.steps import submitting
 from db.steps.chunks import ChunkPolicy
+from db.views import jobs
 
 HUGE, SMALL = 100_000, 50
 ROUNDS = 5
@@ -54,6 +54,6 @@ def run(progress: Progress) -> dict[str, Any]:
 
 def _pending(database: Database, job_id: str) -> int:
     with database.reading() as session:
-        job = submitting.get(session, job_id)
+        job = jobs.get(session, job_id)
         assert job is not None
         return job.pending

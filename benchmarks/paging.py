@@ -16,8 +16,8 @@ from benchmarks.million import ITEMS, store_million
 from benchmarks.pipeline import backend
 from benchmarks.run import spread
 from db.engine import Database
-from db.steps import submitting
 from db.tables import Item, ItemStatus
+from db.views import jobs
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page
 
 DEEP = 5000
@@ -41,7 +41,7 @@ def _measure(kind: str, progress: Progress, task: TaskID) -> dict[str, Any]:
         job_id = store_million(database)
         progress.advance(task)
         with database.reading() as session:
-            job = submitting.get(session, job_id)
+            job = jobs.get(session, job_id)
             assert job is not None
             labels = job.model_version.taxonomy["labels"]
         group = labels[0]["group"]

@@ -23,10 +23,11 @@ from core.clock import utc_now
 from core.messages import PURGE
 from core.settings import PROJECT, Settings
 from db.engine import TRANSIENT_ERRORS, Database
-from db.steps import crawling, discoveries, expanding, submitting
+from db.steps import crawling, discoveries, expanding
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import Taken
 from db.steps.leasing import SOURCES
+from db.views import jobs
 from worker.background import Background
 from worker.leases import AWAY_PAUSE
 
@@ -123,7 +124,7 @@ class Crawls(Background[Taken]):
         try:
             with self._database.reading() as session:
                 mine = discoveries.resume(session, taken.job_id, taken.source, taken.worker) is not None
-                return mine and submitting.wanted(session, taken.job_id)
+                return mine and jobs.wanted(session, taken.job_id)
         except TRANSIENT_ERRORS:
             return True
 

@@ -18,12 +18,13 @@ from db.blobs.leftovers import remove_leftovers
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
 from db.engine import TRANSIENT_ERRORS, Database
-from db.steps import chunks, submitting
+from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
 from db.steps.fetching import Overtaken, ToFetch, items_to_fetch, record_fetched
 from db.steps.recording import Recorded
 from db.steps.submitting import StoredBlob
 from db.tables import Stage
+from db.views import jobs
 from worker.downloads import Batch, Downloads
 from worker.leases import Leases
 from worker.stages import StageWorker
@@ -88,7 +89,7 @@ class Fetching(StageWorker[_Work]):
 
     def _unwanted(self, job_id: str) -> bool:
         with suppress(*TRANSIENT_ERRORS), self._database.reading() as session:
-            return not submitting.wanted(session, job_id)
+            return not jobs.wanted(session, job_id)
         return False
 
     def _store(self, message: ChunkMessage, work: _Work, results: Mapping[str, BlobWriter | ItemError]) -> Recorded:

@@ -16,10 +16,10 @@ from core.errors import ModelFailed
 from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo, PictureKey
 from db.engine import Database
-from db.steps import chunks, submitting
+from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Outcome, Recorded, Scored, find_predictions, record
-from db.views import items
+from db.views import items, jobs
 from worker.batcher import Scores
 from worker.decoders import Decoders, Ready
 from worker.in_flight import InFlight
@@ -64,7 +64,7 @@ class Pipeline(StageWorker[_Work]):
         with self._database.writing() as session:
             if not chunks.take(session, message.chunk_id, self._leases.worker, self._policy, now):
                 return None
-            job = submitting.work_of(session, message.job_id)
+            job = jobs.work_of(session, message.job_id)
             if job is None:
                 return None
             pictures = items.pending_pictures(session, message.chunk_id)

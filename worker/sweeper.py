@@ -18,13 +18,13 @@ from core.clock import utc_now
 from core.errors import BrokerUnavailable, FetchFailed, ModelFailed
 from core.messages import CRAWL, EXPAND, ChunkMessage, Queue
 from db.engine import Database
-from db.steps import chunks, discoveries, expanding, lifecycle, submitting
+from db.steps import chunks, discoveries, expanding, lifecycle
 from db.steps.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
 from db.steps.fetching import items_to_fetch, record_fetched
 from db.steps.leasing import CHUNKS
 from db.steps.recording import Outcome, Recorded, record
 from db.tables import Chunk, Item, ItemStatus, Job, Stage
-from db.views import items
+from db.views import items, jobs
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
     with database.reading() as session:
         due = chunks.any_due(session, now)
         with_room = list(chunks.jobs_with_room(session, policy))
-        canceling = submitting.canceling(session)
+        canceling = jobs.canceling(session)
     for job_id in canceling:
         _cancel_rest(database, broker, job_id, now)
     sent = 0

@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session, joinedload
 from core.fingerprints import Fingerprint, alike, bands, distance
 from core.types import WHOLE_PICTURE
 from db.bulk import InsertMissing, UpdateRows
-from db.steps.submitting import kept
 from db.tables import Blob, BlobBands, Item, Job
 from db.tables.items import BAND_COLUMNS
 from db.tables.jobs import UNLINKED
 from db.views.items import with_everything
+from db.views.jobs import kept
 
 AT_ONCE = 500
 """How many items one transaction indexes or links: others want to write, too."""

@@ -18,8 +18,8 @@ from core.clock import utc_now
 from core.errors import ExportBroken
 from core.types import Crop
 from db.engine import Database
-from db.steps import submitting
 from db.tables import Blob, Item, Job, Prediction, Review
+from db.views import jobs
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page
 
 BATCH = 2000
@@ -106,7 +106,7 @@ class Export:
             with database.reading() as session:
                 found = session.execute(page(_plain(), self.job_id, self.wanted, ItemSort.POSITION, after, BATCH)).all()
                 # Asked for after the batch was read: what is removed later was in it.
-                job = submitting.get(session, self.job_id)
+                job = jobs.get(session, self.job_id)
             if job is None or job.deleted_at is not None or job.expired(utc_now()):
                 raise ExportBroken
             yield [self._row(row, names) for row in found]

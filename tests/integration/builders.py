@@ -25,7 +25,7 @@ from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Outcome, Recorded, Scored, record
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Delivery, Item, Job, JobEvent, JobSource, ModelVersion, Scope
-from db.views import items
+from db.views import items, jobs
 from tests.conftest import RunningRedis
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -82,7 +82,7 @@ def record_chunk(
     policy: ChunkPolicy = POLICY,
 ) -> Recorded:
     """Record outcomes under the job's model version, as a worker would that has taken the chunk up."""
-    work = submitting.work_of(session, message.job_id)
+    work = jobs.work_of(session, message.job_id)
     return record(session, message, work.model_version_id if work else 0, outcomes, policy, now, taken_at)
 
 
@@ -138,7 +138,7 @@ def review(database: Database, job_id: str, labels: dict[int, str | None]) -> No
 
 def read_job(database: Database, job_id: str) -> Job:
     with database.reading() as session:
-        job = submitting.get(session, job_id)
+        job = jobs.get(session, job_id)
         assert job is not None
         return job
 

@@ -25,6 +25,7 @@ from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import CHUNKS
 from db.steps.submitting import NewItem, NewJob
 from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Priority, Stage
+from db.views import jobs
 from tests.conftest import RunningRedis, until
 from tests.integration.builders import WORKER, a_model, finish, queued
 from tests.integration.hostile_server import HostileServer, Visit, response
@@ -78,7 +79,7 @@ def submit(database: Database, urls: list[str], priority: Priority = Priority.NO
 
 def read(database: Database, job_id: str) -> tuple[Job, list[Item], list[Chunk]]:
     with database.reading() as session:
-        job = submitting.get(session, job_id)
+        job = jobs.get(session, job_id)
         assert job is not None
         items = session.scalars(select(Item).where(Item.job_id == job_id).order_by(Item.position)).all()
         return job, list(items), list(session.scalars(select(Chunk).where(Chunk.job_id == job_id)).all())

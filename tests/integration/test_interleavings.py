@@ -27,7 +27,7 @@ from db.steps.leasing import CHUNKS
 from db.steps.recording import Outcome, record
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import TERMINAL, Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
-from db.views import items
+from db.views import items, jobs
 from tests.conftest import RunningRedis
 from tests.integration.builders import NOW, POLICY, a_model, scored
 from tests.integration.test_tallies import counted, tallied
@@ -155,7 +155,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def _record(self, message: ChunkMessage, verdicts: list[str]) -> None:
         with self.database.writing() as session:
-            work = submitting.work_of(session, message.job_id)
+            work = jobs.work_of(session, message.job_id)
             if work is None:
                 return
             outcomes: dict[tuple[str, str], Outcome] = {}

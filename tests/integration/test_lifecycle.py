@@ -16,6 +16,7 @@ from db.steps import chunks, lifecycle, submitting
 from db.steps.recording import Outcome
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
+from db.views import jobs
 from tests.integration.builders import NOW, POLICY, WORKER, a_job, a_model, finish, read_job
 from worker.purger import purge
 
@@ -96,12 +97,12 @@ def test_what_fits_into_no_one_transaction_is_canceled_in_several(
     cancel(database, job_id)
     assert read_job(database, job_id).status == JobStatus.QUEUED
     with database.writing() as session:
-        assert submitting.canceling(session) == [job_id]
+        assert jobs.canceling(session) == [job_id]
         job = lifecycle.hold(session, job_id)
         assert job is not None
         assert [lifecycle.cancel_waiting(session, job, NOW) for _ in range(3)] == [3, 2, 0]
         assert job.status == JobStatus.CANCELED
-        assert submitting.canceling(session) == []
+        assert jobs.canceling(session) == []
 
 
 def test_failed_items_are_tried_again_and_the_others_left_alone(database: Database) -> None:

@@ -22,6 +22,7 @@ from db.steps import chunks, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Item, ItemStatus, Job, JobSource, JobStatus, Prediction
+from db.views import jobs
 from samples import broken
 from tests.conftest import SAMPLES, RunningRedis
 from tests.integration.builders import WORKER, queued
@@ -68,7 +69,7 @@ def work(pipeline: Pipeline, messages: list[ChunkMessage], redis: RunningRedis) 
 
 def read(database: Database, job_id: str) -> tuple[Job, list[Item]]:
     with database.reading() as session:
-        job = submitting.get(session, job_id)
+        job = jobs.get(session, job_id)
         assert job is not None
         return job, list(session.scalars(select(Item).where(Item.job_id == job_id).order_by(Item.position)))
 

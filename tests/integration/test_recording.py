@@ -16,11 +16,11 @@ from core.messages import ChunkMessage, Queue
 from db.access.keys import EVERYONE
 from db.bulk import InsertMissing
 from db.engine import Database
-from db.steps import chunks, submitting
+from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Outcome, Recorded, find_predictions
 from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
-from db.views import items
+from db.views import items, jobs
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, finish, read_job, record_chunk, scored
 
 
@@ -151,16 +151,13 @@ def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database
     with database.writing() as session:
         listed = a_job(session, ["a"], "Autumn 50 %")
         single = a_job(session, ["b"], source=JobSource.CLASSIFICATION)
-        assert [job.id for job in submitting.list_newest(session, EVERYONE, submitting.JobFilter(), None, 10, NOW)] == [
+        assert [job.id for job in jobs.list_newest(session, EVERYONE, jobs.JobFilter(), None, 10, NOW)] == [listed.id]
+        only = jobs.JobFilter(source=JobSource.CLASSIFICATION)
+        assert [job.id for job in jobs.list_newest(session, EVERYONE, only, None, 10, NOW)] == [single.id]
+        assert [job.id for job in jobs.list_newest(session, EVERYONE, jobs.JobFilter(text="50 %"), None, 10, NOW)] == [
             listed.id
         ]
-        only = submitting.JobFilter(source=JobSource.CLASSIFICATION)
-        assert [job.id for job in submitting.list_newest(session, EVERYONE, only, None, 10, NOW)] == [single.id]
-        assert [
-            job.id
-            for job in submitting.list_newest(session, EVERYONE, submitting.JobFilter(text="50 %"), None, 10, NOW)
-        ] == [listed.id]
-        assert submitting.list_newest(session, EVERYONE, submitting.JobFilter(text="5_ %"), None, 10, NOW) == []
+        assert jobs.list_newest(session, EVERYONE, jobs.JobFilter(text="5_ %"), None, 10, NOW) == []
 
 
 def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Database) -> None:
@@ -179,7 +176,7 @@ def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Databas
     with ThreadPoolExecutor(len(messages)) as pool:
         list(pool.map(record_one, messages))
     with database.reading() as session:
-        stored = submitting.get(session, job.id)
+        stored = jobs.get(session, job.id)
         assert stored is not None
         assert (stored.pending, stored.succeeded, stored.status) == (0, 32, JobStatus.COMPLETED)
 

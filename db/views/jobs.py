@@ -1,0 +1,143 @@
+"""Jobs, read: one, its glance for a poll, what a worker needs of it, and pages of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, bindparam, func, select
+from sqlalchemy.orm import Session, selectinload
+
+from core.types import ModelRef
+from db.access.keys import Caller
+from db.engine import Database
+from db.look_up import LookUp
+from db.tables import TERMINAL, Job, JobSource, JobStatus, ModelVersion
+
+
+def get(session: Session, job_id: str) -> Job | None:
+    return session.get(Job, job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """As much of a job as a poll needs that finds it unchanged."""
+
+    revision: int
+    status: JobStatus
+    pending: int
+    rate: float | None
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+_GLANCE = LookUp(
+    select(Job.revision, Job.status, Job.pending, Job.rate, Job.expires_at, Job.deleted_at, Job.key_id).where(
+        Job.id == bindparam("job_id")
+    )
+)
+
+
+def glance(database: Database, caller: Caller, job_id: str, now: datetime) -> Glance | None:
+    """A job that the caller may see and that is still kept, by reading one row and nothing else."""
+    row = _GLANCE.first(database, job_id=job_id)
+    if row is None:
+        return None
+    revision, status, pending, rate, expires_at, deleted_at, key_id = row
+    if deleted_at is not None or not caller.sees(key_id):
+        return None
+    expired = status in TERMINAL and expires_at is not None and expires_at <= now
+    return None if expired else Glance(revision, status, pending, rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What the whole service has still to do."""
+
+    pending: int
+    """Items of all jobs that are neither classified nor given up."""
+    rate: float
+    """How many become terminal per second, as far as measured."""
+
+
+_BACKLOG = LookUp(
+    select(func.coalesce(func.sum(Job.pending), 0), func.coalesce(func.sum(Job.rate), 0.0)).where(
+        Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
+    )
+)
+
+
+def backlog(database: Database) -> Backlog:
+    """What waits in all jobs together."""
+    pending, rate = _BACKLOG.first(database) or (0, 0.0)
+    return Backlog(int(pending), float(rate))
+
+
+def kept(now: datetime) -> ColumnElement[bool]:
+    """Neither deleted nor past retention."""
+    return Job.deleted_at.is_(None) & (Job.expires_at.is_(None) | (Job.expires_at > now) | Job.status.not_in(TERMINAL))
+
+
+@dataclass(frozen=True, slots=True)
+class JobWork:
+    """What a worker needs to know of a job."""
+
+    model_version_id: int
+    model: ModelRef
+
+
+_WORK = (
+    select(ModelVersion.id, ModelVersion.name, ModelVersion.version)
+    .join(Job, Job.model_version_id == ModelVersion.id)
+    .where(Job.id == bindparam("job_id"))
+)
+
+
+def work_of(session: Session, job_id: str) -> JobWork | None:
+    """How the pictures of a job are to be classified."""
+    row = session.execute(_WORK, {"job_id": job_id}).first()
+    return None if row is None else JobWork(row.id, ModelRef(row.name, row.version))
+
+
+def wanted(session: Session, job_id: str) -> bool:
+    """Whether a job is there, and not to be canceled."""
+    there = select(Job.id).where(Job.id == job_id, Job.cancel_requested_at.is_(None))
+    return session.scalar(there) is not None
+
+
+def canceling(session: Session) -> list[str]:
+    """Ids of jobs that are to be canceled and are not yet."""
+    asked = Job.cancel_requested_at.is_not(None)
+    return list(session.scalars(select(Job.id).where(asked, Job.status.not_in(TERMINAL))))
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs to list. Single classifications are left out unless asked for by source."""
+
+    status: JobStatus | None = None
+    source: JobSource | None = None
+    text: str | None = None
+    """Part of the name, in any case."""
+
+
+def list_newest(
+    session: Session, caller: Caller, wanted: JobFilter, before: str | None, limit: int, now: datetime
+) -> Sequence[Job]:
+    """Jobs that the caller may see and that are kept, older than the id `before`, newest first."""
+    query = select(Job).where(caller.sees_job, kept(now)).order_by(Job.id.desc()).limit(limit)
+    query = query.options(selectinload(Job.crawl))
+    if wanted.source:
+        query = query.where(Job.source == wanted.source)
+    else:
+        query = query.where(Job.source != JobSource.CLASSIFICATION)
+    if wanted.status:
+        query = query.where(Job.status == wanted.status)
+    if wanted.text:
+        query = query.where(Job.name.icontains(wanted.text, autoescape=True))
+    if before:
+        query = query.where(Job.id < before)
+    return session.scalars(query).all()
