@@ -35,7 +35,7 @@ from db.steps.leasing import SOURCES
 from db.steps.submitting import NewJob
 from db.tables import CrawlUrl, Item, Job, JobSource, UrlState
 from tests.shop import Shop, shop_process
-from worker.crawls import Crawls
+from worker.sources.crawls import Crawls
 
 PRODUCTS = 600
 ROUNDS = 3

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import worker.app
-import worker.models
+import worker.predicting.models
 from classifier.artifact import Artifact
 from classifier.prepare import InputSpec
 from core.settings import Settings
 from core.types import PictureInfo, PictureKey
 from worker.app import CLASSIFY_QUEUES, run_worker
-from worker.decoders import PICTURES_PER_CALL, Ready
+from worker.decoding.pool import PICTURES_PER_CALL, Ready
 
 _SIDE = 8
 _PIXELS = np.zeros((_SIDE, _SIDE, 3), np.uint8)
@@ -72,7 +72,7 @@ def open_null_runtime(artifact: Artifact, *_: Any) -> NullRuntime:
 
 
 def main() -> None:
-    worker.models.open_runtime = open_null_runtime  # type: ignore[assignment]
+    worker.predicting.models.open_runtime = open_null_runtime  # type: ignore[assignment]
     worker.app.Decoders = NullDecoders  # type: ignore[assignment,misc]
     run_worker(Settings.read(), CLASSIFY_QUEUES, concurrency=4)
 

@@ -94,7 +94,7 @@ def beat() -> None:
 
         lookbook beat
     """
-    from worker.beat import run_beat
+    from worker.maintenance.beat import run_beat
 
     run_beat(Settings.read())
 

@@ -40,25 +40,25 @@ from db.blobs.opening import open_blob_store
 from db.engine import Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCES
-from worker.crawls import Crawls
-from worker.decoders import DecoderLimits, Decoders
-from worker.downloads import Downloads, Web
-from worker.expander import Expander
-from worker.explaining import Explainer
-from worker.fetching import Fetching
-from worker.hearing import Hearing
+from worker.decoding.pool import DecoderLimits, Decoders
+from worker.health.consumers import Hearing
+from worker.health.heartbeats import Pulse
 from worker.interactive import THREADS as INTERACTIVE_THREADS
 from worker.interactive import InteractiveLane
-from worker.keeper import Keeper
 from worker.leases import Leases
-from worker.linker import Linker
-from worker.models import Models
-from worker.pipeline import Pipeline
-from worker.pulse import Pulse
-from worker.purger import purge
-from worker.sources import SourceLimits
-from worker.sweeper import sweep
-from worker.webhooks import Courier
+from worker.maintenance.courier import Courier
+from worker.maintenance.linker import Linker
+from worker.maintenance.purger import purge
+from worker.maintenance.sweeper import sweep
+from worker.predicting.explaining import Explainer
+from worker.predicting.models import Models
+from worker.predicting.preloading import Keeper
+from worker.sources.crawls import Crawls
+from worker.sources.entries import SourceLimits
+from worker.sources.expander import Expander
+from worker.stages.classifying import Pipeline
+from worker.stages.downloads import Downloads, Web
+from worker.stages.fetching import Fetching
 
 log = structlog.get_logger(__name__)
 

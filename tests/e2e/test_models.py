@@ -23,7 +23,7 @@ from core.clock import utc_now
 from core.settings import PROJECT, Settings
 from core.types import ModelRef
 from tests.conftest import SAMPLES, RunningRedis, RunningService, until
-from worker.models import EXIT_DEVICE_STUCK, Models
+from worker.predicting.models import EXIT_DEVICE_STUCK, Models
 
 
 def publish_again(models: Path, name: str = "garments") -> Artifact:
@@ -110,7 +110,7 @@ def test_a_model_in_use_is_not_closed_under_its_user(three_models: tuple[Models,
 STUCK = """
 import sys, threading
 import numpy as np
-import worker.models
+import worker.predicting.models
 from classifier.artifact import list_artifacts
 from core.settings import Settings
 
@@ -123,8 +123,8 @@ class Stuck:
     def close(self):
         pass
 
-worker.models.open_runtime = lambda *_: Stuck()
-models = worker.models.Models(Settings(lease_seconds=1))
+worker.predicting.models.open_runtime = lambda *_: Stuck()
+models = worker.predicting.models.Models(Settings(lease_seconds=1))
 threading.Thread(target=models.watch, daemon=True).start()
 with models.using(list_artifacts(Settings().models)[-1].ref) as model:
     model.batcher.submit(np.ones((4, 4, 3), np.uint8), "job", interactive=True).result()

@@ -23,7 +23,7 @@ from db.steps.submitting import NewJob
 from db.tables import CrawlUrl, Item, Job, JobSource, UrlKind, UrlState
 from tests.integration.builders import a_model
 from tests.shop import Shop
-from worker.crawls import Crawls
+from worker.sources.crawls import Crawls
 
 WORKER = "wrk_crawl@here-1"
 LIMITS = CrawlLimits(pages=1_000, pictures=5_000, bytes=2**30, depth=5, minutes=10)

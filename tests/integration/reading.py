@@ -12,7 +12,8 @@ from typing import cast
 import pytest
 from sqlalchemy import select
 
-import worker.expander
+import worker.sources.entries
+import worker.sources.expander
 from broker.client import Broker
 from core.clock import utc_now
 from core.fetching import Fetcher
@@ -31,10 +32,10 @@ from db.tables import Blob, Chunk, Discovery, Item, Job, JobSource
 from db.views import items
 from tests.conftest import RunningRedis
 from tests.integration.builders import WORKER, a_model, read_job, record_chunk, scored
-from worker.expander import Expander
 from worker.leases import Leases
-from worker.sources import SourceLimits
-from worker.sweeper import sweep
+from worker.maintenance.sweeper import sweep
+from worker.sources.entries import SourceLimits
+from worker.sources.expander import Expander
 
 OTHER = "wrk_2@there-7"
 HOOK = {"url": "https://example.org/hook", "events": ["job.completed", "job.failed", "job.canceled"]}
@@ -139,7 +140,7 @@ def stored_anywhere(place: Place, blob_settings: Settings) -> Place:
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker.expander, "BATCH_ITEMS", 3)
+    monkeypatch.setattr(worker.sources.expander, "BATCH_ITEMS", 3)
 
 
 def a_zip(pictures: int, **others: bytes) -> bytes:
@@ -169,7 +170,7 @@ def expected(pictures: int) -> list[str]:
 def fail(place: Place, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Have reading fail, whoever tries, after a number of members."""
     stored = 0
-    really = worker.sources._store
+    really = worker.sources.entries._store
 
     def store(*arguments: object) -> object:
         nonlocal stored
@@ -178,4 +179,4 @@ def fail(place: Place, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
             raise RuntimeError("a bug")
         return really(*arguments)
 
-    monkeypatch.setattr(worker.sources, "_store", store)
+    monkeypatch.setattr(worker.sources.entries, "_store", store)

@@ -8,7 +8,7 @@ import json
 from broker.client import Broker
 from core.messages import Queue
 from tests.conftest import RunningRedis
-from worker.beat import Beat
+from worker.maintenance.beat import Beat
 
 
 class Clock:

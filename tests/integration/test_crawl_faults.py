@@ -27,7 +27,7 @@ from db.tables import Discovery, JobStatus, Scope, UrlKind, UrlState
 from tests.conftest import until
 from tests.integration.crawl_runs import CrawlRun, crawl_run, resume
 from tests.shop import Shop, running_shop
-from worker.crawls import _environment
+from worker.sources.crawls import _environment
 
 PRODUCTS = 30
 
@@ -83,7 +83,7 @@ from broker.client import Broker
 from core.settings import Settings
 from db.steps.chunks import ChunkPolicy
 from db.engine import Database
-from worker.crawls import Crawls
+from worker.sources.crawls import Crawls
 
 settings = Settings.read()
 database = Database(settings.resolved_database_url)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
-import worker.decoders
+import worker.decoding.pool
 from classifier.prepare import InputSpec, Prepared, prepare
 from core.errors import BlobMissing, DecodeFailed, DecodeTimeout, TruncatedImage
 from core.perceptual import fingerprint
@@ -24,7 +24,7 @@ from db.blobs.opening import open_blob_store
 from db.blobs.store import BlobStore
 from samples import broken
 from tests.conftest import SAMPLES, until
-from worker.decoders import Decoded, DecoderLimits, Decoders, Ready
+from worker.decoding.pool import Decoded, DecoderLimits, Decoders, Ready
 
 SPEC = InputSpec(32)
 SUICIDE, STALL = b"picture that kills its decoder", b"picture that stalls its decoder"
@@ -48,8 +48,8 @@ def prepare_or_die(data: bytes, *_: object) -> Prepared:
 
 
 def fragile_start(blobs: BlobStore, _space: int, memory: Any, side: int, _niceness: int) -> None:
-    worker.decoders._decoder = worker.decoders._Decoder(blobs, memory, side)
-    worker.decoders.prepare = prepare_or_die  # type: ignore[assignment]
+    worker.decoding.pool._decoder = worker.decoding.pool._Decoder(blobs, memory, side)
+    worker.decoding.pool.prepare = prepare_or_die  # type: ignore[assignment]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def store(tmp_path: Path) -> LocalBlobStore:
 
 @pytest.fixture
 def fragile(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
-    monkeypatch.setattr(worker.decoders, "_start_decoder", fragile_start)
+    monkeypatch.setattr(worker.decoding.pool, "_start_decoder", fragile_start)
     decoders = Decoders(store, 1, DecoderLimits(3.0, 2**32), 32, 32)
     yield decoders
     decoders.close()

@@ -19,7 +19,7 @@ from db.tables import Delivery
 from tests.conftest import RunningRedis
 from tests.integration.apps import prepare, services_of, serving
 from tests.receiver import Receiver, Reply, receiver
-from worker.webhooks import Courier
+from worker.maintenance.courier import Courier
 
 __all__ = ["receiver"]
 

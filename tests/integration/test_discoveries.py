@@ -15,7 +15,7 @@ from db.tables import ApiKey, Chunk, Job, JobSource, JobStatus, Stage
 from tests.conftest import RunningRedis
 from tests.integration.builders import a_model, deliveries
 from tests.integration.reading import Place, a_tar, a_zip, expected, place, small_batches, stored_anywhere
-from worker.purger import purge
+from worker.maintenance.purger import purge
 
 __all__ = ["place", "small_batches", "stored_anywhere"]
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-import worker.expander
+import worker.sources.expander
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable
 from db.steps import discoveries
@@ -16,8 +16,8 @@ from db.steps.leasing import SOURCES
 from db.tables import ItemStatus, JobStatus
 from tests.integration.builders import WORKER, deliveries
 from tests.integration.reading import OTHER, Place, a_tar, a_zip, expected, fail, place, small_batches, stored_anywhere
-from worker.expander import Expander
 from worker.leases import Leases
+from worker.sources.expander import Expander
 
 __all__ = ["place", "small_batches", "stored_anywhere"]
 
@@ -40,8 +40,8 @@ def test_who_dies_between_batches_is_followed_by_who_goes_on_there(
             raise Killed
         return really(*arguments)
 
-    really = worker.expander.expanding.get_on
-    monkeypatch.setattr(worker.expander.expanding, "get_on", get_on)
+    really = worker.sources.expander.expanding.get_on
+    monkeypatch.setattr(worker.sources.expander.expanding, "get_on", get_on)
     with pytest.raises(Killed):
         place.expander().work_off()
     assert place.names(job_id) == expected(3 * (dies_at - 1))
@@ -110,7 +110,7 @@ def test_an_attempt_that_got_on_is_not_held_against_the_source(place: Place, mon
         fail(place, monkeypatch, after=3)
         place.expander().work_off()
         monkeypatch.undo()
-        monkeypatch.setattr(worker.expander, "BATCH_ITEMS", 3)
+        monkeypatch.setattr(worker.sources.expander, "BATCH_ITEMS", 3)
         place.sweep()
     assert place.names(job_id) == expected(27)
     place.expander().work_off()
@@ -136,7 +136,7 @@ def test_a_store_that_is_away_costs_no_attempt(place: Place) -> None:
 def test_canceled_while_its_worker_is_dead_it_ends_with_the_lease(place: Place) -> None:
     job_id = place.submit(a_zip(10))
     with place.database.writing() as session:
-        assert worker.expander.expanding.take(session, WORKER, place.policy, utc_now())
+        assert worker.sources.expander.expanding.take(session, WORKER, place.policy, utc_now())
     place.cancel(job_id)
     assert place.job(job_id).status == JobStatus.QUEUED
     place.sweep(seconds=31)
@@ -165,7 +165,7 @@ def test_two_workers_never_have_the_same_source_in_hand(place: Place) -> None:
     taken: list[Taken | None] = []
     for name in (WORKER, OTHER):
         with place.database.writing() as session:
-            taken.append(worker.expander.expanding.take(session, name, place.policy, utc_now()))
+            taken.append(worker.sources.expander.expanding.take(session, name, place.policy, utc_now()))
     assert taken[0] is not None
     assert taken[1] is None
 
@@ -173,7 +173,7 @@ def test_two_workers_never_have_the_same_source_in_hand(place: Place) -> None:
 def test_leases_of_one_process_end_when_it_is_known_to_be_gone(place: Place) -> None:
     job_id = place.submit(a_zip(2))
     with place.database.writing() as session:
-        worker.expander.expanding.take(session, WORKER, place.policy, utc_now())
+        worker.sources.expander.expanding.take(session, WORKER, place.policy, utc_now())
         SOURCES.end_leases(session, utc_now(), worker="@there-1")
         assert discoveries.lost_leases(session, utc_now()) == []
         SOURCES.end_leases(session, utc_now(), worker="@here-1")
@@ -184,7 +184,7 @@ def test_leases_are_renewed_while_a_batch_is_gathered(place: Place) -> None:
     job_id = place.submit(a_zip(2))
     leases = Leases(place.database, WORKER, place.policy, table=SOURCES)
     with place.database.writing() as session:
-        worker.expander.expanding.take(session, WORKER, place.policy, utc_now() - timedelta(seconds=20))
+        worker.sources.expander.expanding.take(session, WORKER, place.policy, utc_now() - timedelta(seconds=20))
     with leases.holding(job_id):
         leases.renew()
     with place.database.reading() as session:
@@ -197,7 +197,7 @@ def test_reading_again_up_to_where_it_was_is_not_getting_on(place: Place, monkey
     place.expander().work_off()
     place.sweep()
     # So slow that every member takes a batch's time: the first ones are read again in batches without items.
-    monkeypatch.setattr(worker.expander, "BATCH_SECONDS", 0)
+    monkeypatch.setattr(worker.sources.expander, "BATCH_SECONDS", 0)
     for _ in range(3):
         assert place.job(job_id).discovering
         place.expander().work_off()

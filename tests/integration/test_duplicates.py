@@ -30,8 +30,8 @@ from tests.integration.builders import (
     scored,
     together,
 )
-from worker import linker
-from worker.linker import Linker
+from worker.maintenance import linker
+from worker.maintenance.linker import Linker
 
 RED, BLUE = bytes((180, 60, 50)), bytes((50, 60, 180))
 SHIRT, DRESS = bytes(range(32)), bytes(range(100, 132))

@@ -9,7 +9,7 @@ from api.app import LookbookApp
 from db.engine import Database
 from tests.integration.apps import services_of
 from tests.integration.test_duplicates import DRESS, RED, SHIRT, a_job_of, flipped, seen
-from worker.linker import Linker
+from worker.maintenance.linker import Linker
 
 
 @pytest.fixture

@@ -29,10 +29,10 @@ from db.views import jobs
 from tests.conftest import RunningRedis, until
 from tests.integration.builders import WORKER, a_model, finish, queued
 from tests.integration.hostile_server import HostileServer, Visit, response
-from worker.downloads import Downloads, Web
-from worker.fetching import Fetching
 from worker.leases import Leases
-from worker.sweeper import sweep
+from worker.maintenance.sweeper import sweep
+from worker.stages.downloads import Downloads, Web
+from worker.stages.fetching import Fetching
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 POLICY = ChunkPolicy.of(Settings(chunk_size=4))

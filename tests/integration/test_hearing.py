@@ -5,7 +5,7 @@ import pytest
 from broker.client import Broker
 from core.messages import ChunkMessage, Queue
 from tests.conftest import RunningRedis
-from worker.hearing import SILENT_LOOKS, Hearing
+from worker.health.consumers import SILENT_LOOKS, Hearing
 
 
 @pytest.fixture

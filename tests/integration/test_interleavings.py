@@ -31,8 +31,8 @@ from db.views import items, jobs
 from tests.conftest import RunningRedis
 from tests.integration.builders import NOW, POLICY, a_model, scored
 from tests.integration.test_tallies import counted, tallied
-from worker.purger import purge
-from worker.sweeper import sweep
+from worker.maintenance.purger import purge
+from worker.maintenance.sweeper import sweep
 
 WORKERS = ("wrk_1@here-1", "wrk_2@here-2", "wrk_3@there-3")
 SECONDS = st.sampled_from([1, 7, 15, 61, 200])

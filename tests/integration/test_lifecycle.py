@@ -18,7 +18,7 @@ from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from db.views import jobs
 from tests.integration.builders import NOW, POLICY, WORKER, a_job, a_model, finish, read_job
-from worker.purger import purge
+from worker.maintenance.purger import purge
 
 
 @pytest.fixture

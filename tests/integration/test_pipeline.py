@@ -26,11 +26,11 @@ from db.views import jobs
 from samples import broken
 from tests.conftest import SAMPLES, RunningRedis
 from tests.integration.builders import WORKER, queued
-from worker.decoders import DecoderLimits, Decoders
+from worker.decoding.pool import DecoderLimits, Decoders
 from worker.leases import Leases
-from worker.models import Models
-from worker.pipeline import Pipeline
-from worker.sweeper import sweep
+from worker.maintenance.sweeper import sweep
+from worker.predicting.models import Models
+from worker.stages.classifying import Pipeline
 
 
 @pytest.fixture

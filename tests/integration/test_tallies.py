@@ -19,7 +19,7 @@ from db.steps.submitting import NewItem, NewJob
 from db.tables import ErrorTally, Item, ItemStatus, JobSource, LabelTally
 from db.views import items
 from tests.integration.builders import FAILED, NOW, POLICY, a_blob, a_model, finish, record_chunk, scored
-from worker.purger import purge
+from worker.maintenance.purger import purge
 
 Tallied = tuple[dict[tuple[str, str, int], tuple[int, float]], dict[str, int]]
 

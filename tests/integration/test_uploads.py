@@ -29,9 +29,9 @@ from db.views import items
 from tests.conftest import RunningS3
 from tests.integration.apps import classify, picture, prepare, problem, services_of, serving, upload
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, record_chunk, scored
-from worker.decoders import DecoderLimits, Decoders, Ready
-from worker.explaining import Explainer
-from worker.models import Models
+from worker.decoding.pool import DecoderLimits, Decoders, Ready
+from worker.predicting.explaining import Explainer
+from worker.predicting.models import Models
 
 
 @pytest.fixture

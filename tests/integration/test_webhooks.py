@@ -32,7 +32,7 @@ from tests.integration.builders import (
     together,
 )
 from tests.receiver import Received, Receiver, Reply, receiver
-from worker.webhooks import Courier
+from worker.maintenance.courier import Courier
 
 __all__ = ["receiver"]
 

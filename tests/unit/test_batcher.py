@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from classifier.runtime import OutOfDeviceMemory
 from core.errors import ModelFailed
-from worker.batcher import Batcher
+from worker.predicting.batcher import Batcher
 
 SIDE = 2
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.batching import WINDOW_SECONDS, Arrivals, CostModel, Launch, Wait, decide
+from worker.predicting.decisions import WINDOW_SECONDS, Arrivals, CostModel, Launch, Wait, decide
 
 GPU_SIZES = (1, 8, 32, 128)
 

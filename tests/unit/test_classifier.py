@@ -41,7 +41,7 @@ def test_prepared_pixels_are_the_graphs_input() -> None:
 
 def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixels(tmp_path: Path) -> None:
     from db.blobs.local import LocalBlobStore
-    from worker.decoders import DecoderLimits, Decoders
+    from worker.decoding.pool import DecoderLimits, Decoders
 
     store = LocalBlobStore(tmp_path / "blobs")
     paths = sorted(SAMPLES.iterdir())

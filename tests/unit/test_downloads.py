@@ -11,7 +11,7 @@ import pytest
 from core.errors import FetchFailed, FetchForbidden, FetchRefused, FetchTooSlow
 from db.blobs.spool import BlobWriter
 from tests.conftest import until
-from worker.downloads import AskedToWait, Downloads
+from worker.stages.downloads import AskedToWait, Downloads
 
 Answer = Callable[[], BlobWriter]
 

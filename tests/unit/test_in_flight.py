@@ -7,7 +7,7 @@ import pytest
 from core.errors import BlobMissing, TruncatedImage
 from core.types import ModelRef
 from db.steps.recording import Outcome
-from worker.in_flight import InFlight, Share
+from worker.stages.in_flight import InFlight, Share
 
 MODEL = ModelRef("garments", "1")
 A, B, C = ("a" * 64, ""), ("b" * 64, ""), ("c" * 64, "")

@@ -20,12 +20,12 @@ from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Outcome, Recorded, Scored, find_predictions, record
 from db.views import items, jobs
-from worker.batcher import Scores
-from worker.decoders import Decoders, Ready
-from worker.in_flight import InFlight
+from worker.decoding.pool import Decoders, Ready
 from worker.leases import Leases
-from worker.models import LoadedModel, Models
-from worker.stages import StageWorker
+from worker.predicting.batcher import Scores
+from worker.predicting.models import LoadedModel, Models
+from worker.stages.in_flight import InFlight
+from worker.stages.stage import StageWorker
 
 log = structlog.get_logger(__name__)
 

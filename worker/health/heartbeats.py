@@ -12,8 +12,8 @@ from broker.client import HEARTBEAT_SECONDS, Broker, Heartbeat, worker_suffix
 from core.errors import BrokerUnavailable
 from core.ids import new_id
 from core.messages import Queue
-from worker.hearing import EXIT_DEAF, Hearing
-from worker.models import Models
+from worker.health.consumers import EXIT_DEAF, Hearing
+from worker.predicting.models import Models
 
 log = structlog.get_logger(__name__)
 

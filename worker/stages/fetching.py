@@ -25,9 +25,9 @@ from db.steps.recording import Recorded
 from db.steps.submitting import StoredBlob
 from db.tables import Stage
 from db.views import jobs
-from worker.downloads import Batch, Downloads
 from worker.leases import Leases
-from worker.stages import StageWorker
+from worker.stages.downloads import Batch, Downloads
+from worker.stages.stage import StageWorker
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """The batch step: one batcher per device gathers decoded pictures across chunks and requests.
 
-What goes to the device next, and when, is decided in worker/batching.py and worker/fair_queue.py; here are the threads.
+What goes to the device next, and when, is decided in decisions.py and worker/fair_queue.py; here are the threads.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from classifier.runtime import OutOfDeviceMemory, Runtime, padded
 from core.errors import ModelFailed
-from worker.batching import Arrivals, CostModel, Launch, Wait, decide
 from worker.fair_queue import FairQueue
+from worker.predicting.decisions import Arrivals, CostModel, Launch, Wait, decide
 
 log = structlog.get_logger(__name__)
 

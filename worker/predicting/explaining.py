@@ -13,8 +13,8 @@ from db.blobs.store import BlobStore, explanation_name
 from db.engine import Database
 from db.tables import Prediction
 from db.views import items
-from worker.decoders import Decoders, Ready
-from worker.models import Models
+from worker.decoding.pool import Decoders, Ready
+from worker.predicting.models import Models
 
 log = structlog.get_logger(__name__)
 

@@ -29,9 +29,9 @@ from core.errors import DecodeFailed, DecodeTimeout, ItemError
 from core.perceptual import fingerprint
 from core.types import WHOLE_PICTURE, Crop, PictureInfo, PictureKey
 from db.blobs.store import BlobStore
-from worker.decoder_process import DecoderProcess, ProcessDied, ProcessLate
+from worker.decoding.pixel_slots import PixelSlots, slot_view
+from worker.decoding.process import DecoderProcess, ProcessDied, ProcessLate
 from worker.fair_queue import FairQueue
-from worker.pixel_slots import PixelSlots, slot_view
 
 log = structlog.get_logger(__name__)
 

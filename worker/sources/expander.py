@@ -32,7 +32,7 @@ from db.steps.expanding import Batch, Expanded, Overtaken
 from db.steps.leasing import SOURCES
 from worker.background import Background
 from worker.leases import AWAY_PAUSE, Leases
-from worker.sources import Entry, Found, SourceLimits, open_source
+from worker.sources.entries import Entry, Found, SourceLimits, open_source
 
 log = structlog.get_logger(__name__)
 

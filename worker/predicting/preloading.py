@@ -12,7 +12,7 @@ from core.errors import LookbookError
 from core.types import ModelRef
 from db import model_versions
 from db.engine import Database
-from worker.models import Models
+from worker.predicting.models import Models
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from classifier.runtimes import open_runtime
 from core.deadlines import Deadlines
 from core.settings import Settings
 from core.types import ModelRef
-from worker.batcher import Batcher
+from worker.predicting.batcher import Batcher
 
 log = structlog.get_logger(__name__)
 
