@@ -14,7 +14,14 @@ from ulid import ULID
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api import (
+from api.answers.headers import secure
+from api.answers.problems import invalid, register_errors
+from api.answers.spec import finish_spec
+from api.door.access import enforce, guard
+from api.door.limits import limit_requests
+from api.intake.uploads import StreamingRequest
+from api.services import EXTENSION, Services
+from api.views import (
     classifications,
     crawls,
     deliveries,
@@ -29,13 +36,6 @@ from api import (
     reviews,
     signing,
 )
-from api.access import enforce, guard
-from api.headers import secure
-from api.limits import limit_requests
-from api.problems import invalid, register_errors
-from api.services import EXTENSION, Services
-from api.spec import finish_spec
-from api.uploads import StreamingRequest
 from core.settings import Settings
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")

@@ -9,7 +9,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.http.unreader import SocketUnreader
 
 from api.app import create_app
-from api.forms import BLOCK
+from api.intake.forms import BLOCK
 from core.allocation import settle
 from core.errors import SettingsError
 from core.logs import configure_logging

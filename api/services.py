@@ -7,8 +7,8 @@ from typing import cast
 
 from flask import current_app
 
-from api.callers import Callers
-from api.sessions import Sessions
+from api.identity.callers import Callers
+from api.identity.sessions import Sessions
 from broker.client import Broker
 from core.settings import Settings
 from db.blobs.opening import open_blob_store

@@ -10,7 +10,7 @@ import httpx
 from rich.progress import Progress, TaskID
 from sqlalchemy import select
 
-from api.paging import encode_cursor
+from api.answers.paging import encode_cursor
 from benchmarks.api_alone import running_api
 from benchmarks.million import ITEMS, store_million
 from benchmarks.pipeline import backend

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from pyarrow import parquet
 from sqlalchemy import select, update
 
-from api import export_formats
+from api.answers import export_formats
 from api.app import LookbookApp
 from core.errors import ExportBroken
 from core.settings import PROJECT, Settings

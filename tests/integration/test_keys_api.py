@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import LookbookApp
-from api.callers import Callers
+from api.identity.callers import Callers
 from api.server import check_exposure
 from core.clock import utc_now
 from core.errors import SettingsError
@@ -168,7 +168,7 @@ def test_a_key_that_was_found_good_is_read_again_after_a_moment(
     settings: Settings, app: LookbookApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("api.callers.time.monotonic", lambda: now)
+    monkeypatch.setattr("api.identity.callers.time.monotonic", lambda: now)
     database = services_of(app).database
     callers = Callers(database, settings)
     key_id, written = a_key(database)

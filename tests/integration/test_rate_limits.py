@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import LookbookApp
-from api.limits import FAILURES
+from api.door.limits import FAILURES
 from core.settings import Settings
 from tests.conftest import RunningRedis
 from tests.integration.apps import bearer, refused, services_of, serving, upload_with

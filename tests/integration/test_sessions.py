@@ -8,9 +8,9 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from api import sessions
 from api.app import LookbookApp
-from api.limits import FAILURES
+from api.door.limits import FAILURES
+from api.identity import sessions
 from core.clock import utc_now
 from core.settings import Settings
 from db.access import keys

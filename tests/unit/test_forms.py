@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from api.forms import BLOCK, StreamingFormParser
+from api.intake.forms import BLOCK, StreamingFormParser
 
 
 class Kept(io.BytesIO):

@@ -14,8 +14,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import DBAPIError
 
+from api.answers.spec import METRICS_RESPONSE
 from api.services import Services, services
-from api.spec import METRICS_RESPONSE
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
 from db.views import gauges, jobs

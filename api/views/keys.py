@@ -8,10 +8,10 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask import Response
 
-from api.access import caller
-from api.limits import rate_limit
-from api.paging import decode_cursor, encode_cursor, link_header
-from api.problems import unknown
+from api.answers.paging import decode_cursor, encode_cursor, link_header
+from api.answers.problems import unknown
+from api.door.access import caller
+from api.door.limits import rate_limit
 from api.schemas.access import AmountOut, DayOut, KeyIn, KeyOut, KeysOut, NewKeyOut, UsageOut
 from api.schemas.common import Answer, PageQuery
 from api.services import services

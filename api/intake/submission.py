@@ -12,12 +12,12 @@ from typing import Any
 import structlog
 from flask import request
 
-from api.access import caller
-from api.idempotency import note_made
-from api.problems import Problem
+from api.answers.problems import Problem
+from api.door.access import caller
+from api.intake.idempotency import note_made
+from api.intake.uploads import uploads
 from api.schemas.jobs import WebhookIn
 from api.services import services
-from api.uploads import uploads
 from broker.client import Wait
 from broker.dispatch import dispatch, nudge
 from core.clock import utc_now

@@ -7,19 +7,27 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask import Response, request
 
-from api.access import caller, hold_job, require_job
-from api.filters import wanted_items
-from api.idempotency import idempotent
-from api.paging import decode_cursor, encode_cursor, link_header
-from api.present import ItemPresenter, label_counts_out
-from api.problems import invalid_field
+from api.answers.filters import wanted_items
+from api.answers.paging import decode_cursor, encode_cursor, link_header
+from api.answers.present import ItemPresenter, label_counts_out
+from api.answers.problems import invalid_field
+from api.answers.spec import CREATING_PARAMETERS, JOB_BODY
+from api.door.access import caller, hold_job, require_job
+from api.intake.idempotency import idempotent
+from api.intake.sources import read_source
+from api.intake.submission import (
+    Preference,
+    expiry,
+    preference,
+    refuse_when_saturated,
+    refuse_without_quota,
+    submit,
+    webhook,
+)
 from api.schemas.common import Answer
 from api.schemas.items import ItemsOut, ItemsQuery
 from api.schemas.jobs import ErrorCountOut, JobsOut, JobsQuery, SummaryOut
 from api.services import services
-from api.sources import read_source
-from api.spec import CREATING_PARAMETERS, JOB_BODY
-from api.submission import Preference, expiry, preference, refuse_when_saturated, refuse_without_quota, submit, webhook
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP

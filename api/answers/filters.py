@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.problems import invalid_field
+from api.answers.problems import invalid_field
 from api.schemas.items import ItemsFilter
 from db.tables import Job
 from db.views.item_pages import ItemFilter

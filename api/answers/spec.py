@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.problems import MEDIA_TYPE
+from api.answers.problems import MEDIA_TYPE
 from api.schemas.common import ProblemOut
 from api.schemas.items import ClassificationIn, ClassificationOptions
 from api.schemas.jobs import JobForm, JobIn

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from apiflask import APIBlueprint
 
-from api.access import require_job
-from api.paging import decode_cursor, encode_cursor, link_header
-from api.problems import Problem
+from api.answers.paging import decode_cursor, encode_cursor, link_header
+from api.answers.problems import Problem
+from api.door.access import require_job
 from api.schemas.common import Answer
 from api.schemas.crawls import CrawlIn, CrawlLimitsIn, CrawlUrlOut, CrawlUrlsOut, ReasonOut, UrlsQuery
 from api.services import services

@@ -6,13 +6,13 @@ import structlog
 from apiflask import APIBlueprint
 from flask import Response, send_file
 
-from api.access import require_item
-from api.present import ItemPresenter
-from api.problems import Problem
+from api.answers.present import ItemPresenter
+from api.answers.problems import Problem
+from api.answers.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
+from api.door.access import require_item
 from api.schemas.common import Answer
 from api.schemas.items import ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
 from api.services import services
-from api.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
 from broker.client import EXPLANATION_SECONDS
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable, StorageFull

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, send_from_directory
 
-from api.access import shows_job
+from api.door.access import shows_job
 from api.services import services
 from core.pictures import inspect
 from core.settings import PROJECT

@@ -19,8 +19,8 @@ from redis import ConnectionPool
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from api.access import BadKey
-from api.problems import Problem
+from api.answers.problems import Problem
+from api.door.access import BadKey
 from api.services import services
 from core.settings import Settings
 from db.access.keys import Caller
@@ -121,7 +121,7 @@ class RequestLimiter(Limiter):
 def limit_requests(app: Flask, settings: Settings) -> None:
     """Have an application count the requests of every key, and those that come with a bad one by their address.
 
-    Call it between `guard` and `enforce` of api/access.py: who asks is known then, and nobody has been refused yet.
+    Call it between `guard` and `enforce` of api/door/access.py, when it is known who asks and nobody is refused yet.
     """
     pool = ConnectionPool.from_url(
         settings.resolved_redis_url,

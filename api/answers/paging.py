@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from flask import request
 
-from api.problems import Problem
+from api.answers.problems import Problem
 
 
 def encode_cursor(values: dict[str, Any]) -> str:

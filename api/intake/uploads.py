@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from api.forms import BLOCK, StreamingFormParser
-from api.problems import invalid_field
+from api.answers.problems import invalid_field
+from api.intake.forms import BLOCK, StreamingFormParser
 from api.services import Services, services
 from core.errors import BlobStoreUnavailable, ItemError, NotAnImage, StorageFull, TooLarge
 from core.settings import Settings

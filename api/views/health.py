@@ -8,10 +8,10 @@ from dataclasses import asdict
 from apiflask import APIBlueprint
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.answers.spec import NOT_READY_RESPONSE
 from api.schemas.common import Answer
 from api.schemas.models import HealthOut, ReadyOut, WorkerOut
 from api.services import services
-from api.spec import NOT_READY_RESPONSE
 from broker.client import Heartbeat
 from core.errors import BlobStoreUnavailable, BrokerUnavailable
 from core.messages import Queue

@@ -7,10 +7,10 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask import Response
 
-from api.access import caller, hold_job, require_item, require_job
-from api.paging import decode_cursor, encode_cursor, link_header
-from api.present import ItemPresenter
-from api.problems import Problem, invalid_field
+from api.answers.paging import decode_cursor, encode_cursor, link_header
+from api.answers.present import ItemPresenter
+from api.answers.problems import Problem, invalid_field
+from api.door.access import caller, hold_job, require_item, require_job
 from api.schemas.common import Answer, PageQuery
 from api.schemas.items import ItemReviewOut, ReviewIn, ReviewsOut
 from api.services import services

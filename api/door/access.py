@@ -10,9 +10,9 @@ from flask import Flask, Response, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from api.problems import Problem, unknown
+from api.answers.problems import Problem, unknown
+from api.identity.sessions import TOKEN_HEADER
 from api.services import services
-from api.sessions import TOKEN_HEADER
 from core.clock import rfc3339, utc_now
 from db.access.keys import EVERYONE, Caller
 from db.steps import lifecycle

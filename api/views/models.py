@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from apiflask import APIBlueprint
 
-from api.present import labels_and_groups_out, model_version_detail_out, model_version_out
-from api.problems import unknown
+from api.answers.present import labels_and_groups_out, model_version_detail_out, model_version_out
+from api.answers.problems import unknown
+from api.answers.spec import PROMOTION_RESPONSES
 from api.schemas.common import Answer
 from api.schemas.models import (
     LabelsOut,
@@ -16,7 +17,6 @@ from api.schemas.models import (
     PromotionOut,
 )
 from api.services import services
-from api.spec import PROMOTION_RESPONSES
 from core.errors import ModelUnknown
 from core.messages import Queue
 from db import model_versions

@@ -9,13 +9,13 @@ from urllib.parse import quote
 from apiflask import APIBlueprint
 from flask import Response
 
-from api.access import require_job
-from api.export_formats import FORMATS
-from api.filters import wanted_items
+from api.answers.export_formats import FORMATS
+from api.answers.filters import wanted_items
+from api.answers.spec import EXPORT_RESPONSE
+from api.door.access import require_job
 from api.schemas.common import Answer
 from api.schemas.items import ExportQuery
 from api.services import services
-from api.spec import EXPORT_RESPONSE
 from core.clock import rfc3339, utc_now
 from db.tables import Job
 from db.views.exports import Export

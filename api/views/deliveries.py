@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from apiflask import APIBlueprint
 
-from api.access import require_job
-from api.paging import decode_cursor, encode_cursor, link_header
-from api.present import delivery_out
-from api.problems import unknown
+from api.answers.paging import decode_cursor, encode_cursor, link_header
+from api.answers.present import delivery_out
+from api.answers.problems import unknown
+from api.door.access import require_job
 from api.schemas.common import Answer, PageQuery
 from api.schemas.jobs import DeliveriesOut, DeliveryOut
 from api.services import services

@@ -5,16 +5,16 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 from flask import request
 
-from api.idempotency import idempotent
-from api.present import ItemPresenter
-from api.problems import Problem, from_item_error, invalid_field, validate
+from api.answers.present import ItemPresenter
+from api.answers.problems import Problem, from_item_error, invalid_field, validate
+from api.answers.spec import CREATING_PARAMETERS, IMAGE_BODY
+from api.intake.idempotency import idempotent
+from api.intake.submission import expiry, preference, refuse_without_quota, submit
+from api.intake.uploads import refuse_other_files, store_body, store_part
+from api.intake.url_items import read_one
 from api.schemas.common import Answer, crop_of
 from api.schemas.items import ClassificationIn, ClassificationOptions, ItemOut
 from api.services import services
-from api.spec import CREATING_PARAMETERS, IMAGE_BODY
-from api.submission import expiry, preference, refuse_without_quota, submit
-from api.uploads import refuse_other_files, store_body, store_part
-from api.url_items import read_one
 from db.steps.submitting import NewItem, NewJob
 from db.tables import ItemStatus, Job, JobSource, Priority
 from db.views import items, jobs

@@ -7,10 +7,10 @@ from http import HTTPStatus
 from flask import Blueprint, Response, g, redirect, request, send_from_directory
 from flask.typing import ResponseReturnValue
 
-from api.access import caller
-from api.pages import FRONTEND
+from api.door.access import caller
+from api.identity.sessions import Sessions
 from api.services import services
-from api.sessions import Sessions
+from api.views.pages import FRONTEND
 
 bp = Blueprint("signing", __name__)
 
@@ -27,7 +27,7 @@ def login_page() -> ResponseReturnValue:
 def sign_in() -> Response:
     """A session for `{"key"}`: JSON, which no other site's form can send, to sign somebody in as somebody else.
 
-    The key was checked on its way here, like every other (api/access.py).
+    The key was checked on its way here, like every other (api/door/access.py).
     """
     response = Response(status=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
     key_id = caller().key_id

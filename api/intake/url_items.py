@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from api.problems import validate_json
+from api.answers.problems import validate_json
 from api.schemas.common import crop_of
 from api.schemas.items import ClassificationIn
 from api.schemas.jobs import AnyCropIn, ItemIn

@@ -18,11 +18,11 @@ import structlog
 from flask import Response, g, make_response, request
 from sqlalchemy.orm import Session
 
-from api.access import caller
-from api.problems import Problem
+from api.answers.problems import Problem
+from api.door.access import caller
+from api.intake.uploads import StreamingRequest, UploadStream, uploads
 from api.schemas.common import Answer
 from api.services import Services, services
-from api.uploads import StreamingRequest, UploadStream, uploads
 from core.clock import utc_now
 from db.access import idempotency
 from db.access.idempotency import LEASE, Earlier, RequestKey
