@@ -9,10 +9,10 @@ from flask import request
 from werkzeug.datastructures import FileStorage
 
 from api.answers.problems import Problem, validate, validate_json
+from api.intake.crawls import read_crawl
 from api.intake.uploads import refuse_other_files, store_parts, store_source
 from api.intake.url_items import new_items
 from api.schemas.jobs import JobForm, JobIn, JobOptions
-from api.views.crawls import read_crawl
 from db.crawls.requests import CrawlRequest
 from db.steps.submitting import NewItem, UnreadSource
 from db.tables import JobSource

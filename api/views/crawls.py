@@ -1,102 +1,19 @@
-"""Crawls: what is asked for, as far as it can be judged at once, and the URLs that one met."""
+"""The URLs that a crawl met."""
 
 from __future__ import annotations
-
-import re
-from dataclasses import replace
 
 from apiflask import APIBlueprint
 
 from api.answers.paging import decode_cursor, encode_cursor, link_header
-from api.answers.problems import Problem
 from api.door.access import require_job
 from api.schemas.common import Answer
-from api.schemas.crawls import CrawlIn, CrawlLimitsIn, CrawlUrlOut, CrawlUrlsOut, ReasonOut, UrlsQuery
+from api.schemas.crawls import CrawlUrlOut, CrawlUrlsOut, ReasonOut, UrlsQuery
 from api.services import services
-from core.errors import ItemError
-from core.fetching import Fetcher
-from core.fetching.urls import parse
-from core.settings import PROJECT
 from db.crawls import requests
-from db.crawls.requests import CrawlLimits, CrawlRequest, UrlFilter
-from db.tables import CrawlUrl, JobSource
+from db.crawls.requests import UrlFilter
+from db.tables import CrawlUrl
 
 bp = APIBlueprint("crawls", __name__, tag="Jobs")
-
-_RECIPES = PROJECT / "recipes" / "sites"
-_RECIPE_NAME = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def read_crawl(given: CrawlIn) -> CrawlRequest:
-    """What a crawl is to do, within what this server allows.
-
-    Raises:
-        Problem: 404, the crawl to be repeated is not there; 422, something of it cannot be used.
-    """
-    wanted = _repeated(given) if given.since is not None else None
-    if wanted is None:
-        wanted = CrawlRequest(tuple(given.start_urls), _limits(given.limits), given.recipe, given.query)
-    if not wanted.start_urls:
-        raise _refused("start_urls", "expected at least one URL, got none")
-    if wanted.recipe is not None:
-        _check_recipe(wanted.recipe)
-    return replace(wanted, start_urls=tuple(_checked_urls(wanted.start_urls)))
-
-
-def _repeated(given: CrawlIn) -> CrawlRequest:
-    with services().database.reading() as session:
-        job = require_job(session, given.since or "")
-        if job.source != JobSource.CRAWL or job.crawl is None:
-            raise _refused("since", f"expected a crawl, {job.id} is not one")
-        if not job.terminal:
-            raise _refused("since", f"expected a crawl that is over, {job.id} is {job.status}")
-        before = CrawlRequest.of(job.crawl)
-    return CrawlRequest(
-        tuple(given.start_urls) or before.start_urls,
-        _limits(given.limits) if "limits" in given.model_fields_set else before.limits,
-        given.recipe or before.recipe,
-        given.query or before.query,
-        job.id,
-    )
-
-
-def _limits(given: CrawlLimitsIn) -> CrawlLimits:
-    settings = services().settings
-    most = {
-        "pages": settings.max_crawl_pages,
-        "pictures": settings.max_crawl_pictures,
-        "bytes": settings.max_crawl_bytes,
-        "minutes": settings.max_crawl_minutes,
-    }
-    for name, ceiling in most.items():
-        asked = getattr(given, name)
-        if name in given.model_fields_set and asked > ceiling:
-            raise _refused(f"limits/{name}", f"expected at most {ceiling}, got {asked}")
-    within = {name: min(getattr(given, name), ceiling) for name, ceiling in most.items()}
-    return CrawlLimits(**within, depth=given.depth, hosts=tuple(given.hosts))
-
-
-def _check_recipe(name: str) -> None:
-    if not _RECIPE_NAME.fullmatch(name) or not (_RECIPES / f"{name}.yaml").is_file():
-        there = ", ".join(sorted(path.stem for path in _RECIPES.glob("*.yaml"))) or "none"
-        raise _refused("recipe", f"expected one of {there}; got {name!r}")
-
-
-def _checked_urls(urls: tuple[str, ...]) -> list[str]:
-    checked = []
-    with Fetcher(allow=services().settings.fetch_allow) as fetcher:
-        for number, url in enumerate(urls):
-            try:
-                target = parse(url)
-                fetcher.screen(target)
-            except ItemError as error:
-                raise _refused(f"start_urls/{number}", error.detail, error.code) from error
-            checked.append(str(target))
-    return checked
-
-
-def _refused(place: str, detail: str, code: str = "invalid_request") -> Problem:
-    return Problem(422, code, f"crawl/{place}: {detail}", errors=[(f"/crawl/{place}", detail)])
 
 
 @bp.get("/v1/jobs/<job_id>/urls")
