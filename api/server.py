@@ -10,7 +10,7 @@ from gunicorn.http.unreader import SocketUnreader
 
 from api.app import create_app
 from api.intake.forms import BLOCK
-from core.allocation import settle
+from core.allocation import freeze_heap
 from core.errors import SettingsError
 from core.logs import configure_logging
 from core.settings import Settings
@@ -57,7 +57,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         # What it takes from the socket beyond what it is asked for it copies at each call.
         SocketUnreader.max_body_chunk = BLOCK
         served = _heed_close(create_app(self._settings))
-        settle()
+        freeze_heap()
         return served
 
 
@@ -106,5 +106,5 @@ def serve(settings: Settings) -> None:
     check_exposure(settings)
     configure_logging(settings.log_level)
     # What is there before the processes part they share, for as long as the garbage collector does not touch it.
-    settle()
+    freeze_heap()
     Server(settings).run()

@@ -49,6 +49,6 @@ class Services:
         )
 
 
-def services() -> Services:
+def current_services() -> Services:
     """The services of the application that handles the present request."""
     return cast(Services, current_app.extensions[EXTENSION])

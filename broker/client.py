@@ -32,7 +32,7 @@ EXPLANATION_SECONDS = 10.0
 _HEARTBEAT_KEPT_SECONDS = 10
 _HEARTBEATS = "lookbook:worker:"
 _CHANNEL = "lookbook:done:"
-_MEMORY = "lookbook:memory"
+_RUN_KEY = "lookbook:run"
 """Holds the run of Redis in which the messages were sent: it is gone, or another's, when they are."""
 
 
@@ -54,10 +54,10 @@ def worker_suffix(process_id: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class RedisRun:
     """One run of a Redis server, and whether its data is what we left in it."""
 
-    run: str
+    id: str
     kept: bool
 
 
@@ -166,7 +166,7 @@ class Broker:
                 self.celery.send_task(task, queue=queue.value, retry=False)
         return True
 
-    def memory(self) -> Memory:
+    def redis_run(self) -> RedisRun:
         """Whether this is still the Redis that was seen before, with all that it held then.
 
         Raises:
@@ -174,17 +174,17 @@ class Broker:
         """
         with _redis_errors():
             run = str(self._redis.info("server")["run_id"])
-            seen = cast("bytes | None", self._redis.get(_MEMORY))
-        return Memory(run, kept=seen == run.encode())
+            seen = cast("bytes | None", self._redis.get(_RUN_KEY))
+        return RedisRun(run, kept=seen == run.encode())
 
-    def remember(self, memory: Memory) -> None:
+    def note_run(self, run: RedisRun) -> None:
         """What was lost with the last Redis has been sent again, or will be.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
         with _redis_errors():
-            self._redis.set(_MEMORY, memory.run)
+            self._redis.set(_RUN_KEY, run.id)
 
     def queue_lengths(self) -> dict[Queue, int]:
         """How many messages wait for a worker, by queue.

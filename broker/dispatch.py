@@ -36,15 +36,15 @@ def announce(broker: Broker, what: str) -> None:
         log.warning("not_announced", what=what, reason=str(error))
 
 
-def announce_end(broker: Broker, job_id: str, *, webhook: bool, many: bool = True) -> None:
+def announce_end(broker: Broker, job_id: str, *, webhook: bool, has_several_items: bool = True) -> None:
     """A job is over: wake whoever waits for it, and do without delay what follows.
 
-    Its `webhook`, if it has one, is told; unless it had one item rather than `many`, duplicates are looked for.
+    Its `webhook`, if it has one, is told; unless it had one item rather than several, duplicates are looked for.
     """
     announce(broker, job_id)
     if webhook:
         nudge(broker, DELIVER_WEBHOOKS)
-    if many:
+    if has_several_items:
         nudge(broker, FIND_DUPLICATES)
 
 

@@ -26,7 +26,7 @@ def keep_freed_memory(most: int, largest: int) -> bool:
     return mallopt is not None and all((mallopt(_TRIM_THRESHOLD, most), mallopt(_MMAP_THRESHOLD, largest)))
 
 
-def settle() -> None:
+def freeze_heap() -> None:
     """Have the garbage collector leave alone what is there now: modules, classes, what a process has set up.
 
     Looking through it (140,000 objects in a worker) takes some 100 ms each time, in which no thread can run. That is

@@ -81,6 +81,12 @@ class ModelUnknown(LookbookError):
     code = "unknown_model"
 
 
+class LeaseLost(LookbookError):
+    """Another worker holds this work now, or its job is canceled or gone. Roll the transaction back."""
+
+    code = "lease_lost"
+
+
 class JobOver(LookbookError):
     """The job is over."""
 

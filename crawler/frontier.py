@@ -21,7 +21,7 @@ from crawler.robots import Rules
 from db.blobs.spool import BlobWriter
 from db.crawls.met_urls import Met, Waiting
 from db.crawls.requests import CrawlLimits
-from db.steps.crawling import Batch, Settled
+from db.steps.crawling import CrawlBatch, Settled
 from db.steps.submitting import NewItem
 from db.tables import UrlKind
 
@@ -68,8 +68,8 @@ class Results:
     def count(self, group: str, name: str, many: int = 1) -> None:
         self.counted[group, name] = self.counted.get((group, name), 0) + many
 
-    def batch(self, waiting_on: Sequence[dict[str, str]]) -> Batch:
-        return Batch(
+    def batch(self, waiting_on: Sequence[dict[str, str]]) -> CrawlBatch:
+        return CrawlBatch(
             self.met,
             self.settled,
             self.unchanged,

@@ -24,7 +24,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import rfc3339, utc_now
-from core.errors import ItemError, OverQuota, QuotaExceeded, StorageFull, Unavailable
+from core.errors import ItemError, LeaseLost, OverQuota, QuotaExceeded, StorageFull, Unavailable
 from core.fetching import Fetcher
 from core.logs import configure_logging
 from core.messages import PURGE
@@ -33,7 +33,7 @@ from crawler import recipes
 from crawler.frontier import BATCH_RESULTS, BATCH_SECONDS, Frontier, Results
 from crawler.politeness import Hosts
 from crawler.visits import Visits, reason_of
-from crawler.web import Web
+from crawler.web import CrawlFetcher
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.opening import open_blob_store
 from db.crawls import met_urls
@@ -43,8 +43,7 @@ from db.crawls.requests import CrawlRequest
 from db.engine import TRANSIENT_ERRORS, Database
 from db.steps import crawling, discoveries
 from db.steps.chunks import ChunkPolicy
-from db.steps.crawling import Overtaken
-from db.steps.discoveries import Taken
+from db.steps.discoveries import LeasedSource
 from db.steps.leasing import SOURCES
 from db.tables import Crawl, JobSource, UrlKind
 
@@ -63,10 +62,10 @@ MET_AT_ONCE = 5_000
 """Most URLs that one transaction adds to a crawl."""
 
 
-class Crawling:
+class CrawlRun:
     """The crawl of one job."""
 
-    def __init__(self, settings: Settings, database: Database, taken: Taken) -> None:
+    def __init__(self, settings: Settings, database: Database, taken: LeasedSource) -> None:
         self._database = database
         self._broker = Broker.connect(settings)
         self._policy = ChunkPolicy.of(settings)
@@ -88,7 +87,7 @@ class Crawling:
             self.frontier.asked[group] = self._progress.asked(group)
         start_urls = [*self._request.start_urls, *started]
         self.visits = Visits(self._request, self.frontier, start_urls, recipes.load_all(), utc_now)
-        self.web = Web(Fetcher(allow=settings.fetch_allow), self._blobs, settings.max_picture_bytes)
+        self.web = CrawlFetcher(Fetcher(allow=settings.fetch_allow), self._blobs, settings.max_picture_bytes)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._told: set[str] = set()
         """Hosts that the job says it is waiting on."""
@@ -105,7 +104,7 @@ class Crawling:
         code = ENDED
         try:
             await self._run()
-        except Overtaken:
+        except LeaseLost:
             code = OVERTAKEN
         except _AWAY as error:
             log.warning("crawl_interrupted", job=self._taken.job_id, reason=reason_of(error))
@@ -296,9 +295,9 @@ def crawl(settings: Settings, job_id: str, worker: str) -> int:
         taken = discoveries.resume(session, job_id, JobSource.CRAWL, worker)
     if taken is None:
         return OVERTAKEN
-    crawling_ = Crawling(settings, database, taken)
+    run = CrawlRun(settings, database, taken)
     process = AsyncCrawlerProcess(ScrapySettings(SETTINGS, priority="cmdline"), install_root_handler=False)
-    process.crawl(ShopSpider, crawling=crawling_)
+    process.crawl(ShopSpider, crawling=run)
     process.start(install_signal_handlers=False)
     return 1
 

@@ -14,7 +14,7 @@ from scrapy.http import Response
 
 from crawler import robots
 from crawler.frontier import AT_ONCE, TRIES, Wanted
-from crawler.process import Crawling
+from crawler.process import CrawlRun
 from crawler.web import Answer
 
 _ROBOTS_PAUSE = 2.0
@@ -26,7 +26,7 @@ class ShopSpider(Spider):
 
     name = "shop"
 
-    def __init__(self, crawling: Crawling) -> None:
+    def __init__(self, crawling: CrawlRun) -> None:
         super().__init__()
         self.frontier = crawling.frontier
         self.visits = crawling.visits

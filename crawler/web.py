@@ -47,7 +47,7 @@ class Answer:
     """What its header says, if that can be read."""
 
 
-class Web:
+class CrawlFetcher:
     """Everything that a crawl asks for. Threads share it."""
 
     def __init__(self, fetcher: Fetcher, blobs: BlobStore, max_picture_bytes: int) -> None:

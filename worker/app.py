@@ -18,7 +18,7 @@ from broker.app import make_celery
 from broker.client import Broker
 from classifier.artifact import largest_input
 from classifier.runtime import BULK_NICENESS
-from core.allocation import settle
+from core.allocation import freeze_heap
 from core.fetching import Fetcher, FetchLimits
 from core.logs import configure_logging
 from core.messages import (
@@ -41,8 +41,8 @@ from db.engine import Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCES
 from worker.decoding.pool import DecoderLimits, Decoders
-from worker.health.consumers import Hearing
-from worker.health.heartbeats import Pulse
+from worker.health.consumers import ConsumerWatch
+from worker.health.heartbeats import HeartbeatSender
 from worker.interactive import THREADS as INTERACTIVE_THREADS
 from worker.interactive import InteractiveLane
 from worker.leases import Leases
@@ -52,12 +52,12 @@ from worker.maintenance.purger import purge
 from worker.maintenance.sweeper import sweep
 from worker.predicting.explaining import Explainer
 from worker.predicting.models import Models
-from worker.predicting.preloading import Keeper
+from worker.predicting.preloading import ModelPreloader
 from worker.sources.crawls import Crawls
 from worker.sources.entries import SourceLimits
 from worker.sources.expander import Expander
 from worker.stages.classifying import Pipeline
-from worker.stages.downloads import Downloads, Web
+from worker.stages.downloads import Downloads, PictureFetcher
 from worker.stages.fetching import Fetching
 
 log = structlog.get_logger(__name__)
@@ -139,17 +139,17 @@ def register_crawl(app: Celery, crawls: Crawls) -> None:
         crawls.wake()
 
 
-def register_maintenance(app: Celery, it: Connections, linker: Linker, courier: Courier) -> None:
+def register_maintenance(app: Celery, services: Connections, linker: Linker, courier: Courier) -> None:
     """Make `app` sweep, purge, find duplicates and deliver webhooks."""
-    blobs = open_blob_store(it.settings)
+    blobs = open_blob_store(services.settings)
 
     @app.task(name=SWEEP)
     def sweep_task() -> None:
-        sweep(it.database, it.broker, it.policy)
+        sweep(services.database, services.broker, services.policy)
 
     @app.task(name=PURGE)
     def purge_task() -> None:
-        purge(it.database, blobs)
+        purge(services.database, blobs)
 
     @app.task(name=FIND_DUPLICATES)
     def find_duplicates_task() -> None:
@@ -170,45 +170,45 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
         # Nobody waits for it; who waits for a picture, or for the API, goes first.
         os.nice(BULK_NICENESS)
     with ExitStack() as stack:
-        it = Connections.open(settings)
-        stack.callback(it.close)
+        services = Connections.open(settings)
+        stack.callback(services.close)
         models = Models(settings)
         stack.callback(models.close)
         main, interactive = _lanes(queues)
-        hearing = Hearing(it.broker, [main, interactive])
-        hearing.connect()
-        pulse = Pulse(it.broker, models, queues, hearing)
-        stack.callback(pulse.stop)
-        leases = Leases(it.database, pulse.worker, it.policy)
+        consumer_watch = ConsumerWatch(services.broker, [main, interactive])
+        consumer_watch.connect()
+        heartbeats = HeartbeatSender(services.broker, models, queues, consumer_watch)
+        stack.callback(heartbeats.stop)
+        leases = Leases(services.database, heartbeats.worker, services.policy)
         leases.start()
         stack.callback(leases.stop)
         registrations: list[Callable[[Celery], None]] = []
         stopping: list[Callable[[], None]] = []
         if any(queue in CLASSIFY_QUEUES for queue in queues):
-            registrations.append(_classifying(it, models, leases, stack))
+            registrations.append(_classifying(services, models, leases, stack))
         if any(queue in FETCH_QUEUES for queue in queues):
-            fetching, stop = _fetching(it, leases, stack)
+            fetching, stop = _fetching(services, leases, stack)
             registrations.append(partial(register_fetch, fetching=fetching))
             stopping.append(stop)
         if Queue.INGEST in queues:
-            expander = _expander(it, pulse.worker, stack)
+            expander = _expander(services, heartbeats.worker, stack)
             registrations.append(partial(register_expand, expander=expander))
             stopping.append(expander.stop)
         if Queue.CRAWL in queues:
-            crawls = Crawls(it.database, it.broker, settings, pulse.worker, it.policy)
+            crawls = Crawls(services.database, services.broker, settings, heartbeats.worker, services.policy)
             stack.callback(crawls.close)
             registrations.append(partial(register_crawl, crawls=crawls))
             stopping.append(crawls.stop)
         for register in registrations:
-            register(it.broker.celery)
+            register(services.broker.celery)
         if interactive:
-            _start_interactive_lane(settings, registrations, interactive, pulse.worker, stack)
+            _start_interactive_lane(settings, registrations, interactive, heartbeats.worker, stack)
         if Queue.MAINTENANCE in queues:
-            linker = Linker(it.database)
+            linker = Linker(services.database)
             stack.callback(linker.close)
-            register_maintenance(it.broker.celery, it, linker, _courier(it, stack))
-        _connect_signals(pulse, leases, stopping)
-        it.broker.celery.worker_main(_arguments(main, concurrency, pulse.worker))
+            register_maintenance(services.broker.celery, services, linker, _courier(services, stack))
+        _connect_signals(heartbeats, leases, stopping)
+        services.broker.celery.worker_main(_arguments(main, concurrency, heartbeats.worker))
 
 
 def _lanes(queues: Sequence[Queue]) -> tuple[list[Queue], list[Queue]]:
@@ -219,21 +219,21 @@ def _lanes(queues: Sequence[Queue]) -> tuple[list[Queue], list[Queue]]:
     return (others, interactive) if others else (interactive, [])
 
 
-def _classifying(it: Connections, models: Models, leases: Leases, stack: ExitStack) -> Callable[[Celery], None]:
+def _classifying(services: Connections, models: Models, leases: Leases, stack: ExitStack) -> Callable[[Celery], None]:
     """Start what classifying needs; what is returned makes an application classify."""
-    settings = it.settings
+    settings = services.settings
     limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
     side = largest_input(settings.models)
     blobs = open_blob_store(settings)
     decoders = Decoders(blobs, settings.decoders, limits, PICTURES_IN_HAND, side)
     stack.callback(decoders.close)
     # The production model is loaded before the worker says that it is there.
-    keeper = Keeper(it.database, models)
-    keeper.start()
-    stack.callback(keeper.stop)
+    preloader = ModelPreloader(services.database, models)
+    preloader.start()
+    stack.callback(preloader.stop)
     threading.Thread(target=models.watch, name="watchdog", daemon=True).start()
-    pipeline = Pipeline(it.database, it.broker, models, decoders, leases, it.policy)
-    explainer = Explainer(it.database, it.broker, models, decoders, blobs)
+    pipeline = Pipeline(services.database, services.broker, models, decoders, leases, services.policy)
+    explainer = Explainer(services.database, services.broker, models, decoders, blobs)
 
     def register(app: Celery) -> None:
         register_classify(app, pipeline)
@@ -242,13 +242,13 @@ def _classifying(it: Connections, models: Models, leases: Leases, stack: ExitSta
     return register
 
 
-def _fetching(it: Connections, leases: Leases, stack: ExitStack) -> tuple[Fetching, Callable[[], None]]:
+def _fetching(services: Connections, leases: Leases, stack: ExitStack) -> tuple[Fetching, Callable[[], None]]:
     """What fetches chunks, and how to have it begin no more downloads."""
-    settings = it.settings
+    settings = services.settings
     limits = FetchLimits(max_bytes=settings.max_picture_bytes)
     fetcher = stack.enter_context(Fetcher(allow=settings.fetch_allow, limits=limits))
     blobs = open_blob_store(settings)
-    source = Web(fetcher, blobs)
+    source = PictureFetcher(fetcher, blobs)
     downloads = {
         hurried: Downloads(source, threads=threads, per_host=CONNECTIONS_PER_HOST)
         for hurried, threads in ((True, INTERACTIVE_THREADS), (False, DOWNLOADS_AT_ONCE))
@@ -259,23 +259,23 @@ def _fetching(it: Connections, leases: Leases, stack: ExitStack) -> tuple[Fetchi
             some.stop()
 
     stack.callback(stop)
-    return Fetching(it.database, it.broker, blobs, downloads, leases, it.policy), stop
+    return Fetching(services.database, services.broker, blobs, downloads, leases, services.policy), stop
 
 
-def _expander(it: Connections, worker: str, stack: ExitStack) -> Expander:
-    leases = Leases(it.database, worker, it.policy, table=SOURCES)
+def _expander(services: Connections, worker: str, stack: ExitStack) -> Expander:
+    leases = Leases(services.database, worker, services.policy, table=SOURCES)
     leases.start()
     stack.callback(leases.stop)
-    blobs, limits = open_blob_store(it.settings), SourceLimits.of(it.settings)
-    fetcher = stack.enter_context(Fetcher(allow=it.settings.fetch_allow))
-    expander = Expander(it.database, it.broker, blobs, leases, it.policy, limits, fetcher)
+    blobs, limits = open_blob_store(services.settings), SourceLimits.of(services.settings)
+    fetcher = stack.enter_context(Fetcher(allow=services.settings.fetch_allow))
+    expander = Expander(services.database, services.broker, blobs, leases, services.policy, limits, fetcher)
     stack.callback(expander.close)
     return expander
 
 
-def _courier(it: Connections, stack: ExitStack) -> Courier:
-    fetcher = stack.enter_context(Fetcher(allow=it.settings.fetch_allow))
-    courier = Courier(it.database, fetcher, it.settings.webhook_secret)
+def _courier(services: Connections, stack: ExitStack) -> Courier:
+    fetcher = stack.enter_context(Fetcher(allow=services.settings.fetch_allow))
+    courier = Courier(services.database, fetcher, services.settings.webhook_secret)
     stack.callback(courier.close)
     return courier
 
@@ -309,7 +309,7 @@ def _arguments(queues: Sequence[Queue], concurrency: int, name: str) -> list[str
     ]
 
 
-def _connect_signals(pulse: Pulse, leases: Leases, stopping: Sequence[Callable[[], None]]) -> None:
+def _connect_signals(heartbeats: HeartbeatSender, leases: Leases, stopping: Sequence[Callable[[], None]]) -> None:
     # Strong references: Celery keeps weak ones, and these are closures.
     @signals.setup_logging.connect(weak=False)
     def keep_our_logging(**_: Any) -> None:
@@ -317,12 +317,12 @@ def _connect_signals(pulse: Pulse, leases: Leases, stopping: Sequence[Callable[[
 
     @signals.worker_ready.connect(weak=False)
     def ready(**_: Any) -> None:
-        settle()
-        pulse.start()
+        freeze_heap()
+        heartbeats.start()
 
     @signals.worker_shutting_down.connect(weak=False)
     def shutting_down(**_: Any) -> None:
-        pulse.stop()
+        heartbeats.stop()
         for stop in stopping:
             stop()
         # What takes longer than that is somebody else's; if this process finishes it all the same, no harm is done.

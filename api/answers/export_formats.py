@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from core.clock import rfc3339
-from db.views.exports import Batch, Column, Kind, Value
+from db.views.exports import Column, Kind, Rows, Value
 
 if TYPE_CHECKING:
     import pyarrow
 
-Pieces = Callable[[Sequence[Column], Iterable[Batch], Mapping[str, str]], Iterator[bytes]]
+Pieces = Callable[[Sequence[Column], Iterable[Rows], Mapping[str, str]], Iterator[bytes]]
 """Columns, batches of rows, and what is known of the whole -> the bytes of the file."""
 
 ROW_GROUP = 10_000
@@ -34,7 +34,7 @@ class Format:
     pieces: Pieces
 
 
-def _csv(columns: Sequence[Column], batches: Iterable[Batch], about: Mapping[str, str]) -> Iterator[bytes]:
+def _csv(columns: Sequence[Column], batches: Iterable[Rows], about: Mapping[str, str]) -> Iterator[bytes]:
     """RFC 4180 with a byte order mark, by which spreadsheets know UTF-8; text can never be a formula."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
@@ -73,7 +73,7 @@ _CELLS: dict[Kind, Callable[[Any], Any]] = {
 }
 
 
-def _jsonl(columns: Sequence[Column], batches: Iterable[Batch], about: Mapping[str, str]) -> Iterator[bytes]:
+def _jsonl(columns: Sequence[Column], batches: Iterable[Rows], about: Mapping[str, str]) -> Iterator[bytes]:
     """One object a line."""
     names = [column.name for column in columns]
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=rfc3339).encode
@@ -81,7 +81,7 @@ def _jsonl(columns: Sequence[Column], batches: Iterable[Batch], about: Mapping[s
         yield "".join(f"{encode(dict(zip(names, row, strict=True)))}\n" for row in batch).encode()
 
 
-def _parquet(columns: Sequence[Column], batches: Iterable[Batch], about: Mapping[str, str]) -> Iterator[bytes]:
+def _parquet(columns: Sequence[Column], batches: Iterable[Rows], about: Mapping[str, str]) -> Iterator[bytes]:
     """Typed columns; `about` in the metadata of the file. Its footer comes last: what breaks off cannot be read."""
     # Not with the API itself: few need it, and it costs each process its start and some 50 MB.
     import pyarrow
@@ -100,8 +100,8 @@ def _parquet(columns: Sequence[Column], batches: Iterable[Batch], about: Mapping
     yield sink.take()
 
 
-def _grouped(batches: Iterable[Batch]) -> Iterator[Batch]:
-    rows: Batch = []
+def _grouped(batches: Iterable[Rows]) -> Iterator[Rows]:
+    rows: Rows = []
     for batch in batches:
         rows += batch
         if len(rows) >= ROW_GROUP:

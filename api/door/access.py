@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.answers.problems import Problem, unknown
 from api.identity.sessions import TOKEN_HEADER
-from api.services import services
+from api.services import current_services
 from core.clock import rfc3339, utc_now
 from db.access.keys import EVERYONE, Caller
 from db.steps import lifecycle
@@ -138,12 +138,12 @@ def identify() -> Caller:
     """
     written = _key_of_request()
     if written is not None:
-        found = services().callers.of_key(written)
+        found = current_services().callers.of_key(written)
         if found is None:
             raise BadKey
         return found
-    session = services().sessions.read(request) if "HTTP_COOKIE" in request.environ else None
-    found = services().callers.of_id(session.key_id) if session else None
+    session = current_services().sessions.read(request) if "HTTP_COOKIE" in request.environ else None
+    found = current_services().callers.of_id(session.key_id) if session else None
     if found is not None:
         g.session = session
         return found
@@ -178,12 +178,12 @@ def _sent_by_another_site() -> bool:
 
 def is_open() -> bool:
     """Whether no key is needed: told so in so many words, or none was made yet and only this machine can ask."""
-    it = services()
-    if it.settings.no_auth:
+    services = current_services()
+    if services.settings.no_auth:
         return True
     # A name that others know this machine by means that something passes their requests on: a proxy, or a page that
     # has had its own name lead here (DNS rebinding).
-    return it.callers.open_here() and _LOOPBACK_HOST.fullmatch(request.host) is not None
+    return services.callers.open_here() and _LOOPBACK_HOST.fullmatch(request.host) is not None
 
 
 def caller() -> Caller:
@@ -231,7 +231,7 @@ def _visible(job: Job | None, job_id: str) -> Job:
 
 def _note_use(response: Response) -> Response:
     key_id = g.caller.key_id if "caller" in g else None
-    write = services().callers.note_use(key_id) if key_id else None
+    write = current_services().callers.note_use(key_id) if key_id else None
     if write is not None:
         # Whoever asked has his answer by then: the write may have to wait for others.
         response.call_on_close(write)

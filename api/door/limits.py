@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from api.answers.problems import Problem
 from api.door.access import BadKey
-from api.services import services
+from api.services import current_services
 from core.settings import Settings
 from db.access.keys import Caller
 
@@ -155,7 +155,7 @@ def rate_limit(caller: Caller) -> int | None:
     """Requests that a caller may make in a minute; None: any number."""
     if caller.key_id is None:
         return None
-    return caller.rate_limit or services().settings.rate_limit or None
+    return caller.rate_limit or current_services().settings.rate_limit or None
 
 
 def _window() -> tuple[RateLimitItem, str, str, str] | None:

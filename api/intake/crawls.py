@@ -8,7 +8,7 @@ from dataclasses import replace
 from api.answers.problems import Problem
 from api.door.access import require_job
 from api.schemas.crawls import CrawlIn, CrawlLimitsIn
-from api.services import services
+from api.services import current_services
 from core.errors import ItemError
 from core.fetching import Fetcher
 from core.fetching.urls import parse
@@ -37,7 +37,7 @@ def read_crawl(given: CrawlIn) -> CrawlRequest:
 
 
 def _repeated(given: CrawlIn) -> CrawlRequest:
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         job = require_job(session, given.since or "")
         if job.source != JobSource.CRAWL or job.crawl is None:
             raise _refused("since", f"expected a crawl, {job.id} is not one")
@@ -54,7 +54,7 @@ def _repeated(given: CrawlIn) -> CrawlRequest:
 
 
 def _limits(given: CrawlLimitsIn) -> CrawlLimits:
-    settings = services().settings
+    settings = current_services().settings
     most = {
         "pages": settings.max_crawl_pages,
         "pictures": settings.max_crawl_pictures,
@@ -77,7 +77,7 @@ def _check_recipe(name: str) -> None:
 
 def _checked_urls(urls: tuple[str, ...]) -> list[str]:
     checked = []
-    with Fetcher(allow=services().settings.fetch_allow) as fetcher:
+    with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
         for number, url in enumerate(urls):
             try:
                 target = parse(url)

@@ -22,7 +22,7 @@ from api.answers.problems import Problem
 from api.door.access import caller
 from api.intake.uploads import StreamingRequest, UploadStream, uploads
 from api.schemas.common import Answer
-from api.services import Services, services
+from api.services import Services, current_services
 from core.clock import utc_now
 from db.access import idempotency
 from db.access.idempotency import LEASE, Earlier, RequestKey
@@ -61,16 +61,16 @@ def idempotent(again: Callable[[str], Answer]) -> Callable[[View], View]:
             key = _key()
             if key is None:
                 return view(*args, **kwargs)
-            it = services()
-            with it.database.writing() as session:
+            services = current_services()
+            with services.database.writing() as session:
                 earlier = idempotency.begin(session, key, utc_now())
             if earlier is not None:
                 return _replay(earlier, key, again)
-            with _running(it, key):
+            with _running(services, key):
                 fingerprint = _fingerprint()
                 g.idempotent = _Running(key, fingerprint)
                 response = make_response(view(*args, **kwargs))
-                _keep(it, key, fingerprint, response)
+                _keep(services, key, fingerprint, response)
             return response
 
         return cast(View, heeding)
@@ -117,32 +117,32 @@ def _response(answer: Answer) -> Response:
 
 
 @contextmanager
-def _running(it: Services, key: RequestKey) -> Iterator[None]:
+def _running(services: Services, key: RequestKey) -> Iterator[None]:
     """Renew the key until the end of the block; if that is an error, let go of it."""
     over = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(it, key, over), daemon=True)
+    renewing = threading.Thread(target=_renew, args=(services, key, over), daemon=True)
     renewing.start()
     try:
         yield
     except BaseException:
-        with it.database.writing() as session:
+        with services.database.writing() as session:
             idempotency.release(session, key)
         raise
     finally:
         over.set()
 
 
-def _renew(it: Services, key: RequestKey, over: threading.Event) -> None:
+def _renew(services: Services, key: RequestKey, over: threading.Event) -> None:
     while not over.wait(LEASE.total_seconds() / 3):
         try:
-            with it.database.writing() as session:
+            with services.database.writing() as session:
                 idempotency.renew(session, key, utc_now())
         except TRANSIENT_ERRORS as error:
             log.warning("request_not_renewed", reason=str(error.orig))
 
 
-def _keep(it: Services, key: RequestKey, fingerprint: str, response: Response) -> None:
-    with it.database.writing() as session:
+def _keep(services: Services, key: RequestKey, fingerprint: str, response: Response) -> None:
+    with services.database.writing() as session:
         if 200 <= response.status_code < 300:
             headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
             answer = (response.status_code, headers, response.get_data(as_text=True))

@@ -17,7 +17,7 @@ from api.door.access import caller
 from api.intake.idempotency import note_made
 from api.intake.uploads import uploads
 from api.schemas.jobs import WebhookIn
-from api.services import services
+from api.services import current_services
 from broker.client import Wait
 from broker.dispatch import dispatch, nudge
 from core.clock import utc_now
@@ -73,9 +73,9 @@ def refuse_when_saturated() -> None:
     Raises:
         Problem: 503 with `Retry-After`, from the rate at which what is there becomes less.
     """
-    it = services()
-    most = it.settings.max_pending_items
-    there = jobs.backlog(it.database)
+    services = current_services()
+    most = services.settings.max_pending_items
+    there = jobs.backlog(services.database)
     if there.pending < most:
         return
     seconds = (there.pending - most) / there.rate if there.rate else _SATURATED_SECONDS
@@ -86,7 +86,7 @@ def refuse_when_saturated() -> None:
 
 def expiry(wanted: datetime | None = None) -> datetime | None:
     """Until when a job submitted now is kept: as the client wants, else as the settings say; None for ever."""
-    days = services().settings.retention_days
+    days = current_services().settings.retention_days
     if wanted is None and days > 0:
         return utc_now() + timedelta(days=days)
     return wanted
@@ -102,7 +102,7 @@ def webhook(wanted: WebhookIn | None) -> dict[str, Any] | None:
         return None
     try:
         target = parse(wanted.url)
-        with Fetcher(allow=services().settings.fetch_allow) as fetcher:
+        with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
             fetcher.screen(target)
     except ItemError as error:
         raise Problem(422, error.code, f"webhook: {error.detail}", errors=[("/webhook/url", error.detail)]) from error
@@ -116,7 +116,7 @@ def refuse_without_quota() -> None:
         QuotaExceeded: the caller may submit nothing more this month.
     """
     if caller().quota is not None:
-        with services().database.reading() as session:
+        with current_services().database.reading() as session:
             usage.check(session, caller().key_id, utc_now())
 
 
@@ -133,19 +133,19 @@ def submit(
         QuotaExceeded: its owner may not submit that many any more this month.
         BlobStoreUnavailable, StorageFull: its pictures may be gone, and cannot be put again; nor is there a job then.
     """
-    it = services()
+    services = current_services()
     new = replace(new, key_id=caller().key_id)
-    with it.database.writing() as session:
+    with services.database.writing() as session:
         messages: list[ChunkMessage] = []
         if unread is not None:
             job = submitting.create_discovering(session, new, unread, utc_now())
         else:
-            job, messages = submitting.create_claimed(session, new, items, it.policy, utc_now())
+            job, messages = submitting.create_claimed(session, new, items, services.policy, utc_now())
         note_made(session, job.id)
     try:
         uploads().keep()
     except (BlobStoreUnavailable, StorageFull):
-        with it.database.writing() as session:
+        with services.database.writing() as session:
             submitting.withdraw(session, job.id)
         raise
     with ExitStack() as stack:
@@ -153,14 +153,14 @@ def submit(
         if wait_seconds and not job.terminal:
             try:
                 # Subscribed before anything is sent: the end cannot come before we listen.
-                wait = stack.enter_context(it.broker.waiting_for(job.id))
+                wait = stack.enter_context(services.broker.waiting_for(job.id))
             except BrokerUnavailable as error:
                 log.warning("cannot_wait", job=job.id, reason=str(error))
-        dispatch(it.database, it.broker, messages)
+        dispatch(services.database, services.broker, messages)
         if job.discovering:
             _wake_reader(job)
         if job.terminal and job.webhook is not None:
-            nudge(it.broker, DELIVER_WEBHOOKS)
+            nudge(services.broker, DELIVER_WEBHOOKS)
         # Only now: a thousand files take a while to remove, and workers need not wait for it.
         uploads().forget()
         if wait is not None:
@@ -170,9 +170,9 @@ def submit(
 
 def _wake_reader(job: Job) -> None:
     if job.source == JobSource.CRAWL:
-        nudge(services().broker, CRAWL, Queue.CRAWL)
+        nudge(current_services().broker, CRAWL, Queue.CRAWL)
     else:
-        nudge(services().broker, EXPAND, Queue.INGEST)
+        nudge(current_services().broker, EXPAND, Queue.INGEST)
 
 
 def _wait(wait: Wait, seconds: int) -> None:

@@ -13,7 +13,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from api.answers.problems import invalid_field
 from api.intake.forms import BLOCK, StreamingFormParser
-from api.services import Services, services
+from api.services import Services, current_services
 from core.errors import BlobStoreUnavailable, ItemError, NotAnImage, StorageFull, TooLarge
 from core.settings import Settings
 from db.blobs.leftovers import remove_leftovers
@@ -26,10 +26,10 @@ log = structlog.get_logger(__name__)
 class Uploads:
     """The pictures of one request: made durable together, and forgotten together."""
 
-    def __init__(self, it: Services) -> None:
-        self._database = it.database
-        self._blobs = it.blobs
-        self._settings = it.settings
+    def __init__(self, services: Services) -> None:
+        self._database = services.database
+        self._blobs = services.blobs
+        self._settings = services.settings
         self._streams: list[UploadStream] = []
         self._stored: list[BlobWriter] = []
         self._failure: StorageFull | BlobStoreUnavailable | None = None
@@ -174,7 +174,7 @@ class StreamingRequest(Request):
         # Flask closes them with the request, however it ends: what was not stored by then is forgotten.
         found = self.environ.get("lookbook.uploads")
         if found is None:
-            found = Uploads(services())
+            found = Uploads(current_services())
             self.environ["lookbook.uploads"] = found
         return cast(Uploads, found)
 

@@ -11,7 +11,7 @@ from api.answers.problems import validate_json
 from api.schemas.common import crop_of
 from api.schemas.items import ClassificationIn
 from api.schemas.jobs import AnyCropIn, ItemIn
-from api.services import services
+from api.services import current_services
 from core.errors import BadCrop, ItemError
 from core.fetching import Fetcher
 from core.fetching.urls import MAX_URL, parse
@@ -29,7 +29,7 @@ def new_items(given: Sequence[ItemIn]) -> list[NewItem]:
     Raises:
         RequestEntityTooLarge: there are more than are accepted.
     """
-    settings = services().settings
+    settings = current_services().settings
     if len(given) > settings.max_request_files:
         raise RequestEntityTooLarge(f"expected at most {settings.max_request_files} items, got {len(given)}")
     with Fetcher(allow=settings.fetch_allow) as fetcher:
@@ -45,7 +45,7 @@ def read_one() -> tuple[ClassificationIn, NewItem]:
     """
     wanted = validate_json(ClassificationIn, request.get_data())
     target = parse(wanted.url)
-    with Fetcher(allow=services().settings.fetch_allow) as fetcher:
+    with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
         fetcher.screen(target)
     return wanted, NewItem(target.name, None, crop_of(wanted.crop), source_url=wanted.url)
 

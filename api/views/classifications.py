@@ -14,7 +14,7 @@ from api.intake.uploads import refuse_other_files, store_body, store_part
 from api.intake.url_items import read_one
 from api.schemas.common import Answer, crop_of
 from api.schemas.items import ClassificationIn, ClassificationOptions, ItemOut
-from api.services import services
+from api.services import current_services
 from db.steps.submitting import NewItem, NewJob
 from db.tables import ItemStatus, Job, JobSource, Priority
 from db.views import items, jobs
@@ -25,7 +25,7 @@ bp = APIBlueprint("classifications", __name__, tag="Classifications")
 
 
 def _classified(job_id: str) -> Answer:
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         job = jobs.get(session, job_id)
     return _answer(job, {})
 
@@ -52,7 +52,7 @@ def classify() -> Answer:
     wait = preference(DEFAULT_WAIT_SECONDS)
     refuse_without_quota()
     options, item = _read_picture()
-    version = services().versions.resolve(options.model)
+    version = current_services().versions.resolve(options.model)
     new = NewJob(
         item.source_name, JobSource.CLASSIFICATION, version, Priority.INTERACTIVE, options.top_k, expires_at=expiry()
     )
@@ -85,7 +85,7 @@ def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
 
 
 def _answer(job: Job | None, headers: dict[str, str]) -> Answer:
-    item = None if job is None else items.first_of_job(services().database, job.id)
+    item = None if job is None else items.first_of_job(current_services().database, job.id)
     if job is None or item is None:
         raise Problem(410, "gone", "the picture was deleted while it was classified")
     if item.status == ItemStatus.FAILED:

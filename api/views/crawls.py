@@ -8,7 +8,7 @@ from api.answers.paging import decode_cursor, encode_cursor, link_header
 from api.door.access import require_job
 from api.schemas.common import Answer
 from api.schemas.crawls import CrawlUrlOut, CrawlUrlsOut, ReasonOut, UrlsQuery
-from api.services import services
+from api.services import current_services
 from db.crawls import requests
 from db.crawls.requests import UrlFilter
 from db.tables import CrawlUrl
@@ -26,7 +26,7 @@ bp = APIBlueprint("crawls", __name__, tag="Jobs")
 )
 def list_urls(job_id: str, query_data: UrlsQuery) -> Answer:
     values = decode_cursor(query_data.cursor, {"after": (int,)})
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         require_job(session, job_id)
         wanted = UrlFilter(query_data.kind, query_data.state)
         rows = requests.list_urls(session, job_id, wanted, values["after"] if values else 0, query_data.limit + 1)

@@ -10,7 +10,7 @@ from api.answers.problems import unknown
 from api.door.access import require_job
 from api.schemas.common import Answer, PageQuery
 from api.schemas.jobs import DeliveriesOut, DeliveryOut
-from api.services import services
+from api.services import current_services
 from broker.dispatch import nudge
 from core.clock import utc_now
 from core.messages import DELIVER_WEBHOOKS
@@ -25,7 +25,7 @@ bp = APIBlueprint("deliveries", __name__, tag="Webhooks")
 @bp.doc(summary="Webhook deliveries of a job, newest first", operation_id="list_deliveries")
 def list_deliveries(job_id: str, query_data: PageQuery) -> Answer:
     cursor = decode_cursor(query_data.cursor, {"before": (str,)})
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         require_job(session, job_id)
         before = cursor["before"] if cursor else None
         rows = webhooks.list_of_job(session, job_id, before, query_data.limit + 1)
@@ -43,13 +43,13 @@ def list_deliveries(job_id: str, query_data: PageQuery) -> Answer:
     operation_id="replay_delivery",
 )
 def replay_delivery(job_id: str, delivery_id: str) -> Answer:
-    it = services()
-    with it.database.writing() as session:
+    services = current_services()
+    with services.database.writing() as session:
         require_job(session, job_id)
         delivery = webhooks.replay(session, job_id, delivery_id, utc_now())
         if delivery is None:
             raise unknown("delivery", delivery_id)
         session.flush()
         body = delivery_out(delivery)
-    nudge(it.broker, DELIVER_WEBHOOKS)
+    nudge(services.broker, DELIVER_WEBHOOKS)
     return body, 202

@@ -15,7 +15,7 @@ from api.answers.spec import EXPORT_RESPONSE
 from api.door.access import require_job
 from api.schemas.common import Answer
 from api.schemas.items import ExportQuery
-from api.services import services
+from api.services import current_services
 from core.clock import rfc3339, utc_now
 from db.tables import Job
 from db.views.exports import Export
@@ -38,7 +38,7 @@ _LONGEST = 100
     responses={**EXPORT_RESPONSE, 410: "Past retention"},
 )
 def export_job(job_id: str, query_data: ExportQuery) -> Answer:
-    database = services().database
+    database = current_services().database
     with database.reading() as session:
         job = require_job(session, job_id)
         export = Export.of(job, wanted_items(job, query_data))

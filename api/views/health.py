@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.answers.spec import NOT_READY_RESPONSE
 from api.schemas.common import Answer
 from api.schemas.models import HealthOut, ReadyOut, WorkerOut
-from api.services import services
+from api.services import current_services
 from broker.client import Heartbeat
 from core.errors import BlobStoreUnavailable, BrokerUnavailable
 from core.messages import Queue
@@ -35,13 +35,13 @@ def healthz() -> Answer:
 )
 def readyz() -> Answer:
     missing = []
-    if not _answers(services().database.ping, SQLAlchemyError):
+    if not _answers(current_services().database.ping, SQLAlchemyError):
         missing.append("database")
-    if not _answers(services().blobs.ping, BlobStoreUnavailable):
+    if not _answers(current_services().blobs.ping, BlobStoreUnavailable):
         missing.append("blobs")
     workers: list[Heartbeat] = []
     try:
-        workers = services().broker.workers()
+        workers = current_services().broker.workers()
     except BrokerUnavailable:
         missing.append("broker")
     if not any(Queue.INTERACTIVE.value in worker.queues for worker in workers):

@@ -12,7 +12,7 @@ from api.answers.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_R
 from api.door.access import require_item
 from api.schemas.common import Answer
 from api.schemas.items import ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
-from api.services import services
+from api.services import current_services
 from broker.client import EXPLANATION_SECONDS
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable, StorageFull
@@ -34,7 +34,7 @@ _MEDIA_TYPES = {f: f"image/{f}" for f in ("jpeg", "png", "webp", "gif", "avif", 
 @bp.output(ItemOut)
 @bp.doc(summary="One item", operation_id="get_item")
 def get_item(item_id: str) -> Answer:
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         item = require_item(session, item_id)
         seconds = poll_seconds(item.job.pending, item.job.rate)
         headers = {"Retry-After": str(seconds)} if item.status == ItemStatus.PENDING else {}
@@ -51,7 +51,7 @@ def list_similar(item_id: str, query_data: SimilarQuery) -> Answer:
     The same means the same bytes, or another size, format or quality of the same photo. Pictures of other bytes are
     found once the job that they came with is over.
     """
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         found = linking.similar(session, require_item(session, item_id), utc_now(), query_data.limit)
         data = [SimilarOut(distance=one.distance, item=ItemPresenter(one.item.job).item_out(one.item)) for one in found]
         return SimilarItemsOut(data=data)
@@ -64,12 +64,12 @@ def get_thumbnail(item_id: str) -> Answer:
 
     Only pictures that a decoder process has opened before are opened here.
     """
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         item = require_item(session, item_id)
         sha256 = item.blob_sha256
     if sha256 is None or item.status != ItemStatus.SUCCEEDED:
         raise Problem(404, "no_thumbnail", f"only succeeded items have a thumbnail; this one is {item.status}")
-    blobs = services().blobs
+    blobs = current_services().blobs
     data = blobs.read_derived(sha256, THUMBNAIL)
     if data is None:
         data = thumbnail(blobs.read(sha256))
@@ -88,7 +88,7 @@ def get_explanation(item_id: str) -> Answer:
 
     It has the picture's shape, its long side at most 320 px. A worker makes it when it is first asked for.
     """
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         item = require_item(session, item_id)
         prediction = item.prediction
     if prediction is None:
@@ -101,7 +101,7 @@ def get_explanation(item_id: str) -> Answer:
 
 
 def _explanation(item_id: str, prediction: Prediction) -> bytes | None:
-    blobs, broker, name = services().blobs, services().broker, explanation_name(prediction.id)
+    blobs, broker, name = current_services().blobs, current_services().broker, explanation_name(prediction.id)
     data = blobs.read_derived(prediction.blob_sha256, name)
     if data is not None:
         return data
@@ -114,7 +114,7 @@ def _explanation(item_id: str, prediction: Prediction) -> bytes | None:
 @bp.get("/v1/items/<item_id>/image")
 @bp.doc(summary="The item's picture, as it came", operation_id="get_image", responses=PICTURE_RESPONSE)
 def get_image(item_id: str) -> Answer:
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         item = require_item(session, item_id)
         blob = item.blob
     if blob is None:
@@ -122,7 +122,7 @@ def get_image(item_id: str) -> Answer:
     # What no decoder has opened is nothing that a browser should try to show.
     media_type = _MEDIA_TYPES.get(blob.format or "")
     response = send_file(
-        services().blobs.open(blob.sha256),
+        current_services().blobs.open(blob.sha256),
         mimetype=media_type or "application/octet-stream",
         as_attachment=media_type is None,
         download_name=blob.sha256,

@@ -27,7 +27,7 @@ from api.intake.submission import (
 from api.schemas.common import Answer
 from api.schemas.items import ItemsOut, ItemsQuery
 from api.schemas.jobs import ErrorCountOut, JobsOut, JobsQuery, SummaryOut
-from api.services import services
+from api.services import current_services
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
@@ -43,7 +43,7 @@ bp = APIBlueprint("jobs", __name__, tag="Jobs")
 
 
 def _created(job_id: str, wait: Preference | None = None) -> Answer:
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         job = require_job(session, job_id)
         headers = {**_poll_headers(job), "Location": f"/v1/jobs/{job.id}"}
         if wait is None:
@@ -76,7 +76,7 @@ def create_job() -> Answer:
     new = NewJob(
         name=options.name or source.default_name,
         source=source.kind,
-        model_version=services().versions.resolve(options.model),
+        model_version=current_services().versions.resolve(options.model),
         priority=Priority(options.priority),
         top_k=options.top_k,
         details=options.metadata or {},
@@ -94,7 +94,7 @@ def create_job() -> Answer:
 def list_jobs(query_data: JobsQuery) -> Answer:
     cursor = decode_cursor(query_data.cursor, {"before": (str,)})
     wanted = JobFilter(query_data.status, query_data.source, query_data.q)
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         before = cursor["before"] if cursor else None
         rows = jobs.list_newest(session, caller(), wanted, before, query_data.limit + 1, utc_now())
     page = rows[: query_data.limit]
@@ -112,10 +112,10 @@ def list_jobs(query_data: JobsQuery) -> Answer:
 )
 def get_job(job_id: str) -> Answer:
     if request.if_none_match and not request.if_none_match.star_tag:
-        glance = jobs.glance(services().database, caller(), job_id, utc_now())
+        glance = jobs.glance(current_services().database, caller(), job_id, utc_now())
         if glance is not None and request.if_none_match.contains_weak(str(glance.revision)):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=_poll_headers(glance))
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         job = require_job(session, job_id)
         return job_out(job), 200, _poll_headers(job)
 
@@ -124,7 +124,7 @@ def get_job(job_id: str) -> Answer:
 @bp.output(SummaryOut)
 @bp.doc(summary="Counts per label, group and error of a job", operation_id="get_job_summary")
 def get_summary(job_id: str) -> Answer:
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         job = require_job(session, job_id)
         summary = tallies.summarize(session, job_id)
         labels, groups = label_counts_out(job.model_version, summary)
@@ -151,7 +151,7 @@ def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
     )
     if values and values.pop("sort") != query_data.sort.value:
         raise invalid_field("cursor", "expected the cursor of a list in the same order", "bad_cursor")
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         job = require_job(session, job_id)
         wanted = wanted_items(job, query_data)
         after = ItemCursor(**values) if values else None
@@ -178,17 +178,17 @@ def _item_cursor(position: int, confidence: float | None, sort: ItemSort) -> str
     responses={404: "Unknown", 409: "The job is over"},
 )
 def cancel_job(job_id: str) -> Answer:
-    it = services()
-    with it.database.writing() as session:
+    services = current_services()
+    with services.database.writing() as session:
         job = hold_job(session, job_id)
         if not (job.status == JobStatus.CANCELED and job.cancel_requested_at):
             lifecycle.request_cancel(session, job, utc_now())
         body, headers, over = job_out(job), _poll_headers(job), job.terminal
     if over:
-        announce_end(it.broker, job_id, webhook=job.webhook is not None)
+        announce_end(services.broker, job_id, webhook=job.webhook is not None)
     else:
         # What does not fit into one transaction, and jobs of which nothing is in hand, end by the sweeper.
-        nudge(it.broker, SWEEP)
+        nudge(services.broker, SWEEP)
     return body, 202, headers
 
 
@@ -200,13 +200,13 @@ def cancel_job(job_id: str) -> Answer:
     responses={404: "Unknown", 409: "Nothing to try again, or the job was canceled"},
 )
 def retry_job(job_id: str) -> Answer:
-    it = services()
-    with it.database.writing() as session:
+    services = current_services()
+    with services.database.writing() as session:
         job = hold_job(session, job_id)
         lifecycle.retry_failed(session, job, utc_now())
-        messages = chunks.claim(session, job, it.policy, utc_now())
+        messages = chunks.claim(session, job, services.policy, utc_now())
         body, headers = job_out(job), _poll_headers(job)
-    dispatch(it.database, it.broker, messages)
+    dispatch(services.database, services.broker, messages)
     return body, 202, headers
 
 
@@ -219,10 +219,10 @@ def retry_job(job_id: str) -> Answer:
     responses={404: "Unknown", 409: "The job still runs: cancel it first"},
 )
 def delete_job(job_id: str) -> Answer:
-    it = services()
-    with it.database.writing() as session:
+    services = current_services()
+    with services.database.writing() as session:
         lifecycle.mark_deleted(hold_job(session, job_id), utc_now())
-    nudge(it.broker, PURGE)
+    nudge(services.broker, PURGE)
     return Response(status=HTTPStatus.NO_CONTENT)
 
 

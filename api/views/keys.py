@@ -14,7 +14,7 @@ from api.door.access import caller
 from api.door.limits import rate_limit
 from api.schemas.access import AmountOut, DayOut, KeyIn, KeyOut, KeysOut, NewKeyOut, UsageOut
 from api.schemas.common import Answer, PageQuery
-from api.services import services
+from api.services import current_services
 from core.clock import utc_now
 from db.access import keys, usage
 from db.tables import ApiKey
@@ -33,13 +33,13 @@ bp = APIBlueprint("keys", __name__, tag="Keys")
     operation_id="create_key",
 )
 def create_key(json_data: KeyIn) -> Answer:
-    it = services()
-    with it.database.writing() as session:
+    services = current_services()
+    with services.database.writing() as session:
         key, written = keys.create(
             session, json_data.name, json_data.scopes, utc_now(), json_data.rate_limit, json_data.quota
         )
         body = NewKeyOut(**key_out(key).model_dump(), key=written)
-    it.callers.forget()
+    services.callers.forget()
     return body, 201, {"Cache-Control": "no-store"}
 
 
@@ -49,7 +49,7 @@ def create_key(json_data: KeyIn) -> Answer:
 @bp.doc(summary="Keys, newest first, the revoked ones included", operation_id="list_keys")
 def list_keys(query_data: PageQuery) -> Answer:
     cursor = decode_cursor(query_data.cursor, {"before": (str,)})
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         rows = keys.list_newest(session, cursor["before"] if cursor else None, query_data.limit + 1)
     page = rows[: query_data.limit]
     following = encode_cursor({"before": page[-1].id}) if len(rows) > len(page) else None
@@ -65,11 +65,11 @@ def list_keys(query_data: PageQuery) -> Answer:
     responses={404: "Unknown"},
 )
 def revoke_key(key_id: str) -> Answer:
-    it = services()
-    with it.database.writing() as session:
+    services = current_services()
+    with services.database.writing() as session:
         if not keys.revoke(session, key_id, utc_now()):
             raise unknown("key", key_id)
-    it.callers.forget()
+    services.callers.forget()
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
@@ -78,7 +78,7 @@ def revoke_key(key_id: str) -> Answer:
 @bp.doc(summary="What this key submitted, and may still submit", operation_id="get_usage")
 def get_usage() -> Answer:
     now, who = utc_now(), caller()
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         quota = usage.quota_of(session, who.key_id)
         month = usage.of_month(session, who.key_id, now)
         by_day = {row.day: row for row in usage.by_day(session, who.key_id, now, USAGE_DAYS)}

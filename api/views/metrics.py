@@ -15,7 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import DBAPIError
 
 from api.answers.spec import METRICS_RESPONSE
-from api.services import Services, services
+from api.services import Services, current_services
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
 from db.views import gauges, jobs
@@ -32,15 +32,15 @@ bp = APIBlueprint("metrics", __name__, tag="Health")
 )
 def get_metrics() -> Response:
     registry = CollectorRegistry()
-    registry.register(_Collector(services()))
+    registry.register(_Collector(current_services()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 class _Collector:
     """One scrape."""
 
-    def __init__(self, it: Services) -> None:
-        self._it = it
+    def __init__(self, services: Services) -> None:
+        self._it = services
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = GaugeMetricFamily("lookbook_up", "Whether a part of the service answers", labels=["part"])

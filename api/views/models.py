@@ -16,7 +16,7 @@ from api.schemas.models import (
     PromotionIn,
     PromotionOut,
 )
-from api.services import services
+from api.services import current_services
 from core.errors import ModelUnknown
 from core.messages import Queue
 from db import model_versions
@@ -28,7 +28,7 @@ bp = APIBlueprint("models", __name__, tag="Models")
 @bp.output(ModelVersionsOut)
 @bp.doc(summary="Model versions", operation_id="list_models")
 def list_models() -> Answer:
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         aliases = model_versions.aliases(session)
         rows = model_versions.list_all(session)
         return ModelVersionsOut(data=[model_version_out(row, aliases) for row in rows], next_cursor=None)
@@ -38,7 +38,7 @@ def list_models() -> Answer:
 @bp.output(ModelVersionDetailOut)
 @bp.doc(summary="One model version: labels, groups, metrics, card", operation_id="get_model")
 def get_model(name: str, version: str) -> Answer:
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         try:
             row = model_versions.resolve(session, f"{name}@{version}")
         except ModelUnknown as error:
@@ -52,8 +52,8 @@ def get_model(name: str, version: str) -> Answer:
 @bp.doc(summary="Make a model version `production`", operation_id="promote_model", responses=PROMOTION_RESPONSES)
 def promote_model(name: str, json_data: PromotionIn) -> Answer:
     """202 while workers are still loading it: ask again. 200 once they have, and new jobs use it."""
-    alive = [worker for worker in services().broker.workers() if Queue.INTERACTIVE.value in worker.queues]
-    with services().database.writing() as session:
+    alive = [worker for worker in current_services().broker.workers() if Queue.INTERACTIVE.value in worker.queues]
+    with current_services().database.writing() as session:
         row = model_versions.resolve(session, f"{name}@{json_data.version}")
         waiting_for = [worker.worker for worker in alive if row.ref not in worker.models]
         if waiting_for:
@@ -69,7 +69,7 @@ def promote_model(name: str, json_data: PromotionIn) -> Answer:
 @bp.output(LabelsOut)
 @bp.doc(summary="Labels and groups of a model", operation_id="list_labels")
 def list_labels(query_data: LabelsQuery) -> Answer:
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         row = model_versions.resolve(session, query_data.model)
         labels, groups = labels_and_groups_out(row)
         return LabelsOut(model=row.ref, labels=labels, groups=groups)

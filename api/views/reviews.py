@@ -13,7 +13,7 @@ from api.answers.problems import Problem, invalid_field
 from api.door.access import caller, hold_job, require_item, require_job
 from api.schemas.common import Answer, PageQuery
 from api.schemas.items import ItemReviewOut, ReviewIn, ReviewsOut
-from api.services import services
+from api.services import current_services
 from core.clock import utc_now
 from db.steps import reviewing
 
@@ -33,7 +33,7 @@ bp = APIBlueprint("reviews", __name__, tag="Reviews")
 def put_review(item_id: str, json_data: ReviewIn) -> Answer:
     if (json_data.label is None) != json_data.rejected:
         raise invalid_field("label", "expected either a label or rejected: true")
-    with services().database.writing() as session:
+    with current_services().database.writing() as session:
         item = require_item(session, item_id)
         job = hold_job(session, item.job_id)
         known = [label["id"] for label in job.model_version.taxonomy["labels"]]
@@ -52,7 +52,7 @@ def put_review(item_id: str, json_data: ReviewIn) -> Answer:
     responses={404: "The item is unknown or not reviewed", 410: "Past retention"},
 )
 def delete_review(item_id: str) -> Answer:
-    with services().database.writing() as session:
+    with current_services().database.writing() as session:
         job = hold_job(session, require_item(session, item_id).job_id)
         if not reviewing.remove(session, job, item_id):
             raise Problem(404, "unknown_review", f"item {item_id!r} has no review")
@@ -65,7 +65,7 @@ def delete_review(item_id: str) -> Answer:
 @bp.doc(summary="Reviews of a job's items, by position", operation_id="list_reviews")
 def list_reviews(job_id: str, query_data: PageQuery) -> Answer:
     cursor = decode_cursor(query_data.cursor, {"position": (int,)})
-    with services().database.reading() as session:
+    with current_services().database.reading() as session:
         job = require_job(session, job_id)
         rows = reviewing.list_of_job(session, job_id, cursor["position"] if cursor else None, query_data.limit + 1)
         page = rows[: query_data.limit]

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from api.door.access import caller
 from api.identity.sessions import Sessions
-from api.services import services
+from api.services import current_services
 from api.views.pages import FRONTEND
 
 bp = Blueprint("signing", __name__)
@@ -32,7 +32,7 @@ def sign_in() -> Response:
     response = Response(status=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
     key_id = caller().key_id
     assert key_id is not None
-    services().sessions.begin(response, key_id, secure=request.is_secure)
+    current_services().sessions.begin(response, key_id, secure=request.is_secure)
     return response
 
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import CookieWall, CrawlForbidden, ItemError, NothingFound, ShopUnreachable
+from core.errors import CookieWall, CrawlForbidden, ItemError, LeaseLost, NothingFound, ShopUnreachable
 from core.messages import ChunkMessage
 from db.access import usage
 from db.bulk import among
@@ -24,7 +24,7 @@ from db.crawls.met_urls import Before, Met, Waiting
 from db.crawls.progress import Progress
 from db.steps import chunks, discoveries, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
-from db.steps.discoveries import Taken
+from db.steps.discoveries import LeasedSource
 from db.steps.submitting import NewItem
 from db.tables import Blob, Crawl, CrawlUrl, Job, UrlKind, UrlState
 
@@ -42,10 +42,6 @@ OWN_NOTES = ("redirects", "product_digest")
 
 DETAIL = 500
 """Most characters of a reason's detail."""
-
-
-class Overtaken(Exception):
-    """The crawl is not this process's any more, or is to be canceled: nothing of the transaction may stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class CrawlBatch:
     """What has happened since the last commit."""
 
     met: Sequence[Met] = ()
@@ -90,7 +86,7 @@ class Batch:
 class Committed:
     """What committing a batch led to."""
 
-    taken: Taken
+    taken: LeasedSource
     chunks: list[ChunkMessage]
     """To be sent after the commit."""
     new: set[str]
@@ -99,7 +95,7 @@ class Committed:
     webhook: bool = False
 
 
-def take(session: Session, worker: str, policy: ChunkPolicy, now: datetime) -> Taken | None:
+def take(session: Session, worker: str, policy: ChunkPolicy, now: datetime) -> LeasedSource | None:
     """Take up the crawl that has waited longest, if one does."""
     job_id = discoveries.next_waiting(session, now, crawls=True)
     job = None if job_id is None else lifecycle.hold(session, job_id)
@@ -113,17 +109,17 @@ def take(session: Session, worker: str, policy: ChunkPolicy, now: datetime) -> T
     return taken
 
 
-def commit(session: Session, taken: Taken, batch: Batch, policy: ChunkPolicy, now: datetime) -> Committed:
+def commit(session: Session, taken: LeasedSource, batch: CrawlBatch, policy: ChunkPolicy, now: datetime) -> Committed:
     """Store what has happened.
 
     Raises:
-        Overtaken: the transaction is to be rolled back.
+        LeaseLost: the transaction is to be rolled back.
         QuotaExceeded: its owner may not submit that many any more this month.
     """
     items = _with_bytes(session, batch, now)
     job = lifecycle.hold(session, taken.job_id)
     if job is None or not job.discovering or job.cancel_requested_at is not None:
-        raise Overtaken
+        raise LeaseLost
     taken = _get_on(session, taken, batch, policy, now)
     crawl = session.get_one(Crawl, taken.job_id, populate_existing=True)
     progress = Progress(crawl.progress)
@@ -138,25 +134,25 @@ def commit(session: Session, taken: Taken, batch: Batch, policy: ChunkPolicy, no
     progress.waiting_on(list(batch.waiting_on))
     crawl.progress = progress.stored
     submitting.append(session, job, items, now)
-    lifecycle.settle(session, job, now)
+    lifecycle.update_job_state(session, job, now)
     messages = chunks.claim(session, job, policy, now)
     usage.count(session, job.key_id, now, items=len(items))
     return Committed(taken, messages, new)
 
 
 def finish(
-    session: Session, taken: Taken, left_out: Mapping[UrlKind, str], verdict: ItemError | None, now: datetime
+    session: Session, taken: LeasedSource, left_out: Mapping[UrlKind, str], verdict: ItemError | None, now: datetime
 ) -> Committed:
     """End a crawl: whatever still waits is left out, for the reason that its kind has.
 
     Raises:
-        Overtaken: the transaction is to be rolled back.
+        LeaseLost: the transaction is to be rolled back.
     """
     job = lifecycle.hold(session, taken.job_id)
     if job is None or not job.discovering or job.cancel_requested_at is not None:
-        raise Overtaken
+        raise LeaseLost
     if not discoveries.let_go(session, taken):
-        raise Overtaken
+        raise LeaseLost
     crawl = session.get_one(Crawl, job.id, populate_existing=True)
     requests.leave_out_waiting(session, crawl, left_out, now)
     end(session, job, verdict, now)
@@ -176,7 +172,7 @@ def end(session: Session, job: Job, error: ItemError | None, now: datetime) -> N
         crawl.verdict = error.code
         job.error = {"code": error.code, "detail": error.detail, "retryable": error.retryable}
     job.discovering = False
-    lifecycle.settle(session, job, now)
+    lifecycle.update_job_state(session, job, now)
 
 
 def _nothing_found(progress: Progress) -> NothingFound:
@@ -213,17 +209,17 @@ def waiting(session: Session, job_id: str, limit: int, *, pictures: bool) -> lis
     ]
 
 
-def fall_back(session: Session, taken: Taken, now: datetime) -> int:
+def fall_back(session: Session, taken: LeasedSource, now: datetime) -> int:
     """No page waits any more: decide on pictures that lists have shown of products. How many were decided on.
 
     Those of products whose own page was read are left out; the others wait like any picture.
 
     Raises:
-        Overtaken: the transaction is to be rolled back.
+        LeaseLost: the transaction is to be rolled back.
     """
     job = lifecycle.hold(session, taken.job_id)
     if job is None or not job.discovering or discoveries.resume(session, job.id, job.source, taken.worker) is None:
-        raise Overtaken
+        raise LeaseLost
     fallbacks = (
         select(CrawlUrl)
         .where(CrawlUrl.job_id == job.id, CrawlUrl.state == UrlState.QUEUED, CrawlUrl.priority == FALLBACK)
@@ -257,7 +253,7 @@ def start_hosts(session: Session, job_id: str) -> list[str]:
     return list(session.scalars(select(CrawlUrl.url).where(started, CrawlUrl.kind != UrlKind.ROBOTS)))
 
 
-def _with_bytes(session: Session, batch: Batch, now: datetime) -> list[NewItem]:
+def _with_bytes(session: Session, batch: CrawlBatch, now: datetime) -> list[NewItem]:
     """The items, their blobs' rows stored; one whose known bytes were removed meanwhile is to be downloaded again."""
     sizes = {item.blob.sha256: item.blob.bytes for item in batch.items if item.blob}
     theirs = sorted(sizes.keys() & set(batch.reused))
@@ -270,7 +266,9 @@ def _with_bytes(session: Session, batch: Batch, now: datetime) -> list[NewItem]:
     return [replace(item, blob=None) if item.blob and item.blob.sha256 not in sizes else item for item in batch.items]
 
 
-def _get_on(session: Session, taken: Taken, batch: Batch, policy: ChunkPolicy, now: datetime) -> Taken:
+def _get_on(
+    session: Session, taken: LeasedSource, batch: CrawlBatch, policy: ChunkPolicy, now: datetime
+) -> LeasedSource:
     # A robots.txt is asked for by every attempt, and seeds are no progress either.
     position = taken.position + sum(one.kind is not UrlKind.ROBOTS for one in batch.settled)
     if position > taken.position:
@@ -278,7 +276,7 @@ def _get_on(session: Session, taken: Taken, batch: Batch, policy: ChunkPolicy, n
     else:
         still = discoveries.keep(session, taken, policy, now)
     if not still:
-        raise Overtaken
+        raise LeaseLost
     return taken.at(position)
 
 

@@ -19,7 +19,7 @@ _GOING_ON = select(Job.id).where(Job.id == Discovery.job_id, Job.discovering.is_
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class LeasedSource:
     """A source that a worker has in hand, and where its reading goes on."""
 
     job_id: str
@@ -29,7 +29,7 @@ class Taken:
     position: int
     worker: str
 
-    def at(self, position: int) -> Taken:
+    def at(self, position: int) -> LeasedSource:
         """The same, read further."""
         return replace(self, position=position)
 
@@ -47,7 +47,7 @@ def next_waiting(session: Session, now: datetime, *, crawls: bool = False) -> st
     return session.scalar(query.order_by(Discovery.job_id).limit(1))
 
 
-def take(session: Session, job: Job, worker: str, policy: ChunkPolicy, now: datetime) -> Taken | None:
+def take(session: Session, job: Job, worker: str, policy: ChunkPolicy, now: datetime) -> LeasedSource | None:
     """Take a waiting source up; None if it is read already, or in somebody's hands. The caller holds the job's row."""
     if not job.discovering:
         return None
@@ -60,7 +60,7 @@ def take(session: Session, job: Job, worker: str, policy: ChunkPolicy, now: date
     ).first()
     if row is None:
         return None
-    return Taken(job.id, job.source, row.blob_sha256 or "", row.file_name, row.position, worker)
+    return LeasedSource(job.id, job.source, row.blob_sha256 or "", row.file_name, row.position, worker)
 
 
 def in_hand(session: Session, job_id: str) -> bool:
@@ -69,7 +69,7 @@ def in_hand(session: Session, job_id: str) -> bool:
     return session.scalar(select(Discovery.job_id).where(held)) is not None
 
 
-def get_on(session: Session, taken: Taken, position: int, policy: ChunkPolicy, now: datetime) -> bool:
+def get_on(session: Session, taken: LeasedSource, position: int, policy: ChunkPolicy, now: datetime) -> bool:
     """Note that the source is read up to `position`; False if it is not that worker's any more, or not where it was.
 
     Two threads that believe to have the same source in hand never get it on from the same position.
@@ -88,15 +88,15 @@ def get_on(session: Session, taken: Taken, position: int, policy: ChunkPolicy, n
     return moved.first() is not None
 
 
-def resume(session: Session, job_id: str, source: JobSource, worker: str) -> Taken | None:
+def resume(session: Session, job_id: str, source: JobSource, worker: str) -> LeasedSource | None:
     """What a worker has in hand, as a process of its own that goes on with it finds it; None if it has it no more."""
     row = session.get(Discovery, job_id)
     if row is None or row.taken_by != worker:
         return None
-    return Taken(job_id, source, row.blob_sha256 or "", row.file_name, row.position, worker)
+    return LeasedSource(job_id, source, row.blob_sha256 or "", row.file_name, row.position, worker)
 
 
-def keep(session: Session, taken: Taken, policy: ChunkPolicy, now: datetime) -> bool:
+def keep(session: Session, taken: LeasedSource, policy: ChunkPolicy, now: datetime) -> bool:
     """Renew the lease of a source where it was; False if it is not that worker's any more, or not where it was."""
     kept = session.execute(
         update(Discovery)
@@ -108,7 +108,7 @@ def keep(session: Session, taken: Taken, policy: ChunkPolicy, now: datetime) -> 
     return kept.first() is not None
 
 
-def let_go(session: Session, taken: Taken) -> bool:
+def let_go(session: Session, taken: LeasedSource) -> bool:
     """Have it in hand no more; False if it is not that worker's."""
     left = session.execute(
         update(Discovery)
@@ -126,5 +126,5 @@ def lost_leases(session: Session, now: datetime) -> list[str]:
     return list(session.scalars(select(Discovery.job_id).where(lost, _GOING_ON)))
 
 
-def _is(taken: Taken) -> ColumnElement[bool]:
+def _is(taken: LeasedSource) -> ColumnElement[bool]:
     return (Discovery.job_id == taken.job_id) & (Discovery.taken_by == taken.worker)

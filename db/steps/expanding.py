@@ -12,13 +12,13 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from core.errors import ArchiveUnsafe, BadManifest, CrawlBrokenOff, EmptySource, ItemError
+from core.errors import ArchiveUnsafe, BadManifest, CrawlBrokenOff, EmptySource, ItemError, LeaseLost
 from core.messages import ChunkMessage
 from db.access import usage
 from db.crawls import requests
 from db.steps import chunks, crawling, discoveries, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
-from db.steps.discoveries import MAX_ATTEMPTS, Taken
+from db.steps.discoveries import MAX_ATTEMPTS, LeasedSource
 from db.steps.leasing import SOURCES
 from db.steps.submitting import NewItem
 from db.tables import Discovery, Job, JobSource
@@ -30,12 +30,8 @@ _GIVEN_UP: dict[JobSource, type[ItemError]] = {
 }
 
 
-class Overtaken(Exception):
-    """The source is not this worker's any more, or its job is to be canceled: nothing of the transaction may stay."""
-
-
 @dataclass(frozen=True, slots=True)
-class Batch:
+class SourceBatch:
     """What was read of a source since the last time."""
 
     items: Sequence[NewItem]
@@ -59,40 +55,40 @@ class Expanded:
     webhook: bool
 
 
-def take(session: Session, worker: str, policy: ChunkPolicy, now: datetime) -> Taken | None:
+def take(session: Session, worker: str, policy: ChunkPolicy, now: datetime) -> LeasedSource | None:
     """Take up the source that has waited longest, if one does."""
     job_id = discoveries.next_waiting(session, now)
     job = None if job_id is None else lifecycle.hold(session, job_id)
     return None if job is None else discoveries.take(session, job, worker, policy, now)
 
 
-def get_on(session: Session, taken: Taken, batch: Batch, policy: ChunkPolicy, now: datetime) -> Expanded:
+def get_on(session: Session, taken: LeasedSource, batch: SourceBatch, policy: ChunkPolicy, now: datetime) -> Expanded:
     """Add what was read to the job; after the last batch, the job discovers no more.
 
     Raises:
-        Overtaken: the transaction is to be rolled back.
+        LeaseLost: the transaction is to be rolled back.
         QuotaExceeded: its owner may not submit that many any more this month.
     """
     # What belongs to pictures comes before the job's row is held, as when outcomes are recorded.
     submitting.store_blobs(session, {item.blob.sha256: item.blob.bytes for item in batch.items if item.blob}, now)
     job = lifecycle.hold(session, taken.job_id)
     if job is None or not job.discovering or job.cancel_requested_at is not None:
-        raise Overtaken
+        raise LeaseLost
     if not discoveries.get_on(session, taken, batch.position, policy, now):
-        raise Overtaken
+        raise LeaseLost
     submitting.append(session, job, batch.items, now)
     if batch.over:
         discoveries.let_go(session, taken)
         _end(session, job, taken.file_name, batch.error, now)
     else:
-        lifecycle.settle(session, job, now)
+        lifecycle.update_job_state(session, job, now)
     messages = chunks.claim(session, job, policy, now)
     # The last: the owner's day is held until the commit.
     usage.count(session, job.key_id, now, items=len(batch.items))
     return _expanded(job, messages)
 
 
-def stop(session: Session, taken: Taken, now: datetime) -> Expanded | None:
+def stop(session: Session, taken: LeasedSource, now: datetime) -> Expanded | None:
     """Let go of a source whose job is to be canceled: nothing is added to it any more.
 
     None if the job is not, or the source is not this worker's.
@@ -140,7 +136,7 @@ def _end(session: Session, job: Job, file_name: str, error: ItemError | None, no
     if error is not None:
         submitting.append(session, job, [NewItem(file_name, None, error=error)], now)
     job.discovering = False
-    lifecycle.settle(session, job, now)
+    lifecycle.update_job_state(session, job, now)
 
 
 def _cancel(session: Session, job: Job, now: datetime) -> None:

@@ -10,7 +10,7 @@ from typing import cast
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
-from core.errors import ItemError, LookbookError
+from core.errors import ItemError, LeaseLost
 from core.messages import ChunkMessage
 from db.bulk import UpdateRows
 from db.steps import chunks, lifecycle, submitting
@@ -20,12 +20,6 @@ from db.steps.submitting import StoredBlob
 from db.tables import Chunk, Item, ItemStatus, Job, Stage
 
 _FETCHED = UpdateRows(cast(Table, Item.__table__), ("blob_sha256",))
-
-
-class Overtaken(LookbookError):
-    """The chunk is not to be fetched any more: somebody else was faster, or its job is gone."""
-
-    code = "overtaken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,7 @@ def record_fetched(
     `taken_at` is when the worker took the chunk up; `now` by default.
 
     Raises:
-        Overtaken: none of this applies any more; the transaction is to be rolled back.
+        LeaseLost: none of this applies any more; the transaction is to be rolled back.
     """
     blobs = {item_id: result for item_id, result in results.items() if isinstance(result, StoredBlob)}
     # As in db/steps/recording.py: what belongs to pictures comes before the job's row is held.
@@ -66,7 +60,7 @@ def record_fetched(
     job = lifecycle.hold(session, message.job_id)
     chunk = chunks.get_at(session, message.chunk_id, Stage.FETCH) if job else None
     if job is None or chunk is None:
-        raise Overtaken
+        raise LeaseLost
     waiting = {item.id for item in items_to_fetch(session, chunk.id)}
     _FETCHED.execute(session, [{"id": id_, "blob_sha256": blob.sha256} for id_, blob in blobs.items()])
     failed = [

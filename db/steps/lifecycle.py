@@ -72,14 +72,14 @@ def finish(
     job.failed += len(failed)
     job.reused += sum(row["reused"] for row in succeeded)
     _begin(job, taken_at)
-    settle(session, job, now)
+    update_job_state(session, job, now)
 
 
 def begin(session: Session, job: Job, now: datetime, taken_at: datetime) -> None:
     """queued -> running, since `taken_at`: a worker has got on with its items, though none is terminal yet."""
     if job.status == JobStatus.QUEUED:
         _begin(job, taken_at)
-        settle(session, job, now)
+        update_job_state(session, job, now)
 
 
 def _begin(job: Job, taken_at: datetime) -> None:
@@ -88,7 +88,7 @@ def _begin(job: Job, taken_at: datetime) -> None:
         job.started_at = job.started_at or taken_at
 
 
-def settle(session: Session, job: Job, now: datetime) -> None:
+def update_job_state(session: Session, job: Job, now: datetime) -> None:
     """End a job of which nothing is pending any more; in any case the job has changed."""
     job.revision += 1
     _measure_rate(job, now)
@@ -147,7 +147,7 @@ def cancel_waiting(session: Session, job: Job, now: datetime) -> int:
     job.pending -= canceled
     job.canceled += canceled
     if canceled or job.pending == 0:
-        settle(session, job, now)
+        update_job_state(session, job, now)
     return canceled
 
 

@@ -87,7 +87,7 @@ class Recorded:
     job_terminal: bool
     webhook: bool = False
     """Whether the job has one, to be told when it is terminal."""
-    many: bool = True
+    has_several_items: bool = True
     """Whether the job has more than one item: when it is terminal, duplicates are looked for."""
 
 
@@ -128,7 +128,7 @@ def record(
         chunks.claim(session, job, policy, now),
         job.terminal,
         webhook=job.webhook is not None,
-        many=job.total > 1,
+        has_several_items=job.total > 1,
     )
 
 

@@ -182,7 +182,7 @@ def _store_items(
     _insert_items(session, job, items, chunk_of, now)
     if job.pending == 0:
         # All were refused at the door.
-        lifecycle.settle(session, job, now)
+        lifecycle.update_job_state(session, job, now)
     usage.count(session, job.key_id, now, jobs=1, items=len(items))
 
 

@@ -127,7 +127,7 @@ def take(session: Session, now: datetime) -> Attempt | None:
     return Attempt(due.id, due.job_id, due.url, due.body, due.attempts, leased_until)
 
 
-def settle(session: Session, attempt: Attempt, answer: Answer, now: datetime) -> DeliveryStatus | None:
+def record_attempt(session: Session, attempt: Attempt, answer: Answer, now: datetime) -> DeliveryStatus | None:
     """Record how an attempt ended; what became of the delivery.
 
     None if it was not this attempt's to decide any more: the lease has run out and somebody else took it up, it was

@@ -27,7 +27,7 @@ BATCH = 2000
 
 Kind = Literal["text", "integer", "number", "flag", "moment", "object"]
 Value = str | int | float | bool | datetime | dict[str, Any] | None
-Batch = list[list[Value]]
+Rows = list[list[Value]]
 
 _SOURCE = ("page_url", "title", "price", "currency", "alt")
 _CROP = ("x", "y", "width", "height")
@@ -94,7 +94,7 @@ class Export:
         }
         return [Column(name, kind) for name, kind in kinds.items()]
 
-    def batches(self, database: Database) -> Iterator[Batch]:
+    def batches(self, database: Database) -> Iterator[Rows]:
         """The rows, each in the order of the columns; those of items that are pending still say so.
 
         Raises:

@@ -107,7 +107,7 @@ def run(kind: DatabaseKind, wanted: Plan, progress: Progress) -> Result:
         stream.stop()
         shelf.close()
         result.stubborn = it.stop()
-    result.own_deaths = it.keeper.own_deaths()
+    result.own_deaths = it.supervisor.own_deaths()
     result.totals |= _totals(ledger)
     result.broken, result.report = ledger.counts(), ledger.report()
     result.refusals = dict(ledger.refusals)

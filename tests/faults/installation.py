@@ -17,7 +17,7 @@ from redis import Redis
 
 from core.settings import PROJECT, Settings
 from db.engine import Database
-from tests.faults.processes import Keeper, Process
+from tests.faults.processes import Process, Supervisor
 from tests.faults.proxy import Proxies, Proxy
 from tests.faults.servers import PostgreSQL, SmallDisk, free_port, redis_answers, redis_process, wait_until
 
@@ -48,7 +48,7 @@ class Installation:
     """Of whoever looks on: Redis is reached without a proxy."""
     database: Database
     redis: Redis
-    keeper: Keeper
+    supervisor: Supervisor
     processes: dict[str, Process] = field(default_factory=dict)
     wires: dict[str, Proxy] = field(default_factory=dict)
     """The connection of each of our processes to Redis."""
@@ -71,13 +71,13 @@ class Installation:
         folder = Path(tempfile.mkdtemp(prefix="lookbook-faults-"))
         # PostgreSQL runs as another user where we are root, and has to get to its own folder.
         folder.chmod(0o755)
-        keeper = Keeper(random.Random(chance.random()))
-        stack.callback(keeper.stop)
+        supervisor = Supervisor(random.Random(chance.random()))
+        stack.callback(supervisor.stop)
         redis_port, database_url = free_port(), f"sqlite:///{folder / 'home' / 'lookbook.db'}"
-        processes = {"redis": keeper.start(redis_process(folder, redis_port))}
+        processes = {"redis": supervisor.start(redis_process(folder, redis_port))}
         if kind == "postgresql":
             server = PostgreSQL(folder)
-            processes["postgresql"] = keeper.start(server.process(folder / "postgresql.log"))
+            processes["postgresql"] = supervisor.start(server.process(folder / "postgresql.log"))
             wait_until(server.answers, "PostgreSQL answers")
             database_url = server.url
         connection = Redis(port=redis_port, socket_timeout=5.0)
@@ -91,7 +91,14 @@ class Installation:
             lease_seconds=LEASE_SECONDS,
         )
         made = cls(
-            kind, folder, settings, Database(database_url), connection, keeper, processes, disk=_disk(settings, stack)
+            kind,
+            folder,
+            settings,
+            Database(database_url),
+            connection,
+            supervisor,
+            processes,
+            disk=_disk(settings, stack),
         )
         stack.callback(made.database.close)
         made._start_service(redis_port, stack)
@@ -114,9 +121,9 @@ class Installation:
             wire = self.wires[name] = proxies.open(redis_port)
             command = [sys.executable, "-m", "cli", *arguments]
             process = Process(name, command, self._environment(name, wire.port), self.folder / f"{name}.log")
-            self.processes[name] = self.keeper.start(process)
+            self.processes[name] = self.supervisor.start(process)
         # Processes first, then the wires that they speak through.
-        stack.callback(self.keeper.stop)
+        stack.callback(self.supervisor.stop)
         wait_until(self._ready, "the service is ready", READY_SECONDS)
 
     def _environment(self, name: str, redis_port: int) -> dict[str, str]:
@@ -159,7 +166,7 @@ class Installation:
             self.disk.free()
         for wire in self.wires.values():
             wire.heal()
-        stubborn = self.keeper.stop()
+        stubborn = self.supervisor.stop()
         self._stack.close()
         return stubborn
 

@@ -119,7 +119,7 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class Keeper:
+class Supervisor:
     """Starts processes, and starts again those that have died, after a delay by chance."""
 
     def __init__(self, chance: random.Random) -> None:

@@ -150,15 +150,15 @@ def test_only_json_is_accepted_and_the_visibility_timeout_is_the_one_of_the_dead
 
 
 def test_a_redis_is_known_again_until_it_is_emptied_or_another_one(broker: Broker, redis: RunningRedis) -> None:
-    first = broker.memory()
+    first = broker.redis_run()
     assert not first.kept
-    broker.remember(first)
-    assert broker.memory().kept
-    redis.connection.set("lookbook:memory", "the run of an earlier server, restored from its file")
-    assert not broker.memory().kept
-    broker.remember(first)
+    broker.note_run(first)
+    assert broker.redis_run().kept
+    redis.connection.set("lookbook:run", "the run of an earlier server, restored from its file")
+    assert not broker.redis_run().kept
+    broker.note_run(first)
     redis.connection.flushall()
-    assert not broker.memory().kept
+    assert not broker.redis_run().kept
 
 
 def test_queues_without_messages_are_empty(broker: Broker) -> None:

@@ -11,7 +11,7 @@ import worker.sources.expander
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable
 from db.steps import discoveries
-from db.steps.discoveries import Taken
+from db.steps.discoveries import LeasedSource
 from db.steps.leasing import SOURCES
 from db.tables import ItemStatus, JobStatus
 from tests.integration.builders import WORKER, deliveries
@@ -162,7 +162,7 @@ def test_a_worker_that_is_stopped_gives_its_source_back_after_the_batch(place: P
 
 def test_two_workers_never_have_the_same_source_in_hand(place: Place) -> None:
     place.submit(a_zip(2))
-    taken: list[Taken | None] = []
+    taken: list[LeasedSource | None] = []
     for name in (WORKER, OTHER):
         with place.database.writing() as session:
             taken.append(worker.sources.expander.expanding.take(session, name, place.policy, utc_now()))

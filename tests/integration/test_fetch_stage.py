@@ -31,7 +31,7 @@ from tests.integration.builders import WORKER, a_model, finish, queued
 from tests.integration.hostile_server import HostileServer, Visit, response
 from worker.leases import Leases
 from worker.maintenance.sweeper import sweep
-from worker.stages.downloads import Downloads, Web
+from worker.stages.downloads import Downloads, PictureFetcher
 from worker.stages.fetching import Fetching
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -57,7 +57,7 @@ def running(
     database: Database, broker: Broker, store: LocalBlobStore, allow: tuple[ipaddress.IPv4Network, ...] = LOOPBACK
 ) -> Iterator[Fetching]:
     with Fetcher(allow=allow, limits=LIMITS) as fetcher:
-        downloads = Downloads(Web(fetcher, store), threads=4, per_host=3)
+        downloads = Downloads(PictureFetcher(fetcher, store), threads=4, per_host=3)
         leases = Leases(database, WORKER, POLICY)
         yield Fetching(database, broker, store, {True: downloads, False: downloads}, leases, POLICY)
         downloads.stop()

@@ -16,13 +16,22 @@ from sqlalchemy import func, select
 
 from broker.client import Broker
 from broker.dispatch import dispatch
-from core.errors import FetchTooSlow, ItemError, JobNotOver, JobOver, ModelFailed, NothingToRetry, TruncatedImage
+from core.errors import (
+    FetchTooSlow,
+    ItemError,
+    JobNotOver,
+    JobOver,
+    LeaseLost,
+    ModelFailed,
+    NothingToRetry,
+    TruncatedImage,
+)
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from db.blobs.local import LocalBlobStore
 from db.engine import Database
 from db.steps import chunks, lifecycle, submitting
-from db.steps.fetching import Overtaken, ToFetch, items_to_fetch, record_fetched
+from db.steps.fetching import ToFetch, items_to_fetch, record_fetched
 from db.steps.leasing import CHUNKS
 from db.steps.recording import Outcome, record
 from db.steps.submitting import NewItem, NewJob, StoredBlob
@@ -149,7 +158,7 @@ class Interleavings(RuleBasedStateMachine):
                 data = item.url.encode()
                 results[item.id] = StoredBlob(self.store.put(data), len(data))
         messages: list[ChunkMessage] = []
-        with suppress(Overtaken), self.database.writing() as session:
+        with suppress(LeaseLost), self.database.writing() as session:
             messages = record_fetched(session, message, results, POLICY, self.now).next_chunks
         dispatch(self.database, self.broker, messages)
 

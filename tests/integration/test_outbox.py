@@ -42,7 +42,7 @@ def take(database: Database, after: timedelta = timedelta()) -> Attempt | None:
 
 def settle(database: Database, attempt: Attempt, answer: Answer, after: timedelta = timedelta()) -> str | None:
     with database.writing() as session:
-        return webhooks.settle(session, attempt, answer, NOW + after)
+        return webhooks.record_attempt(session, attempt, answer, NOW + after)
 
 
 def test_the_body_is_the_job_as_it_was_at_its_end(database: Database) -> None:

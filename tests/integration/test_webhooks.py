@@ -233,7 +233,7 @@ def test_what_a_killed_worker_had_in_hand_is_delivered_once_its_lease_has_run_ou
     assert receiver.ids == [killed.delivery_id]
     with database.writing() as session:
         # It was only stopped, after all: what it found out comes too late.
-        assert webhooks.settle(session, killed, Answer(500), clock.now) is None
+        assert webhooks.record_attempt(session, killed, Answer(500), clock.now) is None
     assert delivery(database).status == DeliveryStatus.DELIVERED
 
 

@@ -40,6 +40,6 @@ def test_what_is_larger_goes_back_at_once() -> None:
 
 
 def test_what_a_process_has_set_up_is_no_work_for_the_garbage_collector() -> None:
-    script = "import gc; from core.allocation import settle; settle(); print(len(gc.get_objects()))"
+    script = "import gc; from core.allocation import freeze_heap; freeze_heap(); print(len(gc.get_objects()))"
     answer = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert int(answer.stdout) < 100

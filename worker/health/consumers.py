@@ -37,7 +37,7 @@ class _Consumer:
     silent_looks: int = 0
 
 
-class Hearing:
+class ConsumerWatch:
     """Counts what the consumers of this process receive and have in hand. Each has queues of its own."""
 
     def __init__(self, broker: Broker, consumers: Sequence[Collection[Queue]]) -> None:

@@ -12,23 +12,23 @@ from broker.client import HEARTBEAT_SECONDS, Broker, Heartbeat, worker_suffix
 from core.errors import BrokerUnavailable
 from core.ids import new_id
 from core.messages import Queue
-from worker.health.consumers import EXIT_DEAF, Hearing
+from worker.health.consumers import EXIT_DEAF, ConsumerWatch
 from worker.predicting.models import Models
 
 log = structlog.get_logger(__name__)
 
 
-class Pulse:
+class HeartbeatSender:
     """Says every few seconds that this worker is alive, and what it runs."""
 
-    def __init__(self, broker: Broker, models: Models, queues: Sequence[Queue], hearing: Hearing) -> None:
+    def __init__(self, broker: Broker, models: Models, queues: Sequence[Queue], consumer_watch: ConsumerWatch) -> None:
         self.worker = new_id("wrk") + worker_suffix(os.getpid())
         self._broker = broker
         self._models = models
-        self._hearing = hearing
+        self._hearing = consumer_watch
         self._queues = [queue.value for queue in queues]
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

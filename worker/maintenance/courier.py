@@ -49,7 +49,7 @@ class Courier(Background[Attempt]):
         # No transaction is open from here until there is an answer.
         answer = self._post(attempt)
         with self._database.writing() as session:
-            status = webhooks.settle(session, attempt, answer, self._clock())
+            status = webhooks.record_attempt(session, attempt, answer, self._clock())
         log.info(
             "webhook_attempted",
             delivery=attempt.delivery_id,

@@ -57,12 +57,12 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
 def _notice_loss(database: Database, broker: Broker, now: datetime) -> None:
     """A Redis that has started anew, or was emptied, holds none of the messages that the database believes queued."""
     try:
-        memory = broker.memory()
-        if memory.kept:
+        run = broker.redis_run()
+        if run.kept:
             return
         with database.writing() as session:
             chunks.forget_messages(session, now)
-        broker.remember(memory)
+        broker.note_run(run)
     except BrokerUnavailable as error:
         log.warning("redis_away", reason=str(error))
         return

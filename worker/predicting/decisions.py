@@ -15,7 +15,7 @@ WINDOW_SECONDS = 0.02
 PATIENCE = 1.25
 """Somebody in a hurry waits at most this factor longer so that bulk work can come along."""
 
-WORTH = 1.05
+MIN_SAVING = 1.05
 """A larger batch has to save this factor per picture."""
 
 
@@ -145,5 +145,5 @@ def launch_seconds(waiting: int, sizes: Sequence[int], costs: CostModel) -> floa
 def _cheapest(waiting: int, sizes: Sequence[int], costs: CostModel) -> Launch:
     prices = {size: costs.seconds(size) / min(size, waiting) for size in sizes}
     # Small batches free the device sooner for whoever is in a hurry: a larger one has to be worth it.
-    size = next(size for size in sizes if prices[size] <= min(prices.values()) * WORTH)
+    size = next(size for size in sizes if prices[size] <= min(prices.values()) * MIN_SAVING)
     return Launch(size, min(size, waiting))

@@ -17,14 +17,14 @@ from worker.predicting.models import Models
 log = structlog.get_logger(__name__)
 
 
-class Keeper:
+class ModelPreloader:
     """Looks at the aliases as often as the worker's heart beats, so that a promotion finds its model warm."""
 
     def __init__(self, database: Database, models: Models) -> None:
         self._database = database
         self._models = models
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="preloader", daemon=True)
 
     def start(self) -> None:
         """Load what is to be loaded, then go on looking in the background."""

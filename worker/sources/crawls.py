@@ -25,7 +25,7 @@ from core.settings import PROJECT, Settings
 from db.engine import TRANSIENT_ERRORS, Database
 from db.steps import crawling, discoveries, expanding
 from db.steps.chunks import ChunkPolicy
-from db.steps.discoveries import Taken
+from db.steps.discoveries import LeasedSource
 from db.steps.leasing import SOURCES
 from db.views import jobs
 from worker.background import Background
@@ -42,7 +42,7 @@ _ENDED, _OVERTAKEN, _AWAY, _FAILED = 0, 3, 4, 6
 """Exit codes of crawler/process.py."""
 
 
-class Crawls(Background[Taken]):
+class Crawls(Background[LeasedSource]):
     """Runs the crawls that wait. Once it is stopped it ends all children, and gives their crawls back."""
 
     def __init__(
@@ -64,14 +64,14 @@ class Crawls(Background[Taken]):
         self.children: dict[str, int] = {}
         """Job -> process id of the child that crawls for it."""
 
-    def _take(self) -> Taken | None:
+    def _take(self) -> LeasedSource | None:
         with self._database.reading() as session:
             if discoveries.next_waiting(session, self._clock(), crawls=True) is None:
                 return None
         with self._database.writing() as session:
             return crawling.take(session, self.worker, self._policy, self._clock())
 
-    def _do(self, taken: Taken) -> None:
+    def _do(self, taken: LeasedSource) -> None:
         log.info("crawling", job=taken.job_id, position=taken.position)
         child = self._start(taken)
         self.children[taken.job_id] = child.pid
@@ -85,7 +85,7 @@ class Crawls(Background[Taken]):
         except TRANSIENT_ERRORS as error:
             log.warning("not_given_back", job=taken.job_id, until="its lease ends", reason=str(error.orig))
 
-    def _start(self, taken: Taken) -> subprocess.Popen[bytes]:
+    def _start(self, taken: LeasedSource) -> subprocess.Popen[bytes]:
         with self._log_path().open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "crawler", taken.job_id, taken.worker],
@@ -103,7 +103,7 @@ class Crawls(Background[Taken]):
         logs.mkdir(parents=True, exist_ok=True)
         return logs / "crawler.log"
 
-    def _watch(self, taken: Taken, child: subprocess.Popen[bytes]) -> None:
+    def _watch(self, taken: LeasedSource, child: subprocess.Popen[bytes]) -> None:
         """Until the child has ended, of itself or because it has to."""
         _be_nice(child.pid)
         while True:
@@ -119,7 +119,7 @@ class Crawls(Background[Taken]):
                     log.warning("crawl_killed", job=taken.job_id, reason=f"it did not end in {STOP_SECONDS:g} s")
             return
 
-    def _wanted(self, taken: Taken) -> bool:
+    def _wanted(self, taken: LeasedSource) -> bool:
         """Whether the crawl is to go on, and is this worker's; if the database does not answer, that is not known."""
         try:
             with self._database.reading() as session:
@@ -128,7 +128,7 @@ class Crawls(Background[Taken]):
         except TRANSIENT_ERRORS:
             return True
 
-    def _settle(self, taken: Taken, code: int) -> None:
+    def _settle(self, taken: LeasedSource, code: int) -> None:
         """What follows from the end of a child, if it has not brought its crawl to an end."""
         with self._database.writing() as session:
             stopped = expanding.stop(session, taken, self._clock())

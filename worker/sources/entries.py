@@ -19,7 +19,7 @@ from core.sources.archives import HEAD, ArchiveLimits, Member, archive_members, 
 from core.sources.manifests import Row, manifest_rows, numbered
 from db.blobs.spool import BlobWriter, refusal
 from db.blobs.store import BlobStore
-from db.steps.discoveries import Taken
+from db.steps.discoveries import LeasedSource
 from db.steps.submitting import NewItem, StoredBlob
 from db.tables import JobSource
 
@@ -52,7 +52,9 @@ Entry = Callable[[], Found | None]
 
 
 @contextmanager
-def open_source(blobs: BlobStore, fetcher: Fetcher, taken: Taken, limits: SourceLimits) -> Iterator[Iterator[Entry]]:
+def open_source(
+    blobs: BlobStore, fetcher: Fetcher, taken: LeasedSource, limits: SourceLimits
+) -> Iterator[Iterator[Entry]]:
     """The entries of a source, the same in every reading of it.
 
     They, and calling one of them, raise `SourceEnded` where the source cannot be read any further.

@@ -18,7 +18,16 @@ from tenacity import retry_if_exception_type, stop_after_delay, wait_exponential
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch, nudge
 from core.clock import utc_now
-from core.errors import ItemError, LookbookError, OverQuota, QuotaExceeded, SourceEnded, StorageFull, Unavailable
+from core.errors import (
+    ItemError,
+    LeaseLost,
+    LookbookError,
+    OverQuota,
+    QuotaExceeded,
+    SourceEnded,
+    StorageFull,
+    Unavailable,
+)
 from core.fetching import Fetcher
 from core.messages import PURGE
 from db.blobs.leftovers import remove_leftovers
@@ -27,8 +36,8 @@ from db.blobs.store import BlobStore
 from db.engine import TRANSIENT_ERRORS, Database
 from db.steps import discoveries, expanding
 from db.steps.chunks import ChunkPolicy
-from db.steps.discoveries import Taken
-from db.steps.expanding import Batch, Expanded, Overtaken
+from db.steps.discoveries import LeasedSource
+from db.steps.expanding import Expanded, SourceBatch
 from db.steps.leasing import SOURCES
 from worker.background import Background
 from worker.leases import AWAY_PAUSE, Leases
@@ -45,7 +54,7 @@ BATCH_SECONDS = 2.0
 _AWAY = (Unavailable, StorageFull, *TRANSIENT_ERRORS)
 
 
-class Expander(Background[Taken]):
+class Expander(Background[LeasedSource]):
     """Reads sources that wait. Once it is stopped it commits the batches under way, and gives their sources back."""
 
     def __init__(
@@ -69,23 +78,23 @@ class Expander(Background[Taken]):
         self._fetcher = fetcher
         self._clock = clock
 
-    def _take(self) -> Taken | None:
+    def _take(self) -> LeasedSource | None:
         with self._database.reading() as session:
             if discoveries.next_waiting(session, self._clock()) is None:
                 return None
         with self._database.writing() as session:
             return expanding.take(session, self._leases.worker, self._policy, self._clock())
 
-    def _do(self, taken: Taken) -> None:
+    def _do(self, taken: LeasedSource) -> None:
         log.info("expanding", job=taken.job_id, source=taken.source.value, position=taken.position)
         try:
             self._read(taken)
-        except Overtaken:
+        except LeaseLost:
             self._stop(taken)
         except Exception as error:  # noqa: BLE001 (whatever it is, the sweeper decides what becomes of the source)
             self._give_back(taken, error)
 
-    def _read(self, taken: Taken) -> None:
+    def _read(self, taken: LeasedSource) -> None:
         with ExitStack() as stack:
             with self._leases.holding(taken.job_id):
                 entries = stack.enter_context(open_source(self._blobs, self._fetcher, taken, self._limits))
@@ -103,7 +112,7 @@ class Expander(Background[Taken]):
                     self._hand_back(taken, timedelta(), "its worker was stopped")
                     return
 
-    def _commit(self, taken: Taken, read: _Read) -> Expanded:
+    def _commit(self, taken: LeasedSource, read: _Read) -> Expanded:
         try:
             self._blobs.commit(read.writers)
             with self._database.writing() as session:
@@ -133,7 +142,7 @@ class Expander(Background[Taken]):
         except _AWAY as error:
             log.warning("bytes_left_behind", blobs=len(created), reason=str(error))
 
-    def _stop(self, taken: Taken) -> None:
+    def _stop(self, taken: LeasedSource) -> None:
         try:
             with self._database.writing() as session:
                 stopped = expanding.stop(session, taken, self._clock())
@@ -144,12 +153,12 @@ class Expander(Background[Taken]):
         if stopped is not None:
             self._tell(taken, stopped)
 
-    def _tell(self, taken: Taken, expanded: Expanded) -> None:
+    def _tell(self, taken: LeasedSource, expanded: Expanded) -> None:
         if expanded.job_terminal:
             announce_end(self._broker, taken.job_id, webhook=expanded.webhook)
         nudge(self._broker, PURGE)
 
-    def _give_back(self, taken: Taken, error: Exception) -> None:
+    def _give_back(self, taken: LeasedSource, error: Exception) -> None:
         """What follows is the sweeper's to decide; that something was away or full is not the source's fault."""
         reason = error.detail if isinstance(error, LookbookError) else repr(error)
         if isinstance(error, _AWAY):
@@ -162,7 +171,7 @@ class Expander(Background[Taken]):
         except TRANSIENT_ERRORS:
             log.warning("not_given_back", job=taken.job_id, until="its lease ends")
 
-    def _hand_back(self, taken: Taken, pause: timedelta, reason: str) -> None:
+    def _hand_back(self, taken: LeasedSource, pause: timedelta, reason: str) -> None:
         log.warning("expanding_interrupted", job=taken.job_id, reason=reason)
         try:
             with self._database.writing() as session:
@@ -184,9 +193,9 @@ class _Read:
     def writers(self) -> list[BlobWriter]:
         return [found.writer for found in self.found if found.writer is not None]
 
-    def batch(self) -> Batch:
+    def batch(self) -> SourceBatch:
         items = [found.item for found in self.found]
-        return Batch(items, self.position, self.over, self.ended.reason if self.ended else None)
+        return SourceBatch(items, self.position, self.over, self.ended.reason if self.ended else None)
 
     def cut(self, count: int, reason: ItemError) -> tuple[_Read, _Read]:
         """Its first items, as all that is read of the source for that reason; and what is left over."""

@@ -55,7 +55,7 @@ class Source(Protocol):
         ...
 
 
-class Web:
+class PictureFetcher:
     """Everything that the guarded fetcher may ask."""
 
     def __init__(self, fetcher: Fetcher, blobs: BlobStore) -> None:
@@ -84,7 +84,7 @@ class _Wanted:
     """One URL on its way."""
 
     url: str
-    batch: Batch
+    batch: DownloadBatch
     not_before: float = 0.0
     tries: int = 0
     began: float = 0.0
@@ -110,9 +110,9 @@ class Downloads:
         for number in range(threads):
             threading.Thread(target=self._run, name=f"download-{number}", daemon=True).start()
 
-    def begin(self, urls: Collection[str]) -> Batch:
+    def begin(self, urls: Collection[str]) -> DownloadBatch:
         """Queue these URLs, each once. Whoever calls this closes the batch."""
-        batch = Batch(self, len(urls))
+        batch = DownloadBatch(self, len(urls))
         with self._changed:
             self._forget_done()
             for url in urls:
@@ -141,7 +141,7 @@ class Downloads:
     def stopping(self) -> bool:
         return self._stopping.is_set()
 
-    def drop(self, batch: Batch) -> None:
+    def drop(self, batch: DownloadBatch) -> None:
         """Begin nothing more of a batch; what has begun is finished, further tries included."""
         with self._changed:
             for host in self._hosts.values():
@@ -221,7 +221,7 @@ class Downloads:
             del self._hosts[name]
 
 
-class Batch:
+class DownloadBatch:
     """URLs that somebody waits for together."""
 
     def __init__(self, downloads: Downloads, size: int) -> None:

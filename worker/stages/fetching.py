@@ -12,7 +12,7 @@ import structlog
 
 from broker.client import Broker
 from core.clock import utc_now
-from core.errors import ItemError
+from core.errors import ItemError, LeaseLost
 from core.messages import ChunkMessage, Queue
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.spool import BlobWriter
@@ -20,13 +20,13 @@ from db.blobs.store import BlobStore
 from db.engine import TRANSIENT_ERRORS, Database
 from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
-from db.steps.fetching import Overtaken, ToFetch, items_to_fetch, record_fetched
+from db.steps.fetching import ToFetch, items_to_fetch, record_fetched
 from db.steps.recording import Recorded
 from db.steps.submitting import StoredBlob
 from db.tables import Stage
 from db.views import jobs
 from worker.leases import Leases
-from worker.stages.downloads import Batch, Downloads
+from worker.stages.downloads import DownloadBatch, Downloads
 from worker.stages.stage import StageWorker
 
 log = structlog.get_logger(__name__)
@@ -74,13 +74,13 @@ class Fetching(StageWorker[_Work]):
         try:
             self._wait(batch, message.job_id)
             return self._store(message, work, _checked(batch.results))
-        except Overtaken:
+        except LeaseLost:
             log.info("overtaken", chunk=message.chunk_id, job=message.job_id)
             return None
         finally:
             batch.close()
 
-    def _wait(self, batch: Batch, job_id: str) -> None:
+    def _wait(self, batch: DownloadBatch, job_id: str) -> None:
         """Until a batch is done, or its turn is over, or its job to be canceled, and nothing of it is under way."""
         ends = time.monotonic() + TURN_SECONDS
         while not batch.wait(LOOK_SECONDS):

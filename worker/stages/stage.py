@@ -53,7 +53,12 @@ class StageWorker(ABC, Generic[Work]):
                     return 0
                 dispatch(self._database, self._broker, recorded.next_chunks)
                 if recorded.job_terminal:
-                    announce_end(self._broker, message.job_id, webhook=recorded.webhook, many=recorded.many)
+                    announce_end(
+                        self._broker,
+                        message.job_id,
+                        webhook=recorded.webhook,
+                        has_several_items=recorded.has_several_items,
+                    )
                 return recorded.items
 
     def _record(self, write: Callable[[Session], Recorded]) -> Recorded:
