@@ -15,7 +15,7 @@ from core.errors import SettingsError
 from core.logs import configure_logging
 from core.settings import Settings
 from db.access import keys
-from db.engine import Database, has_table
+from db.database import Database, has_table
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -13,7 +13,7 @@ from broker.client import Broker
 from core.settings import Settings
 from db.blobs.opening import open_blob_store
 from db.blobs.store import BlobStore
-from db.engine import Database
+from db.database import Database
 from db.model_versions import Versions
 from db.steps.chunks import ChunkPolicy
 

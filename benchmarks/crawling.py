@@ -28,7 +28,7 @@ from core.clock import utc_now
 from core.settings import PROJECT, Settings
 from db import model_versions
 from db.crawls.requests import CrawlLimits, CrawlRequest
-from db.engine import Database
+from db.database import Database
 from db.steps import expanding, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCES

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from benchmarks.api_alone import Api, running_api
 from benchmarks.million import ITEMS, store_million
 from benchmarks.pipeline import backend
-from db.engine import Database
+from db.database import Database
 
 FORMATS = ("csv", "jsonl", "parquet")
 SAMPLE_SECONDS = 0.25

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from benchmarks.pipeline import backend, null_worker, running_job, seconds_of, store_job
 from benchmarks.run import spread
-from db.engine import Database
+from db.database import Database
 from db.steps.chunks import ChunkPolicy
 from db.views import jobs
 

@@ -23,7 +23,7 @@ from broker.dispatch import dispatch
 from core.clock import utc_now
 from core.settings import Settings
 from db import model_versions
-from db.engine import Database
+from db.database import Database
 from db.steps import submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.submitting import NewItem, NewJob

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from core.clock import utc_now
 from core.ids import new_id
 from db import model_versions
-from db.engine import Database
+from db.database import Database
 from db.tables import Job, JobSource, ModelVersion
 
 PICTURES = 50_000

@@ -15,7 +15,7 @@ from benchmarks.api_alone import running_api
 from benchmarks.million import ITEMS, store_million
 from benchmarks.pipeline import backend
 from benchmarks.run import spread
-from db.engine import Database
+from db.database import Database
 from db.tables import Item, ItemStatus
 from db.views import jobs
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page

@@ -24,7 +24,7 @@ from core.clock import utc_now
 from core.errors import BrokerUnavailable
 from core.settings import Settings
 from db import model_versions
-from db.engine import Database
+from db.database import Database
 from db.migrate import upgrade
 from db.steps import chunks, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy

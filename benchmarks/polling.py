@@ -15,7 +15,7 @@ from benchmarks.run import spread
 from core.clock import utc_now
 from core.settings import Settings
 from db.access import keys
-from db.engine import Database
+from db.database import Database
 from db.tables import Scope
 
 ITEMS = 100

@@ -21,7 +21,7 @@ from benchmarks.run import percentile
 from core.clock import utc_now
 from core.fingerprints import BANDS
 from db import model_versions
-from db.engine import Database
+from db.database import Database
 from db.steps import linking, submitting
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Blob, BlobBands, Item, JobSource, ModelVersion

@@ -21,7 +21,7 @@ from cli.redis_server import RedisPlace
 from cli.registry import register_models
 from core.errors import BrokerUnavailable
 from core.settings import PROJECT, Settings
-from db.engine import Database
+from db.database import Database
 from db.migrate import upgrade
 
 ROUNDS = 5

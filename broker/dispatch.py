@@ -10,7 +10,7 @@ from broker.client import Broker
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
 from core.messages import DELIVER_WEBHOOKS, FIND_DUPLICATES, ChunkMessage, Queue
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from core.errors import SettingsError
 from core.settings import Settings
 
 if TYPE_CHECKING:
-    from db.engine import Database
+    from db.database import Database
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def open_database(settings: Settings, table: str) -> Iterator[Database]:
     Raises:
         SettingsError: it is not there; nothing was ever started there, or an older version was.
     """
-    from db.engine import Database, has_table
+    from db.database import Database, has_table
 
     database = Database(settings.resolved_database_url)
     try:

@@ -10,7 +10,7 @@ from core.clock import utc_now
 from core.settings import Settings
 from core.types import ModelRef
 from db import model_versions
-from db.engine import Database
+from db.database import Database
 from db.model_versions import NewModelVersion
 
 

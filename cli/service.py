@@ -108,7 +108,7 @@ def db_upgrade() -> None:
         lookbook db upgrade
     """
     from cli.registry import register_models
-    from db.engine import Database
+    from db.database import Database
     from db.migrate import head_revision, upgrade
 
     settings = Settings.read()

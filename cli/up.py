@@ -24,7 +24,7 @@ from core.clock import utc_now
 from core.errors import AlreadyRunning, BrokerUnavailable, PortTaken
 from core.settings import Settings
 from db.blobs.opening import forget_unfinished
-from db.engine import TRANSIENT_ERRORS, Database
+from db.database import TRANSIENT_ERRORS, Database
 from db.migrate import upgrade
 from db.steps.leasing import CHUNKS, SOURCES
 

@@ -40,7 +40,7 @@ from db.crawls import met_urls
 from db.crawls.met_urls import Waiting
 from db.crawls.progress import Progress
 from db.crawls.requests import CrawlRequest
-from db.engine import TRANSIENT_ERRORS, Database
+from db.database import TRANSIENT_ERRORS, Database
 from db.steps import crawling, discoveries
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Dialect, Select
 
-from db.engine import Database
+from db.database import Database
 
 Convert = Callable[[Any], Any]
 

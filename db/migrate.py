@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from db.engine import Database
+from db.database import Database
 
 _FOLDER = Path(__file__).parent / "migrations"
 

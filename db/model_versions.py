@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import ArtifactInvalid, ModelUnknown
 from core.types import ModelRef
-from db.engine import Database
+from db.database import Database
 from db.look_up import LookUp
 from db.tables import ModelAlias, ModelVersion
 

@@ -27,7 +27,7 @@ from redis.retry import Retry
 from cli.redis_server import RedisPlace
 from core.settings import PROJECT, Settings
 from db.blobs import spool
-from db.engine import Database
+from db.database import Database
 from db.migrate import upgrade
 from db.tables import Base
 

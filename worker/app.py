@@ -37,7 +37,7 @@ from core.messages import (
 )
 from core.settings import Settings
 from db.blobs.opening import open_blob_store
-from db.engine import Database
+from db.database import Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCES
 from worker.decoding.pool import DecoderLimits, Decoders

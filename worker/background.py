@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from db.engine import TRANSIENT_ERRORS
+from db.database import TRANSIENT_ERRORS
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from core.clock import utc_now
 from core.errors import LookbookError, StorageFull, Unavailable
 from core.messages import ChunkMessage
-from db.engine import TRANSIENT_ERRORS, Database
+from db.database import TRANSIENT_ERRORS, Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import CHUNKS, Leasing
 from db.tables import Chunk, Discovery

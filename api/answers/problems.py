@@ -32,7 +32,7 @@ from core.errors import (
     Unavailable,
 )
 from db.access.usage import month_end
-from db.engine import is_full
+from db.database import is_full
 
 log = structlog.get_logger(__name__)
 

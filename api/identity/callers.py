@@ -15,7 +15,7 @@ from core.clock import utc_now
 from core.settings import Settings
 from db.access import keys
 from db.access.keys import USED_STRETCH, Caller
-from db.engine import Database
+from db.database import Database
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from flask import Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from db.access.secrets import own_secret
-from db.engine import Database
+from db.database import Database
 
 SESSION_COOKIE = "lookbook_session"
 TOKEN_COOKIE = "lookbook_csrf"

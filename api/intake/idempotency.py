@@ -27,7 +27,7 @@ from core.clock import utc_now
 from db.access import idempotency
 from db.access.idempotency import LEASE, Earlier, RequestKey
 from db.access.usage import NOBODY
-from db.engine import TRANSIENT_ERRORS
+from db.database import TRANSIENT_ERRORS
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from sqlalchemy import Table, select
 
 from core.clock import utc_now
 from db.bulk import InsertMissing
-from db.engine import Database
+from db.database import Database
 from db.tables import Secret
 
 _SECRETS = InsertMissing(cast(Table, Secret.__table__))

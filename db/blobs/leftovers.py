@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.clock import utc_now
 from db.blobs.store import BlobStore
-from db.engine import Database
+from db.database import Database
 from db.tables import Blob
 
 _AT_ONCE = 500

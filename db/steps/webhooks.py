@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, undefer
 from core.clock import rfc3339
 from core.ids import new_id
 from db.access.secrets import own_secret
-from db.engine import Database
+from db.database import Database
 from db.tables import Delivery, DeliveryStatus, Job, JobEvent
 from db.views.job import job_out
 

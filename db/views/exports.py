@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 from core.clock import utc_now
 from core.errors import ExportBroken
 from core.types import Crop
-from db.engine import Database
+from db.database import Database
 from db.tables import Blob, Item, Job, Prediction, Review
 from db.views import jobs
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page

@@ -9,7 +9,7 @@ from sqlalchemy import Select, Table, bindparam, select
 from sqlalchemy.orm import Session, joinedload
 
 from core.types import PictureKey
-from db.engine import Database
+from db.database import Database
 from db.look_up import LookUp
 from db.tables import Blob, Item, ItemStatus, Prediction, Review
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from core.types import ModelRef
 from db.access.keys import Caller
-from db.engine import Database
+from db.database import Database
 from db.look_up import LookUp
 from db.tables import TERMINAL, Job, JobSource, JobStatus, ModelVersion
 

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, update
 from core.clock import utc_now
 from core.settings import Settings
 from db.crawls.requests import digest_of
-from db.engine import Database
+from db.database import Database
 from db.tables import Crawl, CrawlUrl, Item, Job, JobSource, JobStatus, UrlKind, UrlState
 from tests.conftest import SAMPLES, RunningService
 

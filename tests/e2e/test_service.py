@@ -19,7 +19,7 @@ from core.clock import utc_now
 from core.errors import TooLarge
 from core.settings import PROJECT, Settings
 from db import model_versions
-from db.engine import Database
+from db.database import Database
 from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob
 from db.tables import JobSource

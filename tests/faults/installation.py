@@ -16,7 +16,7 @@ import httpx
 from redis import Redis
 
 from core.settings import PROJECT, Settings
-from db.engine import Database
+from db.database import Database
 from tests.faults.processes import Process, Supervisor
 from tests.faults.proxy import Proxies, Proxy
 from tests.faults.servers import PostgreSQL, SmallDisk, free_port, redis_answers, redis_process, wait_until

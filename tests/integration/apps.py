@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from api.app import LookbookApp, create_app
 from api.services import EXTENSION, Services
 from core.settings import Settings
-from db.engine import Database
+from db.database import Database
 from db.migrate import upgrade
 from tests.conftest import SAMPLES
 from tests.integration.builders import a_model

@@ -18,7 +18,7 @@ from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo
 from db import model_versions
 from db.access import keys
-from db.engine import Database
+from db.database import Database
 from db.model_versions import NewModelVersion
 from db.steps import chunks, lifecycle, reviewing, submitting
 from db.steps.chunks import ChunkPolicy

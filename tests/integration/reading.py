@@ -23,7 +23,7 @@ from core.sources.archives import ArchiveLimits
 from db.blobs.opening import open_blob_store
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCES

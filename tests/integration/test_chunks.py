@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from core.clock import utc_now
 from core.messages import ChunkMessage, Queue
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks, lifecycle
 from db.steps.leasing import CHUNKS
 from db.tables import Chunk, Item

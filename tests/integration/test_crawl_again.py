@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.settings import Settings
-from db.engine import Database
+from db.database import Database
 from db.tables import UrlKind, UrlState
 from tests.integration.crawl_runs import crawl_run
 from tests.shop import running_shop

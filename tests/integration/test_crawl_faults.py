@@ -17,7 +17,7 @@ from sqlalchemy import update
 from core.clock import utc_now
 from core.settings import PROJECT, Settings
 from db.access import keys
-from db.engine import Database
+from db.database import Database
 from db.steps import crawling, expanding, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import MAX_ATTEMPTS
@@ -82,7 +82,7 @@ import sys
 from broker.client import Broker
 from core.settings import Settings
 from db.steps.chunks import ChunkPolicy
-from db.engine import Database
+from db.database import Database
 from worker.sources.crawls import Crawls
 
 settings = Settings.read()

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from api.app import LookbookApp
 from core.settings import Settings
 from db.crawls.requests import CrawlRequest
-from db.engine import Database
+from db.database import Database
 from db.tables import Crawl, Discovery
 from tests.integration.apps import services_of
 

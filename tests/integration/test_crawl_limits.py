@@ -10,7 +10,7 @@ import pytest
 
 from core.clock import utc_now
 from core.settings import Settings
-from db.engine import Database
+from db.database import Database
 from db.steps import lifecycle
 from db.tables import JobStatus, UrlKind, UrlState
 from tests.conftest import until

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from core.settings import Settings
-from db.engine import Database
+from db.database import Database
 from db.tables import JobStatus, UrlKind, UrlState
 from tests.integration.crawl_runs import LIMITS, CrawlRun, crawl_run
 from tests.shop import Shop, running_shop

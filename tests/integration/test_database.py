@@ -12,7 +12,7 @@ from cli.registry import replace_missing_production
 from core.errors import ArtifactInvalid, ModelUnknown
 from core.types import ModelRef
 from db import model_versions
-from db.engine import Database
+from db.database import Database
 from db.migrate import downgrade, upgrade
 from db.model_versions import NewModelVersion
 from db.tables import Base, Blob

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from core.fingerprints import BANDS
 from core.messages import ChunkMessage, Queue
 from core.types import Crop, PictureInfo
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks, lifecycle, linking, purging, submitting
 from db.steps.linking import Found, Over, Picture, Similar
 from db.steps.recording import Outcome

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import LookbookApp
-from db.engine import Database
+from db.database import Database
 from tests.integration.apps import services_of
 from tests.integration.test_duplicates import DRESS, RED, SHIRT, a_job_of, flipped, seen
 from worker.maintenance.linker import Linker

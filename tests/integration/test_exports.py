@@ -23,7 +23,7 @@ from api.answers import export_formats
 from api.app import LookbookApp
 from core.errors import ExportBroken
 from core.settings import PROJECT, Settings
-from db.engine import Database
+from db.database import Database
 from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob
 from db.tables import Item, ItemStatus, Job, JobSource

@@ -9,7 +9,7 @@ from broker.client import Broker
 from broker.dispatch import dispatch
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.submitting import NewItem, NewJob

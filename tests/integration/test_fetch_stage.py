@@ -19,7 +19,7 @@ from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from db.blobs.local import LocalBlobStore
 from db.blobs.spool import BlobWriter
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import CHUNKS

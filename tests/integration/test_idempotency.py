@@ -18,7 +18,7 @@ from core.clock import utc_now
 from core.errors import RequestInProgress
 from db.access import idempotency
 from db.access.idempotency import KEPT, LEASE, RequestKey
-from db.engine import Database
+from db.database import Database
 from db.tables import IdempotentRequest, Job
 from tests.conftest import SAMPLES
 from tests.integration.apps import services_of

@@ -29,7 +29,7 @@ from core.errors import (
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from db.blobs.local import LocalBlobStore
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks, lifecycle, submitting
 from db.steps.fetching import ToFetch, items_to_fetch, record_fetched
 from db.steps.leasing import CHUNKS

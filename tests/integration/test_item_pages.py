@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Select, select, text
 from sqlalchemy.orm import Session
 
-from db.engine import Database
+from db.database import Database
 from db.migrate import upgrade
 from db.tables import Item, ItemStatus
 from db.views import item_pages, items

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import QuotaExceeded
 from db.access import keys, usage
-from db.engine import Database
+from db.database import Database
 from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob
 from db.tables import JobSource, Scope

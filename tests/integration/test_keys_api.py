@@ -17,7 +17,7 @@ from core.clock import utc_now
 from core.errors import SettingsError
 from core.settings import Settings
 from db.access import keys, usage
-from db.engine import Database
+from db.database import Database
 from db.migrate import upgrade
 from tests.integration.apps import bearer, refused, services_of, serving, upload_with
 from tests.integration.builders import NOW, a_key

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from core.errors import JobNotOver, JobOver, ModelFailed, NothingToRetry
 from core.messages import ChunkMessage
 from db.blobs.local import LocalBlobStore
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks, lifecycle, submitting
 from db.steps.recording import Outcome
 from db.steps.submitting import NewItem, NewJob, StoredBlob

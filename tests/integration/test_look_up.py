@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from core.errors import ModelUnknown
 from db import model_versions
-from db.engine import Database
+from db.database import Database
 from db.look_up import LookUp
 from db.model_versions import Versions
 from db.steps import submitting

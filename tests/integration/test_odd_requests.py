@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from core.settings import Settings
-from db.engine import Database
+from db.database import Database
 from tests.integration.apps import picture, problem, serving, upload
 from tests.integration.builders import a_model
 

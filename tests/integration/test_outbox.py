@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from core.clock import rfc3339
 from core.errors import DecodeFailed
-from db.engine import Database
+from db.database import Database
 from db.steps import lifecycle, submitting, webhooks
 from db.steps.submitting import NewItem, NewJob
 from db.steps.webhooks import LEASE, Answer, Attempt, signing_secret

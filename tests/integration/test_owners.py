@@ -17,7 +17,7 @@ from core.errors import NotAnImage
 from core.settings import Settings
 from db.access import keys
 from db.blobs.opening import open_blob_store
-from db.engine import Database
+from db.database import Database
 from db.migrate import upgrade
 from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob, StoredBlob

@@ -17,7 +17,7 @@ from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from db import model_versions
 from db.blobs.local import LocalBlobStore
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.submitting import NewItem, NewJob, StoredBlob

@@ -15,7 +15,7 @@ from core.errors import TruncatedImage
 from core.messages import ChunkMessage, Queue
 from db.access.keys import EVERYONE
 from db.bulk import InsertMissing
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Outcome, Recorded, find_predictions

@@ -12,7 +12,7 @@ from api.app import LookbookApp
 from core.clock import utc_now
 from core.settings import Settings
 from db.access import keys
-from db.engine import Database
+from db.database import Database
 from db.tables import Job, Scope
 from db.views import items
 from db.views.item_pages import ItemFilter, ItemSort

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import TooLarge, TruncatedImage
 from db.blobs.local import LocalBlobStore
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks, lifecycle, submitting, tallies
 from db.steps.recording import Outcome
 from db.steps.submitting import NewItem, NewJob

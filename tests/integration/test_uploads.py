@@ -22,7 +22,7 @@ from core.errors import BlobMissing, BlobStoreUnavailable
 from core.settings import Settings
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.opening import open_blob_store
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks
 from db.tables import Blob, Discovery, Item, Job
 from db.views import items

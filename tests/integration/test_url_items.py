@@ -12,7 +12,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from core.settings import Settings
-from db.engine import Database
+from db.database import Database
 from db.tables import Chunk, Item, Stage
 from tests.integration.apps import serving
 from tests.integration.builders import a_model

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 
 from core.clock import rfc3339, utc_now
 from core.fetching import Fetcher
-from db.engine import Database
+from db.database import Database
 from db.steps import webhooks
 from db.steps.webhooks import BACKOFF, JITTER, LEASE, LONGEST_RETRY_AFTER, Answer, signing_secret
 from db.tables import Blob, DeliveryStatus

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 from core.clock import utc_now
 from core.errors import ItemError
 from core.fetching import Fetched, Fetcher, FetchLimits
-from db.engine import Database
+from db.database import Database
 from db.steps import webhooks
 from db.steps.webhooks import Answer, Attempt
 from worker.background import Background

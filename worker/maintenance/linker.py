@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.fingerprints import Fingerprint, alike, bands
 from core.perceptual import bands_of
-from db.engine import Database
+from db.database import Database
 from db.steps import linking
 from db.steps.linking import AT_ONCE, CANDIDATES, Bands, Found, Link, Over, Picture
 from worker.background import Background

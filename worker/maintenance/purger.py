@@ -11,7 +11,7 @@ from core.clock import utc_now
 from core.errors import Unavailable
 from db.access import idempotency
 from db.blobs.store import BlobStore
-from db.engine import TRANSIENT_ERRORS, Database
+from db.database import TRANSIENT_ERRORS, Database
 from db.steps import purging
 
 log = structlog.get_logger(__name__)

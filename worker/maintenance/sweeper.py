@@ -17,7 +17,7 @@ from broker.dispatch import announce_end, dispatch
 from core.clock import utc_now
 from core.errors import BrokerUnavailable, FetchFailed, ModelFailed
 from core.messages import CRAWL, EXPAND, ChunkMessage, Queue
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks, discoveries, expanding, lifecycle
 from db.steps.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
 from db.steps.fetching import items_to_fetch, record_fetched

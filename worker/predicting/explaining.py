@@ -10,7 +10,7 @@ from classifier.explanation import heat_map
 from core.errors import BlobMissing, BlobStoreUnavailable, StorageFull
 from core.types import Crop, ModelRef
 from db.blobs.store import BlobStore, explanation_name
-from db.engine import Database
+from db.database import Database
 from db.tables import Prediction
 from db.views import items
 from worker.decoding.pool import Decoders, Ready

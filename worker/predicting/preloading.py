@@ -11,7 +11,7 @@ from broker.client import HEARTBEAT_SECONDS
 from core.errors import LookbookError
 from core.types import ModelRef
 from db import model_versions
-from db.engine import Database
+from db.database import Database
 from worker.predicting.models import Models
 
 log = structlog.get_logger(__name__)

@@ -22,7 +22,7 @@ from broker.dispatch import announce_end, nudge
 from core.clock import utc_now
 from core.messages import PURGE
 from core.settings import PROJECT, Settings
-from db.engine import TRANSIENT_ERRORS, Database
+from db.database import TRANSIENT_ERRORS, Database
 from db.steps import crawling, discoveries, expanding
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource

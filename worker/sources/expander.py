@@ -33,7 +33,7 @@ from core.messages import PURGE
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
-from db.engine import TRANSIENT_ERRORS, Database
+from db.database import TRANSIENT_ERRORS, Database
 from db.steps import discoveries, expanding
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource

@@ -15,7 +15,7 @@ from core.clock import utc_now
 from core.errors import ModelFailed
 from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo, PictureKey
-from db.engine import Database
+from db.database import Database
 from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Outcome, Recorded, Scored, find_predictions, record

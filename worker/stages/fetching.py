@@ -17,7 +17,7 @@ from core.messages import ChunkMessage, Queue
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
-from db.engine import TRANSIENT_ERRORS, Database
+from db.database import TRANSIENT_ERRORS, Database
 from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
 from db.steps.fetching import ToFetch, items_to_fetch, record_fetched

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch
 from core.messages import ChunkMessage
-from db.engine import Database
+from db.database import Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Recorded
 from worker.leases import Gate, Leases, while_database_is_away
