@@ -75,7 +75,7 @@ def refuse_when_saturated() -> None:
     """
     services = current_services()
     most = services.settings.max_pending_items
-    there = jobs.backlog(services.database)
+    there = jobs.read_backlog(services.database)
     if there.pending < most:
         return
     seconds = (there.pending - most) / there.rate if there.rate else _SATURATED_SECONDS

@@ -37,7 +37,7 @@ from db.tables import Job, JobStatus, Priority
 from db.views import items, jobs
 from db.views.item_pages import ItemCursor, ItemSort
 from db.views.job import JobOut, counts_out, job_out, poll_seconds
-from db.views.jobs import Glance, JobFilter
+from db.views.jobs import JobFilter, PollState
 
 bp = APIBlueprint("jobs", __name__, tag="Jobs")
 
@@ -112,9 +112,9 @@ def list_jobs(query_data: JobsQuery) -> Answer:
 )
 def get_job(job_id: str) -> Answer:
     if request.if_none_match and not request.if_none_match.star_tag:
-        glance = jobs.glance(current_services().database, caller(), job_id, utc_now())
-        if glance is not None and request.if_none_match.contains_weak(str(glance.revision)):
-            return Response(status=HTTPStatus.NOT_MODIFIED, headers=_poll_headers(glance))
+        poll_state = jobs.read_poll_state(current_services().database, caller(), job_id, utc_now())
+        if poll_state is not None and request.if_none_match.contains_weak(str(poll_state.revision)):
+            return Response(status=HTTPStatus.NOT_MODIFIED, headers=_poll_headers(poll_state))
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
         return job_out(job), 200, _poll_headers(job)
@@ -226,7 +226,7 @@ def delete_job(job_id: str) -> Answer:
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
-def _poll_headers(job: Job | Glance) -> dict[str, str]:
+def _poll_headers(job: Job | PollState) -> dict[str, str]:
     headers = {"ETag": f'"{job.revision}"'}
     if not job.terminal:
         headers["Retry-After"] = str(poll_seconds(job.pending, job.rate))

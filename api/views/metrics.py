@@ -60,7 +60,7 @@ class _Collector:
     def _of_database(self) -> Iterator[GaugeMetricFamily]:
         with self._it.database.reading() as session:
             now = gauges.read(session, utc_now())
-        waiting = jobs.backlog(self._it.database)
+        waiting = jobs.read_backlog(self._it.database)
         kept = GaugeMetricFamily("lookbook_jobs", "Jobs that are kept, by status", labels=["status"])
         for status, count in now.jobs.items():
             kept.add_metric([status.value], count)

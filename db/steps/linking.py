@@ -20,7 +20,7 @@ from db.tables import Blob, BlobBands, Item, Job
 from db.tables.items import BAND_COLUMNS
 from db.tables.jobs import UNLINKED
 from db.views.items import with_everything
-from db.views.jobs import kept
+from db.views.jobs import is_kept
 
 AT_ONCE = 500
 """How many items one transaction indexes or links: others want to write, too."""
@@ -170,7 +170,9 @@ def similar(session: Session, item: Item, now: datetime, limit: int) -> list[Sim
         return []
     distances = {item.blob.sha256: 0, **_alike(session, item.blob)}
     # As a condition, since SQLite would begin with the jobs if they were joined, and go through all of their items.
-    visible = select(Job.id).where(Job.id == Item.job_id, kept(now), Job.key_id.is_not_distinct_from(item.job.key_id))
+    visible = select(Job.id).where(
+        Job.id == Item.job_id, is_kept(now), Job.key_id.is_not_distinct_from(item.job.key_id)
+    )
     query = (
         select(Item)
         .where(Item.blob_sha256.in_(distances), Item.job_id < item.job_id, visible.exists())

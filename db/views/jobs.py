@@ -1,4 +1,4 @@
-"""Jobs, read: one, its glance for a poll, what a worker needs of it, and pages of them."""
+"""Read jobs: one job, its state for a poll, the model of a job, the backlog, and pages of jobs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def get(session: Session, job_id: str) -> Job | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class PollState:
     """As much of a job as a poll needs that finds it unchanged."""
 
     revision: int
@@ -34,23 +34,23 @@ class Glance:
         return self.status in TERMINAL
 
 
-_GLANCE = LookUp(
+_POLL_STATE = LookUp(
     select(Job.revision, Job.status, Job.pending, Job.rate, Job.expires_at, Job.deleted_at, Job.key_id).where(
         Job.id == bindparam("job_id")
     )
 )
 
 
-def glance(database: Database, caller: Caller, job_id: str, now: datetime) -> Glance | None:
+def read_poll_state(database: Database, caller: Caller, job_id: str, now: datetime) -> PollState | None:
     """A job that the caller may see and that is still kept, by reading one row and nothing else."""
-    row = _GLANCE.first(database, job_id=job_id)
+    row = _POLL_STATE.first(database, job_id=job_id)
     if row is None:
         return None
     revision, status, pending, rate, expires_at, deleted_at, key_id = row
     if deleted_at is not None or not caller.sees(key_id):
         return None
     expired = status in TERMINAL and expires_at is not None and expires_at <= now
-    return None if expired else Glance(revision, status, pending, rate)
+    return None if expired else PollState(revision, status, pending, rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,45 +70,45 @@ _BACKLOG = LookUp(
 )
 
 
-def backlog(database: Database) -> Backlog:
+def read_backlog(database: Database) -> Backlog:
     """What waits in all jobs together."""
     pending, rate = _BACKLOG.first(database) or (0, 0.0)
     return Backlog(int(pending), float(rate))
 
 
-def kept(now: datetime) -> ColumnElement[bool]:
+def is_kept(now: datetime) -> ColumnElement[bool]:
     """Neither deleted nor past retention."""
     return Job.deleted_at.is_(None) & (Job.expires_at.is_(None) | (Job.expires_at > now) | Job.status.not_in(TERMINAL))
 
 
 @dataclass(frozen=True, slots=True)
-class JobWork:
+class JobModel:
     """What a worker needs to know of a job."""
 
     model_version_id: int
     model: ModelRef
 
 
-_WORK = (
+_JOB_MODEL = (
     select(ModelVersion.id, ModelVersion.name, ModelVersion.version)
     .join(Job, Job.model_version_id == ModelVersion.id)
     .where(Job.id == bindparam("job_id"))
 )
 
 
-def work_of(session: Session, job_id: str) -> JobWork | None:
+def read_job_model(session: Session, job_id: str) -> JobModel | None:
     """How the pictures of a job are to be classified."""
-    row = session.execute(_WORK, {"job_id": job_id}).first()
-    return None if row is None else JobWork(row.id, ModelRef(row.name, row.version))
+    row = session.execute(_JOB_MODEL, {"job_id": job_id}).first()
+    return None if row is None else JobModel(row.id, ModelRef(row.name, row.version))
 
 
-def wanted(session: Session, job_id: str) -> bool:
+def is_wanted(session: Session, job_id: str) -> bool:
     """Whether a job is there, and not to be canceled."""
     there = select(Job.id).where(Job.id == job_id, Job.cancel_requested_at.is_(None))
     return session.scalar(there) is not None
 
 
-def canceling(session: Session) -> list[str]:
+def list_canceling(session: Session) -> list[str]:
     """Ids of jobs that are to be canceled and are not yet."""
     asked = Job.cancel_requested_at.is_not(None)
     return list(session.scalars(select(Job.id).where(asked, Job.status.not_in(TERMINAL))))
@@ -125,19 +125,19 @@ class JobFilter:
 
 
 def list_newest(
-    session: Session, caller: Caller, wanted: JobFilter, before: str | None, limit: int, now: datetime
+    session: Session, caller: Caller, job_filter: JobFilter, before: str | None, limit: int, now: datetime
 ) -> Sequence[Job]:
     """Jobs that the caller may see and that are kept, older than the id `before`, newest first."""
-    query = select(Job).where(caller.sees_job, kept(now)).order_by(Job.id.desc()).limit(limit)
+    query = select(Job).where(caller.sees_job, is_kept(now)).order_by(Job.id.desc()).limit(limit)
     query = query.options(selectinload(Job.crawl))
-    if wanted.source:
-        query = query.where(Job.source == wanted.source)
+    if job_filter.source:
+        query = query.where(Job.source == job_filter.source)
     else:
         query = query.where(Job.source != JobSource.CLASSIFICATION)
-    if wanted.status:
-        query = query.where(Job.status == wanted.status)
-    if wanted.text:
-        query = query.where(Job.name.icontains(wanted.text, autoescape=True))
+    if job_filter.status:
+        query = query.where(Job.status == job_filter.status)
+    if job_filter.text:
+        query = query.where(Job.name.icontains(job_filter.text, autoescape=True))
     if before:
         query = query.where(Job.id < before)
     return session.scalars(query).all()

@@ -82,7 +82,7 @@ def record_chunk(
     policy: ChunkPolicy = POLICY,
 ) -> Recorded:
     """Record outcomes under the job's model version, as a worker would that has taken the chunk up."""
-    work = jobs.work_of(session, message.job_id)
+    work = jobs.read_job_model(session, message.job_id)
     return record(session, message, work.model_version_id if work else 0, outcomes, policy, now, taken_at)
 
 

@@ -164,7 +164,7 @@ class Interleavings(RuleBasedStateMachine):
 
     def _record(self, message: ChunkMessage, verdicts: list[str]) -> None:
         with self.database.writing() as session:
-            work = jobs.work_of(session, message.job_id)
+            work = jobs.read_job_model(session, message.job_id)
             if work is None:
                 return
             outcomes: dict[tuple[str, str], Outcome] = {}

@@ -97,12 +97,12 @@ def test_what_fits_into_no_one_transaction_is_canceled_in_several(
     cancel(database, job_id)
     assert read_job(database, job_id).status == JobStatus.QUEUED
     with database.writing() as session:
-        assert jobs.canceling(session) == [job_id]
+        assert jobs.list_canceling(session) == [job_id]
         job = lifecycle.hold(session, job_id)
         assert job is not None
         assert [lifecycle.cancel_waiting(session, job, NOW) for _ in range(3)] == [3, 2, 0]
         assert job.status == JobStatus.CANCELED
-        assert jobs.canceling(session) == []
+        assert jobs.list_canceling(session) == []
 
 
 def test_failed_items_are_tried_again_and_the_others_left_alone(database: Database) -> None:

@@ -36,7 +36,7 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
     with database.reading() as session:
         due = chunks.any_due(session, now)
         with_room = list(chunks.jobs_with_room(session, policy))
-        canceling = jobs.canceling(session)
+        canceling = jobs.list_canceling(session)
     for job_id in canceling:
         _cancel_rest(database, broker, job_id, now)
     sent = 0

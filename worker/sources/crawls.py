@@ -124,7 +124,7 @@ class Crawls(Background[LeasedSource]):
         try:
             with self._database.reading() as session:
                 mine = discoveries.resume(session, taken.job_id, taken.source, taken.worker) is not None
-                return mine and jobs.wanted(session, taken.job_id)
+                return mine and jobs.is_wanted(session, taken.job_id)
         except TRANSIENT_ERRORS:
             return True
 

@@ -64,7 +64,7 @@ class Pipeline(StageWorker[_Work]):
         with self._database.writing() as session:
             if not chunks.take(session, message.chunk_id, self._leases.worker, self._policy, now):
                 return None
-            job = jobs.work_of(session, message.job_id)
+            job = jobs.read_job_model(session, message.job_id)
             if job is None:
                 return None
             pictures = items.pending_pictures(session, message.chunk_id)

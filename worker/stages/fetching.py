@@ -89,7 +89,7 @@ class Fetching(StageWorker[_Work]):
 
     def _unwanted(self, job_id: str) -> bool:
         with suppress(*TRANSIENT_ERRORS), self._database.reading() as session:
-            return not jobs.wanted(session, job_id)
+            return not jobs.is_wanted(session, job_id)
         return False
 
     def _store(self, message: ChunkMessage, work: _Work, results: Mapping[str, BlobWriter | ItemError]) -> Recorded:
