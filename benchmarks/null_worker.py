@@ -33,7 +33,7 @@ class NullRuntime:
     batch_sizes = (1, 8, 32, 128)
     side = _SIDE
     slots = 1
-    express = False
+    has_express_slot = False
 
     def __init__(self, labels: int) -> None:
         self._scores = np.full((self.batch_sizes[-1], labels), 1 / labels, np.float32)

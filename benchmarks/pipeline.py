@@ -18,7 +18,7 @@ from rich.progress import Progress
 from benchmarks.run import spread
 from broker.client import Broker, Wait
 from broker.dispatch import dispatch
-from cli.redis_server import RedisPlace
+from cli.redis_server import EmbeddedRedis
 from cli.registry import register_models
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
@@ -54,7 +54,7 @@ def backend(kind: str) -> Iterator[Settings]:
     """A Redis and a database of this kind ("sqlite" or "postgresql"), and the settings that lead to them."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        place = RedisPlace()
+        place = EmbeddedRedis()
         stack.callback(place.remove)
         redis = subprocess.Popen(place.command(), stdout=subprocess.DEVNULL)
         stack.callback(_end, redis)

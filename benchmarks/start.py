@@ -17,7 +17,7 @@ from benchmarks.pictures import fresh, make_pictures
 from benchmarks.run import spread
 from benchmarks.service import Service, running_service
 from broker.client import Broker
-from cli.redis_server import RedisPlace
+from cli.redis_server import EmbeddedRedis
 from cli.registry import register_models
 from core.errors import BrokerUnavailable
 from core.settings import PROJECT, Settings
@@ -33,7 +33,7 @@ def run(progress: Progress) -> dict[str, Any]:
     task = progress.add_task("start", total=ROUNDS + 1)
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
-        place = RedisPlace()
+        place = EmbeddedRedis()
         redis = subprocess.Popen(place.command(), stdout=subprocess.DEVNULL)
         settings = Settings(home=Path(folder), redis_url=place.url)
         database = Database(settings.resolved_database_url)

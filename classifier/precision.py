@@ -12,7 +12,7 @@ EXACT: Precision = "f32"
 CHECKED: tuple[Precision, ...] = ("bf16", "int8")
 """The precisions that have to prove themselves against `EXACT`."""
 
-MOST_FLIPS = 0.005
+MAX_FLIP_SHARE = 0.005
 """A precision that changes more than this share of the labels is not used, whoever asks for it."""
 
 METRIC = "precisions"
@@ -43,6 +43,6 @@ def refusal(precision: Precision, metrics: Mapping[str, Any], supported: Iterabl
     if check is None:
         return Refusal(f"this model was never checked in {precision}: see lookbook models export --help")
     share = check["flips"] / check["pictures"]
-    if share > MOST_FLIPS:
-        return Refusal(f"{precision} changes {share:.1%} of this model's labels, more than {MOST_FLIPS:.1%}")
+    if share > MAX_FLIP_SHARE:
+        return Refusal(f"{precision} changes {share:.1%} of this model's labels, more than {MAX_FLIP_SHARE:.1%}")
     return None

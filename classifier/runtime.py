@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RuntimeName = Literal["tensorflow", "openvino"]
-Setting = Literal["auto", "tensorflow", "openvino"]
+RuntimeSetting = Literal["auto", "tensorflow", "openvino"]
 
 BULK_NICENESS = 10
 """Of the threads and processes that decode and predict bulk: one picture that somebody waits for, and the API's
@@ -48,7 +48,7 @@ class Runtime(Protocol):
         ...
 
     @property
-    def express(self) -> bool:
+    def has_express_slot(self) -> bool:
         """Whether it takes a lone picture beside those batches, for somebody who would wait for them to end."""
         ...
 

@@ -39,7 +39,7 @@ class OpenVinoRuntime:
 
     name: ClassVar[RuntimeName] = "openvino"
     device = "CPU"
-    express: ClassVar[bool] = True
+    has_express_slot: ClassVar[bool] = True
 
     def __init__(self, artifact: Artifact, precision: Precision = EXACT, cache: Path | None = None) -> None:
         """`cache` is a folder where OpenVINO keeps what it compiled, under names of its own, for the next start."""

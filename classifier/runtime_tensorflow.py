@@ -30,7 +30,7 @@ class TensorFlowRuntime:
         self.precision = "mixed_float16" if gpus else "f32"
         self.batch_sizes = GPU_BATCH_SIZES if gpus else CPU_BATCH_SIZES
         self.slots = 1
-        self.express = False
+        self.has_express_slot = False
         self._model = load_graph(artifact.folder)
         if gpus:
             use_mixed_precision(self._model)

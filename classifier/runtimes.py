@@ -14,7 +14,7 @@ import structlog
 
 from classifier.artifact import Artifact
 from classifier.precision import EXACT, Precision, PrecisionSetting, refusal
-from classifier.runtime import Runtime, RuntimeName, Setting
+from classifier.runtime import Runtime, RuntimeName, RuntimeSetting
 from core.errors import RuntimeUnavailable
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ TRIALS = 5
 """How often each precision runs before `auto` takes the fastest."""
 
 
-def choose_runtime(setting: Setting) -> RuntimeName:
+def choose_runtime(setting: RuntimeSetting) -> RuntimeName:
     """`auto` is TensorFlow where it is installed and an NVIDIA GPU is visible, otherwise OpenVINO."""
     if setting != "auto":
         return setting
@@ -31,7 +31,7 @@ def choose_runtime(setting: Setting) -> RuntimeName:
 
 
 def open_runtime(
-    artifact: Artifact, setting: Setting = "auto", precision: PrecisionSetting = EXACT, cache: Path | None = None
+    artifact: Artifact, setting: RuntimeSetting = "auto", precision: PrecisionSetting = EXACT, cache: Path | None = None
 ) -> Runtime:
     """Load an artifact into the runtime of `setting` and warm it.
 

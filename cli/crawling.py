@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from cli.output import AsJson, JobId, Key, Url, Wait, connect, err, known_job, out, print_json_lines, printable
-from cli.watching import begun
+from cli.output import AsJson, JobId, Key, Url, Wait, connect, err, open_job, out, print_json_lines, printable
+from cli.watching import report_new_job
 from lookbook import DEFAULT_URL
 from lookbook.crawl_answers import CrawlUrl
 from lookbook.options import CrawlLimits, JobOptions
@@ -96,7 +96,7 @@ def crawl(
             since=since or None,
             **options,
         )
-        begun(job, wait=wait, as_json=as_json)
+        report_new_job(job, wait=wait, as_json=as_json)
 
 
 def _given(limits: CrawlLimits) -> CrawlLimits | None:
@@ -123,7 +123,7 @@ def urls(
 
         lookbook urls job_01k… --state left_out --kind picture --json
     """
-    with known_job(job_id, url, key) as job:
+    with open_job(job_id, url, key) as job:
         if job.state.crawl is None:
             err.print(f"{job.id} is no crawl, its source is {job.state.source}: it met no URLs")
         rows = islice(job.urls(state=state and state.value, kind=kind and kind.value), limit)

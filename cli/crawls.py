@@ -18,7 +18,7 @@ VERDICTS = {
 _STATES = tuple(name for name in UrlCounts.__annotations__ if name != "seen")
 
 
-def working_on(crawl: Crawl) -> str:
+def progress_line(crawl: Crawl) -> str:
     """What a crawl is doing, in one line."""
     told = [f"{crawl.pages.seen - crawl.pages.queued:,} pages, {crawl.pages.queued:,} more queued"]
     told += [f"{crawl.pages.failed:,} failed"] if crawl.pages.failed else []
@@ -27,7 +27,7 @@ def working_on(crawl: Crawl) -> str:
     return printable(", ".join(told))
 
 
-def totals(crawl: Crawl) -> list[str]:
+def total_lines(crawl: Crawl) -> list[str]:
     """What came of a crawl: a line for the pages, one for the pictures, and what was left out or has changed."""
     lines = [f"pages: {_counts(crawl.pages)}", f"pictures: {_counts(crawl.pictures)}"]
     if crawl.left_out:
@@ -40,7 +40,7 @@ def totals(crawl: Crawl) -> list[str]:
     return [printable(line) for line in lines]
 
 
-def ended_early(crawl: Crawl) -> str:
+def early_end(crawl: Crawl) -> str:
     """Why a crawl that found something still ended before its time; empty if it did not."""
     return "" if crawl.verdict is None else VERDICTS.get(crawl.verdict, crawl.verdict)
 

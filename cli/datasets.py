@@ -15,21 +15,21 @@ import typer
 from cli.labelling import (
     VERIFIED,
     WEAK,
-    Labelled,
+    GivenLabel,
+    LabelledPictures,
     LabelsFrom,
-    Said,
     Vocabulary,
-    agreed,
+    agreed_labels,
     check_folder_name,
     read_renaming,
 )
 from cli.learning import ProgressReporter, progress_bars
-from cli.output import AsJson, Exit, Key, Url, connect, err, out, print_json, table
+from cli.output import AsJson, ExitCode, Key, Url, connect, err, out, print_json, table
 from core.errors import DatasetInvalid, ItemError
 from lookbook import DEFAULT_URL, Client, Item, Job
 
 if TYPE_CHECKING:
-    from classifier.learning.clusters import Shown
+    from classifier.learning.clusters import PictureToCompare
     from classifier.learning.folder import DatasetFolder
 
 app = typer.Typer(help="Training pictures from crawls and reviews.", no_args_is_help=True)
@@ -95,7 +95,7 @@ def build(
 
     target = DatasetFolder(folder)
     target.check(overwrite=overwrite)
-    vocabulary, labelled = Vocabulary(dict(renamed or [])), Labelled()
+    vocabulary, labelled = Vocabulary(dict(renamed or [])), LabelledPictures()
     try:
         with connect(url, key) as client, progress_bars() as progress:
             jobs = _jobs(client, sources)
@@ -106,9 +106,9 @@ def build(
             shown = _fetch(client, target, labelled, reporter)
     except KeyboardInterrupt:
         err.print(f"{folder} keeps what is there so far: the same command goes on from here")
-        raise typer.Exit(Exit.INTERRUPTED) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     clusters = cluster(shown)
-    chosen = agreed(labelled, clusters)
+    chosen = agreed_labels(labelled, clusters)
     _refuse_nothing(labelled, labels, chosen)
     shares = {TEST: test, VALIDATION: validation}
     rows = [_row(sha256, *chosen[sha256], clusters[sha256], labelled, shares, TRAIN) for sha256 in sorted(chosen)]
@@ -145,7 +145,7 @@ def _label(
     jobs: list[Job],
     wanted: LabelsFrom,
     vocabulary: Vocabulary,
-    labelled: Labelled,
+    labelled: LabelledPictures,
     reporter: ProgressReporter,
 ) -> None:
     for model in dict.fromkeys(str(job.state.model) for job in jobs):
@@ -157,10 +157,12 @@ def _label(
         pass
 
 
-def _fetch(client: Client, target: DatasetFolder, labelled: Labelled, reporter: ProgressReporter) -> list[Shown]:
+def _fetch(
+    client: Client, target: DatasetFolder, labelled: LabelledPictures, reporter: ProgressReporter
+) -> list[PictureToCompare]:
     """Have every picture in the folder; what comparing them takes. Those that cannot be read are labelled no more."""
     wanted = [(sha256, shown[0][0]) for sha256, shown in labelled.pictures.items()]
-    found: list[Shown] = []
+    found: list[PictureToCompare] = []
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         try:
             outcomes = pool.map(partial(_fetch_one, client, target), wanted)
@@ -175,8 +177,8 @@ def _fetch(client: Client, target: DatasetFolder, labelled: Labelled, reporter: 
     return found
 
 
-def _fetch_one(client: Client, target: DatasetFolder, wanted: tuple[str, Item]) -> Shown | None:
-    from classifier.learning.clusters import Shown
+def _fetch_one(client: Client, target: DatasetFolder, wanted: tuple[str, Item]) -> PictureToCompare | None:
+    from classifier.learning.clusters import PictureToCompare
     from classifier.prepare import InputSpec, prepare
     from core.perceptual import fingerprint
 
@@ -189,10 +191,10 @@ def _fetch_one(client: Client, target: DatasetFolder, wanted: tuple[str, Item]) 
         prepared = prepare(data, InputSpec(_SIDE))
     except ItemError:
         return None
-    return Shown(sha256, fingerprint(prepared.picture), prepared.info.width / prepared.info.height)
+    return PictureToCompare(sha256, fingerprint(prepared.picture), prepared.info.width / prepared.info.height)
 
 
-def _refuse_nothing(labelled: Labelled, wanted: LabelsFrom, chosen: dict[str, Any] | None = None) -> None:
+def _refuse_nothing(labelled: LabelledPictures, wanted: LabelsFrom, chosen: dict[str, Any] | None = None) -> None:
     if not (labelled.pictures if chosen is None else chosen):
         raise DatasetInvalid(
             f"no picture has a label by {wanted.value}; left out: {_counts(labelled.left_out) or 'none'}"
@@ -200,13 +202,19 @@ def _refuse_nothing(labelled: Labelled, wanted: LabelsFrom, chosen: dict[str, An
 
 
 def _row(
-    sha256: str, item: Item, said: Said, cluster: str, labelled: Labelled, shares: dict[str, float], rest: str
+    sha256: str,
+    item: Item,
+    said: GivenLabel,
+    cluster: str,
+    labelled: LabelledPictures,
+    shares: dict[str, float],
+    rest: str,
 ) -> dict[str, Any]:
     """A line of the manifest."""
-    from classifier.learning.clusters import side_of
+    from classifier.learning.clusters import choose_side
     from classifier.learning.folder import file_of
 
-    side = side_of(cluster, shares, rest)
+    side = choose_side(cluster, shares, rest)
     others = [other.id for other, _ in labelled.pictures[sha256] if other.id != item.id]
     return {
         "file": file_of(side, check_folder_name(said.label), sha256, item.image.format if item.image else None),

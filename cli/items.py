@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli.output import AsJson, JobId, Key, Url, connect, err, known_job, out, print_json, print_json_lines
+from cli.output import AsJson, JobId, Key, Url, connect, err, open_job, out, print_json, print_json_lines
 from cli.watching import print_items
 from lookbook import DEFAULT_URL
 from lookbook.jobs import ItemFilter
@@ -66,7 +66,7 @@ def items(
         lookbook items job_01k… --label dress --json > dresses.jsonl
     """
     wanted = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
-    with known_job(job_id, url, key) as job:
+    with open_job(job_id, url, key) as job:
         rows = islice(job.items(sort=sort.value, **wanted), limit)
         if as_json:
             print_json_lines(item.raw for item in rows)
@@ -110,7 +110,7 @@ def export(
             f"expected one of {', '.join(Format)}, or a file that ends so; got {output!r}", param_hint="--format"
         )
     wanted = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
-    with known_job(job_id, url, key) as job:
+    with open_job(job_id, url, key) as job:
         if target is not None:
             size = job.export(target, chosen.value, **wanted)
             so_far = "" if job.over else f", the job is {job.status}: these are its items so far"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli.output import AsJson, JobId, Key, Url, Wait, connect, err, known_job, out, print_json, table
+from cli.output import AsJson, JobId, Key, Url, Wait, connect, err, open_job, out, print_json, table
 from cli.watching import follow, report
 from lookbook import DEFAULT_URL, Job
 
@@ -60,7 +60,7 @@ def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson 
 
         lookbook watch $(lookbook submit ~/catalog --no-wait)
     """
-    with known_job(job_id, url, key) as job:
+    with open_job(job_id, url, key) as job:
         follow(job)
         report(job, as_json=as_json)
 
@@ -80,7 +80,7 @@ def cancel(
 
         lookbook cancel job_01k… --no-wait
     """
-    with known_job(job_id, url, key) as job:
+    with open_job(job_id, url, key) as job:
         job.cancel()
         if wait:
             follow(job)
@@ -100,7 +100,7 @@ def retry(
 
         lookbook retry job_01k…
     """
-    with known_job(job_id, url, key) as job:
+    with open_job(job_id, url, key) as job:
         job.retry()
         if not wait:
             _print_standing(job, as_json=as_json)
@@ -123,7 +123,7 @@ def delete(
 
         lookbook delete job_01k… --yes
     """
-    with known_job(job_id, url, key) as job:
+    with open_job(job_id, url, key) as job:
         if not yes:
             typer.confirm(f"delete {job.name!r} with its {job.counts.total:,} items?", abort=True, err=True)
         job.delete()
@@ -147,7 +147,7 @@ def deliveries(
 
         lookbook deliveries job_01k… --replay dlv_01k…
     """
-    with known_job(job_id, url, key) as job:
+    with open_job(job_id, url, key) as job:
         rows = [job.replay(replay)] if replay else list(job.deliveries())
     if as_json:
         print_json([row.raw for row in rows])

@@ -34,7 +34,7 @@ class LabelsFrom(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class GivenLabel:
     """A label, who says so (`weak` or `verified`), and by which word or review."""
 
     label: str
@@ -104,17 +104,17 @@ class Vocabulary:
 
 
 @dataclass(slots=True)
-class Labelled:
+class LabelledPictures:
     """Pictures that have a label, each once, and how many items were left out for which reason."""
 
-    pictures: dict[str, list[tuple[Item, Said]]] = field(default_factory=dict)
+    pictures: dict[str, list[tuple[Item, GivenLabel]]] = field(default_factory=dict)
     """SHA-256 -> the items that show it, in the order in which they were given."""
     left_out: Counter[str] = field(default_factory=Counter)
 
     def add(self, items: Iterable[Item], wanted: LabelsFrom, vocabulary: Vocabulary) -> Iterator[Item]:
         """Label items; each is given on once it has been looked at."""
         for item in items:
-            said = _said(item, wanted, vocabulary)
+            said = _label_of(item, wanted, vocabulary)
             if isinstance(said, str):
                 self.left_out[said] += 1
             elif item.image is not None:
@@ -122,7 +122,7 @@ class Labelled:
             yield item
 
 
-def _said(item: Item, wanted: LabelsFrom, vocabulary: Vocabulary) -> Said | str:
+def _label_of(item: Item, wanted: LabelsFrom, vocabulary: Vocabulary) -> GivenLabel | str:
     """An item's label, or why it has none."""
     if item.crop is not None:
         # The label is that of a part; what would be learned from is the whole.
@@ -130,15 +130,15 @@ def _said(item: Item, wanted: LabelsFrom, vocabulary: Vocabulary) -> Said | str:
     if item.review is not None:
         if item.review.label is None:
             return "rejected"
-        return Said(item.review.label.id, VERIFIED, LabelsFrom.REVIEW)
+        return GivenLabel(item.review.label.id, VERIFIED, LabelsFrom.REVIEW)
     if wanted is LabelsFrom.REVIEW:
         return "not_reviewed"
     word = item.source.query if wanted is LabelsFrom.QUERY else item.source.category
     label = vocabulary.label_of(word) if word else None
-    return "unlabelled" if label is None else Said(label, WEAK, wanted, word)
+    return "unlabelled" if label is None else GivenLabel(label, WEAK, wanted, word)
 
 
-def agreed(labelled: Labelled, clusters: Mapping[str, str]) -> dict[str, tuple[Item, Said]]:
+def agreed_labels(labelled: LabelledPictures, clusters: Mapping[str, str]) -> dict[str, tuple[Item, GivenLabel]]:
     """SHA-256 -> the item and label that count.
 
     Of one photo, however often it is there, what a person said counts more than words: words that say otherwise, or
@@ -149,7 +149,7 @@ def agreed(labelled: Labelled, clusters: Mapping[str, str]) -> dict[str, tuple[I
     for sha256, shown in labelled.pictures.items():
         for _, said in shown:
             (verified if said.kind == VERIFIED else weak)[clusters[sha256]].add(said.label)
-    chosen: dict[str, tuple[Item, Said]] = {}
+    chosen: dict[str, tuple[Item, GivenLabel]] = {}
     for sha256, shown in labelled.pictures.items():
         people = [pair for pair in shown if pair[1].kind == VERIFIED]
         # Of copies that people judged apart, each keeps what was said of it.

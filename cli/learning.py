@@ -53,7 +53,7 @@ def progress_bars() -> Progress:
     return Progress(*columns, TextColumn("{task.fields[note]}"), console=err)
 
 
-def train_command(
+def train(
     data: Annotated[Path, typer.Option(help="Folder with train/<label>/ and validation/<label>/.")],
     recipe: Annotated[Path, typer.Option(help="Recipe (YAML).")] = DEFAULT_RECIPE,
     name: Annotated[str, typer.Option(help="Name of the model; the recipe's by default.")] = "",
@@ -73,9 +73,9 @@ def train_command(
     """
     quiet_tensorflow()
     from classifier.learning.publishing import train_and_publish
-    from classifier.learning.recipe import fitted, read_recipe
+    from classifier.learning.recipe import fit_to_dataset, read_recipe
 
-    wanted, taxonomy = fitted(*read_recipe(recipe), data)
+    wanted, taxonomy = fit_to_dataset(*read_recipe(recipe), data)
     if name:
         wanted = wanted.model_copy(update={"name": name})
     with progress_bars() as progress:
@@ -87,7 +87,7 @@ def train_command(
     out.print(f"published {artifact.ref} in {artifact.folder}")
 
 
-def evaluate_command(
+def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder with one folder of pictures per label.")],
     model: Annotated[str, typer.Option(help="Model: name (its newest version) or name@version.")] = "garments",
     runtime: Annotated[str, typer.Option(help="auto, tensorflow or openvino.")] = "auto",
@@ -107,7 +107,7 @@ def evaluate_command(
     from classifier.learning.publishing import evaluate_artifact
 
     settings = Settings.read().having(runtime=runtime, precision=precision)
-    artifact = artifact_named(settings.models, model)
+    artifact = open_named_artifact(settings.models, model)
     with progress_bars() as progress:
         opened, evaluation = evaluate_artifact(
             artifact, data, settings.runtime, settings.precision, ProgressReporter(progress).track
@@ -123,7 +123,7 @@ def evaluate_command(
     out.print(f"{artifact.ref} on {opened.name}, {opened.device}, {opened.precision}")
 
 
-def convert_command(
+def convert_backbone(
     backbone: Annotated[str, typer.Argument(help="efficientnet-lite0, -lite1 or -lite2.")],
     target: Annotated[Path, typer.Argument(help="File to write, ending in .keras.")],
 ) -> None:
@@ -153,7 +153,7 @@ def quiet_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def artifact_named(models: Path, wanted: str) -> Artifact:
+def open_named_artifact(models: Path, wanted: str) -> Artifact:
     from classifier.artifact import find_artifact, list_artifacts
     from core.errors import ModelUnknown
     from core.types import ModelRef

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from cli import crawling, datasets, items, jobs, keys, learning, models, recipes, service, submitting, webhooks
-from cli.output import Exit
+from cli.output import ExitCode
 from core.errors import LookbookError
 from lookbook import Error, NotReached, ProblemError
 
@@ -44,9 +44,9 @@ app.command("deliveries", rich_help_panel="Use")(jobs.deliveries)
 app.add_typer(models.app, name="models", rich_help_panel="Use")
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Use")
 app.add_typer(datasets.app, name="dataset", rich_help_panel="Learn")
-app.command("train", rich_help_panel="Learn")(learning.train_command)
-app.command("evaluate", rich_help_panel="Learn")(learning.evaluate_command)
-app.command("convert-backbone", rich_help_panel="Learn")(learning.convert_command)
+app.command("train", rich_help_panel="Learn")(learning.train)
+app.command("evaluate", rich_help_panel="Learn")(learning.evaluate)
+app.command("convert-backbone", rich_help_panel="Learn")(learning.convert_backbone)
 
 
 def main() -> None:
@@ -70,4 +70,4 @@ def main() -> None:
 
 def _fail(text: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"lookbook: {text}", style="red", markup=False)
-    sys.exit(Exit.ERROR)
+    sys.exit(ExitCode.ERROR)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.learning import ProgressReporter, artifact_named, progress_bars, quiet_tensorflow
+from cli.learning import ProgressReporter, open_named_artifact, progress_bars, quiet_tensorflow
 from cli.output import AsJson, Key, Url, connect, err, out, print_json, table
 from core.clock import utc_now
 from core.settings import Settings
@@ -91,7 +91,7 @@ def export(
     from classifier.learning.publishing import export_artifact
 
     folder = models or Settings.read().models
-    source = artifact_named(Settings.read().models, model)
+    source = open_named_artifact(Settings.read().models, model)
     with progress_bars() as progress:
         reporter = ProgressReporter(progress)
         artifact = export_artifact(source, data, folder, utc_now(), int8=int8, track=reporter.track)

@@ -32,7 +32,7 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id: job_…
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the predictions and print them.")]
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """Exit codes; docs/cli.md lists them."""
 
     OK = 0
@@ -60,7 +60,7 @@ def connect(url: str, key: str) -> Iterator[Client]:
 
 
 @contextmanager
-def known_job(job_id: str, url: str, key: str) -> Iterator[Job]:
+def open_job(job_id: str, url: str, key: str) -> Iterator[Job]:
     """A job of the service, as it stands.
 
     Raises:

@@ -33,7 +33,7 @@ def find_redis_server() -> Path:
     )
 
 
-class RedisPlace:
+class EmbeddedRedis:
     """Where the embedded Redis listens: a Unix socket in a folder of its own, so that no port can be taken.
 
     The folder is a short temporary one: the path of a Unix socket is limited to about 100 bytes, and the data

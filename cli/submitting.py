@@ -12,7 +12,7 @@ import typer
 
 from cli.output import AsJson, Key, Url, Wait, connect
 from cli.sources import Kind, Source, read_source
-from cli.watching import begun, sending
+from cli.watching import report_new_job, sending
 from lookbook import DEFAULT_URL, Client, Job
 from lookbook.options import JobOptions
 
@@ -102,7 +102,7 @@ def submit(
     )
     with connect(url, key) as client:
         job = _send(client, source, options)
-        begun(job, wait=wait, as_json=as_json)
+        report_new_job(job, wait=wait, as_json=as_json)
 
 
 def _send(client: Client, source: Source, options: JobOptions) -> Job:

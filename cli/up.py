@@ -17,7 +17,7 @@ from rich.console import Console
 
 from api.server import check_exposure
 from broker.client import Broker, worker_suffix
-from cli.redis_server import RedisPlace
+from cli.redis_server import EmbeddedRedis
 from cli.registry import register_models, replace_missing_production
 from cli.supervisor import Child, Supervisor
 from core.clock import utc_now
@@ -46,7 +46,7 @@ def run(settings: Settings) -> None:
         _check_port(settings)
         _prepare_folders(settings)
         if not settings.redis_url:
-            place = RedisPlace()
+            place = EmbeddedRedis()
             stack.callback(place.remove)
             settings = settings.model_copy(update={"redis_url": place.url})
             redis_command = place.command()

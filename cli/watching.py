@@ -17,8 +17,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from cli.crawls import ended_early, totals, working_on
-from cli.output import Exit, err, out, print_json, print_json_lines
+from cli.crawls import early_end, progress_line, total_lines
+from cli.output import ExitCode, err, out, print_json, print_json_lines
 from lookbook import Item, Job
 from lookbook.multipart import Sent
 
@@ -36,19 +36,22 @@ def sending(what: str) -> Iterator[Sent]:
 
 
 @contextmanager
-def going_on(job: Job) -> Iterator[None]:
+def interruptible_wait(job: Job) -> Iterator[None]:
     """While somebody waits for a job: Ctrl-C ends the waiting, not the job, and he is told how to go on."""
     try:
         yield
     except KeyboardInterrupt:
         err.print(f"{job.id} goes on; to watch it again: lookbook watch {job.id}")
-        raise typer.Exit(Exit.INTERRUPTED) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def follow(job: Job) -> None:
     """Wait for a job's end behind a bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
-    with going_on(job), Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with (
+        interruptible_wait(job),
+        Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress,
+    ):
         task = progress.add_task(job.status, total=None, note="")
 
         def show(job: Job) -> None:
@@ -69,7 +72,7 @@ def _doing(job: Job) -> str:
 
 def _pace(job: Job) -> str:
     if job.state.crawl is not None and job.state.discovering:
-        return escape(working_on(job.state.crawl))
+        return escape(progress_line(job.state.crawl))
     if not job.state.rate:
         return ""
     left = "" if job.state.eta_seconds is None or job.state.discovering else f", {job.state.eta_seconds:,} s left"
@@ -80,9 +83,9 @@ def _rate(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
 
 
-def begun(job: Job, *, wait: bool, as_json: bool) -> None:
+def report_new_job(job: Job, *, wait: bool, as_json: bool) -> None:
     """Say where a job is found that was just submitted; then `wait` for it and report, or print its id."""
-    with going_on(job):
+    with interruptible_wait(job):
         err.print(f"{job.id}  {job.page}", markup=False)
         if wait:
             follow(job)
@@ -112,26 +115,26 @@ def _print_totals(job: Job) -> None:
     parts += [f"{counts.canceled:,} canceled"] if counts.canceled else []
     parts += [f"{_rate(rate)} pictures/s"] if rate else []
     out.print(", ".join(parts))
-    for line in [] if job.state.crawl is None else totals(job.state.crawl):
+    for line in [] if job.state.crawl is None else total_lines(job.state.crawl):
         out.print(line, markup=False)
     labels = sorted((label for label in job.summary().labels if label.count), key=lambda label: -label.count)
     if labels:
         out.print("  ".join(f"{escape(label.name)} {label.count:,}" for label in labels))
 
 
-def outcome(job: Job) -> Exit:
+def outcome(job: Job) -> ExitCode:
     """The exit code of a job that is over; why a job failed is said on standard error."""
     if job.status == "failed":
         error = job.state.error
         why = f": {error.detail} ({error.code})" if error else ""
         err.print(f"lookbook: {job.id} failed{why}", style="red", markup=False)
-        return Exit.ERROR
+        return ExitCode.ERROR
     if job.status == "canceled":
-        return Exit.CANCELED
-    early = job.state.crawl is not None and ended_early(job.state.crawl)
+        return ExitCode.CANCELED
+    early = job.state.crawl is not None and early_end(job.state.crawl)
     if early:
         err.print(f"lookbook: {job.id}: {early}", style="red", markup=False)
-    return Exit.ITEMS_FAILED if job.counts.failed or early else Exit.OK
+    return ExitCode.ITEMS_FAILED if job.counts.failed or early else ExitCode.OK
 
 
 def print_items(items: Iterable[Item]) -> None:

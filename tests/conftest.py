@@ -24,7 +24,7 @@ from redis import Redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from cli.redis_server import RedisPlace
+from cli.redis_server import EmbeddedRedis
 from core.settings import PROJECT, Settings
 from db.blobs import spool
 from db.database import Database
@@ -92,7 +92,7 @@ class RunningRedis:
 @pytest.fixture
 def redis() -> Iterator[RunningRedis]:
     """An empty Redis on a socket of its own."""
-    place = RedisPlace()
+    place = EmbeddedRedis()
     process = subprocess.Popen(place.command(), stdout=subprocess.DEVNULL)
     connection = Redis.from_url(place.url, retry=Retry(ConstantBackoff(0.02), 500), retry_on_error=[ConnectionError])
     connection.ping()

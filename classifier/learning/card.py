@@ -9,7 +9,7 @@ import yaml
 
 from classifier.artifact import OPENVINO_INT8
 from classifier.learning.recipe import Recipe
-from classifier.precision import METRIC, MOST_FLIPS, Check
+from classifier.precision import MAX_FLIP_SHARE, METRIC, Check
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
 
@@ -111,10 +111,10 @@ def _precisions(metrics: dict[str, Any]) -> str:
     found = "\n".join((table, *rows)) if rows else "No other precision was checked."
     return f"""## Precisions
 OpenVINO computes in f32 unless told otherwise.{exports} What the others change against f32, on the validation
-pictures; one that gives more than {MOST_FLIPS:.1%} of them another label is never used:
+pictures; one that gives more than {MAX_FLIP_SHARE:.1%} of them another label is never used:
 
 {found}"""
 
 
 def _verdict(check: Check) -> str:
-    return "may be used" if check["flips"] <= MOST_FLIPS * check["pictures"] else "not used"
+    return "may be used" if check["flips"] <= MAX_FLIP_SHARE * check["pictures"] else "not used"

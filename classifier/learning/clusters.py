@@ -18,7 +18,7 @@ CLUSTER_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PictureToCompare:
     """What is needed of a picture to compare it."""
 
     sha256: str
@@ -28,10 +28,10 @@ class Shown:
     """Width / height."""
 
 
-def cluster(pictures: Iterable[Shown]) -> dict[str, str]:
+def cluster(pictures: Iterable[PictureToCompare]) -> dict[str, str]:
     """SHA-256 -> name of its cluster."""
     roots: dict[str, str] = {}
-    by_band: defaultdict[tuple[int, int], list[Shown]] = defaultdict(list)
+    by_band: defaultdict[tuple[int, int], list[PictureToCompare]] = defaultdict(list)
 
     def root(sha256: str) -> str:
         while roots[sha256] != sha256:
@@ -52,11 +52,11 @@ def cluster(pictures: Iterable[Shown]) -> dict[str, str]:
     return {sha256: root(sha256)[:CLUSTER_DIGITS] for sha256 in roots}
 
 
-def _alike(first: Shown, second: Shown) -> bool:
+def _alike(first: PictureToCompare, second: PictureToCompare) -> bool:
     return alike(first.fingerprint or b"", second.fingerprint or b"", first.aspect / second.aspect)
 
 
-def side_of(name: str, shares: dict[str, float], rest: str) -> str:
+def choose_side(name: str, shares: dict[str, float], rest: str) -> str:
     """On which side a cluster is: by chance, but always the same one, and whatever else is in the dataset.
 
     `shares` has the share, 0 to 1, of every side but `rest`.

@@ -23,7 +23,7 @@ from classifier.learning.recipe import Recipe
 from classifier.learning.training import Reporter, train
 from classifier.precision import PrecisionSetting
 from classifier.prepare import InputSpec
-from classifier.runtime import Runtime, Setting, predict
+from classifier.runtime import Runtime, RuntimeSetting, predict
 from classifier.runtimes import open_runtime
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
@@ -122,7 +122,7 @@ def export_artifact(
 
 
 def evaluate_artifact(
-    artifact: Artifact, data: Path, runtime: Setting, precision: PrecisionSetting, track: NamedTrack
+    artifact: Artifact, data: Path, runtime: RuntimeSetting, precision: PrecisionSetting, track: NamedTrack
 ) -> tuple[Runtime, Evaluation]:
     """Judge an artifact on a folder of label folders, bytes to figures, as a worker would serve it."""
     files = find_examples(data, artifact.taxonomy.label_ids)

@@ -88,7 +88,7 @@ class Recipe(_Part):
     augment: Augment
 
 
-def fitted(recipe: Recipe, taxonomy: Taxonomy, data: Path) -> tuple[Recipe, Taxonomy]:
+def fit_to_dataset(recipe: Recipe, taxonomy: Taxonomy, data: Path) -> tuple[Recipe, Taxonomy]:
     """The recipe and the taxonomy for a folder of pictures: one that says what it holds has labels of its own.
 
     Raises:

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from cli.output import Exit
+from cli.output import ExitCode
 from core.settings import PROJECT
 from samples import broken
 from tests.conftest import SAMPLES, RunningService, classifying_worker
@@ -76,7 +76,7 @@ def test_a_job_is_watched_reviewed_retried_and_deleted(run: Run, tmp_path: Path)
     job_id = sent.stdout.strip()
     assert sent.stderr.startswith(job_id)
     watched = run("watch", job_id)
-    assert watched.exit_code == Exit.ITEMS_FAILED
+    assert watched.exit_code == ExitCode.ITEMS_FAILED
     assert "1 classified, 1 failed" in watched.stdout
     (dress,) = (
         json.loads(line) for line in run("items", job_id, "--status", "succeeded", "--json").stdout.splitlines()
@@ -85,12 +85,12 @@ def test_a_job_is_watched_reviewed_retried_and_deleted(run: Run, tmp_path: Path)
     assert "Outwear (predicted Dress" in run("review", dress["id"], "outwear").stdout
     assert dress["id"] in run("items", job_id, "--reviewed").stdout
     assert "no label fits" in run("review", dress["id"], "--reject").stdout
-    assert run("review", dress["id"], "--undo").exit_code == Exit.OK
+    assert run("review", dress["id"], "--undo").exit_code == ExitCode.OK
     assert run("items", job_id, "--reviewed").stdout == ""
     assert "truncated_image" in run("retry", job_id).stdout
     asked = run("delete", job_id, input="n\n")
-    assert (asked.exit_code, "with its 2 items?" in asked.stderr) == (Exit.ERROR, True)
-    assert run("delete", job_id, "--yes").exit_code == Exit.OK
+    assert (asked.exit_code, "with its 2 items?" in asked.stderr) == (ExitCode.ERROR, True)
+    assert run("delete", job_id, "--yes").exit_code == ExitCode.OK
     assert "there is no job" in str(run("watch", job_id).exception)
 
 
@@ -106,9 +106,9 @@ def idle_worker(service: RunningService) -> Iterator[None]:
 def test_a_canceled_job_is_exit_code_4_to_whoever_watches(run: Run, idle_worker: None) -> None:
     job_id = run("submit", str(SAMPLES / "dress-green.jpg"), "--no-wait", "--name", "stopped").stdout.strip()
     stopped = run("cancel", job_id)
-    assert stopped.exit_code == Exit.OK
+    assert stopped.exit_code == ExitCode.OK
     assert f"{job_id} canceled: 0 classified, 0 failed, 1 canceled" in stopped.stdout
-    assert run("watch", job_id).exit_code == Exit.CANCELED
+    assert run("watch", job_id).exit_code == ExitCode.CANCELED
 
 
 def test_ctrl_c_ends_the_waiting_and_says_how_to_watch_again(service: RunningService, idle_worker: None) -> None:
@@ -120,7 +120,7 @@ def test_ctrl_c_ends_the_waiting_and_says_how_to_watch_again(service: RunningSer
         job_id = process.stderr.readline().split()[0]
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
-    assert process.returncode == Exit.INTERRUPTED
+    assert process.returncode == ExitCode.INTERRUPTED
     assert f"{job_id} goes on; to watch it again: lookbook watch {job_id}" in said
 
 
@@ -136,7 +136,7 @@ def test_a_source_that_cannot_be_read_is_exit_code_1_with_the_reason(run: Run, t
     with ZipFile(tmp_path / "empty.zip", "w"):
         pass
     done = run("submit", str(tmp_path / "empty.zip"), "--name", "nothing")
-    assert done.exit_code == Exit.ERROR
+    assert done.exit_code == ExitCode.ERROR
     assert "(empty_source)" in done.stderr
 
 
@@ -146,14 +146,14 @@ def test_an_archive_and_a_manifest_are_read_by_workers(run: Run, tmp_path: Path)
     done = run("submit", str(tmp_path / "catalog.zip"), "--json")
     assert [json.loads(line)["source"]["name"] for line in done.stdout.splitlines()] == ["summer/dress.jpg"]
     refused = run("submit", "-", "--json", input="url;id\nhttp://127.0.0.1/1.jpg;sku-1\n")
-    assert refused.exit_code == Exit.ITEMS_FAILED
+    assert refused.exit_code == ExitCode.ITEMS_FAILED
     (item,) = (json.loads(line) for line in refused.stdout.splitlines())
     assert (item["custom_id"], item["error"]["code"]) == ("sku-1", "blocked_address")
 
 
 def test_exports_go_to_a_file_or_to_standard_output(run: Run, tmp_path: Path) -> None:
     job_id = run("submit", str(SAMPLES), "--no-wait").stdout.strip()
-    assert run("watch", job_id).exit_code == Exit.OK
+    assert run("watch", job_id).exit_code == ExitCode.OK
     written = run("export", job_id, "-o", str(tmp_path / "predictions.csv"))
     table = (tmp_path / "predictions.csv").read_bytes()
     assert f"{len(table):,} bytes" in written.stderr

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from classifier.artifact import Artifact
 from cli.main import app
-from cli.output import Exit
+from cli.output import ExitCode
 from core.pictures import load
 from core.settings import PROJECT
 from lookbook import Client, Job, Upload
@@ -71,7 +71,7 @@ def crawled(client: Client, shop: Shop) -> Job:
 
 def test_a_shop_is_crawled_from_the_command_line_and_its_urls_are_listed(run: Run, shop: Shop) -> None:
     done = run("crawl", shop.address_url("microdata", "/"), "--max-pages", "6", "--name", "six pages")
-    assert done.exit_code == Exit.OK, done.output
+    assert done.exit_code == ExitCode.OK, done.output
     assert re.search(r"pages: \d+ seen, 6 done", done.stdout)
     assert re.search(r"left out: .*limit_pages", done.stdout)
     job_id = done.stderr.split()[0]
@@ -84,7 +84,7 @@ def test_a_shop_is_crawled_from_the_command_line_and_its_urls_are_listed(run: Ru
 
 def test_a_crawl_that_is_done_again_predicts_nothing_anew(run: Run, crawled: Job) -> None:
     done = run("crawl", "--since", crawled.id)
-    assert done.exit_code == Exit.OK, done.output
+    assert done.exit_code == ExitCode.OK, done.output
     assert f"since {crawled.id}: 0 new, 0 changed, {crawled.counts.succeeded} unchanged, 0 gone" in done.stdout
     assert f"{crawled.counts.succeeded} reused" in done.stdout
 
@@ -101,7 +101,7 @@ def test_a_cookie_wall_is_said_so_on_the_command_line_and_on_the_page(
     run: Run, shop: Shop, open_page: OpenPage
 ) -> None:
     done = run("crawl", shop.address_url("wall", "/"))
-    assert (done.exit_code, "cookie_wall" in done.stderr) == (Exit.ERROR, True)
+    assert (done.exit_code, "cookie_wall" in done.stderr) == (ExitCode.ERROR, True)
     page = open_page(f"/jobs/{done.stderr.split()[0]}")
     expect(page.locator("#verdict")).to_contain_text("agree to something first")
 
@@ -162,7 +162,7 @@ def test_a_dataset_of_reviews_keeps_copies_on_one_side_and_trains_a_model(
     sources = [word for job in reviewed for word in ("--from", job.id)]
     command = ["dataset", "build", *sources, "--labels", "review", "--out", str(folder), "--validation", "0.4"]
     done = run(*command)
-    assert done.exit_code == Exit.OK, done.output
+    assert done.exit_code == ExitCode.OK, done.output
     rows = manifest(folder)
     copies = len(list(SAMPLES.glob("*.jpg")))
     assert f"{2 * copies} pictures, {copies} different ones" in done.stdout
@@ -177,7 +177,7 @@ def test_a_dataset_of_reviews_keeps_copies_on_one_side_and_trains_a_model(
     # Built anew, it is the same to the byte, and nothing is downloaded.
     before = (folder / "manifest.jsonl").read_bytes(), (folder / "dataset.json").read_bytes()
     assert run(*command).exception is not None
-    assert run(*command, "--overwrite").exit_code == Exit.OK
+    assert run(*command, "--overwrite").exit_code == ExitCode.OK
     assert ((folder / "manifest.jsonl").read_bytes(), (folder / "dataset.json").read_bytes()) == before
     trained = train(run, folder, tmp_path)
     assert trained.taxonomy.label_ids == [label["id"] for label in json.loads(before[1])["taxonomy"]["labels"]]
@@ -195,7 +195,7 @@ def train(run: Run, folder: Path, tmp_path: Path) -> Artifact:
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     words = ["train", "--data", str(folder), "--recipe", str(tmp_path / "recipe.yaml"), "--name", "reviewed"]
     done = run(*words, "--models", str(tmp_path / "models"))
-    assert done.exit_code == Exit.OK, done.output
+    assert done.exit_code == ExitCode.OK, done.output
     return Artifact.open(tmp_path / "models" / "reviewed" / "1")
 
 
@@ -205,7 +205,7 @@ def test_a_dataset_of_a_crawl_has_its_categories_as_weak_labels_and_what_people_
     item = next(item for item in crawled.items() if item.source.category)
     client.review(item, "hat")
     done = run("dataset", "build", "--from", crawled.id, "--labels", "category", "--out", str(tmp_path / "set"))
-    assert done.exit_code == Exit.OK, done.output
+    assert done.exit_code == ExitCode.OK, done.output
     rows = {row["item"]: row for row in manifest(tmp_path / "set")}
     assert (rows[item.id]["kind"], rows[item.id]["label"]) == ("verified", "hat")
     weak = [row for row in rows.values() if row["kind"] == "weak"]
@@ -219,6 +219,6 @@ def test_a_dataset_that_cannot_be_built_says_why_and_leaves_nothing(run: Run, cl
     command = ["dataset", "build", "--labels", "query", "--out", str(tmp_path / "set"), "--from"]
     assert "no picture has a label by query; left out: 1 unlabelled" in str(run(*command, job.id).exception)
     assert "there is no job" in str(run(*command, "job_unknown").exception)
-    assert run(*command, job.id, "--validation", "0.6", "--test", "0.6").exit_code == Exit.USAGE
-    assert run(*command, job.id, "--as", "coat").exit_code == Exit.USAGE
+    assert run(*command, job.id, "--validation", "0.6", "--test", "0.6").exit_code == ExitCode.USAGE
+    assert run(*command, job.id, "--as", "coat").exit_code == ExitCode.USAGE
     assert not (tmp_path / "set").exists()

@@ -28,7 +28,7 @@ class Echo:
     batch_sizes = (1, 4)
     side = SIDE
     slots = 1
-    express = False
+    has_express_slot = False
     memory = 1000
 
     def __init__(self) -> None:
@@ -183,7 +183,7 @@ def test_closing_finishes_what_is_queued() -> None:
 
 
 class WithExpress(Echo):
-    express = True
+    has_express_slot = True
 
 
 def test_an_interactive_picture_does_not_wait_for_a_device_that_takes_one_beside_its_batches() -> None:

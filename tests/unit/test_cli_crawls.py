@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from cli.output import Exit
+from cli.output import ExitCode
 from tests.answering import CRAWL, JOB, JOB_OVER, Answering, Reply, answering
 
 PING = Reply(200, {"status": "ok"})
@@ -42,7 +42,7 @@ def test_limits_and_the_rest_are_sent_as_they_are_given() -> None:
             *("--max-pages", "5", "--max-pictures", "6", "--depth", "0", "--minutes", "7", "--host", "img.example"),
             *("--name", "Shop", "--no-wait"),
         )
-    assert (done.exit_code, done.stdout) == (Exit.OK, "job_1\n")
+    assert (done.exit_code, done.stdout) == (ExitCode.OK, "job_1\n")
     sent = json.loads(server.asked[1].body)
     assert sent == {
         "name": "Shop",
@@ -61,7 +61,7 @@ def test_what_came_of_a_crawl_is_told_and_one_that_broke_off_is_exit_code_3() ->
     answer = over(verdict="broken_off", since="job_0", changes=changes)
     with answering(PING, Reply(202, answer), ITEMS, Reply(200, SUMMARY)) as server:
         done = run(server, "crawl", "--since", "job_0")
-    assert done.exit_code == Exit.ITEMS_FAILED
+    assert done.exit_code == ExitCode.ITEMS_FAILED
     assert "pages: 3 seen, 1 queued, 2 done\n" in done.stdout
     assert "left out: 2 logo\n" in done.stdout
     assert "since job_0: 1 new, 2 changed, 3 unchanged, 4 gone\n" in done.stdout
@@ -73,7 +73,7 @@ def test_a_crawl_that_found_nothing_is_exit_code_1_and_says_why() -> None:
     answer = {**over(verdict="cookie_wall"), "status": "failed", "error": error}
     with answering(PING, Reply(202, answer), ITEMS, Reply(200, SUMMARY)) as server:
         done = run(server, "crawl", "https://shop.example/")
-    assert done.exit_code == Exit.ERROR
+    assert done.exit_code == ExitCode.ERROR
     assert "job_1 failed: expected pages, got a question (cookie_wall)" in done.stderr
 
 
@@ -105,4 +105,4 @@ def test_urls_are_a_line_each_whatever_characters_they_bring() -> None:
 )
 def test_what_is_not_understood_is_exit_code_2(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [*arguments, "--url", "http://127.0.0.1:9"])
-    assert done.exit_code == Exit.USAGE
+    assert done.exit_code == ExitCode.USAGE

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app, main
-from cli.output import Exit
+from cli.output import ExitCode
 from tests.answering import JOB_OVER, Reply, answering
 
 NOBODY = "http://127.0.0.1:9"
@@ -29,7 +29,7 @@ NOBODY = "http://127.0.0.1:9"
 )
 def test_what_is_not_understood_is_exit_code_2_and_nothing_is_sent(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [*arguments, "--url", NOBODY])
-    assert done.exit_code == Exit.USAGE
+    assert done.exit_code == ExitCode.USAGE
     assert "Usage" in done.stderr
 
 
@@ -38,7 +38,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *a
     monkeypatch.setattr(sys, "argv", ["lookbook", *arguments])
     with pytest.raises(SystemExit) as end:
         main()
-    assert end.value.code == Exit.ERROR
+    assert end.value.code == ExitCode.ERROR
     output = capsys.readouterr()
     assert output.out == ""
     (line,) = output.err.splitlines()

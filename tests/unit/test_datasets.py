@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from classifier.learning.clusters import Shown, cluster, side_of
+from classifier.learning.clusters import PictureToCompare, choose_side, cluster
 from classifier.learning.folder import DatasetFolder, file_of
-from classifier.learning.recipe import fitted, read_recipe
-from cli.labelling import Labelled, LabelsFrom, Vocabulary, agreed, check_folder_name, read_renaming
+from classifier.learning.recipe import fit_to_dataset, read_recipe
+from cli.labelling import LabelledPictures, LabelsFrom, Vocabulary, agreed_labels, check_folder_name, read_renaming
 from core.errors import DatasetInvalid
 from core.settings import PROJECT
 from lookbook import Item
@@ -68,16 +68,17 @@ def a_vocabulary(**renamed: str) -> Vocabulary:
     return made
 
 
-def label_all(items: list[Item], wanted: LabelsFrom, **renamed: str) -> Labelled:
-    labelled = Labelled()
+def label_all(items: list[Item], wanted: LabelsFrom, **renamed: str) -> LabelledPictures:
+    labelled = LabelledPictures()
     assert list(labelled.add(items, wanted, a_vocabulary(**renamed))) == items
     return labelled
 
 
-def chosen(labelled: Labelled, clusters: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:
+def chosen(labelled: LabelledPictures, clusters: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:
     each = {name: name for name in labelled.pictures}
     return {
-        given.source.name: (said.label, said.kind) for given, said in agreed(labelled, each | (clusters or {})).values()
+        given.source.name: (said.label, said.kind)
+        for given, said in agreed_labels(labelled, each | (clusters or {})).values()
     }
 
 
@@ -168,17 +169,17 @@ def test_a_label_that_would_lead_out_of_the_folder_is_refused(label: str) -> Non
         check_folder_name(label)
 
 
-def shown(name: str, *flipped: int, aspect: float = 1.0) -> Shown:
+def shown(name: str, *flipped: int, aspect: float = 1.0) -> PictureToCompare:
     """A picture whose hash has these bits, all else being the same."""
     bits = sum(1 << bit for bit in flipped)
-    return Shown(sha(name), bits.to_bytes(32, "big") + bytes(3), aspect)
+    return PictureToCompare(sha(name), bits.to_bytes(32, "big") + bytes(3), aspect)
 
 
 def test_whatever_is_alike_through_others_is_one_cluster_in_any_order() -> None:
     far = range(0, 20)
     farther = range(20, 35)
     pictures = [shown("a"), shown("b", *far), shown("c", *far, *farther), shown("d", aspect=2.0)]
-    pictures.append(Shown(sha("e"), None, 1.0))
+    pictures.append(PictureToCompare(sha("e"), None, 1.0))
     found = cluster(pictures)
     assert len({found[sha(name)] for name in "abc"}) == 1
     assert len(set(found.values())) == 3
@@ -187,11 +188,11 @@ def test_whatever_is_alike_through_others_is_one_cluster_in_any_order() -> None:
 
 
 def test_sides_are_drawn_by_the_clusters_name_and_about_as_large_as_asked() -> None:
-    sides = Counter(side_of(sha(str(n))[:16], {"test": 0.1, "validation": 0.2}, "train") for n in range(5000))
+    sides = Counter(choose_side(sha(str(n))[:16], {"test": 0.1, "validation": 0.2}, "train") for n in range(5000))
     assert 0.08 < sides["test"] / 5000 < 0.12
     assert 0.18 < sides["validation"] / 5000 < 0.22
     # Another test set takes from whoever was in it by chance, and nobody comes from elsewhere.
-    assert side_of("0" * 16, {}, "train") == "train"
+    assert choose_side("0" * 16, {}, "train") == "train"
 
 
 def rows_of(names: str) -> list[dict[str, Any]]:
@@ -240,12 +241,12 @@ def test_a_picture_that_is_not_what_it_is_called_is_neither_kept_nor_used(tmp_pa
 
 def test_training_takes_its_labels_from_a_dataset_that_has_some(tmp_path: Path) -> None:
     recipe, taxonomy = read_recipe(PROJECT / "recipes" / "training" / "garments.yaml")
-    assert fitted(recipe, taxonomy, tmp_path) == (recipe, taxonomy)
+    assert fit_to_dataset(recipe, taxonomy, tmp_path) == (recipe, taxonomy)
     own = a_vocabulary().taxonomy("mine", ["dress"])
     note = {"title": "one", "source": "job_1", "licence": "theirs", "limits": "few"}
     (tmp_path / "dataset.json").write_text(json.dumps({"taxonomy": own, "data": note}))
-    changed, labels = fitted(recipe, taxonomy, tmp_path)
+    changed, labels = fit_to_dataset(recipe, taxonomy, tmp_path)
     assert (labels.label_ids, changed.data.title, changed.notes) == (["dress"], "one", "")
     (tmp_path / "dataset.json").write_text("{}")
     with pytest.raises(DatasetInvalid, match=r"dataset\.json"):
-        fitted(recipe, taxonomy, tmp_path)
+        fit_to_dataset(recipe, taxonomy, tmp_path)

@@ -73,7 +73,7 @@ class Batcher:
         self._measure()
         self._threads = [
             threading.Thread(target=self._serve, args=(slot,), name=f"batcher-{slot}", daemon=True)
-            for slot in range(runtime.slots + runtime.express)
+            for slot in range(runtime.slots + runtime.has_express_slot)
         ]
         for thread in self._threads:
             thread.start()
