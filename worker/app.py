@@ -56,9 +56,9 @@ from worker.predicting.preloading import ModelPreloader
 from worker.sources.crawls import Crawls
 from worker.sources.entries import SourceLimits
 from worker.sources.expander import Expander
-from worker.stages.classifying import Pipeline
+from worker.stages.classifying import ClassifyStage
 from worker.stages.downloads import Downloads, PictureFetcher
-from worker.stages.fetching import Fetching
+from worker.stages.fetching import FetchStage
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +99,7 @@ class Connections:
         self.database.close()
 
 
-def register_classify(app: Celery, pipeline: Pipeline) -> None:
+def register_classify(app: Celery, pipeline: ClassifyStage) -> None:
     """Make `app` classify chunks."""
 
     @app.task(name=CLASSIFY_CHUNK)
@@ -107,7 +107,7 @@ def register_classify(app: Celery, pipeline: Pipeline) -> None:
         pipeline.work_on(ChunkMessage(chunk_id, job_id, Queue(queue), alone))
 
 
-def register_fetch(app: Celery, fetching: Fetching) -> None:
+def register_fetch(app: Celery, fetching: FetchStage) -> None:
     """Make `app` fetch chunks."""
 
     @app.task(name=FETCH_CHUNK)
@@ -232,7 +232,7 @@ def _classifying(services: Connections, models: Models, leases: Leases, stack: E
     preloader.start()
     stack.callback(preloader.stop)
     threading.Thread(target=models.watch, name="watchdog", daemon=True).start()
-    pipeline = Pipeline(services.database, services.broker, models, decoders, leases, services.policy)
+    pipeline = ClassifyStage(services.database, services.broker, models, decoders, leases, services.policy)
     explainer = Explainer(services.database, services.broker, models, decoders, blobs)
 
     def register(app: Celery) -> None:
@@ -242,7 +242,7 @@ def _classifying(services: Connections, models: Models, leases: Leases, stack: E
     return register
 
 
-def _fetching(services: Connections, leases: Leases, stack: ExitStack) -> tuple[Fetching, Callable[[], None]]:
+def _fetching(services: Connections, leases: Leases, stack: ExitStack) -> tuple[FetchStage, Callable[[], None]]:
     """What fetches chunks, and how to have it begin no more downloads."""
     settings = services.settings
     limits = FetchLimits(max_bytes=settings.max_picture_bytes)
@@ -259,7 +259,7 @@ def _fetching(services: Connections, leases: Leases, stack: ExitStack) -> tuple[
             some.stop()
 
     stack.callback(stop)
-    return Fetching(services.database, services.broker, blobs, downloads, leases, services.policy), stop
+    return FetchStage(services.database, services.broker, blobs, downloads, leases, services.policy), stop
 
 
 def _expander(services: Connections, worker: str, stack: ExitStack) -> Expander:

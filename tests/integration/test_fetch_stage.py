@@ -32,7 +32,7 @@ from tests.integration.hostile_server import HostileServer, Visit, response
 from worker.leases import Leases
 from worker.maintenance.sweeper import sweep
 from worker.stages.downloads import Downloads, PictureFetcher
-from worker.stages.fetching import Fetching
+from worker.stages.fetching import FetchStage
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 POLICY = ChunkPolicy.of(Settings(chunk_size=4))
@@ -55,16 +55,16 @@ def store(tmp_path: Path) -> LocalBlobStore:
 @contextmanager
 def running(
     database: Database, broker: Broker, store: LocalBlobStore, allow: tuple[ipaddress.IPv4Network, ...] = LOOPBACK
-) -> Iterator[Fetching]:
+) -> Iterator[FetchStage]:
     with Fetcher(allow=allow, limits=LIMITS) as fetcher:
         downloads = Downloads(PictureFetcher(fetcher, store), threads=4, per_host=3)
         leases = Leases(database, WORKER, POLICY)
-        yield Fetching(database, broker, store, {True: downloads, False: downloads}, leases, POLICY)
+        yield FetchStage(database, broker, store, {True: downloads, False: downloads}, leases, POLICY)
         downloads.stop()
 
 
 @pytest.fixture
-def fetching(database: Database, broker: Broker, store: LocalBlobStore) -> Iterator[Fetching]:
+def fetching(database: Database, broker: Broker, store: LocalBlobStore) -> Iterator[FetchStage]:
     with running(database, broker, store) as made:
         yield made
 
@@ -86,7 +86,7 @@ def read(database: Database, job_id: str) -> tuple[Job, list[Item], list[Chunk]]
 
 
 def test_a_chunk_is_fetched_and_goes_on_to_be_classified(
-    database: Database, redis: RunningRedis, server: HostileServer, store: LocalBlobStore, fetching: Fetching
+    database: Database, redis: RunningRedis, server: HostileServer, store: LocalBlobStore, fetching: FetchStage
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/{number}.jpg" for number in range(3)])
     assert [message.queue for message in messages] == [Queue.FETCH]
@@ -118,7 +118,7 @@ def test_each_priority_has_queues_of_its_own(
     database: Database,
     redis: RunningRedis,
     server: HostileServer,
-    fetching: Fetching,
+    fetching: FetchStage,
     priority: Priority,
     fetched_through: Queue,
     classified_through: Queue,
@@ -130,7 +130,7 @@ def test_each_priority_has_queues_of_its_own(
 
 
 def test_what_cannot_be_fetched_fails_its_item_with_its_code_and_the_others_go_on(
-    database: Database, server: HostileServer, fetching: Fetching
+    database: Database, server: HostileServer, fetching: FetchStage
 ) -> None:
     server.answers |= {
         "/empty.jpg": response(b""),
@@ -158,7 +158,7 @@ def test_a_job_of_a_private_address_opens_no_socket_to_it(
 
 
 def test_a_message_delivered_twice_or_late_finds_nothing_to_fetch(
-    database: Database, redis: RunningRedis, server: HostileServer, fetching: Fetching
+    database: Database, redis: RunningRedis, server: HostileServer, fetching: FetchStage
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/0.jpg"])
     fetching.work_on(messages[0])
@@ -169,7 +169,7 @@ def test_a_message_delivered_twice_or_late_finds_nothing_to_fetch(
 
 
 def test_whoever_comes_too_late_leaves_no_bytes_behind(
-    database: Database, server: HostileServer, store: LocalBlobStore, fetching: Fetching
+    database: Database, server: HostileServer, store: LocalBlobStore, fetching: FetchStage
 ) -> None:
     arrived, go_on = threading.Event(), threading.Event()
 
@@ -198,7 +198,7 @@ def test_whoever_comes_too_late_leaves_no_bytes_behind(
 
 
 def test_a_url_that_occurs_twice_in_a_chunk_is_asked_for_once(
-    database: Database, server: HostileServer, fetching: Fetching
+    database: Database, server: HostileServer, fetching: FetchStage
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/0.jpg"] * 3)
     fetching.work_on(messages[0])
@@ -207,7 +207,7 @@ def test_a_url_that_occurs_twice_in_a_chunk_is_asked_for_once(
 
 
 def test_a_server_that_fails_for_a_moment_is_asked_again(
-    database: Database, server: HostileServer, fetching: Fetching
+    database: Database, server: HostileServer, fetching: FetchStage
 ) -> None:
     answers = [response(b"", "503 Busy", retry_after="0"), response(b"", "500 Oops"), response(b"at last")]
     server.answers["/moody.jpg"] = lambda visit: visit.send(answers.pop(0))
@@ -218,7 +218,7 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(
 
 
 def test_a_server_that_wants_to_be_left_alone_for_long_is(
-    database: Database, server: HostileServer, fetching: Fetching
+    database: Database, server: HostileServer, fetching: FetchStage
 ) -> None:
     server.answers["/busy.jpg"] = response(b"", "429 Too Many", retry_after="3600")
     job_id, messages = submit(database, [f"{server.url}/busy.jpg"])
@@ -228,7 +228,7 @@ def test_a_server_that_wants_to_be_left_alone_for_long_is(
 
 
 def test_the_next_chunk_is_claimed_when_nothing_of_one_is_left_to_classify(
-    database: Database, redis: RunningRedis, server: HostileServer, fetching: Fetching
+    database: Database, redis: RunningRedis, server: HostileServer, fetching: FetchStage
 ) -> None:
     policy = ChunkPolicy(size=2, window=1, deadlines=POLICY.deadlines)
     urls = [f"{server.url}/{name}.jpg" for name in ("none", "nothing", 1, 2)]
@@ -243,7 +243,7 @@ def test_the_next_chunk_is_claimed_when_nothing_of_one_is_left_to_classify(
 
 
 def test_a_canceled_job_is_not_downloaded_any_more(
-    database: Database, redis: RunningRedis, server: HostileServer, fetching: Fetching
+    database: Database, redis: RunningRedis, server: HostileServer, fetching: FetchStage
 ) -> None:
     arrived, go_on = threading.Semaphore(0), threading.Event()
 
@@ -272,14 +272,14 @@ def test_a_canceled_job_is_not_downloaded_any_more(
     assert queued(redis, Queue.BULK) == []
 
 
-def waiting_downloads(fetching: Fetching) -> int:
+def waiting_downloads(fetching: FetchStage) -> int:
     return sum(downloads.waiting for downloads in fetching.downloads.values())
 
 
 def test_a_full_disk_is_no_fault_of_the_pictures(
     database: Database,
     server: HostileServer,
-    fetching: Fetching,
+    fetching: FetchStage,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/0.jpg"])
@@ -304,7 +304,7 @@ def test_the_sweeper_sends_lost_chunks_to_the_queue_that_they_were_in(
 
 
 def test_a_picture_that_ends_its_worker_again_and_again_fails_alone(
-    database: Database, redis: RunningRedis, broker: Broker, server: HostileServer, fetching: Fetching
+    database: Database, redis: RunningRedis, broker: Broker, server: HostileServer, fetching: FetchStage
 ) -> None:
     job_id, _ = submit(database, [f"{server.url}/{number}.jpg" for number in range(2)])
     while read(database, job_id)[0].pending == 2:
@@ -320,7 +320,7 @@ def test_a_picture_that_ends_its_worker_again_and_again_fails_alone(
 
 
 def test_failed_downloads_can_be_tried_again_and_what_was_wrong_as_it_came_cannot(
-    database: Database, redis: RunningRedis, server: HostileServer, fetching: Fetching
+    database: Database, redis: RunningRedis, server: HostileServer, fetching: FetchStage
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/late.jpg"])
     fetching.work_on(messages[0])

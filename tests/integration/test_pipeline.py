@@ -30,7 +30,7 @@ from worker.decoding.pool import DecoderLimits, Decoders
 from worker.leases import Leases
 from worker.maintenance.sweeper import sweep
 from worker.predicting.models import Models
-from worker.stages.classifying import Pipeline
+from worker.stages.classifying import ClassifyStage
 
 
 @pytest.fixture
@@ -39,12 +39,12 @@ def with_redis(settings: Settings, redis: RunningRedis) -> Settings:
 
 
 @pytest.fixture
-def pipeline(database: Database, broker: Broker, with_redis: Settings) -> Iterator[Pipeline]:
+def pipeline(database: Database, broker: Broker, with_redis: Settings) -> Iterator[ClassifyStage]:
     register_models(with_redis, database)
     models = Models(with_redis)
     decoders = Decoders(LocalBlobStore(with_redis.blobs_folder), 1, DecoderLimits(30, 2**32), 32, 224)
     policy = ChunkPolicy.of(with_redis)
-    yield Pipeline(database, broker, models, decoders, Leases(database, WORKER, policy), policy)
+    yield ClassifyStage(database, broker, models, decoders, Leases(database, WORKER, policy), policy)
     decoders.close()
     models.close()
 
@@ -59,7 +59,7 @@ def submit(database: Database, settings: Settings, files: dict[str, bytes]) -> t
         return job.id, messages
 
 
-def work(pipeline: Pipeline, messages: list[ChunkMessage], redis: RunningRedis) -> None:
+def work(pipeline: ClassifyStage, messages: list[ChunkMessage], redis: RunningRedis) -> None:
     """Be the worker until nothing is queued any more."""
     while messages:
         for message in messages:
@@ -75,7 +75,7 @@ def read(database: Database, job_id: str) -> tuple[Job, list[Item]]:
 
 
 def test_a_job_of_good_and_broken_pictures_is_classified_to_its_end(
-    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: Pipeline
+    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: ClassifyStage
 ) -> None:
     files = {path.name: path.read_bytes() for path in sorted(SAMPLES.iterdir())}
     files |= {"cut.jpg": broken.truncated_jpeg(), "list.jpg": broken.text(), "huge.png": broken.huge_png()}
@@ -88,7 +88,7 @@ def test_a_job_of_good_and_broken_pictures_is_classified_to_its_end(
 
 
 def test_the_same_job_again_reuses_every_prediction(
-    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: Pipeline
+    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: ClassifyStage
 ) -> None:
     files = {path.name: path.read_bytes() for path in sorted(SAMPLES.iterdir())[:6]}
     for expected in (0, 6):
@@ -101,7 +101,7 @@ def test_the_same_job_again_reuses_every_prediction(
 
 
 def test_a_message_delivered_twice_changes_nothing(
-    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: Pipeline
+    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: ClassifyStage
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
     assert pipeline.work_on(messages[0]) == 1
@@ -111,7 +111,7 @@ def test_a_message_delivered_twice_changes_nothing(
 
 
 def test_a_chunk_that_another_worker_has_in_hand_is_left_to_it(
-    database: Database, with_redis: Settings, pipeline: Pipeline
+    database: Database, with_redis: Settings, pipeline: ClassifyStage
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
     with database.writing() as session:
@@ -121,7 +121,7 @@ def test_a_chunk_that_another_worker_has_in_hand_is_left_to_it(
 
 
 def test_a_job_whose_bytes_are_gone_is_given_back_three_times_then_fails_with_that_reason(
-    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: Pipeline, broker: Broker
+    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: ClassifyStage, broker: Broker
 ) -> None:
     picture = (SAMPLES / "t-shirt-red.jpg").read_bytes()
     job_id, messages = submit(database, with_redis, {"a.jpg": picture, "b.jpg": broken.text()})
@@ -143,7 +143,7 @@ def test_a_job_whose_bytes_are_gone_is_given_back_three_times_then_fails_with_th
 
 
 def test_a_database_that_is_away_for_a_moment_does_not_make_what_was_computed_worthless(
-    database: Database, with_redis: Settings, pipeline: Pipeline
+    database: Database, with_redis: Settings, pipeline: ClassifyStage
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
     failures = [OperationalError("UPDATE", {}, Exception("the server closed the connection"))] * 2
@@ -162,7 +162,7 @@ def test_a_database_that_is_away_for_a_moment_does_not_make_what_was_computed_wo
 
 
 def test_whoever_waits_for_a_job_is_woken_by_its_end(
-    database: Database, with_redis: Settings, pipeline: Pipeline, broker: Broker
+    database: Database, with_redis: Settings, pipeline: ClassifyStage, broker: Broker
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
     with broker.waiting_for(job_id) as wait:

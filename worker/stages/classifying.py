@@ -25,7 +25,7 @@ from worker.leases import Leases
 from worker.predicting.batcher import Scores
 from worker.predicting.models import LoadedModel, Models
 from worker.stages.in_flight import InFlight
-from worker.stages.stage import StageWorker
+from worker.stages.stage import ChunkStage
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class _Work:
     taken_at: datetime
 
 
-class Pipeline(StageWorker[_Work]):
+class ClassifyStage(ChunkStage[_Work]):
     """Classifies chunks."""
 
     def __init__(

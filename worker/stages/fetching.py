@@ -27,7 +27,7 @@ from db.tables import Stage
 from db.views import jobs
 from worker.leases import Leases
 from worker.stages.downloads import DownloadBatch, Downloads
-from worker.stages.stage import StageWorker
+from worker.stages.stage import ChunkStage
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ class _Work:
     taken_at: datetime
 
 
-class Fetching(StageWorker[_Work]):
+class FetchStage(ChunkStage[_Work]):
     """Fetches chunks."""
 
     def __init__(

@@ -19,7 +19,7 @@ from worker.leases import Gate, Leases, while_database_is_away
 Work = TypeVar("Work")
 
 
-class StageWorker(ABC, Generic[Work]):
+class ChunkStage(ABC, Generic[Work]):
     """Works on the chunks of one stage. One for a whole worker process, used by all its threads."""
 
     def __init__(self, database: Database, broker: Broker, leases: Leases, policy: ChunkPolicy) -> None:
