@@ -44,7 +44,7 @@ from worker.decoding.pool import DecoderLimits, Decoders
 from worker.health.consumers import ConsumerWatch
 from worker.health.heartbeats import HeartbeatSender
 from worker.interactive import THREADS as INTERACTIVE_THREADS
-from worker.interactive import InteractiveLane
+from worker.interactive import InteractiveConsumer
 from worker.leases import Leases
 from worker.maintenance.courier import Courier
 from worker.maintenance.linker import Linker
@@ -290,7 +290,7 @@ def _start_interactive_lane(
     app = make_celery(settings)
     for register in registrations:
         register(app)
-    lane = InteractiveLane(app, f"interactive-{worker}", queues)
+    lane = InteractiveConsumer(app, f"interactive-{worker}", queues)
     lane.start()
     stack.callback(lane.join)
 

@@ -22,7 +22,7 @@ _PREFETCH = 4
 """Messages per thread: it acknowledges when it next hears from Redis, so a few must fit beside those in hand."""
 
 
-class InteractiveLane:
+class InteractiveConsumer:
     """Consumes interactive queues until the process's main consumer is told to stop."""
 
     def __init__(self, app: Celery, name: str, queues: Sequence[Queue]) -> None:
