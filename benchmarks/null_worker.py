@@ -18,7 +18,7 @@ from classifier.prepare import InputSpec
 from core.settings import Settings
 from core.types import PictureInfo, PictureKey
 from worker.app import CLASSIFY_QUEUES, run_worker
-from worker.decoding.pool import PICTURES_PER_CALL, Ready
+from worker.decoding.pool import PICTURES_PER_CALL, DecodedPicture
 
 _SIDE = 8
 _PIXELS = np.zeros((_SIDE, _SIDE, 3), np.uint8)
@@ -50,7 +50,7 @@ def _info(picture: PictureKey) -> PictureInfo:
     return PictureInfo("jpeg", 400, 300, bytes.fromhex(picture[0]) + b"\x80\x80\x80")
 
 
-class NullDecoders:
+class NullDecoderPool:
     """Hands out the same pixels for every picture."""
 
     def __init__(self, *_: Any) -> None:
@@ -58,10 +58,10 @@ class NullDecoders:
 
     def decode(
         self, pictures: Sequence[PictureKey], _spec: InputSpec, _job: str, *, interactive: bool
-    ) -> Iterator[list[tuple[PictureKey, Ready]]]:
+    ) -> Iterator[list[tuple[PictureKey, DecodedPicture]]]:
         for start in range(0, len(pictures), PICTURES_PER_CALL):
             call = pictures[start : start + PICTURES_PER_CALL]
-            yield [(picture, Ready(_PIXELS, _info(picture), lambda: None)) for picture in call]
+            yield [(picture, DecodedPicture(_PIXELS, _info(picture), lambda: None)) for picture in call]
 
     def close(self) -> None:
         return
@@ -73,7 +73,7 @@ def open_null_runtime(artifact: Artifact, *_: Any) -> NullRuntime:
 
 def main() -> None:
     worker.predicting.models.open_runtime = open_null_runtime  # type: ignore[assignment]
-    worker.app.Decoders = NullDecoders  # type: ignore[assignment,misc]
+    worker.app.DecoderPool = NullDecoderPool  # type: ignore[assignment,misc]
     run_worker(Settings.read(), CLASSIFY_QUEUES, concurrency=4)
 
 

@@ -40,7 +40,7 @@ from db.blobs.opening import open_blob_store
 from db.database import Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCES
-from worker.decoding.pool import DecoderLimits, Decoders
+from worker.decoding.pool import DecoderLimits, DecoderPool
 from worker.health.consumers import ConsumerWatch
 from worker.health.heartbeats import HeartbeatSender
 from worker.interactive import THREADS as INTERACTIVE_THREADS
@@ -225,7 +225,7 @@ def _classifying(services: Connections, models: Models, leases: Leases, stack: E
     limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
     side = largest_input(settings.models)
     blobs = open_blob_store(settings)
-    decoders = Decoders(blobs, settings.decoders, limits, PICTURES_IN_HAND, side)
+    decoders = DecoderPool(blobs, settings.decoders, limits, PICTURES_IN_HAND, side)
     stack.callback(decoders.close)
     # The production model is loaded before the worker says that it is there.
     preloader = ModelPreloader(services.database, models)

@@ -24,7 +24,7 @@ from db.blobs.opening import open_blob_store
 from db.blobs.store import BlobStore
 from samples import broken
 from tests.conftest import SAMPLES, until
-from worker.decoding.pool import Decoded, DecoderLimits, Decoders, Ready
+from worker.decoding.pool import DecodedPicture, DecodeOutcome, DecoderLimits, DecoderPool
 
 SPEC = InputSpec(32)
 SUICIDE, STALL = b"picture that kills its decoder", b"picture that stalls its decoder"
@@ -58,14 +58,14 @@ def store(tmp_path: Path) -> LocalBlobStore:
 
 
 @pytest.fixture
-def fragile(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Decoders]:
+def fragile(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[DecoderPool]:
     monkeypatch.setattr(worker.decoding.pool, "_start_decoder", fragile_start)
-    decoders = Decoders(store, 1, DecoderLimits(3.0, 2**32), 32, 32)
+    decoders = DecoderPool(store, 1, DecoderLimits(3.0, 2**32), 32, 32)
     yield decoders
     decoders.close()
 
 
-def decode(decoders: Decoders, store: BlobStore, files: list[bytes]) -> list[Decoded]:
+def decode(decoders: DecoderPool, store: BlobStore, files: list[bytes]) -> list[DecodeOutcome]:
     keys = [(store.put(data), "") for data in files]
     results = [pair for call in decoders.decode(keys, SPEC, "job", interactive=False) for pair in call]
     assert [key for key, _ in results] == keys
@@ -76,26 +76,26 @@ def good_files(count: int) -> list[bytes]:
     return [path.read_bytes() for path in sorted(SAMPLES.iterdir())[:count]]
 
 
-def test_a_picture_that_kills_its_decoder_costs_only_itself(fragile: Decoders, store: LocalBlobStore) -> None:
+def test_a_picture_that_kills_its_decoder_costs_only_itself(fragile: DecoderPool, store: LocalBlobStore) -> None:
     outcomes = decode(fragile, store, [*good_files(2), SUICIDE, *good_files(5)[2:]])
     assert isinstance(outcomes[2], DecodeFailed)
-    assert all(isinstance(outcome, Ready) for outcome in outcomes[:2] + outcomes[3:])
+    assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes[:2] + outcomes[3:])
 
 
-def test_a_picture_that_stalls_its_decoder_costs_only_itself(fragile: Decoders, store: LocalBlobStore) -> None:
+def test_a_picture_that_stalls_its_decoder_costs_only_itself(fragile: DecoderPool, store: LocalBlobStore) -> None:
     outcomes = decode(fragile, store, [STALL, *good_files(1)])
     assert isinstance(outcomes[0], DecodeTimeout)
-    assert isinstance(outcomes[1], Ready)
+    assert isinstance(outcomes[1], DecodedPicture)
 
 
 def test_a_decoder_killed_from_outside_fails_no_picture(
-    fragile: Decoders, store: LocalBlobStore, tmp_path: Path
+    fragile: DecoderPool, store: LocalBlobStore, tmp_path: Path
 ) -> None:
     (outcome,) = decode(fragile, store, [KILLED_ONCE + str(tmp_path / "killed").encode()])
-    assert isinstance(outcome, Ready)
+    assert isinstance(outcome, DecodedPicture)
 
 
-def test_decoders_that_die_with_nothing_in_hand_are_replaced(fragile: Decoders, store: LocalBlobStore) -> None:
+def test_decoders_that_die_with_nothing_in_hand_are_replaced(fragile: DecoderPool, store: LocalBlobStore) -> None:
     decode(fragile, store, good_files(1))
     for process in multiprocessing.active_children():
         process.kill()
@@ -103,35 +103,35 @@ def test_decoders_that_die_with_nothing_in_hand_are_replaced(fragile: Decoders, 
     for lane in (False, True):
         key = (store.put(good_files(2)[lane]), "")
         ((_, outcome),) = next(fragile.decode([key], SPEC, "job", interactive=lane))
-        assert isinstance(outcome, Ready)
+        assert isinstance(outcome, DecodedPicture)
 
 
 def test_whoever_waits_for_decoders_that_are_closed_is_told_so(store: LocalBlobStore) -> None:
-    decoders = Decoders(store, 1, DecoderLimits(30, 2**32), 32, 32)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 32)
     decoders.close()
     with pytest.raises(RuntimeError, match="closed"):
         list(decoders.decode([(store.put(good_files(1)[0]), "")], SPEC, "job", interactive=False))
 
 
 def test_a_bad_picture_among_good_ones_is_an_error_in_its_place(store: LocalBlobStore) -> None:
-    decoders = Decoders(store, 2, DecoderLimits(30, 2**32), 32, 224)
+    decoders = DecoderPool(store, 2, DecoderLimits(30, 2**32), 32, 224)
     outcomes = decode(decoders, store, [broken.truncated_jpeg(), *good_files(10)])
     assert isinstance(outcomes[0], TruncatedImage)
-    assert all(isinstance(outcome, Ready) for outcome in outcomes[1:])
+    assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes[1:])
     decoders.close()
 
 
-def test_every_place_for_pixels_is_free_again_whatever_happened(fragile: Decoders, store: LocalBlobStore) -> None:
+def test_every_place_for_pixels_is_free_again_whatever_happened(fragile: DecoderPool, store: LocalBlobStore) -> None:
     free = len(fragile._slots)
     files = [SUICIDE, broken.truncated_jpeg(), *good_files(9), broken.text()]
     for outcome in decode(fragile, store, files):
-        if isinstance(outcome, Ready):
+        if isinstance(outcome, DecodedPicture):
             outcome.release()
     keys = [(store.put(data), "") for data in good_files(12)]
     # Whoever asked gives up after the first call.
     asked = fragile.decode(keys, SPEC, "job", interactive=False)
     for _, outcome in next(asked):
-        assert isinstance(outcome, Ready)
+        assert isinstance(outcome, DecodedPicture)
         outcome.release()
     asked.close()
     until(lambda: len(fragile._slots) == free)
@@ -145,18 +145,18 @@ def huge_picture() -> bytes:
 
 
 def test_a_picture_that_needs_more_memory_than_it_may_have_costs_only_itself(store: LocalBlobStore) -> None:
-    decoders = Decoders(store, 1, DecoderLimits(30, 300 * 2**20), 32, 32)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, 300 * 2**20), 32, 32)
     outcomes = decode(decoders, store, [huge_picture(), *good_files(2)])
     assert isinstance(outcomes[0], DecodeFailed)
     assert "memory" in outcomes[0].detail
-    assert all(isinstance(outcome, Ready) for outcome in outcomes[1:])
+    assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes[1:])
     decoders.close()
 
 
 def test_the_memory_of_a_huge_picture_is_not_kept(store: LocalBlobStore) -> None:
-    decoders = Decoders(store, 1, DecoderLimits(30, 2**32), 32, 32)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 32)
     outcomes = decode(decoders, store, [huge_picture()])
-    assert isinstance(outcomes[0], Ready)
+    assert isinstance(outcomes[0], DecodedPicture)
     children = [psutil.Process(process.pid) for process in multiprocessing.active_children()]
     assert max(process.memory_info().rss for process in children) < 150 * 2**20
     decoders.close()
@@ -167,21 +167,21 @@ def test_pictures_come_from_every_kind_of_store_and_a_missing_blob_is_no_picture
 ) -> None:
     store = open_blob_store(blob_settings)
     # As much address space as decoders have by default: the threads of an S3 client need their share.
-    decoders = Decoders(store, 1, DecoderLimits(30, blob_settings.decode_megabytes * 2**20), 32, 224)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, blob_settings.decode_megabytes * 2**20), 32, 224)
     outcomes = decode(decoders, store, good_files(12))
-    assert all(isinstance(outcome, Ready) for outcome in outcomes)
+    assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes)
     with pytest.raises(BlobMissing):
         list(decoders.decode([("0" * 64, "")], SPEC, "job", interactive=False))
     decoders.close()
 
 
 def test_the_fingerprint_is_that_of_the_whole_picture_whatever_part_of_it_is_classified(store: LocalBlobStore) -> None:
-    decoders = Decoders(store, 1, DecoderLimits(30, 2**32), 32, 32)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 32)
     key = store.put((SAMPLES / "jacket-denim.jpg").read_bytes())
     spec = InputSpec(224)
     pictures = [(key, ""), (key, Crop(100, 100, 300, 300).key)]
     results = [found for call in decoders.decode(pictures, spec, "job", interactive=False) for _, found in call]
-    whole, part = (found.info.fingerprint for found in results if isinstance(found, Ready))
+    whole, part = (found.info.fingerprint for found in results if isinstance(found, DecodedPicture))
     assert whole is not None
     assert whole == part == fingerprint(prepare(store.read(key), spec).picture)
     decoders.close()

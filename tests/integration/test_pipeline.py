@@ -26,7 +26,7 @@ from db.views import jobs
 from samples import broken
 from tests.conftest import SAMPLES, RunningRedis
 from tests.integration.builders import WORKER, queued
-from worker.decoding.pool import DecoderLimits, Decoders
+from worker.decoding.pool import DecoderLimits, DecoderPool
 from worker.leases import Leases
 from worker.maintenance.sweeper import sweep
 from worker.predicting.models import Models
@@ -42,7 +42,7 @@ def with_redis(settings: Settings, redis: RunningRedis) -> Settings:
 def pipeline(database: Database, broker: Broker, with_redis: Settings) -> Iterator[ClassifyStage]:
     register_models(with_redis, database)
     models = Models(with_redis)
-    decoders = Decoders(LocalBlobStore(with_redis.blobs_folder), 1, DecoderLimits(30, 2**32), 32, 224)
+    decoders = DecoderPool(LocalBlobStore(with_redis.blobs_folder), 1, DecoderLimits(30, 2**32), 32, 224)
     policy = ChunkPolicy.of(with_redis)
     yield ClassifyStage(database, broker, models, decoders, Leases(database, WORKER, policy), policy)
     decoders.close()

@@ -29,7 +29,7 @@ from db.views import items
 from tests.conftest import RunningS3
 from tests.integration.apps import classify, picture, prepare, problem, services_of, serving, upload
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, record_chunk, scored
-from worker.decoding.pool import DecoderLimits, Decoders, Ready
+from worker.decoding.pool import DecodedPicture, DecoderLimits, DecoderPool
 from worker.predicting.explaining import Explainer
 from worker.predicting.models import Models
 
@@ -216,10 +216,10 @@ def test_a_store_that_hangs_is_given_up(settings: Settings, own_s3: RunningS3, m
 def test_a_store_that_is_away_is_no_pictures_fault(settings: Settings, own_s3: RunningS3) -> None:
     blobs = open_blob_store(settings.having(blobs=f"s3://{own_s3.make_bucket()}"))
     key = (blobs.put(picture()), "")
-    decoders = Decoders(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
+    decoders = DecoderPool(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
     spec = InputSpec(224)
     ((_, outcome),) = next(decoders.decode([key], spec, "job", interactive=False))
-    assert isinstance(outcome, Ready)
+    assert isinstance(outcome, DecodedPicture)
     own_s3.kill()
     with pytest.raises(BlobStoreUnavailable):
         list(decoders.decode([key] * 20, spec, "job", interactive=False))
@@ -238,7 +238,7 @@ def test_a_worker_that_cannot_reach_the_store_explains_later(
     assert item is not None
     own_s3.kill()
     models, broker = Models(settings), Broker.connect(settings)
-    decoders = Decoders(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
+    decoders = DecoderPool(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
     Explainer(database, broker, models, decoders, blobs).explain(item.id)
     decoders.close()
     models.close()

@@ -41,13 +41,13 @@ def test_prepared_pixels_are_the_graphs_input() -> None:
 
 def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixels(tmp_path: Path) -> None:
     from db.blobs.local import LocalBlobStore
-    from worker.decoding.pool import DecoderLimits, Decoders
+    from worker.decoding.pool import DecoderLimits, DecoderPool
 
     store = LocalBlobStore(tmp_path / "blobs")
     paths = sorted(SAMPLES.iterdir())
     learned = read_pictures([Example(path, 0) for path in paths], InputSpec(224), lambda it, _length, /: it)
     keys = [(store.put(path.read_bytes()), "") for path in paths]
-    decoders = Decoders(store, 1, DecoderLimits(30, 2**32), 32, 224)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 224)
     served = [
         outcome for call in decoders.decode(keys, InputSpec(224), "job", interactive=False) for _, outcome in call
     ]

@@ -59,7 +59,7 @@ in blocks of 16 MiB) goes back at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class DecodedPicture:
     """A decoded picture: `pixels` uint8 [side, side, 3], valid until `release` is called."""
 
     pixels: NDArray[np.uint8]
@@ -67,7 +67,7 @@ class Ready:
     release: Callable[[], None]
 
 
-Decoded = Ready | ItemError
+DecodeOutcome = DecodedPicture | ItemError
 _Answer = PictureInfo | tuple[PictureInfo, NDArray[np.uint8]] | ItemError
 """What a decoder process says of one picture; the pixels come along only where they do not fit into a slot."""
 
@@ -82,20 +82,20 @@ class DecoderLimits:
 
 @dataclass(slots=True)
 class _Call:
-    lane: _Lane
+    lane: _DecoderGroup
     pictures: list[PictureKey]
     spec: InputSpec
     slots: list[int] = field(default_factory=list)
     """Where the pixels go, one place a picture; taken when the call starts."""
     deaths: int = 0
-    """Decoders that died of it, while it held one picture alone."""
-    result: Future[list[Decoded]] = field(default_factory=Future)
+    """Decoder processes that died of it, while it held one picture alone."""
+    result: Future[list[DecodeOutcome]] = field(default_factory=Future)
 
 
 _Process = DecoderProcess[_Call]
 
 
-class _Lane:
+class _DecoderGroup:
     """Calls that wait for some of the decoder processes; `reserved` places for pixels are not for them."""
 
     def __init__(self, start: Callable[[], _Process], reserved: int) -> None:
@@ -104,7 +104,7 @@ class _Lane:
         self.queue: FairQueue[_Call] = FairQueue()
 
 
-class Decoders:
+class DecoderPool:
     """Decoder processes, shared by all threads of a worker; in which order they are used, a `FairQueue` says.
 
     Interactive pictures have a process of their own: the others are always in the middle of bulk calls. Each process
@@ -122,9 +122,9 @@ class Decoders:
         context = multiprocessing.get_context("spawn")
         self._slots = PixelSlots(context, slots + SLOTS_RESERVED, side)
 
-        def lane(niceness: int, reserved: int) -> _Lane:
+        def lane(niceness: int, reserved: int) -> _DecoderGroup:
             arguments = (_decode_call, _start_decoder, blobs, limits.address_space, self._slots.memory, side, niceness)
-            return _Lane(partial(DecoderProcess, context, *arguments), reserved)
+            return _DecoderGroup(partial(DecoderProcess, context, *arguments), reserved)
 
         self._interactive, self._bulk = lane(0, 0), lane(BULK_NICENESS, SLOTS_RESERVED)
         # Reentrant: the end of one half may be the end of the whole, and letting go of pixels changes something, too.
@@ -140,7 +140,7 @@ class Decoders:
 
     def decode(
         self, pictures: Sequence[PictureKey], spec: InputSpec, job: str, *, interactive: bool
-    ) -> Iterator[list[tuple[PictureKey, Decoded]]]:
+    ) -> Iterator[list[tuple[PictureKey, DecodeOutcome]]]:
         """Decode pictures, in lists as their calls end, in the order given.
 
         Raises:
@@ -164,7 +164,7 @@ class Decoders:
             for call in calls:
                 call.result.add_done_callback(_let_go)
 
-    def _feed(self, lane: _Lane, process: _Process) -> None:
+    def _feed(self, lane: _DecoderGroup, process: _Process) -> None:
         """Keep a decoder process busy until we are closed, and another when it has died."""
         while not self._serve(lane, process):
             with self._changed:
@@ -173,7 +173,7 @@ class Decoders:
                     return
             process = lane.start()
 
-    def _serve(self, lane: _Lane, process: _Process) -> bool:
+    def _serve(self, lane: _DecoderGroup, process: _Process) -> bool:
         """Feed a process; True when we are closed, False when it has died."""
         try:
             process.wait_until_started()
@@ -191,7 +191,7 @@ class Decoders:
         process.close()
         return True
 
-    def _next_call(self, lane: _Lane, process: _Process) -> _Call | None:
+    def _next_call(self, lane: _DecoderGroup, process: _Process) -> _Call | None:
         """A call for a process that has room for one; None if it has something to answer first, or we are closed."""
         with self._changed:
             while not self._closed and len(process.in_hand) < CALLS_PER_PROCESS:
@@ -202,7 +202,7 @@ class Decoders:
                 process.check()
             return None
 
-    def _pop(self, lane: _Lane) -> _Call | None:
+    def _pop(self, lane: _DecoderGroup) -> _Call | None:
         if len(self._slots) - lane.reserved < PICTURES_PER_CALL:
             return None
         call = lane.queue.pop(time.monotonic())
@@ -216,14 +216,14 @@ class Decoders:
             if self._bulk.queue or self._interactive.queue:
                 self._changed.notify_all()
 
-    def _decoded(self, slot: int, answer: _Answer, spec: InputSpec) -> Decoded:
+    def _decoded(self, slot: int, answer: _Answer, spec: InputSpec) -> DecodeOutcome:
         if isinstance(answer, PictureInfo):
-            return Ready(self._slots.view(slot, spec.size), answer, lambda: self._release(slot))
+            return DecodedPicture(self._slots.view(slot, spec.size), answer, lambda: self._release(slot))
         self._slots.release(slot)
         if isinstance(answer, ItemError):
             return answer
         info, pixels = answer
-        return Ready(pixels, info, lambda: None)
+        return DecodedPicture(pixels, info, lambda: None)
 
     def _answered(self, call: _Call, answers: list[_Answer] | Exception) -> None:
         if isinstance(answers, Exception):
@@ -272,7 +272,7 @@ class Decoders:
             for part in (slice(middle), slice(middle, None))
         ]
 
-        def join(_: Future[list[Decoded]]) -> None:
+        def join(_: Future[list[DecodeOutcome]]) -> None:
             with self._changed:
                 if all(half.result.done() for half in halves) and not call.result.done():
                     _pass_on(halves, call.result)
@@ -293,15 +293,15 @@ class Decoders:
                 self._fail(call, RuntimeError("the decoders are closed"))
 
 
-def _let_go(result: Future[list[Decoded]]) -> None:
+def _let_go(result: Future[list[DecodeOutcome]]) -> None:
     if result.cancelled() or result.exception() is not None:
         return
     for decoded in result.result():
-        if isinstance(decoded, Ready):
+        if isinstance(decoded, DecodedPicture):
             decoded.release()
 
 
-def _pass_on(halves: Sequence[_Call], result: Future[list[Decoded]]) -> None:
+def _pass_on(halves: Sequence[_Call], result: Future[list[DecodeOutcome]]) -> None:
     try:
         decoded = [one for half in halves for one in half.result.result()]
     except BaseException as error:  # noqa: BLE001 (handed to whoever waits for the whole)

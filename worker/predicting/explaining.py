@@ -13,7 +13,7 @@ from db.blobs.store import BlobStore, explanation_name
 from db.database import Database
 from db.tables import Prediction
 from db.views import items
-from worker.decoding.pool import Decoders, Ready
+from worker.decoding.pool import DecodedPicture, DecoderPool
 from worker.predicting.models import Models
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ class Explainer:
     """Makes heat maps of items' top labels and keeps them beside their blobs."""
 
     def __init__(
-        self, database: Database, broker: Broker, models: Models, decoders: Decoders, blobs: BlobStore
+        self, database: Database, broker: Broker, models: Models, decoders: DecoderPool, blobs: BlobStore
     ) -> None:
         self._database = database
         self._broker = broker
@@ -55,7 +55,7 @@ class Explainer:
             spec = model.artifact.input
             picture = (prediction.blob_sha256, prediction.crop_key)
             ((_, decoded),) = next(self._decoders.decode([picture], spec, job_id, interactive=True))
-            if not isinstance(decoded, Ready):
+            if not isinstance(decoded, DecodedPicture):
                 raise decoded
             try:
                 maps = model.runtime.activation_maps(decoded.pixels)

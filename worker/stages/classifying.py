@@ -20,7 +20,7 @@ from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Outcome, Recorded, Scored, find_predictions, record
 from db.views import items, jobs
-from worker.decoding.pool import Decoders, Ready
+from worker.decoding.pool import DecodedPicture, DecoderPool
 from worker.leases import Leases
 from worker.predicting.batcher import Scores
 from worker.predicting.models import LoadedModel, Models
@@ -50,7 +50,7 @@ class ClassifyStage(ChunkStage[_Work]):
         database: Database,
         broker: Broker,
         models: Models,
-        decoders: Decoders,
+        decoders: DecoderPool,
         leases: Leases,
         policy: ChunkPolicy,
     ) -> None:
@@ -96,11 +96,11 @@ class ClassifyStage(ChunkStage[_Work]):
     ) -> None:
         """Find out the outcome of each picture."""
         interactive = message.queue == Queue.INTERACTIVE
-        predicting: list[tuple[list[tuple[PictureKey, Ready]], Future[list[Scores | ModelFailed]]]] = []
+        predicting: list[tuple[list[tuple[PictureKey, DecodedPicture]], Future[list[Scores | ModelFailed]]]] = []
         for call in self._decoders.decode(pictures, model.artifact.input, message.job_id, interactive=interactive):
-            ready: list[tuple[PictureKey, Ready]] = []
+            ready: list[tuple[PictureKey, DecodedPicture]] = []
             for picture, decoded in call:
-                if isinstance(decoded, Ready):
+                if isinstance(decoded, DecodedPicture):
                     ready.append((picture, decoded))
                 else:
                     outcomes[picture] = Outcome(error=decoded)
@@ -111,7 +111,7 @@ class ClassifyStage(ChunkStage[_Work]):
                 outcomes[picture] = _outcome(found, decoded.info, model.artifact.taxonomy)
 
     def _predict(
-        self, model: LoadedModel, ready: Sequence[Ready], message: ChunkMessage
+        self, model: LoadedModel, ready: Sequence[DecodedPicture], message: ChunkMessage
     ) -> Future[list[Scores | ModelFailed]]:
         """Have pictures predicted, and their pixels let go of afterwards."""
         pixels = [decoded.pixels for decoded in ready]
