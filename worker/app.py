@@ -51,7 +51,7 @@ from worker.maintenance.linker import Linker
 from worker.maintenance.purger import purge
 from worker.maintenance.sweeper import sweep
 from worker.predicting.explaining import Explainer
-from worker.predicting.models import Models
+from worker.predicting.models import ModelCache
 from worker.predicting.preloading import ModelPreloader
 from worker.sources.crawls import Crawls
 from worker.sources.entries import SourceLimits
@@ -172,7 +172,7 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
     with ExitStack() as stack:
         services = Connections.open(settings)
         stack.callback(services.close)
-        models = Models(settings)
+        models = ModelCache(settings)
         stack.callback(models.close)
         main, interactive = _lanes(queues)
         consumer_watch = ConsumerWatch(services.broker, [main, interactive])
@@ -219,7 +219,9 @@ def _lanes(queues: Sequence[Queue]) -> tuple[list[Queue], list[Queue]]:
     return (others, interactive) if others else (interactive, [])
 
 
-def _classifying(services: Connections, models: Models, leases: Leases, stack: ExitStack) -> Callable[[Celery], None]:
+def _classifying(
+    services: Connections, models: ModelCache, leases: Leases, stack: ExitStack
+) -> Callable[[Celery], None]:
     """Start what classifying needs; what is returned makes an application classify."""
     settings = services.settings
     limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)

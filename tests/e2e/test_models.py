@@ -23,7 +23,7 @@ from core.clock import utc_now
 from core.settings import PROJECT, Settings
 from core.types import ModelRef
 from tests.conftest import SAMPLES, RunningRedis, RunningService, until
-from worker.predicting.models import EXIT_DEVICE_STUCK, Models
+from worker.predicting.models import EXIT_DEVICE_STUCK, ModelCache
 
 
 def publish_again(models: Path, name: str = "garments") -> Artifact:
@@ -81,25 +81,25 @@ def classify(service: RunningService) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture
-def three_models(tmp_path: Path) -> Iterator[tuple[Models, list[ModelRef]]]:
+def three_models(tmp_path: Path) -> Iterator[tuple[ModelCache, list[ModelRef]]]:
     refs = [publish_again(tmp_path / "models").ref for _ in range(3)]
-    models = Models(Settings(models=tmp_path / "models", home=tmp_path, loaded_models=2))
+    models = ModelCache(Settings(models=tmp_path / "models", home=tmp_path, loaded_models=2))
     yield models, refs
     models.close()
 
 
-def loaded(models: Models) -> list[ModelRef]:
+def loaded(models: ModelCache) -> list[ModelRef]:
     return [model.artifact.ref for model in models.loaded()]
 
 
-def test_the_least_recently_used_model_goes(three_models: tuple[Models, list[ModelRef]]) -> None:
+def test_the_least_recently_used_model_goes(three_models: tuple[ModelCache, list[ModelRef]]) -> None:
     models, (one, two, three) = three_models
     for ref in (one, two, one, three):
         models.load(ref)
     assert loaded(models) == [one, three]
 
 
-def test_a_model_in_use_is_not_closed_under_its_user(three_models: tuple[Models, list[ModelRef]]) -> None:
+def test_a_model_in_use_is_not_closed_under_its_user(three_models: tuple[ModelCache, list[ModelRef]]) -> None:
     models, (one, two, three) = three_models
     with models.using(one), models.using(two):
         models.load(three)
@@ -124,7 +124,7 @@ class Stuck:
         pass
 
 worker.predicting.models.open_runtime = lambda *_: Stuck()
-models = worker.predicting.models.Models(Settings(lease_seconds=1))
+models = worker.predicting.models.ModelCache(Settings(lease_seconds=1))
 threading.Thread(target=models.watch, daemon=True).start()
 with models.using(list_artifacts(Settings().models)[-1].ref) as model:
     model.batcher.submit(np.ones((4, 4, 3), np.uint8), "job", interactive=True).result()

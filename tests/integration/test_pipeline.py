@@ -29,7 +29,7 @@ from tests.integration.builders import WORKER, queued
 from worker.decoding.pool import DecoderLimits, DecoderPool
 from worker.leases import Leases
 from worker.maintenance.sweeper import sweep
-from worker.predicting.models import Models
+from worker.predicting.models import ModelCache
 from worker.stages.classifying import ClassifyStage
 
 
@@ -41,7 +41,7 @@ def with_redis(settings: Settings, redis: RunningRedis) -> Settings:
 @pytest.fixture
 def pipeline(database: Database, broker: Broker, with_redis: Settings) -> Iterator[ClassifyStage]:
     register_models(with_redis, database)
-    models = Models(with_redis)
+    models = ModelCache(with_redis)
     decoders = DecoderPool(LocalBlobStore(with_redis.blobs_folder), 1, DecoderLimits(30, 2**32), 32, 224)
     policy = ChunkPolicy.of(with_redis)
     yield ClassifyStage(database, broker, models, decoders, Leases(database, WORKER, policy), policy)

@@ -31,7 +31,7 @@ from tests.integration.apps import classify, picture, prepare, problem, services
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, record_chunk, scored
 from worker.decoding.pool import DecodedPicture, DecoderLimits, DecoderPool
 from worker.predicting.explaining import Explainer
-from worker.predicting.models import Models
+from worker.predicting.models import ModelCache
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_a_worker_that_cannot_reach_the_store_explains_later(
     item = items.first_of_job(database, job.id)
     assert item is not None
     own_s3.kill()
-    models, broker = Models(settings), Broker.connect(settings)
+    models, broker = ModelCache(settings), Broker.connect(settings)
     decoders = DecoderPool(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
     Explainer(database, broker, models, decoders, blobs).explain(item.id)
     decoders.close()

@@ -13,7 +13,7 @@ from core.errors import BrokerUnavailable
 from core.ids import new_id
 from core.messages import Queue
 from worker.health.consumers import EXIT_DEAF, ConsumerWatch
-from worker.predicting.models import Models
+from worker.predicting.models import ModelCache
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,9 @@ log = structlog.get_logger(__name__)
 class HeartbeatSender:
     """Says every few seconds that this worker is alive, and what it runs."""
 
-    def __init__(self, broker: Broker, models: Models, queues: Sequence[Queue], consumer_watch: ConsumerWatch) -> None:
+    def __init__(
+        self, broker: Broker, models: ModelCache, queues: Sequence[Queue], consumer_watch: ConsumerWatch
+    ) -> None:
         self.worker = new_id("wrk") + worker_suffix(os.getpid())
         self._broker = broker
         self._models = models

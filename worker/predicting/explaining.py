@@ -14,7 +14,7 @@ from db.database import Database
 from db.tables import Prediction
 from db.views import items
 from worker.decoding.pool import DecodedPicture, DecoderPool
-from worker.predicting.models import Models
+from worker.predicting.models import ModelCache
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ class Explainer:
     """Makes heat maps of items' top labels and keeps them beside their blobs."""
 
     def __init__(
-        self, database: Database, broker: Broker, models: Models, decoders: DecoderPool, blobs: BlobStore
+        self, database: Database, broker: Broker, models: ModelCache, decoders: DecoderPool, blobs: BlobStore
     ) -> None:
         self._database = database
         self._broker = broker

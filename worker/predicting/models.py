@@ -41,7 +41,7 @@ class LoadedModel:
         self.runtime.close()
 
 
-class Models:
+class ModelCache:
     """Loads each model version when it is first needed; beyond `loaded_models` the least recently used one goes."""
 
     def __init__(self, settings: Settings) -> None:

@@ -12,7 +12,7 @@ from core.errors import LookbookError
 from core.types import ModelRef
 from db import model_versions
 from db.database import Database
-from worker.predicting.models import Models
+from worker.predicting.models import ModelCache
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 class ModelPreloader:
     """Looks at the aliases as often as the worker's heart beats, so that a promotion finds its model warm."""
 
-    def __init__(self, database: Database, models: Models) -> None:
+    def __init__(self, database: Database, models: ModelCache) -> None:
         self._database = database
         self._models = models
         self._stopped = threading.Event()

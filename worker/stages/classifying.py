@@ -23,7 +23,7 @@ from db.views import items, jobs
 from worker.decoding.pool import DecodedPicture, DecoderPool
 from worker.leases import Leases
 from worker.predicting.batcher import Scores
-from worker.predicting.models import LoadedModel, Models
+from worker.predicting.models import LoadedModel, ModelCache
 from worker.stages.in_flight import InFlight
 from worker.stages.stage import ChunkStage
 
@@ -49,7 +49,7 @@ class ClassifyStage(ChunkStage[_Work]):
         self,
         database: Database,
         broker: Broker,
-        models: Models,
+        models: ModelCache,
         decoders: DecoderPool,
         leases: Leases,
         policy: ChunkPolicy,
