@@ -43,14 +43,14 @@ def announce_end(broker: Broker, job_id: str, *, webhook: bool, has_several_item
     """
     announce(broker, job_id)
     if webhook:
-        nudge(broker, DELIVER_WEBHOOKS)
+        run_task_soon(broker, DELIVER_WEBHOOKS)
     if has_several_items:
-        nudge(broker, FIND_DUPLICATES)
+        run_task_soon(broker, FIND_DUPLICATES)
 
 
-def nudge(broker: Broker, task: str, queue: Queue = Queue.MAINTENANCE) -> None:
+def run_task_soon(broker: Broker, task: str, queue: Queue = Queue.MAINTENANCE) -> None:
     """Have a task run now rather than when beat or the sweeper next asks for it; without Redis it is their turn."""
     try:
         broker.ask(task, waiting=ASKED_AT_MOST, queue=queue)
     except BrokerUnavailable as error:
-        log.info("not_nudged", task=task, reason=str(error))
+        log.info("task_not_queued", task=task, reason=str(error))

@@ -22,7 +22,7 @@ import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from broker.client import Broker
-from broker.dispatch import announce_end, dispatch, nudge
+from broker.dispatch import announce_end, dispatch, run_task_soon
 from core.clock import rfc3339, utc_now
 from core.errors import ItemError, LeaseLost, OverQuota, QuotaExceeded, StorageFull, Unavailable
 from core.fetching import Fetcher
@@ -254,7 +254,7 @@ class CrawlRun:
         log.info("crawled", job=self._taken.job_id)
         if finished.job_terminal:
             announce_end(self._broker, self._taken.job_id, webhook=finished.webhook)
-        nudge(self._broker, PURGE)
+        run_task_soon(self._broker, PURGE)
 
     def _waiting_on(self) -> list[dict[str, str]]:
         now = utc_now()

@@ -19,7 +19,7 @@ from api.intake.uploads import uploads
 from api.schemas.jobs import WebhookIn
 from api.services import current_services
 from broker.client import Wait
-from broker.dispatch import dispatch, nudge
+from broker.dispatch import dispatch, run_task_soon
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable, BrokerUnavailable, ItemError, StorageFull
 from core.fetching import Fetcher
@@ -160,7 +160,7 @@ def submit(
         if job.discovering:
             _wake_reader(job)
         if job.terminal and job.webhook is not None:
-            nudge(services.broker, DELIVER_WEBHOOKS)
+            run_task_soon(services.broker, DELIVER_WEBHOOKS)
         # Only now: a thousand files take a while to remove, and workers need not wait for it.
         uploads().forget()
         if wait is not None:
@@ -170,9 +170,9 @@ def submit(
 
 def _wake_reader(job: Job) -> None:
     if job.source == JobSource.CRAWL:
-        nudge(current_services().broker, CRAWL, Queue.CRAWL)
+        run_task_soon(current_services().broker, CRAWL, Queue.CRAWL)
     else:
-        nudge(current_services().broker, EXPAND, Queue.INGEST)
+        run_task_soon(current_services().broker, EXPAND, Queue.INGEST)
 
 
 def _wait(wait: Wait, seconds: int) -> None:

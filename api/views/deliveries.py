@@ -11,7 +11,7 @@ from api.door.access import require_job
 from api.schemas.common import Answer, PageQuery
 from api.schemas.jobs import DeliveriesOut, DeliveryOut
 from api.services import current_services
-from broker.dispatch import nudge
+from broker.dispatch import run_task_soon
 from core.clock import utc_now
 from core.messages import DELIVER_WEBHOOKS
 from db.steps import webhooks
@@ -51,5 +51,5 @@ def replay_delivery(job_id: str, delivery_id: str) -> Answer:
             raise unknown("delivery", delivery_id)
         session.flush()
         body = delivery_out(delivery)
-    nudge(services.broker, DELIVER_WEBHOOKS)
+    run_task_soon(services.broker, DELIVER_WEBHOOKS)
     return body, 202

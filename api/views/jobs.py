@@ -28,7 +28,7 @@ from api.schemas.common import Answer
 from api.schemas.items import ItemsOut, ItemsQuery
 from api.schemas.jobs import ErrorCountOut, JobsOut, JobsQuery, SummaryOut
 from api.services import current_services
-from broker.dispatch import announce_end, dispatch, nudge
+from broker.dispatch import announce_end, dispatch, run_task_soon
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
 from db.steps import chunks, lifecycle, reviewing, tallies
@@ -188,7 +188,7 @@ def cancel_job(job_id: str) -> Answer:
         announce_end(services.broker, job_id, webhook=job.webhook is not None)
     else:
         # What does not fit into one transaction, and jobs of which nothing is in hand, end by the sweeper.
-        nudge(services.broker, SWEEP)
+        run_task_soon(services.broker, SWEEP)
     return body, 202, headers
 
 
@@ -222,7 +222,7 @@ def delete_job(job_id: str) -> Answer:
     services = current_services()
     with services.database.writing() as session:
         lifecycle.mark_deleted(hold_job(session, job_id), utc_now())
-    nudge(services.broker, PURGE)
+    run_task_soon(services.broker, PURGE)
     return Response(status=HTTPStatus.NO_CONTENT)
 
 

@@ -165,7 +165,7 @@ def _have_read(database: Database, broker: Broker, now: datetime, task: str, que
             # One message has them all read, one after the other.
             broker.ask(task, queue=queue)
         except BrokerUnavailable as error:
-            log.info("not_nudged", task=task, reason=str(error))
+            log.info("task_not_queued", task=task, reason=str(error))
 
 
 def _pending_items(session: Session, chunk_id: str) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from broker.client import Broker
-from broker.dispatch import announce_end, nudge
+from broker.dispatch import announce_end, run_task_soon
 from core.clock import utc_now
 from core.messages import PURGE
 from core.settings import PROJECT, Settings
@@ -136,7 +136,7 @@ class Crawls(Background[LeasedSource]):
             log.info("crawl_canceled", job=taken.job_id)
             if stopped.job_terminal:
                 announce_end(self._broker, taken.job_id, webhook=stopped.webhook)
-            nudge(self._broker, PURGE)
+            run_task_soon(self._broker, PURGE)
             return
         with self._database.writing() as session:
             if self.stopping.is_set() or code == _AWAY:

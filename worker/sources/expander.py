@@ -16,7 +16,7 @@ from tenacity import Retrying as RetryingCalls
 from tenacity import retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from broker.client import Broker
-from broker.dispatch import announce_end, dispatch, nudge
+from broker.dispatch import announce_end, dispatch, run_task_soon
 from core.clock import utc_now
 from core.errors import (
     ItemError,
@@ -156,7 +156,7 @@ class Expander(Background[LeasedSource]):
     def _tell(self, taken: LeasedSource, expanded: Expanded) -> None:
         if expanded.job_terminal:
             announce_end(self._broker, taken.job_id, webhook=expanded.webhook)
-        nudge(self._broker, PURGE)
+        run_task_soon(self._broker, PURGE)
 
     def _give_back(self, taken: LeasedSource, error: Exception) -> None:
         """What follows is the sweeper's to decide; that something was away or full is not the source's fault."""
