@@ -65,7 +65,7 @@ class Installation:
         with self.database.writing() as session:
             SOURCES.end_leases(session, utc_now())
             expanding.end_attempt(session, job_id, self.policy, utc_now())
-        self.crawls.work_off()
+        self.crawls.run_pending()
 
     def count(self, *where: Any) -> int:
         with self.database.reading() as session:
@@ -146,7 +146,7 @@ def _scrapy(start: str, folder: Path) -> None:
 
 def _ours(here: Installation, start: str) -> None:
     here.submit(start)
-    here.crawls.work_off()
+    here.crawls.run_pending()
 
 
 def _killed(here: Installation, start: str, shop: Shop) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def _memory(products: int) -> dict[str, Any]:
         # Pages only: the photos of so many products would all have to be drawn.
         limits = CrawlLimits(pages=1_000_000, pictures=1, bytes=2**40, depth=1, minutes=600)
         job_id = here.submit(shop.address_url(SITE, "/sitemap.xml"), limits)
-        worker = threading.Thread(target=here.crawls.work_off)
+        worker = threading.Thread(target=here.crawls.run_pending)
         began = time.monotonic()
         worker.start()
         while worker.is_alive():

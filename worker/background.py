@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 Work = TypeVar("Work")
 
 
-class Background(ABC, Generic[Work]):
+class BackgroundThreads(ABC, Generic[Work]):
     """Takes one thing after the other until none waits, in up to `at_once` threads of a worker process."""
 
     def __init__(self, name: str, at_once: int) -> None:
@@ -52,7 +52,7 @@ class Background(ABC, Generic[Work]):
         for thread in threads:
             thread.join()
 
-    def work_off(self) -> int:
+    def run_pending(self) -> int:
         """Do what waits, one after the other, until nothing does; how many that were."""
         done = 0
         while (work := self._take()) is not None:

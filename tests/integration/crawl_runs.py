@@ -48,7 +48,7 @@ class CrawlRun:
     def crawl(self, *start_urls: str, limits: CrawlLimits = LIMITS, **request: Any) -> str:
         """Submit a crawl job and run it to the end of its crawl; its id."""
         job_id = self.submit(*start_urls, limits=limits, **request)
-        assert self.crawls.work_off() == 1
+        assert self.crawls.run_pending() == 1
         return job_id
 
     def job(self, job_id: str) -> Job:
@@ -102,4 +102,4 @@ def resume(run: CrawlRun, job_id: str) -> None:
     with run.database.writing() as session:
         SOURCES.end_leases(session, utc_now())
         expanding.end_attempt(session, job_id, ChunkPolicy.of(run.settings), utc_now())
-    assert run.crawls.work_off() == 1
+    assert run.crawls.run_pending() == 1

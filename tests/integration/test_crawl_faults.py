@@ -62,7 +62,7 @@ def test_a_crawl_whose_process_is_killed_goes_on_where_it_was(run: CrawlRun, sho
     job_id = run.submit(shop.address_url("state", "/sitemap.xml"))
     killed = 0
     for number in range(3):
-        worker = threading.Thread(target=run.crawls.work_off if number == 0 else lambda: resume(run, job_id))
+        worker = threading.Thread(target=run.crawls.run_pending if number == 0 else lambda: resume(run, job_id))
         before, wanted = settled(run, job_id), moments.randrange(1, 15)
         worker.start()
         until(lambda: settled(run, job_id) >= before + wanted or not run.job(job_id).discovering)  # noqa: B023
@@ -87,7 +87,7 @@ from worker.sources.crawls import Crawls
 
 settings = Settings.read()
 database = Database(settings.resolved_database_url)
-Crawls(database, Broker.connect(settings), settings, sys.argv[1], ChunkPolicy.of(settings)).work_off()
+Crawls(database, Broker.connect(settings), settings, sys.argv[1], ChunkPolicy.of(settings)).run_pending()
 """
 
 
@@ -107,7 +107,7 @@ def test_a_crawl_dies_with_its_worker_and_another_goes_on(run: CrawlRun, shop: S
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_process_whose_crawl_was_given_to_another_ends_without_a_word(run: CrawlRun, shop: Shop) -> None:
     job_id = run.submit(shop.address_url("slow", "/sitemap.xml"))
-    worker = threading.Thread(target=run.crawls.work_off)
+    worker = threading.Thread(target=run.crawls.run_pending)
     worker.start()
     until(lambda: settled(run, job_id) > 0)
     with run.database.writing() as session:
@@ -145,7 +145,7 @@ def test_a_crawl_ends_where_its_owners_quota_does(run: CrawlRun, shop: Shop) -> 
     with run.database.writing() as session:
         key, _ = keys.create(session, "small", [Scope.SUBMIT], utc_now(), quota=3)
     job_id = run.submit(shop.address_url("img", "/sitemap.xml"), key_id=key.id)
-    run.crawls.work_off()
+    run.crawls.run_pending()
     job = run.job(job_id)
     assert (job.discovering, run.verdict(job_id)) == (False, "quota_exceeded")
     assert job.total <= 3

@@ -75,7 +75,7 @@ def test_a_host_gets_few_requests_at_once(settings: Settings, database: Database
 def test_a_host_that_wants_to_be_left_alone_is(settings: Settings, database: Database, shop: Shop) -> None:
     with crawl_run(settings, database, shop, crawl_connections=1) as run:
         job_id = run.submit(shop.address_url("busy", "/sitemap.xml"), limits=replace(LIMITS, pages=8, pictures=4))
-        worker = threading.Thread(target=run.crawls.work_off)
+        worker = threading.Thread(target=run.crawls.run_pending)
         worker.start()
         until(lambda: bool(run.progress(job_id).get("waiting_on")))
         (waiting,) = run.progress(job_id)["waiting_on"]
@@ -92,7 +92,7 @@ def test_a_host_that_wants_to_be_left_alone_is(settings: Settings, database: Dat
 
 def test_a_canceled_crawl_ends_within_seconds(run: CrawlRun, shop: Shop) -> None:
     job_id = run.submit(shop.address_url("slow", "/sitemap.xml"))
-    worker = threading.Thread(target=run.crawls.work_off)
+    worker = threading.Thread(target=run.crawls.run_pending)
     worker.start()
     until(lambda: run.states(job_id, UrlKind.PAGE)[UrlState.DONE] > 0)
     with run.database.writing() as session:

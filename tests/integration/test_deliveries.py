@@ -57,7 +57,7 @@ def submitted(client: FlaskClient, receiver: Receiver) -> dict[str, Any]:
 
 def test_the_body_holds_the_job_as_the_api_shows_it(client: FlaskClient, courier: Courier, receiver: Receiver) -> None:
     job = submitted(client, receiver)
-    assert courier.work_off() == 1
+    assert courier.run_pending() == 1
     body = json.loads(receiver.received[0].body)
     assert body["data"] == client.get(job["links"]["self"]).get_json()
     assert (body["type"], body["timestamp"]) == ("job.completed", body["data"]["finished_at"])
@@ -68,7 +68,7 @@ def test_deliveries_are_listed_with_what_became_of_them(
 ) -> None:
     receiver.replies = [Reply(503)]
     job = submitted(client, receiver)
-    courier.work_off()
+    courier.run_pending()
     (row,) = client.get(job["links"]["deliveries"]).get_json()["data"]
     assert row["next_attempt_at"] > row["created_at"]
     fixed = {name: row[name] for name in row if not name.endswith("_at")}
@@ -87,11 +87,11 @@ def test_deliveries_are_listed_with_what_became_of_them(
 
 def test_a_replay_sends_the_same_again(client: FlaskClient, courier: Courier, receiver: Receiver) -> None:
     job = submitted(client, receiver)
-    courier.work_off()
+    courier.run_pending()
     path = f"{job['links']['deliveries']}/{receiver.ids[0]}/replay"
     answer = client.post(path)
     assert (answer.status_code, answer.get_json()["status"]) == (202, "pending")
-    assert courier.work_off() == 1
+    assert courier.run_pending() == 1
     once, again = receiver.received
     assert (once.body, once.headers["webhook-id"]) == (again.body, again.headers["webhook-id"])
     (row,) = client.get(job["links"]["deliveries"]).get_json()["data"]

@@ -27,7 +27,7 @@ def test_the_members_of_an_archive_become_items_in_their_order(
     place = stored_anywhere
     job_id = place.submit(make(10))
     assert place.job(job_id).discovering
-    assert place.expander().work_off() == 1
+    assert place.expander().run_pending() == 1
     job = place.job(job_id)
     assert (job.total, job.pending, job.discovering, job.status) == (10, 10, False, JobStatus.QUEUED)
     assert place.names(job_id) == expected(10)
@@ -42,7 +42,7 @@ def test_the_members_of_an_archive_become_items_in_their_order(
 def test_bad_members_are_failed_items_among_the_others(place: Place) -> None:
     data = a_zip(1, **{"../evil.jpg": b"x", "large.jpg": bytes(200_001), "empty.jpg": b"", "__MACOSX/a": b"x"})
     job_id = place.submit(data)
-    place.expander().work_off()
+    place.expander().run_pending()
     codes = {item.source_name: item.error_code for item in place.items(job_id)}
     assert codes == {
         "look/0.jpg": None,
@@ -56,7 +56,7 @@ def test_bad_members_are_failed_items_among_the_others(place: Place) -> None:
 
 def test_what_is_no_archive_fails_its_job_at_once(place: Place) -> None:
     job_id = place.submit(b"this is no archive", "notes.txt")
-    place.expander().work_off()
+    place.expander().run_pending()
     job = place.job(job_id)
     assert (job.status, job.total, job.finished_at is not None) == (JobStatus.FAILED, 0, True)
     assert job.error is not None
@@ -65,14 +65,14 @@ def test_what_is_no_archive_fails_its_job_at_once(place: Place) -> None:
 
 def test_an_archive_without_pictures_fails_its_job(place: Place) -> None:
     job_id = place.submit(a_zip(0, **{"folder/": b"", "Thumbs.db": b"x"}))
-    place.expander().work_off()
+    place.expander().run_pending()
     job = place.job(job_id)
     assert (job.status, job.error and job.error["code"]) == (JobStatus.FAILED, "empty_source")
 
 
 def test_a_tar_file_that_is_cut_off_keeps_its_items_and_says_so_in_a_last_one(place: Place) -> None:
     job_id = place.submit(a_tar(10)[: 10 * 1024], "cut.tar")
-    place.expander().work_off()
+    place.expander().run_pending()
     assert place.names(job_id) == [*expected(10), "cut.tar"]
     assert "cut off" in str(place.items(job_id)[-1].error_detail)
 
@@ -82,7 +82,7 @@ def test_canceled_before_it_is_read_it_is_canceled_at_once_and_never_read(place:
     place.cancel(job_id)
     assert place.job(job_id).status == JobStatus.CANCELED
     place.sweep()
-    assert place.expander().work_off() == 0
+    assert place.expander().run_pending() == 0
     assert place.items(job_id) == []
 
 
@@ -97,7 +97,7 @@ def test_canceled_while_it_is_read_it_ends_with_the_next_batch(place: Place) -> 
             job = place.job(job_id)
             seen.append((job.status, job.discovering))
 
-    place.expander(before_commit=cancel).work_off()
+    place.expander(before_commit=cancel).run_pending()
     assert seen == [None, None, None, (JobStatus.QUEUED, True)]
     job = place.job(job_id)
     assert (job.status, job.total, job.canceled, job.discovering) == (JobStatus.CANCELED, 6, 6, False)
@@ -114,7 +114,7 @@ def test_the_bytes_of_a_source_are_removed_once_it_is_read(stored_anywhere: Plac
     source = place.discovery(first)
     assert source is not None
     assert source.blob_sha256 is not None
-    place.expander().work_off()
+    place.expander().run_pending()
     assert place.discovery(first) is not None
     with place.database.writing() as session:
         # The second job is as if it were still waiting.
@@ -139,7 +139,7 @@ def test_a_source_that_is_a_picture_of_another_job_stays_with_it(place: Place) -
         submitting.create(
             session, NewJob("odd", JobSource.UPLOADS, a_model(session)), [submitting.NewItem("x", blob)], utc_now()
         )
-    place.expander().work_off()
+    place.expander().run_pending()
     purge(place.database, place.store)
     assert place.discovery(job_id) is None
     assert place.store.read(blob.sha256) == data
@@ -154,7 +154,7 @@ def test_the_sweeper_asks_for_what_waits_and_one_message_has_all_read(place: Pla
     expander.wake()
     expander.close()
     expander = place.expander()
-    expander.work_off()
+    expander.run_pending()
     assert [place.job(job_id).total for job_id in submitted] == [2, 2, 2]
 
 
@@ -171,7 +171,7 @@ https://shop.example/looks/%EC%85%94%EC%B8%A0.jpg,sku-5
 def test_the_rows_of_a_manifest_become_items_to_fetch(stored_anywhere: Place) -> None:
     place = stored_anywhere
     job_id = place.submit(MANIFEST.encode(), "looks.csv", JobSource.MANIFEST)
-    place.expander().work_off()
+    place.expander().run_pending()
     found = [(item.source_name, item.custom_id, item.error_code) for item in place.items(job_id)]
     assert found == [
         ("1.jpg", "sku-1", None),
@@ -193,7 +193,7 @@ def test_the_rows_of_a_manifest_become_items_to_fetch(stored_anywhere: Place) ->
 def test_what_is_no_manifest_fails_its_job_and_one_without_rows_does_too(place: Place) -> None:
     for data, code in ((b"title\na\n", "bad_manifest"), (b"url\n\n", "empty_source")):
         job_id = place.submit(data, "looks.csv", JobSource.MANIFEST)
-        place.expander().work_off()
+        place.expander().run_pending()
         job = place.job(job_id)
         assert (job.status, job.error and job.error["code"]) == (JobStatus.FAILED, code)
 
@@ -201,7 +201,7 @@ def test_what_is_no_manifest_fails_its_job_and_one_without_rows_does_too(place: 
 def test_a_manifest_with_too_many_rows_ends_with_an_item_that_says_so(place: Place) -> None:
     data = "url\n" + "".join(f"https://shop.example/{n}.jpg\n" for n in range(9))
     job_id = place.submit(data.encode(), "looks.csv", JobSource.MANIFEST)
-    place.expander(members=7).work_off()
+    place.expander(members=7).run_pending()
     assert len(place.items(job_id)) == 8
     assert place.items(job_id)[-1].error_code == "bad_manifest"
 
@@ -212,7 +212,7 @@ def test_a_key_whose_quota_ends_keeps_all_that_was_within_it(place: Place) -> No
     job_id = place.submit(a_zip(10))
     with place.database.writing() as session:
         session.get_one(Job, job_id).key_id = "key_1"
-    place.expander().work_off()
+    place.expander().run_pending()
     assert place.names(job_id) == [*expected(7), "catalog.zip"]
     last = place.items(job_id)[-1]
     assert (last.error_code, last.error_retryable) == ("quota_exceeded", True)

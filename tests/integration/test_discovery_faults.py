@@ -43,11 +43,11 @@ def test_who_dies_between_batches_is_followed_by_who_goes_on_there(
     really = worker.sources.expander.expanding.get_on
     monkeypatch.setattr(worker.sources.expander.expanding, "get_on", get_on)
     with pytest.raises(Killed):
-        place.expander().work_off()
+        place.expander().run_pending()
     assert place.names(job_id) == expected(3 * (dies_at - 1))
-    assert place.expander(OTHER).work_off() == 0
+    assert place.expander(OTHER).run_pending() == 0
     place.sweep(seconds=31)
-    assert place.expander(OTHER).work_off() == 1
+    assert place.expander(OTHER).run_pending() == 1
     assert place.names(job_id) == expected(10)
     job = place.job(job_id)
     assert (job.total, job.pending, job.discovering) == (10, 10, False)
@@ -62,9 +62,9 @@ def test_a_worker_that_wakes_up_after_its_lease_adds_nothing(place: Place) -> No
             overtaken.append(True)
             place.sweep(seconds=31)
             # The other one even has the same name: a thread of the same process.
-            place.expander().work_off()
+            place.expander().run_pending()
 
-    place.expander(before_commit=be_overtaken).work_off()
+    place.expander(before_commit=be_overtaken).run_pending()
     assert place.names(job_id) == expected(10)
     assert place.job(job_id).total == 10
 
@@ -76,7 +76,7 @@ def test_a_source_that_nobody_can_begin_with_fails_its_job_after_three_attempts(
     fail(place, monkeypatch, after=0)
     for _ in range(3):
         assert place.job(job_id).status == JobStatus.QUEUED
-        assert place.expander().work_off() == 1
+        assert place.expander().run_pending() == 1
         place.sweep()
     job = place.job(job_id)
     assert (job.status, job.discovering, job.total) == (JobStatus.FAILED, False, 0)
@@ -95,7 +95,7 @@ def test_a_source_that_nobody_gets_on_with_ends_with_an_item_that_says_so(
     fail(place, monkeypatch, after=7)
     # The first one got on.
     for _ in range(4):
-        place.expander().work_off()
+        place.expander().run_pending()
         place.sweep()
     assert place.names(job_id) == [*expected(6), "catalog.zip"]
     last = place.items(job_id)[-1]
@@ -108,12 +108,12 @@ def test_an_attempt_that_got_on_is_not_held_against_the_source(place: Place, mon
     job_id = place.submit(a_zip(30))
     for _ in range(9):
         fail(place, monkeypatch, after=3)
-        place.expander().work_off()
+        place.expander().run_pending()
         monkeypatch.undo()
         monkeypatch.setattr(worker.sources.expander, "BATCH_ITEMS", 3)
         place.sweep()
     assert place.names(job_id) == expected(27)
-    place.expander().work_off()
+    place.expander().run_pending()
     assert place.names(job_id) == expected(30)
 
 
@@ -124,12 +124,12 @@ def test_a_store_that_is_away_costs_no_attempt(place: Place) -> None:
         raise BlobStoreUnavailable("the store is away")
 
     for _ in range(5):
-        place.expander(before_commit=away).work_off()
+        place.expander(before_commit=away).run_pending()
         found = place.discovery(job_id)
         assert found is not None
         assert (found.attempts, found.taken_by, found.error) == (0, None, "the store is away")
         place.passed += timedelta(seconds=3)
-    place.expander().work_off()
+    place.expander().run_pending()
     assert place.names(job_id) == expected(5)
 
 
@@ -151,12 +151,12 @@ def test_a_worker_that_is_stopped_gives_its_source_back_after_the_batch(place: P
         expanders[0].close()
 
     expanders.append(place.expander(before_commit=stop))
-    expanders[0].work_off()
+    expanders[0].run_pending()
     found = place.discovery(job_id)
     assert found is not None
     assert (found.taken_by, found.attempts) == (None, 0)
     assert place.names(job_id)[:3] == expected(3)
-    place.expander(OTHER).work_off()
+    place.expander(OTHER).run_pending()
     assert place.names(job_id) == expected(10)
 
 
@@ -194,12 +194,12 @@ def test_leases_are_renewed_while_a_batch_is_gathered(place: Place) -> None:
 def test_reading_again_up_to_where_it_was_is_not_getting_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = place.submit(a_tar(10))
     fail(place, monkeypatch, after=7)
-    place.expander().work_off()
+    place.expander().run_pending()
     place.sweep()
     # So slow that every member takes a batch's time: the first ones are read again in batches without items.
     monkeypatch.setattr(worker.sources.expander, "BATCH_SECONDS", 0)
     for _ in range(3):
         assert place.job(job_id).discovering
-        place.expander().work_off()
+        place.expander().run_pending()
         place.sweep()
     assert place.names(job_id) == [*expected(6), "catalog.zip"]

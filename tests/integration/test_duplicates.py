@@ -106,7 +106,7 @@ def test_the_same_picture_is_linked_to_its_first_item_in_whatever_order_they_wer
     outcomes = {"large": seen(SHIRT + RED), "dress": seen(DRESS + RED), "small": seen(flipped(SHIRT, 5) + RED)}
     job_id = a_job_of(database, ["large", "dress", "small"], outcomes, order=order)
     assert read_job(database, job_id).duplicates is None
-    Linker(database).work_off()
+    Linker(database).run_pending()
     assert links(database, job_id) == [None, None, 0]
     assert read_job(database, job_id).duplicates == 1
 
@@ -114,7 +114,7 @@ def test_the_same_picture_is_linked_to_its_first_item_in_whatever_order_they_wer
 def test_the_same_bytes_are_linked_whether_or_not_they_could_be_opened(database: Database) -> None:
     outcomes = {"broken": FAILED, "flat": seen(None)}
     job_id = a_job_of(database, ["broken", "flat", "broken", "flat"], outcomes)
-    Linker(database).work_off()
+    Linker(database).run_pending()
     assert links(database, job_id) == [None, None, 0, 1]
 
 
@@ -126,7 +126,7 @@ def test_another_colour_shape_or_picture_is_not_the_same(database: Database) -> 
         "far": seen(flipped(SHIRT, 31) + RED),
     }
     job_id = a_job_of(database, list(outcomes), outcomes)
-    Linker(database).work_off()
+    Linker(database).run_pending()
     assert links(database, job_id) == [None] * 4
 
 
@@ -134,7 +134,7 @@ def test_crops_of_a_picture_are_items_of_their_own_unless_they_are_the_same_crop
     left, right = Crop(0, 0, 10, 10), Crop(10, 0, 10, 10)
     outcomes = {"a": seen(SHIRT + RED), "b": seen(SHIRT + RED)}
     job_id = a_job_of(database, ["a", "a", "a", "a", "b"], outcomes, crops=[None, left, right, left])
-    Linker(database).work_off()
+    Linker(database).run_pending()
     assert links(database, job_id) == [None, None, None, 1, 0]
 
 
@@ -142,18 +142,18 @@ def test_what_is_linked_is_never_what_others_are_linked_to(database: Database) -
     # Each is like the one before it, and the first is not like the last.
     outcomes = {str(n): seen(step(n) + RED) for n in range(8)}
     job_id = a_job_of(database, list(outcomes), outcomes)
-    Linker(database).work_off()
+    Linker(database).run_pending()
     assert links(database, job_id) == [None, 0, 0, None, 3, 3, None, 6]
 
 
 def test_looking_again_changes_nothing(database: Database) -> None:
     job_id = a_job_of(database, ["a", "b", "a"], {"a": seen(SHIRT + RED), "b": seen(DRESS + RED)})
-    assert Linker(database).work_off() == 1
+    assert Linker(database).run_pending() == 1
     before = read_job(database, job_id)
-    assert Linker(database).work_off() == 0
+    assert Linker(database).run_pending() == 0
     with database.writing() as session:
         session.execute(update(Job).values(duplicates=None))
-    Linker(database).work_off()
+    Linker(database).run_pending()
     assert links(database, job_id) == [None, None, 0]
     assert read_job(database, job_id).duplicates == before.duplicates
 
@@ -161,14 +161,14 @@ def test_looking_again_changes_nothing(database: Database) -> None:
 def test_finding_duplicates_changes_the_etag(database: Database) -> None:
     job_id = a_job_of(database, ["a", "a"], {"a": seen(SHIRT + RED)})
     before = read_job(database, job_id).revision
-    Linker(database).work_off()
+    Linker(database).run_pending()
     assert read_job(database, job_id).revision > before
 
 
 def test_several_linkers_at_once_find_what_one_does(database: Database) -> None:
     outcomes = {f"{n}": seen(flipped(SHIRT, n % 3) + bytes((n // 3 * 20, 0, 0))) for n in range(12)}
     job_ids = [a_job_of(database, list(outcomes), outcomes) for _ in range(3)]
-    together([Linker(database).work_off for _ in range(3)])
+    together([Linker(database).run_pending for _ in range(3)])
     for job_id in job_ids:
         assert links(database, job_id) == [None, 0, 0, None, 3, 3, None, 6, 6, None, 9, 9]
 
@@ -176,17 +176,17 @@ def test_several_linkers_at_once_find_what_one_does(database: Database) -> None:
 def test_a_job_that_runs_again_is_looked_at_again_at_its_next_end(database: Database) -> None:
     outcomes = {"a": FAILED, "b": seen(SHIRT + RED)}
     job_id = a_job_of(database, ["a", "b"], outcomes)
-    Linker(database).work_off()
+    Linker(database).run_pending()
     with database.writing() as session:
         job = lifecycle.hold(session, job_id)
         assert job is not None
         lifecycle.retry_failed(session, job, NOW)
         messages = chunks.claim(session, job, POLICY, NOW)
     assert read_job(database, job_id).duplicates is None
-    assert Linker(database).work_off() == 0
+    assert Linker(database).run_pending() == 0
     for message in messages:
         finish(database, message, seen(flipped(SHIRT, 2) + RED), NOW + timedelta(seconds=5))
-    Linker(database).work_off()
+    Linker(database).run_pending()
     assert links(database, job_id) == [None, 0]
 
 
@@ -208,7 +208,7 @@ def test_jobs_of_any_size_that_ended_together_are_each_linked_by_themselves(
     outcomes = {"a": seen(SHIRT + RED), "b": seen(DRESS + RED), "c": seen(flipped(SHIRT, 1) + RED)}
     contents = ["a", "ac", "b", "cabac", "aa", "", "bab"]
     job_ids = [a_job_of(database, list(content), outcomes) for content in contents if content]
-    Linker(database).work_off()
+    Linker(database).run_pending()
     expected = [[None], [None, 0], [None], [None, 0, None, 0, 0], [None, 0], [None, None, 0]]
     assert [links(database, job_id) for job_id in job_ids] == expected
     assert [read_job(database, job_id).duplicates for job_id in job_ids] == [0, 1, 0, 3, 1, 1]
@@ -231,7 +231,7 @@ def test_a_large_job_of_which_nothing_has_arrived_has_no_duplicates(database: Da
                 finished_at=NOW,
             )
         )
-    Linker(database).work_off()
+    Linker(database).run_pending()
     assert read_job(database, "job_1").duplicates == 0
 
 
@@ -251,8 +251,8 @@ def test_pictures_that_are_purged_while_they_are_compared_hinder_nobody_for_long
 
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(linking, "pictures", read_and_purge)
-        Linker(database).work_off()
-    Linker(database).work_off()
+        Linker(database).run_pending()
+    Linker(database).run_pending()
     assert links(database, kept) == [None, 0]
     assert read_job(database, purged).duplicates == 0
     with database.reading() as session:
@@ -264,7 +264,7 @@ def test_earlier_jobs_of_the_same_owner_have_seen_a_picture_before(database: Dat
     second = a_job_of(
         database, ["other", "small"], {"other": seen(DRESS + RED), "small": seen(flipped(SHIRT, 3) + RED)}
     )
-    Linker(database).work_off()
+    Linker(database).run_pending()
     third = a_job_of(database, ["large"], {"large": seen(SHIRT + RED)})
     assert [(found.item.job_id, found.distance) for found in similar(database, third)] == [(second, 3), (first, 0)]
     assert [(found.item.job_id, found.distance) for found in similar(database, second, 1)] == [(first, 3)]
@@ -300,7 +300,7 @@ def _message_of(job_id: str) -> chunks.ChunkMessage:
 
 def test_bands_go_with_their_blob(database: Database) -> None:
     job_id = a_job_of(database, ["a"], {"a": seen(SHIRT + RED)})
-    Linker(database).work_off()
+    Linker(database).run_pending()
     with database.writing() as session:
         assert session.scalars(select(BlobBands.blob_sha256)).all() == [a_blob("a").sha256]
         purging.remove_items(session, job_id)
@@ -316,7 +316,7 @@ def test_a_job_of_more_items_than_one_transaction_takes_is_linked_whole(
     monkeypatch.setattr(linker, "_PAGE", 3)
     outcomes = {f"{n}": seen(flipped(SHIRT, n % 5) + RED) for n in range(9)}
     job_id = a_job_of(database, list(outcomes), outcomes)
-    Linker(database).work_off()
+    Linker(database).run_pending()
     assert links(database, job_id) == [None, *[0] * 8]
     with database.reading() as session:
         assert len(session.scalars(select(BlobBands.blob_sha256)).all()) == 9

@@ -28,7 +28,7 @@ def test_duplicates_are_linked_counted_and_hidden_if_asked_for(
 ) -> None:
     path = f"/v1/jobs/{job_id}"
     assert client.get(f"{path}/summary").json["duplicates"] is None
-    Linker(database_of(app)).work_off()
+    Linker(database_of(app)).run_pending()
     assert client.get(f"{path}/summary").json["duplicates"] == 1
     shown = client.get(f"{path}/items").json["data"]
     assert [item["duplicate_of"] for item in shown] == [None, None, shown[0]["id"]]
@@ -43,7 +43,7 @@ def test_duplicates_are_hidden_or_not_given_at_all(client: FlaskClient, job_id: 
 
 
 def test_an_item_says_where_its_picture_was_seen_before(app: LookbookApp, client: FlaskClient, job_id: str) -> None:
-    Linker(database_of(app)).work_off()
+    Linker(database_of(app)).run_pending()
     later = a_job_of(database_of(app), ["large"], {"large": seen(SHIRT + RED)})
     item_id = client.get(f"/v1/jobs/{later}/items").json["data"][0]["id"]
     found = client.get(f"/v1/items/{item_id}/similar").json["data"]

@@ -79,8 +79,8 @@ def test_the_end_of_a_job_is_delivered_once_and_signed(
 ) -> None:
     job_id = end_job(database, receiver.url, now=utc_now())
     courier = Courier(database, fetcher)
-    assert courier.work_off() == 1
-    assert courier.work_off() == 0
+    assert courier.run_pending() == 1
+    assert courier.run_pending() == 0
     (received,) = receiver.received
     body = Webhook(signing_secret(database, "")).verify(received.body, received.headers)
     job = read_job(database, job_id)
@@ -99,14 +99,14 @@ def test_a_failed_attempt_is_repeated_with_the_same_id_and_body_and_a_new_time(
 ) -> None:
     receiver.replies = [Reply(500, body=b"oops" * 100_000)]
     end_job(database, receiver.url)
-    assert courier.work_off() == 1
+    assert courier.run_pending() == 1
     stored = delivery(database)
     assert (stored.status, stored.last_status) == (DeliveryStatus.PENDING, 500)
     assert stored.last_error == "expected a 2xx, got 500"
     clock.now += BACKOFF[0] * (1 - JITTER) - timedelta(milliseconds=1)
-    assert courier.work_off() == 0
+    assert courier.run_pending() == 0
     clock.now += BACKOFF[0] * 2 * JITTER + timedelta(milliseconds=2)
-    assert courier.work_off() == 1
+    assert courier.run_pending() == 1
     first, second = receiver.received
     assert verified(database, first) == verified(database, second)
     assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
@@ -118,12 +118,12 @@ def test_attempts_end_after_a_day(database: Database, courier: Courier, receiver
     receiver.replies = [Reply(404)] * 20
     end_job(database, receiver.url)
     for pause in BACKOFF:
-        assert courier.work_off() == 1
+        assert courier.run_pending() == 1
         due_at = delivery(database).next_attempt_at
         assert due_at is not None
         assert pause * (1 - JITTER) <= due_at - clock.now <= pause * (1 + JITTER)
         clock.now = due_at
-    assert courier.work_off() == 1
+    assert courier.run_pending() == 1
     stored = delivery(database)
     assert (stored.status, stored.attempts, stored.next_attempt_at) == (DeliveryStatus.FAILED, 8, None)
     assert timedelta(hours=18) < clock.now - NOW < timedelta(hours=30)
@@ -146,7 +146,7 @@ def test_a_receiver_that_asks_for_patience_gets_it_within_reason(
 ) -> None:
     receiver.replies = [Reply(503, {"Retry-After": asked})]
     end_job(database, receiver.url)
-    courier.work_off()
+    courier.run_pending()
     due_at = delivery(database).next_attempt_at
     assert due_at is not None
     assert expected * (1 - JITTER) <= due_at - clock.now <= expected * (1 + JITTER)
@@ -157,20 +157,20 @@ def test_410_switches_the_webhook_of_that_job_off_and_a_replay_on_again(
 ) -> None:
     receiver.replies = [Reply(410)]
     job_id = end_job(database, receiver.url, outcome=FAILED)
-    courier.work_off()
+    courier.run_pending()
     assert delivery(database).status == DeliveryStatus.DISABLED
     end_again(database, job_id, FAILED)
-    assert courier.work_off() == 0
+    assert courier.run_pending() == 0
     first, second = deliveries(database)
     assert (second.status, second.attempts) == (DeliveryStatus.DISABLED, 0)
     # Another job of the same receiver is another matter.
     end_job(database, receiver.url)
-    assert courier.work_off() == 1
+    assert courier.run_pending() == 1
     with database.writing() as session:
         assert webhooks.replay(session, job_id, second.id, NOW) is not None
-    assert courier.work_off() == 1
+    assert courier.run_pending() == 1
     end_again(database, job_id)
-    assert courier.work_off() == 1
+    assert courier.run_pending() == 1
     assert first.id in receiver.ids
     assert len(receiver.ids) == len(set(receiver.ids)) == 4
 
@@ -180,16 +180,16 @@ def test_a_410_also_ends_what_was_still_to_be_tried_again(
 ) -> None:
     receiver.replies = [Reply(500), Reply(410)]
     job_id = end_job(database, receiver.url, outcome=FAILED)
-    courier.work_off()
+    courier.run_pending()
     end_again(database, job_id)
-    courier.work_off()
+    courier.run_pending()
     assert [one.status for one in deliveries(database)] == [DeliveryStatus.DISABLED] * 2
 
 
 def test_a_redirect_is_not_followed(database: Database, courier: Courier, receiver: Receiver) -> None:
     receiver.replies = [Reply(307, {"Location": receiver.url + "/elsewhere"})]
     end_job(database, receiver.url)
-    courier.work_off()
+    courier.run_pending()
     assert [one.path for one in receiver.received] == ["/hook"]
     stored = delivery(database)
     assert (stored.status, stored.last_status) == (DeliveryStatus.PENDING, 307)
@@ -201,7 +201,7 @@ def test_an_address_that_is_not_public_is_never_connected_to(database: Database,
     connections: list[str] = []
     receiver.on_request = lambda received: connections.append(received.path)
     with Fetcher() as guarded:
-        assert Courier(database, guarded).work_off() == 1
+        assert Courier(database, guarded).run_pending() == 1
     assert connections == []
     stored = delivery(database)
     assert (stored.status, stored.last_status, stored.next_attempt_at) == (DeliveryStatus.FAILED, None, None)
@@ -213,7 +213,7 @@ def test_a_receiver_that_is_down_is_tried_again(database: Database, courier: Cou
         # Bound, but not listening: nobody else can answer there.
         taken.bind(("127.0.0.1", 0))
         end_job(database, f"http://127.0.0.1:{taken.getsockname()[1]}/")
-        courier.work_off()
+        courier.run_pending()
     stored = delivery(database)
     assert (stored.status, stored.last_status, stored.attempts) == (DeliveryStatus.PENDING, None, 1)
     assert str(stored.last_error).startswith("fetch_failed: ")
@@ -227,9 +227,9 @@ def test_what_a_killed_worker_had_in_hand_is_delivered_once_its_lease_has_run_ou
         killed = webhooks.take(session, clock.now)
     assert killed is not None
     clock.now += LEASE - timedelta(milliseconds=1)
-    assert courier.work_off() == 0
+    assert courier.run_pending() == 0
     clock.now += timedelta(milliseconds=1)
-    assert courier.work_off() == 1
+    assert courier.run_pending() == 1
     assert receiver.ids == [killed.delivery_id]
     with database.writing() as session:
         # It was only stopped, after all: what it found out comes too late.
@@ -239,12 +239,12 @@ def test_what_a_killed_worker_had_in_hand_is_delivered_once_its_lease_has_run_ou
 
 def test_a_replay_has_the_same_id_and_the_same_body(database: Database, courier: Courier, receiver: Receiver) -> None:
     job_id = end_job(database, receiver.url, outcome=FAILED)
-    courier.work_off()
+    courier.run_pending()
     end_again(database, job_id)
     first = deliveries(database)[0]
     with database.writing() as session:
         assert webhooks.replay(session, job_id, first.id, NOW) is not None
-    assert courier.work_off() == 2
+    assert courier.run_pending() == 2
     once, again = (one for one in receiver.received if one.headers["webhook-id"] == first.id)
     assert once.body == again.body
 
@@ -253,9 +253,9 @@ def test_a_job_that_ends_twice_is_told_of_twice_under_two_ids(
     database: Database, courier: Courier, receiver: Receiver
 ) -> None:
     job_id = end_job(database, receiver.url, outcome=FAILED)
-    courier.work_off()
+    courier.run_pending()
     end_again(database, job_id)
-    courier.work_off()
+    courier.run_pending()
     bodies = [verified(database, received)["data"] for received in receiver.received]
     assert [(body["id"], body["counts"]["failed"], body["counts"]["succeeded"]) for body in bodies] == [
         (job_id, 1, 0),
@@ -273,7 +273,7 @@ def test_no_transaction_is_open_while_the_receiver_is_waited_for(
 
     receiver.on_request = write
     end_job(database, receiver.url)
-    assert courier.work_off() == 1
+    assert courier.run_pending() == 1
     assert delivery(database).status == DeliveryStatus.DELIVERED
     with database.reading() as session:
         assert session.get(Blob, "e" * 64) is not None
@@ -305,6 +305,6 @@ def test_many_couriers_at_once_deliver_everything_once(
     for _ in range(12):
         end_job(database, receiver.url)
     couriers = [Courier(database, fetcher, clock=clock) for _ in range(3)]
-    together([courier.work_off for courier in couriers])
+    together([courier.run_pending for courier in couriers])
     assert sorted(receiver.ids) == [one.id for one in deliveries(database)]
     assert {one.status for one in deliveries(database)} == {DeliveryStatus.DELIVERED}

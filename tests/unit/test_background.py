@@ -4,12 +4,12 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-from worker.background import Background
+from worker.background import BackgroundThreads
 
 SECONDS = 10.0
 
 
-class Letters(Background[str]):
+class Letters(BackgroundThreads[str]):
     """Works off a queue; what is done with each is up to the test."""
 
     def __init__(self, do: Callable[[str], None], at_once: int = 1) -> None:

@@ -15,7 +15,7 @@ from core.fetching import Fetched, Fetcher, FetchLimits
 from db.database import Database
 from db.steps import webhooks
 from db.steps.webhooks import Answer, Attempt
-from worker.background import Background
+from worker.background import BackgroundThreads
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ AT_ONCE = 8
 """Attempts that one worker makes at once: a receiver that does not answer keeps one of them for the whole deadline."""
 
 
-class Courier(Background[Attempt]):
+class Courier(BackgroundThreads[Attempt]):
     """Delivers in the background, so that the worker's tasks never wait for somebody else's server."""
 
     def __init__(

@@ -22,7 +22,7 @@ from core.perceptual import bands_of
 from db.database import Database
 from db.steps import linking
 from db.steps.linking import AT_ONCE, CANDIDATES, Bands, Found, Link, Over, Picture
-from worker.background import Background
+from worker.background import BackgroundThreads
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ _PAGE = 10 * AT_ONCE
 """So many items of a large job are read at once."""
 
 
-class Linker(Background[list[Over]]):
+class Linker(BackgroundThreads[list[Over]]):
     """Looks at jobs that are over and were not looked at: small ones several at a time."""
 
     def __init__(self, database: Database) -> None:

@@ -28,7 +28,7 @@ from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
 from db.steps.leasing import SOURCES
 from db.views import jobs
-from worker.background import Background
+from worker.background import BackgroundThreads
 from worker.leases import AWAY_PAUSE
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,7 @@ _ENDED, _OVERTAKEN, _AWAY, _FAILED = 0, 3, 4, 6
 """Exit codes of crawler/process.py."""
 
 
-class Crawls(Background[LeasedSource]):
+class Crawls(BackgroundThreads[LeasedSource]):
     """Runs the crawls that wait. Once it is stopped it ends all children, and gives their crawls back."""
 
     def __init__(

@@ -39,7 +39,7 @@ from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
 from db.steps.expanding import Expanded, SourceBatch
 from db.steps.leasing import SOURCES
-from worker.background import Background
+from worker.background import BackgroundThreads
 from worker.leases import AWAY_PAUSE, Leases
 from worker.sources.entries import Entry, Found, SourceLimits, open_source
 
@@ -54,7 +54,7 @@ BATCH_SECONDS = 2.0
 _AWAY = (Unavailable, StorageFull, *TRANSIENT_ERRORS)
 
 
-class Expander(Background[LeasedSource]):
+class Expander(BackgroundThreads[LeasedSource]):
     """Reads sources that wait. Once it is stopped it commits the batches under way, and gives their sources back."""
 
     def __init__(
