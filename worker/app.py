@@ -45,7 +45,7 @@ from worker.health.consumers import ConsumerWatch
 from worker.health.heartbeats import HeartbeatSender
 from worker.interactive import THREADS as INTERACTIVE_THREADS
 from worker.interactive import InteractiveConsumer
-from worker.leases import Leases
+from worker.leases import HeldLeases
 from worker.maintenance.courier import Courier
 from worker.maintenance.linker import Linker
 from worker.maintenance.purger import purge
@@ -179,7 +179,7 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
         consumer_watch.connect()
         heartbeats = HeartbeatSender(services.broker, models, queues, consumer_watch)
         stack.callback(heartbeats.stop)
-        leases = Leases(services.database, heartbeats.worker, services.policy)
+        leases = HeldLeases(services.database, heartbeats.worker, services.policy)
         leases.start()
         stack.callback(leases.stop)
         registrations: list[Callable[[Celery], None]] = []
@@ -220,7 +220,7 @@ def _lanes(queues: Sequence[Queue]) -> tuple[list[Queue], list[Queue]]:
 
 
 def _classifying(
-    services: Connections, models: ModelCache, leases: Leases, stack: ExitStack
+    services: Connections, models: ModelCache, leases: HeldLeases, stack: ExitStack
 ) -> Callable[[Celery], None]:
     """Start what classifying needs; what is returned makes an application classify."""
     settings = services.settings
@@ -244,7 +244,7 @@ def _classifying(
     return register
 
 
-def _fetching(services: Connections, leases: Leases, stack: ExitStack) -> tuple[FetchStage, Callable[[], None]]:
+def _fetching(services: Connections, leases: HeldLeases, stack: ExitStack) -> tuple[FetchStage, Callable[[], None]]:
     """What fetches chunks, and how to have it begin no more downloads."""
     settings = services.settings
     limits = FetchLimits(max_bytes=settings.max_picture_bytes)
@@ -265,7 +265,7 @@ def _fetching(services: Connections, leases: Leases, stack: ExitStack) -> tuple[
 
 
 def _expander(services: Connections, worker: str, stack: ExitStack) -> Expander:
-    leases = Leases(services.database, worker, services.policy, table=SOURCES)
+    leases = HeldLeases(services.database, worker, services.policy, table=SOURCES)
     leases.start()
     stack.callback(leases.stop)
     blobs, limits = open_blob_store(services.settings), SourceLimits.of(services.settings)
@@ -311,7 +311,7 @@ def _arguments(queues: Sequence[Queue], concurrency: int, name: str) -> list[str
     ]
 
 
-def _connect_signals(heartbeats: HeartbeatSender, leases: Leases, stopping: Sequence[Callable[[], None]]) -> None:
+def _connect_signals(heartbeats: HeartbeatSender, leases: HeldLeases, stopping: Sequence[Callable[[], None]]) -> None:
     # Strong references: Celery keeps weak ones, and these are closures.
     @signals.setup_logging.connect(weak=False)
     def keep_our_logging(**_: Any) -> None:

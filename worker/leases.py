@@ -25,7 +25,7 @@ AWAY_PAUSE = timedelta(seconds=2)
 """How long a chunk waits after the database or the blob store was away."""
 
 
-class Leases:
+class HeldLeases:
     """The chunks (or the discoveries) in hand of one worker process."""
 
     def __init__(

@@ -32,7 +32,7 @@ from db.tables import Blob, Chunk, Discovery, Item, Job, JobSource
 from db.views import items
 from tests.conftest import RunningRedis
 from tests.integration.builders import WORKER, a_model, read_job, record_chunk, scored
-from worker.leases import Leases
+from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
 from worker.sources.entries import SourceLimits
 from worker.sources.expander import Expander
@@ -80,7 +80,7 @@ class Place:
         self, worker: str = WORKER, before_commit: Callable[[], None] = lambda: None, members: int = 1000
     ) -> Expander:
         store = cast(BlobStore, StoreWith(self.store, before_commit))
-        leases = Leases(self.database, worker, self.policy, table=SOURCES)
+        leases = HeldLeases(self.database, worker, self.policy, table=SOURCES)
         limits = SourceLimits(ArchiveLimits(members, 200_000, 2**24), self.spool)
         return Expander(self.database, self.broker, store, leases, self.policy, limits, Fetcher(), self.clock)
 

@@ -14,7 +14,7 @@ from db.steps.leasing import CHUNKS
 from db.tables import Chunk, Item
 from db.views import items
 from tests.integration.builders import LEASE, NOW, POLICY, WORKER, a_job, finish, read_job
-from worker.leases import Leases
+from worker.leases import HeldLeases
 
 OTHER = "wrk_2@there-7"
 PATIENCE = POLICY.deadlines.patience
@@ -174,7 +174,7 @@ def test_a_job_that_is_to_be_canceled_claims_nothing(database: Database) -> None
 def test_a_worker_renews_what_it_has_in_hand_but_not_what_a_hanging_thread_has(database: Database) -> None:
     _, messages = submit(database, [str(n) for n in range(8)])
     clock = [0.0]
-    leases = Leases(database, WORKER, POLICY, clock=lambda: clock[0])
+    leases = HeldLeases(database, WORKER, POLICY, clock=lambda: clock[0])
     for message in messages:
         take(database, message.chunk_id)
     with leases.holding(messages[0].chunk_id):
@@ -187,7 +187,7 @@ def test_a_worker_renews_what_it_has_in_hand_but_not_what_a_hanging_thread_has(d
 
 def test_a_worker_that_stops_gives_back_what_it_has_not_finished_for_others_to_take_at_once(database: Database) -> None:
     job_id, messages = submit(database, [str(n) for n in range(8)])
-    leases = Leases(database, WORKER, POLICY)
+    leases = HeldLeases(database, WORKER, POLICY)
     for message in messages:
         take(database, message.chunk_id)
     with leases.holding(messages[0].chunk_id):

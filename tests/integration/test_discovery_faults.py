@@ -16,7 +16,7 @@ from db.steps.leasing import SOURCES
 from db.tables import ItemStatus, JobStatus
 from tests.integration.builders import WORKER, deliveries
 from tests.integration.reading import OTHER, Place, a_tar, a_zip, expected, fail, place, small_batches, stored_anywhere
-from worker.leases import Leases
+from worker.leases import HeldLeases
 from worker.sources.expander import Expander
 
 __all__ = ["place", "small_batches", "stored_anywhere"]
@@ -182,7 +182,7 @@ def test_leases_of_one_process_end_when_it_is_known_to_be_gone(place: Place) -> 
 
 def test_leases_are_renewed_while_a_batch_is_gathered(place: Place) -> None:
     job_id = place.submit(a_zip(2))
-    leases = Leases(place.database, WORKER, place.policy, table=SOURCES)
+    leases = HeldLeases(place.database, WORKER, place.policy, table=SOURCES)
     with place.database.writing() as session:
         worker.sources.expander.expanding.take(session, WORKER, place.policy, utc_now() - timedelta(seconds=20))
     with leases.holding(job_id):

@@ -29,7 +29,7 @@ from db.views import jobs
 from tests.conftest import RunningRedis, until
 from tests.integration.builders import WORKER, a_model, finish, queued
 from tests.integration.hostile_server import HostileServer, Visit, response
-from worker.leases import Leases
+from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
 from worker.stages.downloads import Downloads, PictureFetcher
 from worker.stages.fetching import FetchStage
@@ -58,7 +58,7 @@ def running(
 ) -> Iterator[FetchStage]:
     with Fetcher(allow=allow, limits=LIMITS) as fetcher:
         downloads = Downloads(PictureFetcher(fetcher, store), threads=4, per_host=3)
-        leases = Leases(database, WORKER, POLICY)
+        leases = HeldLeases(database, WORKER, POLICY)
         yield FetchStage(database, broker, store, {True: downloads, False: downloads}, leases, POLICY)
         downloads.stop()
 

@@ -27,7 +27,7 @@ from samples import broken
 from tests.conftest import SAMPLES, RunningRedis
 from tests.integration.builders import WORKER, queued
 from worker.decoding.pool import DecoderLimits, DecoderPool
-from worker.leases import Leases
+from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
 from worker.predicting.models import ModelCache
 from worker.stages.classifying import ClassifyStage
@@ -44,7 +44,7 @@ def pipeline(database: Database, broker: Broker, with_redis: Settings) -> Iterat
     models = ModelCache(with_redis)
     decoders = DecoderPool(LocalBlobStore(with_redis.blobs_folder), 1, DecoderLimits(30, 2**32), 32, 224)
     policy = ChunkPolicy.of(with_redis)
-    yield ClassifyStage(database, broker, models, decoders, Leases(database, WORKER, policy), policy)
+    yield ClassifyStage(database, broker, models, decoders, HeldLeases(database, WORKER, policy), policy)
     decoders.close()
     models.close()
 

@@ -40,7 +40,7 @@ from db.steps.discoveries import LeasedSource
 from db.steps.expanding import Expanded, SourceBatch
 from db.steps.leasing import SOURCES
 from worker.background import BackgroundThreads
-from worker.leases import AWAY_PAUSE, Leases
+from worker.leases import AWAY_PAUSE, HeldLeases
 from worker.sources.entries import Entry, Found, SourceLimits, open_source
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ class Expander(BackgroundThreads[LeasedSource]):
         database: Database,
         broker: Broker,
         blobs: BlobStore,
-        leases: Leases,
+        leases: HeldLeases,
         policy: ChunkPolicy,
         limits: SourceLimits,
         fetcher: Fetcher,

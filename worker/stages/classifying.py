@@ -21,7 +21,7 @@ from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Outcome, Recorded, Scored, find_predictions, record
 from db.views import items, jobs
 from worker.decoding.pool import DecodedPicture, DecoderPool
-from worker.leases import Leases
+from worker.leases import HeldLeases
 from worker.predicting.batcher import Scores
 from worker.predicting.models import LoadedModel, ModelCache
 from worker.stages.in_flight import InFlight
@@ -51,7 +51,7 @@ class ClassifyStage(ChunkStage[_Work]):
         broker: Broker,
         models: ModelCache,
         decoders: DecoderPool,
-        leases: Leases,
+        leases: HeldLeases,
         policy: ChunkPolicy,
     ) -> None:
         super().__init__(database, broker, leases, policy)

@@ -25,7 +25,7 @@ from db.steps.recording import Recorded
 from db.steps.submitting import StoredBlob
 from db.tables import Stage
 from db.views import jobs
-from worker.leases import Leases
+from worker.leases import HeldLeases
 from worker.stages.downloads import DownloadBatch, Downloads
 from worker.stages.stage import ChunkStage
 
@@ -53,7 +53,7 @@ class FetchStage(ChunkStage[_Work]):
         broker: Broker,
         blobs: BlobStore,
         downloads: Mapping[bool, Downloads],
-        leases: Leases,
+        leases: HeldLeases,
         policy: ChunkPolicy,
     ) -> None:
         """`downloads`: threads for pictures that somebody waits for (True), and for all others (False)."""

@@ -14,7 +14,7 @@ from core.messages import ChunkMessage
 from db.database import Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Recorded
-from worker.leases import Gate, Leases, while_database_is_away
+from worker.leases import Gate, HeldLeases, while_database_is_away
 
 Work = TypeVar("Work")
 
@@ -22,7 +22,7 @@ Work = TypeVar("Work")
 class ChunkStage(ABC, Generic[Work]):
     """Works on the chunks of one stage. One for a whole worker process, used by all its threads."""
 
-    def __init__(self, database: Database, broker: Broker, leases: Leases, policy: ChunkPolicy) -> None:
+    def __init__(self, database: Database, broker: Broker, leases: HeldLeases, policy: ChunkPolicy) -> None:
         self._database = database
         self._broker = broker
         self._leases = leases
