@@ -132,32 +132,32 @@ def while_database_is_away(policy: ChunkPolicy) -> Retrying:
     )
 
 
-class Gate:
+class SharedExclusiveLock:
     """Lets any number of chunks through at once, or one that must be alone."""
 
     def __init__(self) -> None:
-        self.wanting = 0
+        self.waiting_for_exclusive = 0
         """How many wait to be alone."""
-        self._inside = 0
-        self._alone = False
+        self._holders = 0
+        self._held_exclusively = False
         self._changed = threading.Condition()
 
     @contextmanager
-    def passing(self, *, alone: bool) -> Iterator[None]:
+    def holding(self, *, exclusive: bool) -> Iterator[None]:
         """Be inside until the end of the block; who must be alone goes before those who need not."""
         with self._changed:
-            if alone:
-                self.wanting += 1
-                self._changed.wait_for(lambda: self._inside == 0)
-                self.wanting -= 1
+            if exclusive:
+                self.waiting_for_exclusive += 1
+                self._changed.wait_for(lambda: self._holders == 0)
+                self.waiting_for_exclusive -= 1
             else:
-                self._changed.wait_for(lambda: not self._alone and self.wanting == 0)
-            self._inside += 1
-            self._alone = alone
+                self._changed.wait_for(lambda: not self._held_exclusively and self.waiting_for_exclusive == 0)
+            self._holders += 1
+            self._held_exclusively = exclusive
         try:
             yield
         finally:
             with self._changed:
-                self._inside -= 1
-                self._alone = False
+                self._holders -= 1
+                self._held_exclusively = False
                 self._changed.notify_all()

@@ -4,41 +4,41 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tests.conftest import until
-from worker.leases import Gate
+from worker.leases import SharedExclusiveLock
 
 
-def enter(
-    gate: Gate, pool: ThreadPoolExecutor, *, alone: bool
+def hold(
+    lock: SharedExclusiveLock, pool: ThreadPoolExecutor, *, exclusive: bool
 ) -> tuple[threading.Event, threading.Event, Future[None]]:
-    """(it is inside, let it out, its end) of somebody who passes the gate in a thread of their own."""
+    """Hold the lock in a thread. Return (set once it is held, set this to let go, the future of the thread)."""
     inside, leave = threading.Event(), threading.Event()
 
-    def pass_through() -> None:
-        with gate.passing(alone=alone):
+    def hold_until_told() -> None:
+        with lock.holding(exclusive=exclusive):
             inside.set()
             assert leave.wait(10)
 
-    return inside, leave, pool.submit(pass_through)
+    return inside, leave, pool.submit(hold_until_told)
 
 
-def test_any_number_pass_the_gate_together() -> None:
-    gate = Gate()
+def test_any_number_hold_the_shared_lock_together() -> None:
+    lock = SharedExclusiveLock()
     with ThreadPoolExecutor() as pool:
-        guests = [enter(gate, pool, alone=False) for _ in range(3)]
+        guests = [hold(lock, pool, exclusive=False) for _ in range(3)]
         assert all(inside.wait(10) for inside, _, _ in guests)
         for _, leave, done in guests:
             leave.set()
             done.result(10)
 
 
-def test_who_must_be_alone_waits_for_the_others_and_goes_before_those_who_come_later() -> None:
-    gate, order = Gate(), []
+def test_an_exclusive_holder_waits_for_the_others_and_goes_before_later_ones() -> None:
+    lock, order = SharedExclusiveLock(), []
     with ThreadPoolExecutor() as pool:
-        first_inside, first_leave, first = enter(gate, pool, alone=False)
+        first_inside, first_leave, first = hold(lock, pool, exclusive=False)
         assert first_inside.wait(10)
-        alone_inside, alone_leave, alone = enter(gate, pool, alone=True)
-        until(lambda: gate.wanting == 1, 10)
-        late_inside, late_leave, late = enter(gate, pool, alone=False)
+        alone_inside, alone_leave, alone = hold(lock, pool, exclusive=True)
+        until(lambda: lock.waiting_for_exclusive == 1, 10)
+        late_inside, late_leave, late = hold(lock, pool, exclusive=False)
         assert not alone_inside.is_set()
         first_leave.set()
         first.result(10)

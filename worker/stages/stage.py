@@ -14,7 +14,7 @@ from core.messages import ChunkMessage
 from db.database import Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Recorded
-from worker.leases import Gate, HeldLeases, while_database_is_away
+from worker.leases import HeldLeases, SharedExclusiveLock, while_database_is_away
 
 Work = TypeVar("Work")
 
@@ -27,7 +27,7 @@ class ChunkStage(ABC, Generic[Work]):
         self._broker = broker
         self._leases = leases
         self._policy = policy
-        self._gate = Gate()
+        self._lock = SharedExclusiveLock()
 
     @abstractmethod
     def _take(self, message: ChunkMessage) -> Work | None:
@@ -43,7 +43,7 @@ class ChunkStage(ABC, Generic[Work]):
         A chunk that was recorded or canceled, or that somebody has in hand, is nothing to do: 0. If it cannot be
         finished, it is given back before the error is raised.
         """
-        with self._gate.passing(alone=message.alone):
+        with self._lock.holding(exclusive=message.alone):
             work = self._take(message)
             if work is None:
                 return 0
