@@ -21,7 +21,7 @@ from db.tables import Chunk, Discovery
 
 log = structlog.get_logger(__name__)
 
-AWAY_PAUSE = timedelta(seconds=2)
+OUTAGE_PAUSE = timedelta(seconds=2)
 """How long a chunk waits after the database or the blob store was away."""
 
 
@@ -81,7 +81,7 @@ class HeldLeases:
         try:
             with self._database.writing() as session:
                 if away:
-                    self._table.hand_back(session, [message.chunk_id], self.worker, utc_now() + AWAY_PAUSE, reason)
+                    self._table.hand_back(session, [message.chunk_id], self.worker, utc_now() + OUTAGE_PAUSE, reason)
                 else:
                     self._table.fail_attempt(session, message.chunk_id, self.worker, utc_now(), reason)
         except TRANSIENT_ERRORS:
@@ -122,7 +122,7 @@ class HeldLeases:
             self.renew()
 
 
-def while_database_is_away(policy: ChunkPolicy) -> Retrying:
+def database_retries(policy: ChunkPolicy) -> Retrying:
     """Attempts to record what was worked for: a database that is away for a moment does not make it worthless."""
     return Retrying(
         retry=retry_if_exception_type(TRANSIENT_ERRORS),

@@ -29,7 +29,7 @@ from db.steps.discoveries import LeasedSource
 from db.steps.leasing import SOURCES
 from db.views import jobs
 from worker.background import BackgroundThreads
-from worker.leases import AWAY_PAUSE
+from worker.leases import OUTAGE_PAUSE
 
 log = structlog.get_logger(__name__)
 
@@ -140,7 +140,7 @@ class Crawls(BackgroundThreads[LeasedSource]):
             return
         with self._database.writing() as session:
             if self.stopping.is_set() or code == _AWAY:
-                pause = timedelta() if self.stopping.is_set() else AWAY_PAUSE
+                pause = timedelta() if self.stopping.is_set() else OUTAGE_PAUSE
                 reason = "its worker was stopped" if self.stopping.is_set() else "part of the service was away"
                 SOURCES.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
             elif code not in {_ENDED, _OVERTAKEN, _FAILED}:

@@ -40,7 +40,7 @@ from db.steps.discoveries import LeasedSource
 from db.steps.expanding import Expanded, SourceBatch
 from db.steps.leasing import SOURCES
 from worker.background import BackgroundThreads
-from worker.leases import AWAY_PAUSE, HeldLeases
+from worker.leases import OUTAGE_PAUSE, HeldLeases
 from worker.sources.entries import Entry, Found, SourceLimits, open_source
 
 log = structlog.get_logger(__name__)
@@ -162,7 +162,7 @@ class Expander(BackgroundThreads[LeasedSource]):
         """What follows is the sweeper's to decide; that something was away or full is not the source's fault."""
         reason = error.detail if isinstance(error, LookbookError) else repr(error)
         if isinstance(error, _AWAY):
-            self._hand_back(taken, AWAY_PAUSE, reason)
+            self._hand_back(taken, OUTAGE_PAUSE, reason)
             return
         log.error("not_expanded", job=taken.job_id, error=repr(error), exc_info=error)
         try:

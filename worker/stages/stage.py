@@ -14,7 +14,7 @@ from core.messages import ChunkMessage
 from db.database import Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Recorded
-from worker.leases import HeldLeases, SharedExclusiveLock, while_database_is_away
+from worker.leases import HeldLeases, SharedExclusiveLock, database_retries
 
 Work = TypeVar("Work")
 
@@ -63,7 +63,7 @@ class ChunkStage(ABC, Generic[Work]):
 
     def _record(self, write: Callable[[Session], Recorded]) -> Recorded:
         """Record what was worked for; a database that is away for a moment does not make it worthless."""
-        for attempt in while_database_is_away(self._policy):
+        for attempt in database_retries(self._policy):
             with attempt, self._database.writing() as session:
                 return write(session)
         raise AssertionError("either recorded or raised")
