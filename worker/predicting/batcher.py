@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from classifier.runtime import OutOfDeviceMemory, Runtime, padded
 from core.errors import ModelFailed
 from worker.fair_queue import FairQueue
-from worker.predicting.decisions import Arrivals, CostModel, Launch, Wait, decide
+from worker.predicting.decisions import ArrivalEstimate, CostModel, LaunchBatch, WaitForMore, decide_batch_size
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,7 @@ class Batcher:
         self._bound = BATCHES_WAITING * runtime.slots * self._sizes[-1]
         self._queue: FairQueue[_Waiting] = FairQueue()
         self._costs = CostModel()
-        self._arrivals = Arrivals()
+        self._arrivals = ArrivalEstimate()
         self._running: dict[int, float] = {}
         self._closed = False
         # Three to wait for, so that nobody is woken who has nothing to do: waking costs more than most of what is here.
@@ -141,7 +141,7 @@ class Batcher:
                     return None
                 now = self._clock()
                 step = self._decide(now)
-                if isinstance(step, Wait):
+                if isinstance(step, WaitForMore):
                     self._work.wait(step.seconds)
                 elif batch := self._take(step.pictures, now):
                     lone = not self._running and not self._queue and len(batch) == 1
@@ -154,24 +154,30 @@ class Batcher:
         with self._lock:
             self._running.pop(slot, None)
             while True:
-                self._hurry.wait_for(lambda: self._closed or self._hurried())
-                if not self._hurried():
+                self._hurry.wait_for(lambda: self._closed or self._express_has_work())
+                if not self._express_has_work():
                     return None
                 now = self._clock()
                 if batch := self._take(1, now):
                     self._running[slot] = now
                     return self._sizes[0], batch, True
 
-    def _hurried(self) -> bool:
+    def _express_has_work(self) -> bool:
         return self._queue.interactive > 0 and len(self._running) >= self._runtime.slots
 
-    def _decide(self, now: float) -> Launch | Wait:
-        opened = self._queue.oldest()
-        assert opened is not None
+    def _decide(self, now: float) -> LaunchBatch | WaitForMore:
+        window_opened = self._queue.oldest()
+        assert window_opened is not None
         # Nobody comes any more once it is closed.
-        interval = math.inf if self._closed else self._arrivals.interval(now)
-        return decide(
-            len(self._queue), self._sizes, self._costs, interval, opened, now, hurried=self._queue.interactive
+        seconds_to_next = math.inf if self._closed else self._arrivals.seconds_to_next(now)
+        return decide_batch_size(
+            len(self._queue),
+            self._sizes,
+            self._costs,
+            seconds_to_next,
+            window_opened,
+            now,
+            interactive=self._queue.interactive,
         )
 
     def _take(self, pictures: int, now: float) -> list[_Waiting]:
@@ -186,7 +192,7 @@ class Batcher:
     def _wake(self, pictures: int) -> None:
         """Wake whom so many pictures of the queue give something to do."""
         self._work.notify(pictures)
-        if self._hurried():
+        if self._express_has_work():
             self._hurry.notify()
 
     def _say_that_there_is_room(self) -> None:

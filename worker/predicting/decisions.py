@@ -6,16 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-FORGETTING = 0.1
+NEWEST_WEIGHT = 0.1
 """Weight of the newest measurement in the running means: the last twenty or so count."""
 
-WINDOW_SECONDS = 0.02
+BATCH_WINDOW_SECONDS = 0.02
 """Longest time that a batch waits for company, whatever the gain."""
 
-PATIENCE = 1.25
+MAX_SLOWDOWN = 1.25
 """Somebody in a hurry waits at most this factor longer so that bulk work can come along."""
 
-MIN_SAVING = 1.05
+MIN_SAVING_FACTOR = 1.05
 """A larger batch has to save this factor per picture."""
 
 
@@ -29,7 +29,7 @@ class CostModel:
     def observe(self, size: int, seconds: float) -> None:
         """A batch of `size` (padding included) took `seconds`."""
         known = self._means.get(size)
-        self._means[size] = seconds if known is None else known + FORGETTING * (seconds - known)
+        self._means[size] = seconds if known is None else known + NEWEST_WEIGHT * (seconds - known)
         self._line = self._fitted()
 
     def line(self) -> tuple[float, float]:
@@ -52,7 +52,7 @@ class CostModel:
         return max(slope * size + fixed, 0.0)
 
 
-class Arrivals:
+class ArrivalEstimate:
     """How long it takes, on average of late, until others come; those that come together come once."""
 
     def __init__(self) -> None:
@@ -62,10 +62,10 @@ class Arrivals:
     def observe(self, now: float) -> None:
         if self._last is not None:
             gap = now - self._last
-            self._mean = gap if math.isinf(self._mean) else self._mean + FORGETTING * (gap - self._mean)
+            self._mean = gap if math.isinf(self._mean) else self._mean + NEWEST_WEIGHT * (gap - self._mean)
         self._last = now
 
-    def interval(self, now: float) -> float:
+    def seconds_to_next(self, now: float) -> float:
         """Seconds until the next one; a silence longer than the mean is the better guess."""
         if self._last is None:
             return math.inf
@@ -73,7 +73,7 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class LaunchBatch:
     """Predict the first `pictures` in turn as a batch of `size`, the rest of it padding."""
 
     size: int
@@ -81,30 +81,30 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class WaitForMore:
     """Look again after `seconds`, or when another picture has come."""
 
     seconds: float
 
 
-def decide(
+def decide_batch_size(
     waiting: int,
     sizes: Sequence[int],
     costs: CostModel,
-    interval: float,
-    opened: float,
+    seconds_to_next: float,
+    window_opened: float,
     now: float,
     *,
-    hurried: int = 0,
-) -> Launch | Wait:
+    interactive: int = 0,
+) -> LaunchBatch | WaitForMore:
     """What to do for a device that is free now.
 
     Args:
         waiting: pictures that wait, at least one.
         sizes: the batch sizes that the device has prepared, ascending.
-        interval: seconds until another picture may be expected.
-        opened: when the first of them came: it opened the window.
-        hurried: how many of them somebody waits for; they go first.
+        seconds_to_next: seconds until another picture may be expected.
+        window_opened: when the first of them came: it window_opened the window.
+        interactive: how many of them somebody waits for; they go first.
 
     A batch is of the size that costs least per picture; it is full when no larger one would cost less. One that is not
     full waits while its window is open and another picture may come before it closes. Bulk work loses nothing by that:
@@ -112,38 +112,42 @@ def decide(
     the batch is as large as those in a hurry need, or larger where that takes hardly longer; the others fill its room.
     It waits only while another picture would save the device more time than the wait for that picture takes.
     """
-    launch = _cheapest(waiting, sizes, costs) if not hurried else _with_bulk(hurried, waiting, sizes, costs)
-    closes = opened + WINDOW_SECONDS
-    if now + interval >= closes or waiting >= _cheapest(sizes[-1], sizes, costs).size:
+    launch = (
+        _cheapest_batch(waiting, sizes, costs)
+        if not interactive
+        else _interactive_batch(interactive, waiting, sizes, costs)
+    )
+    closes = window_opened + BATCH_WINDOW_SECONDS
+    if now + seconds_to_next >= closes or waiting >= _cheapest_batch(sizes[-1], sizes, costs).size:
         return launch
-    if not hurried:
-        return Wait(closes - now)
-    apart = launch_seconds(waiting, sizes, costs) + costs.seconds(sizes[0])
-    together = launch_seconds(waiting + 1, sizes, costs)
-    return Wait(interval) if interval < apart - together else launch
+    if not interactive:
+        return WaitForMore(closes - now)
+    apart = device_seconds(waiting, sizes, costs) + costs.seconds(sizes[0])
+    together = device_seconds(waiting + 1, sizes, costs)
+    return WaitForMore(seconds_to_next) if seconds_to_next < apart - together else launch
 
 
-def _with_bulk(hurried: int, waiting: int, sizes: Sequence[int], costs: CostModel) -> Launch:
-    alone = _cheapest(hurried, sizes, costs)
-    bearable = PATIENCE * costs.seconds(alone.size)
+def _interactive_batch(interactive: int, waiting: int, sizes: Sequence[int], costs: CostModel) -> LaunchBatch:
+    alone = _cheapest_batch(interactive, sizes, costs)
+    bearable = MAX_SLOWDOWN * costs.seconds(alone.size)
     # A larger batch than there are pictures for has nothing to offer.
     room = [size for size in sizes if size > alone.size and costs.seconds(size) <= bearable and size // 2 < waiting]
     size = max(room, default=alone.size)
-    return Launch(size, min(size, waiting))
+    return LaunchBatch(size, min(size, waiting))
 
 
-def launch_seconds(waiting: int, sizes: Sequence[int], costs: CostModel) -> float:
+def device_seconds(waiting: int, sizes: Sequence[int], costs: CostModel) -> float:
     """What the device needs for `waiting` pictures, batch after batch of the cheapest size."""
     total = 0.0
     while waiting > 0:
-        batch = _cheapest(waiting, sizes, costs)
+        batch = _cheapest_batch(waiting, sizes, costs)
         total += costs.seconds(batch.size)
         waiting -= batch.pictures
     return total
 
 
-def _cheapest(waiting: int, sizes: Sequence[int], costs: CostModel) -> Launch:
+def _cheapest_batch(waiting: int, sizes: Sequence[int], costs: CostModel) -> LaunchBatch:
     prices = {size: costs.seconds(size) / min(size, waiting) for size in sizes}
     # Small batches free the device sooner for whoever is in a hurry: a larger one has to be worth it.
-    size = next(size for size in sizes if prices[size] <= min(prices.values()) * MIN_SAVING)
-    return Launch(size, min(size, waiting))
+    size = next(size for size in sizes if prices[size] <= min(prices.values()) * MIN_SAVING_FACTOR)
+    return LaunchBatch(size, min(size, waiting))
