@@ -7,22 +7,22 @@ import pytest
 from core.errors import BlobMissing, TruncatedImage
 from core.types import ModelRef
 from db.steps.recording import Outcome
-from worker.stages.in_flight import InFlight, Share
+from worker.stages.in_flight import PicturesInFlight, WorkSplit
 
 MODEL = ModelRef("garments", "1")
 A, B, C = ("a" * 64, ""), ("b" * 64, ""), ("c" * 64, "")
 
 
 def test_what_another_chunk_is_computing_is_waited_for() -> None:
-    in_flight = InFlight()
+    in_flight = PicturesInFlight()
     with (
         ThreadPoolExecutor(1) as thread,
-        in_flight.sharing(MODEL, [A, B]) as first,
-        in_flight.sharing(MODEL, [B, C]) as second,
+        in_flight.claiming(MODEL, [A, B]) as first,
+        in_flight.claiming(MODEL, [B, C]) as second,
     ):
-        assert set(first.mine) == {A, B}
-        assert (set(second.mine), set(second.others)) == ({C}, {B})
-        waiting = thread.submit(second.others[B].wait_for, B)
+        assert set(first.to_compute) == {A, B}
+        assert (set(second.to_compute), set(second.computed_elsewhere)) == ({C}, {B})
+        waiting = thread.submit(second.computed_elsewhere[B].wait_for_outcome, B)
         outcome = Outcome(error=TruncatedImage("cut"))
         first.claim.outcomes |= {A: Outcome(error=TruncatedImage()), B: outcome}
         assert not waiting.done()
@@ -31,22 +31,22 @@ def test_what_another_chunk_is_computing_is_waited_for() -> None:
 
 
 def test_another_crop_or_model_is_another_computation() -> None:
-    in_flight = InFlight()
+    in_flight = PicturesInFlight()
     newer = ModelRef("garments", "2")
     with (
-        in_flight.sharing(MODEL, [A]) as first,
-        in_flight.sharing(newer, [A]) as second,
-        in_flight.sharing(MODEL, [(A[0], "0,0,5x5")]) as third,
+        in_flight.claiming(MODEL, [A]) as first,
+        in_flight.claiming(newer, [A]) as second,
+        in_flight.claiming(MODEL, [(A[0], "0,0,5x5")]) as third,
     ):
-        assert all(len(share.mine) == 1 for share in (first, second, third))
+        assert all(len(split.to_compute) == 1 for split in (first, second, third))
 
 
 def test_when_whoever_computes_fails_the_others_get_its_error_and_the_next_one_computes() -> None:
-    in_flight = InFlight()
-    found: list[Share] = []
+    in_flight = PicturesInFlight()
+    found: list[WorkSplit] = []
 
     def fail_while_another_waits() -> None:
-        with in_flight.sharing(MODEL, [A, B]) as first, in_flight.sharing(MODEL, [A, B]) as waiting:
+        with in_flight.claiming(MODEL, [A, B]) as first, in_flight.claiming(MODEL, [A, B]) as waiting:
             found.append(waiting)
             first.claim.outcomes[B] = Outcome(error=TruncatedImage())
             raise BlobMissing("gone")
@@ -54,16 +54,16 @@ def test_when_whoever_computes_fails_the_others_get_its_error_and_the_next_one_c
     with pytest.raises(BlobMissing):
         fail_while_another_waits()
     with pytest.raises(BlobMissing, match="gone"):
-        found[0].others[A].wait_for(A)
+        found[0].computed_elsewhere[A].wait_for_outcome(A)
     # What it had found out by then is as good as ever.
-    assert found[0].others[B].wait_for(B).error is not None
-    with in_flight.sharing(MODEL, [A]) as again:
-        assert set(again.mine) == {A}
+    assert found[0].computed_elsewhere[B].wait_for_outcome(B).error is not None
+    with in_flight.claiming(MODEL, [A]) as again:
+        assert set(again.to_compute) == {A}
 
 
 def test_a_picture_that_was_left_out_is_nobodys_result() -> None:
-    in_flight = InFlight()
-    with in_flight.sharing(MODEL, [A]), in_flight.sharing(MODEL, [A]) as waiting:
-        others = waiting.others
+    in_flight = PicturesInFlight()
+    with in_flight.claiming(MODEL, [A]), in_flight.claiming(MODEL, [A]) as waiting:
+        computed_elsewhere = waiting.computed_elsewhere
     with pytest.raises(RuntimeError, match="left it out"):
-        others[A].wait_for(A)
+        computed_elsewhere[A].wait_for_outcome(A)

@@ -24,7 +24,7 @@ from worker.decoding.pool import DecodedPicture, DecoderPool
 from worker.leases import HeldLeases
 from worker.predicting.batcher import Scores
 from worker.predicting.models import LoadedModel, ModelCache
-from worker.stages.in_flight import InFlight
+from worker.stages.in_flight import PicturesInFlight
 from worker.stages.stage import ChunkStage
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class ClassifyStage(ChunkStage[_Work]):
         super().__init__(database, broker, leases, policy)
         self._models = models
         self._decoders = decoders
-        self._in_flight = InFlight()
+        self._in_flight = PicturesInFlight()
 
     def _take(self, message: ChunkMessage) -> _Work | None:
         now = utc_now()
@@ -73,14 +73,16 @@ class ClassifyStage(ChunkStage[_Work]):
 
     def _work(self, message: ChunkMessage, work: _Work) -> Recorded:
         outcomes = {picture: Outcome(known=True) for picture in work.known}
-        to_compute = [picture for picture in work.pictures if picture not in outcomes]
-        with self._in_flight.sharing(work.model, to_compute) as share:
-            if share.mine:
+        unpredicted = [picture for picture in work.pictures if picture not in outcomes]
+        with self._in_flight.claiming(work.model, unpredicted) as split:
+            if split.to_compute:
                 with self._models.using(work.model) as model:
-                    self._compute(model, share.mine, share.claim.outcomes, message)
-                share.claim.end()
-            outcomes |= share.claim.outcomes
-            outcomes |= {picture: claim.wait_for(picture) for picture, claim in share.others.items()}
+                    self._compute(model, split.to_compute, split.claim.outcomes, message)
+                split.claim.end()
+            outcomes |= split.claim.outcomes
+            outcomes |= {
+                picture: claim.wait_for_outcome(picture) for picture, claim in split.computed_elsewhere.items()
+            }
             return self._record(
                 lambda session: record(
                     session, message, work.model_version_id, outcomes, self._policy, utc_now(), work.taken_at

@@ -26,7 +26,7 @@ class Claim:
             self._failure = failure or self._failure
             self._over.set()
 
-    def wait_for(self, picture: PictureKey) -> Outcome:
+    def wait_for_outcome(self, picture: PictureKey) -> Outcome:
         """What became of a picture, once the claim is over.
 
         Raises:
@@ -39,16 +39,16 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class WorkSplit:
     """How the pictures of one chunk are shared out: whoever came first computes, the others wait for it."""
 
     claim: Claim = field(default_factory=Claim)
-    mine: list[PictureKey] = field(default_factory=list)
+    to_compute: list[PictureKey] = field(default_factory=list)
     """What is claimed: their outcomes go into `claim`."""
-    others: dict[PictureKey, Claim] = field(default_factory=dict)
+    computed_elsewhere: dict[PictureKey, Claim] = field(default_factory=dict)
 
 
-class InFlight:
+class PicturesInFlight:
     """Who computes what, across the threads of a worker process."""
 
     def __init__(self) -> None:
@@ -56,28 +56,28 @@ class InFlight:
         self._lock = threading.Lock()
 
     @contextmanager
-    def sharing(self, model: ModelRef, pictures: Sequence[PictureKey]) -> Iterator[Share]:
+    def claiming(self, model: ModelRef, pictures: Sequence[PictureKey]) -> Iterator[WorkSplit]:
         """Claim pictures until the end of the block, which should come after their results are recorded.
 
         What is claimed and has no outcome by then is left to nobody: whoever waits for it gets the block's error.
         """
         failure: BaseException | None = None
-        share = Share()
+        split = WorkSplit()
         with self._lock:
             for picture in pictures:
                 known = self._computing.get((model, picture))
                 if known is None:
-                    self._computing[model, picture] = share.claim
-                    share.mine.append(picture)
+                    self._computing[model, picture] = split.claim
+                    split.to_compute.append(picture)
                 else:
-                    share.others[picture] = known
+                    split.computed_elsewhere[picture] = known
         try:
-            yield share
+            yield split
         except BaseException as error:
             failure = error
             raise
         finally:
             with self._lock:
-                for picture in share.mine:
+                for picture in split.to_compute:
                     del self._computing[model, picture]
-            share.claim.end(failure)
+            split.claim.end(failure)
