@@ -55,7 +55,7 @@ from worker.predicting.models import ModelCache
 from worker.predicting.preloading import ModelPreloader
 from worker.sources.crawls import Crawls
 from worker.sources.entries import SourceLimits
-from worker.sources.expander import Expander
+from worker.sources.expander import SourceExpander
 from worker.stages.classifying import ClassifyStage
 from worker.stages.downloads import Downloads, PictureFetcher
 from worker.stages.fetching import FetchStage
@@ -123,7 +123,7 @@ def register_explain(app: Celery, explainer: Explainer) -> None:
         explainer.explain(item_id)
 
 
-def register_expand(app: Celery, expander: Expander) -> None:
+def register_expand(app: Celery, expander: SourceExpander) -> None:
     """Make `app` read archives and manifests."""
 
     @app.task(name=EXPAND)
@@ -264,13 +264,13 @@ def _fetching(services: Connections, leases: HeldLeases, stack: ExitStack) -> tu
     return FetchStage(services.database, services.broker, blobs, downloads, leases, services.policy), stop
 
 
-def _expander(services: Connections, worker: str, stack: ExitStack) -> Expander:
+def _expander(services: Connections, worker: str, stack: ExitStack) -> SourceExpander:
     leases = HeldLeases(services.database, worker, services.policy, table=SOURCES)
     leases.start()
     stack.callback(leases.stop)
     blobs, limits = open_blob_store(services.settings), SourceLimits.of(services.settings)
     fetcher = stack.enter_context(Fetcher(allow=services.settings.fetch_allow))
-    expander = Expander(services.database, services.broker, blobs, leases, services.policy, limits, fetcher)
+    expander = SourceExpander(services.database, services.broker, blobs, leases, services.policy, limits, fetcher)
     stack.callback(expander.close)
     return expander
 

@@ -35,7 +35,7 @@ from tests.integration.builders import WORKER, a_model, read_job, record_chunk, 
 from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
 from worker.sources.entries import SourceLimits
-from worker.sources.expander import Expander
+from worker.sources.expander import SourceExpander
 
 OTHER = "wrk_2@there-7"
 HOOK = {"url": "https://example.org/hook", "events": ["job.completed", "job.failed", "job.canceled"]}
@@ -78,11 +78,11 @@ class Place:
 
     def expander(
         self, worker: str = WORKER, before_commit: Callable[[], None] = lambda: None, members: int = 1000
-    ) -> Expander:
+    ) -> SourceExpander:
         store = cast(BlobStore, StoreWith(self.store, before_commit))
         leases = HeldLeases(self.database, worker, self.policy, table=SOURCES)
         limits = SourceLimits(ArchiveLimits(members, 200_000, 2**24), self.spool)
-        return Expander(self.database, self.broker, store, leases, self.policy, limits, Fetcher(), self.clock)
+        return SourceExpander(self.database, self.broker, store, leases, self.policy, limits, Fetcher(), self.clock)
 
     def sweep(self, seconds: float = 0) -> None:
         self.passed += timedelta(seconds=seconds)

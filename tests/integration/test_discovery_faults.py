@@ -17,7 +17,7 @@ from db.tables import ItemStatus, JobStatus
 from tests.integration.builders import WORKER, deliveries
 from tests.integration.reading import OTHER, Place, a_tar, a_zip, expected, fail, place, small_batches, stored_anywhere
 from worker.leases import HeldLeases
-from worker.sources.expander import Expander
+from worker.sources.expander import SourceExpander
 
 __all__ = ["place", "small_batches", "stored_anywhere"]
 
@@ -145,7 +145,7 @@ def test_canceled_while_its_worker_is_dead_it_ends_with_the_lease(place: Place) 
 
 def test_a_worker_that_is_stopped_gives_its_source_back_after_the_batch(place: Place) -> None:
     job_id = place.submit(a_zip(10))
-    expanders: list[Expander] = []
+    expanders: list[SourceExpander] = []
 
     def stop() -> None:
         expanders[0].close()

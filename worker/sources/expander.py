@@ -54,7 +54,7 @@ BATCH_SECONDS = 2.0
 _AWAY = (Unavailable, StorageFull, *TRANSIENT_ERRORS)
 
 
-class Expander(BackgroundThreads[LeasedSource]):
+class SourceExpander(BackgroundThreads[LeasedSource]):
     """Reads sources that wait. Once it is stopped it commits the batches under way, and gives their sources back."""
 
     def __init__(
