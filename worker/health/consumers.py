@@ -21,10 +21,10 @@ from core.messages import Queue
 
 log = structlog.get_logger(__name__)
 
-EXIT_DEAF = 71
+EXIT_CONSUMER_STALLED = 71
 """Exit code of a worker one of whose consumers does not receive what waits for it (EX_OSERR of sysexits.h)."""
 
-SILENT_LOOKS = 4
+STALLED_CHECKS = 4
 """So many times in a row there was something to receive and nothing to do, and nothing was received."""
 
 
@@ -32,9 +32,9 @@ SILENT_LOOKS = 4
 class _Consumer:
     queues: frozenset[Queue]
     received: int = 0
-    in_hand: int = 0
+    running: int = 0
     received_before: int = 0
-    silent_looks: int = 0
+    stalled_checks: int = 0
 
 
 class ConsumerWatch:
@@ -68,17 +68,17 @@ class ConsumerWatch:
     def started(self, queue: Queue) -> None:
         with self._lock:
             for consumer in self._of(queue):
-                consumer.in_hand += 1
+                consumer.running += 1
 
     def finished(self, queue: Queue) -> None:
         with self._lock:
             for consumer in self._of(queue):
-                consumer.in_hand -= 1
+                consumer.running -= 1
 
     def _of(self, queue: Queue) -> list[_Consumer]:
         return [consumer for consumer in self._consumers if queue in consumer.queues]
 
-    def look(self) -> bool:
+    def check_stalled(self) -> bool:
         """Whether a consumer has gone deaf. To be called every few seconds."""
         try:
             empty = self._broker.empty_queues()
@@ -87,12 +87,12 @@ class ConsumerWatch:
         with self._lock:
             for consumer in self._consumers:
                 waiting = consumer.queues - empty
-                heard = consumer.received != consumer.received_before
+                received_something = consumer.received != consumer.received_before
                 consumer.received_before = consumer.received
-                consumer.silent_looks = (
-                    consumer.silent_looks + 1 if waiting and not consumer.in_hand and not heard else 0
+                consumer.stalled_checks = (
+                    consumer.stalled_checks + 1 if waiting and not consumer.running and not received_something else 0
                 )
-                if consumer.silent_looks >= SILENT_LOOKS:
-                    log.critical("consumer_deaf", waiting=sorted(queue.value for queue in waiting))
+                if consumer.stalled_checks >= STALLED_CHECKS:
+                    log.critical("consumer_stalled", waiting=sorted(queue.value for queue in waiting))
                     return True
         return False

@@ -12,7 +12,7 @@ from broker.client import HEARTBEAT_SECONDS, Broker, Heartbeat, worker_suffix
 from core.errors import BrokerUnavailable
 from core.ids import new_id
 from core.messages import Queue
-from worker.health.consumers import EXIT_DEAF, ConsumerWatch
+from worker.health.consumers import EXIT_CONSUMER_STALLED, ConsumerWatch
 from worker.predicting.models import ModelCache
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ class HeartbeatSender:
         self.worker = new_id("wrk") + worker_suffix(os.getpid())
         self._broker = broker
         self._models = models
-        self._hearing = consumer_watch
+        self._consumer_watch = consumer_watch
         self._queues = [queue.value for queue in queues]
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
@@ -42,17 +42,17 @@ class HeartbeatSender:
         try:
             self._broker.farewell(self.worker)
         except BrokerUnavailable:
-            log.info("farewell_unheard", worker=self.worker)
+            log.info("farewell_not_sent", worker=self.worker)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
                 self._broker.beat(self._heartbeat())
             except BrokerUnavailable as error:
-                log.warning("heartbeat_unheard", reason=str(error))
-            if self._hearing.look():
+                log.warning("heartbeat_not_sent", reason=str(error))
+            if self._consumer_watch.check_stalled():
                 # Not sys.exit: only a new process hears again, and what this one has in hand is sent to others.
-                os._exit(EXIT_DEAF)
+                os._exit(EXIT_CONSUMER_STALLED)
             self._stopped.wait(HEARTBEAT_SECONDS)
 
     def _heartbeat(self) -> Heartbeat:
