@@ -16,7 +16,7 @@ from typing import Any
 from rich.progress import Progress
 
 from benchmarks.run import spread
-from broker.client import Broker, Wait
+from broker.client import Broker, Subscription
 from broker.dispatch import dispatch
 from cli.redis_server import EmbeddedRedis
 from cli.registry import register_models
@@ -120,7 +120,7 @@ def store_job(settings: Settings, salt: str, items: int) -> str:
 
 
 @contextmanager
-def running_job(settings: Settings, job_id: str) -> Iterator[Wait]:
+def running_job(settings: Settings, job_id: str) -> Iterator[Subscription]:
     """Send a stored job's first chunks; what is given waits for its end."""
     database, broker = Database(settings.resolved_database_url), Broker.connect(settings)
     with database.writing() as session:

@@ -70,7 +70,7 @@ def _redis_errors() -> Iterator[None]:
         raise BrokerUnavailable(f"Redis does not answer: {error}") from error
 
 
-class Wait:
+class Subscription:
     """A subscription to one announcement. Made before the state is read, so that none is missed."""
 
     def __init__(self, listener: Any, channel: str) -> None:
@@ -84,10 +84,10 @@ class Wait:
             BrokerUnavailable: Redis went away meanwhile.
         """
         with _redis_errors():
-            return _hears(self._listener, "message", self._channel, seconds)
+            return _receives(self._listener, "message", self._channel, seconds)
 
 
-def _hears(listener: Any, kind: str, channel: str, seconds: float) -> bool:
+def _receives(listener: Any, kind: str, channel: str, seconds: float) -> bool:
     """Whether a message of a kind comes from a channel within `seconds`; what comes from others is passed over."""
     give_up, wanted = time.monotonic() + seconds, (kind, channel.encode())
     left = seconds
@@ -134,7 +134,7 @@ class Broker:
             return list(messages)
         return []
 
-    def ask_explanation(self, item_id: str) -> None:
+    def queue_explanation(self, item_id: str) -> None:
         """Have a worker explain an item's prediction; it announces the item's id when it has.
 
         Raises:
@@ -150,7 +150,7 @@ class Broker:
                 retry=False,
             )
 
-    def ask(self, *tasks: str, waiting: int = 0, queue: Queue = Queue.MAINTENANCE) -> bool:
+    def queue_tasks(self, *tasks: str, max_waiting: int = 0, queue: Queue = Queue.MAINTENANCE) -> bool:
         """Have tasks run soon; False, and nothing asked for, while more than `waiting` tasks wait in the queue.
 
         They do not expire, for the clock of whoever takes them may be another: this is what bounds their number.
@@ -160,7 +160,7 @@ class Broker:
         """
         with _redis_errors():
             # Asked first: Celery would try for seconds where Redis is away.
-            if self._redis.llen(queue.value) > waiting:
+            if self._redis.llen(queue.value) > max_waiting:
                 return False
             for task in tasks:
                 self.celery.send_task(task, queue=queue.value, retry=False)
@@ -177,7 +177,7 @@ class Broker:
             seen = cast("bytes | None", self._redis.get(_RUN_KEY))
         return RedisRun(run, kept=seen == run.encode())
 
-    def note_run(self, run: RedisRun) -> None:
+    def remember_run(self, run: RedisRun) -> None:
         """What was lost with the last Redis has been sent again, or will be.
 
         Raises:
@@ -216,7 +216,7 @@ class Broker:
             self._redis.ping()
 
     @contextmanager
-    def waiting_for(self, what: str) -> Iterator[Wait]:
+    def waiting_for(self, what: str) -> Iterator[Subscription]:
         """Listen for what `announce` will say of `what`.
 
         Raises:
@@ -227,9 +227,9 @@ class Broker:
             with _redis_errors():
                 listener.subscribe(channel)
                 # The confirmation is read here: from now on nothing that is announced can be missed.
-                if not _hears(listener, "subscribe", channel, CONNECT_SECONDS):
+                if not _receives(listener, "subscribe", channel, CONNECT_SECONDS):
                     raise BrokerUnavailable(f"Redis does not confirm a subscription within {CONNECT_SECONDS:g} s")
-            yield Wait(listener, channel)
+            yield Subscription(listener, channel)
         except BaseException:
             listener.close()
             raise
@@ -261,7 +261,7 @@ class Broker:
         with _redis_errors():
             self._redis.publish(_CHANNEL + what, "done")
 
-    def beat(self, heartbeat: Heartbeat) -> None:
+    def send_heartbeat(self, heartbeat: Heartbeat) -> None:
         """Say that a worker is alive.
 
         Raises:
@@ -270,7 +270,7 @@ class Broker:
         with _redis_errors():
             self._redis.set(_HEARTBEATS + heartbeat.worker, json.dumps(asdict(heartbeat)), ex=_HEARTBEAT_KEPT_SECONDS)
 
-    def farewell(self, worker: str) -> None:
+    def remove_heartbeat(self, worker: str) -> None:
         """A worker that stops says so, rather than being missed.
 
         Raises:

@@ -15,7 +15,7 @@ from db.steps import chunks
 
 log = structlog.get_logger(__name__)
 
-ASKED_AT_MOST = 100
+MAX_WAITING_TASKS = 100
 """So many maintenance tasks may wait for a worker: beyond that there is none, and beat will ask again."""
 
 
@@ -51,6 +51,6 @@ def announce_end(broker: Broker, job_id: str, *, webhook: bool, has_several_item
 def run_task_soon(broker: Broker, task: str, queue: Queue = Queue.MAINTENANCE) -> None:
     """Have a task run now rather than when beat or the sweeper next asks for it; without Redis it is their turn."""
     try:
-        broker.ask(task, waiting=ASKED_AT_MOST, queue=queue)
+        broker.queue_tasks(task, max_waiting=MAX_WAITING_TASKS, queue=queue)
     except BrokerUnavailable as error:
         log.info("task_not_queued", task=task, reason=str(error))

@@ -18,7 +18,7 @@ from api.intake.idempotency import note_made
 from api.intake.uploads import uploads
 from api.schemas.jobs import WebhookIn
 from api.services import current_services
-from broker.client import Wait
+from broker.client import Subscription
 from broker.dispatch import dispatch, run_task_soon
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable, BrokerUnavailable, ItemError, StorageFull
@@ -149,7 +149,7 @@ def submit(
             submitting.withdraw(session, job.id)
         raise
     with ExitStack() as stack:
-        wait: Wait | None = None
+        wait: Subscription | None = None
         if wait_seconds and not job.terminal:
             try:
                 # Subscribed before anything is sent: the end cannot come before we listen.
@@ -175,7 +175,7 @@ def _wake_reader(job: Job) -> None:
         run_task_soon(current_services().broker, EXPAND, Queue.INGEST)
 
 
-def _wait(wait: Wait, seconds: int) -> None:
+def _wait(wait: Subscription, seconds: int) -> None:
     try:
         wait.wait(seconds)
     except BrokerUnavailable as error:

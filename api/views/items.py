@@ -106,7 +106,7 @@ def _explanation(item_id: str, prediction: Prediction) -> bytes | None:
     if data is not None:
         return data
     with broker.waiting_for(item_id) as wait:
-        broker.ask_explanation(item_id)
+        broker.queue_explanation(item_id)
         wait.wait(EXPLANATION_SECONDS)
     return blobs.read_derived(prediction.blob_sha256, name)
 

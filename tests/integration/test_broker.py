@@ -134,10 +134,10 @@ def test_a_redis_that_goes_away_while_somebody_waits_troubles_nobody_after_that(
 
 def test_workers_are_seen_while_they_beat_and_gone_after_their_farewell(broker: Broker, redis: RunningRedis) -> None:
     heartbeat = Heartbeat("wrk_1@here-1", ["bulk"], "openvino", "CPU", "f32", ["garments@1"])
-    broker.beat(heartbeat)
+    broker.send_heartbeat(heartbeat)
     assert broker.workers() == [heartbeat]
     assert 0 < redis.connection.ttl("lookbook:worker:wrk_1@here-1") <= 10
-    broker.farewell("wrk_1@here-1")
+    broker.remove_heartbeat("wrk_1@here-1")
     assert broker.workers() == []
 
 
@@ -152,11 +152,11 @@ def test_only_json_is_accepted_and_the_visibility_timeout_is_the_one_of_the_dead
 def test_a_redis_is_known_again_until_it_is_emptied_or_another_one(broker: Broker, redis: RunningRedis) -> None:
     first = broker.redis_run()
     assert not first.kept
-    broker.note_run(first)
+    broker.remember_run(first)
     assert broker.redis_run().kept
     redis.connection.set("lookbook:run", "the run of an earlier server, restored from its file")
     assert not broker.redis_run().kept
-    broker.note_run(first)
+    broker.remember_run(first)
     redis.connection.flushall()
     assert not broker.redis_run().kept
 

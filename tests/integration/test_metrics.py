@@ -37,7 +37,7 @@ def test_it_tells_what_waits_and_who_works(with_redis: LookbookApp) -> None:
         messages = chunks.claim(session, a_job(session, [str(n) for n in range(20)]), POLICY, NOW)
         chunks.take(session, messages[0].chunk_id, WORKER, POLICY, NOW)
     it.broker.send(messages)
-    it.broker.beat(Heartbeat(WORKER, [Queue.BULK.value], "null", "CPU", "f32", []))
+    it.broker.send_heartbeat(Heartbeat(WORKER, [Queue.BULK.value], "null", "CPU", "f32", []))
     found = scraped(with_redis)
     assert found["lookbook_jobs", "queued"] == 1
     assert found["lookbook_jobs", "completed"] == 0

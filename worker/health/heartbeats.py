@@ -40,14 +40,14 @@ class HeartbeatSender:
             return
         self._stopped.set()
         try:
-            self._broker.farewell(self.worker)
+            self._broker.remove_heartbeat(self.worker)
         except BrokerUnavailable:
             log.info("farewell_not_sent", worker=self.worker)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                self._broker.beat(self._heartbeat())
+                self._broker.send_heartbeat(self._heartbeat())
             except BrokerUnavailable as error:
                 log.warning("heartbeat_not_sent", reason=str(error))
             if self._consumer_watch.check_stalled():

@@ -51,7 +51,7 @@ class Beat:
         due = [task for task in self.intervals if self._due.get(task, now) <= now]
         try:
             # All in one go, so that none of them keeps the others out.
-            if due and self.broker.ask(*due):
+            if due and self.broker.queue_tasks(*due):
                 for task in due:
                     self._due[task] = now + self.intervals[task]
         except BrokerUnavailable as error:

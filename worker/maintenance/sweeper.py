@@ -62,7 +62,7 @@ def _notice_loss(database: Database, broker: Broker, now: datetime) -> None:
             return
         with database.writing() as session:
             chunks.forget_messages(session, now)
-        broker.note_run(run)
+        broker.remember_run(run)
     except BrokerUnavailable as error:
         log.warning("redis_away", reason=str(error))
         return
@@ -163,7 +163,7 @@ def _have_read(database: Database, broker: Broker, now: datetime, task: str, que
     if waiting is not None:
         try:
             # One message has them all read, one after the other.
-            broker.ask(task, queue=queue)
+            broker.queue_tasks(task, queue=queue)
         except BrokerUnavailable as error:
             log.info("task_not_queued", task=task, reason=str(error))
 
