@@ -27,7 +27,7 @@ def make_celery(settings: Settings) -> Celery:
         broker_url=_kombu_url(settings.resolved_redis_url),
         broker_connection_retry_on_startup=True,
         broker_transport_options={
-            "visibility_timeout": Deadlines.of(settings).visibility.total_seconds(),
+            "visibility_timeout": Deadlines.of(settings).visibility_timeout.total_seconds(),
             "queue_order_strategy": "priority",
             # One list a queue: priorities are whole queues here, asked in their order.
             "priority_steps": [0],

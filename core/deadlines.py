@@ -1,6 +1,6 @@
-"""The times after which somebody else takes over, all derived from `LOOKBOOK_LEASE_SECONDS`.
+"""The times after which another process takes work over. `LOOKBOOK_LEASE_SECONDS` determines all of them.
 
-renew < lease < device < hold < visibility; tests/unit/test_deadlines.py holds them to that order.
+renewal_interval < lease < device_timeout < max_hold < visibility_timeout; tests/unit/test_deadlines.py asserts this order.
 """
 
 from __future__ import annotations
@@ -14,36 +14,39 @@ from core.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """What follows from the length of a lease."""
+    """All deadlines that follow from the length of a lease."""
 
     lease: timedelta
-    """A chunk belongs this long to the worker that took it up, unless the worker renews it."""
+    """How long a worker holds a chunk after it took the chunk up or last renewed the lease."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         return cls(timedelta(seconds=settings.lease_seconds))
 
     @property
-    def renew(self) -> timedelta:
-        """How often a worker renews what it has in hand: two renewals may fail before the lease ends."""
+    def renewal_interval(self) -> timedelta:
+        """Return the time between two renewals of a lease. Two renewals may fail before the lease ends."""
         return self.lease / 3
 
     @property
-    def patience(self) -> timedelta:
-        """How long a message may lie in an otherwise empty queue before it counts as lost."""
+    def lost_message_after(self) -> timedelta:
+        """Return how long a message may stay in an otherwise empty queue before it counts as lost."""
         return self.lease / 6
 
     @property
-    def device(self) -> timedelta:
-        """A device that has not answered for this long ends its worker process."""
+    def device_timeout(self) -> timedelta:
+        """Return how long a device may take to answer. After that, the worker process ends."""
         return self.lease * 2
 
     @property
-    def hold(self) -> timedelta:
-        """Longest time that a worker renews one chunk: a thread that hangs must not keep it for ever."""
+    def max_hold(self) -> timedelta:
+        """Return the longest time for which a worker renews one chunk, so that a thread that hangs does not keep it."""
         return self.lease * 10
 
     @property
-    def visibility(self) -> timedelta:
-        """When Redis hands on an unacknowledged message: after everything else, for only the sweeper knows attempts."""
+    def visibility_timeout(self) -> timedelta:
+        """Return the time after which Redis delivers an unacknowledged message again.
+
+        It is the longest deadline, because the sweeper counts attempts and Redis does not.
+        """
         return self.lease * 20

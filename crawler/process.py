@@ -143,7 +143,7 @@ class CrawlRun:
     async def _gather(self, renewed: float) -> None:
         """Until there is a batch, or nothing else is left to do, or the lease is to be renewed."""
         began = time.monotonic()
-        renew = self._policy.deadlines.renew.total_seconds()
+        renew = self._policy.deadlines.renewal_interval.total_seconds()
         while not self.frontier.stopped:
             now, settled = time.monotonic(), len(self.frontier.results.settled)
             full = settled >= BATCH_RESULTS or (settled and now - began >= BATCH_SECONDS)

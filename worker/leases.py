@@ -89,7 +89,7 @@ class HeldLeases:
 
     def renew(self) -> None:
         """Renew what is in hand; but nothing that has been for so long that its thread must be hanging."""
-        oldest = self._clock() - self._policy.deadlines.hold.total_seconds()
+        oldest = self._clock() - self._policy.deadlines.max_hold.total_seconds()
         with self._lock:
             held = [chunk_id for chunk_id, since in self._since.items() if since >= oldest]
         if not held:
@@ -118,7 +118,7 @@ class HeldLeases:
         self._stopped.set()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._policy.deadlines.renew.total_seconds()):
+        while not self._stopped.wait(self._policy.deadlines.renewal_interval.total_seconds()):
             self.renew()
 
 
@@ -127,7 +127,7 @@ def database_retries(policy: ChunkPolicy) -> Retrying:
     return Retrying(
         retry=retry_if_exception_type(TRANSIENT_ERRORS),
         wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
-        stop=stop_after_delay(policy.deadlines.hold),
+        stop=stop_after_delay(policy.deadlines.max_hold),
         reraise=True,
     )
 

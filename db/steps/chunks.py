@@ -127,7 +127,7 @@ def _cut(
 
 
 def _queue(session: Session, job: Job, stage: Stage, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
-    chunk_id, due_at = new_id("chk"), now + policy.deadlines.patience
+    chunk_id, due_at = new_id("chk"), now + policy.deadlines.lost_message_after
     row = {"id": chunk_id, "job_id": job.id, "stage": stage, "attempts": 0, "queued_at": now, "due_at": due_at}
     session.connection().execute(_QUEUE, row)
     return ChunkMessage(chunk_id, job.id, queue_of(stage, job.priority))
@@ -196,7 +196,7 @@ def send_again(
             lost[chunk_id] = ChunkMessage(chunk_id, job_id, queue, alone=_last(attempts))
         else:
             waiting.append(chunk_id)
-    due_at = now + policy.deadlines.patience
+    due_at = now + policy.deadlines.lost_message_after
     _touch(session, waiting, now, due_at=due_at)
     return [lost[chunk_id] for chunk_id in _touch(session, lost, now, due_at=due_at, queued_at=now)]
 
@@ -241,7 +241,7 @@ def get_at(session: Session, chunk_id: str, stage: Stage) -> Chunk | None:
 def send_on(session: Session, chunk: Chunk, job: Job, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
     """Queue a chunk whose pictures have been fetched for being classified; its message goes out after the commit."""
     chunk.stage, chunk.attempts, chunk.taken_by, chunk.error = Stage.CLASSIFY, 0, None, None
-    chunk.queued_at, chunk.due_at = now, now + policy.deadlines.patience
+    chunk.queued_at, chunk.due_at = now, now + policy.deadlines.lost_message_after
     session.flush()
     return ChunkMessage(chunk.id, job.id, queue_of(chunk.stage, job.priority))
 

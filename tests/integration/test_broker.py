@@ -146,7 +146,7 @@ def test_only_json_is_accepted_and_the_visibility_timeout_is_the_one_of_the_dead
 ) -> None:
     assert broker.celery.conf.accept_content == ["json"]
     options = broker.celery.conf.broker_transport_options
-    assert options["visibility_timeout"] == Deadlines.of(settings).visibility.total_seconds()
+    assert options["visibility_timeout"] == Deadlines.of(settings).visibility_timeout.total_seconds()
 
 
 def test_a_redis_is_known_again_until_it_is_emptied_or_another_one(broker: Broker, redis: RunningRedis) -> None:

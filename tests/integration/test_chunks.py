@@ -17,7 +17,7 @@ from tests.integration.builders import LEASE, NOW, POLICY, WORKER, a_job, finish
 from worker.leases import HeldLeases
 
 OTHER = "wrk_2@there-7"
-PATIENCE = POLICY.deadlines.patience
+PATIENCE = POLICY.deadlines.lost_message_after
 
 
 def submit(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMessage]]:
@@ -178,7 +178,7 @@ def test_a_worker_renews_what_it_has_in_hand_but_not_what_a_hanging_thread_has(d
     for message in messages:
         take(database, message.chunk_id)
     with leases.holding(messages[0].chunk_id):
-        clock[0] = POLICY.deadlines.hold.total_seconds() + 1
+        clock[0] = POLICY.deadlines.max_hold.total_seconds() + 1
         with leases.holding(messages[1].chunk_id):
             leases.renew()
     assert read_chunk(database, messages[0].chunk_id).due_at == NOW + LEASE

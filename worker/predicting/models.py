@@ -46,7 +46,7 @@ class ModelCache:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._device_seconds = Deadlines.of(settings).device.total_seconds()
+        self._device_seconds = Deadlines.of(settings).device_timeout.total_seconds()
         self._loaded: OrderedDict[ModelRef, LoadedModel] = OrderedDict()
         self._lock = threading.Lock()
         self._loading = threading.Lock()

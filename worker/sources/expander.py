@@ -127,7 +127,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
         for attempt in RetryingCalls(
             retry=retry_if_exception_type((Unavailable, StorageFull)),
             wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
-            stop=stop_after_delay(self._policy.deadlines.hold),
+            stop=stop_after_delay(self._policy.deadlines.max_hold),
             reraise=True,
         ):
             with attempt:
