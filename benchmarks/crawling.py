@@ -93,7 +93,7 @@ def run(progress: Progress) -> dict[str, Any]:
         settings = stack.enter_context(backend("sqlite"))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="crawling-")))
         shop = stack.enter_context(shop_process(products=PRODUCTS, log=folder / "log.jsonl", prepare=True))
-        settings = settings.having(
+        settings = settings.with_changes(
             crawl_delay=0,
             crawl_connections=AT_ONCE,
             fetch_allow=",".join(str(network) for network in shop.allow),
@@ -180,7 +180,7 @@ def _memory(products: int) -> dict[str, Any]:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="crawling-")))
         shop = stack.enter_context(shop_process(products=products, log=folder / "log.jsonl"))
         allow = ",".join(str(network) for network in shop.allow)
-        settings = settings.having(crawl_delay=0, crawl_connections=AT_ONCE, fetch_allow=allow)
+        settings = settings.with_changes(crawl_delay=0, crawl_connections=AT_ONCE, fetch_allow=allow)
         here = Installation(settings)
         stack.callback(here.close)
         # Pages only: the photos of so many products would all have to be drawn.

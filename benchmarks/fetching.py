@@ -42,7 +42,7 @@ def run(progress: Progress) -> dict[str, Any]:
     numbers = itertools.count()
     with ExitStack() as stack:
         # Nobody classifies here: the whole job has to fit into its window.
-        settings = stack.enter_context(backend("sqlite")).having(chunk_window=100, fetch_allow="127.0.0.0/8")
+        settings = stack.enter_context(backend("sqlite")).with_changes(chunk_window=100, fetch_allow="127.0.0.0/8")
         (picture, *_) = make_pictures(settings.home, 400)
         address = stack.enter_context(_server(str(picture)))
         environment = {

@@ -106,7 +106,7 @@ def evaluate(
     quiet_tensorflow()
     from classifier.learning.publishing import evaluate_artifact
 
-    settings = Settings.read().having(runtime=runtime, precision=precision)
+    settings = Settings.read().with_changes(runtime=runtime, precision=precision)
     artifact = open_named_artifact(settings.models, model)
     with progress_bars() as progress:
         opened, evaluation = evaluate_artifact(

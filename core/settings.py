@@ -199,7 +199,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise _explained(error) from error
 
-    def having(self, **changed: object) -> Settings:
+    def with_changes(self, **changed: object) -> Settings:
         """These settings with some of them changed.
 
         Raises:

@@ -210,7 +210,7 @@ def blob_settings(request: pytest.FixtureRequest, settings: Settings) -> Setting
     if request.param == "folder":
         return settings
     s3: RunningS3 = request.getfixturevalue("s3")
-    return settings.having(blobs=f"s3://{s3.make_bucket()}/some/prefix")
+    return settings.with_changes(blobs=f"s3://{s3.make_bucket()}/some/prefix")
 
 
 def until(done: Callable[[], bool], seconds: float = 60.0) -> None:

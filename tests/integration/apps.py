@@ -35,7 +35,7 @@ def prepare(settings: Settings) -> None:
 def serving(settings: Settings, database: Database | None = None) -> Iterator[LookbookApp]:
     """An application, on `database` if one is given; its connections are closed in the end."""
     if database is not None:
-        settings = settings.having(database_url=database.url.render_as_string(hide_password=False))
+        settings = settings.with_changes(database_url=database.url.render_as_string(hide_password=False))
     made = create_app(settings)
     yield made
     services_of(made).database.close()

@@ -17,7 +17,7 @@ from tests.integration.apps import prepare, serving
 @pytest.fixture
 def app(settings: Settings) -> Iterator[LookbookApp]:
     prepare(settings)
-    with serving(settings.having(max_picture_bytes=200_000, max_request_bytes=470_000)) as made:
+    with serving(settings.with_changes(max_picture_bytes=200_000, max_request_bytes=470_000)) as made:
         yield made
 
 
@@ -28,6 +28,6 @@ def client(app: LookbookApp) -> FlaskClient:
 
 @pytest.fixture
 def broker(settings: Settings, redis: RunningRedis) -> Iterator[Broker]:
-    made = Broker.connect(settings.having(redis_url=redis.url))
+    made = Broker.connect(settings.with_changes(redis_url=redis.url))
     yield made
     made.close()

@@ -87,7 +87,7 @@ def crawl_run(settings: Settings, database: Database, shop: Shop, **changed: obj
     """A worker that may visit the shop, as fast as it likes unless told otherwise."""
     fast: dict[str, object] = {"crawl_delay": 0, "crawl_connections": 8, "fetch_allow": shop.allow}
     url = database.url.render_as_string(hide_password=False)
-    settings = settings.having(**fast | {"database_url": url} | changed)
+    settings = settings.with_changes(**fast | {"database_url": url} | changed)
     broker = Broker.connect(settings)
     crawls_ = Crawls(database, broker, settings, WORKER, ChunkPolicy.of(settings))
     try:

@@ -126,7 +126,7 @@ class Place:
 
 @pytest.fixture
 def place(database: Database, settings: Settings, redis: RunningRedis) -> Iterator[Place]:
-    broker = Broker.connect(settings.having(redis_url=redis.url))
+    broker = Broker.connect(settings.with_changes(redis_url=redis.url))
     yield Place(database, settings, broker)
     broker.close()
 

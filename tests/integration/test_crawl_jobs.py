@@ -20,7 +20,7 @@ START = "https://shop.example/"
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.having(max_crawl_pages=1_000)
+    return settings.with_changes(max_crawl_pages=1_000)
 
 
 def database(app: LookbookApp) -> Database:

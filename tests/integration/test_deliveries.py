@@ -27,7 +27,7 @@ __all__ = ["receiver"]
 @pytest.fixture
 def app(settings: Settings) -> Iterator[LookbookApp]:
     prepare(settings)
-    with serving(settings.having(fetch_allow="127.0.0.0/8")) as made:
+    with serving(settings.with_changes(fetch_allow="127.0.0.0/8")) as made:
         yield made
 
 
@@ -101,7 +101,7 @@ def test_a_replay_sends_the_same_again(client: FlaskClient, courier: Courier, re
 def test_an_end_and_a_replay_ask_for_delivery_at_once(
     settings: Settings, redis: RunningRedis, app: LookbookApp, receiver: Receiver
 ) -> None:
-    with serving(settings.having(redis_url=redis.url, fetch_allow="127.0.0.0/8")) as made:
+    with serving(settings.with_changes(redis_url=redis.url, fetch_allow="127.0.0.0/8")) as made:
         client = made.test_client()
         job = submitted(client, receiver)
         assert redis.connection.llen("maintenance") == 1

@@ -71,7 +71,7 @@ def test_an_open_service_knows_the_names_of_this_machine(client: FlaskClient, ho
 
 def test_told_so_it_serves_anyone_and_keys_still_own_what_they_make(settings: Settings, app: LookbookApp) -> None:
     _, key = a_key(services_of(app).database)
-    with serving(settings.having(no_auth=True, host="0.0.0.0")) as other:
+    with serving(settings.with_changes(no_auth=True, host="0.0.0.0")) as other:
         client = other.test_client()
         job = submitted(client, key)
         assert client.get("/v1/jobs", headers={"Host": "shop.example"}).json["data"][0]["id"] == job["id"]
@@ -185,8 +185,8 @@ def test_other_addresses_are_served_only_once_there_is_a_key(tmp_path: Path) -> 
     with pytest.raises(SettingsError, match="lookbook keys create"):
         check_exposure(settings)
     assert list(tmp_path.iterdir()) == []
-    check_exposure(settings.having(no_auth=True))
-    check_exposure(settings.having(host="127.0.0.1"))
+    check_exposure(settings.with_changes(no_auth=True))
+    check_exposure(settings.with_changes(host="127.0.0.1"))
     database = Database(settings.resolved_database_url)
     upgrade(database)
     with pytest.raises(SettingsError):

@@ -27,7 +27,7 @@ def scraped(app: LookbookApp) -> dict[tuple[str, ...], float]:
 
 @pytest.fixture
 def with_redis(settings: Settings, redis: RunningRedis, app: LookbookApp) -> Iterator[LookbookApp]:
-    with serving(settings.having(redis_url=redis.url)) as made:
+    with serving(settings.with_changes(redis_url=redis.url)) as made:
         yield made
 
 

@@ -81,7 +81,7 @@ class Served:
 
 @pytest.fixture
 def served(settings: Settings, redis: RunningRedis, app: LookbookApp) -> Iterator[Served]:
-    with serving(settings.having(redis_url=redis.url)) as made:
+    with serving(settings.with_changes(redis_url=redis.url)) as made:
         services = services_of(made)
         pictures = ["shirt", "broken", "waiting"]
         for content in pictures:

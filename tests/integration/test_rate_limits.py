@@ -22,7 +22,7 @@ def test_a_key_may_make_so_many_requests_a_minute_in_all_processes_together(
 ) -> None:
     _, key = a_key(services_of(app).database, rate_limit=5)
     _, other = a_key(services_of(app).database)
-    shared = settings.having(redis_url=redis.url)
+    shared = settings.with_changes(redis_url=redis.url)
     with serving(shared) as one, serving(shared) as another:
         first, second = one.test_client(), another.test_client()
         assert statuses(first, key, 3) + statuses(second, key, 3) == [200] * 5 + [429]
@@ -35,7 +35,7 @@ def test_a_key_may_make_so_many_requests_a_minute_in_all_processes_together(
 
 def test_answers_say_how_much_is_left(settings: Settings, redis: RunningRedis, app: LookbookApp) -> None:
     _, key = a_key(services_of(app).database)
-    with serving(settings.having(redis_url=redis.url, rate_limit=70)) as made:
+    with serving(settings.with_changes(redis_url=redis.url, rate_limit=70)) as made:
         client = made.test_client()
         left = [client.get("/v1/models", headers=bearer(key)).headers["RateLimit-Remaining"] for _ in range(3)]
         assert left == ["69", "68", "67"]
@@ -54,7 +54,7 @@ def test_a_redis_that_goes_away_and_comes_back_is_noticed(
     settings: Settings, redis: RunningRedis, app: LookbookApp
 ) -> None:
     _, key = a_key(services_of(app).database, rate_limit=2)
-    with serving(settings.having(redis_url=redis.url)) as made:
+    with serving(settings.with_changes(redis_url=redis.url)) as made:
         client = made.test_client()
         assert statuses(client, key, 1) == [200]
         redis.stop()
@@ -64,7 +64,7 @@ def test_a_redis_that_goes_away_and_comes_back_is_noticed(
 @pytest.mark.parametrize("unlimited", ["open", "setting"])
 def test_where_there_is_no_limit_nothing_is_counted(settings: Settings, app: LookbookApp, unlimited: str) -> None:
     key = None if unlimited == "open" else a_key(services_of(app).database)[1]
-    with serving(settings.having(rate_limit=0 if unlimited == "setting" else 1)) as made:
+    with serving(settings.with_changes(rate_limit=0 if unlimited == "setting" else 1)) as made:
         client = made.test_client()
         for _ in range(3):
             answer = client.get("/v1/jobs", headers=bearer(key) if key else {})

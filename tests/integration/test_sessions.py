@@ -207,7 +207,7 @@ def test_over_https_the_browser_is_told_to_stay_there(client: FlaskClient) -> No
 def test_a_proxy_is_believed_only_where_there_is_one(client: FlaskClient, settings: Settings) -> None:
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "localhost"}
     assert "Strict-Transport-Security" not in client.get("/healthz", headers=forwarded).headers
-    with serving(settings.having(proxies=1)) as behind:
+    with serving(settings.with_changes(proxies=1)) as behind:
         assert "Strict-Transport-Security" in behind.test_client().get("/healthz", headers=forwarded).headers
         # What comes through a proxy comes from anywhere: no key made yet does not mean that none is needed.
         assert behind.test_client().get("/v1/jobs", headers=forwarded).status_code == 401

@@ -44,7 +44,7 @@ def test_without_redis_the_submission_is_stored_and_its_chunks_are_due_at_once(
 def test_with_redis_the_chunks_are_in_the_queue_of_bulk_work(
     settings: Settings, redis: RunningRedis, app: LookbookApp
 ) -> None:
-    with serving(settings.having(redis_url=redis.url)) as made:
+    with serving(settings.with_changes(redis_url=redis.url)) as made:
         response = upload(made.test_client(), [(picture(), f"{n}.jpg") for n in range(6)])
         assert response.status_code == 202
         assert redis.connection.llen("bulk") == 2
@@ -190,7 +190,7 @@ def test_a_job_may_say_until_when_it_is_kept_if_that_is_to_come(client: FlaskCli
 def test_a_saturated_service_asks_for_bulk_work_later_and_takes_single_pictures(
     app: LookbookApp, settings: Settings
 ) -> None:
-    with serving(settings.having(max_pending_items=3)) as small:
+    with serving(settings.with_changes(max_pending_items=3)) as small:
         client = small.test_client()
         assert upload(client, [(picture(), f"{n}.jpg") for n in range(3)]).status_code == 202
         refused = upload(client, [(picture(), "another.jpg")])

@@ -97,7 +97,7 @@ def test_a_full_disk_refuses_the_submission_and_keeps_nothing_of_it(
     settings: Settings, nearly_full: Path, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     elsewhere = f"sqlite:///{settings.home / 'elsewhere.db'}"
-    app = app_of(settings.having(home=nearly_full, database_url=elsewhere))
+    app = app_of(settings.with_changes(home=nearly_full, database_url=elsewhere))
     client = app.test_client()
     refused = problem(upload(client, [big(number) for number in range(3)]))
     assert (refused["status"], refused["code"]) == (507, "insufficient_storage")
@@ -111,7 +111,7 @@ def test_a_single_picture_on_a_full_disk_is_refused_too(
     settings: Settings, nearly_full: Path, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     elsewhere = f"sqlite:///{settings.home / 'elsewhere.db'}"
-    app = app_of(settings.having(home=nearly_full, database_url=elsewhere))
+    app = app_of(settings.with_changes(home=nearly_full, database_url=elsewhere))
     client = app.test_client()
     assert upload(client, [big(1)]).status_code == 202
     for _ in range(2):
@@ -127,7 +127,7 @@ def test_a_full_database_refuses_the_submission_and_the_pictures_go_again(
     if kind == "bucket":
         s3: RunningS3 = request.getfixturevalue("s3")
         bucket = s3.make_bucket()
-        settings = settings.having(blobs=f"s3://{bucket}")
+        settings = settings.with_changes(blobs=f"s3://{bucket}")
     app = app_of(settings)
     services = services_of(app)
     known = services.blobs.put(b"found there, and not ours to remove")
@@ -162,7 +162,7 @@ def test_leftovers_are_removed_unless_somebody_refers_to_them(database: Database
 def test_a_store_that_is_away_refuses_the_submission_until_it_is_back(
     settings: Settings, own_s3: RunningS3, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
-    settings = settings.having(blobs=f"s3://{own_s3.make_bucket()}")
+    settings = settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}")
     app = app_of(settings)
     client = app.test_client()
     own_s3.kill()
@@ -177,7 +177,7 @@ def test_a_store_that_is_away_refuses_the_submission_until_it_is_back(
 def test_a_store_that_goes_away_before_the_pictures_are_certain_leaves_no_job(
     settings: Settings, own_s3: RunningS3, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
-    app = app_of(settings.having(blobs=f"s3://{own_s3.make_bucket()}"))
+    app = app_of(settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}"))
     services = services_of(app)
     services.blobs.put(picture())
 
@@ -195,15 +195,15 @@ def test_a_store_that_goes_away_before_the_pictures_are_certain_leaves_no_job(
 def test_a_bucket_that_does_not_exist_is_a_store_that_is_away(
     settings: Settings, s3: RunningS3, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
-    client = app_of(settings.having(blobs="s3://nobody-has-made-it")).test_client()
+    client = app_of(settings.with_changes(blobs="s3://nobody-has-made-it")).test_client()
     assert problem(upload(client, [(picture(), "a.jpg")]))["code"] == "blob_store_unavailable"
     with pytest.raises(BlobStoreUnavailable):
-        open_blob_store(settings.having(blobs="s3://nobody-has-made-it")).read("0" * 64)
+        open_blob_store(settings.with_changes(blobs="s3://nobody-has-made-it")).read("0" * 64)
 
 
 def test_a_store_that_hangs_is_given_up(settings: Settings, own_s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(s3_store._CLIENT, "timeout", timedelta(seconds=0.5))
-    blobs = open_blob_store(settings.having(blobs=f"s3://{own_s3.make_bucket()}"))
+    blobs = open_blob_store(settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}"))
     sha256 = blobs.put(b"picture")
     own_s3.process.send_signal(signal.SIGSTOP)
     for use in (lambda: blobs.read(sha256), lambda: blobs.put(b"other"), lambda: blobs.delete(["0" * 64])):
@@ -214,7 +214,7 @@ def test_a_store_that_hangs_is_given_up(settings: Settings, own_s3: RunningS3, m
 
 
 def test_a_store_that_is_away_is_no_pictures_fault(settings: Settings, own_s3: RunningS3) -> None:
-    blobs = open_blob_store(settings.having(blobs=f"s3://{own_s3.make_bucket()}"))
+    blobs = open_blob_store(settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}"))
     key = (blobs.put(picture()), "")
     decoders = DecoderPool(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
     spec = InputSpec(224)
@@ -229,7 +229,7 @@ def test_a_store_that_is_away_is_no_pictures_fault(settings: Settings, own_s3: R
 def test_a_worker_that_cannot_reach_the_store_explains_later(
     database: Database, settings: Settings, own_s3: RunningS3
 ) -> None:
-    blobs = open_blob_store(settings.having(blobs=f"s3://{own_s3.make_bucket()}"))
+    blobs = open_blob_store(settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}"))
     with database.writing() as session:
         job = a_job(session, ["a"])
         (message,) = chunks.claim(session, job, POLICY, NOW)
@@ -253,7 +253,7 @@ def send(client: FlaskClient, *parts: tuple[str, tuple[str, bytes]], **fields: s
 def test_an_archive_is_stored_and_answered_before_it_is_read(
     blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
-    app = app_of(blob_settings.having(max_picture_bytes=1000))
+    app = app_of(blob_settings.with_changes(max_picture_bytes=1000))
     archive = bytes(range(256)) * 40
     response = send(app.test_client(), ("archive", ("autumn.zip", archive)), name="Autumn")
     assert response.status_code == 202
@@ -271,7 +271,7 @@ def test_an_archive_is_stored_and_answered_before_it_is_read(
 def test_an_archive_has_a_limit_of_its_own_and_may_not_be_empty(
     settings: Settings, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
-    app = app_of(settings.having(max_archive_bytes=1000))
+    app = app_of(settings.with_changes(max_archive_bytes=1000))
     refused = problem(send(app.test_client(), ("archive", ("a.zip", bytes(1001)))))
     assert (refused["status"], refused["code"]) == (413, "too_large")
     refused = problem(send(app.test_client(), ("archive", ("a.zip", b"")), name="x"))

@@ -25,7 +25,7 @@ def client(database: Database, settings: Settings) -> Iterator[FlaskClient]:
     """An API on each kind of database: what one of them keeps the other may refuse."""
     with database.writing() as session:
         a_model(session)
-    with serving(settings.having(max_request_files=50), database) as app:
+    with serving(settings.with_changes(max_request_files=50), database) as app:
         yield app.test_client()
 
 

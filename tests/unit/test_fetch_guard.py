@@ -225,7 +225,7 @@ def test_the_allowed_networks_are_a_setting(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("LOOKBOOK_FETCH_ALLOW", "127.0.0.0/8, fd00:1::/64,")
     read = Settings.read()
     assert [str(network) for network in read.fetch_allow] == ["127.0.0.0/8", "fd00:1::/64"]
-    assert read.having(port=8001).fetch_allow == read.fetch_allow
+    assert read.with_changes(port=8001).fetch_allow == read.fetch_allow
 
 
 @pytest.mark.parametrize("value", ["localhost", "10.0.0.1/8", "127.0.0.0/33", "*"])
