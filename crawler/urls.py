@@ -8,7 +8,7 @@ from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode, urljoin
 
 from core.errors import FetchForbidden
-from core.fetching.urls import parse
+from core.fetching.urls import parse_url
 from crawler.words import words
 
 _TRACKING = frozenset(
@@ -38,7 +38,7 @@ def joined(base: str, reference: str | None) -> str | None:
     if not reference:
         return None
     try:
-        return str(parse(urljoin(base, reference)))
+        return str(parse_url(urljoin(base, reference)))
     except (FetchForbidden, ValueError):
         return None
 
@@ -53,7 +53,7 @@ def canonical(url: str) -> str:
     Raises:
         FetchForbidden: not a URL that may be fetched.
     """
-    target = parse(url)
+    target = parse_url(url)
     path, _, query = target.path.partition("?")
     path = _ESCAPE.sub(_plain, _PATH_SESSION.sub("", path))
     kept = sorted(
@@ -77,7 +77,7 @@ def pattern(url: str) -> str:
     Raises:
         FetchForbidden: not a URL that may be fetched.
     """
-    target = parse(url)
+    target = parse_url(url)
     path, _, query = target.path.partition("?")
     path = _PATH_SESSION.sub("", path)
     for found, word in ((_HASH, "{hash}"), (_DATE, "{date}"), (_NUMBER, "{n}")):

@@ -18,7 +18,7 @@ from core.errors import (
     NotAnImage,
 )
 from core.fetching import Fetched
-from core.fetching.urls import parse
+from core.fetching.urls import parse_url
 from core.ids import new_id
 from crawler import robots
 from crawler.extraction import PageKind, Repetition, extract
@@ -255,7 +255,7 @@ class Visits:
     def _add_item(self, wanted: Wanted, blob: StoredBlob | None, error: ItemError | None) -> str:
         waiting, item_id = wanted.waiting, new_id("itm")
         provenance = {name: value for name, value in waiting.known.items() if name not in OWN_NOTES}
-        name = parse(waiting.url).name[:LONGEST_TEXT]
+        name = parse_url(waiting.url).name[:LONGEST_TEXT]
         item = NewItem(name, blob, error=error, source_url=waiting.url, provenance=provenance or None, id=item_id)
         self._frontier.results.items.append(item)
         return item_id

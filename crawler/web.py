@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.errors import FetchForbidden, ItemError
 from core.fetching import Fetched, Fetcher, FetchLimits
-from core.fetching.urls import parse, redirected
+from core.fetching.urls import parse_url, redirect_target
 from core.pictures import inspect
 from core.types import PictureInfo
 from crawler import robots
@@ -90,7 +90,7 @@ class CrawlFetcher:
         raise FetchForbidden(f"expected redirects that end somewhere, got {_SAME_PAGE} to spellings of the same URL")
 
     def _page(self, url: str, headers: dict[str, str]) -> Answer:
-        limits = FEED_LIMITS if parse(url).path.partition("?")[0].endswith((".xml", ".gz", ".txt")) else PAGE_LIMITS
+        limits = FEED_LIMITS if parse_url(url).path.partition("?")[0].endswith((".xml", ".gz", ".txt")) else PAGE_LIMITS
         return Answer(0.0, self._fetcher.get(url, headers=headers, limits=limits, follow=False))
 
     def _picture(self, url: str, headers: dict[str, str]) -> Answer:
@@ -113,7 +113,7 @@ def _target(fetched: Fetched) -> str | None:
     location = fetched.headers.get("location")
     if fetched.status not in {301, 302, 303, 307, 308} or not location:
         return None
-    return str(redirected(parse(fetched.url), location))
+    return str(redirect_target(parse_url(fetched.url), location))
 
 
 def _info(path: str) -> PictureInfo | None:

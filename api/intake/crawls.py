@@ -11,7 +11,7 @@ from api.schemas.crawls import CrawlIn, CrawlLimitsIn
 from api.services import current_services
 from core.errors import ItemError
 from core.fetching import Fetcher
-from core.fetching.urls import parse
+from core.fetching.urls import parse_url
 from core.settings import PROJECT
 from db.crawls.requests import CrawlLimits, CrawlRequest
 from db.tables import JobSource
@@ -80,7 +80,7 @@ def _checked_urls(urls: tuple[str, ...]) -> list[str]:
     with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
         for number, url in enumerate(urls):
             try:
-                target = parse(url)
+                target = parse_url(url)
                 fetcher.screen(target)
             except ItemError as error:
                 raise _refused(f"start_urls/{number}", error.detail, error.code) from error

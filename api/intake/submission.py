@@ -23,7 +23,7 @@ from broker.dispatch import dispatch, run_task_soon
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable, BrokerUnavailable, ItemError, StorageFull
 from core.fetching import Fetcher
-from core.fetching.urls import parse
+from core.fetching.urls import parse_url
 from core.messages import CRAWL, DELIVER_WEBHOOKS, EXPAND, ChunkMessage, Queue
 from db.access import usage
 from db.crawls.requests import CrawlRequest
@@ -101,7 +101,7 @@ def webhook(wanted: WebhookIn | None) -> dict[str, Any] | None:
     if wanted is None:
         return None
     try:
-        target = parse(wanted.url)
+        target = parse_url(wanted.url)
         with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
             fetcher.screen(target)
     except ItemError as error:

@@ -14,7 +14,7 @@ from api.schemas.jobs import AnyCropIn, ItemIn
 from api.services import current_services
 from core.errors import BadCrop, ItemError
 from core.fetching import Fetcher
-from core.fetching.urls import MAX_URL, parse
+from core.fetching.urls import MAX_URL, parse_url
 from core.types import Crop
 from db.steps.submitting import NewItem
 
@@ -44,7 +44,7 @@ def read_one() -> tuple[ClassificationIn, NewItem]:
         ItemError: its URL can never be fetched.
     """
     wanted = validate_json(ClassificationIn, request.get_data())
-    target = parse(wanted.url)
+    target = parse_url(wanted.url)
     with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
         fetcher.screen(target)
     return wanted, NewItem(target.name, None, crop_of(wanted.crop), source_url=wanted.url)
@@ -53,7 +53,7 @@ def read_one() -> tuple[ClassificationIn, NewItem]:
 def _new_item(item: ItemIn, fetcher: Fetcher) -> NewItem:
     name, crop, error = "", None, None
     try:
-        target = parse(item.url)
+        target = parse_url(item.url)
         name = target.name
         fetcher.screen(target)
         crop = _crop(item.crop)

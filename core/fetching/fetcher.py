@@ -21,7 +21,7 @@ from core.fetching.budget import Budget, FetchLimits
 from core.fetching.connections import Connection, IdleConnections, Request, Stale
 from core.fetching.encodings import ACCEPTED, Decoder, decoder
 from core.fetching.guard import Guard, Resolver, system_resolver
-from core.fetching.urls import Target, parse, redirected, shown
+from core.fetching.urls import Target, parse_url, quoted_excerpt, redirect_target
 
 USER_AGENT = f"Lookbook/{version('lookbook')}"
 PORTS = (80, 443)
@@ -155,7 +155,7 @@ class Fetcher:
             FetchForbidden, BlockedAddress, FetchTooSlow, FetchFailed: as `get`.
         """
         budget = Budget(limits or self._limits)
-        target = parse(url)
+        target = parse_url(url)
         more = {"Content-Length": str(len(body)), "Connection": "close"}
         request = Request(b"POST", target, self._headers(target, headers, more), body)
         # A kept connection may already be closed, and then nobody knows whether the body has arrived.
@@ -178,7 +178,7 @@ class Fetcher:
         Raises:
             FetchForbidden, BlockedAddress, FetchFailed, FetchTooSlow: as `get`.
         """
-        target = parse(url)
+        target = parse_url(url)
         self._guard.addresses(target, Budget(FetchLimits(seconds=seconds or self._limits.seconds)))
         return str(target)
 
@@ -214,7 +214,7 @@ class Fetcher:
         self, url: str, headers: Mapping[str, str], write: Write, limits: FetchLimits, *, always: bool, follow: bool
     ) -> Fetched:
         budget = Budget(limits)
-        target = parse(url)
+        target = parse_url(url)
         seen: list[str] = []
         while True:
             request = Request(b"GET", target, self._headers(target, headers))
@@ -281,7 +281,7 @@ def _at(seen: Sequence[str]) -> Iterator[None]:
     except ItemError as error:
         if not seen:
             raise
-        raise type(error)(f"after redirect {len(seen)}, from {shown(seen[-1])}: {error.detail}") from error
+        raise type(error)(f"after redirect {len(seen)}, from {quoted_excerpt(seen[-1])}: {error.detail}") from error
 
 
 def _location(head: h11.Response) -> str | None:
@@ -296,9 +296,9 @@ def _location(head: h11.Response) -> str | None:
 def _next(target: Target, location: str, seen: Sequence[str], limits: FetchLimits) -> Target:
     if len(seen) > limits.redirects:
         raise FetchForbidden(f"expected at most {limits.redirects} redirects, got another")
-    following = redirected(target, location)
+    following = redirect_target(target, location)
     if str(following) in seen:
-        raise FetchForbidden(f"expected redirects that end somewhere, got back to {shown(str(following))}")
+        raise FetchForbidden(f"expected redirects that end somewhere, got back to {quoted_excerpt(str(following))}")
     return following
 
 

@@ -72,13 +72,13 @@ class Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
-def shown(text: str) -> str:
+def quoted_excerpt(text: str) -> str:
     """A piece of somebody's text for an error: escaped and cut."""
     quoted = repr(text)
     return quoted if len(quoted) <= _SHOWN else quoted[:_SHOWN] + "…"
 
 
-def parse(url: str) -> Target:
+def parse_url(url: str) -> Target:
     """A URL from outside.
 
     Raises:
@@ -87,41 +87,41 @@ def parse(url: str) -> Target:
     if len(url) > MAX_URL:
         raise FetchForbidden(f"expected a URL of at most {MAX_URL} characters, got {len(url)}")
     if _CONTROL.search(url):
-        raise FetchForbidden(f"expected a URL without control characters, got {shown(url)}")
+        raise FetchForbidden(f"expected a URL without control characters, got {quoted_excerpt(url)}")
     match = _URL.match(url.strip(" "))
     scheme = match["scheme"].lower() if match else ""
     if match is None or scheme not in DEFAULT_PORTS or not match["authority"]:
-        raise FetchForbidden(f"expected a URL that begins with http:// or https://, got {shown(url)}")
+        raise FetchForbidden(f"expected a URL that begins with http:// or https://, got {quoted_excerpt(url)}")
     if "@" in match["authority"]:
         raise FetchForbidden("expected a URL without user name and password")
     parts = _AUTHORITY.fullmatch(match["authority"])
     port = int((parts and parts["port"]) or DEFAULT_PORTS[scheme])
     if parts is None or not 0 < port <= 65535:
-        raise FetchForbidden(f"expected a host and perhaps a port, got {shown(match['authority'])}")
+        raise FetchForbidden(f"expected a host and perhaps a port, got {quoted_excerpt(match['authority'])}")
     host, address = _host_of_v6(parts["v6"]) if parts["v6"] else _host_of_name(parts["name"])
     path = quote(match["path"] or "/", safe=_PATH_SAFE) + quote(match["query"] or "", safe=_QUERY_SAFE)
     return Target(scheme, host, port, path, address)
 
 
-def redirected(target: Target, location: str) -> Target:
+def redirect_target(target: Target, location: str) -> Target:
     """Where a Location header of `target` leads.
 
     Raises:
-        FetchForbidden: to what `parse` refuses.
+        FetchForbidden: to what `parse_url` refuses.
     """
     if _CONTROL.search(location):
-        raise FetchForbidden(f"expected a URL without control characters, got {shown(location)}")
+        raise FetchForbidden(f"expected a URL without control characters, got {quoted_excerpt(location)}")
     try:
-        return parse(urljoin(str(target), location.strip(" ")))
+        return parse_url(urljoin(str(target), location.strip(" ")))
     except ValueError as error:
-        raise FetchForbidden(f"expected a URL, got {shown(location)}") from error
+        raise FetchForbidden(f"expected a URL, got {quoted_excerpt(location)}") from error
 
 
 def _host_of_v6(text: str) -> tuple[str, Address]:
     try:
         address = unmapped(IPv6Address(text))
     except AddressValueError as error:
-        raise FetchForbidden(f"expected an IPv6 address in the brackets, got {shown(text)}") from error
+        raise FetchForbidden(f"expected an IPv6 address in the brackets, got {quoted_excerpt(text)}") from error
     return str(address), address
 
 
@@ -132,16 +132,16 @@ def _host_of_name(text: str) -> tuple[str, Address | None]:
             # Maps full-width and circled characters, ideographic dots and the like to what getaddrinfo would read.
             host = idna.encode(host, uts46=True).decode("ascii").lower()
     except (UnicodeError, ValueError) as error:
-        raise FetchForbidden(f"expected a host name, got {shown(text)}") from error
+        raise FetchForbidden(f"expected a host name, got {quoted_excerpt(text)}") from error
     host = host.removesuffix(".")
     labels = host.split(".")
     if _LOOKS_LIKE_A_NUMBER.fullmatch(labels[-1]):
         address = _number(labels)
         if address is None:
-            raise FetchForbidden(f"expected a host name or an IPv4 address, got {shown(text)}")
+            raise FetchForbidden(f"expected a host name or an IPv4 address, got {quoted_excerpt(text)}")
         return str(address), address
     if len(host) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels):
-        raise FetchForbidden(f"expected a host name, got {shown(text)}")
+        raise FetchForbidden(f"expected a host name, got {quoted_excerpt(text)}")
     return host, None
 
 

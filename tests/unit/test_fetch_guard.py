@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from core.errors import BlockedAddress, FetchForbidden, ItemError, SettingsError
 from core.fetching import Fetcher, FetchLimits
 from core.fetching.addresses import Address, special_blocks, why_not_public
-from core.fetching.urls import parse
+from core.fetching.urls import parse_url
 from core.settings import Settings
 
 VECTORS = json.loads(Path(__file__).with_name("fetch_vectors.json").read_text("utf-8"))
@@ -143,7 +143,7 @@ def test_numbers_are_read_as_the_c_library_reads_them_or_refused(text: str) -> N
     except OSError:
         expected = None
     try:
-        target = parse(f"http://{text}/")
+        target = parse_url(f"http://{text}/")
     except FetchForbidden:
         return
     if expected is not None:

@@ -13,7 +13,7 @@ from typing import IO, Self
 
 from core.errors import ItemError
 from core.fetching import Fetcher
-from core.fetching.urls import MAX_URL, parse
+from core.fetching.urls import MAX_URL, parse_url
 from core.settings import Settings
 from core.sources.archives import HEAD, ArchiveLimits, Member, archive_members, is_read_in_order
 from core.sources.manifests import Row, manifest_rows, numbered
@@ -104,7 +104,7 @@ def _found(fetcher: Fetcher, row: Row | None) -> Found | None:
     name, url, error = f"row {row.number}", row.url[:MAX_URL] or None, row.error
     if error is None:
         try:
-            target = parse(row.url)
+            target = parse_url(row.url)
             name = target.name
             fetcher.screen(target)
         except ItemError as refused:

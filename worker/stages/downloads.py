@@ -18,7 +18,7 @@ import structlog
 from core.clock import utc_now
 from core.errors import FetchFailed, ItemError, NotAnImage
 from core.fetching import Fetcher
-from core.fetching.urls import parse
+from core.fetching.urls import parse_url
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
 
@@ -117,7 +117,7 @@ class Downloads:
             self._forget_done()
             for url in urls:
                 try:
-                    host = parse(url).host
+                    host = parse_url(url).host
                 except ItemError as error:
                     batch.settle(url, error)
                 else:
