@@ -81,7 +81,7 @@ def _checked_urls(urls: tuple[str, ...]) -> list[str]:
         for number, url in enumerate(urls):
             try:
                 target = parse_url(url)
-                fetcher.screen(target)
+                fetcher.check_without_lookup(target)
             except ItemError as error:
                 raise _refused(f"start_urls/{number}", error.detail, error.code) from error
             checked.append(str(target))

@@ -103,7 +103,7 @@ def webhook(wanted: WebhookIn | None) -> dict[str, Any] | None:
     try:
         target = parse_url(wanted.url)
         with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
-            fetcher.screen(target)
+            fetcher.check_without_lookup(target)
     except ItemError as error:
         raise Problem(422, error.code, f"webhook: {error.detail}", errors=[("/webhook/url", error.detail)]) from error
     return {"url": str(target), "events": [event.value for event in wanted.events]}

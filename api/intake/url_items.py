@@ -46,7 +46,7 @@ def read_one() -> tuple[ClassificationIn, NewItem]:
     wanted = validate_json(ClassificationIn, request.get_data())
     target = parse_url(wanted.url)
     with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
-        fetcher.screen(target)
+        fetcher.check_without_lookup(target)
     return wanted, NewItem(target.name, None, crop_of(wanted.crop), source_url=wanted.url)
 
 
@@ -55,7 +55,7 @@ def _new_item(item: ItemIn, fetcher: Fetcher) -> NewItem:
     try:
         target = parse_url(item.url)
         name = target.name
-        fetcher.screen(target)
+        fetcher.check_without_lookup(target)
         crop = _crop(item.crop)
     except ItemError as refused:
         error = refused

@@ -182,13 +182,13 @@ class Fetcher:
         self._guard.addresses(target, Budget(FetchLimits(seconds=seconds or self._limits.seconds)))
         return str(target)
 
-    def screen(self, target: Target) -> None:
+    def check_without_lookup(self, target: Target) -> None:
         """Say so if a URL will never be fetched, as far as that is known without asking anybody.
 
         Raises:
             FetchForbidden, BlockedAddress: as `get`.
         """
-        self._guard.screen(target)
+        self._guard.check_without_lookup(target)
 
     def close(self) -> None:
         self._idle.close()

@@ -45,7 +45,7 @@ class Guard:
         self._resolver = resolver
         self._places = threading.BoundedSemaphore(_RESOLVING_AT_ONCE)
 
-    def screen(self, target: Target) -> None:
+    def check_without_lookup(self, target: Target) -> None:
         """What `addresses` says of a target whose verdict does not depend on what its name leads to.
 
         Raises:

@@ -106,7 +106,7 @@ def _found(fetcher: Fetcher, row: Row | None) -> Found | None:
         try:
             target = parse_url(row.url)
             name = target.name
-            fetcher.screen(target)
+            fetcher.check_without_lookup(target)
         except ItemError as refused:
             error = numbered(row.number, refused)
     return Found(NewItem(name, None, row.crop, error, row.custom_id, url, row.provenance or None, row.details or None))
