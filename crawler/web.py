@@ -22,7 +22,7 @@ from db.tables import UrlKind
 
 PAGE_LIMITS = FetchLimits(max_bytes=10 * 2**20)
 FEED_LIMITS = FetchLimits(max_bytes=MAX_FEED_BYTES)
-ROBOTS_LIMITS = FetchLimits(seconds=15.0, max_bytes=robots.MAX_BYTES, redirects=5)
+ROBOTS_LIMITS = FetchLimits(seconds=15.0, max_bytes=robots.MAX_BYTES, max_redirects=5)
 
 _ACCEPTED = {
     UrlKind.PICTURE: "image/avif,image/webp,image/*;q=0.9,*/*;q=0.5",

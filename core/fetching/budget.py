@@ -16,7 +16,7 @@ class FetchLimits:
     """The whole transfer, from resolving the name to the last byte, every redirect included."""
     max_bytes: int = 20 * 2**20
     """Of the body, both as sent and after decompression."""
-    redirects: int = 10
+    max_redirects: int = 10
     """Most redirects that are followed."""
     connect_seconds: float = 5.0
     """Longest wait for one of a host's addresses before the next is tried."""

@@ -294,8 +294,8 @@ def _location(head: h11.Response) -> str | None:
 
 
 def _next(target: Target, location: str, seen: Sequence[str], limits: FetchLimits) -> Target:
-    if len(seen) > limits.redirects:
-        raise FetchForbidden(f"expected at most {limits.redirects} redirects, got another")
+    if len(seen) > limits.max_redirects:
+        raise FetchForbidden(f"expected at most {limits.max_redirects} redirects, got another")
     following = redirect_target(target, location)
     if str(following) in seen:
         raise FetchForbidden(f"expected redirects that end somewhere, got back to {quoted_excerpt(str(following))}")

@@ -19,7 +19,7 @@ from worker.background import BackgroundThreads
 
 log = structlog.get_logger(__name__)
 
-LIMITS = FetchLimits(seconds=15.0, max_bytes=64 * 1024, redirects=0)
+LIMITS = FetchLimits(seconds=15.0, max_bytes=64 * 1024, max_redirects=0)
 """One attempt: what Standard Webhooks recommends at least, and more of an answer than anybody reads."""
 
 AT_ONCE = 8
