@@ -112,9 +112,9 @@ class QuotaExceeded(LookbookError):
     code = "quota_exceeded"
     retryable = True
 
-    def __init__(self, detail: str, left: int = 0) -> None:
+    def __init__(self, detail: str, pictures_left: int = 0) -> None:
         super().__init__(detail)
-        self.left = left
+        self.pictures_left = pictures_left
         """Pictures that the key may still submit."""
 
 

@@ -9,7 +9,7 @@ from werkzeug.datastructures import FileStorage, Headers, MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from core.sources.names import shown_name
+from core.sources.names import display_name
 
 BLOCK = 128 * 1024
 """What is read at once. It is copied five times on its way to a file: what is larger would not stay in the processor's
@@ -94,5 +94,5 @@ class _Form:
             return
         self._file.seek(0)
         headers = Headers(self._segment.headerlist)
-        file_name = shown_name(self._segment.filename or "")
+        file_name = display_name(self._segment.filename or "")
         self.files.append((name, FileStorage(self._file, file_name, name, headers=headers)))

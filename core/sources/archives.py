@@ -17,7 +17,7 @@ from core.sources.zips import zip_members
 
 __all__ = ["ArchiveLimits", "Member", "archive_members", "is_read_in_order"]
 
-HEAD = tarfile.BLOCKSIZE
+HEAD_BYTES = tarfile.BLOCKSIZE
 """So many bytes tell what kind of archive it is."""
 _NOT_READ = {"7z", "RAR", "Zstandard"}
 
@@ -33,7 +33,7 @@ def archive_members(file: IO[bytes], limits: ArchiveLimits) -> Iterator[Member]:
     Raises:
         SourceEnded: it cannot be read (any further).
     """
-    head = file.read(HEAD)
+    head = file.read(HEAD_BYTES)
     file.seek(0)
     gatekeeper = Gatekeeper(limits)
     if is_read_in_order(head):

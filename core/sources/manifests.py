@@ -1,6 +1,6 @@
 """Manifests: tables of URLs, as CSV that spreadsheets write or as JSONL. A bad row never takes the others with it.
 
-Rows are numbered as a spreadsheet numbers them: the header is row 1, and empty ones count.
+Rows are with_row_number as a spreadsheet numbers them: the header is row 1, and empty ones count.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def manifest_rows(file: IO[bytes], most: int) -> Generator[Row | None]:
         text.detach()
 
 
-def numbered(number: int, error: ItemError) -> ItemError:
+def with_row_number(number: int, error: ItemError) -> ItemError:
     """The same error, with the row in which it is."""
     return type(error)(f"row {number}: {error.detail}")
 
@@ -159,7 +159,7 @@ def _csv_rows(lines: _Lines) -> Iterator[Row | None]:
     while (record := _record(lines, delimiter)) is not None:
         number += 1
         if isinstance(record, BadRow):
-            yield Row(number, error=numbered(number, record))
+            yield Row(number, error=with_row_number(number, record))
         elif not any(value.strip() for value in record):
             yield None
         else:
@@ -246,7 +246,7 @@ def _guarded(number: int, given: Any, read: Any) -> Row:
     try:
         row: Row = read(number, given)
     except ItemError as error:
-        return Row(number, error=numbered(number, error))
+        return Row(number, error=with_row_number(number, error))
     except RecursionError:
         return Row(number, error=BadRow(f"row {number}: expected no more than {MAX_DEPTH} levels of JSON"))
     return row
@@ -260,7 +260,7 @@ def _row(number: int, members: Mapping[str, Any]) -> Row:
         named = next((members[name] for name in ("id", "custom_id") if isinstance(members.get(name), (str, int))), "")
         url = members.get("url")
         shown = url[:MAX_URL] if isinstance(url, str) else ""
-        return Row(number, shown, str(named)[:MAX_ID] or None, error=numbered(number, error))
+        return Row(number, shown, str(named)[:MAX_ID] or None, error=with_row_number(number, error))
 
 
 def _understood(number: int, members: Mapping[str, Any]) -> Row:

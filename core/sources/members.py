@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from core.errors import ArchiveUnsafe, ItemError, NotAnImage, SourceEnded, TooLarge
-from core.sources.names import clean, danger, is_litter, shown_name
+from core.sources.names import clean, danger, display_name, is_litter
 
 MAX_RATIO = 100
 """A member that is so many times larger than its compressed bytes is no picture, but meant to fill disks."""
@@ -75,7 +75,7 @@ class Gatekeeper:
         self._count += 1
         if self._count > self.limits.members:
             raise too_many_members(self.limits.members)
-        shown = shown_name(name)
+        shown = display_name(name)
         reason = danger(name)
         if reason is None and (is_folder or is_litter(name)):
             return Member(shown)

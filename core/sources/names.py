@@ -21,7 +21,7 @@ def clean(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 
-def shown_name(text: str) -> str:
+def display_name(text: str) -> str:
     """A name as it is stored and shown."""
     cleaned = clean(text)
     return cleaned if len(cleaned) <= MAX_NAME else cleaned[: MAX_NAME - 1] + "…"

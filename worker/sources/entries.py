@@ -15,8 +15,8 @@ from core.errors import ItemError
 from core.fetching import Fetcher
 from core.fetching.urls import MAX_URL, parse_url
 from core.settings import Settings
-from core.sources.archives import HEAD, ArchiveLimits, Member, archive_members, is_read_in_order
-from core.sources.manifests import Row, manifest_rows, numbered
+from core.sources.archives import HEAD_BYTES, ArchiveLimits, Member, archive_members, is_read_in_order
+from core.sources.manifests import Row, manifest_rows, with_row_number
 from db.blobs.spool import BlobWriter, refusal
 from db.blobs.store import BlobStore
 from db.steps.discoveries import LeasedSource
@@ -65,7 +65,7 @@ def open_source(
             rows = stack.enter_context(closing(manifest_rows(file, limits.archive.members)))
             yield (partial(_found, fetcher, row) for row in rows)
             return
-        head = file.read(HEAD)
+        head = file.read(HEAD_BYTES)
         file.seek(0)
         if blobs.patience and not is_read_in_order(head):
             # Seeking in a bucket is a call for every member.
@@ -108,7 +108,7 @@ def _found(fetcher: Fetcher, row: Row | None) -> Found | None:
             name = target.name
             fetcher.check_without_lookup(target)
         except ItemError as refused:
-            error = numbered(row.number, refused)
+            error = with_row_number(row.number, refused)
     return Found(NewItem(name, None, row.crop, error, row.custom_id, url, row.provenance or None, row.details or None))
 
 

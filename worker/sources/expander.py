@@ -118,7 +118,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
             with self._database.writing() as session:
                 expanded = expanding.get_on(session, taken, read.batch(), self._policy, self._clock())
         except QuotaExceeded as error:
-            within, beyond = read.cut(error.left, OverQuota(error.detail))
+            within, beyond = read.cut(error.pictures_left, OverQuota(error.detail))
             self._forget(beyond)
             return self._commit(taken, within)
         except BaseException:
