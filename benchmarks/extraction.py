@@ -13,7 +13,7 @@ from rich.progress import Progress
 from benchmarks.run import spread
 from core.fetching import Fetched, Fetcher
 from crawler.extraction import Extraction, extract
-from crawler.recipes import SITES, load
+from crawler.recipes import SITES, load_recipe
 from tests.shop import KINDS, ProductTruth, Shop, running_shop
 from tests.shop.scoring import Score
 
@@ -91,7 +91,7 @@ def _product_pages(shop: Shop, fetcher: Fetcher, name: str) -> Kind:
 
 
 def _searches(shop: Shop, fetcher: Fetcher) -> Kind:
-    recipe = load(SITES / "shopping-search.yaml")
+    recipe = load_recipe(SITES / "shopping-search.yaml")
     pages = [(list(listing.products), fetcher.get(listing.url)) for listing in shop.truth("next").searches()]
     return Kind(pages, lambda page: extract(page.body, page.url, page.headers, recipe=recipe))
 

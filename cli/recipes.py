@@ -32,9 +32,9 @@ def list_recipes(as_json: AsJson = False) -> None:
 
         lookbook recipes list
     """
-    from crawler.recipes import load_all
+    from crawler.recipes import load_recipes
 
-    recipes = load_all()
+    recipes = load_recipes()
     if as_json:
         print_json([asdict(recipe) for recipe in recipes])
         return
@@ -57,13 +57,13 @@ def check(
 
         lookbook recipes check my-shop.yaml
     """
-    from crawler.recipes import SITES, load
+    from crawler.recipes import SITES, load_recipe
 
     paths = files or sorted(SITES.glob("*.yaml"))
     faults = []
     for path in paths:
         try:
-            recipe = load(path)
+            recipe = load_recipe(path)
         except RecipeInvalid as error:
             faults.append(error.detail)
         else:
@@ -115,12 +115,12 @@ def _page(url: str, file: Path | None) -> tuple[bytes, str, dict[str, str], int]
 
 
 def _recipe_for(url: str, wanted: str | None) -> Recipe | None:
-    from crawler.recipes import SITES, find, load, load_all
+    from crawler.recipes import SITES, find_recipe, load_recipe, load_recipes
 
     if wanted is None:
-        return find(load_all(), url)
+        return find_recipe(load_recipes(), url)
     path = Path(wanted)
-    return load(path if path.suffix in {".yaml", ".yml"} else SITES / f"{wanted}.yaml")
+    return load_recipe(path if path.suffix in {".yaml", ".yml"} else SITES / f"{wanted}.yaml")
 
 
 def _as_json(found: Extraction) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The times after which another process takes work over. `LOOKBOOK_LEASE_SECONDS` determines all of them.
 
-renewal_interval < lease < device_timeout < max_hold < visibility_timeout. tests/unit/test_deadlines.py checks the order.
+renewal_interval < lease < device_timeout < max_hold < visibility_timeout; tests/unit/test_deadlines.py checks this.
 """
 
 from __future__ import annotations

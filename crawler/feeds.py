@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from crawler.extraction.page import decoded, tidy
-from crawler.urls import joined
+from crawler.urls import absolute_url
 
 MAX_BYTES = 50 * 2**20
 MAX_URLS = 50_000
@@ -122,17 +122,17 @@ class _Reading:
         url = self._own(reference)
         if url:
             enclosed = [c.get("url") or c.get("href") for c in members if _is_picture(c)]
-            images = [image for reference in enclosed[:_MAX_IMAGES] if (image := joined(self._url, reference))]
+            images = [image for reference in enclosed[:_MAX_IMAGES] if (image := absolute_url(self._url, reference))]
             modified = _text(members, "pubDate") or _text(members, "updated")
             self.entries.setdefault(url, Entry(url, modified, _text(members, "title"), tuple(dict.fromkeys(images))))
 
     def _images(self, members: list[Any]) -> tuple[str, ...]:
         images = [child for child in members if etree.QName(child).localname == "image"][:_MAX_IMAGES]
-        found = [joined(self._url, _text(list(image), "loc")) for image in images]
+        found = [absolute_url(self._url, _text(list(image), "loc")) for image in images]
         return tuple(dict.fromkeys(url for url in found if url))
 
     def _own(self, reference: str | None) -> str | None:
-        url = joined(self._url, reference)
+        url = absolute_url(self._url, reference)
         if reference and (url is None or _bare(urlsplit(url).hostname) != self._host):
             self.refused += 1
             return None

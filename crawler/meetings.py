@@ -11,7 +11,7 @@ from crawler import recipes
 from crawler.extraction import Extraction, FoundPicture, LeftOut, PageKind, Rule
 from crawler.frontier import Frontier
 from crawler.recipes import Recipe
-from crawler.urls import canonical
+from crawler.urls import canonical_url
 from db.crawls.met_urls import Met, Waiting
 from db.crawls.requests import CrawlRequest, digest_of
 from db.steps.crawling import FALLBACK
@@ -116,7 +116,7 @@ class Meetings:
         known: dict[str, Any] | None = None,
     ) -> Met | None:
         try:
-            digest = digest_of(canonical(url))
+            digest = digest_of(canonical_url(url))
         except FetchForbidden:
             return None
         left_out = None

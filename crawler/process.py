@@ -86,7 +86,7 @@ class CrawlRun:
         for group in self.frontier.asked:
             self.frontier.asked[group] = self._progress.asked(group)
         start_urls = [*self._request.start_urls, *started]
-        self.visits = Visits(self._request, self.frontier, start_urls, recipes.load_all(), utc_now)
+        self.visits = Visits(self._request, self.frontier, start_urls, recipes.load_recipes(), utc_now)
         self.web = CrawlFetcher(Fetcher(allow=settings.fetch_allow), self._blobs, settings.max_picture_bytes)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._told: set[str] = set()

@@ -93,7 +93,7 @@ class Recipe:
         return _with(url, {self.page.param: str(following)})
 
 
-def load(path: Path) -> Recipe:
+def load_recipe(path: Path) -> Recipe:
     """The recipe of one file.
 
     Raises:
@@ -115,19 +115,19 @@ def load(path: Path) -> Recipe:
     return _recipe(path.stem, data)
 
 
-def load_all(folder: Path = SITES) -> list[Recipe]:
+def load_recipes(folder: Path = SITES) -> list[Recipe]:
     """The recipes of a folder, those for the fewest pages first.
 
     Raises:
         RecipeInvalid: one of them is none.
     """
-    recipes = [load(path) for path in sorted(folder.glob("*.yaml"))]
+    recipes = [load_recipe(path) for path in sorted(folder.glob("*.yaml"))]
     return sorted(
         recipes, key=lambda one: (any("*" in host for host in one.hosts), -max(map(len, one.paths)), one.name)
     )
 
 
-def find(recipes: list[Recipe], url: str) -> Recipe | None:
+def find_recipe(recipes: list[Recipe], url: str) -> Recipe | None:
     """The recipe for a page."""
     return next((recipe for recipe in recipes if recipe.matches(url)), None)
 

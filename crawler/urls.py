@@ -33,7 +33,7 @@ _HASH = re.compile(
 _NUMBER = re.compile(r"\d+")
 
 
-def joined(base: str, reference: str | None) -> str | None:
+def absolute_url(base: str, reference: str | None) -> str | None:
     """Where a reference leads from `base`, without its fragment; None if to nothing that may be fetched."""
     if not reference:
         return None
@@ -44,7 +44,7 @@ def joined(base: str, reference: str | None) -> str | None:
 
 
 @lru_cache(maxsize=16_384)
-def canonical(url: str) -> str:
+def canonical_url(url: str) -> str:
     """The spelling by which two URLs of one page are known as one.
 
     The fragment, tracking parameters and session ids are gone, parameters sorted by name, escapes in one spelling.
@@ -68,7 +68,7 @@ def canonical(url: str) -> str:
     return f"{scheme}://{host}{path}" + (f"?{urlencode(kept)}" if kept else "")
 
 
-def pattern(url: str) -> str:
+def url_pattern(url: str) -> str:
     """What a URL has in common with others of its kind: `shop.example/item/{n}?page`.
 
     Dates, hashes and numbers of the path are replaced, of the parameters only the names are left, and a path that
@@ -120,7 +120,7 @@ class PatternBound:
         self._barren[key] = max(0, self._barren[key] - 1)
 
     def _key(self, url: str) -> str:
-        key = pattern(url)
+        key = url_pattern(url)
         return key if key in self._barren or len(self._barren) < self._patterns else ""
 
 

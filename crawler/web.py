@@ -14,7 +14,7 @@ from core.pictures import inspect
 from core.types import PictureInfo
 from crawler import robots
 from crawler.feeds import MAX_BYTES as MAX_FEED_BYTES
-from crawler.urls import canonical
+from crawler.urls import canonical_url
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
 from db.crawls.met_urls import Waiting
@@ -84,7 +84,7 @@ class CrawlFetcher:
             answer = self._picture(url, headers) if wanted.kind is UrlKind.PICTURE else self._page(url, headers)
             assert answer.fetched is not None
             answer.moved_to = _target(answer.fetched)
-            if answer.moved_to is None or canonical(answer.moved_to) != canonical(url):
+            if answer.moved_to is None or canonical_url(answer.moved_to) != canonical_url(url):
                 return answer
             url = answer.moved_to
         raise FetchForbidden(f"expected redirects that end somewhere, got {_SAME_PAGE} to spellings of the same URL")

@@ -20,7 +20,7 @@ from crawler.extraction.state import state
 from crawler.extraction.structured import json_ld, microdata, open_graph
 from crawler.extraction.variants import key_of
 from crawler.recipes import Recipe
-from crawler.urls import canonical
+from crawler.urls import canonical_url
 
 _BUYS = re.compile(
     r"add to (?:cart|bag|basket)|buy now|장바구니|구매하기|바로\s*구매|warenkorb|ajouter au panier|cart/add", re.I
@@ -261,6 +261,6 @@ def _is_product_page(page: Page, shown: Shown) -> bool:
 
 def _spelled(url: str) -> str:
     try:
-        return canonical(url)
+        return canonical_url(url)
     except FetchForbidden:
         return url

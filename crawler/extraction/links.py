@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from crawler.extraction.found import Links
 from crawler.extraction.images import is_picture_name
 from crawler.extraction.page import Page
-from crawler.urls import canonical
+from crawler.urls import canonical_url
 from crawler.words import words
 
 _MOST = 5_000
@@ -31,13 +31,13 @@ def links(page: Page, products: Collection[str], next_page: str | None = None) -
     on.
     """
     here = urlsplit(page.url)
-    told, feeds, nexts, canonical_url = _head(page)
+    told, feeds, nexts, canonical_link = _head(page)
     found: dict[str, tuple[str, str]] = {}
     """Canonical spelling → URL, and which of the lists it belongs to."""
     for url in products:
-        found.setdefault(canonical(url), (url, "product"))
+        found.setdefault(canonical_url(url), (url, "product"))
     for url in [*([next_page] if next_page else []), *nexts]:
-        found.setdefault(canonical(url), (url, "page"))
+        found.setdefault(canonical_url(url), (url, "page"))
     for anchor in page.find("//a[@href] | //area[@href]")[:_MOST]:
         href = anchor.get("href")
         if href.startswith("#") or "nofollow" in (anchor.get("rel") or "").lower() or is_picture_name(href):
@@ -46,11 +46,11 @@ def links(page: Page, products: Collection[str], next_page: str | None = None) -
         parts = urlsplit(target or "")
         if target is None or parts.netloc != here.netloc or _OTHER_FILES.search(parts.path):
             continue
-        key = canonical(target)
+        key = canonical_url(target)
         if key not in found:
             paging = "next" in (anchor.get("rel") or "").lower().split() or _turns_the_page(here, parts)
             found[key] = (target, "page" if paging else "other")
-    found.pop(canonical(page.url), None)
+    found.pop(canonical_url(page.url), None)
     lists: dict[str, list[str]] = {"product": [], "page": [], "other": []}
     for one, kind in found.values():
         lists[kind].append(one)
@@ -59,7 +59,7 @@ def links(page: Page, products: Collection[str], next_page: str | None = None) -
         pages=tuple(lists["page"]),
         others=tuple(lists["other"]),
         feeds=feeds,
-        canonical=canonical_url,
+        canonical=canonical_link,
         nofollow="nofollow" in told or "none" in told,
         noindex="noindex" in told or "none" in told,
     )
@@ -73,7 +73,7 @@ def _head(page: Page) -> tuple[set[str], tuple[str, ...], list[str], str | None]
             told.append(meta.get("content").lower())
     feeds: dict[str, None] = {}
     nexts: list[str] = []
-    canonical_url = None
+    canonical_link = None
     for link in page.find("//link[@rel][@href]"):
         words = link.get("rel").lower().split()
         url = page.absolute(link.get("href"))
@@ -81,11 +81,11 @@ def _head(page: Page) -> tuple[set[str], tuple[str, ...], list[str], str | None]
             continue
         if "next" in words:
             nexts.append(url)
-        elif "canonical" in words and canonical_url is None:
-            canonical_url = url
+        elif "canonical" in words and canonical_link is None:
+            canonical_link = url
         elif "alternate" in words and (link.get("type") or "").lower() in _FEEDS:
             feeds[url] = None
-    return set(re.split(r"[\s,;:]+", " ".join(told))), tuple(feeds), nexts, canonical_url
+    return set(re.split(r"[\s,;:]+", " ".join(told))), tuple(feeds), nexts, canonical_link
 
 
 def _turns_the_page(here: Any, there: Any) -> bool:

@@ -11,7 +11,7 @@ from lxml import etree
 from w3lib.encoding import html_to_unicode
 
 from crawler.extraction.found import LeftOut
-from crawler.urls import joined
+from crawler.urls import absolute_url
 
 MAX_BYTES = 8 * 2**20
 """How much of a page is read, in bytes."""
@@ -62,7 +62,7 @@ class Page:
     @cached_property
     def base(self) -> str:
         href = self.first("string(//base/@href)").strip()
-        return (joined(self.url, href) if href else None) or self.url
+        return (absolute_url(self.url, href) if href else None) or self.url
 
     @cached_property
     def title(self) -> str | None:
@@ -84,11 +84,11 @@ class Page:
         if not reference:
             return None
         if reference not in self._absolute:
-            self._absolute[reference] = self._plain(reference) or joined(self.base, reference.strip())
+            self._absolute[reference] = self._plain(reference) or absolute_url(self.base, reference.strip())
         return self._absolute[reference]
 
     def _plain(self, reference: str) -> str | None:
-        """What `joined` would say of the most usual references, ten times sooner; None of all others."""
+        """What `absolute_url` would say of the most usual references, ten times sooner; None of all others."""
         path = reference.removeprefix(self._origin)
         if len(reference) > _LONG or "/." in path or not _PLAIN.fullmatch(path):
             return None
@@ -96,7 +96,7 @@ class Page:
 
     @cached_property
     def _origin(self) -> str:
-        whole = joined(self.base, "/")
+        whole = absolute_url(self.base, "/")
         return whole.removesuffix("/") if whole else "\n"
 
     def picture(self, reference: object) -> str | None:

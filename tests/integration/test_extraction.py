@@ -16,8 +16,8 @@ from core.errors import ItemError
 from core.fetching import Fetcher
 from crawler.extraction import Extraction, PageKind, extract
 from crawler.feeds import is_feed, read_feed
-from crawler.recipes import SITES, load
-from crawler.urls import canonical
+from crawler.recipes import SITES, load_recipe
+from crawler.urls import canonical_url
 from tests.shop import KINDS, Shop, running_shop
 from tests.shop.scoring import Score
 
@@ -61,7 +61,7 @@ def test_a_category_leads_to_each_of_its_products_and_to_its_next_page(shop: Sho
     found = read(fetcher, shop.url(kind, "/c/coats"))
     of_category = [url for url, product in products.items() if product.category == "Coat"]
     assert found.kind is PageKind.LISTING
-    assert {canonical(url) for url in found.links.products} == set(of_category)
+    assert {canonical_url(url) for url in found.links.products} == set(of_category)
     assert [(one.title, one.price) for one in found.pictures] == [
         (products[one.product_url or ""].title, products[one.product_url or ""].price) for one in found.pictures
     ]
@@ -70,7 +70,7 @@ def test_a_category_leads_to_each_of_its_products_and_to_its_next_page(shop: Sho
 
 
 def test_the_recipe_of_the_first_crawler_reads_every_page_of_every_search(shop: Shop, fetcher: Fetcher) -> None:
-    recipe, score = load(SITES / "shopping-search.yaml"), Score()
+    recipe, score = load_recipe(SITES / "shopping-search.yaml"), Score()
     for listing in shop.truth("next").searches(size=10):
         page = fetcher.get(listing.url)
         found = extract(page.body, page.url, page.headers, recipe=recipe)

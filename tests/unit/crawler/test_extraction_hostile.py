@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crawler.extraction import extract
 from crawler.extraction.page import Page
-from crawler.urls import joined
+from crawler.urls import absolute_url
 from tests.unit.crawler.small_pages import HERE, SHOP
 
 
@@ -53,4 +53,4 @@ def test_pages_that_are_made_to_take_long_end(body: bytes) -> None:
 def test_the_short_way_to_a_url_leads_where_the_long_one_does(base: str, reference: str) -> None:
     origin = base[: base.index("/", 8)]
     for tried in (reference, "/" + reference, origin + "/" + reference):
-        assert Page(b"", base).absolute(tried) == joined(base, tried.strip())
+        assert Page(b"", base).absolute(tried) == absolute_url(base, tried.strip())

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from core.errors import RecipeInvalid
 from crawler.extraction import PageKind, Rule, extract
-from crawler.recipes import SITES, Recipe, find, load, load_all
+from crawler.recipes import SITES, Recipe, find_recipe, load_recipe, load_recipes
 
 SEARCH = """
 match: {hosts: ["*.shop.example"], paths: ["/search/*"]}
@@ -35,7 +35,7 @@ label_from: breadcrumb
 def recipe(tmp_path: Path, text: str, name: str = "example") -> Recipe:
     path = tmp_path / f"{name}.yaml"
     path.write_text(text, "utf-8")
-    return load(path)
+    return load_recipe(path)
 
 
 def search_page(count: int) -> bytes:
@@ -107,9 +107,9 @@ def test_the_recipe_for_the_fewest_pages_is_taken(tmp_path: Path) -> None:
     ):
         match = f"match: {{hosts: ['{hosts}']" + (f", paths: ['{paths}']" if paths else "") + "}"
         recipe(tmp_path, f"{match}\nlist: {{source: json, path: a}}\nfields: {{image: b}}\n", name)
-    recipes = load_all(tmp_path)
+    recipes = load_recipes(tmp_path)
     taken = [
-        find(recipes, f"https://{where}")
+        find_recipe(recipes, f"https://{where}")
         for where in ("m.shop.example/c/1", "m.shop.example", "w.shop.example", "other")
     ]
     assert [one and one.name for one in taken] == ["deep", "host", "wide", None]
@@ -165,7 +165,7 @@ def test_a_wrong_selector_is_told(tmp_path: Path) -> None:
 
 def test_the_recipes_of_the_project_are_ten_lines_and_valid() -> None:
     Draft202012Validator.check_schema(json.loads((SITES / "schema.json").read_text("utf-8")))
-    assert {recipe.name for recipe in load_all()} >= {"shopping-search", "shop-cards"}
+    assert {recipe.name for recipe in load_recipes()} >= {"shopping-search", "shop-cards"}
     for path in SITES.glob("*.yaml"):
         lines = [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")]
         assert len(lines) <= 10

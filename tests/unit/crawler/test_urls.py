@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import FetchForbidden
-from crawler.urls import PatternBound, canonical, pattern
+from crawler.urls import PatternBound, canonical_url, url_pattern
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ from crawler.urls import PatternBound, canonical, pattern
     ],
 )
 def test_urls_of_one_page_have_one_spelling(url: str, spelled: str) -> None:
-    assert canonical(url) == spelled
-    assert canonical(spelled) == spelled
+    assert canonical_url(url) == spelled
+    assert canonical_url(spelled) == spelled
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_urls_of_one_page_have_one_spelling(url: str, spelled: str) -> None:
     ],
 )
 def test_numbers_dates_and_hashes_do_not_tell_patterns_apart(url: str, of_kind: str) -> None:
-    assert pattern(url) == of_kind
+    assert url_pattern(url) == of_kind
 
 
 def test_a_calendar_ends_at_the_cap() -> None:
@@ -70,14 +70,14 @@ def test_ever_new_patterns_end_as_well() -> None:
 def test_what_may_not_be_fetched_is_not_admitted() -> None:
     assert not PatternBound().admit("ftp://shop.example/")
     with pytest.raises(FetchForbidden):
-        canonical("javascript:alert(1)")
+        canonical_url("javascript:alert(1)")
 
 
 @given(st.text(max_size=60))
 def test_spelling_again_changes_nothing(tail: str) -> None:
     try:
-        once = canonical(f"https://shop.example/{tail}")
+        once = canonical_url(f"https://shop.example/{tail}")
     except FetchForbidden:
         return
-    assert canonical(once) == once
-    assert pattern(once) == pattern(once)
+    assert canonical_url(once) == once
+    assert url_pattern(once) == url_pattern(once)
