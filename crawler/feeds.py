@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from crawler.extraction.page import decoded, tidy
-from crawler.urls import absolute_url
+from crawler.urls import absolute_url, without_www
 
 MAX_BYTES = 50 * 2**20
 MAX_URLS = 50_000
@@ -86,7 +86,7 @@ def read_feed(body: bytes, url: str) -> Feed:
 class _Reading:
     def __init__(self, url: str) -> None:
         self._url = url
-        self._host = _bare(urlsplit(url).hostname)
+        self._host = without_www(urlsplit(url).hostname)
         self.entries: dict[str, Entry] = {}
         self.sitemaps: dict[str, None] = {}
         self.refused = 0
@@ -133,7 +133,7 @@ class _Reading:
 
     def _own(self, reference: str | None) -> str | None:
         url = absolute_url(self._url, reference)
-        if reference and (url is None or _bare(urlsplit(url).hostname) != self._host):
+        if reference and (url is None or without_www(urlsplit(url).hostname) != self._host):
             self.refused += 1
             return None
         return url
@@ -172,10 +172,6 @@ def _is_picture(element: Any) -> bool:
         and element.get("url") is not None
         and (element.get("medium") or kind or "image").startswith("image")
     )
-
-
-def _bare(host: str | None) -> str:
-    return (host or "").lower().removeprefix("www.")
 
 
 def _unpacked(data: bytes, most: int) -> tuple[bytes, bool]:

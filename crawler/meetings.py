@@ -11,7 +11,7 @@ from crawler import recipes
 from crawler.extraction import Extraction, FoundPicture, LeftOut, PageKind, Rule
 from crawler.frontier import Frontier
 from crawler.recipes import Recipe
-from crawler.urls import canonical_url
+from crawler.urls import canonical_url, without_www
 from db.crawls.met_urls import Met, Waiting
 from db.crawls.requests import CrawlRequest, digest_of
 from db.steps.crawling import FALLBACK
@@ -33,12 +33,12 @@ class Meetings:
         self._frontier = frontier
         self._sites = sites
         self._chosen = next((one for one in sites if one.name == request.recipe), None)
-        self._hosts = {_bare(host) for host in request.limits.hosts}
-        self._hosts |= {_bare(urlsplit(url).hostname) for url in start_urls}
+        self._hosts = {without_www(host) for host in request.limits.hosts}
+        self._hosts |= {without_www(urlsplit(url).hostname) for url in start_urls}
 
     def allow_host_of(self, url: str) -> None:
         """Pages may be on that host, too."""
-        self._hosts.add(_bare(urlsplit(url).hostname))
+        self._hosts.add(without_www(urlsplit(url).hostname))
 
     def seeds(self) -> list[Met]:
         """The start URLs, as they are to be asked for."""
@@ -121,7 +121,7 @@ class Meetings:
             return None
         left_out = None
         if kind is not UrlKind.PICTURE:
-            if referrer is not None and _bare(urlsplit(url).hostname) not in self._hosts:
+            if referrer is not None and without_www(urlsplit(url).hostname) not in self._hosts:
                 left_out = "other_host"
             elif depth > self._request.limits.depth:
                 left_out = "limit_depth"
@@ -156,7 +156,3 @@ def _known(found: FoundPicture, query: str | None) -> dict[str, Any]:
 
 def _short(value: Any) -> Any:
     return value.replace("\0", "")[:LONGEST_TEXT] if isinstance(value, str) else value
-
-
-def _bare(host: str | None) -> str:
-    return (host or "").lower().removeprefix("www.")

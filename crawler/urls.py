@@ -43,6 +43,11 @@ def absolute_url(base: str, reference: str | None) -> str | None:
         return None
 
 
+def without_www(host: str | None) -> str:
+    """Return a host name in lower case without a leading `www.`, because shops answer on both names."""
+    return (host or "").lower().removeprefix("www.")
+
+
 @lru_cache(maxsize=16_384)
 def canonical_url(url: str) -> str:
     """The spelling by which two URLs of one page are known as one.
