@@ -119,7 +119,7 @@ class PatternBound:
         self._barren[key] += 1
         return True
 
-    def fruitful(self, url: str) -> None:
+    def mark_fruitful(self, url: str) -> None:
         """The admitted page brought pictures or products that were not known."""
         key = self._key(url)
         self._barren[key] = max(0, self._barren[key] - 1)

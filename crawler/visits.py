@@ -21,7 +21,7 @@ from core.fetching import Fetched
 from core.fetching.urls import parse_url
 from core.ids import new_id
 from crawler import robots
-from crawler.extraction import PageKind, Repetition, extract
+from crawler.extraction import PageKind, RepeatedImages, extract
 from crawler.feeds import Feed, is_feed, read_feed
 from crawler.frontier import TRIES, Frontier, Wanted
 from crawler.meetings import LONGEST_TEXT, PRODUCT, START, Meetings
@@ -61,7 +61,7 @@ class Visits:
         frontier.refuse = self.refused
         self._now = now
         self.meetings = Meetings(request, frontier, start_urls, sites)
-        self._repetition: dict[str, Repetition] = {}
+        self._repeated_images: dict[str, RepeatedImages] = {}
         self._bound = PatternBound()
 
     def refused(self, wanted: Wanted, rules: Rules) -> None:
@@ -86,7 +86,7 @@ class Visits:
         """Which URLs turned out to be new, of those that were met on these pages."""
         for url, digests in pages.items():
             if digests & new:
-                self._bound.fruitful(url)
+                self._bound.mark_fruitful(url)
 
     def learn_robots(self, origin: str, answer: Answer) -> None:
         """What an origin's robots.txt says, or that it cannot be had."""
@@ -273,7 +273,7 @@ class Visits:
             fetched.status,
             recipe=recipe,
             query=self._request.query,
-            repetition=self._repetition.setdefault(host, Repetition()),
+            repeated_images=self._repeated_images.setdefault(host, RepeatedImages()),
         )
         results = self._frontier.results
         if recipe is not None and recipe.delay:

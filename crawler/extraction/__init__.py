@@ -2,6 +2,6 @@
 
 from crawler.extraction.extract import extract
 from crawler.extraction.found import Extraction, FoundPicture, LeftOut, Links, PageKind, Rule
-from crawler.extraction.junk import Repetition
+from crawler.extraction.junk import RepeatedImages
 
-__all__ = ["Extraction", "FoundPicture", "LeftOut", "Links", "PageKind", "Repetition", "Rule", "extract"]
+__all__ = ["Extraction", "FoundPicture", "LeftOut", "Links", "PageKind", "RepeatedImages", "Rule", "extract"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from core.errors import FetchForbidden
 from crawler.extraction.by_recipe import Applied, apply
 from crawler.extraction.found import Extraction, LeftOut, Rule
-from crawler.extraction.junk import Repetition
+from crawler.extraction.junk import RepeatedImages
 from crawler.extraction.kinds import kind_of
 from crawler.extraction.links import links
 from crawler.extraction.markup import Shown, Sight, markup
@@ -36,7 +36,7 @@ def extract(
     *,
     recipe: Recipe | None = None,
     query: str | None = None,
-    repetition: Repetition | None = None,
+    repeated_images: RepeatedImages | None = None,
 ) -> Extraction:
     """What a page gives. Never raises because of what the page holds.
 
@@ -46,19 +46,19 @@ def extract(
         headers: of the answer, names in lower case.
         recipe: of the site, if there is one: it is asked first.
         query: the search word that led here, for recipes whose labels are queries.
-        repetition: of the page's host; the page is counted in it.
+        repeated_images: of the page's host; the page is counted in it.
     """
     page = Page(body, url, headers, status)
-    return _Reading(page, apply(recipe, page, query) if recipe else None, repetition).extraction()
+    return _Reading(page, apply(recipe, page, query) if recipe else None, repeated_images).extraction()
 
 
 class _Reading:
     """One page while it is read. A rule sees what the rules above it have found."""
 
-    def __init__(self, page: Page, applied: Applied | None, repetition: Repetition | None) -> None:
+    def __init__(self, page: Page, applied: Applied | None, repeated_images: RepeatedImages | None) -> None:
         self._page = page
         self._applied = applied
-        self._repetition = repetition
+        self._repeated_images = repetition
         self._album = Album()
         self._left: dict[str, LeftOut] = {}
         """Key of a picture → why it was left out."""
@@ -204,13 +204,13 @@ class _Reading:
         )
 
     def _repeated(self, sight: Sight) -> LeftOut | None:
-        seen = self._repetition is not None and self._repetition.repeated(sight.variants[0].url)
+        seen = self._repeated_images is not None and self._repeated_images.is_repeated(sight.variants[0].url)
         return LeftOut.REPEATED if seen else None
 
     def _told(self, shown: Shown, breadcrumb: tuple[str, ...]) -> Extraction:
         page, album = self._page, self._album
-        if self._repetition is not None:
-            self._repetition.page(
+        if self._repeated_images is not None:
+            self._repeated_images.add_page(
                 {sight.variants[0].url for sight in shown.sights if not sight.link and not sight.price}
             )
         for picture in album.pictures:

@@ -66,30 +66,30 @@ def declared(image: Any, side: str) -> float | None:
 _STYLED = {side: re.compile(rf"(?:^|[;\s]){side}\s*:\s*(\d{{1,5}})(?:\.\d+)?px", re.I) for side in ("width", "height")}
 
 
-class Repetition:
+class RepeatedImages:
     """Counts, for one host, on how many pages an image stood that nothing tied to a product.
 
     What is on more than `most` pages, and on at least `share` of those seen, is furniture: a banner without a telling
     name, a payment mark, a picture of the shop itself.
     """
 
-    def __init__(self, most: int = 4, share: float = 0.25, remembered: int = 20_000) -> None:
-        self._most, self._share, self._remembered = most, share, remembered
+    def __init__(self, max_pages: int = 4, min_share: float = 0.25, max_remembered: int = 20_000) -> None:
+        self._max_pages, self._min_share, self._max_remembered = max_pages, min_share, max_remembered
         self._pages = 0
         self._counts: OrderedDict[str, int] = OrderedDict()
 
-    def page(self, urls: set[str]) -> None:
+    def add_page(self, urls: set[str]) -> None:
         """A page was read; `urls` are its images that have neither price, title nor link of a product."""
         self._pages += 1
         for key in {key_of(url) for url in urls}:
             self._counts[key] = self._counts.pop(key, 0) + 1
-        while len(self._counts) > self._remembered:
+        while len(self._counts) > self._max_remembered:
             self._counts.popitem(last=False)
 
-    def repeated(self, url: str) -> bool:
+    def is_repeated(self, url: str) -> bool:
         """Whether a picture is furniture, by the pages so far."""
         count = self._counts.get(key_of(url), 0)
-        return count > self._most and count >= self._share * self._pages
+        return count > self._max_pages and count >= self._min_share * self._pages
 
 
 def _hint(name: str, title: str) -> LeftOut | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crawler.extraction import LeftOut, PageKind, Repetition, Rule, extract
+from crawler.extraction import LeftOut, PageKind, RepeatedImages, Rule, extract
 from tests.unit.crawler.small_pages import HERE, IMAGE, PRICED, SHOP, linked, only, page, product, urls
 
 
@@ -127,13 +127,13 @@ def test_a_hoodie_with_a_logo_is_no_logo() -> None:
 
 
 def test_what_is_on_every_page_belongs_to_none() -> None:
-    repetition = Repetition(most=3)
+    repeated_images = RepeatedImages(max_pages=3)
     seen = [
         urls(
             page(
                 f'<main><img src="/i/{n}.jpg"><img src="/promise.jpg">{PRICED}</main>',
                 url=f"{SHOP}/p/{n}",
-                repetition=repetition,
+                repeated_images=repeated_images,
             )
         )
         for n in range(8)

@@ -58,7 +58,7 @@ def test_pages_that_bring_something_are_never_cut_off() -> None:
     for number in range(1000):
         url = f"https://shop.example/item/{number}"
         assert bound.admit(url)
-        bound.fruitful(url)
+        bound.mark_fruitful(url)
 
 
 def test_ever_new_patterns_end_as_well() -> None:
