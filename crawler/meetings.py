@@ -129,7 +129,7 @@ class Meetings:
 
     def recipe(self, url: str) -> Recipe | None:
         """How to read a page, if its site has a recipe."""
-        return self._chosen or recipes.find(self._sites, url)
+        return self._chosen or recipes.find_recipe(self._sites, url)
 
 
 def found_by_recipe(extraction: Extraction) -> bool:

@@ -109,7 +109,7 @@ class PatternBound:
         self._barren: Counter[str] = Counter()
 
     def admit(self, url: str) -> bool:
-        """Whether the page may be fetched; counts it as barren until `fruitful` says otherwise."""
+        """Whether the page may be fetched; counts it as barren until `mark_fruitful` says otherwise."""
         try:
             key = self._key(url)
         except FetchForbidden:

@@ -58,7 +58,7 @@ class _Reading:
     def __init__(self, page: Page, applied: Applied | None, repeated_images: RepeatedImages | None) -> None:
         self._page = page
         self._applied = applied
-        self._repeated_images = repetition
+        self._repeated_images = repeated_images
         self._album = Album()
         self._left: dict[str, LeftOut] = {}
         """Key of a picture → why it was left out."""
