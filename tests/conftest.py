@@ -89,10 +89,10 @@ class RunningRedis:
     stop: Callable[[], None]
 
 
-@pytest.fixture
-def redis() -> Iterator[RunningRedis]:
-    """An empty Redis on a socket of its own."""
-    place = EmbeddedRedis()
+@contextmanager
+def running_redis(server: Path | None = None) -> Iterator[RunningRedis]:
+    """An empty Redis on a socket of its own; `server`: the redis-server to run, if not the one that users get."""
+    place = EmbeddedRedis(server)
     process = subprocess.Popen(place.command(), stdout=subprocess.DEVNULL)
     connection = Redis.from_url(place.url, retry=Retry(ConstantBackoff(0.02), 500), retry_on_error=[ConnectionError])
     connection.ping()
@@ -105,6 +105,12 @@ def redis() -> Iterator[RunningRedis]:
     connection.close()
     stop()
     place.remove()
+
+
+@pytest.fixture
+def redis() -> Iterator[RunningRedis]:
+    with running_redis() as running:
+        yield running
 
 
 class RunningS3:

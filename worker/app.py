@@ -16,6 +16,7 @@ from celery import Celery, signals
 
 from broker.app import make_celery
 from broker.client import Broker
+from broker.servers import check_servers
 from classifier.artifact import largest_input
 from classifier.runtime import BULK_NICENESS
 from core.allocation import freeze_heap
@@ -163,6 +164,7 @@ def register_maintenance(app: Celery, services: Connections, linker: Linker, cou
 def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) -> None:
     """Work on `queues`, asked in the order given, until told to stop (SIGTERM finishes what is in hand)."""
     configure_logging(settings.log_level)
+    check_servers(settings)
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         # Two lines a task: the pipeline says what matters.
         logging.getLogger(chatty).setLevel(logging.WARNING)

