@@ -23,7 +23,7 @@ from db.crawls.met_urls import Met, Waiting
 from db.crawls.requests import CrawlLimits
 from db.steps.crawling import CrawlBatch, Settled
 from db.steps.submitting import NewItem
-from db.tables import UrlKind
+from db.tables import UrlKind, UrlReason
 
 log = structlog.get_logger(__name__)
 
@@ -237,12 +237,15 @@ class Frontier:
         return self._lanes["pictures" if kind is UrlKind.PICTURE else "pages"]
 
     def _apply_limits(self) -> None:
-        for group, most in (("pages", self._limits.pages), ("pictures", self._limits.pictures)):
+        for group, most, reason in (
+            ("pages", self._limits.pages, UrlReason.LIMIT_PAGES),
+            ("pictures", self._limits.pictures, UrlReason.LIMIT_PICTURES),
+        ):
             if self.asked[group] >= most:
-                self._end(group, f"limit_{group}")
+                self._end(group, reason)
         for reached, name in (
-            (self.bytes >= self._limits.bytes, "limit_bytes"),
-            (self._clock() >= self._ends, "limit_minutes"),
+            (self.bytes >= self._limits.bytes, UrlReason.LIMIT_BYTES),
+            (self._clock() >= self._ends, UrlReason.LIMIT_MINUTES),
         ):
             if reached:
                 self._end("pages", name)

@@ -15,7 +15,7 @@ from crawler.urls import canonical_url, without_www
 from db.crawls.met_urls import Met, Waiting
 from db.crawls.requests import CrawlRequest, digest_of
 from db.steps.crawling import FALLBACK
-from db.tables import UrlKind
+from db.tables import UrlKind, UrlReason
 
 PICTURE, START, PRODUCT, NEXT, OTHER = range(5)
 """Priorities; db.steps.crawling.FALLBACK comes after them."""
@@ -59,7 +59,7 @@ class Meetings:
         aside = extraction.kind is PageKind.OTHER and waiting.priority == OTHER
         if links.noindex or aside:
             # Nobody asked for that page, and nothing on it says that it shows products.
-            reason = "noindex" if links.noindex else LeftOut.NO_PRODUCT.value
+            reason = UrlReason.NOINDEX.value if links.noindex else LeftOut.NO_PRODUCT.value
             self._frontier.results.count("left_out", reason, len(extraction.pictures))
         else:
             query = recipe.query_of(waiting.url) if recipe is not None else None
@@ -101,7 +101,7 @@ class Meetings:
         """Note that a URL was met; its digest, empty if nothing will come of it."""
         met = self._met(url, kind, priority, depth, referrer, known)
         if met is None:
-            self._frontier.results.count("left_out", "bad_url")
+            self._frontier.results.count("left_out", LeftOut.BAD_URL.value)
             return ""
         self._frontier.results.met.append(met)
         return met.digest if met.left_out is None else ""
@@ -122,9 +122,9 @@ class Meetings:
         left_out = None
         if kind is not UrlKind.PICTURE:
             if referrer is not None and without_www(urlsplit(url).hostname) not in self._hosts:
-                left_out = "other_host"
+                left_out = UrlReason.OTHER_HOST
             elif depth > self._request.limits.depth:
-                left_out = "limit_depth"
+                left_out = UrlReason.LIMIT_DEPTH
         return Met(digest, url, kind, priority, depth, referrer, known, left_out)
 
     def recipe(self, url: str) -> Recipe | None:

@@ -45,7 +45,7 @@ from db.steps import crawling, discoveries
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
 from db.steps.leasing import SOURCES
-from db.tables import Crawl, JobSource, UrlKind
+from db.tables import Crawl, JobSource, UrlKind, UrlReason
 
 log = structlog.get_logger(__name__)
 
@@ -244,8 +244,8 @@ class CrawlRun:
 
     def _finish(self, error: ItemError | None) -> None:
         limits = self.frontier.left_out
-        rest = {kind: limits.get("pages", "canceled") for kind in UrlKind}
-        rest[UrlKind.PICTURE] = limits.get("pictures", "canceled")
+        rest = {kind: limits.get("pages", UrlReason.CANCELED) for kind in UrlKind}
+        rest[UrlKind.PICTURE] = limits.get("pictures", UrlReason.CANCELED)
         if error is not None:
             rest = dict.fromkeys(UrlKind, error.code)
         for attempt in self._while_away():

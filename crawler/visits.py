@@ -21,7 +21,7 @@ from core.fetching import Fetched
 from core.fetching.urls import parse_url
 from core.ids import new_id
 from crawler import robots
-from crawler.extraction import PageKind, RepeatedImages, extract
+from crawler.extraction import LeftOut, PageKind, RepeatedImages, extract
 from crawler.feeds import Feed, is_feed, read_feed
 from crawler.frontier import TRIES, Frontier, Wanted
 from crawler.meetings import LONGEST_TEXT, PRODUCT, START, Meetings
@@ -32,7 +32,7 @@ from crawler.web import Answer
 from db.crawls.requests import CrawlRequest
 from db.steps.crawling import OWN_NOTES, Settled
 from db.steps.submitting import NewItem, StoredBlob
-from db.tables import UrlKind, UrlState
+from db.tables import UrlKind, UrlReason, UrlState
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class Visits:
         if rules.error is not None:
             self._give_up(wanted, UrlState.FAILED, rules.error)
         else:
-            self._settle(wanted, UrlState.BLOCKED_BY_ROBOTS, reason="robots", detail=rules.closed)
+            self._settle(wanted, UrlState.BLOCKED_BY_ROBOTS, reason=UrlReason.ROBOTS, detail=rules.closed)
 
     def admit(self, wanted: Wanted) -> bool:
         """Whether to ask for a URL after all: one of ever new pages with nothing on them is left out."""
@@ -78,7 +78,7 @@ class Visits:
             return True
         if self._bound.admit(waiting.url):
             return True
-        self._settle(wanted, UrlState.LEFT_OUT, reason="endless_pattern")
+        self._settle(wanted, UrlState.LEFT_OUT, reason=UrlReason.ENDLESS_PATTERN)
         self._frontier.asked["pages"] -= 1
         return False
 
@@ -141,7 +141,7 @@ class Visits:
     def broke(self, wanted: Wanted, error: BaseException) -> None:
         """Reading an answer has failed, by a fault of ours: that URL alone is lost."""
         log.error("not_read", url=wanted.waiting.url, error=repr(error), exc_info=error)
-        self._settle(wanted, UrlState.FAILED, reason="internal_error", detail=repr(error))
+        self._settle(wanted, UrlState.FAILED, reason=UrlReason.INTERNAL_ERROR, detail=repr(error))
 
     def _failed(self, wanted: Wanted, error: Exception) -> None:
         if not isinstance(error, ItemError):
@@ -231,7 +231,7 @@ class Visits:
             return
         if info is not None:
             longer, shorter = max(info.width, info.height), max(1, min(info.width, info.height))
-            reason = "spacer" if longer < SMALLEST_SIDE else "banner" if longer / shorter > WIDEST else None
+            reason = LeftOut.SPACER if longer < SMALLEST_SIDE else LeftOut.BANNER if longer / shorter > WIDEST else None
             if reason is not None:
                 detail = f"{info.width} x {info.height} pixels"
                 self._settle(wanted, UrlState.LEFT_OUT, reason=reason, detail=detail, status=fetched.status)
@@ -286,7 +286,7 @@ class Visits:
         self._settle(
             wanted,
             UrlState.FAILED if failed else UrlState.DONE,
-            reason="error_page" if failed else extraction.kind.value,
+            reason=UrlReason.ERROR_PAGE if failed else extraction.kind.value,
             detail=extraction.title,
             status=fetched.status,
             etag=_tag(fetched, "etag"),
@@ -301,9 +301,9 @@ class Visits:
         for entry in feed.entries:
             page.add(self.meetings.meet(entry.url, UrlKind.PAGE, PRODUCT, waiting.depth + 1, waiting.url))
         if feed.refused:
-            results.count("left_out", "bad_url", feed.refused)
+            results.count("left_out", LeftOut.BAD_URL.value, feed.refused)
         if feed.cut:
-            results.count("left_out", "too_many")
+            results.count("left_out", LeftOut.TOO_MANY.value)
         head = fetched.body[:4096].lower()
         kind = UrlKind.FEED if b"<rss" in head or b"<feed" in head or b"<rdf:rdf" in head else UrlKind.SITEMAP
         # Not asked for conditionally the next time: what it names may have changed where it has not.

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.bulk import among
-from db.tables import Crawl, CrawlUrl, UrlKind, UrlState
+from db.tables import Crawl, CrawlUrl, UrlKind, UrlReason, UrlState
 
 _AT_ONCE = 5_000
 
@@ -112,5 +112,5 @@ def present(session: Session, job_id: str, digests: Sequence[str]) -> set[str]:
 
 
 def _as_met(row: CrawlUrl, deepest: int) -> Met:
-    left_out = "limit_depth" if row.kind is not UrlKind.PICTURE and row.depth > deepest else None
+    left_out = UrlReason.LIMIT_DEPTH if row.kind is not UrlKind.PICTURE and row.depth > deepest else None
     return Met(row.digest, row.url, row.kind, row.priority, row.depth, row.referrer, row.known, left_out)

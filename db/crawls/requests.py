@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.crawls.progress import Progress
-from db.tables import Crawl, CrawlUrl, UrlKind, UrlState
+from db.tables import Crawl, CrawlUrl, UrlKind, UrlReason, UrlState
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +110,4 @@ def cancel(session: Session, job_id: str, now: datetime) -> None:
     """Nothing more of a crawl is asked for: its job is to be canceled."""
     crawl = session.get(Crawl, job_id, populate_existing=True)
     if crawl is not None:
-        leave_out_waiting(session, crawl, dict.fromkeys(UrlKind, "canceled"), now)
+        leave_out_waiting(session, crawl, dict.fromkeys(UrlKind, UrlReason.CANCELED), now)

@@ -26,7 +26,7 @@ from db.steps import chunks, discoveries, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
 from db.steps.submitting import NewItem
-from db.tables import Blob, Crawl, CrawlUrl, Job, UrlKind, UrlState
+from db.tables import Blob, Crawl, CrawlUrl, Job, UrlKind, UrlReason, UrlState
 
 _URLS = cast(Table, CrawlUrl.__table__)
 
@@ -162,7 +162,7 @@ def finish(
 def end(session: Session, job: Job, error: ItemError | None, now: datetime) -> None:
     """A crawl is over, with an error if it was not by itself. The caller holds the job's row."""
     crawl = session.get_one(Crawl, job.id, populate_existing=True)
-    requests.leave_out_waiting(session, crawl, dict.fromkeys(UrlKind, error.code if error else "canceled"), now)
+    requests.leave_out_waiting(session, crawl, dict.fromkeys(UrlKind, error.code if error else UrlReason.CANCELED), now)
     if job.total == 0:
         error = error or _nothing_found(Progress(crawl.progress))
         crawl.verdict = error.code
@@ -234,7 +234,7 @@ def fall_back(session: Session, taken: LeasedSource, now: datetime) -> int:
         if (row.known or {}).get("product_digest") not in read:
             row.priority = 0
             continue
-        row.state, row.reason_code, row.settled_at = UrlState.LEFT_OUT, "product_page_read", now
+        row.state, row.reason_code, row.settled_at = UrlState.LEFT_OUT, UrlReason.PRODUCT_PAGE_READ, now
         progress.moved(row.kind, UrlState.QUEUED, UrlState.LEFT_OUT, row.reason_code)
     crawl.progress = progress.stored
     return len(rows)
@@ -286,7 +286,7 @@ def _store_met(session: Session, crawl: Crawl, progress: Progress, met: Sequence
     for one in met:
         by_digest.setdefault(one.digest, one)
     if progress.met + len(by_digest) > _MOST_URLS:
-        progress.count("left_out", "limit_urls", len(by_digest))
+        progress.count("left_out", UrlReason.LIMIT_URLS, len(by_digest))
         return set()
     # The job's row is held: nobody else adds to its URLs.
     for digest in met_urls.present(session, crawl.job_id, list(by_digest)):

@@ -3,7 +3,7 @@
 from core.types import Scope
 from db.tables.access import ApiKey, IdempotentRequest, UsageDay
 from db.tables.base import Base, UtcDateTime
-from db.tables.crawls import Crawl, CrawlUrl, UrlKind, UrlState
+from db.tables.crawls import Crawl, CrawlUrl, UrlKind, UrlReason, UrlState
 from db.tables.items import Blob, BlobBands, Item, ItemStatus, Prediction, Review
 from db.tables.jobs import (
     TERMINAL,
@@ -50,6 +50,7 @@ __all__ = [
     "Secret",
     "Stage",
     "UrlKind",
+    "UrlReason",
     "UrlState",
     "UsageDay",
     "UtcDateTime",

@@ -50,6 +50,32 @@ class UrlState(StrEnum):
     """Not asked for, or not used; the reason says why: a limit, another host, a spacer."""
 
 
+class UrlReason(StrEnum):
+    """Why a URL is in its state, where neither the code of an error nor a value of `crawler.extraction` says it."""
+
+    LIMIT_PAGES = "limit_pages"
+    LIMIT_PICTURES = "limit_pictures"
+    LIMIT_BYTES = "limit_bytes"
+    LIMIT_DEPTH = "limit_depth"
+    LIMIT_MINUTES = "limit_minutes"
+    LIMIT_URLS = "limit_urls"
+    """The crawl stores no further URLs: it only counts them."""
+    OTHER_HOST = "other_host"
+    ENDLESS_PATTERN = "endless_pattern"
+    """One of many URLs of the same form whose pages show nothing new."""
+    PRODUCT_PAGE_READ = "product_page_read"
+    """A list shows the picture of a product whose own page was read."""
+    NOINDEX = "noindex"
+    """The page asks not to be indexed."""
+    CANCELED = "canceled"
+    ROBOTS = "robots"
+    """The host's robots.txt forbids it, or could not be read."""
+    ERROR_PAGE = "error_page"
+    """The page is an error message, although the HTTP status may say otherwise."""
+    INTERNAL_ERROR = "internal_error"
+    """Reading the answer failed because of a bug in the crawler."""
+
+
 class Crawl(Base):
     """What a crawl job was asked to do, and how far it is."""
 
