@@ -14,10 +14,10 @@ from ulid import ULID
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from api.answers.headers import secure
-from api.answers.problems import invalid, register_errors
+from api.answers.headers import set_security_headers
+from api.answers.problems import register_errors, validation_problem
 from api.answers.spec import finish_spec
-from api.door.access import enforce, guard
+from api.door.access import authorize, install_authentication
 from api.door.limits import limit_requests
 from api.intake.uploads import StreamingRequest
 from api.services import EXTENSION, Services
@@ -91,11 +91,11 @@ def create_app(settings: Settings) -> LookbookApp:
         near = settings.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=near, x_proto=near, x_host=near)  # type: ignore[method-assign]
     app.before_request(_begin)
-    guard(app)
+    install_authentication(app)
     limit_requests(app, settings)
-    app.before_request(enforce)
+    app.before_request(authorize)
     app.after_request(_finish)
-    secure(app)
+    set_security_headers(app)
     return app
 
 
@@ -103,7 +103,7 @@ def _of_input(error: HTTPError) -> Response:
     """A query or body that pydantic refused, in the words of http-api.md."""
     cause = error.__cause__
     assert isinstance(cause, ValidationError), "APIFlask refuses nothing of itself"
-    return invalid(cause).response()
+    return validation_problem(cause).response()
 
 
 def _begin() -> None:

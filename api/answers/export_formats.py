@@ -50,7 +50,7 @@ def _csv(columns: Sequence[Column], batches: Iterable[Rows], about: Mapping[str,
         yield text.getvalue().encode()
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """Text for a cell of a spreadsheet: what would be run as a formula is marked as text by an apostrophe."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
@@ -64,7 +64,7 @@ def _same(value: Any) -> Any:
 
 
 _CELLS: dict[Kind, Callable[[Any], Any]] = {
-    "text": harmless,
+    "text": escape_formula,
     "integer": _same,
     "number": _same,
     "flag": lambda value: "true" if value else "false",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from api.answers.problems import invalid_field
+from api.answers.problems import invalid_field_problem
 from api.schemas.items import ItemsFilter
 from db.tables import Job
 from db.views.item_pages import ItemFilter
 
 
-def wanted_items(job: Job, query: ItemsFilter) -> ItemFilter:
+def item_filter(job: Job, query: ItemsFilter) -> ItemFilter:
     """The filter of a query.
 
     Raises:
@@ -18,7 +18,7 @@ def wanted_items(job: Job, query: ItemsFilter) -> ItemFilter:
     for kind, members, given in (("label", "labels", query.label), ("group", "groups", query.group)):
         known = [row["id"] for row in taxonomy[members]]
         if given is not None and given not in known:
-            raise invalid_field(kind, f"expected one of {', '.join(known)}; got {given!r}", f"unknown_{kind}")
+            raise invalid_field_problem(kind, f"expected one of {', '.join(known)}; got {given!r}", f"unknown_{kind}")
     labels = None
     if query.label is not None or query.group is not None:
         labels = tuple(

@@ -19,7 +19,7 @@ _HEADERS = {
 _HTTPS_ONLY = f"max-age={365 * 24 * 3600}"
 
 
-def secure(app: Flask) -> None:
+def set_security_headers(app: Flask) -> None:
     """Set the headers on every answer of an application."""
     app.after_request(_finish)
 

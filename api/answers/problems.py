@@ -88,17 +88,17 @@ class Problem(Exception):
         return Response(text, self.status, self.headers, content_type=MEDIA_TYPE)
 
 
-def unknown(kind: str, given: str) -> Problem:
+def not_found_problem(kind: str, given: str) -> Problem:
     """404: there is no such thing, or it is another owner's."""
     return Problem(404, f"unknown_{kind}", f"there is no {kind} {given!r}")
 
 
-def invalid_field(name: str, detail: str, code: str = "invalid_request") -> Problem:
+def invalid_field_problem(name: str, detail: str, code: str = "invalid_request") -> Problem:
     """422: one field cannot be used."""
     return Problem(422, code, f"{name}: {detail}", errors=[(f"/{name}", detail)])
 
 
-def from_item_error(code: str, detail: str) -> Problem:
+def item_error_problem(code: str, detail: str) -> Problem:
     """The answer to a single classification whose picture failed."""
     return Problem(_ITEM_ERROR_STATUS.get(code, 422), code, detail)
 
@@ -112,7 +112,7 @@ def validate(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        raise invalid(error, model) from error
+        raise validation_problem(error, model) from error
 
 
 def validate_json(model: type[ModelT], data: bytes) -> ModelT:
@@ -127,10 +127,10 @@ def validate_json(model: type[ModelT], data: bytes) -> ModelT:
         first = error.errors(include_input=False)[0]
         if first["type"] == "json_invalid":
             raise Problem(400, "bad_request", f"expected JSON in UTF-8: {first['msg']}") from error
-        raise invalid(error, model) from error
+        raise validation_problem(error, model) from error
 
 
-def invalid(error: ValidationError, model: type[BaseModel] | None = None) -> Problem:
+def validation_problem(error: ValidationError, model: type[BaseModel] | None = None) -> Problem:
     """422, with a pointer (RFC 6901) to each field that cannot be used; those of `model` that hold JSON describe it."""
     fields = [("".join(f"/{_escaped(part)}" for part in e["loc"]), _explain(model, e)) for e in error.errors()]
     detail = "; ".join(f"{pointer[1:]}: {message}" if pointer else message for pointer, message in fields)
@@ -182,11 +182,11 @@ def register_errors(app: Flask) -> None:
 
     @app.errorhandler(ItemError)
     def of_item(error: ItemError) -> Response:
-        return from_item_error(error.code, error.detail).response()
+        return item_error_problem(error.code, error.detail).response()
 
     @app.errorhandler(ModelUnknown)
     def of_model(error: ModelUnknown) -> Response:
-        return invalid_field("model", error.detail, error.code).response()
+        return invalid_field_problem("model", error.detail, error.code).response()
 
     @app.errorhandler(JobOver)
     @app.errorhandler(JobNotOver)

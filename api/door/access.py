@@ -10,7 +10,7 @@ from flask import Flask, Response, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from api.answers.problems import Problem, unknown
+from api.answers.problems import Problem, not_found_problem
 from api.identity.sessions import TOKEN_HEADER
 from api.services import current_services
 from core.clock import rfc3339, utc_now
@@ -39,31 +39,31 @@ ADMINISTRATION = frozenset(
 ANY_KEY = frozenset({"keys.get_usage", SIGN_IN, LOGIN_PAGE})
 """Endpoints that tell a key about itself: they need no scope, and nor do the pages, which ask the rest of the API."""
 
-_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.IGNORECASE)
-_LONGEST_SIGN_IN = 4096
+_MAX_SIGN_IN_BYTES = 4096
 """Bytes that somebody may send of whom nothing is known yet."""
 _CHALLENGE = 'Bearer realm="Lookbook"'
 
 
-def scope_of(endpoint: str, method: str) -> Scope | None:
+def required_scope(endpoint: str, method: str) -> Scope | None:
     """What a key must be for: a view that nobody thought of here still needs one that reads or submits."""
     if endpoint in ANY_KEY or endpoint.partition(".")[0] == PAGES:
         return None
     if endpoint in ADMINISTRATION:
         return Scope.ADMIN
-    return Scope.READ if method in _LOOKING else Scope.SUBMIT
+    return Scope.READ if method in _SAFE_METHODS else Scope.SUBMIT
 
 
 def is_public(endpoint: str) -> bool:
     return endpoint in PUBLIC or endpoint.partition(".")[0] in PUBLIC_BLUEPRINTS
 
 
-class Refusal(Problem):
+class AuthenticationProblem(Problem):
     """401: it is not known who asks."""
 
 
-class KeyRequired(Refusal):
+class KeyRequired(AuthenticationProblem):
     """401: no key came."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class KeyRequired(Refusal):
         super().__init__(401, "key_required", detail, headers={"WWW-Authenticate": _CHALLENGE})
 
 
-class BadKey(Refusal):
+class BadKey(AuthenticationProblem):
     """401: a key came that is no good."""
 
     def __init__(self) -> None:
@@ -81,14 +81,14 @@ class BadKey(Refusal):
         )
 
 
-def guard(app: Flask) -> None:
+def install_authentication(app: Flask) -> None:
     """Have every request of an application begin with `admit`."""
-    app.before_request(admit)
+    app.before_request(authenticate)
     app.after_request(_note_use)
 
 
-def admit() -> None:
-    """Find out who asks: `g.caller`, or else `g.refusal`, which is not raised before the request is counted.
+def authenticate() -> None:
+    """Set `g.caller`, or `g.authentication_problem`, which `authorize` raises after the request has been counted.
 
     Raises:
         Problem: 403, another site's page made a browser ask for a change.
@@ -96,32 +96,32 @@ def admit() -> None:
     endpoint = request.endpoint
     if endpoint is None or is_public(endpoint):
         return
-    if request.method not in _LOOKING and _sent_by_another_site():
+    if request.method not in _SAFE_METHODS and _sent_by_another_site():
         raise Problem(403, "cross_site", "another site's page asked for this: expected one of Lookbook's own, or a key")
     try:
-        g.caller = identify()
-    except Refusal as error:
-        g.refusal = error
+        g.caller = _caller_of_request()
+    except AuthenticationProblem as error:
+        g.authentication_problem = error
 
 
-def enforce() -> ResponseReturnValue | None:
+def authorize() -> ResponseReturnValue | None:
     """Let a request on to its view, if whoever asks may.
 
     Raises:
         Problem: 401, no key or a bad one; 403, the key is not for this, or the session's token is missing.
     """
     endpoint = request.endpoint or ""
-    if "refusal" in g:
+    if "authentication_problem" in g:
         if endpoint == LOGIN_PAGE:
             return None
         if endpoint.partition(".")[0] == PAGES:
             return redirect(url_for(LOGIN_PAGE, next=request.path), 303)
-        raise g.refusal
+        raise g.authentication_problem
     if "caller" not in g:
         return None
-    if "session" in g and request.method not in _LOOKING and not g.session.sent_by_our_pages(request.headers):
+    if "session" in g and request.method not in _SAFE_METHODS and not g.session.sent_by_our_pages(request.headers):
         raise Problem(403, "csrf_token_missing", f"expected the session's token in {TOKEN_HEADER}")
-    scope = scope_of(endpoint, request.method)
+    scope = required_scope(endpoint, request.method)
     if scope is None or caller().may(scope):
         return None
     held = ", ".join(sorted(caller().scopes))
@@ -130,7 +130,7 @@ def enforce() -> ResponseReturnValue | None:
     raise Problem(403, "insufficient_scope", detail, headers={"WWW-Authenticate": challenge})
 
 
-def identify() -> Caller:
+def _caller_of_request() -> Caller:
     """Who asks, by the key that came, else by the session.
 
     Raises:
@@ -138,12 +138,12 @@ def identify() -> Caller:
     """
     written = _key_of_request()
     if written is not None:
-        found = current_services().callers.of_key(written)
+        found = current_services().callers.find_by_key(written)
         if found is None:
             raise BadKey
         return found
     session = current_services().sessions.read(request) if "HTTP_COOKIE" in request.environ else None
-    found = current_services().callers.of_id(session.key_id) if session else None
+    found = current_services().callers.find_by_id(session.key_id) if session else None
     if found is not None:
         g.session = session
         return found
@@ -154,7 +154,7 @@ def identify() -> Caller:
 
 def _key_of_request() -> str | None:
     if request.endpoint == SIGN_IN:
-        request.max_content_length = _LONGEST_SIGN_IN
+        request.max_content_length = _MAX_SIGN_IN_BYTES
         body = request.get_json(silent=True)
         return str(body.get("key", "")) if isinstance(body, dict) else ""
     return _bearer()
@@ -183,7 +183,7 @@ def is_open() -> bool:
         return True
     # A name that others know this machine by means that something passes their requests on: a proxy, or a page that
     # has had its own name lead here (DNS rebinding).
-    return services.callers.open_here() and _LOOPBACK_HOST.fullmatch(request.host) is not None
+    return services.callers.open_on_this_machine() and _LOOPBACK_HOST.fullmatch(request.host) is not None
 
 
 def caller() -> Caller:
@@ -191,7 +191,7 @@ def caller() -> Caller:
     return cast(Caller, g.caller)
 
 
-def shows_job(session: Session, job_id: str) -> bool:
+def can_see_job(session: Session, job_id: str) -> bool:
     """Whether there is a job for the caller: one that it may see, or might have seen before it expired."""
     job = jobs.get(session, job_id)
     return job is not None and job.deleted_at is None and caller().sees(job.key_id)
@@ -206,7 +206,7 @@ def require_job(session: Session, job_id: str) -> Job:
     return _visible(jobs.get(session, job_id), job_id)
 
 
-def hold_job(session: Session, job_id: str) -> Job:
+def lock_job(session: Session, job_id: str) -> Job:
     """`require_job`, its row held until the end of the transaction."""
     return _visible(lifecycle.hold(session, job_id), job_id)
 
@@ -215,14 +215,14 @@ def require_item(session: Session, item_id: str) -> Item:
     """An item that the caller may see (see `require_job`)."""
     item = items.get(session, item_id)
     if item is None or item.job.deleted_at is not None or not caller().sees(item.job.key_id):
-        raise unknown("item", item_id)
+        raise not_found_problem("item", item_id)
     _visible(item.job, item.job_id)
     return item
 
 
 def _visible(job: Job | None, job_id: str) -> Job:
     if job is None or job.deleted_at is not None or not caller().sees(job.key_id):
-        raise unknown("job", job_id)
+        raise not_found_problem("job", job_id)
     if job.expired(utc_now()):
         expired_at = rfc3339(job.expires_at) if job.expires_at else ""
         raise Problem(410, "expired", f"job {job_id!r} was kept until {expired_at}; its items and pictures are gone")

@@ -45,17 +45,17 @@ class Callers:
         self._keys_exist = False
         self._asked_at = float("-inf")
 
-    def of_key(self, written: str) -> Caller | None:
+    def find_by_key(self, written: str) -> Caller | None:
         """Who a key stands for, as it came in a request; None if it is no good."""
         # Not the key itself: what lies in memory should be as little use to a thief as what lies on the disk.
         name = hashlib.sha256(written.encode()).hexdigest()
         return self._remembered(name, lambda session: keys.caller_of(session, written))
 
-    def of_id(self, key_id: str) -> Caller | None:
+    def find_by_id(self, key_id: str) -> Caller | None:
         """Who a key stands for that signed in before; None if it is revoked by now."""
         return self._remembered(key_id, lambda session: keys.caller_of_id(session, key_id))
 
-    def open_here(self) -> bool:
+    def open_on_this_machine(self) -> bool:
         """Whether whoever reaches this machine's own address needs no key."""
         return self._reached_from_here_only and not self.keys_exist()
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from api.answers.problems import Problem
 from api.door.access import caller
-from api.intake.uploads import StreamingRequest, UploadStream, uploads
+from api.intake.uploads import StreamingRequest, UploadStream, current_uploads
 from api.schemas.common import Answer
 from api.services import Services, current_services
 from core.clock import utc_now
@@ -78,7 +78,7 @@ def idempotent(again: Callable[[str], Answer]) -> Callable[[View], View]:
     return decorate
 
 
-def note_made(session: Session, job_id: str) -> None:
+def record_created_job(session: Session, job_id: str) -> None:
     """Called in the transaction that stores a job: its request's key, if it has one, leads to it from then on."""
     running: _Running | None = g.get("idempotent")
     if running is not None:
@@ -174,5 +174,5 @@ def _fingerprint() -> str:
         add("body", request.get_data(as_text=True))
     else:
         add("body", cast(StreamingRequest, request).read_body().digest)
-    uploads().check()
+    current_uploads().check()
     return digest.hexdigest()

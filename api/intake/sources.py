@@ -11,7 +11,7 @@ from werkzeug.datastructures import FileStorage
 from api.answers.problems import Problem, validate, validate_json
 from api.intake.crawls import read_crawl
 from api.intake.uploads import refuse_other_files, store_parts, store_source
-from api.intake.url_items import new_items
+from api.intake.url_items import read_items
 from api.schemas.jobs import JobForm, JobIn, JobOptions
 from db.crawls.requests import CrawlRequest
 from db.steps.submitting import NewItem, UnreadSource
@@ -21,7 +21,7 @@ _FIELDS = ("images", "archive", "manifest")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SubmittedSource:
     """A source as it was submitted."""
 
     kind: JobSource
@@ -32,7 +32,7 @@ class Source:
     """What the items are still to be read from, or found by, by a worker."""
 
 
-def read_source() -> tuple[JobOptions, Source]:
+def read_source() -> tuple[JobOptions, SubmittedSource]:
     """The options and the one source of the present request; bytes in it are stored by then.
 
     Raises:
@@ -51,9 +51,9 @@ def read_source() -> tuple[JobOptions, Source]:
     field, parts = _only_field()
     if field == "images":
         items = [NewItem(name, blob, None, error) for name, blob, error in store_parts(parts)]
-        return options, Source(JobSource.UPLOADS, _name_of(parts[0].filename, len(parts)), items)
+        return options, SubmittedSource(JobSource.UPLOADS, _name_of(parts[0].filename, len(parts)), items)
     file_name = parts[0].filename or "unnamed"
-    return options, Source(
+    return options, SubmittedSource(
         JobSource(field), _name_of(file_name, 1), unread=UnreadSource(store_source(parts[0]), file_name)
     )
 
@@ -75,16 +75,18 @@ def _only_field() -> tuple[str, Sequence[FileStorage]]:
     return field, parts
 
 
-def _read_json() -> tuple[JobOptions, Source]:
+def _read_json() -> tuple[JobOptions, SubmittedSource]:
     given = validate_json(JobIn, request.get_data())
     if (given.crawl is None) == (not given.items):
         came = "both" if given.items else "neither"
         raise Problem(422, "invalid_request", f"expected either items or crawl, got {came}")
     if given.crawl is not None:
         crawl = read_crawl(given.crawl)
-        return given, Source(JobSource.CRAWL, _name_of(crawl.start_urls[0], len(crawl.start_urls)), unread=crawl)
-    items = new_items(given.items)
-    return given, Source(JobSource.ITEMS, _name_of(items[0].source_name, len(items)), items)
+        return given, SubmittedSource(
+            JobSource.CRAWL, _name_of(crawl.start_urls[0], len(crawl.start_urls)), unread=crawl
+        )
+    items = read_items(given.items)
+    return given, SubmittedSource(JobSource.ITEMS, _name_of(items[0].source_name, len(items)), items)
 
 
 def _name_of(first: str | None, count: int) -> str:

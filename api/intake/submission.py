@@ -14,8 +14,8 @@ from flask import request
 
 from api.answers.problems import Problem
 from api.door.access import caller
-from api.intake.idempotency import note_made
-from api.intake.uploads import uploads
+from api.intake.idempotency import record_created_job
+from api.intake.uploads import current_uploads
 from api.schemas.jobs import WebhookIn
 from api.services import current_services
 from broker.client import Subscription
@@ -39,7 +39,7 @@ _SATURATED_SECONDS, _LONGEST_RETRY = 10, 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Preference:
+class WaitPreference:
     """`Prefer: wait=N` (RFC 7240) as it was asked for and as it is applied."""
 
     seconds: int
@@ -47,10 +47,10 @@ class Preference:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Preference-Applied": f"wait={self.seconds}"} if self.asked else {}
+        return {"WaitPreference-Applied": f"wait={self.seconds}"} if self.asked else {}
 
 
-def preference(default: int) -> Preference:
+def wait_preference(default: int) -> WaitPreference:
     """How long the client wants to wait for the finished thing.
 
     Raises:
@@ -63,8 +63,8 @@ def preference(default: int) -> Preference:
         value = value.partition(";")[0].strip().strip('"')
         if not value.isdecimal():
             raise Problem(400, "bad_request", f"Prefer: expected wait=<seconds>, got wait={value!r}")
-        return Preference(min(int(value), MAX_WAIT_SECONDS), asked=True)
-    return Preference(default, asked=False)
+        return WaitPreference(min(int(value), MAX_WAIT_SECONDS), asked=True)
+    return WaitPreference(default, asked=False)
 
 
 def refuse_when_saturated() -> None:
@@ -84,7 +84,7 @@ def refuse_when_saturated() -> None:
     raise Problem(503, "saturated", detail, headers={"Retry-After": str(retry_after)})
 
 
-def expiry(wanted: datetime | None = None) -> datetime | None:
+def expiry_time(wanted: datetime | None = None) -> datetime | None:
     """Until when a job submitted now is kept: as the client wants, else as the settings say; None for ever."""
     days = current_services().settings.retention_days
     if wanted is None and days > 0:
@@ -92,7 +92,7 @@ def expiry(wanted: datetime | None = None) -> datetime | None:
     return wanted
 
 
-def webhook(wanted: WebhookIn | None) -> dict[str, Any] | None:
+def read_webhook(wanted: WebhookIn | None) -> dict[str, Any] | None:
     """What a job keeps of its `webhook`: the URL in its one spelling, and the events.
 
     Raises:
@@ -141,9 +141,9 @@ def submit(
             job = submitting.create_discovering(session, new, unread, utc_now())
         else:
             job, messages = submitting.create_claimed(session, new, items, services.policy, utc_now())
-        note_made(session, job.id)
+        record_created_job(session, job.id)
     try:
-        uploads().keep()
+        current_uploads().keep()
     except (BlobStoreUnavailable, StorageFull):
         with services.database.writing() as session:
             submitting.withdraw(session, job.id)
@@ -162,7 +162,7 @@ def submit(
         if job.terminal and job.webhook is not None:
             run_task_soon(services.broker, DELIVER_WEBHOOKS)
         # Only now: a thousand files take a while to remove, and workers need not wait for it.
-        uploads().forget()
+        current_uploads().forget()
         if wait is not None:
             _wait(wait, wait_seconds)
     return job

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from api.answers.problems import invalid_field
+from api.answers.problems import invalid_field_problem
 from api.intake.forms import BLOCK, StreamingFormParser
 from api.services import Services, current_services
 from core.errors import BlobStoreUnavailable, ItemError, NotAnImage, StorageFull, TooLarge
@@ -204,7 +204,7 @@ class StreamingRequest(Request):
             self.uploads.forget()
 
 
-def uploads() -> Uploads:
+def current_uploads() -> Uploads:
     """The pictures of the present request."""
     return cast(StreamingRequest, request).uploads
 
@@ -217,7 +217,7 @@ def refuse_other_files(fields: Sequence[str]) -> None:
     """
     others = [name for name in request.files if name not in fields]
     if others:
-        raise invalid_field(others[0], f"expected files in {', '.join(fields)}")
+        raise invalid_field_problem(others[0], f"expected files in {', '.join(fields)}")
 
 
 def store_body() -> StoredBlob:
@@ -239,7 +239,7 @@ def _store_one(stream: UploadStream) -> StoredBlob:
     problem = stream.problem()
     if problem is not None:
         raise problem
-    uploads().store([stream])
+    current_uploads().store([stream])
     return stream.blob
 
 
@@ -253,7 +253,7 @@ def store_source(part: FileStorage) -> StoredBlob:
     """
     stream = cast(UploadStream, part.stream)
     if stream.size == 0:
-        raise invalid_field(str(part.name), "expected a file, got an empty one")
+        raise invalid_field_problem(str(part.name), "expected a file, got an empty one")
     return _store_one(stream)
 
 
@@ -265,7 +265,7 @@ def store_parts(parts: Sequence[FileStorage]) -> list[tuple[str, StoredBlob | No
     """
     streams = [cast(UploadStream, part.stream) for part in parts]
     problems = [stream.problem() for stream in streams]
-    uploads().store([stream for stream, problem in zip(streams, problems, strict=True) if problem is None])
+    current_uploads().store([stream for stream, problem in zip(streams, problems, strict=True) if problem is None])
     return [
         (part.filename or "unnamed", None if problem else stream.blob, problem)
         for part, stream, problem in zip(parts, streams, problems, strict=True)

@@ -23,7 +23,7 @@ _LONGEST_CROP_KEY = 80
 _PROVENANCE = ("page_url", "title", "price", "currency", "alt")
 
 
-def new_items(given: Sequence[ItemIn]) -> list[NewItem]:
+def read_items(given: Sequence[ItemIn]) -> list[NewItem]:
     """The items of a request. Those that can never be fetched have their error already.
 
     Raises:
@@ -36,7 +36,7 @@ def new_items(given: Sequence[ItemIn]) -> list[NewItem]:
         return [_new_item(item, fetcher) for item in given]
 
 
-def read_one() -> tuple[ClassificationIn, NewItem]:
+def read_classification() -> tuple[ClassificationIn, NewItem]:
     """The options and the one picture of the present request.
 
     Raises:

@@ -6,12 +6,12 @@ from apiflask import APIBlueprint
 from flask import request
 
 from api.answers.present import ItemPresenter
-from api.answers.problems import Problem, from_item_error, invalid_field, validate
+from api.answers.problems import Problem, invalid_field_problem, item_error_problem, validate
 from api.answers.spec import CREATING_PARAMETERS, IMAGE_BODY
 from api.intake.idempotency import idempotent
-from api.intake.submission import expiry, preference, refuse_without_quota, submit
+from api.intake.submission import expiry_time, refuse_without_quota, submit, wait_preference
 from api.intake.uploads import refuse_other_files, store_body, store_part
-from api.intake.url_items import read_one
+from api.intake.url_items import read_classification
 from api.schemas.common import Answer, crop_of
 from api.schemas.items import ClassificationIn, ClassificationOptions, ItemOut
 from api.services import current_services
@@ -49,12 +49,17 @@ def _classified(job_id: str) -> Answer:
     },
 )
 def classify() -> Answer:
-    wait = preference(DEFAULT_WAIT_SECONDS)
+    wait = wait_preference(DEFAULT_WAIT_SECONDS)
     refuse_without_quota()
     options, item = _read_picture()
     version = current_services().versions.resolve(options.model)
     new = NewJob(
-        item.source_name, JobSource.CLASSIFICATION, version, Priority.INTERACTIVE, options.top_k, expires_at=expiry()
+        name=item.source_name,
+        source=JobSource.CLASSIFICATION,
+        model_version=version,
+        priority=Priority.INTERACTIVE,
+        top_k=options.top_k,
+        expires_at=expiry_time(),
     )
     job = submit(new, [item], wait.seconds)
     return _answer(job, wait.headers)
@@ -63,14 +68,14 @@ def classify() -> Answer:
 def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
     """Options and picture of the present request; the bytes of one that came with it are stored."""
     if request.mimetype == "application/json":
-        return read_one()
+        return read_classification()
     if request.mimetype == "multipart/form-data":
         parts = request.files.getlist("image")
         if not parts:
             raise Problem(422, "no_image", "expected a file in the field 'image', got none")
         refuse_other_files(["image"])
         if len(parts) > 1:
-            raise invalid_field("image", f"expected one file, got {len(parts)}")
+            raise invalid_field_problem("image", f"expected one file, got {len(parts)}")
         part = parts[0]
         form = validate(ClassificationOptions, request.form)
         return form, NewItem(part.filename or "unnamed", store_part(part), crop_of(form.crop))
@@ -89,7 +94,7 @@ def _answer(job: Job | None, headers: dict[str, str]) -> Answer:
     if job is None or item is None:
         raise Problem(410, "gone", "the picture was deleted while it was classified")
     if item.status == ItemStatus.FAILED:
-        raise from_item_error(item.error_code or "", item.error_detail or "")
+        raise item_error_problem(item.error_code or "", item.error_detail or "")
     body = ItemPresenter(job).item_out(item)
     if item.status == ItemStatus.SUCCEEDED:
         return body, 200, headers

@@ -6,7 +6,7 @@ from apiflask import APIBlueprint
 
 from api.answers.paging import decode_cursor, encode_cursor, link_header
 from api.answers.present import delivery_out
-from api.answers.problems import unknown
+from api.answers.problems import not_found_problem
 from api.door.access import require_job
 from api.schemas.common import Answer, PageQuery
 from api.schemas.jobs import DeliveriesOut, DeliveryOut
@@ -48,7 +48,7 @@ def replay_delivery(job_id: str, delivery_id: str) -> Answer:
         require_job(session, job_id)
         delivery = webhooks.replay(session, job_id, delivery_id, utc_now())
         if delivery is None:
-            raise unknown("delivery", delivery_id)
+            raise not_found_problem("delivery", delivery_id)
         session.flush()
         body = delivery_out(delivery)
     run_task_soon(services.broker, DELIVER_WEBHOOKS)

@@ -10,7 +10,7 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.answers.export_formats import FORMATS
-from api.answers.filters import wanted_items
+from api.answers.filters import item_filter
 from api.answers.spec import EXPORT_RESPONSE
 from api.door.access import require_job
 from api.schemas.common import Answer
@@ -41,7 +41,7 @@ def export_job(job_id: str, query_data: ExportQuery) -> Answer:
     database = current_services().database
     with database.reading() as session:
         job = require_job(session, job_id)
-        export = Export.of(job, wanted_items(job, query_data))
+        export = Export.of(job, item_filter(job, query_data))
         about = {"job": job.id, "name": job.name, "status": job.status.value, "exported_at": rfc3339(utc_now())}
         file_name = f"{_file_name(job)}.{query_data.format}"
         status = job.status.value

@@ -7,22 +7,22 @@ from http import HTTPStatus
 from apiflask import APIBlueprint
 from flask import Response, request
 
-from api.answers.filters import wanted_items
+from api.answers.filters import item_filter
 from api.answers.paging import decode_cursor, encode_cursor, link_header
 from api.answers.present import ItemPresenter, label_counts_out
-from api.answers.problems import invalid_field
+from api.answers.problems import invalid_field_problem
 from api.answers.spec import CREATING_PARAMETERS, JOB_BODY
-from api.door.access import caller, hold_job, require_job
+from api.door.access import caller, lock_job, require_job
 from api.intake.idempotency import idempotent
 from api.intake.sources import read_source
 from api.intake.submission import (
-    Preference,
-    expiry,
-    preference,
+    WaitPreference,
+    expiry_time,
+    read_webhook,
     refuse_when_saturated,
     refuse_without_quota,
     submit,
-    webhook,
+    wait_preference,
 )
 from api.schemas.common import Answer
 from api.schemas.items import ItemsOut, ItemsQuery
@@ -42,7 +42,7 @@ from db.views.jobs import JobFilter, PollState
 bp = APIBlueprint("jobs", __name__, tag="Jobs")
 
 
-def _created(job_id: str, wait: Preference | None = None) -> Answer:
+def _created(job_id: str, wait: WaitPreference | None = None) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
         headers = {**_poll_headers(job), "Location": f"/v1/jobs/{job.id}"}
@@ -69,7 +69,7 @@ def _created(job_id: str, wait: Preference | None = None) -> Answer:
     },
 )
 def create_job() -> Answer:
-    wait = preference(0)
+    wait = wait_preference(0)
     refuse_without_quota()
     refuse_when_saturated()
     options, source = read_source()
@@ -80,8 +80,8 @@ def create_job() -> Answer:
         priority=Priority(options.priority),
         top_k=options.top_k,
         details=options.metadata or {},
-        expires_at=expiry(options.expires_at),
-        webhook=webhook(options.webhook),
+        expires_at=expiry_time(options.expires_at),
+        webhook=read_webhook(options.webhook),
     )
     job = submit(new, source.items, wait.seconds, source.unread)
     return _created(job.id, wait)
@@ -150,10 +150,10 @@ def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
         query_data.cursor, {"position": (int,), "confidence": (int, float, type(None)), "sort": (str,)}
     )
     if values and values.pop("sort") != query_data.sort.value:
-        raise invalid_field("cursor", "expected the cursor of a list in the same order", "bad_cursor")
+        raise invalid_field_problem("cursor", "expected the cursor of a list in the same order", "bad_cursor")
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        wanted = wanted_items(job, query_data)
+        wanted = item_filter(job, query_data)
         after = ItemCursor(**values) if values else None
         rows = items.list_of_job(session, job_id, wanted, query_data.sort, after, query_data.limit + 1)
         page = rows[: query_data.limit]
@@ -180,7 +180,7 @@ def _item_cursor(position: int, confidence: float | None, sort: ItemSort) -> str
 def cancel_job(job_id: str) -> Answer:
     services = current_services()
     with services.database.writing() as session:
-        job = hold_job(session, job_id)
+        job = lock_job(session, job_id)
         if not (job.status == JobStatus.CANCELED and job.cancel_requested_at):
             lifecycle.request_cancel(session, job, utc_now())
         body, headers, over = job_out(job), _poll_headers(job), job.terminal
@@ -202,7 +202,7 @@ def cancel_job(job_id: str) -> Answer:
 def retry_job(job_id: str) -> Answer:
     services = current_services()
     with services.database.writing() as session:
-        job = hold_job(session, job_id)
+        job = lock_job(session, job_id)
         lifecycle.retry_failed(session, job, utc_now())
         messages = chunks.claim(session, job, services.policy, utc_now())
         body, headers = job_out(job), _poll_headers(job)
@@ -221,7 +221,7 @@ def retry_job(job_id: str) -> Answer:
 def delete_job(job_id: str) -> Answer:
     services = current_services()
     with services.database.writing() as session:
-        lifecycle.mark_deleted(hold_job(session, job_id), utc_now())
+        lifecycle.mark_deleted(lock_job(session, job_id), utc_now())
     run_task_soon(services.broker, PURGE)
     return Response(status=HTTPStatus.NO_CONTENT)
 

@@ -9,9 +9,9 @@ from apiflask import APIBlueprint
 from flask import Response
 
 from api.answers.paging import decode_cursor, encode_cursor, link_header
-from api.answers.problems import unknown
+from api.answers.problems import not_found_problem
 from api.door.access import caller
-from api.door.limits import rate_limit
+from api.door.limits import requests_per_minute
 from api.schemas.access import AmountOut, DayOut, KeyIn, KeyOut, KeysOut, NewKeyOut, UsageOut
 from api.schemas.common import Answer, PageQuery
 from api.services import current_services
@@ -68,7 +68,7 @@ def revoke_key(key_id: str) -> Answer:
     services = current_services()
     with services.database.writing() as session:
         if not keys.revoke(session, key_id, utc_now()):
-            raise unknown("key", key_id)
+            raise not_found_problem("key", key_id)
     services.callers.forget()
     return Response(status=HTTPStatus.NO_CONTENT)
 
@@ -89,7 +89,7 @@ def get_usage() -> Answer:
         days.append(DayOut(day=day, jobs=row.jobs if row else 0, pictures=row.items if row else 0))
     return UsageOut(
         key_id=who.key_id,
-        rate_limit=rate_limit(who),
+        rate_limit=requests_per_minute(who),
         quota=quota,
         left=None if quota is None else max(quota - month.items, 0),
         resets_at=usage.month_end(now),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from apiflask import APIBlueprint
 
 from api.answers.present import labels_and_groups_out, model_version_detail_out, model_version_out
-from api.answers.problems import unknown
+from api.answers.problems import not_found_problem
 from api.answers.spec import PROMOTION_RESPONSES
 from api.schemas.common import Answer
 from api.schemas.models import (
@@ -42,7 +42,7 @@ def get_model(name: str, version: str) -> Answer:
         try:
             row = model_versions.resolve(session, f"{name}@{version}")
         except ModelUnknown as error:
-            raise unknown("model", f"{name}/{version}") from error
+            raise not_found_problem("model", f"{name}/{version}") from error
         return model_version_detail_out(row, model_versions.aliases(session))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, send_from_directory
 
-from api.door.access import shows_job
+from api.door.access import can_see_job
 from api.services import current_services
 from core.pictures import inspect
 from core.settings import PROJECT
@@ -26,7 +26,7 @@ def upload_page() -> Response:
 @bp.get("/jobs/<job_id>")
 def job_page(job_id: str) -> Response:
     with current_services().database.reading() as session:
-        found = shows_job(session, job_id)
+        found = can_see_job(session, job_id)
     response = send_from_directory(FRONTEND, "job.html", conditional=found)
     if not found:
         # The page itself says so to people.

@@ -9,8 +9,8 @@ from flask import Response
 
 from api.answers.paging import decode_cursor, encode_cursor, link_header
 from api.answers.present import ItemPresenter
-from api.answers.problems import Problem, invalid_field
-from api.door.access import caller, hold_job, require_item, require_job
+from api.answers.problems import Problem, invalid_field_problem
+from api.door.access import caller, lock_job, require_item, require_job
 from api.schemas.common import Answer, PageQuery
 from api.schemas.items import ItemReviewOut, ReviewIn, ReviewsOut
 from api.services import current_services
@@ -32,14 +32,14 @@ bp = APIBlueprint("reviews", __name__, tag="Reviews")
 )
 def put_review(item_id: str, json_data: ReviewIn) -> Answer:
     if (json_data.label is None) != json_data.rejected:
-        raise invalid_field("label", "expected either a label or rejected: true")
+        raise invalid_field_problem("label", "expected either a label or rejected: true")
     with current_services().database.writing() as session:
         item = require_item(session, item_id)
-        job = hold_job(session, item.job_id)
+        job = lock_job(session, item.job_id)
         known = [label["id"] for label in job.model_version.taxonomy["labels"]]
         if json_data.label is not None and json_data.label not in known:
             detail = f"expected one of {', '.join(known)}; got {json_data.label!r}"
-            raise invalid_field("label", detail, "unknown_label")
+            raise invalid_field_problem("label", detail, "unknown_label")
         review = reviewing.put(session, job, item, json_data.label, caller().key_id, utc_now())
         return ItemPresenter(job).item_review_out(review)
 
@@ -53,7 +53,7 @@ def put_review(item_id: str, json_data: ReviewIn) -> Answer:
 )
 def delete_review(item_id: str) -> Answer:
     with current_services().database.writing() as session:
-        job = hold_job(session, require_item(session, item_id).job_id)
+        job = lock_job(session, require_item(session, item_id).job_id)
         if not reviewing.remove(session, job, item_id):
             raise Problem(404, "unknown_review", f"item {item_id!r} has no review")
     return Response(status=HTTPStatus.NO_CONTENT)

@@ -172,12 +172,12 @@ def test_a_key_that_was_found_good_is_read_again_after_a_moment(
     database = services_of(app).database
     callers = Callers(database, settings)
     key_id, written = a_key(database)
-    assert callers.of_key(written) is not None
+    assert callers.find_by_key(written) is not None
     with database.writing() as session:
         keys.revoke(session, key_id, NOW)
-    assert callers.of_key(written) is not None
+    assert callers.find_by_key(written) is not None
     now += 2.0
-    assert callers.of_key(written) is None
+    assert callers.find_by_key(written) is None
 
 
 def test_other_addresses_are_served_only_once_there_is_a_key(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from api.app import LookbookApp
-from api.door.limits import FAILURES
+from api.door.limits import BAD_KEY_LIMIT
 from api.identity import sessions
 from core.clock import utc_now
 from core.settings import Settings
@@ -108,8 +108,8 @@ def test_a_form_cannot_sign_anyone_in(client: FlaskClient, key: str) -> None:
 
 
 def test_trying_keys_at_the_door_is_slowed_down(client: FlaskClient, key: str) -> None:
-    answers = [sign_in(client, "lb_wrong").status_code for _ in range(FAILURES + 1)]
-    assert answers == [401] * FAILURES + [429]
+    answers = [sign_in(client, "lb_wrong").status_code for _ in range(BAD_KEY_LIMIT + 1)]
+    assert answers == [401] * BAD_KEY_LIMIT + [429]
     assert sign_in(client, key).status_code == 204
 
 
