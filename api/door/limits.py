@@ -1,4 +1,4 @@
-"""Requests per minute: counted in Redis for all processes together, and in this one's memory while Redis is away."""
+"""Rate limits: requests per minute, counted in Redis for all processes, or in this process while Redis is away."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import math
 import threading
 import time
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import cast
 
-from flask import Flask, Response, current_app, g, request
-from flask_limiter import Limiter, RateLimitExceeded
-from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.storage import StorageTypes
-from limits.strategies import STRATEGIES, FixedWindowRateLimiter
+import structlog
+from flask import Flask, Response, g, request
+from limits.storage import MemoryStorage, RedisStorage, Storage
 from limits.util import WindowStats
 from redis import ConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from api.answers.problems import Problem
@@ -25,178 +22,177 @@ from api.services import current_services
 from core.settings import Settings
 from db.access.keys import Caller
 
-FAILURES = 30
-"""Requests with a bad key, a minute and an address, that are still told that it is bad."""
+log = structlog.get_logger(__name__)
+
+BAD_KEY_LIMIT = 30
+"""Requests with an invalid key that one IP address may make per minute."""
 SHARES = 100
-"""A process asks Redis for this part of a minute's requests at a time, so that it need not ask for each.
+"""A process takes 1/100 of a limit from Redis at a time, so that it does not ask Redis for each request.
 
-What it has not used by the end of the minute is lost: a limit of less than twice this is exact."""
+What a process has not used at the end of the minute is lost. Limits below twice this number are exact, because their
+share is a single request."""
 
-_EXTENSION = "lookbook.limiter"
-_STRATEGY = "shared-window"
-_PREFIX = "lookbook"
-_SCOPE = "global"
-"""Of all routes together, as flask-limiter calls it."""
-_ANSWER_SECONDS = 0.25
-"""How long a request waits for Redis before it counts in memory: it has better things to do."""
-_MOST = 10_000
-"""Keys and addresses whose shares are remembered at once."""
+_WINDOW_SECONDS = 60
+_REDIS_TIMEOUT_SECONDS = 0.25
+"""How long a request waits for Redis before this process counts in memory. A longer wait would delay every answer."""
+REDIS_PAUSE_SECONDS = 5
+"""How long a process counts in memory after Redis did not answer. Each new attempt may take as long as the timeout."""
+_MAX_SHARES = 10_000
+"""Keys and IP addresses whose shares a process remembers."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """The limit that applies to a request."""
+
+    subject: str
+    """The id of a key, or an IP address."""
+    requests: int
+    """Requests per minute."""
+
+    @property
+    def storage_key(self) -> str:
+        return f"LIMITER/lookbook/{self.subject}/global/{self.requests}/1/minute"
 
 
 @dataclass(slots=True)
 class _Share:
-    """What this process may still let through of one limit in the present window."""
+    """What this process may still let through of one limit in the current minute."""
 
     ends_at: float
     left: int = 0
-    elsewhere: int = 0
-    """What nobody has asked for yet."""
+    unshared: int = 0
+    """Requests that no process has taken yet."""
 
 
-class SharedWindow(FixedWindowRateLimiter):
-    """A fixed window whose requests are handed to the processes in shares."""
+class SharedWindow:
+    """A window of one minute that processes take in shares."""
 
-    def __init__(self, storage: StorageTypes) -> None:
-        super().__init__(storage)
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
         self._shares: dict[str, _Share] = {}
         self._lock = threading.Lock()
 
-    def take(self, item: RateLimitItem, *identifiers: str) -> bool:
-        """Count a request, if this process may let it through without asking anyone."""
+    def take(self, limit: RateLimit) -> bool:
+        """Count a request if this process has a share left for it."""
         with self._lock:
-            share = self._shares.get(item.key_for(*identifiers))
+            share = self._shares.get(limit.storage_key)
             if share is None or share.left == 0 or share.ends_at <= time.time():
                 return False
             share.left -= 1
             return True
 
-    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        key = item.key_for(*identifiers)
+    def hit(self, limit: RateLimit) -> bool:
+        """Count a request, and take a new share from the storage. Return False if the limit is reached."""
+        key = limit.storage_key
         with self._lock:
             share = self._shares.get(key)
-            if share is not None and share.left < cost and share.elsewhere == 0 and time.time() < share.ends_at:
+            if share is not None and share.left == 0 and share.unshared == 0 and time.time() < share.ends_at:
                 return False
-        return self._ask(item, key, cost)
-
-    def _ask(self, item: RateLimitItem, key: str, cost: int) -> bool:
-        wanted = max(cost, item.amount // SHARES)
-        # Without the lock: whoever waits for a Redis that does not answer should not keep the others waiting, too.
-        given_out = self.storage.incr(key, item.get_expiry(), wanted)
+        size = max(1, limit.requests // SHARES)
+        # The lock is not held here, because a Redis that does not answer would otherwise delay all other requests.
+        given_out = self.storage.incr(key, _WINDOW_SECONDS, size)
         ends_at = self.storage.get_expiry(key)
-        got = max(0, min(wanted, item.amount - (given_out - wanted)))
+        received = max(0, min(size, limit.requests - (given_out - size)))
         with self._lock:
             share = self._shares.get(key)
             if share is None or share.ends_at <= time.time():
-                if len(self._shares) >= _MOST:
+                if len(self._shares) >= _MAX_SHARES:
                     self._shares.clear()
                 share = self._shares[key] = _Share(ends_at)
-            share.left += got
-            share.elsewhere = max(0, item.amount - given_out)
-            if share.left < cost:
+            share.left += received
+            share.unshared = max(0, limit.requests - given_out)
+            if share.left == 0:
                 return False
-            share.left -= cost
+            share.left -= 1
             return True
 
-    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
-        share = self._shares.get(item.key_for(*identifiers))
+    def stats(self, limit: RateLimit) -> WindowStats:
+        """Return when the window ends and how many requests are left, as far as this process knows."""
+        share = self._shares.get(limit.storage_key)
         if share is None:
-            return WindowStats(time.time(), item.amount)
-        return WindowStats(share.ends_at, share.left + share.elsewhere)
+            return WindowStats(time.time(), limit.requests)
+        return WindowStats(share.ends_at, share.left + share.unshared)
 
 
-class RequestLimiter(Limiter):
-    """flask-limiter, asked only where there is something to ask: it takes as long as all else of a short answer."""
+class RequestCounter:
+    """Counts requests in Redis, and in memory while Redis is unavailable."""
 
-    def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
-        g.window = _window()
-        if g.window is not None and not self.shares.take(*g.window):
-            super()._check_request_limit(callable_name, in_middleware)
+    def __init__(self, redis_url: str) -> None:
+        pool = ConnectionPool.from_url(
+            redis_url,
+            socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
+            socket_timeout=_REDIS_TIMEOUT_SECONDS,
+            # A retry would double the wait of the request that is being counted.
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._in_redis = SharedWindow(RedisStorage(redis_url, connection_pool=pool))
+        self._in_memory = SharedWindow(MemoryStorage())
+        self._ask_redis_at = 0.0
 
     @property
-    def shares(self) -> SharedWindow:
-        """Those of Redis, or those of this process alone while Redis is away."""
-        return cast(SharedWindow, self.limiter)
+    def window(self) -> SharedWindow:
+        return self._in_redis if time.monotonic() >= self._ask_redis_at else self._in_memory
+
+    def allow(self, limit: RateLimit) -> bool:
+        """Count a request. Return False if the limit is reached."""
+        window = self.window
+        if window.take(limit):
+            return True
+        try:
+            return window.hit(limit)
+        except RedisError as error:
+            log.warning("rate_limits_in_memory", reason=str(error))
+            self._ask_redis_at = time.monotonic() + REDIS_PAUSE_SECONDS
+            return self._in_memory.hit(limit)
 
 
 def limit_requests(app: Flask, settings: Settings) -> None:
-    """Have an application count the requests of every key, and those that come with a bad one by their address.
+    """Limit the requests of each key, and the requests with an invalid key from each IP address.
 
-    Call it between `guard` and `enforce` of api/door/access.py, when it is known who asks and nobody is refused yet.
+    Call it between `install_authentication` and `authorize` of api/door/access.py: the caller is then known, and no
+    request has been refused yet.
     """
-    pool = ConnectionPool.from_url(
-        settings.resolved_redis_url,
-        socket_connect_timeout=_ANSWER_SECONDS,
-        socket_timeout=_ANSWER_SECONDS,
-        # Whoever asks comes back: trying again here would only make them wait.
-        retry=Retry(NoBackoff(), 0),
-    )
-    STRATEGIES[_STRATEGY] = SharedWindow
-    limiter = RequestLimiter(
-        _counted_for,
-        application_limits=[_limit],
-        storage_uri=_limits_url(settings.resolved_redis_url),
-        storage_options={"connection_pool": pool},  # type: ignore[dict-item]
-        in_memory_fallback_enabled=True,
-        strategy=_STRATEGY,
-        key_prefix=_PREFIX,
-    )
-    limiter.init_app(app)
-    app.register_error_handler(RateLimitExceeded, _refuse)
-    app.extensions[_EXTENSION] = limiter
-    app.after_request(_tell)
+    counter = RequestCounter(settings.resolved_redis_url)
+
+    @app.before_request
+    def count_request() -> None:
+        limit = g.rate_limit = _limit_of_request()
+        if limit is None or counter.allow(limit):
+            return
+        seconds = max(1, math.ceil(counter.window.stats(limit).reset_time - time.time()))
+        raise Problem(429, "rate_limited", _detail(limit), headers={"Retry-After": str(seconds)})
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        limit: RateLimit | None = g.get("rate_limit")
+        if limit is not None:
+            stats = counter.window.stats(limit)
+            response.headers["RateLimit-Limit"] = str(limit.requests)
+            response.headers["RateLimit-Remaining"] = str(stats.remaining)
+            response.headers["RateLimit-Reset"] = str(max(0, math.ceil(stats.reset_time - time.time())))
+        return response
 
 
-def _limits_url(redis_url: str) -> str:
-    """The limits library spells a Unix socket `redis+unix:///path`, redis-py `unix:///path`."""
-    return redis_url.replace("unix://", "redis+unix://", 1) if redis_url.startswith("unix://") else redis_url
-
-
-def rate_limit(caller: Caller) -> int | None:
-    """Requests that a caller may make in a minute; None: any number."""
+def requests_per_minute(caller: Caller) -> int | None:
+    """Return how many requests a caller may make in a minute. None: any number."""
     if caller.key_id is None:
         return None
     return caller.rate_limit or current_services().settings.rate_limit or None
 
 
-def _window() -> tuple[RateLimitItem, str, str, str] | None:
-    """What the present request counts for, as flask-limiter names it; None: it does not count."""
-    who: Caller | None = g.get("caller")
-    if who is not None:
-        limit = rate_limit(who)
-        return None if limit is None else (_per_minute(limit), _PREFIX, str(who.key_id), _SCOPE)
-    if isinstance(g.get("refusal"), BadKey):
-        return _per_minute(FAILURES), _PREFIX, f"address {request.remote_addr}", _SCOPE
+def _limit_of_request() -> RateLimit | None:
+    """Return the limit that the current request counts for. None: it is not counted."""
+    caller: Caller | None = g.get("caller")
+    if caller is not None:
+        limit = requests_per_minute(caller)
+        return None if limit is None else RateLimit(str(caller.key_id), limit)
+    if isinstance(g.get("authentication_problem"), BadKey):
+        return RateLimit(f"address {request.remote_addr}", BAD_KEY_LIMIT)
     return None
 
 
-_per_minute = lru_cache(RateLimitItemPerMinute)
-
-
-def _limit() -> str:
-    return f"{g.window[0].amount} per minute"
-
-
-def _counted_for() -> str:
-    return str(g.window[2])
-
-
-def _refuse(_: RateLimitExceeded) -> Response:
-    whose = "this key made requests" if "caller" in g else "this address sent keys that are not known"
-    detail = f"expected at most {g.window[0].amount:,} requests a minute: {whose} faster than that"
-    seconds = max(1, math.ceil(_stats().reset_time - time.time()))
-    return Problem(429, "rate_limited", detail, headers={"Retry-After": str(seconds)}).response()
-
-
-def _tell(response: Response) -> Response:
-    if g.get("window") is not None:
-        stats = _stats()
-        left = max(0, math.ceil(stats.reset_time - time.time()))
-        response.headers["RateLimit-Limit"] = str(g.window[0].amount)
-        response.headers["RateLimit-Remaining"] = str(stats.remaining)
-        response.headers["RateLimit-Reset"] = str(left)
-    return response
-
-
-def _stats() -> WindowStats:
-    limiter: RequestLimiter = current_app.extensions[_EXTENSION]
-    return limiter.shares.get_window_stats(*g.window)
+def _detail(limit: RateLimit) -> str:
+    if "caller" in g:
+        return f"This key may make at most {limit.requests:,} requests a minute."
+    return f"An IP address may make at most {limit.requests:,} requests a minute with invalid keys."

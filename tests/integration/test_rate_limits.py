@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import LookbookApp
-from api.door.limits import FAILURES
+from api.door.limits import BAD_KEY_LIMIT, REDIS_PAUSE_SECONDS, RateLimit, RequestCounter
 from core.settings import Settings
 from tests.conftest import RunningRedis
 from tests.integration.apps import bearer, refused, services_of, serving, upload_with
@@ -61,6 +61,20 @@ def test_a_redis_that_goes_away_and_comes_back_is_noticed(
         assert statuses(client, key, 3) == [200, 200, 429]
 
 
+def test_requests_are_counted_in_redis_again_once_it_answers(
+    redis: RunningRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("api.door.limits.time.monotonic", lambda: now)
+    counter, limit = RequestCounter(redis.url), RateLimit("key_1", 2)
+    assert counter.allow(limit)
+    redis.connection.client_pause(60_000, all=False)
+    assert [counter.allow(limit) for _ in range(3)] == [True, True, False]
+    redis.connection.client_unpause()
+    now += REDIS_PAUSE_SECONDS
+    assert [counter.allow(limit) for _ in range(2)] == [True, False]
+
+
 @pytest.mark.parametrize("unlimited", ["open", "setting"])
 def test_where_there_is_no_limit_nothing_is_counted(settings: Settings, app: LookbookApp, unlimited: str) -> None:
     key = None if unlimited == "open" else a_key(services_of(app).database)[1]
@@ -74,8 +88,8 @@ def test_where_there_is_no_limit_nothing_is_counted(settings: Settings, app: Loo
 
 def test_an_address_that_tries_keys_is_slowed_down_and_good_keys_are_not(app: LookbookApp, client: FlaskClient) -> None:
     _, key = a_key(services_of(app).database)
-    guesses = statuses(client, "lb_wrong", FAILURES + 1)
-    assert guesses == [401] * FAILURES + [429]
+    guesses = statuses(client, "lb_wrong", BAD_KEY_LIMIT + 1)
+    assert guesses == [401] * BAD_KEY_LIMIT + [429]
     answer = client.get("/v1/jobs", headers=bearer("lb_wrong"))
     refused(answer, 429, "rate_limited")
     assert int(answer.headers["Retry-After"]) > 0
