@@ -1,7 +1,7 @@
-"""`make bench`: measures everything (some twenty minutes), or what is named: `make bench ARGS="pipeline start"`.
+"""`make bench`: run all benchmarks (about twenty minutes), or the named ones: `make bench ARGS="pipeline start"`.
 
-Each benchmark alternates between what it compares, several rounds in one run, and keeps medians with their spread in
-results/<name>.json. docs/benchmarks.md and its plots are drawn from those files.
+A benchmark takes turns between the things that it compares, for several rounds in one run. It stores medians, with the
+lowest and the highest value, in results/<name>.json. docs/benchmarks.md and its plots are made from those files.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ BENCHMARKS: dict[str, Run] = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     names = ", ".join(BENCHMARKS)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"which to run: {names} (default: all)")
-    wanted = parser.parse_args().names or list(BENCHMARKS)
-    unknown = set(wanted) - set(BENCHMARKS)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"benchmarks to run: {names} (default: all)")
+    chosen = parser.parse_args().names or list(BENCHMARKS)
+    unknown = set(chosen) - set(BENCHMARKS)
     if unknown:
         parser.error(f"expected some of {names}; got {', '.join(sorted(unknown))}")
     columns = (TextColumn("{task.description:>24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        for name in wanted:
+        for name in chosen:
             write(name, BENCHMARKS[name](progress))
     print(f"wrote {write_report()}")
 

@@ -1,4 +1,4 @@
-"""The API alone, one process, beside a database and a Redis that are there; no worker."""
+"""Run the API alone, as one process and without a worker. Its database and its Redis run already."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class Api:
     port: int
     http: httpx.Client
     processes: list[psutil.Process]
-    """gunicorn's master and its one worker."""
+    """gunicorn's master process and its only worker process."""
 
     def processor_seconds(self) -> float:
-        """Spent so far; the kernel counts in hundredths."""
+        """Return the processor time spent so far. The kernel counts it in hundredths of a second."""
         times = [process.cpu_times() for process in self.processes]
         return sum(spent.user + spent.system for spent in times)
 
     def resident_megabytes(self) -> float:
-        """Of the process that serves."""
+        """Return the resident memory, in MiB, of the process that answers requests (the larger of the two)."""
         return max(process.memory_info().rss for process in self.processes) / 2**20
 
 
 @contextmanager
 def running_api(settings: Settings) -> Iterator[Api]:
-    """The API on a free port, with the database and the Redis that the settings name."""
+    """Run the API on a free port, with the database and the Redis that the settings name."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

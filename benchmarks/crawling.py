@@ -1,4 +1,7 @@
-"""Crawling the fixture shop against plain Scrapy with its ImagesPipeline; kill -9; memory over many pages."""
+"""Compare a crawl of the fixture shop with plain Scrapy and its ImagesPipeline.
+
+Also kill the crawl's process again and again and count lost pictures, and measure its memory over many pages.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,8 +24,8 @@ import psutil
 from rich.progress import Progress
 from sqlalchemy import func, select
 
-from benchmarks.pipeline import backend
-from benchmarks.plain_scrapy import AT_ONCE
+from benchmarks.pipeline import empty_installation
+from benchmarks.plain_scrapy import CONNECTIONS
 from benchmarks.run import spread
 from broker.client import Broker
 from core.clock import utc_now
@@ -46,7 +50,7 @@ LIMITS = CrawlLimits(pages=1_000_000, pictures=1_000_000, bytes=2**40, depth=1, 
 
 
 class Installation:
-    """What crawls: a database, a store, and a worker, none of which classifies."""
+    """A database, a blob store and a worker that crawls. Nothing here classifies pictures."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -85,54 +89,61 @@ class Installation:
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Pages and pictures per second of both, in turn; both as fast as they can, on as many connections."""
+    """Return pages and pictures per second of a crawl and of Scrapy.
+
+    The two take turns. Both run without pauses and with the same number of connections.
+    """
     task = progress.add_task("crawling", total=2 * ROUNDS + 2)
-    ours: list[dict[str, float]] = []
-    theirs: list[dict[str, float]] = []
+    crawl_rounds: list[dict[str, float]] = []
+    scrapy_rounds: list[dict[str, float]] = []
     with ExitStack() as stack:
-        settings = stack.enter_context(backend("sqlite"))
+        settings = stack.enter_context(empty_installation("sqlite"))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="crawling-")))
         shop = stack.enter_context(shop_process(products=PRODUCTS, log=folder / "log.jsonl", prepare=True))
         settings = settings.with_changes(
             crawl_delay=0,
-            crawl_connections=AT_ONCE,
+            crawl_connections=CONNECTIONS,
             fetch_allow=",".join(str(network) for network in shop.allow),
         )
-        here = Installation(settings)
-        stack.callback(here.close)
+        installation = Installation(settings)
+        stack.callback(installation.close)
         start = shop.address_url(SITE, "/sitemap.xml")
         for number in range(ROUNDS):
-            theirs.append(_measured(shop, lambda n=number: _scrapy(start, folder / f"images-{n}")))  # type: ignore[misc]
+            run_scrapy = partial(_scrapy, start, folder / f"images-{number}")
+            scrapy_rounds.append(_measured(shop, run_scrapy))
             progress.advance(task)
-            ours.append(_measured(shop, lambda: _ours(here, start)))
+            crawl_rounds.append(_measured(shop, partial(_crawl, installation, start)))
             progress.advance(task)
-        kills = _killed(here, start, shop)
+        kills = _killed(installation, start, shop)
         progress.advance(task)
     memory = _memory(MANY_PAGES)
     progress.advance(task)
     figures = {
         name: {
-            "pages": spread([one["pages"] for one in rounds]),
-            "pictures": spread([one["pictures"] for one in rounds]),
+            "pages": spread([rates["pages"] for rates in rounds]),
+            "pictures": spread([rates["pictures"] for rates in rounds]),
         }
-        for name, rounds in (("crawl", ours), ("scrapy", theirs))
+        for name, rounds in (("crawl", crawl_rounds), ("scrapy", scrapy_rounds))
     }
-    pairs = list(zip(ours, theirs, strict=True))
-    # Ours finds more pictures on the same pages: what was answered in all is the stricter measure.
+    pairs = list(zip(crawl_rounds, scrapy_rounds, strict=True))
+    # The crawl finds more pictures on the same pages. Pages and pictures together are therefore the stricter measure.
     ratio = {
-        "pictures": spread([mine["pictures"] / plain["pictures"] for mine, plain in pairs]),
-        "all": spread([sum(mine.values()) / sum(plain.values()) for mine, plain in pairs]),
+        "pictures": spread([crawl["pictures"] / scrapy["pictures"] for crawl, scrapy in pairs]),
+        "all": spread([sum(crawl.values()) / sum(scrapy.values()) for crawl, scrapy in pairs]),
     }
-    return {"products": PRODUCTS, "connections": AT_ONCE, "rates": figures, "ratio": ratio} | kills | memory
+    return {"products": PRODUCTS, "connections": CONNECTIONS, "rates": figures, "ratio": ratio} | kills | memory
 
 
 def _measured(shop: Shop, crawl: Callable[[], None]) -> dict[str, float]:
-    """Per second, from the first request to the last that the shop saw: the start of a process does not count."""
+    """Return pages and pictures per second, between the first and the last request in the shop's log.
+
+    The time that a process needs to start therefore does not count.
+    """
     before = len(shop.log.visits())
     crawl()
     visits = shop.log.visits()[before:]
-    seconds = max(one.finished for one in visits) - min(one.started for one in visits)
-    paths = [one.path for one in visits if one.status == 200]
+    seconds = max(visit.finished for visit in visits) - min(visit.started for visit in visits)
+    paths = [visit.path for visit in visits if visit.status == 200]
     pictures = sum(path.startswith("/photos/") for path in paths)
     pages = sum(path.startswith(("/p/", "/c/")) for path in paths)
     return {"pages": pages / seconds, "pictures": pictures / seconds}
@@ -144,58 +155,58 @@ def _scrapy(start: str, folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _ours(here: Installation, start: str) -> None:
-    here.submit(start)
-    here.crawls.run_pending()
+def _crawl(installation: Installation, start: str) -> None:
+    installation.submit(start)
+    installation.crawls.run_pending()
 
 
-def _killed(here: Installation, start: str, shop: Shop) -> dict[str, Any]:
-    """The crawl's process is killed at random moments, and gone on with each time: what is lost or there twice."""
-    moments, killed = random.Random(7), 0
-    job_id = here.submit(start)
-    while not here.over(job_id):
-        worker = threading.Thread(target=here.resume, args=[job_id])
-        before = here.settled(job_id)
+def _killed(installation: Installation, start: str, shop: Shop) -> dict[str, Any]:
+    """Kill the crawl's process at random moments, resume the crawl each time, and count lost and doubled pictures."""
+    random_steps, killed = random.Random(7), 0
+    job_id = installation.submit(start)
+    while not installation.over(job_id):
+        worker = threading.Thread(target=installation.resume, args=[job_id])
+        before = installation.settled(job_id)
         worker.start()
-        wanted = before + moments.randrange(1, PRODUCTS // KILLS)
-        while killed < KILLS and worker.is_alive() and here.settled(job_id) < wanted:
+        kill_at = before + random_steps.randrange(1, PRODUCTS // KILLS)
+        while killed < KILLS and worker.is_alive() and installation.settled(job_id) < kill_at:
             time.sleep(0.01)
-        child = here.crawls.children.get(job_id)
+        child = installation.crawls.children.get(job_id)
         if killed < KILLS and child is not None:
             os.kill(child, signal.SIGKILL)
             killed += 1
         worker.join()
-    with here.database.reading() as session:
+    with installation.database.reading() as session:
         urls = list(session.scalars(select(Item.source_url).where(Item.job_id == job_id)))
     truth = shop.truth(SITE, shop.address_url(SITE))
-    wanted_urls = {picture.url for product in truth.products() for picture in product.pictures}
-    return {"killed": killed, "lost": len(wanted_urls - set(urls)), "twice": len(urls) - len(set(urls))}
+    expected = {picture.url for product in truth.products() for picture in product.pictures}
+    return {"killed": killed, "lost": len(expected - set(urls)), "twice": len(urls) - len(set(urls))}
 
 
 def _memory(products: int) -> dict[str, Any]:
-    """Resident MiB of the crawl's process when a fifth of its pages were read, and at the end."""
+    """Return the resident memory of the crawl's process in MiB, after a fifth of its pages and at the end."""
     samples: list[tuple[int, float]] = []
     with ExitStack() as stack:
-        settings = stack.enter_context(backend("sqlite"))
+        settings = stack.enter_context(empty_installation("sqlite"))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="crawling-")))
         shop = stack.enter_context(shop_process(products=products, log=folder / "log.jsonl"))
         allow = ",".join(str(network) for network in shop.allow)
-        settings = settings.with_changes(crawl_delay=0, crawl_connections=AT_ONCE, fetch_allow=allow)
-        here = Installation(settings)
-        stack.callback(here.close)
-        # Pages only: the photos of so many products would all have to be drawn.
+        settings = settings.with_changes(crawl_delay=0, crawl_connections=CONNECTIONS, fetch_allow=allow)
+        installation = Installation(settings)
+        stack.callback(installation.close)
+        # The shop draws each photo when it is first asked for. 50,000 products have too many, so only pages are read.
         limits = CrawlLimits(pages=1_000_000, pictures=1, bytes=2**40, depth=1, minutes=600)
-        job_id = here.submit(shop.address_url(SITE, "/sitemap.xml"), limits)
-        worker = threading.Thread(target=here.crawls.run_pending)
-        began = time.monotonic()
+        job_id = installation.submit(shop.address_url(SITE, "/sitemap.xml"), limits)
+        worker = threading.Thread(target=installation.crawls.run_pending)
+        started = time.monotonic()
         worker.start()
         while worker.is_alive():
             worker.join(1.0)
-            child = here.crawls.children.get(job_id)
+            child = installation.crawls.children.get(job_id)
             if child is not None and psutil.pid_exists(child):
                 resident = psutil.Process(child).memory_info().rss / 2**20
-                samples.append((here.settled(job_id), resident))
-        seconds = time.monotonic() - began
-    most = max(done for done, _ in samples)
-    early = next(resident for done, resident in samples if done >= most / 5)
+                samples.append((installation.settled(job_id), resident))
+        seconds = time.monotonic() - started
+    settled_at_end = max(settled for settled, _ in samples)
+    early = next(resident for settled, resident in samples if settled >= settled_at_end / 5)
     return {"many_pages": products, "pages_per_second": products / seconds, "memory": [early, samples[-1][1]]}

@@ -1,8 +1,8 @@
-"""Which pictures are called the same: recall and precision of every threshold, on drawn pictures and on photographs.
+"""Measure recall and precision of the duplicate search at every threshold, on drawn pictures and on photographs.
 
-Each picture is saved at five sizes in three JPEG qualities. The drawn ones are every garment in the same folds and
-light in many cloths, which is harder than any catalog: nothing differs but the colour. Photographs are those of the
-folder that BENCH_PHOTOGRAPHS names; without it their earlier figures are kept.
+Each picture is saved at five sizes in three JPEG qualities. The drawn set shows every garment in many cloths, with the
+same folds and the same light. This is harder than any catalog, because only the colour differs. The photographs come
+from the folder that BENCH_PHOTOGRAPHS names. Without that variable their earlier figures are kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from samples.draw import PAPER, Cloth, Sample, checks, denim, dots, draw, plain,
 from samples.garments import Part
 
 SCALES = (1.0, 0.75, 0.5, 0.35, 0.22)
-"""Of the picture's own size."""
+"""Sizes of the copies, as shares of the picture's own size."""
 QUALITIES = (90, 70, 45)
 _DISTANCES = (8, 12, 16, 20, 24, 31, 40)
 _COLOURS = (1, 2, 3, 4, 6, 8, 12, 255)
@@ -41,9 +41,9 @@ LIMITS = tuple(
         [(distance, MAX_COLOUR_DIFFERENCE) for distance in _DISTANCES] + [(MAX_DISTANCE, colour) for colour in _COLOURS]
     )
 )
-"""What is tried: how many bits, and levels of colour, may differ."""
+"""The thresholds to measure: how many bits of the hash, and how many levels of colour, may differ."""
 PHOTOGRAPHS = "BENCH_PHOTOGRAPHS"
-MOST_PHOTOGRAPHS = 1200
+MAX_PHOTOGRAPHS = 1200
 
 _DESIGNS: tuple[Callable[[], list[Part]], ...] = (
     garments.t_shirt,
@@ -78,19 +78,19 @@ _CLOTHS: dict[str, Cloth] = {
 _SIZE = (900, 1200)
 _SPEC = InputSpec(224)
 _COPIES = len(SCALES) * len(QUALITIES)
-_TWO = (0, 2 * len(QUALITIES) + 1)
-"""Which two copies of each picture are in the job whose precision is computed: the best, and a middling one."""
+_COPIES_IN_JOB = (0, 2 * len(QUALITIES) + 1)
+"""Indices of the two copies of each picture in the job whose precision is computed: the best and a medium one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """The copies of pictures: hashes uint8 [pictures, copies, 32], colours int16 [.., 3], aspects float [..]."""
+    """Fingerprints of all copies: hashes uint8 [pictures, copies, 32], colours int16 [.., 3], aspects float [..]."""
 
     hashes: NDArray[np.uint8]
     colours: NDArray[np.int16]
     aspects: NDArray[np.float64]
     left_out: int
-    """Pictures without a fingerprint."""
+    """Number of pictures without a fingerprint."""
 
     @classmethod
     def of(cls, found: Sequence[list[tuple[Fingerprint | None, float]]]) -> Copies:
@@ -101,7 +101,7 @@ class Copies:
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Per set and limits: recall, and the right and wrong pairs among the pictures of a job."""
+    """Return, for each set of pictures and each threshold, the recall and the right and wrong pairs of one job."""
     folder = os.environ.get(PHOTOGRAPHS)
     sets: dict[str, Any] = dict((read("duplicates") or {}).get("sets", {}))
     with ProcessPoolExecutor() as pool:
@@ -110,7 +110,7 @@ def run(progress: Progress) -> dict[str, Any]:
         sets["drawn"] = _judged(_advancing(pool.map(_drawn, drawn), partial(progress.advance, task)))
         if folder:
             paths = sorted(Path(folder).rglob("*.jpg"))
-            paths = paths[:: -(-len(paths) // MOST_PHOTOGRAPHS)]
+            paths = paths[:: -(-len(paths) // MAX_PHOTOGRAPHS)]
             task = progress.add_task("duplicates: photographs", total=len(paths))
             found = pool.map(_photograph, paths, chunksize=16)
             sets["photographs"] = _judged(_advancing(found, partial(progress.advance, task)))
@@ -119,15 +119,16 @@ def run(progress: Progress) -> dict[str, Any]:
 
 def _advancing(found: Iterable[Any], advance: Callable[[], None]) -> list[Any]:
     results = []
-    for one in found:
-        results.append(one)
+    for copies in found:
+        results.append(copies)
         advance()
     return results
 
 
-def _drawn(which: tuple[int, str]) -> list[tuple[Fingerprint | None, float]]:
-    # One name for all: folds and grain are drawn from it.
-    return _copies(draw(Sample("the same", _DESIGNS[which[0]](), _CLOTHS[which[1]], PAPER, _SIZE)))
+def _drawn(design_and_cloth: tuple[int, str]) -> list[tuple[Fingerprint | None, float]]:
+    design, cloth = design_and_cloth
+    # Folds and grain are drawn from the sample's name. All samples share one name, so that only the cloth differs.
+    return _copies(draw(Sample("the same", _DESIGNS[design](), _CLOTHS[cloth], PAPER, _SIZE)))
 
 
 def _photograph(path: Path) -> list[tuple[Fingerprint | None, float]]:
@@ -135,7 +136,7 @@ def _photograph(path: Path) -> list[tuple[Fingerprint | None, float]]:
 
 
 def _copies(picture: Image.Image) -> list[tuple[Fingerprint | None, float]]:
-    """Fingerprint and aspect of each copy, the largest and best first."""
+    """Return fingerprint and aspect of each copy. The first copy has the largest size and the best quality."""
     copies = []
     for scale in SCALES:
         size = (round(picture.width * scale), round(picture.height * scale))
@@ -170,36 +171,36 @@ def _judged(found: Sequence[list[tuple[Fingerprint | None, float]]]) -> dict[str
 
 
 class _Pairs(NamedTuple):
-    """Pairs of copies, and how far each agrees."""
+    """Pairs of copies, and how much the two copies of each pair differ."""
 
     distances: NDArray[np.int64]
     colours: NDArray[np.int16]
     """The largest difference of red, green and blue."""
     shapes: NDArray[np.bool_]
     bands: NDArray[np.bool_]
-    """Whether some band is the same."""
+    """Whether the two share at least one band."""
 
     def alike(self, limit: tuple[int, int]) -> NDArray[np.bool_]:
-        """Whether they are called so where so many bits, and levels of colour, may differ."""
+        """Return which pairs count as duplicates when `limit` bits and levels of colour may differ."""
         found: NDArray[np.bool_] = (self.distances <= limit[0]) & (self.colours <= limit[1]) & self.shapes
         return found
 
 
 def _compare(copies: Copies, first: int, second: int) -> _Pairs:
-    """Two copies of each picture."""
-    one, other = copies.hashes[:, first], copies.hashes[:, second]
+    """Compare the copy `first` of each picture with its copy `second`."""
+    left, right = copies.hashes[:, first], copies.hashes[:, second]
     return _Pairs(
-        np.bitwise_count(one ^ other).sum(-1, dtype=np.int64),
+        np.bitwise_count(left ^ right).sum(-1, dtype=np.int64),
         np.abs(copies.colours[:, first] - copies.colours[:, second]).max(-1),
         np.abs(np.log(copies.aspects[:, first] / copies.aspects[:, second])) <= np.log(MAX_ASPECT_RATIO),
-        (one.reshape(-1, BANDS, 4) == other.reshape(-1, BANDS, 4)).all(-1).any(-1),
+        (left.reshape(-1, BANDS, 4) == right.reshape(-1, BANDS, 4)).all(-1).any(-1),
     )
 
 
 def _pairs_of_a_job(copies: Copies) -> dict[tuple[int, int], tuple[int, int]]:
-    """How many pairs are rightly and wrongly called alike in a job that holds every picture twice, by limits."""
-    job = Copies(*(part[:, _TWO].reshape(-1, 1, *part.shape[2:]) for part in _parts(copies)), left_out=0)
-    picture = np.arange(len(job.hashes)) // len(_TWO)
+    """Return, by threshold, the number of right and wrong pairs found in a job that holds every picture twice."""
+    job = Copies(*(part[:, _COPIES_IN_JOB].reshape(-1, 1, *part.shape[2:]) for part in _parts(copies)), left_out=0)
+    picture = np.arange(len(job.hashes)) // len(_COPIES_IN_JOB)
     counts = dict.fromkeys(LIMITS, (0, 0))
     for number in range(1, len(job.hashes)):
         pairs = _compare(Copies(*(_beside(part, number) for part in _parts(job)), left_out=0), 0, 1)
@@ -215,12 +216,12 @@ def _parts(copies: Copies) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 
 
 def _beside(part: NDArray[Any], number: int) -> NDArray[Any]:
-    """Everything before a picture, beside that picture."""
+    """Return pairs of each earlier picture with the picture `number`."""
     return np.stack((part[:number, 0], np.broadcast_to(part[number, 0], part[:number, 0].shape)), axis=1)
 
 
 def _chance_of_a_common_band(hashes: NDArray[np.uint8]) -> float:
-    """How many bands two different pictures have in common on average."""
+    """Return how many bands two different pictures share on average."""
     values = hashes.reshape(len(hashes), BANDS, 4).copy().view(np.uint32)[:, :, 0]
     common = 0
     for column in values.T:

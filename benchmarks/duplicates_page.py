@@ -1,4 +1,4 @@
-"""docs/duplicates.md, from what the benchmarks `duplicates` and `seen_before` left in results/."""
+"""Write docs/duplicates.md from the figures of the benchmarks `duplicates` and `seen_before` in results/."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from core.settings import PROJECT
 PAGE = PROJECT / "docs" / "duplicates.md"
 
 _SETS = {
-    "drawn": "Every garment of `samples/garments.py` in twelve cloths, all in the same folds, light and size: nothing\n"
-    "differs but the colour, which no catalog makes as hard.",
-    "photographs": "Evenly picked from the 3,409 training and validation pictures of the public clothing dataset\n"
-    "(small), CC0, which volunteers took. They are not part of this repository.",
+    "drawn": "Every garment of `samples/garments.py` in twelve cloths, with the same folds, light and size. Only the\n"
+    "colour differs, so this set is harder than any catalog.",
+    "photographs": "Every third of the 3,409 training and validation pictures of the public clothing dataset (small),\n"
+    "CC0, which volunteers took. They are not part of this repository.",
 }
 
 
-_CHANCE = "Different pictures have so little in common that one would be compared with {:,.0f} of a million others."
+_CHANCE = "Different pictures share so few bands that a new picture is compared with {:,.0f} of a million others."
 
 
 def write_page() -> Path | None:
-    """Write the page if there is anything to write; where it lies."""
+    """Write the page and return its path, or return None if the benchmark has never run."""
     figures = read("duplicates")
     if figures is None:
         return None
@@ -42,27 +42,30 @@ def _head(figures: dict[str, Any]) -> str:
     qualities = ", ".join(str(quality) for quality in figures["qualities"])
     return f"""# Duplicates
 
-Two pictures are called the same if their bytes are, or if all of this holds:
+This page is for anyone who wants to know when Lookbook treats two pictures as the same, and how reliable that is.
+The [HTTP API](http-api.md#the-same-picture-more-than-once) shows how to ask for duplicates, and
+[decision 0021](adr/0021-duplicates.md) explains how they are found.
 
-- their hashes differ in at most {MAX_DISTANCE} of 256 bits, and agree in at least one of eight bands of 32 bits;
+Two pictures are the same if their bytes are the same, or if all of this is true:
+
+- their hashes differ in at most {MAX_DISTANCE} of 256 bits, and share at least one of eight bands of 32 bits;
 - their mean colours differ by at most {MAX_COLOUR_DIFFERENCE} of 256 levels in red, in green and in blue;
-- one is at most {MAX_ASPECT_RATIO - 1:.0%} wider for its height than the other.
+- their aspect ratios differ by at most {MAX_ASPECT_RATIO - 1:.0%}.
 
-What is looked for is the same photo at another size, in another format or quality. Another photo of the same garment, a
-part of a photo, a mirrored or a turned one is another picture. A picture that shows next to nothing (white, a gradient)
-is compared by its bytes only. How it works and why: [0021](adr/0021-duplicates.md); how it is asked for:
-[HTTP API](http-api.md).
+The search finds the same photo at another size, in another format or in another quality. Another photo of the same
+garment, a part of a photo, and a mirrored or rotated photo count as different pictures. A picture that shows almost
+nothing (plain white, a gradient) is compared by its bytes only.
 
-## Measured
+## Measurements
 
-`make bench ARGS=duplicates` computes these tables and writes this page; `BENCH_PHOTOGRAPHS=folder` measures the
-photographs in a folder, too (without it their earlier figures stay). Each picture is saved as JPEG at five sizes
-({scales} of its own) in three qualities ({qualities}).
+`make bench ARGS=duplicates` computes these tables and writes this page. `BENCH_PHOTOGRAPHS=folder` also measures the
+photographs in a folder; without it, their earlier figures stay. Each picture is saved as JPEG at five sizes
+({scales} of its own size) in three qualities ({qualities}).
 
-- *Recall*: the share of all pairs among these fifteen copies that are called the same.
-- *Without bands*: what it would be if everything were compared with everything.
-- *Right*, *wrong*: pairs called the same in a job that holds every picture twice, at full size in the best quality and
-  at half its size in quality 70. *Precision*: the share of the right ones.
+- *Recall*: the share of all pairs among these fifteen copies that are recognised as the same.
+- *Without bands*: the recall if every picture were compared with every other.
+- *Right*, *wrong*: pairs that are recognised as the same in a job that holds every picture twice, once at full size in
+  the best quality and once at half its size in quality 70. *Precision*: the share of right pairs.
 """
 
 
@@ -73,11 +76,11 @@ def _set(name: str, found: dict[str, Any]) -> str:
     distances, colours = (
         ", ".join(f"{found[kind][s]:.0f}" for s in ("50", "99", "99.9")) for kind in ("distance", "colour")
     )
+    chance = "\n" + _CHANCE.format(found["candidates_at_a_million"]) if name == "photographs" else ""
     return f"""### {name.capitalize()}: {found["pictures"]:,} pictures
 
 {_SETS[name]} The hashes of two copies differ in
-{distances} bits, their colours in {colours} levels (median, 99 and 99.9 % of the pairs).
-{_CHANCE.format(found["candidates_at_a_million"]) if name == "photographs" else ""}
+{distances} bits and their colours in {colours} levels (median, 99 and 99.9 % of the pairs).{chance}
 
 {_table("bits", by_distance, 0)}
 
@@ -85,15 +88,11 @@ def _set(name: str, found: dict[str, Any]) -> str:
 """
 
 
-def _percentiles(found: dict[str, float]) -> str:
-    return ", ".join(f"{found[share]:.0f}" for share in ("50", "99", "99.9"))
-
-
-def _table(head: str, rows: list[dict[str, Any]], which: int) -> str:
+def _table(head: str, rows: list[dict[str, Any]], column: int) -> str:
     lines = [f"| {head} | recall | without bands | right | wrong | precision |", "|---|---|---|---|---|---|"]
     for row in rows:
-        limit = row["limit"][which]
-        chosen = limit == (MAX_DISTANCE, MAX_COLOUR_DIFFERENCE)[which]
+        limit = row["limit"][column]
+        chosen = limit == (MAX_DISTANCE, MAX_COLOUR_DIFFERENCE)[column]
         shown = "any" if limit == 255 else f"**{limit}**" if chosen else str(limit)
         precision = row["right"] / max(1, row["right"] + row["wrong"])
         cells = (f"{row['recall']:.2%}", f"{row['without_bands']:.2%}", f"{row['right']:,}", f"{row['wrong']:,}")
@@ -108,8 +107,8 @@ def _look_up(figures: dict[str, Any]) -> str:
     )
     return f"""## Where a picture was seen before
 
-One look-up among {figures["pictures"]:,} pictures (`make bench ARGS=seen_before`), {figures["asked"]:,} different ones
-each once: from an item in hand to the items that show the same.
+The time of one look-up among {figures["pictures"]:,} pictures, measured with {figures["asked"]:,} different pictures
+(`make bench ARGS=seen_before`). A look-up starts with an item and returns the items that show the same picture.
 
 | database | median | p95 |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""Exports of a job of a million items: how fast they come, and whether the API's memory grows meanwhile."""
+"""Measure how fast a job of a million items is exported, and whether the API's memory grows during the export."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from rich.progress import Progress
 
 from benchmarks.api_alone import Api, running_api
 from benchmarks.million import ITEMS, store_million
-from benchmarks.pipeline import backend
+from benchmarks.pipeline import empty_installation
 from db.database import Database
 
 FORMATS = ("csv", "jsonl", "parquet")
 SAMPLE_SECONDS = 0.25
 STEPS = 20
-"""In how many parts of equal time the samples of one export are shown."""
+"""The memory samples of one export are grouped into this many parts of equal time."""
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Rows per second, size and resident memory of the API over the time of each export."""
+    """Return rows per second and size of each export, and the API's resident memory over the time of the export."""
     task = progress.add_task("exporting", total=1 + len(FORMATS))
     exports = {}
-    with backend("sqlite") as settings:
+    with empty_installation("sqlite") as settings:
         database = Database(settings.resolved_database_url)
         job_id = store_million(database)
         database.close()
         progress.advance(task)
         with running_api(settings) as api:
             for name in FORMATS:
-                # What a first export needs for good, such as the library of Parquet, is no growth.
+                # A first export loads libraries (pyarrow for Parquet) that stay in memory. They do not count as growth.
                 api.http.get(f"/v1/jobs/{job_id}/export?format={name}&status=pending").raise_for_status()
                 exports[name] = _export(api, f"/v1/jobs/{job_id}/export?format={name}")
                 progress.advance(task)

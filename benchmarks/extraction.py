@@ -1,4 +1,4 @@
-"""How much of a page's products extraction finds, and how long a page takes it: the fixture shop, one core."""
+"""Measure how many products extraction finds on the fixture shop's pages, and how long one page takes on one core."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Read = Callable[[Fetched], Extraction]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Pages of one kind, what is to be found on them, and what reads them."""
+    """Pages of one kind, the products on them, and the function that reads them."""
 
     pages: list[tuple[list[ProductTruth], Fetched]]
     read: Read
@@ -41,7 +41,7 @@ class Kind:
         return score
 
     def milliseconds(self) -> float:
-        """Of processor time for one page."""
+        """Return the milliseconds of processor time that one page takes on average."""
         started = time.process_time()
         for _, page in self.pages:
             self.read(page)
@@ -49,7 +49,7 @@ class Kind:
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Recall, precision, titles and prices of every kind of page; what extraction alone takes."""
+    """Return recall, precision, the shares of right titles and prices, and the time of extraction, by kind of page."""
     task = progress.add_task("extraction", total=(len(KINDS) + 1) * (ROUNDS + 1))
     with running_shop(products=PRODUCTS) as shop, Fetcher(allow=shop.allow, resolver=shop.resolver) as fetcher:
         kinds = {name: _product_pages(shop, fetcher, name) for name in KINDS}
@@ -58,19 +58,19 @@ def run(progress: Progress) -> dict[str, Any]:
     for name, kind in kinds.items():
         scores[name] = kind.score()
         progress.advance(task)
-    taken: dict[str, list[float]] = {name: [] for name in kinds}
+    times: dict[str, list[float]] = {name: [] for name in kinds}
     body = _large_page()
     url = f"{_SHOP}/c/coats"
     large = Kind([([], Fetched(url, 200, {}, body, len(body), len(body), ()))], kinds["img"].read)
-    taken_large: list[float] = []
+    times_large: list[float] = []
     for _ in range(ROUNDS):
         for name, kind in kinds.items():
-            taken[name].append(kind.milliseconds())
+            times[name].append(kind.milliseconds())
             progress.advance(task)
-        taken_large.append(large.milliseconds())
-    rates = [len(KINDS) * 1e3 / sum(taken[name][turn] for name in KINDS) for turn in range(ROUNDS)]
-    rows = {name: _row(kind, scores[name]) | {"milliseconds": spread(taken[name])} for name, kind in kinds.items()}
-    big = {"kilobytes": len(body) / 1e3, "products": CARDS, "links": LINKS, "milliseconds": spread(taken_large)}
+        times_large.append(large.milliseconds())
+    rates = [len(KINDS) * 1e3 / sum(times[name][turn] for name in KINDS) for turn in range(ROUNDS)]
+    rows = {name: _row(kind, scores[name]) | {"milliseconds": spread(times[name])} for name, kind in kinds.items()}
+    big = {"kilobytes": len(body) / 1e3, "products": CARDS, "links": LINKS, "milliseconds": spread(times_large)}
     return {"kinds": rows, "product_pages_per_second": spread(rates), "large": big}
 
 
@@ -97,7 +97,7 @@ def _searches(shop: Shop, fetcher: Fetcher) -> Kind:
 
 
 def _large_page() -> bytes:
-    """A category page as large shops have it."""
+    """Return a category page like those of large shops."""
     links = "".join(f'<li class="menu__item"><a href="/c/{n}?ref=menu">Kind {n}</a></li>' for n in range(LINKS))
     cards = "".join(_card(n) for n in range(CARDS))
     style, script = ".c{color:red}" * 2_000, "function f(){return 1};" * 3_000

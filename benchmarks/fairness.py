@@ -1,4 +1,4 @@
-"""A job of 50 beside one of 100,000: how much longer it takes than alone, in time and in chunks."""
+"""Measure how long a job of 50 items takes beside a job of 100,000 items, compared with running alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from benchmarks.pipeline import backend, null_worker, running_job, seconds_of, store_job
+from benchmarks.pipeline import empty_installation, null_worker, running_job, seconds_of, store_job
 from benchmarks.run import spread
 from db.database import Database
 from db.steps.chunks import ChunkPolicy
@@ -18,13 +18,16 @@ ROUNDS = 5
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Seconds of the small job alone and beside the huge one, and how many of the huge one's chunks went before it."""
+    """Return the seconds of the small job, alone and beside the huge one.
+
+    Also return how many chunks of the huge job end while the small job runs.
+    """
     task = progress.add_task("fairness", total=2 * ROUNDS)
     alone: list[float] = []
     beside: list[float] = []
     waited: list[float] = []
     with ExitStack() as stack:
-        settings = stack.enter_context(backend("sqlite"))
+        settings = stack.enter_context(empty_installation("sqlite"))
         stack.enter_context(null_worker(settings))
         for number in range(ROUNDS):
             alone.append(seconds_of(settings, store_job(settings, f"alone {number}", SMALL)))

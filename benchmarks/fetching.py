@@ -1,4 +1,4 @@
-"""What downloading costs beside the transfer: pictures by URL, until stored and sent on, against plain httpx."""
+"""Compare a job of URLs, until its pictures are stored and sent on, with plain httpx that only downloads them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.progress import Progress
 from sqlalchemy import func, select
 
 from benchmarks.pictures import make_pictures
-from benchmarks.pipeline import backend, worker
+from benchmarks.pipeline import empty_installation, worker
 from benchmarks.run import spread
 from broker.client import Broker
 from broker.dispatch import dispatch
@@ -35,16 +35,21 @@ ROUNDS = 5
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Pictures per second of both, in turn, and the ratio of each round; all from one host, on as many connections."""
+    """Return pictures per second of a job and of httpx, and the ratio of each round.
+
+    The two take turns. Both download from one host, with the same number of connections.
+    """
     task = progress.add_task("fetching", total=2 * ROUNDS)
-    ours: list[float] = []
-    theirs: list[float] = []
+    job_rates: list[float] = []
+    httpx_rates: list[float] = []
     numbers = itertools.count()
     with ExitStack() as stack:
-        # Nobody classifies here: the whole job has to fit into its window.
-        settings = stack.enter_context(backend("sqlite")).with_changes(chunk_window=100, fetch_allow="127.0.0.0/8")
+        # No worker classifies here, so no chunk ends. The window must therefore be large enough for the whole job.
+        settings = stack.enter_context(empty_installation("sqlite")).with_changes(
+            chunk_window=100, fetch_allow="127.0.0.0/8"
+        )
         (picture, *_) = make_pictures(settings.home, 400)
-        address = stack.enter_context(_server(str(picture)))
+        server_url = stack.enter_context(_server(str(picture)))
         environment = {
             "LOOKBOOK_FETCH_ALLOW": "127.0.0.0/8",
             "LOOKBOOK_CHUNK_WINDOW": str(settings.chunk_window),
@@ -52,13 +57,13 @@ def run(progress: Progress) -> dict[str, Any]:
         arguments = ("-m", "cli", "worker", "--queues", "fetch", "--concurrency", "8")
         stack.enter_context(worker(settings, *arguments, **environment))
         for _ in range(ROUNDS):
-            for rates, download in ((theirs, _httpx), (ours, _job)):
-                urls = [f"{address}/{next(numbers)}.jpg" for _ in range(PICTURES)]
+            for rates, download in ((httpx_rates, _httpx), (job_rates, _job)):
+                urls = [f"{server_url}/{next(numbers)}.jpg" for _ in range(PICTURES)]
                 rates.append(PICTURES / download(settings, urls))
                 progress.advance(task)
         bytes_each = picture.stat().st_size
-    ratios = [mine / plain for mine, plain in zip(ours, theirs, strict=True)]
-    rates_of = {"job": spread(ours), "httpx": spread(theirs)}
+    ratios = [job / httpx_ for job, httpx_ in zip(job_rates, httpx_rates, strict=True)]
+    rates_of = {"job": spread(job_rates), "httpx": spread(httpx_rates)}
     connections = CONNECTIONS_PER_HOST
     return {
         "pictures": PICTURES,
@@ -70,7 +75,7 @@ def run(progress: Progress) -> dict[str, Any]:
 
 
 def _httpx(_: Settings, urls: list[str]) -> float:
-    """Seconds for downloading into memory."""
+    """Return the seconds that httpx needs to download the pictures into memory."""
     limits = httpx.Limits(max_connections=CONNECTIONS_PER_HOST)
     with httpx.Client(limits=limits, trust_env=False) as http, ThreadPoolExecutor(CONNECTIONS_PER_HOST) as pool:
         started = time.perf_counter()
@@ -80,7 +85,7 @@ def _httpx(_: Settings, urls: list[str]) -> float:
 
 
 def _job(settings: Settings, urls: list[str]) -> float:
-    """Seconds from the submission until every picture is stored and its chunk sent on."""
+    """Return the seconds from the submission until every picture is stored and its chunk is sent on."""
     database, broker = Database(settings.resolved_database_url), Broker.connect(settings)
     items = [NewItem("x.jpg", None, source_url=url) for url in urls]
     lacking = select(func.count()).where(Item.blob_sha256.is_(None))

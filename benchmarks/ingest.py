@@ -1,4 +1,4 @@
-"""What large submissions cost: until the answer, until all of their items are there, and how much memory it takes."""
+"""Measure large submissions: seconds until the answer, seconds until all items are stored, and memory."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ import psutil
 from rich.progress import Progress
 
 from benchmarks.api_alone import Api, running_api
-from benchmarks.pipeline import backend
+from benchmarks.pipeline import empty_installation
 from broker.client import Broker
 from core.messages import Queue
 from core.settings import PROJECT, Settings
 
 ROWS, MEMBERS, UPLOADS = 100_000, 10_000, 10_000
 BYTES = 10_000
-"""Of each picture; what is in it does not matter here, for no worker is there to open it."""
+"""Size of each picture. Its content does not matter here, because no worker opens it."""
 
 Parts = list[tuple[str, tuple[str, bytes]]]
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Seconds and megabytes for a manifest, an archive, and as many uploads in one request, on SQLite."""
+    """Return seconds and megabytes of a manifest, of an archive, and of as many uploads in one request, on SQLite."""
     makers: dict[str, Callable[[], Parts]] = {"uploads": _uploads, "archive": _archive, "manifest": _manifest}
     task = progress.add_task("ingest", total=len(makers))
     figures = {}
-    with backend("sqlite") as settings, running_api(settings) as api, _expander(settings) as expander:
+    with empty_installation("sqlite") as settings, running_api(settings) as api, _expander(settings) as expander:
         for name, make in makers.items():
             figures[name] = _measure(api, expander, make())
             progress.advance(task)
@@ -80,13 +80,13 @@ def _measure(api: Api, expander: psutil.Process, parts: Parts) -> dict[str, floa
 
 
 def _reset_peak(process: psutil.Process) -> float:
-    """Begin to look for the most memory that a process holds anew; what it holds now, in MB."""
+    """Reset the process's peak of memory and return its present memory, in MB."""
     Path(f"/proc/{process.pid}/clear_refs").write_text("5")
     return _peak(process)
 
 
 def _peak(process: psutil.Process) -> float:
-    """Most memory that a process has held since then, in MB (VmHWM of proc_pid_status(5))."""
+    """Return the peak of the process's memory since the last reset, in MB (VmHWM of proc_pid_status(5))."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) / 1024
@@ -94,7 +94,7 @@ def _peak(process: psutil.Process) -> float:
 
 @contextmanager
 def _expander(settings: Settings) -> Iterator[psutil.Process]:
-    """A worker that reads sources and does nothing else."""
+    """Run a worker that only reads sources."""
     environment = {**os.environ, "LOOKBOOK_HOME": str(settings.home), "LOOKBOOK_REDIS_URL": settings.redis_url}
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", "worker", "--queues", Queue.INGEST.value, "--concurrency", "1"],

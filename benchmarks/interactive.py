@@ -1,4 +1,4 @@
-"""How long one picture takes: alone, and while a bulk job saturates the worker; and what that costs the bulk job."""
+"""Measure how long one picture takes, alone and while a bulk job saturates the worker, and what the bulk job loses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROUNDS = 3
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Seconds of single requests, idle and under load; pictures per second of the bulk job, alone and beside them."""
+    """Return the seconds of single requests, idle and under load, and the bulk job's rate with and without them."""
     task = progress.add_task("interactive", total=2 + 2 * ROUNDS)
     with tempfile.TemporaryDirectory() as folder, running_service() as service:
         pictures = make_pictures(Path(folder), SIZE)
@@ -37,7 +37,7 @@ def run(progress: Progress) -> dict[str, Any]:
         bare = _bare(singles[-IDLE_REQUESTS:])
         progress.advance(task)
         for _ in range(WARM_UP):
-            # Not to be sent again: what is known of a picture need not be computed.
+            # Each picture is sent only once, because a known prediction would be reused.
             service.classify(singles.pop())
         idle = [_seconds(service, singles.pop()) for _ in range(IDLE_REQUESTS)]
         progress.advance(task)
@@ -67,16 +67,16 @@ def run(progress: Progress) -> dict[str, Any]:
 
 
 def _bare(files: list[bytes]) -> list[float]:
-    """Seconds of the same without a service: bytes to scores in this process."""
+    """Return the seconds that each picture takes without a service: from bytes to scores in this process."""
     artifact = list_artifacts(PROJECT / "models")[-1]
     runtime = open_runtime(artifact, "openvino")
-    taken = []
+    seconds = []
     for data in files:
         started = time.perf_counter()
         runtime.infer(padded([prepare(data, artifact.input).pixels], 1), lone=True)
-        taken.append(time.perf_counter() - started)
+        seconds.append(time.perf_counter() - started)
     runtime.close()
-    return taken
+    return seconds
 
 
 def _seconds(service: Service, picture: bytes) -> float:
@@ -86,7 +86,7 @@ def _seconds(service: Service, picture: bytes) -> float:
 
 
 def _bulk_rate(service: Service, files: list[bytes], beside: threading.Thread | None = None) -> float:
-    """Pictures per second while the job runs; its upload is over before anything is measured."""
+    """Return pictures per second while the job runs. Its upload ends before the measurement starts."""
     job = service.submit(files, "bulk")
     started, done = time.time(), 0
     if beside is not None:
@@ -95,10 +95,10 @@ def _bulk_rate(service: Service, files: list[bytes], beside: threading.Thread | 
     return (len(files) - done) / (finished_at(service.finished(job)) - started)
 
 
-def _stream(url: str, singles: list[bytes], taken: list[float], stopped: threading.Event) -> None:
-    """Send single pictures at a steady pace, each in a thread of its own so that a slow one delays none."""
+def _stream(url: str, singles: list[bytes], latencies: list[float], stopped: threading.Event) -> None:
+    """Send single pictures at a steady pace, each in its own thread, so that a slow answer delays no other picture."""
 
-    def one(picture: bytes) -> None:
+    def classify(picture: bytes) -> None:
         with httpx.Client(base_url=url, timeout=60.0, trust_env=False) as http:
             http.get("/healthz")
             started = time.perf_counter()
@@ -106,11 +106,11 @@ def _stream(url: str, singles: list[bytes], taken: list[float], stopped: threadi
             seconds = time.perf_counter() - started
             if not stopped.is_set():
                 answer.raise_for_status()
-                taken.append(seconds)
+                latencies.append(seconds)
 
     threads = []
     while not stopped.wait(1 / PER_SECOND):
-        threads.append(threading.Thread(target=one, args=(singles.pop(),)))
+        threads.append(threading.Thread(target=classify, args=(singles.pop(),)))
         threads[-1].start()
     for thread in threads:
         thread.join()

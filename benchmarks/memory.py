@@ -1,4 +1,4 @@
-"""Whether memory grows with the pictures that have gone through."""
+"""Measure whether memory grows with the number of classified pictures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from benchmarks.start import weigh
 
 PICTURES = 20_000
 STEP = 1000
-SETTLED = 2000
+WARM_UP = 2000
+"""Growth is counted from this many pictures on."""
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """MB of API, worker and decoders after every thousand pictures, and their growth after the first two thousand."""
+    """Return MB of API, worker and decoders after every thousand pictures, and their growth after the warm-up."""
     task = progress.add_task("memory", total=PICTURES)
     samples = []
     with tempfile.TemporaryDirectory() as folder, running_service() as service:
@@ -27,6 +28,6 @@ def run(progress: Progress) -> dict[str, Any]:
             service.finished(service.submit(fresh(pictures, STEP, f"memory {done}"), f"memory {done}"))
             samples.append({"pictures": done, **weigh(service)})
             progress.update(task, completed=done)
-    settled = next(sample for sample in samples if sample["pictures"] == SETTLED)
-    growth = {name: samples[-1][name] - settled[name] for name in ("api", "worker", "decoders")}
+    first = next(sample for sample in samples if sample["pictures"] == WARM_UP)
+    growth = {name: samples[-1][name] - first[name] for name in ("api", "worker", "decoders")}
     return {"samples": samples, "growth_megabytes": growth}

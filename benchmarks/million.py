@@ -1,4 +1,4 @@
-"""A job of a million items that is over, written straight into the tables."""
+"""Write a finished job of a million items straight into the tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from db.database import Database
 from db.tables import Job, JobSource, ModelVersion
 
 PICTURES = 50_000
-"""Different pictures; every one shows in `ROUNDS` items."""
+"""Number of different pictures. Each appears in `ROUNDS` items."""
 ROUNDS = 20
 ITEMS = PICTURES * ROUNDS
 FAILED = ITEMS // 4
@@ -51,9 +51,9 @@ UPDATE jobs SET status = 'completed', total = :total, succeeded = :total - :fail
 
 
 def store_million(database: Database) -> str:
-    """Store the job; its id. Every fourth item has failed.
+    """Store the job and return its id. Every fourth item has failed.
 
-    The first label is that of two in five of the others; confidences lie evenly between 0.1 and 1.
+    Two in five of the other items have the first label. Confidences are spread evenly between 0.1 and 1.
     """
     now = utc_now()
     with database.writing() as session:
@@ -68,7 +68,7 @@ def store_million(database: Database) -> str:
         connection.execute(text(_ERRORS))
         connection.execute(text(_COUNTS), {"job": job.id, "total": ITEMS, "failed": FAILED})
     if not database.is_sqlite:
-        # What PostgreSQL does by itself a minute later.
+        # PostgreSQL would do this by itself a minute later, in the middle of the measurement.
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
     return job.id

@@ -1,4 +1,4 @@
-"""A worker whose pictures are decoded already and whose model costs nothing: what is left is queue, engine, database.
+"""A worker with decoded pictures and a model that costs nothing, to measure the rest: queue, batching and database.
 
 `python -m benchmarks.null_worker`, with the settings of any worker.
 """
@@ -25,7 +25,7 @@ _PIXELS = np.zeros((_SIDE, _SIDE, 3), np.uint8)
 
 
 class NullRuntime:
-    """Every picture gets the same scores, at once."""
+    """Gives every picture the same scores, at once."""
 
     name = "openvino"
     device = "none"
@@ -46,12 +46,12 @@ class NullRuntime:
 
 
 def _info(picture: PictureKey) -> PictureInfo:
-    """Every picture has a fingerprint of its own."""
+    """Return a description with a fingerprint that no other picture has."""
     return PictureInfo("jpeg", 400, 300, bytes.fromhex(picture[0]) + b"\x80\x80\x80")
 
 
 class NullDecoderPool:
-    """Hands out the same pixels for every picture."""
+    """Returns the same pixels for every picture."""
 
     def __init__(self, *_: Any) -> None:
         return

@@ -1,4 +1,4 @@
-"""Pages of a job of a million items, near its beginning and far from it; and its summary."""
+"""Measure the first page and a deep page of the items of a million-item job, and its summary."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sqlalchemy import select
 from api.answers.paging import encode_cursor
 from benchmarks.api_alone import running_api
 from benchmarks.million import ITEMS, store_million
-from benchmarks.pipeline import backend
+from benchmarks.pipeline import empty_installation
 from benchmarks.run import spread
 from db.database import Database
 from db.tables import Item, ItemStatus
 from db.views import jobs
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page
 
-DEEP = 5000
-"""Which page is compared with the first."""
+DEEP_PAGE = 5000
+"""Number of the page that is compared with page 1."""
 LIMIT = 50
 ROUNDS = 20
 _DATABASES = ("sqlite", "postgresql")
@@ -29,14 +29,14 @@ _SORTS = (ItemSort.POSITION, ItemSort.CONFIDENCE)
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Milliseconds of both pages for each order and filter, their ratio, and milliseconds of the summary."""
+    """Return the milliseconds of both pages for each order and filter, their ratio, and those of the summary."""
     task = progress.add_task("paging", total=len(_DATABASES) * (1 + len(_SORTS) * 5))
     databases = {kind: _measure(kind, progress, task) for kind in _DATABASES}
-    return {"items": ITEMS, "page": DEEP, "limit": LIMIT, "databases": databases}
+    return {"items": ITEMS, "page": DEEP_PAGE, "limit": LIMIT, "databases": databases}
 
 
 def _measure(kind: str, progress: Progress, task: TaskID) -> dict[str, Any]:
-    with backend(kind) as settings:
+    with empty_installation(kind) as settings:
         database = Database(settings.resolved_database_url)
         job_id = store_million(database)
         progress.advance(task)
@@ -56,9 +56,9 @@ def _measure(kind: str, progress: Progress, task: TaskID) -> dict[str, Any]:
         with running_api(settings) as api:
             path, pages = f"/v1/jobs/{job_id}", {}
             for sort in _SORTS:
-                for name, wanted in filters.items():
+                for name, item_filter in filters.items():
                     first = f"{path}/items?{name}&{urlencode({'sort': sort.value, 'limit': LIMIT})}"
-                    deep = f"{first}&cursor={_cursor(database, job_id, wanted, sort)}"
+                    deep = f"{first}&cursor={_cursor(database, job_id, item_filter, sort)}"
                     pages[f"{sort.value}, {name or 'all'}"] = _compare(api.http, first, deep)
                     progress.advance(task)
             summary = [_milliseconds(api.http, f"{path}/summary") for _ in range(ROUNDS)]
@@ -66,11 +66,11 @@ def _measure(kind: str, progress: Progress, task: TaskID) -> dict[str, Any]:
     return {"pages": pages, "summary_ms": spread(summary)}
 
 
-def _cursor(database: Database, job_id: str, wanted: ItemFilter, sort: ItemSort) -> str:
-    """That of the page before the deep one."""
-    shown = (DEEP - 1) * LIMIT
+def _cursor(database: Database, job_id: str, item_filter: ItemFilter, sort: ItemSort) -> str:
+    """Return the cursor that leads to the deep page."""
+    shown = (DEEP_PAGE - 1) * LIMIT
     with database.reading() as session:
-        keys = page(select(Item.position, Item.confidence), job_id, wanted, sort, None, shown)
+        keys = page(select(Item.position, Item.confidence), job_id, item_filter, sort, None, shown)
         last = ItemCursor(*session.execute(keys).all()[shown - 1])
     return encode_cursor({"position": last.position, "confidence": last.confidence, "sort": sort.value})
 
@@ -80,7 +80,7 @@ def _compare(http: httpx.Client, first: str, deep: str) -> dict[str, Any]:
     for number in range(ROUNDS + 3):
         for name, path in (("first", first), ("deep", deep)):
             took = _milliseconds(http, path)
-            # The first ones fill caches.
+            # The first three rounds only fill caches.
             if number >= 3:
                 times[name].append(took)
     found = {f"{name}_ms": spread(values) for name, values in times.items()}

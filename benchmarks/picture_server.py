@@ -1,4 +1,4 @@
-"""A web server of pictures on loopback, in a process of its own: any path gives a JPEG that no other path gives."""
+"""A web server on loopback, in its own process, that answers each path with a different JPEG."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ HEAD = "HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\
 
 
 async def serve(picture: bytes) -> None:
-    """Say on which port, and answer until killed."""
+    """Print the port, and answer requests until the process is killed."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
                 while await reader.readline() not in (b"\r\n", b""):
                     pass
-                # What follows the end of a JPEG is ignored by decoders.
+                # Decoders ignore bytes after the end of a JPEG, so the path makes the file different.
                 body = picture + line.split()[1]
                 writer.write(HEAD.format(len(body)).encode() + body)
                 await writer.drain()

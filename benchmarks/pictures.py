@@ -1,4 +1,4 @@
-"""Pictures to measure with: JPEGs cut from the photographs inside scikit-image, made once a run."""
+"""The pictures of the benchmarks: JPEGs cut from the photographs inside scikit-image, made once a run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from skimage import data
 SIZES = (400, 1500)
 """Long sides in pixels: a shop's thumbnail and its large view."""
 COUNTS = {400: 500, 1500: 250}
-"""How many different ones there are of each size; beyond that they differ in a comment only."""
+"""Number of different pictures of each size. Further pictures differ only in a JPEG comment."""
 
 _PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "retina", "immunohistochemistry")
 _QUALITY, _GRAIN = 88, 3.0
 
 
 def make_pictures(folder: Path, long_side: int) -> list[Path]:
-    """JPEGs of the size in `folder`: cut-outs, 3 : 4 like most catalog pictures, with a photograph's grain."""
+    """Write JPEGs of this size into `folder` and return their paths.
+
+    They have the shape 3 : 4, like most catalog pictures, and the grain of a photograph.
+    """
     random = np.random.default_rng(long_side)
     sources = [Image.fromarray(getattr(data, name)()).convert("RGB") for name in _PHOTOGRAPHS]
     paths = []
@@ -39,18 +42,18 @@ def make_pictures(folder: Path, long_side: int) -> list[Path]:
 
 
 def salted(picture: bytes, salt: str) -> bytes:
-    """The same picture as other bytes: a JPEG comment makes it one that nobody has seen before."""
+    """Return the same picture with a JPEG comment, so that its bytes are new to the service."""
     comment = salt.encode()
     return picture[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + picture[2:]
 
 
 def fresh(pictures: list[Path], count: int, salt: str) -> list[bytes]:
-    """`count` pictures that no run before this one has seen."""
+    """Return `count` pictures that no earlier run has used."""
     files = [path.read_bytes() for path in pictures]
     return [salted(files[number % len(files)], f"{salt} {number}") for number in range(count)]
 
 
-def as_plain_pillow_opens_it(data_: bytes, side: int) -> np.ndarray:
-    """What most people write: the whole picture decoded, then resized. uint8 [side, side, 3]."""
+def plain_pillow_pixels(data_: bytes, side: int) -> np.ndarray:
+    """Return uint8 [side, side, 3] as most people compute it: decode the whole picture, then resize it."""
     with Image.open(io.BytesIO(data_)) as image:
         return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))

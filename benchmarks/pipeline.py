@@ -1,4 +1,4 @@
-"""What queue, engine and database cost by themselves: a model of no cost, on pictures that are decoded already."""
+"""Measure queue, batching and database alone, with decoded pictures and a model that costs nothing."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ ROUNDS = 3
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Items per second on each database, one rate a round."""
+    """Return items per second on each database."""
     task = progress.add_task("pipeline", total=2 * ROUNDS)
     rates: dict[str, list[float]] = {"sqlite": [], "postgresql": []}
     for kind, found in rates.items():
         with ExitStack() as stack:
-            settings = stack.enter_context(backend(kind))
+            settings = stack.enter_context(empty_installation(kind))
             stack.enter_context(null_worker(settings))
             for number in range(ROUNDS):
                 found.append(ITEMS / seconds_of(settings, store_job(settings, f"{kind} {number}", ITEMS)))
@@ -50,8 +50,8 @@ def run(progress: Progress) -> dict[str, Any]:
 
 
 @contextmanager
-def backend(kind: str) -> Iterator[Settings]:
-    """A Redis and a database of this kind ("sqlite" or "postgresql"), and the settings that lead to them."""
+def empty_installation(kind: str) -> Iterator[Settings]:
+    """Start a Redis and an empty database of this kind ("sqlite" or "postgresql"), and return the settings for them."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         place = EmbeddedRedis()
@@ -75,14 +75,14 @@ def backend(kind: str) -> Iterator[Settings]:
 
 @contextmanager
 def null_worker(settings: Settings) -> Iterator[None]:
-    """A worker whose model costs nothing, as long as the block lasts."""
+    """Run a worker whose model costs nothing while the block runs."""
     with worker(settings, "-m", "benchmarks.null_worker", LOOKBOOK_DATABASE_URL=settings.database_url):
         yield
 
 
 @contextmanager
 def worker(settings: Settings, *arguments: str, **environment: str) -> Iterator[None]:
-    """A worker that Python runs with these arguments, as long as the block lasts."""
+    """Run `python` with these arguments as a worker while the block runs."""
     environment |= {"LOOKBOOK_HOME": str(settings.home), "LOOKBOOK_REDIS_URL": settings.redis_url}
     with (settings.home / "worker.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, *arguments], env=os.environ | environment, stdout=log, stderr=log)
@@ -107,7 +107,7 @@ def _wait_for_worker(broker: Broker, process: subprocess.Popen[bytes]) -> None:
 
 
 def store_job(settings: Settings, salt: str, items: int) -> str:
-    """Store a job of pictures that are known to nobody, without sending any of it; its id."""
+    """Store a job of new pictures without sending its chunks. Return its id."""
     database = Database(settings.resolved_database_url)
     new_items = [
         NewItem(f"{n}.jpg", StoredBlob(hashlib.sha256(f"{salt} {n}".encode()).hexdigest(), 1)) for n in range(items)
@@ -121,7 +121,7 @@ def store_job(settings: Settings, salt: str, items: int) -> str:
 
 @contextmanager
 def running_job(settings: Settings, job_id: str) -> Iterator[Subscription]:
-    """Send a stored job's first chunks; what is given waits for its end."""
+    """Send a stored job's first chunks, and yield an object that waits for its end."""
     database, broker = Database(settings.resolved_database_url), Broker.connect(settings)
     with database.writing() as session:
         job = lifecycle.hold(session, job_id)
@@ -135,7 +135,7 @@ def running_job(settings: Settings, job_id: str) -> Iterator[Subscription]:
 
 
 def seconds_of(settings: Settings, job_id: str) -> float:
-    """How long a stored job takes from now on."""
+    """Run a stored job and return the seconds until its end."""
     started = time.perf_counter()
     with running_job(settings, job_id) as wait:
         if not wait.wait(600):

@@ -1,4 +1,4 @@
-"""The rival of benchmarks/crawling.py: Scrapy as its tutorial has it, with its sitemap spider and its ImagesPipeline.
+"""The rival of benchmarks/crawling.py: Scrapy as in its tutorial, with its sitemap spider and its ImagesPipeline.
 
 `python -m benchmarks.plain_scrapy SITEMAP FOLDER`
 """
@@ -14,11 +14,11 @@ from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.http import Response
 from scrapy.spiders import SitemapSpider
 
-AT_ONCE = 16
+CONNECTIONS = 16
 
 
 class PlainSpider(SitemapSpider):
-    """Takes the pictures of each page's JSON-LD, and what a page says of its product."""
+    """Downloads the pictures that each page's JSON-LD names, and keeps the product's title."""
 
     name = "plain"
 
@@ -42,8 +42,8 @@ def main() -> None:
         "ITEM_PIPELINES": {"scrapy.pipelines.images.ImagesPipeline": 1},
         "IMAGES_STORE": folder,
         "ROBOTSTXT_OBEY": True,
-        "CONCURRENT_REQUESTS": AT_ONCE,
-        "CONCURRENT_REQUESTS_PER_DOMAIN": AT_ONCE,
+        "CONCURRENT_REQUESTS": CONNECTIONS,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": CONNECTIONS,
         "DOWNLOAD_DELAY": 0,
         "LOG_LEVEL": "ERROR",
     }

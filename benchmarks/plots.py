@@ -1,4 +1,4 @@
-"""Plots of benchmark results, as SVG."""
+"""Draw the plots of docs/benchmarks.md as SVG."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 import matplotlib as mpl
 
 mpl.use("svg")
-# The same figures give the same file.
+# A fixed salt makes matplotlib write the same file for the same figures.
 mpl.rcParams.update({"svg.hashsalt": "lookbook", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 
-import matplotlib.pyplot as plt  # noqa: E402 (the backend is chosen first)
+import matplotlib.pyplot as plt  # noqa: E402 (mpl.use must come first)
 
 _COLOURS = {"limit": "#b8b2a6", "service": "#d8432e", "keras": "#1a1917"}
 
 
 def throughput(figures: dict[str, Any], path: Path) -> None:
-    """Bars of limit, service and Keras, by picture size and precision."""
+    """Draw bars of limit, service and Keras, by picture size and precision."""
     groups = [(size, precision) for size, found in figures["sizes"].items() for precision in found]
     chart, axes = plt.subplots(figsize=(7.5, 3))
     for number, (name, colour) in enumerate(_COLOURS.items()):
         found = [figures["sizes"][size][precision]["rates"][name] for size, precision in groups]
-        medians = [one["median"] for one in found]
-        reach = [[m - one["lowest"] for m, one in zip(medians, found, strict=True)]]
-        reach += [[one["highest"] - m for m, one in zip(medians, found, strict=True)]]
-        places = [place + 0.27 * (number - 1) for place in range(len(groups))]
-        axes.bar(places, medians, 0.25, yerr=reach, label=name, color=colour, ecolor="#808080", capsize=2)
+        medians = [rate["median"] for rate in found]
+        error_bars = [[rate["median"] - rate["lowest"] for rate in found]]
+        error_bars += [[rate["highest"] - rate["median"] for rate in found]]
+        positions = [position + 0.27 * (number - 1) for position in range(len(groups))]
+        axes.bar(positions, medians, 0.25, yerr=error_bars, label=name, color=colour, ecolor="#808080", capsize=2)
     axes.set_xticks(range(len(groups)), [f"{size} px\n{precision}" for size, precision in groups])
     axes.set_ylabel("pictures per second")
     axes.legend(frameon=False)
@@ -35,7 +35,7 @@ def throughput(figures: dict[str, Any], path: Path) -> None:
 
 
 def bars(values: Mapping[str, float], unit: str, path: Path) -> None:
-    """One bar for each value, the first one marked."""
+    """Draw one bar for each value, the first one in another colour."""
     chart, axes = plt.subplots(figsize=(7.5, 0.5 + 0.4 * len(values)))
     colours = [_COLOURS["service"]] + [_COLOURS["limit"]] * (len(values) - 1)
     drawn = axes.barh(list(values), list(values.values()), color=colours)
@@ -46,7 +46,7 @@ def bars(values: Mapping[str, float], unit: str, path: Path) -> None:
 
 
 def memory(figures: dict[str, Any], path: Path) -> None:
-    """Lines of what API, worker and decoders weigh."""
+    """Draw the memory of API, worker and decoders over the number of pictures."""
     samples = figures["samples"]
     chart, axes = plt.subplots(figsize=(7.5, 2.8))
     for name, colour in (("worker", "#d8432e"), ("decoders", "#1a1917"), ("api", "#b8b2a6")):

@@ -1,4 +1,4 @@
-"""Polls of a job that has not changed, beside the cheapest answer that the same server gives."""
+"""Compare polls of an unchanged job with the cheapest answer of the same server, `/healthz`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from rich.progress import Progress, TaskID
 
 from benchmarks.api_alone import Api, running_api
-from benchmarks.pipeline import backend, store_job
+from benchmarks.pipeline import empty_installation, store_job
 from benchmarks.run import spread
 from core.clock import utc_now
 from core.settings import Settings
@@ -21,23 +21,23 @@ from db.tables import Scope
 ITEMS = 100
 CONNECTIONS = 4
 REQUESTS = 1000
-"""Sent by each connection in one round."""
+"""Number of requests that each connection sends in one round."""
 ROUNDS = 5
 _DATABASES = ("sqlite", "postgresql")
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Answers per second of the API's processor time and of the clock, for /healthz and for polls answered 304.
+    """Return answers per second for /healthz and for polls answered 304, by processor time of the API and by the clock.
 
-    Once while the service is open, and once with a key, whose requests are counted.
+    Both are measured twice: while the service is open, and with a key, whose requests are counted.
     """
     task = progress.add_task("polling", total=4 * len(_DATABASES) * ROUNDS)
     found = {}
     for kind in _DATABASES:
-        with backend(kind) as settings, running_api(settings) as api:
+        with empty_installation(kind) as settings, running_api(settings) as api:
             path = f"/v1/jobs/{store_job(settings, 'polled', ITEMS)}"
             found[kind] = _measure(api, path, "", progress, task)
-            # It sees the job because that is nobody's. From then on a key is needed.
+            # The job has no owner, therefore an admin key may see it. Once a key exists, every request needs one.
             found[kind]["with_key"] = _measure(api, path, _make_key(settings), progress, task)
     return {"connections": CONNECTIONS, "databases": found}
 
@@ -81,11 +81,11 @@ def _request(path: str, headers: dict[str, str]) -> bytes:
 
 
 def _send(api: Api, request: bytes, status: bytes, times: int) -> float:
-    """Send a request so often on each of the connections at once; seconds until the last answer."""
+    """Send a request `times` times on each connection at once. Return the seconds until the last answer."""
     wrong: list[bytes] = []
 
     def talk() -> None:
-        # Sockets and fixed bytes: a client library would take as much of the processors as the server.
+        # A client library would take as much processor time as the server. This client sends fixed bytes instead.
         with socket.create_connection(("127.0.0.1", api.port)) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for _ in range(times):
@@ -106,7 +106,7 @@ def _send(api: Api, request: bytes, status: bytes, times: int) -> float:
 
 
 def _answer(connection: socket.socket) -> bytes:
-    """One whole answer; its body, if any, is as long as Content-Length says."""
+    """Read one whole answer. Its body, if any, is as long as Content-Length says."""
     data = b""
     while b"\r\n\r\n" not in data:
         if not (part := connection.recv(65536)):

@@ -1,4 +1,4 @@
-"""What receiving pictures costs the API: until they and their rows are durable and the answer is sent."""
+"""Measure what receiving a picture costs the API, until picture and row are durable and the answer is sent."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import httpx
 from rich.progress import Progress
 
 from benchmarks.api_alone import running_api
-from benchmarks.pipeline import backend
+from benchmarks.pipeline import empty_installation
 from benchmarks.run import spread
 
 BYTES = 30_000
-"""A JPEG of 400 px has so many; what is in it does not matter here, for no worker is there to open it."""
+"""Size of a JPEG of 400 px. Its content does not matter here, because no worker opens it."""
 REQUESTS = {1: 200, 100: 20, 2000: 5}
-"""How many requests are sent, by the pictures that one holds."""
+"""Number of requests to send, by the number of pictures in one request."""
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Milliseconds of the API's processor time, and of waiting for the answer, for each picture."""
+    """Return, per picture, the API's processor time and the time until the answer, in milliseconds."""
     task = progress.add_task("receiving", total=sum(REQUESTS.values()))
     figures = {}
-    with backend("sqlite") as settings, running_api(settings) as api:
+    with empty_installation("sqlite") as settings, running_api(settings) as api:
         _send(api.http, 100)
         for pictures, requests in REQUESTS.items():
             processor, waited = [], []
@@ -32,14 +32,14 @@ def run(progress: Progress) -> dict[str, Any]:
                 waited.append(_send(api.http, pictures) / pictures * 1000)
                 processor.append((api.processor_seconds() - before) / pictures * 1000)
                 progress.advance(task)
-            # The kernel counts in hundredths of a second: of a single picture only the sum of many says anything.
+            # The kernel counts in hundredths of a second. This is too coarse for one request, but not for the mean.
             mean = sum(processor) / len(processor)
             figures[pictures] = {"processor_ms": mean, "waited_ms": spread(waited), "requests": requests}
     return {"bytes": BYTES, "by_request": figures}
 
 
 def _send(http: httpx.Client, pictures: int) -> float:
-    """Seconds until the answer."""
+    """Send one request and return the seconds until its answer."""
     parts = [("images", (f"{number}.jpg", os.urandom(BYTES), "image/jpeg")) for number in range(pictures)]
     request = http.build_request("POST", "/v1/jobs", files=parts)
     body = request.read()

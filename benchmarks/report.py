@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its plots, and docs/duplicates.md, from what the benchmarks left in results/."""
+"""Write docs/benchmarks.md, its plots and docs/duplicates.md from the figures in results/."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ PLOTS = PROJECT / "docs" / "benchmarks"
 
 _HEAD = """# Benchmarks
 
-`make bench` measures all of this again (some twenty minutes) and writes this page; `make bench ARGS="start
-reuse"` measures parts of it. What is compared alternates within one run; shown are medians, with the lowest and the
-highest in brackets. Absolute figures move with the machine and its neighbours, ratios less. The pictures are cut from
-the photographs inside scikit-image. Nothing here has been run on a GPU.
+This page is for anyone who wants to know how fast Lookbook is and how much memory it needs, and for contributors who
+want to compare a change with these figures.
+
+`make bench` measures everything again (about twenty minutes) and writes this page. `make bench ARGS="start reuse"`
+measures only the named parts. The things that are compared take turns within one run. Tables show medians, with the
+lowest and the highest value in brackets. Absolute figures depend on the machine and on what else runs on it; ratios
+depend on them less. The pictures are cut from the photographs inside scikit-image. Nothing here was run on a GPU.
 """
 
 
 def write_report() -> Path:
-    """Write the page from the results that are there; where it lies."""
+    """Write the page from the stored figures and return its path."""
     PLOTS.mkdir(exist_ok=True)
     parts = [_HEAD]
     for name, section in _SECTIONS.items():
@@ -47,10 +50,10 @@ def _throughput(figures: dict[str, Any]) -> str:
     share = max(f["client_share"]["median"] for p in figures["sizes"].values() for f in p.values())
     return f"""## Throughput: the service against the bare model
 
-*Limit*: one process on all cores, bytes on disk to scores, nothing stored. *Service*: the same pictures over HTTP in
-twenty requests, through Redis and the workers into the database, from the first byte to the last commit (the client
-itself takes at most {share:.1%} of the processors). *Keras*: plain Pillow and `keras.predict` in batches of 32.
-Pictures per second.
+Pictures per second. *Limit*: one process uses all cores, from bytes on disk to scores, and stores nothing. *Service*:
+the same pictures go over HTTP in twenty requests, through Redis and the workers, into the database, from the first byte
+to the last commit (the client itself takes at most {share:.1%} of the processor time). *Keras*: plain Pillow and
+`keras.predict` in batches of 32.
 
 {_table(("pictures", "limit", "service", "service / limit", "Keras", "service / Keras"), rows)}
 
@@ -64,13 +67,13 @@ def _rivals(figures: dict[str, Any]) -> str:
         (name, _rate(rate), _ratio(ratios[name]) if name in ratios else "") for name, rate in figures["rates"].items()
     ]
     plots.bars({n: r["median"] for n, r in figures["rates"].items()}, "pictures per second", PLOTS / "rivals.svg")
-    return f"""## Beside what people deploy
+    return f"""## Compared with LitServe
 
-The same model and pictures (400 px) behind LitServe, {figures["in_flight"]} requests always under way, and as jobs of
-this service in {figures["precision"]}. The rivals store nothing and answer from memory; one bad picture fails their
-whole batch.
+The same model and the same pictures (400 px): behind LitServe, with {figures["in_flight"]} requests always under way,
+and as jobs of this service in {figures["precision"]}. LitServe stores nothing and answers from memory. There, one bad
+picture fails its whole batch.
 
-{_table(("server", "pictures/s", "Lookbook is so many times as fast"), rows)}
+{_table(("server", "pictures/s", "Lookbook's rate divided by its rate"), rows)}
 
 ![Pictures per second of each](benchmarks/rivals.svg)
 """
@@ -81,27 +84,27 @@ def _interactive(figures: dict[str, Any]) -> str:
         (name, f"{1000 * found['median']:.0f} ms", f"{1000 * found['p95']:.0f} ms", str(found["count"]))
         for name, found in (("idle", figures["idle"]), ("under a bulk job", figures["under_load"]))
     ]
-    return f"""## One picture while others wait
+    return f"""## One picture beside a bulk job
 
-`POST /v1/classifications`, 400 px, one at a time, and {figures["requests_per_second"]:g} a second while a bulk job
-saturates the worker.
+`POST /v1/classifications` with a picture of 400 px: one request at a time on an idle service, and
+{figures["requests_per_second"]:g} requests a second while a bulk job saturates the worker.
 
 {_table(("", "median", "p95", "requests"), rows)}
 
-- p95 under load is {figures["p95_ratio"]:.1f} times p95 idle.
-- The bulk job keeps {_percent(figures["bulk_kept"])} of the rate that it has alone.
-- Decoding and predicting the same pictures without a service takes {1000 * figures["bare_median"]:.1f} ms at the
-  median; the service adds {1000 * figures["overhead_median"]:.0f} ms: storing the picture durably, the job, two trips
-  through Redis, the prediction's row, the answer.
+- The p95 under load is {figures["p95_ratio"]:.1f} times the idle p95.
+- The bulk job keeps {_percent(figures["bulk_kept"])} of its rate without the single pictures.
+- Decoding and predicting the same pictures without a service takes {1000 * figures["bare_median"]:.1f} ms (median).
+  The service adds {1000 * figures["overhead_median"]:.0f} ms for storing the picture durably, the job's row, two trips
+  through Redis, the prediction's row and the answer.
 """
 
 
 def _pipeline(figures: dict[str, Any]) -> str:
     rows = [(name, _rate(rate)) for name, rate in figures["rates"].items()]
-    return f"""## Queue, engine and database by themselves
+    return f"""## Queue, batching and database alone
 
-A model of no cost on pictures that are decoded already, {figures["items"]:,} items a round: what would keep a fast GPU
-fed.
+Decoded pictures and a model that costs nothing, {figures["items"]:,} items a round. The figures show how fast a GPU
+these parts could keep busy.
 
 {_table(("database", "items/s"), rows)}
 """
@@ -109,13 +112,17 @@ fed.
 
 def _fairness(figures: dict[str, Any]) -> str:
     seconds = figures["seconds"]
-    rows = [("alone", _seconds(seconds["alone"]), "–"), ("beside", _seconds(seconds["beside"]), _plain(figures))]
+    rows = [
+        ("alone", _seconds(seconds["alone"]), "–"),
+        ("beside the huge job", _seconds(seconds["beside"]), _plain(figures)),
+    ]
     return f"""## A small job beside a huge one
 
-A job of {figures["small"]} items while one of {figures["huge"]:,} keeps the worker busy (SQLite, the model of no cost):
-how long it takes, and how many of the huge job's chunks of {figures["chunk"]} items ended meanwhile.
+The time of a job of {figures["small"]} items, alone and while a job of {figures["huge"]:,} items keeps the worker busy
+(SQLite, a model that costs nothing), and the number of the huge job's chunks of {figures["chunk"]} items that end in
+that time.
 
-{_table(("job", "takes", "chunks of the other"), rows)}
+{_table(("the small job", "takes", "chunks of the huge job"), rows)}
 """
 
 
@@ -133,13 +140,13 @@ def _reuse(figures: dict[str, Any]) -> str:
     return f"""## The same job again
 
 {figures["pictures"]:,} pictures of 400 px, submitted twice. The second time {figures["reused"]:,} predictions are
-reused and the device sees nothing.
+reused and the model does not run.
 
 {_table(("", "first", "again"), rows)}
 
-{figures["times_faster"]["median"]:.0f} times faster from acceptance to the end, and
-{figures["times_faster_with_upload"]["median"]:.0f} times with the upload, which has to be received and hashed all the
-same.
+The second job is {figures["times_faster"]["median"]:.0f} times faster from acceptance to the end, and
+{figures["times_faster_with_upload"]["median"]:.0f} times faster with the upload, which must be received and hashed
+again.
 """
 
 
@@ -151,13 +158,14 @@ def _extraction(figures: dict[str, Any]) -> str:
     ]
     large = figures["large"]
     kilobytes = [row["kilobytes"] for row in figures["kinds"].values()]
-    return f"""## Reading shops' pages
+    return f"""## Extraction from shops' pages
 
-Every product page of the [fixture shop](../tests/shop/README.md), by what the page says its products in, and the
-searches of a shop by [recipe](crawling.md#recipes). A picture is right if it is the largest file that the page has of a
-photo of its product; titles and prices are those of right pictures. The time is that of one processor for extraction
-alone. The pages have {min(kilobytes):.0f} to {max(kilobytes):.0f} kB; one of {large["kilobytes"]:.0f} kB with
-{large["products"]} products and {large["links"]} links takes {_milliseconds(large["milliseconds"])}.
+Every product page of the [fixture shop](../tests/shop/README.md), grouped by the format in which the pages describe
+their products, and the searches of a shop that a [recipe](crawling.md#recipes) reads. A picture is right if it is the
+page's largest file of a photo of its product. Titles and prices are compared for the right pictures. The time is the
+processor time of extraction alone, on one core. The pages have {min(kilobytes):.0f} to {max(kilobytes):.0f} kB. A page
+of {large["kilobytes"]:.0f} kB with {large["products"]} products and {large["links"]} links takes
+{_milliseconds(large["milliseconds"])}.
 
 {_table(("pages of", "pages", *names, "a page"), rows)}
 
@@ -172,9 +180,9 @@ def _receiving(figures: dict[str, Any]) -> str:
     ]
     return f"""## Receiving pictures
 
-What one picture of {figures["bytes"]:,} bytes costs the API, from its first byte until it and its row are durable
-(SQLite, a folder on this machine's disk) and the answer is sent; no worker is running. Run twice within five minutes it
-shows more: ext4 is slow to use again what was just deleted.
+The cost of one picture of {figures["bytes"]:,} bytes for the API, from its first byte until the picture and its row are
+durable (SQLite, a folder on this machine's disk) and the answer is sent. No worker runs. A second run within five
+minutes shows higher figures, because ext4 is slow to reuse the inodes of files that were just deleted.
 
 {_table(("pictures in a request", "processor time of the API, each", "time until the answer, each"), rows)}
 """
@@ -185,9 +193,10 @@ def _fetching(figures: dict[str, Any]) -> str:
     row = (_rate(rates["httpx"]), _rate(rates["job"]), _ratio(figures["ratio"]))
     return f"""## Downloading pictures
 
-{figures["pictures"]} pictures of {figures["bytes"]:,} bytes from one server on loopback over {figures["connections"]}
-connections. A job of their URLs, from its submission until every picture is on the disk and in the database (SQLite)
-and sent on to be classified, beside plain httpx in as many threads, which keeps nothing: pictures per second.
+Pictures per second: {figures["pictures"]} pictures of {figures["bytes"]:,} bytes from one server on loopback, over
+{figures["connections"]} connections. A job of their URLs is measured from its submission until every picture is on the
+disk and in the database (SQLite) and its chunk is sent on to be classified. Plain httpx uses as many threads and stores
+nothing.
 
 {_table(("httpx, into memory", "a job of URLs", "ratio"), [row])}
 """
@@ -199,18 +208,18 @@ def _crawling(figures: dict[str, Any]) -> str:
     early, late = figures["memory"]
     return f"""## Crawling
 
-The fixture shop, {figures["products"]} products by its sitemap, {figures["connections"]} connections and no pause
-between requests. Plain Scrapy with its sitemap spider and its ImagesPipeline, which keeps files by their URLs, beside
-a crawl job: guarded, hashed, in the blob store and the database (SQLite) as items with their provenance. Pages and
-pictures per second, from the first request to the last.
+Pages and pictures per second, from the first request to the last, on the fixture shop: {figures["products"]} products
+by its sitemap, {figures["connections"]} connections and no pause between requests. Plain Scrapy uses its sitemap spider
+and its ImagesPipeline, which stores files by their URLs. A crawl job goes through the guarded fetcher, hashes each
+picture, and stores it in the blob store and in the database (SQLite) as an item with its page, title and price.
 
 {_table(("", "pages", "pictures"), rows)}
 
-The crawl has {_ratio(ratio["pictures"])} of Scrapy's pictures per second, and {_ratio(ratio["all"])} of its pages and
-pictures together: it finds more pictures on the same pages. Killed with SIGKILL {figures["killed"]} times at random
-moments and gone on with, it lost {figures["lost"]} pictures and had {figures["twice"]} twice. Over
-{figures["many_pages"]:,} product pages ({figures["pages_per_second"]:.0f} a second) its process took {early:.0f} MiB
-after a fifth of them and {late:.0f} MiB at the end.
+The crawl reaches {_ratio(ratio["pictures"])} times Scrapy's pictures per second, and {_ratio(ratio["all"])} times its
+pages and pictures together, because it finds more pictures on the same pages. A crawl that was killed with SIGKILL
+{figures["killed"]} times at random moments, and resumed each time, lost {figures["lost"]} pictures and stored
+{figures["twice"]} twice. Over {figures["many_pages"]:,} product pages ({figures["pages_per_second"]:.0f} a second) the
+crawl's process took {early:.0f} MiB after a fifth of them and {late:.0f} MiB at the end.
 """
 
 
@@ -228,10 +237,10 @@ def _ingest(figures: dict[str, Any]) -> str:
     ]
     return f"""## Large submissions
 
-One request each, pictures of {figures["bytes"]:,} bytes, on SQLite and a folder on this disk; no worker opens the
-pictures. Memory is how much the highest point of a process rises by it.
+One request each, with pictures of {figures["bytes"]:,} bytes, on SQLite and a folder on this disk. No worker opens the
+pictures. The last two columns show by how much the submission raises the peak memory of a process.
 
-{_table(("source", "body", "answered after", "all items there after", "API", "expander"), rows)}
+{_table(("source", "body", "answered after", "all items stored after", "API", "expander"), rows)}
 """
 
 
@@ -243,8 +252,8 @@ def _polling(figures: dict[str, Any]) -> str:
             rows.append((name, _rate(rates["healthz"]), _rate(rates["unchanged"]), _ratio(part["ratio"])))
     return f"""## Polls of a job that has not changed
 
-`If-None-Match` answered 304, on {figures["connections"]} connections to one process of the API, beside `/healthz` of
-the same process: answers for each second of the API's processor time.
+Answers for each second of the API's processor time, on {figures["connections"]} connections to one process of the API:
+polls with `If-None-Match` that are answered 304, and `/healthz` of the same process.
 
 {_table(("database", "/healthz", "304", "ratio"), rows)}
 """
@@ -259,7 +268,7 @@ def _paging(figures: dict[str, Any]) -> str:
     summaries = ", ".join(f"{_milliseconds(f['summary_ms'])} on {k}" for k, f in figures["databases"].items())
     return f"""## Pages and the summary of a job of {figures["items"]:,} items
 
-Over HTTP, {figures["limit"]} items a page: page 1 beside page {figures["page"]:,}.
+Requests over HTTP, {figures["limit"]} items a page: page 1 compared with page {figures["page"]:,}.
 
 {_table(("database", "order and filter", "page 1", f"page {figures['page']:,}", "ratio"), rows)}
 
@@ -273,10 +282,11 @@ def _exporting(figures: dict[str, Any]) -> str:
         memory, growth = max(found["resident"]), found["growth_after_tenth"]
         rate, size = f"{found['rows_per_second']:,.0f}", f"{found['megabytes']:,.0f} MB"
         rows.append((name, rate, size, f"{found['resident_before']:.0f} MB", f"{memory:.0f} MB", f"{growth:+.1f} MB"))
-    head = ("format", "rows/s", "file", "API before", "API at most", "from a tenth of the way to the end")
+    head = ("format", "rows/s", "file", "API before", "API at most", "growth after the first tenth")
     return f"""## An export of {figures["rows"]:,} rows
 
-One after the other from one process of the API (SQLite), and that process's resident memory meanwhile.
+The three formats one after the other, from one process of the API (SQLite), and that process's resident memory during
+each export.
 
 {_table(head, rows)}
 """
@@ -291,14 +301,15 @@ def _start(figures: dict[str, Any]) -> str:
         ("worker (resident)", f"{weights['worker_rss']:.0f} MB"),
         (f"its {weights['decoder_processes']} decoder and helper processes together", f"{weights['decoders']:.0f} MB"),
     ]
-    return f"""## Start and weight
+    return f"""## Start and memory
 
-A CPU worker is ready {_seconds(figures["worker_ready_seconds"])} after its start: interpreter, model compiled and
-warmed, first heartbeat.
+A CPU worker is ready {_seconds(figures["worker_ready_seconds"])} after its start. In this time the interpreter starts,
+the model is compiled and warmed up, and the first heartbeat is sent.
 
 {_table(("after 500 pictures", "memory"), rows)}
 
-Where several processes share a page, each is counted its part of it (PSS); resident memory counts it for each.
+If several processes share a page of memory, each is counted its part of it (PSS). Resident memory counts the page for
+each of them.
 """
 
 
@@ -308,9 +319,9 @@ def _memory(figures: dict[str, Any]) -> str:
     last = figures["samples"][-1]["pictures"]
     return f"""## Memory over {last:,} pictures
 
-Between the 2,000th and the {last:,}th picture: {growth}. What the API grows by is
-the page cache of SQLite's connections (2 MB each) and what the allocator keeps for each thread that has served an
-upload (1 MB); it ends when every thread has served one. The objects of Python do not grow.
+Growth between the 2,000th and the {last:,}th picture: {growth}. The API grows by the page
+cache of SQLite's connections (2 MB each) and by the memory that the allocator keeps for each thread that has served an
+upload (1 MB). This growth ends when every thread has served an upload. The memory of Python objects does not grow.
 
 ![Memory of API, worker and decoders](benchmarks/memory.svg)
 """
@@ -320,7 +331,7 @@ def _runtimes(figures: dict[str, Any]) -> str:
     rows = [(name, _rate(found["rate"]), _ratio(found["ratio"])) for name, found in figures["runtimes"].items()]
     return f"""## The prediction alone
 
-`{figures["model"]}` on prepared pixels in memory, as many batches at once as the runtime likes.
+`{figures["model"]}` on prepared pixels in memory, with as many batches at once as the runtime has slots.
 
 {_table(("runtime", "pictures/s", "ratio"), rows)}
 """

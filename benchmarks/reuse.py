@@ -1,4 +1,4 @@
-"""A job submitted again: what is known already should cost next to nothing."""
+"""Measure a job that is submitted a second time. Its predictions are known, so it should cost almost nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROUNDS = 3
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Seconds of a job and of the same job again: from its acceptance to its end, and from the first byte."""
+    """Return the seconds of a job and of its repetition, from acceptance to the end and from the first byte."""
     task = progress.add_task("reuse", total=ROUNDS)
     seconds: dict[str, list[float]] = {"first": [], "again": [], "first_whole": [], "again_whole": []}
     reused = []

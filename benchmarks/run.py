@@ -1,4 +1,4 @@
-"""What a benchmark is: something that runs for a while, shows its progress, and gives figures."""
+"""The common parts of all benchmarks: statistics, and the files in results/ that hold the figures."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from rich.progress import Progress
 RESULTS = Path(__file__).parent / "results"
 
 Run = Callable[[Progress], dict[str, Any]]
+"""A benchmark: a function that shows its progress and returns figures."""
 
 
 class Spread(TypedDict):
-    """The median of several measurements, the lowest and the highest."""
+    """Median, lowest and highest value of several measurements, and their number."""
 
     median: float
     lowest: float
@@ -30,19 +31,19 @@ class Spread(TypedDict):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """What is reported of several measurements of one thing."""
+    """Return median, lowest and highest of several measurements of the same thing."""
     return Spread(median=statistics.median(values), lowest=min(values), highest=max(values), count=len(values))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of the values do not exceed."""
+    """Return the value that is not exceeded by this share of the values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where it was measured."""
+    """The machine and the software of a measurement."""
 
     name: str
     software: str
@@ -59,7 +60,7 @@ class Machine:
 
 
 def write(name: str, figures: dict[str, Any]) -> None:
-    """Keep a benchmark's figures, with the machine that they are of."""
+    """Store a benchmark's figures, with the machine and the software that gave them."""
     here = Machine.here()
     kept = {"machine": here.name, "software": here.software, **figures}
     RESULTS.mkdir(exist_ok=True)
@@ -67,7 +68,7 @@ def write(name: str, figures: dict[str, Any]) -> None:
 
 
 def read(name: str) -> dict[str, Any] | None:
-    """The figures that a benchmark left, None if it never ran."""
+    """Return the stored figures of a benchmark, or None if it has never run."""
     path = RESULTS / f"{name}.json"
     return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else None
 

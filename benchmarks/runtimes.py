@@ -1,4 +1,4 @@
-"""What the prediction alone costs in each runtime and precision, on prepared pixels in memory."""
+"""Measure the prediction alone, in each runtime and precision, on prepared pixels in memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Pixels = NDArray[np.uint8]
 
 
 def in_slots(runtime: Runtime, size: int) -> Callable[[Pixels], object]:
-    """Batches of `size`, as many at once as the runtime likes: what the batcher does."""
+    """Return a function that predicts as the batcher does: in batches of `size`, one batch per slot at a time."""
 
     def run_(pixels: Pixels) -> object:
         with ThreadPoolExecutor(runtime.slots) as pool:
@@ -36,7 +36,7 @@ def in_slots(runtime: Runtime, size: int) -> Callable[[Pixels], object]:
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Pictures per second of each candidate, and its ratio to the first."""
+    """Return pictures per second of each candidate, and its ratio to the first candidate."""
     artifact = list_artifacts(PROJECT / "models")[-1]
     paths = sorted((PROJECT / "samples" / "pictures").iterdir())
     prepared = [prepare(path.read_bytes(), artifact.input).pixels for path in paths]

@@ -1,7 +1,7 @@
-"""How long it takes to find where a picture was seen before, among a million pictures.
+"""Measure how long it takes to find where a picture was seen before, among a million pictures.
 
-Every picture has bands that few others share, as many as photographs have in common by chance; of each picture that is
-asked for there is one that is alike, in an earlier job.
+Few pictures share a band, about as many as photographs share by chance. Each picture that is looked up is alike to
+exactly one picture of an earlier job.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.progress import Progress
 from sqlalchemy import Connection, Table, select, text, update
 from sqlalchemy.orm import Session
 
-from benchmarks.pipeline import backend
+from benchmarks.pipeline import empty_installation
 from benchmarks.run import percentile
 from core.clock import utc_now
 from core.fingerprints import BANDS
@@ -29,9 +29,9 @@ from db.tables.items import BAND_COLUMNS
 from db.views import items
 
 PICTURES = 1_000_000
-ASKED = 500
+LOOK_UPS = 500
 VALUES = 2**21
-"""So many values does each band have: four candidates by chance, where photographs have two or three."""
+"""Number of values of each band. It gives four candidates by chance; photographs have two or three."""
 
 _TABLES = tuple(cast(Table, model.__table__) for model in (Blob, BlobBands, Item))
 _SQLITE = {
@@ -61,21 +61,21 @@ SELECT 'itm_' || substr(sha256, 1, 32), :job, row_number() OVER () - 1, 'failed'
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Seconds a look-up on each database."""
+    """Return the seconds of a look-up on each database."""
     task = progress.add_task("seen before", total=2)
     found = {}
     for kind in ("sqlite", "postgresql"):
-        with backend(kind) as settings:
+        with empty_installation(kind) as settings:
             database = Database(settings.resolved_database_url)
             seconds = _seconds(database, _store(database))
             found[kind] = {"median": statistics.median(seconds), "p95": percentile(seconds, 0.95)}
             database.close()
         progress.advance(task)
-    return {"pictures": PICTURES, "asked": ASKED, "databases": found}
+    return {"pictures": PICTURES, "asked": LOOK_UPS, "databases": found}
 
 
 def _store(database: Database) -> str:
-    """A job of a million pictures, and a later one of some that are alike; the later one's id."""
+    """Store a job of a million pictures, and a later job with pictures alike to some of them. Return its id."""
     with database.writing() as session:
         version = model_versions.resolve(session, model_versions.PRODUCTION)
         early = submitting.create(session, NewJob("early", JobSource.UPLOADS, version), [], utc_now()).id
@@ -83,7 +83,7 @@ def _store(database: Database) -> str:
     with database.writing() as session:
         late = _add_alike(session, version)
     if not database.is_sqlite:
-        # What PostgreSQL does by itself a minute later.
+        # PostgreSQL would do this by itself a minute later, in the middle of the measurement.
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE"))
     return late
@@ -105,21 +105,21 @@ def _fill(connection: Connection, job_id: str, *, sqlite: bool) -> None:
 
 
 def _add_alike(session: Session, version: ModelVersion) -> str:
-    """A job of pictures of which each has the fingerprint of one that is there."""
-    there = session.execute(select(BlobBands.__table__).order_by(BlobBands.blob_sha256).limit(ASKED)).all()
-    prints = [struct.pack(f">{BANDS}i", *row[1:]) + b"\x80\x80\x80" for row in there]
-    alike = [secrets.token_hex(32) for _ in there]
+    """Store a job in which each picture has the fingerprint of a stored picture. Return its id."""
+    known = session.execute(select(BlobBands.__table__).order_by(BlobBands.blob_sha256).limit(LOOK_UPS)).all()
+    prints = [struct.pack(f">{BANDS}i", *row[1:]) + b"\x80\x80\x80" for row in known]
+    alike = [secrets.token_hex(32) for _ in known]
     new_items = [NewItem("x.jpg", StoredBlob(sha256, 30000)) for sha256 in alike]
     job = submitting.create(session, NewJob("late", JobSource.UPLOADS, version), new_items, utc_now())
     described = {"width": 300, "height": 400}
-    rows = [{"sha256": row[0], "fingerprint": found, **described} for row, found in zip(there, prints, strict=True)]
+    rows = [{"sha256": row[0], "fingerprint": found, **described} for row, found in zip(known, prints, strict=True)]
     rows += [{"sha256": sha256, "fingerprint": found, **described} for sha256, found in zip(alike, prints, strict=True)]
     session.execute(update(Blob), rows)
     return job.id
 
 
 def _seconds(database: Database, job_id: str) -> list[float]:
-    """How long each look-up takes; every one finds the picture that is alike."""
+    """Return the seconds of each look-up. Each look-up must find the one picture that is alike."""
     with database.reading() as session:
         item_ids = session.scalars(select(Item.id).where(Item.job_id == job_id)).all()
     seconds = []
@@ -130,6 +130,6 @@ def _seconds(database: Database, job_id: str) -> list[float]:
             started = time.perf_counter()
             found = linking.similar(session, item, utc_now(), 50)
             seconds.append(time.perf_counter() - started)
-            if [one.distance for one in found] != [0]:
+            if [picture.distance for picture in found] != [0]:
                 raise RuntimeError(f"expected one picture that is alike, got {len(found)}")
     return seconds

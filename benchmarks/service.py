@@ -1,4 +1,4 @@
-"""The whole service as a newcomer runs it, in processes of its own, and a client that measures it."""
+"""Run the whole service with `lookbook up`, as a new user does, and talk to it as a client."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Service:
     http: httpx.Client
 
     def submit(self, files: Sequence[bytes], name: str) -> dict[str, Any]:
-        """Upload pictures as one job; the job as it was accepted."""
+        """Upload pictures as one job and return the job as it was accepted."""
         parts = [("images", (f"{number}.jpg", data, "image/jpeg")) for number, data in enumerate(files)]
         answer = self.http.post("/v1/jobs", files=parts, data={"name": name})
         return dict(answer.raise_for_status().json())
 
     def finished(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The job once it is over."""
+        """Wait for the end of the job and return the finished job."""
         while True:
             found = dict(self.http.get(job["links"]["self"]).raise_for_status().json())
             if found["status"] not in {"queued", "running"}:
@@ -50,27 +50,27 @@ class Service:
             time.sleep(POLL_SECONDS)
 
     def classify(self, picture: bytes) -> dict[str, Any]:
-        """Classify one picture, waiting for the answer."""
+        """Classify one picture and wait for the answer."""
         answer = self.http.post("/v1/classifications", files={"image": ("picture.jpg", picture, "image/jpeg")})
         return dict(answer.raise_for_status().json())
 
     def processes(self, *words: str) -> list[psutil.Process]:
-        """The supervised process whose command has these words, and its children."""
+        """Return the supervised process whose command ends with these words, and its children."""
         direct = psutil.Process(self.process.pid).children()
         found = next(p for p in direct if p.cmdline()[-len(words) :] == list(words))
         return [found, *found.children(recursive=True)]
 
 
 def finished_at(job: dict[str, Any]) -> float:
-    """When the job's last row was committed, as a time.time()."""
+    """Return when the job's last row was committed, in seconds since 1970 (as time.time())."""
     return datetime.fromisoformat(job["finished_at"]).timestamp()
 
 
 def removed_at_exit() -> Path:
-    """A folder that is removed when everything is measured.
+    """Return a new folder that is removed when this process ends.
 
-    For five minutes ext4 looks through what was deleted of late whenever it makes a file (`recently_deleted`): what one
-    measurement deleted has cost the next one up to 0.6 ms of processor time for each picture that it stored.
+    For five minutes after a deletion, ext4 checks the deleted inodes whenever it makes a file (`recently_deleted`).
+    Files that one measurement deleted have cost the next one up to 0.6 ms of processor time per stored picture.
     """
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -79,7 +79,7 @@ def removed_at_exit() -> Path:
 
 @contextmanager
 def running_service(**environment: str) -> Iterator[Service]:
-    """The service on a free port and in a folder of its own, with further settings from `environment`."""
+    """Run the service on a free port and in its own folder, with further settings from `environment`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""How soon a CPU worker is ready, and what the processes weigh."""
+"""Measure how soon a CPU worker is ready, and how much memory the processes take."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PICTURES = 500
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Seconds from a worker's start to its first heartbeat; MB of API and worker after some work."""
+    """Return the seconds from a worker's start to its first heartbeat, and MB of API and worker after some work."""
     task = progress.add_task("start", total=ROUNDS + 1)
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,10 @@ def run(progress: Progress) -> dict[str, Any]:
 
 
 def weigh(service: Service) -> dict[str, float]:
-    """MB of the API (master and processes) and of the worker (itself, and its decoders), shared pages shared out."""
+    """Return MB of the API (master and processes), of the worker and of its decoders.
+
+    A page that several processes share is divided among them (PSS).
+    """
     worker = service.processes("worker")
     api = service.processes("api")
     return {

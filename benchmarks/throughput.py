@@ -1,8 +1,8 @@
-"""How much of the machine the service makes use of: the same pictures through the bare model and through everything.
+"""Compare the throughput of the whole service with that of the bare model, on the same pictures.
 
-*limit*: one process, all cores, bytes on disk to scores, nothing stored. *service*: over HTTP, through Redis, into the
-database, from the first byte of the first request to the commit of the last row. *keras*: plain Pillow and
-`keras.predict` in batches of 32, which is what most people write. Rounds alternate between the three.
+*limit*: one process uses all cores, from bytes on disk to scores, and stores nothing. *service*: the pictures go over
+HTTP, through Redis and into the database, from the first byte of the first request to the commit of the last row.
+*keras*: plain Pillow and `keras.predict` in batches of 32, as most people write it. The three take turns in each round.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 from rich.progress import Progress
 
-from benchmarks.pictures import SIZES, as_plain_pillow_opens_it, fresh, make_pictures
+from benchmarks.pictures import SIZES, fresh, make_pictures, plain_pillow_pixels
 from benchmarks.run import spread
 from benchmarks.service import Service, finished_at, removed_at_exit, running_service
 from classifier.artifact import Artifact, list_artifacts
@@ -30,15 +30,15 @@ from core.settings import PROJECT
 PRECISIONS: tuple[Precision, ...] = ("f32", "bf16", "int8")
 ROUNDS = 3
 PICTURES = {400: 6000, 1500: 2000}
-"""A round's, by size: enough that filling and draining the pipeline are not what is measured."""
+"""Pictures of one round, by size. There are enough of them that filling and draining the pipeline hardly count."""
 KERAS_PICTURES = 256
 REQUESTS = 20
-"""A round's pictures come in this many requests, one after the other."""
+"""The pictures of one round are sent in this many requests, one after the other."""
 PREDICT_BATCH = 32
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Pictures per second of each size in each precision, and what share of the processors the client took."""
+    """Return pictures per second by size and precision, and the client's share of the processor time."""
     task = progress.add_task("throughput", total=len(PRECISIONS) * len(SIZES) * ROUNDS)
     artifact = list_artifacts(PROJECT / "models")[-1]
     found: dict[str, Any] = {}
@@ -51,7 +51,7 @@ def run(progress: Progress) -> dict[str, Any]:
                 rounds = _Rounds(pictures[size], PICTURES[size])
                 rounds.warm_up(limit, service, keras)
                 for number in range(ROUNDS):
-                    rounds.one(limit, service, keras, f"{precision} {number}")
+                    rounds.measure(limit, service, keras, f"{precision} {number}")
                     progress.advance(task)
                 found.setdefault(str(size), {})[precision] = rounds.figures()
         limit.runtime.close()
@@ -59,16 +59,16 @@ def run(progress: Progress) -> dict[str, Any]:
 
 
 class Limit:
-    """The best that one process can do: each core decodes a few pictures, then predicts them."""
+    """The highest rate of one process without a service: each core decodes a few pictures, then predicts them."""
 
     def __init__(self, artifact: Artifact, precision: Precision) -> None:
         self.runtime = open_runtime(artifact, "openvino", precision)
         self._spec = artifact.input
-        # Its pictures are written over, not deleted.
+        # Files are overwritten and not deleted, because ext4 is slow after deletions (see `removed_at_exit`).
         self._folder = removed_at_exit()
 
     def rate(self, files: Sequence[bytes], batch: int) -> float:
-        """Pictures per second, `batch` at a time on each core."""
+        """Return pictures per second when each core decodes and predicts `batch` pictures at a time."""
         paths = [self._folder / str(number) for number in range(len(files))]
         for path, data in zip(paths, files, strict=True):
             path.write_bytes(data)
@@ -80,7 +80,7 @@ class Limit:
         return len(parts) * batch / (time.perf_counter() - started)
 
     def best(self, files: Sequence[bytes]) -> int:
-        """The batch size with the highest rate."""
+        """Return the batch size with the highest rate."""
         return max(self.runtime.batch_sizes, key=lambda batch: self.rate(files, batch))
 
     def _predict(self, paths: Sequence[Path]) -> None:
@@ -97,13 +97,13 @@ class Keras:
     def rate(self, files: Sequence[bytes]) -> float:
         started = time.perf_counter()
         for start in range(0, len(files), PREDICT_BATCH):
-            batch = [as_plain_pillow_opens_it(data, self._side) for data in files[start : start + PREDICT_BATCH]]
+            batch = [plain_pillow_pixels(data, self._side) for data in files[start : start + PREDICT_BATCH]]
             self._model.predict(np.stack(batch), batch_size=PREDICT_BATCH, verbose=0)
         return len(files) / (time.perf_counter() - started)
 
 
 class _Rounds:
-    """Rounds of one picture size in one precision."""
+    """The measurements of one picture size in one precision."""
 
     def __init__(self, pictures: list[Path], count: int) -> None:
         self._pictures = pictures
@@ -118,7 +118,7 @@ class _Rounds:
         service.finished(service.submit(files, "warm up"))
         keras.rate(files[:PREDICT_BATCH])
 
-    def one(self, limit: Limit, service: Service, keras: Keras, salt: str) -> None:
+    def measure(self, limit: Limit, service: Service, keras: Keras, salt: str) -> None:
         files = fresh(self._pictures, self._count, salt)
         self._rates["limit"].append(limit.rate(files, self._batch))
         rate, client = service_rate(service, files, salt)
@@ -138,7 +138,7 @@ class _Rounds:
 
 
 def service_rate(service: Service, files: Sequence[bytes], name: str) -> tuple[float, float]:
-    """Pictures per second, first byte to last commit; and the share of the processors' time that this client took."""
+    """Return pictures per second, from the first byte to the last commit, and this client's share of processor time."""
     each = -(-len(files) // REQUESTS)
     used, started = psutil.Process().cpu_times(), time.time()
     jobs = [service.submit(files[start : start + each], name) for start in range(0, len(files), each)]

@@ -1,6 +1,7 @@
-"""The same model behind what people deploy today, against the service, in one run.
+"""Compare the service with LitServe, which many people deploy today, on the same model in one run.
 
-The rivals answer from memory: they store nothing, survive nothing, and fail a whole batch for one bad picture.
+The rivals answer from memory. They store nothing, lose everything when they die, and fail a whole batch for one bad
+picture.
 """
 
 from __future__ import annotations
@@ -38,20 +39,20 @@ RIVALS = {
     "LitServe, OpenVINO f32": ("serve_openvino.py", ("f32",), 1000),
     "LitServe, OpenVINO int8": ("serve_openvino.py", ("int8",), 2000),
 }
-"""Script, arguments after the port, and how many pictures a round."""
-OURS, OUR_PICTURES = "Lookbook", 4000
+"""Script, arguments after the port, and number of pictures in a round."""
+LOOKBOOK, LOOKBOOK_PICTURES = "Lookbook", 4000
 IN_FLIGHT = 64
 PRECISION = "int8"
-"""The fastest that keeps its labels."""
+"""The fastest precision that was checked to keep the model's labels."""
 START_SECONDS = 90.0
 
 
 def run(progress: Progress) -> dict[str, Any]:
-    """Pictures per second of each, one after the other, and how many times as fast the service is."""
+    """Return pictures per second of each server, and how many times as fast the service is. They run in turn."""
     task = progress.add_task("rivals", total=(len(RIVALS) + 1) * ROUNDS)
     _install()
     artifact = list_artifacts(PROJECT / "models")[-1]
-    rates: dict[str, list[float]] = {name: [] for name in (OURS, *RIVALS)}
+    rates: dict[str, list[float]] = {name: [] for name in (LOOKBOOK, *RIVALS)}
     with tempfile.TemporaryDirectory() as folder:
         pictures = make_pictures(Path(folder), SIZE)
         for number in range(ROUNDS):
@@ -62,10 +63,10 @@ def run(progress: Progress) -> dict[str, Any]:
                 progress.advance(task)
             with running_service(LOOKBOOK_PRECISION=PRECISION) as service:
                 service.finished(service.submit(fresh(pictures, 200, f"warm up {number}"), "warm up"))
-                files = fresh(pictures, OUR_PICTURES, f"service {number}")
-                rates[OURS].append(service_rate(service, files, "rivals")[0])
+                files = fresh(pictures, LOOKBOOK_PICTURES, f"service {number}")
+                rates[LOOKBOOK].append(service_rate(service, files, "rivals")[0])
             progress.advance(task)
-    ratios = {name: spread([a / b for a, b in zip(rates[OURS], rates[name], strict=True)]) for name in RIVALS}
+    ratios = {name: spread([a / b for a, b in zip(rates[LOOKBOOK], rates[name], strict=True)]) for name in RIVALS}
     return {
         "model": str(artifact.ref),
         "precision": PRECISION,
@@ -76,7 +77,7 @@ def run(progress: Progress) -> dict[str, Any]:
 
 
 def flood(port: int, files: Sequence[bytes]) -> float:
-    """Pictures per second with `IN_FLIGHT` requests always under way.
+    """Return pictures per second while `IN_FLIGHT` requests are always under way.
 
     Raises:
         RuntimeError: a request was refused.
@@ -137,7 +138,7 @@ def _serving(script: str, before: Sequence[str], after: Sequence[str]) -> Iterat
         _wait_until_healthy(port, process)
         yield port
     finally:
-        # Its workers do not end with it.
+        # LitServe's worker processes do not end with its main process.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

@@ -1,4 +1,4 @@
-"""The model behind LitServe as its documentation shows it: Keras, batches of 32, plain Pillow.
+"""Serve the model with LitServe as its documentation shows it: Keras, batches of 32, plain Pillow.
 
 `python serve_keras.py <artifact folder> <port>`; POST /predict with the picture in the form field `request`.
 """

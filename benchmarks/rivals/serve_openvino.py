@@ -1,4 +1,4 @@
-"""The model behind LitServe, the best that a user would build: OpenVINO inside, JPEGs decoded at reduced scale.
+"""Serve the model with LitServe as fast as a careful user would: with OpenVINO, and JPEGs decoded at reduced scale.
 
 `python serve_openvino.py <artifact folder> <port> <f32|int8>`; POST /predict with the picture in the field `request`.
 """
