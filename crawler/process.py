@@ -19,12 +19,12 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+from tenacity import Retrying
 
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch, run_task_soon
 from core.clock import rfc3339, utc_now
-from core.errors import ItemError, LeaseLost, OverQuota, QuotaExceeded, StorageFull, Unavailable
+from core.errors import ItemError, LeaseLost, OverQuota, QuotaExceeded
 from core.fetching import Fetcher
 from core.logs import configure_logging
 from core.messages import PURGE
@@ -34,13 +34,14 @@ from crawler.frontier import BATCH_RESULTS, BATCH_SECONDS, Frontier, Results
 from crawler.politeness import Hosts
 from crawler.visits import Visits, reason_of
 from crawler.web import CrawlFetcher
-from db.blobs.leftovers import remove_leftovers
+from db.blobs.leftovers import discard_uncommitted
 from db.blobs.opening import open_blob_store
 from db.crawls import met_urls
 from db.crawls.met_urls import Waiting
 from db.crawls.progress import Progress
 from db.crawls.requests import CrawlRequest
-from db.database import TRANSIENT_ERRORS, Database
+from db.database import Database
+from db.outages import OUTAGE_ERRORS, retry_outages
 from db.steps import crawling, discoveries
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
@@ -55,7 +56,6 @@ ENDED, OVERTAKEN, AWAY, ORPHANED, FAILED = 0, 3, 4, 5, 6
 """Exit codes. ENDED: also if told to. AWAY: database or store were away or full, which is no fault of a crawl.
 FAILED: by an error that is written down already."""
 
-_AWAY = (Unavailable, StorageFull, *TRANSIENT_ERRORS)
 _LOOK_SECONDS = 0.05
 
 MET_AT_ONCE = 5_000
@@ -106,7 +106,7 @@ class CrawlRun:
             await self._run()
         except LeaseLost:
             code = OVERTAKEN
-        except _AWAY as error:
+        except OUTAGE_ERRORS as error:
             log.warning("crawl_interrupted", job=self._taken.job_id, reason=reason_of(error))
             code = AWAY
         except Exception as error:
@@ -194,7 +194,7 @@ class CrawlRun:
                 with attempt, self._database.writing() as session:
                     committed = crawling.commit(session, self._taken, batch, self._policy, utc_now())
         except BaseException:
-            self._forget(results)
+            discard_uncommitted(self._database, self._blobs, results.writers)
             raise
         for attempt in self._while_away():
             with attempt:
@@ -202,14 +202,6 @@ class CrawlRun:
         self._taken = committed.taken
         dispatch(self._database, self._broker, committed.chunks)
         return committed.new
-
-    def _forget(self, results: Results) -> None:
-        """Nothing refers to the bytes of a batch that was not committed."""
-        created = [writer.sha256 for writer in results.writers if writer.created]
-        try:
-            remove_leftovers(self._database, self._blobs, created)
-        except _AWAY as error:
-            log.warning("bytes_left_behind", blobs=len(created), reason=str(error))
 
     def _find_more(self) -> bool:
         """Nothing waits any more: whether something does after all."""
@@ -267,13 +259,8 @@ class CrawlRun:
             SOURCES.fail_attempt(session, self._taken.job_id, self._taken.worker, utc_now(), reason_of(error))
 
     def _while_away(self) -> Retrying:
-        return Retrying(
-            retry=retry_if_exception_type(_AWAY),
-            wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
-            # Longer, and the lease is another's.
-            stop=stop_after_delay(self._policy.deadlines.lease.total_seconds() / 2),
-            reraise=True,
-        )
+        # Longer, and the lease is another's.
+        return retry_outages(self._policy.deadlines.lease / 2)
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import structlog
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from core.clock import utc_now
-from core.errors import LookbookError, StorageFull, Unavailable
+from core.errors import LookbookError
 from core.messages import ChunkMessage
 from db.database import TRANSIENT_ERRORS, Database
+from db.outages import OUTAGE_ERRORS
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import CHUNKS, Leasing
 from db.tables import Chunk, Discovery
@@ -75,7 +75,7 @@ class HeldLeases:
                 raise
 
     def _failed(self, message: ChunkMessage, error: Exception) -> None:
-        away = isinstance(error, (Unavailable, StorageFull, *TRANSIENT_ERRORS))
+        away = isinstance(error, OUTAGE_ERRORS)
         log.warning("not_finished", chunk=message.chunk_id, job=message.job_id, away=away, error=repr(error))
         reason = error.detail if isinstance(error, LookbookError) else repr(error)
         try:
@@ -120,16 +120,6 @@ class HeldLeases:
     def _run(self) -> None:
         while not self._stopped.wait(self._policy.deadlines.renewal_interval.total_seconds()):
             self.renew()
-
-
-def database_retries(policy: ChunkPolicy) -> Retrying:
-    """Attempts to record what was worked for: a database that is away for a moment does not make it worthless."""
-    return Retrying(
-        retry=retry_if_exception_type(TRANSIENT_ERRORS),
-        wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
-        stop=stop_after_delay(policy.deadlines.max_hold),
-        reraise=True,
-    )
 
 
 class SharedExclusiveLock:

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from core.clock import utc_now
+from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
 from db.database import Database
+from db.outages import OUTAGE_ERRORS
 from db.tables import Blob
 
+log = structlog.get_logger(__name__)
+
 _AT_ONCE = 500
+
+
+def discard_uncommitted(database: Database, blobs: BlobStore, writers: Sequence[BlobWriter]) -> None:
+    """Remove the bytes that `commit` has just put into the store for a transaction that then failed.
+
+    During an outage they stay in the store, and a line in the log says how many.
+    """
+    created = [writer.sha256 for writer in writers if writer.created]
+    try:
+        remove_leftovers(database, blobs, created)
+    except OUTAGE_ERRORS as error:
+        log.warning("bytes_left_behind", blobs=len(created), reason=str(error))
 
 
 def remove_leftovers(database: Database, blobs: BlobStore, sha256s: Sequence[str]) -> None:

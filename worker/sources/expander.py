@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from tenacity import Retrying as RetryingCalls
-from tenacity import retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch, run_task_soon
@@ -30,10 +28,11 @@ from core.errors import (
 )
 from core.fetching import Fetcher
 from core.messages import PURGE
-from db.blobs.leftovers import remove_leftovers
+from db.blobs.leftovers import discard_uncommitted
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
 from db.database import TRANSIENT_ERRORS, Database
+from db.outages import OUTAGE_ERRORS, retry_outages
 from db.steps import discoveries, expanding
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
@@ -51,7 +50,6 @@ BATCH_ITEMS = 1000
 BATCH_BYTES = 64 * 2**20
 BATCH_SECONDS = 2.0
 """A batch is committed when it is one of these large, or old."""
-_AWAY = (Unavailable, StorageFull, *TRANSIENT_ERRORS)
 
 
 class SourceExpander(BackgroundThreads[LeasedSource]):
@@ -119,28 +117,15 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
                 expanded = expanding.get_on(session, taken, read.batch(), self._policy, self._clock())
         except QuotaExceeded as error:
             within, beyond = read.cut(error.pictures_left, OverQuota(error.detail))
-            self._forget(beyond)
+            discard_uncommitted(self._database, self._blobs, beyond.writers)
             return self._commit(taken, within)
         except BaseException:
-            self._forget(read)
+            discard_uncommitted(self._database, self._blobs, read.writers)
             raise
-        for attempt in RetryingCalls(
-            retry=retry_if_exception_type((Unavailable, StorageFull)),
-            wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
-            stop=stop_after_delay(self._policy.deadlines.max_hold),
-            reraise=True,
-        ):
+        for attempt in retry_outages(self._policy.deadlines.max_hold, (Unavailable, StorageFull)):
             with attempt:
                 self._blobs.ensure(read.writers)
         return expanded
-
-    def _forget(self, read: _Read) -> None:
-        """Nothing refers to the bytes of a batch that was not committed."""
-        created = [writer.sha256 for writer in read.writers if writer.created]
-        try:
-            remove_leftovers(self._database, self._blobs, created)
-        except _AWAY as error:
-            log.warning("bytes_left_behind", blobs=len(created), reason=str(error))
 
     def _stop(self, taken: LeasedSource) -> None:
         try:
@@ -161,7 +146,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
     def _give_back(self, taken: LeasedSource, error: Exception) -> None:
         """What follows is the sweeper's to decide; that something was away or full is not the source's fault."""
         reason = error.detail if isinstance(error, LookbookError) else repr(error)
-        if isinstance(error, _AWAY):
+        if isinstance(error, OUTAGE_ERRORS):
             self._hand_back(taken, OUTAGE_PAUSE, reason)
             return
         log.error("not_expanded", job=taken.job_id, error=repr(error), exc_info=error)

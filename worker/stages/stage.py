@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch
 from core.messages import ChunkMessage
-from db.database import Database
+from db.database import TRANSIENT_ERRORS, Database
+from db.outages import retry_outages
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Recorded
-from worker.leases import HeldLeases, SharedExclusiveLock, database_retries
+from worker.leases import HeldLeases, SharedExclusiveLock
 
 Work = TypeVar("Work")
 
@@ -63,7 +64,7 @@ class ChunkStage(ABC, Generic[Work]):
 
     def _record(self, write: Callable[[Session], Recorded]) -> Recorded:
         """Record what was worked for; a database that is away for a moment does not make it worthless."""
-        for attempt in database_retries(self._policy):
+        for attempt in retry_outages(self._policy.deadlines.max_hold, TRANSIENT_ERRORS):
             with attempt, self._database.writing() as session:
                 return write(session)
         raise AssertionError("either recorded or raised")
