@@ -35,7 +35,7 @@ from db.crawls.requests import CrawlLimits, CrawlRequest
 from db.database import Database
 from db.steps import expanding, submitting
 from db.steps.chunks import ChunkPolicy
-from db.steps.leasing import SOURCES
+from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewJob
 from db.tables import CrawlUrl, Item, Job, JobSource, UrlState
 from tests.shop import Shop, shop_process
@@ -67,7 +67,7 @@ class Installation:
 
     def resume(self, job_id: str) -> None:
         with self.database.writing() as session:
-            SOURCES.end_leases(session, utc_now())
+            SOURCE_LEASES.end_leases(session, utc_now())
             expanding.end_attempt(session, job_id, self.policy, utc_now())
         self.crawls.run_pending()
 

@@ -124,7 +124,7 @@ def running_job(settings: Settings, job_id: str) -> Iterator[Subscription]:
     """Send a stored job's first chunks, and yield an object that waits for its end."""
     database, broker = Database(settings.resolved_database_url), Broker.connect(settings)
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
         messages = chunks.claim(session, job, ChunkPolicy.of(settings), utc_now())
     with broker.waiting_for(job_id) as wait:

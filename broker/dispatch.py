@@ -25,7 +25,7 @@ def dispatch(database: Database, broker: Broker, messages: Sequence[ChunkMessage
     if unsent:
         log.warning("chunks_not_sent", count=len(unsent), reason="Redis does not answer")
         with database.writing() as session:
-            chunks.forget_messages(session, utc_now(), [message.chunk_id for message in unsent])
+            chunks.mark_unsent(session, utc_now(), [message.chunk_id for message in unsent])
 
 
 def announce(broker: Broker, what: str) -> None:

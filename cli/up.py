@@ -27,7 +27,7 @@ from core.settings import Settings
 from db.blobs.opening import forget_unfinished
 from db.database import TRANSIENT_ERRORS, Database
 from db.migrate import upgrade
-from db.steps.leasing import CHUNKS, SOURCES
+from db.steps.leasing import CHUNK_LEASES, SOURCE_LEASES
 
 REDIS_SECONDS = 10.0
 """How long the embedded Redis may take to answer."""
@@ -72,8 +72,8 @@ def _run_until_stopped(
     def worker_died(process_id: int) -> None:
         # What it had in hand need not wait for the end of its leases (unless the database is away: then it does).
         with suppress(*TRANSIENT_ERRORS), database.writing() as session:
-            CHUNKS.end_leases(session, utc_now(), worker=worker_suffix(process_id))
-            SOURCES.end_leases(session, utc_now(), worker=worker_suffix(process_id))
+            CHUNK_LEASES.end_leases(session, utc_now(), worker=worker_suffix(process_id))
+            SOURCE_LEASES.end_leases(session, utc_now(), worker=worker_suffix(process_id))
 
     if redis_command is not None:
         supervisor.start(Child("redis", redis_command))
@@ -143,8 +143,8 @@ def _prepare_database(settings: Settings, database: Database) -> None:
     upgrade(database)
     with database.writing() as session:
         # The workers of the last run are gone.
-        CHUNKS.end_leases(session, utc_now())
-        SOURCES.end_leases(session, utc_now())
+        CHUNK_LEASES.end_leases(session, utc_now())
+        SOURCE_LEASES.end_leases(session, utc_now())
     present = register_models(settings, database)
     if not present:
         console.print(f"no model artifacts in {settings.models}: nothing can be classified", style="yellow")

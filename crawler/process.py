@@ -45,7 +45,7 @@ from db.outages import OUTAGE_ERRORS, retry_outages
 from db.steps import crawling, discoveries
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
-from db.steps.leasing import SOURCES
+from db.steps.leasing import SOURCE_LEASES
 from db.tables import Crawl, JobSource, UrlKind, UrlReason
 
 log = structlog.get_logger(__name__)
@@ -256,7 +256,7 @@ class CrawlRun:
 
     def _note(self, error: Exception) -> None:
         with self._database.writing() as session:
-            SOURCES.fail_attempt(session, self._taken.job_id, self._taken.worker, utc_now(), reason_of(error))
+            SOURCE_LEASES.fail_attempt(session, self._taken.job_id, self._taken.worker, utc_now(), reason_of(error))
 
     def _while_away(self) -> Retrying:
         # Longer, and the lease is another's.
@@ -279,7 +279,7 @@ def crawl(settings: Settings, job_id: str, worker: str) -> int:
 
     database = Database(settings.resolved_database_url, durable=False)
     with database.reading() as session:
-        taken = discoveries.resume(session, job_id, JobSource.CRAWL, worker)
+        taken = discoveries.get_held(session, job_id, JobSource.CRAWL, worker)
     if taken is None:
         return OVERTAKEN
     run = CrawlRun(settings, database, taken)

@@ -40,7 +40,7 @@ from core.settings import Settings
 from db.blobs.opening import open_blob_store
 from db.database import Database
 from db.steps.chunks import ChunkPolicy
-from db.steps.leasing import SOURCES
+from db.steps.leasing import SOURCE_LEASES
 from worker.decoding.pool import DecoderLimits, DecoderPool
 from worker.health.consumers import ConsumerWatch
 from worker.health.heartbeats import HeartbeatSender
@@ -267,7 +267,7 @@ def _fetching(services: Connections, leases: HeldLeases, stack: ExitStack) -> tu
 
 
 def _expander(services: Connections, worker: str, stack: ExitStack) -> SourceExpander:
-    leases = HeldLeases(services.database, worker, services.policy, table=SOURCES)
+    leases = HeldLeases(services.database, worker, services.policy, table=SOURCE_LEASES)
     leases.start()
     stack.callback(leases.stop)
     blobs, limits = open_blob_store(services.settings), SourceLimits.of(services.settings)

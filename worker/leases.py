@@ -16,7 +16,7 @@ from core.messages import ChunkMessage
 from db.database import TRANSIENT_ERRORS, Database
 from db.outages import OUTAGE_ERRORS
 from db.steps.chunks import ChunkPolicy
-from db.steps.leasing import CHUNKS, Leasing
+from db.steps.leasing import CHUNK_LEASES, Leasing
 from db.tables import Chunk, Discovery
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class HeldLeases:
         worker: str,
         policy: ChunkPolicy,
         clock: Callable[[], float] = time.monotonic,
-        table: Leasing[Chunk] | Leasing[Discovery] = CHUNKS,
+        table: Leasing[Chunk] | Leasing[Discovery] = CHUNK_LEASES,
     ) -> None:
         self.worker = worker
         self._database = database
@@ -81,7 +81,7 @@ class HeldLeases:
         try:
             with self._database.writing() as session:
                 if away:
-                    self._table.hand_back(session, [message.chunk_id], self.worker, utc_now() + OUTAGE_PAUSE, reason)
+                    self._table.give_back(session, [message.chunk_id], self.worker, utc_now() + OUTAGE_PAUSE, reason)
                 else:
                     self._table.fail_attempt(session, message.chunk_id, self.worker, utc_now(), reason)
         except TRANSIENT_ERRORS:
@@ -110,7 +110,7 @@ class HeldLeases:
         log.warning("given_back", chunks=len(held), reason="this worker stops")
         try:
             with self._database.writing() as session:
-                self._table.hand_back(session, held, self.worker, utc_now(), "its worker was stopped")
+                self._table.give_back(session, held, self.worker, utc_now(), "its worker was stopped")
         except TRANSIENT_ERRORS as error:
             log.warning("not_given_back", chunks=len(held), reason=str(error.orig))
 

@@ -208,7 +208,7 @@ def require_job(session: Session, job_id: str) -> Job:
 
 def lock_job(session: Session, job_id: str) -> Job:
     """`require_job`, its row held until the end of the transaction."""
-    return _visible(lifecycle.hold(session, job_id), job_id)
+    return _visible(lifecycle.lock_job(session, job_id), job_id)
 
 
 def require_item(session: Session, item_id: str) -> Item:

@@ -203,7 +203,7 @@ def retry_job(job_id: str) -> Answer:
     services = current_services()
     with services.database.writing() as session:
         job = lock_job(session, job_id)
-        lifecycle.retry_failed(session, job, utc_now())
+        lifecycle.retry_failed_items(session, job, utc_now())
         messages = chunks.claim(session, job, services.policy, utc_now())
         body, headers = job_out(job), _poll_headers(job)
     dispatch(services.database, services.broker, messages)
@@ -221,7 +221,7 @@ def retry_job(job_id: str) -> Answer:
 def delete_job(job_id: str) -> Answer:
     services = current_services()
     with services.database.writing() as session:
-        lifecycle.mark_deleted(lock_job(session, job_id), utc_now())
+        lifecycle.mark_job_deleted(lock_job(session, job_id), utc_now())
     run_task_soon(services.broker, PURGE)
     return Response(status=HTTPStatus.NO_CONTENT)
 

@@ -19,10 +19,10 @@ from db.tables import Chunk, Item, ItemStatus, Job, JobStatus, Priority, Stage
 MAX_ATTEMPTS = 3
 """A chunk that was taken up this often without being recorded is split, or given up if it holds one picture."""
 
-_SMALLEST, _STEPS = 64, 16
+_MIN_ITEMS, _CHUNKS_PER_JOB = 64, 16
 """A chunk holds a sixteenth of its job, but never fewer items than this (nor more than the policy says)."""
 
-_FETCHED_TOGETHER = 32
+_MAX_FETCH_ITEMS = 32
 """Most items of a chunk that is to be fetched: all of them arrive before the first is classified."""
 
 _QUEUES = {
@@ -35,8 +35,8 @@ _QUEUES = {
 }
 
 _CHUNKS, _ITEMS = cast(Table, Chunk.__table__), cast(Table, Item.__table__)
-_UNDER_WAY = select(func.count()).select_from(_CHUNKS).where(_CHUNKS.c.job_id == bindparam("job_id"))
-_WAITING = (
+_COUNT_CHUNKS = select(func.count()).select_from(_CHUNKS).where(_CHUNKS.c.job_id == bindparam("job_id"))
+_WAITING_ITEMS = (
     select(_ITEMS.c.id, _ITEMS.c.blob_sha256.is_(None))
     .where(_ITEMS.c.job_id == bindparam("job_id"), _ITEMS.c.status == ItemStatus.PENDING, _ITEMS.c.chunk_id.is_(None))
     .order_by(_ITEMS.c.position)
@@ -51,7 +51,7 @@ _TAKE = (
     .where(_CHUNKS.c.id == bindparam("wanted"), _CHUNKS.c.stage == bindparam("at_stage"), _CHUNKS.c.taken_by.is_(None))
     .values(taken_by=bindparam("worker"), attempts=_CHUNKS.c.attempts + 1, due_at=bindparam("until"))
 )
-_FORGET = delete(_CHUNKS).where(_CHUNKS.c.id == bindparam("chunk_id"))
+_DELETE = delete(_CHUNKS).where(_CHUNKS.c.id == bindparam("chunk_id"))
 
 T = TypeVar("T")
 
@@ -71,8 +71,8 @@ class ChunkPolicy:
     def items_per_chunk(self, total: int, stage: Stage = Stage.CLASSIFY) -> int:
         """How many items of a job of `total` travel together: small jobs show progress, large ones save messages."""
         if stage is Stage.FETCH:
-            return min(self.size, _FETCHED_TOGETHER)
-        return min(self.size, max(_SMALLEST, total // _STEPS))
+            return min(self.size, _MAX_FETCH_ITEMS)
+        return min(self.size, max(_MIN_ITEMS, total // _CHUNKS_PER_JOB))
 
 
 def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> list[ChunkMessage]:
@@ -82,12 +82,12 @@ def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> lis
     """
     if job.terminal or job.cancel_requested_at is not None:
         return []
-    under_way = session.scalar(_UNDER_WAY, {"job_id": job.id}) or 0
+    under_way = session.scalar(_COUNT_CHUNKS, {"job_id": job.id}) or 0
     room = policy.window - under_way
     if room <= 0:
         return []
     most = room * max(policy.items_per_chunk(job.total, stage) for stage in Stage)
-    rows = session.execute(_WAITING, {"job_id": job.id, "most": most})
+    rows = session.execute(_WAITING_ITEMS, {"job_id": job.id, "most": most})
     waiting = ((row[0], bool(row[1])) for row in rows)
     messages = []
     for stage, item_ids in _cut(job, waiting, policy, room):
@@ -138,7 +138,7 @@ def queue_of(stage: Stage, priority: Priority) -> Queue:
     return _QUEUES[stage, priority]
 
 
-def _last(attempts: int) -> bool:
+def _is_last_attempt(attempts: int) -> bool:
     """Whether the next attempt is the last: then nothing else may be in hand beside it, so that blame is certain."""
     return attempts + 1 >= MAX_ATTEMPTS
 
@@ -166,7 +166,7 @@ def take(
     return found.rowcount == 1
 
 
-def forget_messages(session: Session, now: datetime, chunk_ids: Collection[str] | None = None) -> None:
+def mark_unsent(session: Session, now: datetime, chunk_ids: Collection[str] | None = None) -> None:
     """The messages of these queued chunks (of all, by default) are not in Redis: they are to be sent (again) now."""
     query = update(Chunk).where(Chunk.taken_by.is_(None))
     if chunk_ids is not None:
@@ -174,7 +174,7 @@ def forget_messages(session: Session, now: datetime, chunk_ids: Collection[str] 
     session.execute(query.values(queued_at=None, due_at=now).execution_options(synchronize_session=False))
 
 
-def send_again(
+def find_lost_messages(
     session: Session, empty: Collection[Queue], policy: ChunkPolicy, now: datetime, limit: int = 1000
 ) -> list[ChunkMessage]:
     """The messages of queued chunks that are lost; `empty` are the queues in which no message waits.
@@ -193,15 +193,15 @@ def send_again(
     for chunk_id, job_id, stage, attempts, queued_at, priority in rows:
         queue = queue_of(stage, priority)
         if queue in empty or queued_at is None or queued_at <= now - policy.deadlines.lease:
-            lost[chunk_id] = ChunkMessage(chunk_id, job_id, queue, alone=_last(attempts))
+            lost[chunk_id] = ChunkMessage(chunk_id, job_id, queue, alone=_is_last_attempt(attempts))
         else:
             waiting.append(chunk_id)
     due_at = now + policy.deadlines.lost_message_after
-    _touch(session, waiting, now, due_at=due_at)
-    return [lost[chunk_id] for chunk_id in _touch(session, lost, now, due_at=due_at, queued_at=now)]
+    _update_due(session, waiting, now, due_at=due_at)
+    return [lost[chunk_id] for chunk_id in _update_due(session, lost, now, due_at=due_at, queued_at=now)]
 
 
-def _touch(session: Session, chunk_ids: Collection[str], now: datetime, **values: datetime) -> list[str]:
+def _update_due(session: Session, chunk_ids: Collection[str], now: datetime, **values: datetime) -> list[str]:
     """Set values of those chunks that are still queued and due; which they are. Two sweepers never touch the same."""
     if not chunk_ids:
         return []
@@ -223,7 +223,7 @@ class LostLease:
     job_id: str
 
 
-def lost_leases(session: Session, now: datetime, limit: int = 1000) -> list[LostLease]:
+def list_lost_leases(session: Session, now: datetime, limit: int = 1000) -> list[LostLease]:
     """Chunks in hand whose lease has ended."""
     rows = session.execute(
         select(Chunk.id, Chunk.job_id).where(Chunk.due_at <= now, Chunk.taken_by.is_not(None)).limit(limit)
@@ -231,14 +231,14 @@ def lost_leases(session: Session, now: datetime, limit: int = 1000) -> list[Lost
     return [LostLease(*row) for row in rows]
 
 
-def get_at(session: Session, chunk_id: str, stage: Stage) -> Chunk | None:
+def get_at_stage(session: Session, chunk_id: str, stage: Stage) -> Chunk | None:
     """The chunk as it stands, if it is (still) at this stage. The caller holds the job's row."""
     return session.scalar(
         select(Chunk).where(Chunk.id == chunk_id, Chunk.stage == stage).execution_options(populate_existing=True)
     )
 
 
-def send_on(session: Session, chunk: Chunk, job: Job, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
+def queue_for_classifying(session: Session, chunk: Chunk, job: Job, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
     """Queue a chunk whose pictures have been fetched for being classified; its message goes out after the commit."""
     chunk.stage, chunk.attempts, chunk.taken_by, chunk.error = Stage.CLASSIFY, 0, None, None
     chunk.queued_at, chunk.due_at = now, now + policy.deadlines.lost_message_after
@@ -246,14 +246,14 @@ def send_on(session: Session, chunk: Chunk, job: Job, policy: ChunkPolicy, now: 
     return ChunkMessage(chunk.id, job.id, queue_of(chunk.stage, job.priority))
 
 
-def let_go(session: Session, item_ids: Collection[str]) -> None:
+def release_items(session: Session, item_ids: Collection[str]) -> None:
     """These items wait in the database again: they travel in the next chunk that is made of their job."""
     session.execute(
         update(Item).where(Item.id.in_(item_ids)).values(chunk_id=None).execution_options(synchronize_session=False)
     )
 
 
-def queue_again(session: Session, chunk: Chunk, now: datetime) -> None:
+def requeue(session: Session, chunk: Chunk, now: datetime) -> None:
     """Let a chunk whose lease was lost be sent again."""
     chunk.taken_by = None
     chunk.queued_at = None
@@ -294,7 +294,7 @@ def any_due(session: Session, now: datetime) -> bool:
     return session.scalar(select(Chunk.id).where(Chunk.due_at <= now).limit(1)) is not None
 
 
-def jobs_with_room(session: Session, policy: ChunkPolicy) -> Iterator[str]:
+def list_jobs_with_room(session: Session, policy: ChunkPolicy) -> Iterator[str]:
     """Ids of jobs that have items waiting and fewer chunks under way than their window."""
     under_way = select(func.count()).where(Chunk.job_id == Job.id).scalar_subquery()
     waiting = (
@@ -307,6 +307,6 @@ def jobs_with_room(session: Session, policy: ChunkPolicy) -> Iterator[str]:
     yield from session.scalars(select(Job.id).where(wanted, under_way < policy.window, waiting))
 
 
-def forget(session: Session, chunk_id: str) -> None:
+def delete_chunk(session: Session, chunk_id: str) -> None:
     """The chunk has been recorded."""
-    session.execute(_FORGET, {"chunk_id": chunk_id})
+    session.execute(_DELETE, {"chunk_id": chunk_id})

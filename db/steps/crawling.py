@@ -97,15 +97,15 @@ class Committed:
 
 def take(session: Session, worker: str, policy: ChunkPolicy, now: datetime) -> LeasedSource | None:
     """Take up the crawl that has waited longest, if one does."""
-    job_id = discoveries.next_waiting(session, now, crawls=True)
-    job = None if job_id is None else lifecycle.hold(session, job_id)
+    job_id = discoveries.find_next_waiting(session, now, crawls=True)
+    job = None if job_id is None else lifecycle.lock_job(session, job_id)
     taken = None if job is None else discoveries.take(session, job, worker, policy, now)
     if job is None or taken is None:
         return None
     crawl = session.get(Crawl, job.id)
     if crawl is not None and crawl.begun_at is None:
         crawl.begun_at = now
-    lifecycle.begin(session, job, now, now)
+    lifecycle.start_job(session, job, now, now)
     return taken
 
 
@@ -117,7 +117,7 @@ def commit(session: Session, taken: LeasedSource, batch: CrawlBatch, policy: Chu
         QuotaExceeded: its owner may not submit that many any more this month.
     """
     items = _with_bytes(session, batch, now)
-    job = lifecycle.hold(session, taken.job_id)
+    job = lifecycle.lock_job(session, taken.job_id)
     if job is None or not job.discovering or job.cancel_requested_at is not None:
         raise LeaseLost
     taken = _get_on(session, taken, batch, policy, now)
@@ -148,10 +148,10 @@ def finish(
     Raises:
         LeaseLost: the transaction is to be rolled back.
     """
-    job = lifecycle.hold(session, taken.job_id)
+    job = lifecycle.lock_job(session, taken.job_id)
     if job is None or not job.discovering or job.cancel_requested_at is not None:
         raise LeaseLost
-    if not discoveries.let_go(session, taken):
+    if not discoveries.release(session, taken):
         raise LeaseLost
     crawl = session.get_one(Crawl, job.id, populate_existing=True)
     requests.leave_out_waiting(session, crawl, left_out, now)
@@ -166,7 +166,7 @@ def end(session: Session, job: Job, error: ItemError | None, now: datetime) -> N
     if job.total == 0:
         error = error or _nothing_found(Progress(crawl.progress))
         crawl.verdict = error.code
-        lifecycle.fail(session, job, error, now)
+        lifecycle.fail_job(session, job, error, now)
         return
     if error is not None:
         crawl.verdict = error.code
@@ -217,8 +217,8 @@ def fall_back(session: Session, taken: LeasedSource, now: datetime) -> int:
     Raises:
         LeaseLost: the transaction is to be rolled back.
     """
-    job = lifecycle.hold(session, taken.job_id)
-    if job is None or not job.discovering or discoveries.resume(session, job.id, job.source, taken.worker) is None:
+    job = lifecycle.lock_job(session, taken.job_id)
+    if job is None or not job.discovering or discoveries.get_held(session, job.id, job.source, taken.worker) is None:
         raise LeaseLost
     fallbacks = (
         select(CrawlUrl)
@@ -272,9 +272,9 @@ def _get_on(
     # A robots.txt is asked for by every attempt, and seeds are no progress either.
     position = taken.position + sum(one.kind is not UrlKind.ROBOTS for one in batch.settled)
     if position > taken.position:
-        still = discoveries.get_on(session, taken, position, policy, now)
+        still = discoveries.advance(session, taken, position, policy, now)
     else:
-        still = discoveries.keep(session, taken, policy, now)
+        still = discoveries.renew(session, taken, policy, now)
     if not still:
         raise LeaseLost
     return taken.at(position)

@@ -15,7 +15,7 @@ from db.tables import Discovery, Job, JobSource
 MAX_ATTEMPTS = 3
 """A source that was taken up this often without getting on is read no further."""
 
-_GOING_ON = select(Job.id).where(Job.id == Discovery.job_id, Job.discovering.is_(True)).exists()
+_IS_DISCOVERING = select(Job.id).where(Job.id == Discovery.job_id, Job.discovering.is_(True)).exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def add(session: Session, job_id: str, sha256: str | None, file_name: str, now: 
     session.execute(insert(Discovery).values(job_id=job_id, blob_sha256=sha256, file_name=file_name, due_at=now))
 
 
-def next_waiting(session: Session, now: datetime, *, crawls: bool = False) -> str | None:
+def find_next_waiting(session: Session, now: datetime, *, crawls: bool = False) -> str | None:
     """The job whose source has waited longest for a worker: a file to be read, or a shop to be crawled."""
     waiting = Discovery.taken_by.is_(None) & (Discovery.due_at <= now) & Job.discovering.is_(True)
     kind = Job.source == JobSource.CRAWL if crawls else Job.source != JobSource.CRAWL
@@ -63,13 +63,13 @@ def take(session: Session, job: Job, worker: str, policy: ChunkPolicy, now: date
     return LeasedSource(job.id, job.source, row.blob_sha256 or "", row.file_name, row.position, worker)
 
 
-def in_hand(session: Session, job_id: str) -> bool:
+def is_held(session: Session, job_id: str) -> bool:
     """Whether a worker is reading the source of a job."""
     held = (Discovery.job_id == job_id) & Discovery.taken_by.is_not(None)
     return session.scalar(select(Discovery.job_id).where(held)) is not None
 
 
-def get_on(session: Session, taken: LeasedSource, position: int, policy: ChunkPolicy, now: datetime) -> bool:
+def advance(session: Session, taken: LeasedSource, position: int, policy: ChunkPolicy, now: datetime) -> bool:
     """Note that the source is read up to `position`; False if it is not that worker's any more, or not where it was.
 
     Two threads that believe to have the same source in hand never get it on from the same position.
@@ -80,7 +80,7 @@ def get_on(session: Session, taken: LeasedSource, position: int, policy: ChunkPo
         values |= {"position": position, "attempts": 0, "error": None}
     moved = session.execute(
         update(Discovery)
-        .where(_is(taken), Discovery.position == taken.position)
+        .where(_is_held_by(taken), Discovery.position == taken.position)
         .values(values)
         .returning(Discovery.job_id)
         .execution_options(synchronize_session=False)
@@ -88,7 +88,7 @@ def get_on(session: Session, taken: LeasedSource, position: int, policy: ChunkPo
     return moved.first() is not None
 
 
-def resume(session: Session, job_id: str, source: JobSource, worker: str) -> LeasedSource | None:
+def get_held(session: Session, job_id: str, source: JobSource, worker: str) -> LeasedSource | None:
     """What a worker has in hand, as a process of its own that goes on with it finds it; None if it has it no more."""
     row = session.get(Discovery, job_id)
     if row is None or row.taken_by != worker:
@@ -96,11 +96,11 @@ def resume(session: Session, job_id: str, source: JobSource, worker: str) -> Lea
     return LeasedSource(job_id, source, row.blob_sha256 or "", row.file_name, row.position, worker)
 
 
-def keep(session: Session, taken: LeasedSource, policy: ChunkPolicy, now: datetime) -> bool:
+def renew(session: Session, taken: LeasedSource, policy: ChunkPolicy, now: datetime) -> bool:
     """Renew the lease of a source where it was; False if it is not that worker's any more, or not where it was."""
     kept = session.execute(
         update(Discovery)
-        .where(_is(taken), Discovery.position == taken.position)
+        .where(_is_held_by(taken), Discovery.position == taken.position)
         .values(due_at=now + policy.deadlines.lease)
         .returning(Discovery.job_id)
         .execution_options(synchronize_session=False)
@@ -108,11 +108,11 @@ def keep(session: Session, taken: LeasedSource, policy: ChunkPolicy, now: dateti
     return kept.first() is not None
 
 
-def let_go(session: Session, taken: LeasedSource) -> bool:
+def release(session: Session, taken: LeasedSource) -> bool:
     """Have it in hand no more; False if it is not that worker's."""
     left = session.execute(
         update(Discovery)
-        .where(_is(taken))
+        .where(_is_held_by(taken))
         .values(taken_by=None)
         .returning(Discovery.job_id)
         .execution_options(synchronize_session=False)
@@ -120,11 +120,11 @@ def let_go(session: Session, taken: LeasedSource) -> bool:
     return left.first() is not None
 
 
-def lost_leases(session: Session, now: datetime) -> list[str]:
+def list_lost_leases(session: Session, now: datetime) -> list[str]:
     """Ids of jobs whose source is in the hands of a worker whose lease has ended."""
     lost = (Discovery.due_at <= now) & Discovery.taken_by.is_not(None)
-    return list(session.scalars(select(Discovery.job_id).where(lost, _GOING_ON)))
+    return list(session.scalars(select(Discovery.job_id).where(lost, _IS_DISCOVERING)))
 
 
-def _is(taken: LeasedSource) -> ColumnElement[bool]:
+def _is_held_by(taken: LeasedSource) -> ColumnElement[bool]:
     return (Discovery.job_id == taken.job_id) & (Discovery.taken_by == taken.worker)

@@ -19,11 +19,11 @@ from db.crawls import requests
 from db.steps import chunks, crawling, discoveries, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import MAX_ATTEMPTS, LeasedSource
-from db.steps.leasing import SOURCES
+from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewItem
 from db.tables import Discovery, Job, JobSource
 
-_GIVEN_UP: dict[JobSource, type[ItemError]] = {
+_GIVE_UP_ERRORS: dict[JobSource, type[ItemError]] = {
     JobSource.ARCHIVE: ArchiveUnsafe,
     JobSource.MANIFEST: BadManifest,
     JobSource.CRAWL: CrawlBrokenOff,
@@ -57,12 +57,14 @@ class Expanded:
 
 def take(session: Session, worker: str, policy: ChunkPolicy, now: datetime) -> LeasedSource | None:
     """Take up the source that has waited longest, if one does."""
-    job_id = discoveries.next_waiting(session, now)
-    job = None if job_id is None else lifecycle.hold(session, job_id)
+    job_id = discoveries.find_next_waiting(session, now)
+    job = None if job_id is None else lifecycle.lock_job(session, job_id)
     return None if job is None else discoveries.take(session, job, worker, policy, now)
 
 
-def get_on(session: Session, taken: LeasedSource, batch: SourceBatch, policy: ChunkPolicy, now: datetime) -> Expanded:
+def commit_batch(
+    session: Session, taken: LeasedSource, batch: SourceBatch, policy: ChunkPolicy, now: datetime
+) -> Expanded:
     """Add what was read to the job; after the last batch, the job discovers no more.
 
     Raises:
@@ -71,14 +73,14 @@ def get_on(session: Session, taken: LeasedSource, batch: SourceBatch, policy: Ch
     """
     # What belongs to pictures comes before the job's row is held, as when outcomes are recorded.
     submitting.store_blobs(session, {item.blob.sha256: item.blob.bytes for item in batch.items if item.blob}, now)
-    job = lifecycle.hold(session, taken.job_id)
+    job = lifecycle.lock_job(session, taken.job_id)
     if job is None or not job.discovering or job.cancel_requested_at is not None:
         raise LeaseLost
-    if not discoveries.get_on(session, taken, batch.position, policy, now):
+    if not discoveries.advance(session, taken, batch.position, policy, now):
         raise LeaseLost
     submitting.append(session, job, batch.items, now)
     if batch.over:
-        discoveries.let_go(session, taken)
+        discoveries.release(session, taken)
         _end(session, job, taken.file_name, batch.error, now)
     else:
         lifecycle.update_job_state(session, job, now)
@@ -88,15 +90,15 @@ def get_on(session: Session, taken: LeasedSource, batch: SourceBatch, policy: Ch
     return _expanded(job, messages)
 
 
-def stop(session: Session, taken: LeasedSource, now: datetime) -> Expanded | None:
+def stop_canceled(session: Session, taken: LeasedSource, now: datetime) -> Expanded | None:
     """Let go of a source whose job is to be canceled: nothing is added to it any more.
 
     None if the job is not, or the source is not this worker's.
     """
-    job = lifecycle.hold(session, taken.job_id)
+    job = lifecycle.lock_job(session, taken.job_id)
     if job is None or not job.discovering or job.cancel_requested_at is None:
         return None
-    if not discoveries.let_go(session, taken):
+    if not discoveries.release(session, taken):
         return None
     _cancel(session, job, now)
     return _expanded(job, [])
@@ -107,11 +109,11 @@ def end_attempt(session: Session, job_id: str, policy: ChunkPolicy, now: datetim
 
     None if the source is in good hands.
     """
-    job = lifecycle.hold(session, job_id)
-    discovery = SOURCES.get_lost(session, job_id, now)
+    job = lifecycle.lock_job(session, job_id)
+    discovery = SOURCE_LEASES.lock_lost(session, job_id, now)
     if job is None or discovery is None or not job.discovering:
         return None
-    error = _given_up(job, discovery)
+    error = _give_up_error(job, discovery)
     discovery.taken_by, discovery.due_at = None, now
     if job.cancel_requested_at is not None:
         _cancel(session, job, now)
@@ -120,9 +122,9 @@ def end_attempt(session: Session, job_id: str, policy: ChunkPolicy, now: datetim
     return _expanded(job, chunks.claim(session, job, policy, now))
 
 
-def _given_up(job: Job, discovery: Discovery) -> ItemError:
+def _give_up_error(job: Job, discovery: Discovery) -> ItemError:
     reason = discovery.error or f"its worker ({discovery.taken_by}) ended or stalled"
-    return _GIVEN_UP[job.source](f"not read further in {MAX_ATTEMPTS} attempts; the last one: {reason}")
+    return _GIVE_UP_ERRORS[job.source](f"not read further in {MAX_ATTEMPTS} attempts; the last one: {reason}")
 
 
 def _end(session: Session, job: Job, file_name: str, error: ItemError | None, now: datetime) -> None:
@@ -131,7 +133,7 @@ def _end(session: Session, job: Job, file_name: str, error: ItemError | None, no
         crawling.end(session, job, error, now)
         return
     if job.total == 0:
-        lifecycle.fail(session, job, error or EmptySource(f"expected pictures in {file_name}, found none"), now)
+        lifecycle.fail_job(session, job, error or EmptySource(f"expected pictures in {file_name}, found none"), now)
         return
     if error is not None:
         submitting.append(session, job, [NewItem(file_name, None, error=error)], now)
@@ -144,7 +146,7 @@ def _cancel(session: Session, job: Job, now: datetime) -> None:
     job.revision += 1
     session.flush()
     requests.cancel(session, job.id, now)
-    lifecycle.cancel_waiting(session, job, now)
+    lifecycle.cancel_waiting_items(session, job, now)
 
 
 def _expanded(job: Job, messages: list[ChunkMessage]) -> Expanded:

@@ -57,8 +57,8 @@ def record_fetched(
     blobs = {item_id: result for item_id, result in results.items() if isinstance(result, StoredBlob)}
     # As in db/steps/recording.py: what belongs to pictures comes before the job's row is held.
     submitting.store_blobs(session, {blob.sha256: blob.bytes for blob in blobs.values()}, now)
-    job = lifecycle.hold(session, message.job_id)
-    chunk = chunks.get_at(session, message.chunk_id, Stage.FETCH) if job else None
+    job = lifecycle.lock_job(session, message.job_id)
+    chunk = chunks.get_at_stage(session, message.chunk_id, Stage.FETCH) if job else None
     if job is None or chunk is None:
         raise LeaseLost
     waiting = {item.id for item in items_to_fetch(session, chunk.id)}
@@ -67,8 +67,8 @@ def record_fetched(
         {"id": item_id, **failure(result, now)} for item_id, result in results.items() if isinstance(result, ItemError)
     ]
     if blobs:
-        lifecycle.begin(session, job, now, taken_at or now)
-    lifecycle.finish(session, job, [], failed, now, taken_at or now)
+        lifecycle.start_job(session, job, now, taken_at or now)
+    lifecycle.finish_items(session, job, [], failed, now, taken_at or now)
     messages = _go_on(session, job, chunk, waiting - set(results), policy, now)
     return Recorded(len(failed), messages, job.terminal, job.webhook is not None)
 
@@ -78,14 +78,14 @@ def _go_on(
 ) -> list[ChunkMessage]:
     """What is to be sent for a job whose chunk is fetched, all but the `rest` of it."""
     if job.cancel_requested_at is not None:
-        chunks.forget(session, chunk.id)
-        lifecycle.cancel_waiting(session, job, now)
+        chunks.delete_chunk(session, chunk.id)
+        lifecycle.cancel_waiting_items(session, job, now)
         return []
-    chunks.let_go(session, rest)
+    chunks.release_items(session, rest)
     to_classify = select(Item.id).where(Item.chunk_id == chunk.id, Item.status == ItemStatus.PENDING).limit(1)
     if session.scalar(to_classify) is None:
-        chunks.forget(session, chunk.id)
+        chunks.delete_chunk(session, chunk.id)
         messages = []
     else:
-        messages = [chunks.send_on(session, chunk, job, policy, now)]
+        messages = [chunks.queue_for_classifying(session, chunk, job, policy, now)]
     return messages + chunks.claim(session, job, policy, now)

@@ -30,7 +30,7 @@ class Leasing(Generic[Row]):
         """Keep what a worker has in hand, as far as it is still the worker's."""
         self._update(session, self._key.in_(ids) & (self._rows.taken_by == worker), due_at=until)
 
-    def hand_back(self, session: Session, ids: Collection[str], worker: str, due_at: datetime, error: str) -> None:
+    def give_back(self, session: Session, ids: Collection[str], worker: str, due_at: datetime, error: str) -> None:
         """Give back what is no fault of the rows: it was no attempt, and they wait again from `due_at` on."""
         attempts = case((self._rows.attempts > 0, self._rows.attempts - 1), else_=0)
         mine = self._key.in_(ids) & (self._rows.taken_by == worker)
@@ -46,7 +46,7 @@ class Leasing(Generic[Row]):
         whose = taken_by.is_not(None) if worker is None else taken_by.endswith(worker, autoescape=True)
         self._update(session, whose, due_at=now)
 
-    def get_lost(self, session: Session, row_id: str, now: datetime) -> Row | None:
+    def lock_lost(self, session: Session, row_id: str, now: datetime) -> Row | None:
         """The row, if its lease has ended; it is held until the end of the transaction."""
         return session.scalar(
             select(self._rows)
@@ -59,6 +59,6 @@ class Leasing(Generic[Row]):
         session.execute(update(self._rows).where(where).values(**values).execution_options(synchronize_session=False))
 
 
-CHUNKS = Leasing(Chunk, Chunk.id, queued_at=None)
+CHUNK_LEASES = Leasing(Chunk, Chunk.id, queued_at=None)
 """Their message is sent again when they are given back."""
-SOURCES = Leasing(Discovery, Discovery.job_id)
+SOURCE_LEASES = Leasing(Discovery, Discovery.job_id)

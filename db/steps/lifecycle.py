@@ -21,10 +21,10 @@ from db.crawls import requests
 from db.steps import chunks, discoveries, tallies, webhooks
 from db.tables import Chunk, Item, ItemStatus, Job, JobStatus
 
-RATE_STRETCH = timedelta(seconds=2)
+RATE_INTERVAL = timedelta(seconds=2)
 """The rate is measured over stretches of at least this long, so that it neither jumps nor lags."""
 
-CANCELED_AT_ONCE = 5000
+MAX_CANCELED_AT_ONCE = 5000
 """How many items one transaction cancels: others want to write, too."""
 
 _ITEMS = cast(Table, Item.__table__)
@@ -33,7 +33,7 @@ _SUCCEED = UpdateRows(
     _ITEMS, ("status", "prediction_id", "reused", "label", "label_group", "confidence", "finished_at"), _PENDING
 )
 _FAIL = UpdateRows(_ITEMS, ("status", "error_code", "error_detail", "error_retryable", "finished_at"), _PENDING)
-_HOLD = (
+_LOCK_JOB = (
     select(Job)
     .where(Job.id == bindparam("job_id"))
     .options(lazyload(Job.model_version))
@@ -42,12 +42,12 @@ _HOLD = (
 )
 
 
-def hold(session: Session, job_id: str) -> Job | None:
+def lock_job(session: Session, job_id: str) -> Job | None:
     """The job as it stands, its row held until the end of the transaction."""
-    return session.scalar(_HOLD, {"job_id": job_id})
+    return session.scalar(_LOCK_JOB, {"job_id": job_id})
 
 
-def finish(
+def finish_items(
     session: Session,
     job: Job,
     succeeded: Sequence[dict[str, Any]],
@@ -71,18 +71,18 @@ def finish(
     job.succeeded += len(succeeded)
     job.failed += len(failed)
     job.reused += sum(row["reused"] for row in succeeded)
-    _begin(job, taken_at)
+    _set_running(job, taken_at)
     update_job_state(session, job, now)
 
 
-def begin(session: Session, job: Job, now: datetime, taken_at: datetime) -> None:
+def start_job(session: Session, job: Job, now: datetime, taken_at: datetime) -> None:
     """queued -> running, since `taken_at`: a worker has got on with its items, though none is terminal yet."""
     if job.status == JobStatus.QUEUED:
-        _begin(job, taken_at)
+        _set_running(job, taken_at)
         update_job_state(session, job, now)
 
 
-def _begin(job: Job, taken_at: datetime) -> None:
+def _set_running(job: Job, taken_at: datetime) -> None:
     if job.status == JobStatus.QUEUED:
         job.status = JobStatus.RUNNING
         job.started_at = job.started_at or taken_at
@@ -99,7 +99,7 @@ def update_job_state(session: Session, job: Job, now: datetime) -> None:
     session.flush()
 
 
-def fail(session: Session, job: Job, error: ItemError, now: datetime) -> None:
+def fail_job(session: Session, job: Job, error: ItemError, now: datetime) -> None:
     """End a job without items: its source could not be read at all."""
     job.status = JobStatus.FAILED
     job.discovering = False
@@ -120,15 +120,15 @@ def request_cancel(session: Session, job: Job, now: datetime) -> None:
         raise JobOver(f"expected a job that is queued or running, this one is {job.status}")
     if job.cancel_requested_at is None:
         job.cancel_requested_at = now
-        if not discoveries.in_hand(session, job.id):
+        if not discoveries.is_held(session, job.id):
             job.discovering = False
             requests.cancel(session, job.id, now)
         job.revision += 1
         session.flush()
-    cancel_waiting(session, job, now)
+    cancel_waiting_items(session, job, now)
 
 
-def cancel_waiting(session: Session, job: Job, now: datetime) -> int:
+def cancel_waiting_items(session: Session, job: Job, now: datetime) -> int:
     """pending -> canceled, for up to `CANCELED_AT_ONCE` items of a job to be canceled that no worker has in hand."""
     chunks.drop_queued(session, job.id)
     in_hand = select(Chunk.id).where(Chunk.job_id == job.id)
@@ -136,7 +136,7 @@ def cancel_waiting(session: Session, job: Job, now: datetime) -> int:
         select(Item.id)
         .where(Item.job_id == job.id, Item.status == ItemStatus.PENDING)
         .where(Item.chunk_id.is_(None) | Item.chunk_id.not_in(in_hand))
-        .limit(CANCELED_AT_ONCE)
+        .limit(MAX_CANCELED_AT_ONCE)
     )
     canceled = _changed(
         session,
@@ -151,7 +151,7 @@ def cancel_waiting(session: Session, job: Job, now: datetime) -> int:
     return canceled
 
 
-def retry_failed(session: Session, job: Job, now: datetime) -> int:
+def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
     """failed -> pending, for all items whose bytes are kept or can be downloaded. How many.
 
     A job that was completed is running again.
@@ -197,7 +197,7 @@ def retry_failed(session: Session, job: Job, now: datetime) -> int:
     return again
 
 
-def mark_deleted(job: Job, now: datetime) -> None:
+def mark_job_deleted(job: Job, now: datetime) -> None:
     """Make a job unknown to everyone but the purger.
 
     Raises:
@@ -220,7 +220,7 @@ def _measure_rate(job: Job, now: datetime) -> None:
     if job.pending == 0:
         # Of a job that is over, its own average is what remains of interest.
         since, done_before = job.created_at, 0
-    elif now - since < RATE_STRETCH:
+    elif now - since < RATE_INTERVAL:
         return
     job.rate = (done - done_before) / max((now - since).total_seconds(), 0.001)
     job.rate_at, job.rate_done = now, done

@@ -34,7 +34,7 @@ def jobs_to_purge(session: Session, now: datetime) -> list[str]:
 
 def remove_items(session: Session, job_id: str) -> Removed:
     """Remove some items of a job, and the rows of blobs and predictions that no item refers to any more."""
-    if lifecycle.hold(session, job_id) is None:
+    if lifecycle.lock_job(session, job_id) is None:
         return Removed(0, [])
     rows = session.execute(select(Item.id, Item.blob_sha256).where(Item.job_id == job_id).limit(ITEMS_AT_ONCE)).all()
     if not rows:
@@ -74,7 +74,7 @@ def sources_to_remove(session: Session) -> list[str]:
 
 def remove_source(session: Session, job_id: str) -> list[str]:
     """Forget the source of a job that is not discovering; the blobs whose bytes are to go before the commit."""
-    job = lifecycle.hold(session, job_id)
+    job = lifecycle.lock_job(session, job_id)
     if job is None or job.discovering:
         return []
     removed = session.scalars(
@@ -88,7 +88,7 @@ def remove_source(session: Session, job_id: str) -> list[str]:
 
 def close(session: Session, job_id: str, now: datetime) -> None:
     """All items are removed: forget a deleted job, and remember of an expired one that it was there."""
-    job = lifecycle.hold(session, job_id)
+    job = lifecycle.lock_job(session, job_id)
     if job is None:
         return
     if job.deleted_at is not None:

@@ -107,7 +107,7 @@ def record(
     # What belongs to pictures comes before the job's row is held: chunks of one job wait for each other only there.
     _describe_blobs(session, outcomes)
     predictions = _store_predictions(session, model_version_id, outcomes, now)
-    if (job := lifecycle.hold(session, message.job_id)) is None:
+    if (job := lifecycle.lock_job(session, message.job_id)) is None:
         return Recorded(0, [], job_terminal=True)
     pending = items.pending(session, message.chunk_id)
     succeeded, failed = [], []
@@ -121,8 +121,8 @@ def record(
             succeeded.append({"id": item_id, **_success(predictions[picture], outcome, now)})
     finished = len(succeeded) + len(failed)
     if finished == len(pending):
-        chunks.forget(session, message.chunk_id)
-    lifecycle.finish(session, job, succeeded, failed, now, taken_at or now)
+        chunks.delete_chunk(session, message.chunk_id)
+    lifecycle.finish_items(session, job, succeeded, failed, now, taken_at or now)
     return Recorded(
         finished,
         chunks.claim(session, job, policy, now),

@@ -121,7 +121,7 @@ def a_varied_job(database: Database) -> str:
             messages += record_chunk(session, message, outcomes).next_chunks
     with database.writing() as session:
         chunks.take(session, messages[0].chunk_id, WORKER, POLICY, NOW)
-        held = lifecycle.hold(session, job.id)
+        held = lifecycle.lock_job(session, job.id)
         assert held is not None
         lifecycle.request_cancel(session, held, NOW)
     return job.id
@@ -130,7 +130,7 @@ def a_varied_job(database: Database) -> str:
 def review(database: Database, job_id: str, labels: dict[int, str | None]) -> None:
     """Have items reviewed, by position: what somebody says that they show, None if no label fits."""
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
         for item in session.scalars(select(Item).where(Item.job_id == job_id, Item.position.in_(labels))):
             reviewing.put(session, job, item, labels[item.position], None, NOW)
@@ -162,9 +162,9 @@ def end_job(
 def end_again(database: Database, job_id: str, outcome: Outcome | None = None, now: datetime = NOW) -> None:
     """Try the failed items of a job again, up to its next end."""
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
-        lifecycle.retry_failed(session, job, now)
+        lifecycle.retry_failed_items(session, job, now)
         messages = chunks.claim(session, job, POLICY, now)
     for message in messages:
         finish(database, message, outcome, now)

@@ -18,7 +18,7 @@ from db.crawls.requests import CrawlLimits, CrawlRequest
 from db.database import Database
 from db.steps import expanding, submitting
 from db.steps.chunks import ChunkPolicy
-from db.steps.leasing import SOURCES
+from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewJob
 from db.tables import CrawlUrl, Item, Job, JobSource, UrlKind, UrlState
 from tests.integration.builders import a_model
@@ -100,6 +100,6 @@ def crawl_run(settings: Settings, database: Database, shop: Shop, **changed: obj
 def resume(run: CrawlRun, job_id: str) -> None:
     """The sweeper finds that the crawl's process is gone, and a worker goes on with it."""
     with run.database.writing() as session:
-        SOURCES.end_leases(session, utc_now())
+        SOURCE_LEASES.end_leases(session, utc_now())
         expanding.end_attempt(session, job_id, ChunkPolicy.of(run.settings), utc_now())
     assert run.crawls.run_pending() == 1

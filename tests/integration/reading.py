@@ -26,7 +26,7 @@ from db.blobs.store import BlobStore
 from db.database import Database
 from db.steps import chunks, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
-from db.steps.leasing import SOURCES
+from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewJob, StoredBlob, UnreadSource
 from db.tables import Blob, Chunk, Discovery, Item, Job, JobSource
 from db.views import items
@@ -80,7 +80,7 @@ class Place:
         self, worker: str = WORKER, before_commit: Callable[[], None] = lambda: None, members: int = 1000
     ) -> SourceExpander:
         store = cast(BlobStore, StoreWith(self.store, before_commit))
-        leases = HeldLeases(self.database, worker, self.policy, table=SOURCES)
+        leases = HeldLeases(self.database, worker, self.policy, table=SOURCE_LEASES)
         limits = SourceLimits(ArchiveLimits(members, 200_000, 2**24), self.spool)
         return SourceExpander(self.database, self.broker, store, leases, self.policy, limits, Fetcher(), self.clock)
 
@@ -104,7 +104,7 @@ class Place:
 
     def cancel(self, job_id: str) -> None:
         with self.database.writing() as session:
-            job = lifecycle.hold(session, job_id)
+            job = lifecycle.lock_job(session, job_id)
             assert job is not None
             lifecycle.request_cancel(session, job, utc_now())
 

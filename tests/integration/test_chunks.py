@@ -10,7 +10,7 @@ from core.clock import utc_now
 from core.messages import ChunkMessage, Queue
 from db.database import Database
 from db.steps import chunks, lifecycle
-from db.steps.leasing import CHUNKS
+from db.steps.leasing import CHUNK_LEASES
 from db.tables import Chunk, Item
 from db.views import items
 from tests.integration.builders import LEASE, NOW, POLICY, WORKER, a_job, finish, read_job
@@ -38,7 +38,7 @@ def read_chunk(database: Database, chunk_id: str) -> Chunk:
 
 def send_again(database: Database, seconds: float, empty: set[Queue] | None = None) -> list[ChunkMessage]:
     with database.writing() as session:
-        return chunks.send_again(session, empty or set(), POLICY, NOW + timedelta(seconds=seconds))
+        return chunks.find_lost_messages(session, empty or set(), POLICY, NOW + timedelta(seconds=seconds))
 
 
 def test_a_chunk_is_taken_up_once(database: Database) -> None:
@@ -60,7 +60,7 @@ def test_only_who_has_a_chunk_in_hand_renews_its_lease(database: Database) -> No
     take(database, messages[0].chunk_id)
     for worker, seconds in ((OTHER, 0), (WORKER, 20)):
         with database.writing() as session:
-            CHUNKS.renew(session, [messages[0].chunk_id], worker, NOW + timedelta(seconds=20) + LEASE)
+            CHUNK_LEASES.renew(session, [messages[0].chunk_id], worker, NOW + timedelta(seconds=20) + LEASE)
         assert read_chunk(database, messages[0].chunk_id).due_at == NOW + LEASE + timedelta(seconds=seconds)
 
 
@@ -87,7 +87,7 @@ def test_a_message_that_waits_in_a_long_queue_is_not_sent_again_before_a_lease_h
 def test_what_could_not_be_sent_is_sent_by_the_next_round_however_long_the_queue(database: Database) -> None:
     _, messages = submit(database, ["a"])
     with database.writing() as session:
-        chunks.forget_messages(session, NOW, [messages[0].chunk_id])
+        chunks.mark_unsent(session, NOW, [messages[0].chunk_id])
     assert send_again(database, 0) == messages
 
 
@@ -95,7 +95,7 @@ def test_a_chunk_in_hand_is_not_sent_again(database: Database) -> None:
     _, messages = submit(database, ["a"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
-        chunks.forget_messages(session, NOW)
+        chunks.mark_unsent(session, NOW)
     assert send_again(database, 1000, set(Queue)) == []
 
 
@@ -103,8 +103,8 @@ def test_a_lost_lease_is_found_when_it_ends(database: Database) -> None:
     _, messages = submit(database, ["a"])
     take(database, messages[0].chunk_id)
     with database.reading() as session:
-        assert chunks.lost_leases(session, NOW + LEASE - timedelta(seconds=1)) == []
-        (lost,) = chunks.lost_leases(session, NOW + LEASE)
+        assert chunks.list_lost_leases(session, NOW + LEASE - timedelta(seconds=1)) == []
+        (lost,) = chunks.list_lost_leases(session, NOW + LEASE)
     assert lost.chunk_id == messages[0].chunk_id
 
 
@@ -113,8 +113,8 @@ def test_leases_of_one_process_end_when_it_is_known_to_be_gone(database: Databas
     take(database, messages[0].chunk_id, "wrk_1@here-1")
     take(database, messages[1].chunk_id, "wrk_2@here-11")
     with database.writing() as session:
-        CHUNKS.end_leases(session, NOW, worker="@here-1")
-        assert [lost.chunk_id for lost in chunks.lost_leases(session, NOW)] == [messages[0].chunk_id]
+        CHUNK_LEASES.end_leases(session, NOW, worker="@here-1")
+        assert [lost.chunk_id for lost in chunks.list_lost_leases(session, NOW)] == [messages[0].chunk_id]
 
 
 def test_what_is_handed_back_was_no_attempt_and_waits_until_it_is_due(database: Database) -> None:
@@ -123,7 +123,7 @@ def test_what_is_handed_back_was_no_attempt_and_waits_until_it_is_due(database: 
         take(database, messages[0].chunk_id)
         with database.writing() as session:
             due_at = NOW + timedelta(seconds=2)
-            CHUNKS.hand_back(session, [messages[0].chunk_id], WORKER, due_at, "the store is away")
+            CHUNK_LEASES.give_back(session, [messages[0].chunk_id], WORKER, due_at, "the store is away")
         assert send_again(database, 1) == []
         assert send_again(database, 2) == messages
     chunk = read_chunk(database, messages[0].chunk_id)
@@ -134,7 +134,7 @@ def test_a_split_chunk_becomes_two_of_half_its_items_that_are_each_tried_once_al
     job_id, messages = submit(database, ["a", "b", "c"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
-        chunk = CHUNKS.get_lost(session, messages[0].chunk_id, NOW + LEASE)
+        chunk = CHUNK_LEASES.lock_lost(session, messages[0].chunk_id, NOW + LEASE)
         assert chunk is not None
         item_ids = list(session.scalars(select(Item.id).order_by(Item.position)))
         chunks.split(session, chunk, item_ids, NOW + LEASE)
@@ -153,7 +153,7 @@ def test_late_results_of_a_chunk_that_was_split_meanwhile_are_ignored_and_the_ha
     job_id, messages = submit(database, ["a", "b"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
-        chunk = CHUNKS.get_lost(session, messages[0].chunk_id, NOW + LEASE)
+        chunk = CHUNK_LEASES.lock_lost(session, messages[0].chunk_id, NOW + LEASE)
         assert chunk is not None
         chunks.split(session, chunk, list(session.scalars(select(Item.id))), NOW + LEASE)
     assert finish(database, messages[0]).items == 0
@@ -164,11 +164,11 @@ def test_a_job_that_is_to_be_canceled_claims_nothing(database: Database) -> None
     job_id, messages = submit(database, [str(n) for n in range(20)])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
         lifecycle.request_cancel(session, job, NOW)
         assert chunks.claim(session, job, POLICY, NOW) == []
-        assert list(chunks.jobs_with_room(session, POLICY)) == []
+        assert list(chunks.list_jobs_with_room(session, POLICY)) == []
 
 
 def test_a_worker_renews_what_it_has_in_hand_but_not_what_a_hanging_thread_has(database: Database) -> None:
@@ -195,7 +195,7 @@ def test_a_worker_that_stops_gives_back_what_it_has_not_finished_for_others_to_t
             finish(database, messages[1])
         leases.give_back()
         with database.writing() as session:
-            (again,) = chunks.send_again(session, set(), POLICY, utc_now())
+            (again,) = chunks.find_lost_messages(session, set(), POLICY, utc_now())
         assert again.chunk_id == messages[0].chunk_id
         assert take(database, again.chunk_id, OTHER)
         chunk = read_chunk(database, again.chunk_id)

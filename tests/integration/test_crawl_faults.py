@@ -21,7 +21,7 @@ from db.database import Database
 from db.steps import crawling, expanding, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import MAX_ATTEMPTS
-from db.steps.leasing import SOURCES
+from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewItem
 from db.tables import Discovery, JobStatus, Scope, UrlKind, UrlState
 from tests.conftest import until
@@ -122,7 +122,7 @@ def test_a_crawl_that_never_gets_on_is_given_up_after_three_attempts(run: CrawlR
     job_id, policy = run.submit("https://shop.example/"), ChunkPolicy.of(run.settings)
     if found:
         with run.database.writing() as session:
-            job = lifecycle.hold(session, job_id)
+            job = lifecycle.lock_job(session, job_id)
             assert job is not None
             submitting.append(
                 session, job, [NewItem("a.jpg", None, source_url="https://shop.example/a.jpg")], utc_now()
@@ -132,7 +132,9 @@ def test_a_crawl_that_never_gets_on_is_given_up_after_three_attempts(run: CrawlR
         with run.database.writing() as session:
             taken = crawling.take(session, "wrk_1@here-1", policy, utc_now())
             assert taken is not None
-            SOURCES.fail_attempt(session, taken.job_id, taken.worker, utc_now(), "its process was killed (signal 11)")
+            SOURCE_LEASES.fail_attempt(
+                session, taken.job_id, taken.worker, utc_now(), "its process was killed (signal 11)"
+            )
             expanding.end_attempt(session, job_id, policy, utc_now())
     job = run.job(job_id)
     assert (job.status, job.discovering) == (JobStatus.RUNNING if found else JobStatus.FAILED, False)

@@ -96,7 +96,7 @@ def test_a_canceled_crawl_ends_within_seconds(run: CrawlRun, shop: Shop) -> None
     worker.start()
     until(lambda: run.states(job_id, UrlKind.PAGE)[UrlState.DONE] > 0)
     with run.database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
         lifecycle.request_cancel(session, job, utc_now())
     worker.join(10)

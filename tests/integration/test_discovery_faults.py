@@ -12,7 +12,7 @@ from core.clock import utc_now
 from core.errors import BlobStoreUnavailable
 from db.steps import discoveries
 from db.steps.discoveries import LeasedSource
-from db.steps.leasing import SOURCES
+from db.steps.leasing import SOURCE_LEASES
 from db.tables import ItemStatus, JobStatus
 from tests.integration.builders import WORKER, deliveries
 from tests.integration.reading import OTHER, Place, a_tar, a_zip, expected, fail, place, small_batches, stored_anywhere
@@ -33,15 +33,15 @@ def test_who_dies_between_batches_is_followed_by_who_goes_on_there(
     class Killed(BaseException):
         """As if the process were gone: nothing tidies up."""
 
-    def get_on(*arguments: object) -> object:
+    def commit_batch(*arguments: object) -> object:
         nonlocal commits
         commits += 1
         if commits == dies_at:
             raise Killed
         return really(*arguments)
 
-    really = worker.sources.expander.expanding.get_on
-    monkeypatch.setattr(worker.sources.expander.expanding, "get_on", get_on)
+    really = worker.sources.expander.expanding.commit_batch
+    monkeypatch.setattr(worker.sources.expander.expanding, "commit_batch", commit_batch)
     with pytest.raises(Killed):
         place.expander().run_pending()
     assert place.names(job_id) == expected(3 * (dies_at - 1))
@@ -174,21 +174,21 @@ def test_leases_of_one_process_end_when_it_is_known_to_be_gone(place: Place) -> 
     job_id = place.submit(a_zip(2))
     with place.database.writing() as session:
         worker.sources.expander.expanding.take(session, WORKER, place.policy, utc_now())
-        SOURCES.end_leases(session, utc_now(), worker="@there-1")
-        assert discoveries.lost_leases(session, utc_now()) == []
-        SOURCES.end_leases(session, utc_now(), worker="@here-1")
-        assert discoveries.lost_leases(session, utc_now()) == [job_id]
+        SOURCE_LEASES.end_leases(session, utc_now(), worker="@there-1")
+        assert discoveries.list_lost_leases(session, utc_now()) == []
+        SOURCE_LEASES.end_leases(session, utc_now(), worker="@here-1")
+        assert discoveries.list_lost_leases(session, utc_now()) == [job_id]
 
 
 def test_leases_are_renewed_while_a_batch_is_gathered(place: Place) -> None:
     job_id = place.submit(a_zip(2))
-    leases = HeldLeases(place.database, WORKER, place.policy, table=SOURCES)
+    leases = HeldLeases(place.database, WORKER, place.policy, table=SOURCE_LEASES)
     with place.database.writing() as session:
         worker.sources.expander.expanding.take(session, WORKER, place.policy, utc_now() - timedelta(seconds=20))
     with leases.holding(job_id):
         leases.renew()
     with place.database.reading() as session:
-        assert discoveries.lost_leases(session, utc_now() + timedelta(seconds=25)) == []
+        assert discoveries.list_lost_leases(session, utc_now() + timedelta(seconds=25)) == []
 
 
 def test_reading_again_up_to_where_it_was_is_not_getting_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

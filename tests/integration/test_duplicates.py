@@ -178,9 +178,9 @@ def test_a_job_that_runs_again_is_looked_at_again_at_its_next_end(database: Data
     job_id = a_job_of(database, ["a", "b"], outcomes)
     Linker(database).run_pending()
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
-        lifecycle.retry_failed(session, job, NOW)
+        lifecycle.retry_failed_items(session, job, NOW)
         messages = chunks.claim(session, job, POLICY, NOW)
     assert read_job(database, job_id).duplicates is None
     assert Linker(database).run_pending() == 0
@@ -278,9 +278,9 @@ def test_what_belongs_to_another_key_or_is_deleted_was_not_seen_before(database:
     a_job_of(database, ["a"], outcomes)
     deleted = a_job_of(database, ["a"], outcomes, key_id="key_1")
     with database.writing() as session:
-        job = lifecycle.hold(session, deleted)
+        job = lifecycle.lock_job(session, deleted)
         assert job is not None
-        lifecycle.mark_deleted(job, NOW)
+        lifecycle.mark_job_deleted(job, NOW)
     latest = a_job_of(database, ["a"], outcomes, key_id="key_1")
     assert [found.item.job_id for found in similar(database, latest)] == [mine]
 

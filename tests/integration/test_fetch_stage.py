@@ -22,7 +22,7 @@ from db.blobs.spool import BlobWriter
 from db.database import Database
 from db.steps import chunks, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
-from db.steps.leasing import CHUNKS
+from db.steps.leasing import CHUNK_LEASES
 from db.steps.submitting import NewItem, NewJob
 from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Priority, Stage
 from db.views import jobs
@@ -260,7 +260,7 @@ def test_a_canceled_job_is_not_downloaded_any_more(
     for _ in range(3):
         arrived.acquire(timeout=10)
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
         lifecycle.request_cancel(session, job, utc_now())
     until(lambda: not waiting_downloads(fetching))
@@ -312,7 +312,7 @@ def test_a_picture_that_ends_its_worker_again_and_again_fails_alone(
         for message in queued(redis, Queue.FETCH):
             with database.writing() as session:
                 assert chunks.take(session, message.chunk_id, WORKER, POLICY, utc_now(), Stage.FETCH)
-                CHUNKS.fail_attempt(session, message.chunk_id, WORKER, utc_now(), "it was struck by lightning")
+                CHUNK_LEASES.fail_attempt(session, message.chunk_id, WORKER, utc_now(), "it was struck by lightning")
     _, items, _ = read(database, job_id)
     assert items[0].error_code == "fetch_failed"
     assert "3 attempts" in str(items[0].error_detail)
@@ -327,9 +327,9 @@ def test_failed_downloads_can_be_tried_again_and_what_was_wrong_as_it_came_canno
     assert read(database, job_id)[1][0].error_code == "fetch_failed"
     server.answers["/late.jpg"] = response(b"there it is")
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
-        assert lifecycle.retry_failed(session, job, utc_now()) == 1
+        assert lifecycle.retry_failed_items(session, job, utc_now()) == 1
         (again,) = chunks.claim(session, job, POLICY, utc_now())
     assert again.queue is Queue.FETCH
     fetching.work_on(again)

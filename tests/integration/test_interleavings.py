@@ -32,7 +32,7 @@ from db.blobs.local import LocalBlobStore
 from db.database import Database
 from db.steps import chunks, lifecycle, submitting
 from db.steps.fetching import ToFetch, items_to_fetch, record_fetched
-from db.steps.leasing import CHUNKS
+from db.steps.leasing import CHUNK_LEASES
 from db.steps.recording import Outcome, record
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import TERMINAL, Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
@@ -194,9 +194,9 @@ class Interleavings(RuleBasedStateMachine):
         worker, message = self.in_hand.pop(which % len(self.in_hand))
         with self.database.writing() as session:
             if away:
-                CHUNKS.hand_back(session, [message.chunk_id], worker, self.now, "the store is away")
+                CHUNK_LEASES.give_back(session, [message.chunk_id], worker, self.now, "the store is away")
             else:
-                CHUNKS.fail_attempt(session, message.chunk_id, worker, self.now, "a bug")
+                CHUNK_LEASES.fail_attempt(session, message.chunk_id, worker, self.now, "a bug")
 
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: int) -> None:
@@ -218,25 +218,25 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.jobs)
     @rule(which=NUMBER)
     def retry(self, which: int) -> None:
-        self._change(which, lifecycle.retry_failed)
+        self._change(which, lifecycle.retry_failed_items)
 
     @precondition(lambda self: self.jobs)
     @rule(which=NUMBER)
     def delete(self, which: int) -> None:
-        self._change(which, lambda _, job, now: lifecycle.mark_deleted(job, now))
+        self._change(which, lambda _, job, now: lifecycle.mark_job_deleted(job, now))
 
     def _change(self, which: int, change: object) -> None:
         assert callable(change)
         job_id = self.jobs[which % len(self.jobs)]
         try:
             with self.database.writing() as session:
-                job = lifecycle.hold(session, job_id)
+                job = lifecycle.lock_job(session, job_id)
                 if job is None or job.deleted_at or job.expired(self.now):
                     return
                 change(session, job, self.now)
         except (JobOver, JobNotOver, NothingToRetry):
             return
-        if change is lifecycle.retry_failed:
+        if change is lifecycle.retry_failed_items:
             self.retried[job_id] += 1
 
     @rule()

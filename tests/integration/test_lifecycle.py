@@ -34,23 +34,23 @@ def submit(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMess
 
 def cancel(database: Database, job_id: str) -> None:
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
         lifecycle.request_cancel(session, job, NOW)
 
 
 def retry(database: Database, job_id: str) -> int:
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
-        return lifecycle.retry_failed(session, job, NOW)
+        return lifecycle.retry_failed_items(session, job, NOW)
 
 
 def delete(database: Database, job_id: str) -> None:
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
-        lifecycle.mark_deleted(job, NOW)
+        lifecycle.mark_job_deleted(job, NOW)
 
 
 def take(database: Database, message: ChunkMessage) -> bool:
@@ -92,15 +92,15 @@ def test_canceling_twice_is_canceling_once_and_what_is_over_cannot_be_canceled(d
 def test_what_fits_into_no_one_transaction_is_canceled_in_several(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifecycle, "CANCELED_AT_ONCE", 3)
+    monkeypatch.setattr(lifecycle, "MAX_CANCELED_AT_ONCE", 3)
     job_id, _ = submit(database, [str(n) for n in range(8)])
     cancel(database, job_id)
     assert read_job(database, job_id).status == JobStatus.QUEUED
     with database.writing() as session:
         assert jobs.list_canceling(session) == [job_id]
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         assert job is not None
-        assert [lifecycle.cancel_waiting(session, job, NOW) for _ in range(3)] == [3, 2, 0]
+        assert [lifecycle.cancel_waiting_items(session, job, NOW) for _ in range(3)] == [3, 2, 0]
         assert job.status == JobStatus.CANCELED
         assert jobs.list_canceling(session) == []
 
@@ -115,7 +115,7 @@ def test_failed_items_are_tried_again_and_the_others_left_alone(database: Databa
     assert (job.status, job.pending, job.succeeded, job.failed) == (JobStatus.RUNNING, 1, 4, 0)
     assert job.finished_at is None
     with database.writing() as session:
-        held = lifecycle.hold(session, job_id)
+        held = lifecycle.lock_job(session, job_id)
         assert held is not None
         (message,) = chunks.claim(session, held, POLICY, NOW)
     finish(database, message)

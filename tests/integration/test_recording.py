@@ -137,7 +137,7 @@ def test_jobs_with_room_are_those_with_items_that_no_chunk_holds(database: Datab
     job_id, _ = submit(database, ["a"])
     with database.writing() as session:
         waiting = a_job(session, ["b"])
-        assert list(chunks.jobs_with_room(session, POLICY)) == [waiting.id]
+        assert list(chunks.list_jobs_with_room(session, POLICY)) == [waiting.id]
         assert job_id != waiting.id
 
 

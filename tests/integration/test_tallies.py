@@ -80,9 +80,9 @@ def test_what_is_refused_at_the_door_is_tallied_and_what_is_tried_again_is_not_a
     finish(database, message, FAILED)
     with database.writing() as session:
         assert tallies.summarize(session, job.id).errors == {"decode_failed": 3, "too_large": 2}
-        held = lifecycle.hold(session, job.id)
+        held = lifecycle.lock_job(session, job.id)
         assert held is not None
-        lifecycle.retry_failed(session, held, NOW)
+        lifecycle.retry_failed_items(session, held, NOW)
         assert tallies.summarize(session, job.id).errors == {"too_large": 2}
         (message,) = chunks.claim(session, held, POLICY, NOW)
     finish(database, message, scored("dress", 0.7))

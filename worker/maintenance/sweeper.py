@@ -21,7 +21,7 @@ from db.database import Database
 from db.steps import chunks, discoveries, expanding, lifecycle
 from db.steps.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
 from db.steps.fetching import items_to_fetch, record_fetched
-from db.steps.leasing import CHUNKS
+from db.steps.leasing import CHUNK_LEASES
 from db.steps.recording import Outcome, Recorded, record
 from db.tables import Chunk, Item, ItemStatus, Job, Stage
 from db.views import items, jobs
@@ -35,14 +35,14 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
     _notice_loss(database, broker, now)
     with database.reading() as session:
         due = chunks.any_due(session, now)
-        with_room = list(chunks.jobs_with_room(session, policy))
+        with_room = list(chunks.list_jobs_with_room(session, policy))
         canceling = jobs.list_canceling(session)
     for job_id in canceling:
         _cancel_rest(database, broker, job_id, now)
     sent = 0
     if due:
         with database.reading() as session:
-            lost = chunks.lost_leases(session, now)
+            lost = chunks.list_lost_leases(session, now)
         for lease in lost:
             _end_attempt(database, broker, policy, lease, now)
         sent += _send_again(database, broker, policy, now)
@@ -61,7 +61,7 @@ def _notice_loss(database: Database, broker: Broker, now: datetime) -> None:
         if run.kept:
             return
         with database.writing() as session:
-            chunks.forget_messages(session, now)
+            chunks.mark_unsent(session, now)
         broker.remember_run(run)
     except BrokerUnavailable as error:
         log.warning("redis_away", reason=str(error))
@@ -76,14 +76,14 @@ def _send_again(database: Database, broker: Broker, policy: ChunkPolicy, now: da
         # Then nothing can be sent, either.
         return 0
     with database.writing() as session:
-        messages = chunks.send_again(session, empty, policy, now)
+        messages = chunks.find_lost_messages(session, empty, policy, now)
     dispatch(database, broker, messages)
     return len(messages)
 
 
 def _fill_window(database: Database, broker: Broker, policy: ChunkPolicy, job_id: str, now: datetime) -> int:
     with database.writing() as session:
-        job = lifecycle.hold(session, job_id)
+        job = lifecycle.lock_job(session, job_id)
         messages = [] if job is None else chunks.claim(session, job, policy, now)
     dispatch(database, broker, messages)
     return len(messages)
@@ -92,28 +92,28 @@ def _fill_window(database: Database, broker: Broker, policy: ChunkPolicy, job_id
 def _cancel_rest(database: Database, broker: Broker, job_id: str, now: datetime) -> None:
     while True:
         with database.writing() as session:
-            job = lifecycle.hold(session, job_id)
+            job = lifecycle.lock_job(session, job_id)
             if job is None or job.terminal:
                 return
-            canceled = lifecycle.cancel_waiting(session, job, now)
+            canceled = lifecycle.cancel_waiting_items(session, job, now)
             over = job.terminal
         if over:
             announce_end(broker, job_id, webhook=job.webhook is not None)
-        if over or canceled < lifecycle.CANCELED_AT_ONCE:
+        if over or canceled < lifecycle.MAX_CANCELED_AT_ONCE:
             return
 
 
 def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: LostLease, now: datetime) -> None:
     """A chunk's worker has died, stalled or failed: another attempt, two halves, or the end of its only picture."""
     with database.writing() as session:
-        job = lifecycle.hold(session, lost.job_id)
-        chunk = CHUNKS.get_lost(session, lost.chunk_id, now)
+        job = lifecycle.lock_job(session, lost.job_id)
+        chunk = CHUNK_LEASES.lock_lost(session, lost.chunk_id, now)
         if job is None or chunk is None:
             return
         reason = chunk.error or f"its worker ({chunk.taken_by}) ended or stalled"
         log.warning("attempt_ended", chunk=chunk.id, job=job.id, attempts=chunk.attempts, reason=reason)
         if job.cancel_requested_at is not None or chunk.attempts < MAX_ATTEMPTS:
-            chunks.queue_again(session, chunk, now)
+            chunks.requeue(session, chunk, now)
             return
         pending = _pending_items(session, chunk.id)
         if len(pending) > 1:
@@ -141,7 +141,7 @@ def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: Chun
 def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, now: datetime) -> int:
     """Have sources that wait read, and decide on those whose worker has not got on with them within its lease."""
     with database.reading() as session:
-        lost = discoveries.lost_leases(session, now)
+        lost = discoveries.list_lost_leases(session, now)
     sent = 0
     for job_id in lost:
         with database.writing() as session:
@@ -159,7 +159,7 @@ def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, 
 
 def _have_read(database: Database, broker: Broker, now: datetime, task: str, queue: Queue) -> None:
     with database.reading() as session:
-        waiting = discoveries.next_waiting(session, now, crawls=task == CRAWL)
+        waiting = discoveries.find_next_waiting(session, now, crawls=task == CRAWL)
     if waiting is not None:
         try:
             # One message has them all read, one after the other.

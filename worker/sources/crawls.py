@@ -26,7 +26,7 @@ from db.database import TRANSIENT_ERRORS, Database
 from db.steps import crawling, discoveries, expanding
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
-from db.steps.leasing import SOURCES
+from db.steps.leasing import SOURCE_LEASES
 from db.views import jobs
 from worker.background import BackgroundThreads
 from worker.leases import OUTAGE_PAUSE
@@ -66,7 +66,7 @@ class Crawls(BackgroundThreads[LeasedSource]):
 
     def _take(self) -> LeasedSource | None:
         with self._database.reading() as session:
-            if discoveries.next_waiting(session, self._clock(), crawls=True) is None:
+            if discoveries.find_next_waiting(session, self._clock(), crawls=True) is None:
                 return None
         with self._database.writing() as session:
             return crawling.take(session, self.worker, self._policy, self._clock())
@@ -123,7 +123,7 @@ class Crawls(BackgroundThreads[LeasedSource]):
         """Whether the crawl is to go on, and is this worker's; if the database does not answer, that is not known."""
         try:
             with self._database.reading() as session:
-                mine = discoveries.resume(session, taken.job_id, taken.source, taken.worker) is not None
+                mine = discoveries.get_held(session, taken.job_id, taken.source, taken.worker) is not None
                 return mine and jobs.is_wanted(session, taken.job_id)
         except TRANSIENT_ERRORS:
             return True
@@ -131,7 +131,7 @@ class Crawls(BackgroundThreads[LeasedSource]):
     def _settle(self, taken: LeasedSource, code: int) -> None:
         """What follows from the end of a child, if it has not brought its crawl to an end."""
         with self._database.writing() as session:
-            stopped = expanding.stop(session, taken, self._clock())
+            stopped = expanding.stop_canceled(session, taken, self._clock())
         if stopped is not None:
             log.info("crawl_canceled", job=taken.job_id)
             if stopped.job_terminal:
@@ -142,11 +142,11 @@ class Crawls(BackgroundThreads[LeasedSource]):
             if self.stopping.is_set() or code == _AWAY:
                 pause = timedelta() if self.stopping.is_set() else OUTAGE_PAUSE
                 reason = "its worker was stopped" if self.stopping.is_set() else "part of the service was away"
-                SOURCES.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
+                SOURCE_LEASES.give_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
             elif code not in {_ENDED, _OVERTAKEN, _FAILED}:
                 reason = f"its process ended with {code}" if code >= 0 else f"its process was killed (signal {-code})"
                 log.error("crawl_failed", job=taken.job_id, reason=reason)
-                SOURCES.fail_attempt(session, taken.job_id, taken.worker, self._clock(), reason)
+                SOURCE_LEASES.fail_attempt(session, taken.job_id, taken.worker, self._clock(), reason)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -37,7 +37,7 @@ from db.steps import discoveries, expanding
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
 from db.steps.expanding import Expanded, SourceBatch
-from db.steps.leasing import SOURCES
+from db.steps.leasing import SOURCE_LEASES
 from worker.background import BackgroundThreads
 from worker.leases import OUTAGE_PAUSE, HeldLeases
 from worker.sources.entries import Entry, Found, SourceLimits, open_source
@@ -78,7 +78,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
 
     def _take(self) -> LeasedSource | None:
         with self._database.reading() as session:
-            if discoveries.next_waiting(session, self._clock()) is None:
+            if discoveries.find_next_waiting(session, self._clock()) is None:
                 return None
         with self._database.writing() as session:
             return expanding.take(session, self._leases.worker, self._policy, self._clock())
@@ -114,7 +114,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
         try:
             self._blobs.commit(read.writers)
             with self._database.writing() as session:
-                expanded = expanding.get_on(session, taken, read.batch(), self._policy, self._clock())
+                expanded = expanding.commit_batch(session, taken, read.batch(), self._policy, self._clock())
         except QuotaExceeded as error:
             within, beyond = read.cut(error.pictures_left, OverQuota(error.detail))
             discard_uncommitted(self._database, self._blobs, beyond.writers)
@@ -130,7 +130,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
     def _stop(self, taken: LeasedSource) -> None:
         try:
             with self._database.writing() as session:
-                stopped = expanding.stop(session, taken, self._clock())
+                stopped = expanding.stop_canceled(session, taken, self._clock())
         except TRANSIENT_ERRORS as error:
             log.warning("not_stopped", job=taken.job_id, reason=str(error.orig), until="its lease ends")
             return
@@ -152,7 +152,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
         log.error("not_expanded", job=taken.job_id, error=repr(error), exc_info=error)
         try:
             with self._database.writing() as session:
-                SOURCES.fail_attempt(session, taken.job_id, taken.worker, self._clock(), reason)
+                SOURCE_LEASES.fail_attempt(session, taken.job_id, taken.worker, self._clock(), reason)
         except TRANSIENT_ERRORS:
             log.warning("not_given_back", job=taken.job_id, until="its lease ends")
 
@@ -160,7 +160,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
         log.warning("expanding_interrupted", job=taken.job_id, reason=reason)
         try:
             with self._database.writing() as session:
-                SOURCES.hand_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
+                SOURCE_LEASES.give_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
         except TRANSIENT_ERRORS:
             log.warning("not_given_back", job=taken.job_id, until="its lease ends")
 
