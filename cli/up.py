@@ -24,7 +24,7 @@ from cli.supervisor import Child, Supervisor
 from core.clock import utc_now
 from core.errors import AlreadyRunning, BrokerUnavailable, PortTaken
 from core.settings import Settings
-from db.blobs.opening import forget_unfinished
+from db.blobs.opening import remove_unfinished_uploads
 from db.database import TRANSIENT_ERRORS, Database
 from db.migrate import upgrade
 from db.steps.leasing import CHUNK_LEASES, SOURCE_LEASES
@@ -136,7 +136,7 @@ def _check_port(settings: Settings) -> None:
 def _prepare_folders(settings: Settings) -> None:
     (settings.home / "logs").mkdir(parents=True, exist_ok=True)
     # Nobody else works on this folder now.
-    forget_unfinished(settings)
+    remove_unfinished_uploads(settings)
 
 
 def _prepare_database(settings: Settings, database: Database) -> None:

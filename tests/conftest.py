@@ -194,13 +194,13 @@ def nearly_full(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
         yield folder
         subprocess.run(["umount", str(folder)], check=True)
         return
-    create = spool.create
+    create = spool.create_file
 
     def create_or_not(path: str) -> int:
         occupied = any(found.is_file() for found in folder.rglob("*"))
         return os.open("/dev/full", os.O_WRONLY) if occupied else create(path)
 
-    monkeypatch.setattr(spool, "create", create_or_not)
+    monkeypatch.setattr(spool, "create_file", create_or_not)
     yield folder
 
 

@@ -10,7 +10,7 @@ from typing import IO, ClassVar
 
 from core.errors import BlobMissing, BlobStoreUnavailable
 from db.blobs.durability import sync_files, sync_folders
-from db.blobs.spool import BlobWriter, refusal
+from db.blobs.spool import BlobWriter, storage_error
 from db.blobs.store import checked_name, checked_sha256
 
 _DIGITS = 64
@@ -23,7 +23,8 @@ class LocalBlobStore:
     give it back (`ensure`) until the request is over.
     """
 
-    patience: ClassVar[float] = 0.0
+    is_remote: ClassVar[bool] = False
+    max_call_seconds: ClassVar[float] = 0.0
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,7 +45,7 @@ class LocalBlobStore:
             # Those of blobs that were found too: who put them may not have come as far as this.
             sync_folders(self.folder, self._folders(writer.sha256 for writer in writers))
         except OSError as error:
-            raise refusal(error) from error
+            raise storage_error(error) from error
 
     def ensure(self, writers: Sequence[BlobWriter]) -> None:
         try:
@@ -52,7 +53,7 @@ class LocalBlobStore:
             if again:
                 sync_folders(self.folder, self._folders(again))
         except OSError as error:
-            raise refusal(error) from error
+            raise storage_error(error) from error
 
     def put(self, data: bytes) -> str:
         writer = self.writer()
@@ -71,14 +72,14 @@ class LocalBlobStore:
             self.ping()
             raise BlobMissing(f"no blob {sha256} in the store") from error
         except OSError as error:
-            raise refusal(error) from error
+            raise storage_error(error) from error
 
     def read(self, sha256: str) -> bytes:
         with self.open(sha256) as file:
             try:
                 return file.read()
             except OSError as error:
-                raise refusal(error) from error
+                raise storage_error(error) from error
 
     def read_all(self, sha256s: Sequence[str]) -> Iterator[bytes]:
         return map(self.read, sha256s)
@@ -89,7 +90,7 @@ class LocalBlobStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise refusal(error) from error
+            raise storage_error(error) from error
 
     def put_derived(self, sha256: str, name: str, data: bytes) -> None:
         # It can be made again: it is renamed into place, but not synced.
@@ -101,7 +102,7 @@ class LocalBlobStore:
             if not self._has(sha256):
                 target.unlink(missing_ok=True)
         except OSError as error:
-            raise refusal(error) from error
+            raise storage_error(error) from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -116,7 +117,7 @@ class LocalBlobStore:
                     if file.name[:_DIGITS] in gone:
                         file.unlink(missing_ok=True)
         except OSError as error:
-            raise refusal(error) from error
+            raise storage_error(error) from error
 
     def ping(self) -> None:
         if not self.temporary.is_dir():

@@ -19,6 +19,6 @@ def open_blob_store(settings: Settings) -> BlobStore:
     return S3BlobStore(settings.blobs, settings.spool_folder)
 
 
-def forget_unfinished(settings: Settings) -> None:
+def remove_unfinished_uploads(settings: Settings) -> None:
     """Remove what uploads left that were cut off. Only while nobody else works on the data folder."""
     shutil.rmtree(settings.spool_folder, ignore_errors=True)

@@ -15,7 +15,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import S3Store
 
 from core.errors import BlobMissing, BlobStoreUnavailable, StorageFull
-from db.blobs.spool import BlobWriter, refusal
+from db.blobs.spool import BlobWriter, storage_error
 from db.blobs.store import checked_name, checked_sha256
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class S3BlobStore:
     Endpoint, region and credentials come from the `AWS_*` environment variables, as with every S3 client.
     """
 
-    patience: ClassVar[float] = _CALL_SECONDS + _RETRY_SECONDS + 1
+    is_remote: ClassVar[bool] = True
+    max_call_seconds: ClassVar[float] = _CALL_SECONDS + _RETRY_SECONDS + 1
 
     def __init__(self, url: str, spool: Path) -> None:
         """`spool` is a local folder for what is being uploaded."""
@@ -134,7 +135,7 @@ class S3BlobStore:
         try:
             data = Path(writer.path).read_bytes()
         except OSError as error:
-            raise refusal(error) from error
+            raise storage_error(error) from error
         try:
             with _asking(writer.sha256):
                 obstore.put(self._bucket, _key(writer.sha256), data, mode="create")

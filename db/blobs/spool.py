@@ -12,14 +12,14 @@ from pathlib import Path
 from core.errors import BlobStoreUnavailable, StorageFull
 
 
-def refusal(error: OSError) -> BlobStoreUnavailable | StorageFull:
+def storage_error(error: OSError) -> BlobStoreUnavailable | StorageFull:
     """What a file system's error means to whoever wanted to store or read something."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageFull()
     return BlobStoreUnavailable(f"the blob store cannot be used: {error.strerror or error}")
 
 
-def create(path: str) -> int:
+def create_file(path: str) -> int:
     """A new file, open for writing."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
@@ -36,9 +36,9 @@ class BlobWriter:
         self._digest = hashlib.sha256()
         self._sha256 = ""
         try:
-            self._file = create(self.path)
+            self._file = create_file(self.path)
         except OSError as error:
-            raise refusal(error) from error
+            raise storage_error(error) from error
 
     @property
     def sha256(self) -> str:
@@ -61,7 +61,7 @@ class BlobWriter:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:
-            raise refusal(error) from error
+            raise storage_error(error) from error
         self.bytes_written += len(data)
         return len(data)
 
@@ -75,7 +75,7 @@ class BlobWriter:
             try:
                 self._close()
             except OSError as error:
-                raise refusal(error) from error
+                raise storage_error(error) from error
             self._sha256 = self._digest.hexdigest()
         return self._sha256
 

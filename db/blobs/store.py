@@ -29,8 +29,11 @@ class BlobStore(Protocol):
         ValueError: what should be a SHA-256 is not 64 hexadecimal digits.
     """
 
-    patience: ClassVar[float]
-    """How long reading may take before `BlobStoreUnavailable` is raised, in seconds; 0 where that never takes time."""
+    is_remote: ClassVar[bool]
+    """Whether each call is a request over the network. Seeking in a blob then costs one request for each place."""
+    max_call_seconds: ClassVar[float]
+    """The longest time that one call takes before it raises `BlobStoreUnavailable`, in seconds. 0 for a local folder,
+    which answers at once."""
 
     def writer(self) -> BlobWriter:
         """Bytes on their way into the store. Its user aborts it in the end, whatever became of it."""

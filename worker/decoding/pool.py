@@ -115,7 +115,7 @@ class DecoderPool:
         """`slots` pictures of up to `side` x `side` pixels may be decoded and not yet released at once."""
         self._limits = limits
         # A store that does not answer must say so before the call's deadline: that is no picture's fault.
-        self._call_seconds = limits.seconds + blobs.patience
+        self._call_seconds = limits.seconds + blobs.max_call_seconds
         # Fingerprints are small products of matrices: dividing them among threads costs ten times what they do.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Spawned, not forked: the worker has threads, and a fork would copy their locks in any state.

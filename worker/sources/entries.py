@@ -17,7 +17,7 @@ from core.fetching.urls import MAX_URL, parse_url
 from core.settings import Settings
 from core.sources.archives import HEAD_BYTES, ArchiveLimits, Member, archive_members, is_read_in_order
 from core.sources.manifests import Row, manifest_rows, with_row_number
-from db.blobs.spool import BlobWriter, refusal
+from db.blobs.spool import BlobWriter, storage_error
 from db.blobs.store import BlobStore
 from db.steps.discoveries import LeasedSource
 from db.steps.submitting import NewItem, StoredBlob
@@ -67,8 +67,8 @@ def open_source(
             return
         head = file.read(HEAD_BYTES)
         file.seek(0)
-        if blobs.patience and not is_read_in_order(head):
-            # Seeking in a bucket is a call for every member.
+        if blobs.is_remote and not is_read_in_order(head):
+            # A ZIP reader seeks to each member, and each seek in a bucket is a request. A local copy has no such cost.
             file = _spooled(file, limits.spool, stack)
         yield _members(blobs, file, limits.archive)
 
@@ -123,6 +123,6 @@ def _spooled(file: IO[bytes], folder: Path, stack: ExitStack) -> IO[bytes]:
         copy = stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115 (the stack closes it)
         copyfileobj(file, copy, _BLOCK)
     except OSError as error:
-        raise refusal(error) from error
+        raise storage_error(error) from error
     copy.seek(0)
     return copy
