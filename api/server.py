@@ -97,7 +97,7 @@ def _keys_exist(settings: Settings) -> bool:
         if not has_table(database, "api_keys"):
             return False
         with database.reading() as session:
-            return keys.any_exist(session)
+            return keys.any_key_exists(session)
     finally:
         database.close()
 

@@ -121,7 +121,7 @@ def _arrays(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> dict[str, l
     return {_parameter(name): [row[name] for row in rows] for name in names}
 
 
-def among(session: Session, of: SQLColumnExpression[str], values: Sequence[str]) -> ColumnElement[bool]:
+def in_values(session: Session, of: SQLColumnExpression[str], values: Sequence[str]) -> ColumnElement[bool]:
     """`of IN values`, as one statement however many they are.
 
     For each other number of values an IN is another statement, and SQLite's driver keeps the last 128 of them: for

@@ -31,7 +31,7 @@ from core.errors import (
     StorageFull,
     Unavailable,
 )
-from db.access.usage import month_end
+from db.access.usage import next_month_start
 from db.database import is_full
 
 log = structlog.get_logger(__name__)
@@ -199,7 +199,7 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(QuotaExceeded)
     def of_quota(error: QuotaExceeded) -> Response:
         now = utc_now()
-        seconds = math.ceil((month_end(now) - now).total_seconds())
+        seconds = math.ceil((next_month_start(now) - now).total_seconds())
         return Problem(429, error.code, error.detail, headers={"Retry-After": str(seconds)}).response()
 
     @app.errorhandler(RequestInProgress)

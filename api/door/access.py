@@ -14,7 +14,7 @@ from api.answers.problems import Problem, not_found_problem
 from api.identity.sessions import TOKEN_HEADER
 from api.services import current_services
 from core.clock import rfc3339, utc_now
-from db.access.keys import EVERYONE, Caller
+from db.access.keys import ANYONE, Caller
 from db.steps import lifecycle
 from db.tables import Item, Job, Scope
 from db.views import items, jobs
@@ -148,7 +148,7 @@ def _caller_of_request() -> Caller:
         g.session = session
         return found
     if is_open():
-        return EVERYONE
+        return ANYONE
     raise KeyRequired
 
 

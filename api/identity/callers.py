@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from core.clock import utc_now
 from core.settings import Settings
 from db.access import keys
-from db.access.keys import USED_STRETCH, Caller
+from db.access.keys import LAST_USED_INTERVAL, Caller
 from db.database import Database
 
 log = structlog.get_logger(__name__)
@@ -49,11 +49,11 @@ class Callers:
         """Who a key stands for, as it came in a request; None if it is no good."""
         # Not the key itself: what lies in memory should be as little use to a thief as what lies on the disk.
         name = hashlib.sha256(written.encode()).hexdigest()
-        return self._remembered(name, lambda session: keys.caller_of(session, written))
+        return self._remembered(name, lambda session: keys.find_caller(session, written))
 
     def find_by_id(self, key_id: str) -> Caller | None:
         """Who a key stands for that signed in before; None if it is revoked by now."""
-        return self._remembered(key_id, lambda session: keys.caller_of_id(session, key_id))
+        return self._remembered(key_id, lambda session: keys.find_caller_by_id(session, key_id))
 
     def open_on_this_machine(self) -> bool:
         """Whether whoever reaches this machine's own address needs no key."""
@@ -64,7 +64,7 @@ class Callers:
         # Keys are never removed: once there is one, there is no need to ask again.
         if not self._keys_exist and time.monotonic() - self._asked_at > OPEN_SECONDS:
             with self._database.reading() as session:
-                self._keys_exist = keys.any_exist(session)
+                self._keys_exist = keys.any_key_exists(session)
             self._asked_at = time.monotonic()
         return self._keys_exist
 
@@ -76,7 +76,7 @@ class Callers:
     def note_use(self, key_id: str) -> Callable[[], None] | None:
         """What is still to be done about a key's `last_used_at`: once a minute, and best after the answer is sent."""
         now = time.monotonic()
-        if now - self._noted.get(key_id, float("-inf")) < USED_STRETCH.total_seconds():
+        if now - self._noted.get(key_id, float("-inf")) < LAST_USED_INTERVAL.total_seconds():
             return None
         self._noted[key_id] = now
         return lambda: self._write_use(key_id)

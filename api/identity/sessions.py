@@ -17,7 +17,7 @@ from functools import cached_property
 from flask import Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from db.access.secrets import own_secret
+from db.access.secrets import get_or_create_secret
 from db.database import Database
 
 SESSION_COOKIE = "lookbook_session"
@@ -53,7 +53,7 @@ class Sessions:
     @cached_property
     def _signer(self) -> URLSafeTimedSerializer:
         # Not before the first is needed: at the start the database may be away.
-        secret = own_secret(self._database, _SECRET_NAME, lambda: secrets.token_urlsafe(32))
+        secret = get_or_create_secret(self._database, _SECRET_NAME, lambda: secrets.token_urlsafe(32))
         return URLSafeTimedSerializer(secret, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
 
     def read(self, request: Request) -> WebSession | None:

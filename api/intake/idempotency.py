@@ -25,8 +25,8 @@ from api.schemas.common import Answer
 from api.services import Services, current_services
 from core.clock import utc_now
 from db.access import idempotency
-from db.access.idempotency import LEASE, Earlier, RequestKey
-from db.access.usage import NOBODY
+from db.access.idempotency import BROKEN_OFF_AFTER, EarlierRequest, RequestKey
+from db.access.usage import NO_OWNER
 from db.database import TRANSIENT_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ def record_created_job(session: Session, job_id: str) -> None:
     """Called in the transaction that stores a job: its request's key, if it has one, leads to it from then on."""
     running: _Running | None = g.get("idempotent")
     if running is not None:
-        idempotency.made(session, running.key, running.fingerprint, job_id)
+        idempotency.store_job_id(session, running.key, running.fingerprint, job_id)
 
 
 def _key() -> RequestKey | None:
@@ -91,10 +91,10 @@ def _key() -> RequestKey | None:
         return None
     if not (0 < len(given) <= _LONGEST_KEY and given.isascii() and given.isprintable()):
         raise Problem(400, "bad_request", f"{HEADER}: expected 1 to {_LONGEST_KEY} printable ASCII characters")
-    return RequestKey(caller().key_id or NOBODY, given)
+    return RequestKey(caller().key_id or NO_OWNER, given)
 
 
-def _replay(earlier: Earlier, key: RequestKey, again: Callable[[str], Answer]) -> Response:
+def _replay(earlier: EarlierRequest, key: RequestKey, again: Callable[[str], Answer]) -> Response:
     if earlier.fingerprint != _fingerprint():
         raise Problem(
             422,
@@ -133,7 +133,7 @@ def _running(services: Services, key: RequestKey) -> Iterator[None]:
 
 
 def _renew(services: Services, key: RequestKey, over: threading.Event) -> None:
-    while not over.wait(LEASE.total_seconds() / 3):
+    while not over.wait(BROKEN_OFF_AFTER.total_seconds() / 3):
         try:
             with services.database.writing() as session:
                 idempotency.renew(session, key, utc_now())
@@ -146,7 +146,7 @@ def _keep(services: Services, key: RequestKey, fingerprint: str, response: Respo
         if 200 <= response.status_code < 300:
             headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
             answer = (response.status_code, headers, response.get_data(as_text=True))
-            idempotency.answered(session, key, fingerprint, answer, utc_now())
+            idempotency.store_answer(session, key, fingerprint, answer, utc_now())
         else:
             idempotency.release(session, key)
 

@@ -117,7 +117,7 @@ def refuse_without_quota() -> None:
     """
     if caller().quota is not None:
         with current_services().database.reading() as session:
-            usage.check(session, caller().key_id, utc_now())
+            usage.check_quota(session, caller().key_id, utc_now())
 
 
 def submit(

@@ -80,8 +80,8 @@ def get_usage() -> Answer:
     now, who = utc_now(), caller()
     with current_services().database.reading() as session:
         quota = usage.quota_of(session, who.key_id)
-        month = usage.of_month(session, who.key_id, now)
-        by_day = {row.day: row for row in usage.by_day(session, who.key_id, now, USAGE_DAYS)}
+        month = usage.read_month(session, who.key_id, now)
+        by_day = {row.day: row for row in usage.list_days(session, who.key_id, now, USAGE_DAYS)}
     today = now.astimezone(UTC).date()
     days = []
     for day in (today - timedelta(days=ago) for ago in reversed(range(USAGE_DAYS))):
@@ -92,7 +92,7 @@ def get_usage() -> Answer:
         rate_limit=requests_per_minute(who),
         quota=quota,
         left=None if quota is None else max(quota - month.items, 0),
-        resets_at=usage.month_end(now),
+        resets_at=usage.next_month_start(now),
         today=AmountOut(jobs=days[-1].jobs, pictures=days[-1].pictures),
         month=AmountOut(jobs=month.jobs, pictures=month.items),
         days=days,

@@ -14,10 +14,10 @@ from core.errors import RequestInProgress
 from db.bulk import InsertMissing
 from db.tables import IdempotentRequest
 
-LEASE = timedelta(seconds=60)
+BROKEN_OFF_AFTER = timedelta(seconds=60)
 """A request that has not been renewed for this long was broken off."""
 
-KEPT = timedelta(hours=24)
+ANSWER_RETENTION = timedelta(hours=24)
 """How long an answer is kept (docs/http-api.md)."""
 
 _REQUESTS = InsertMissing(cast(Table, IdempotentRequest.__table__))
@@ -32,7 +32,7 @@ class RequestKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierRequest:
     """The first request of a key: its payload, and its answer; of one that was broken off, the job that it made."""
 
     fingerprint: str
@@ -42,13 +42,13 @@ class Earlier:
     body: str
 
 
-def begin(session: Session, request: RequestKey, now: datetime) -> Earlier | None:
+def begin(session: Session, request: RequestKey, now: datetime) -> EarlierRequest | None:
     """Make the key this request's own, unless an earlier one has come to something.
 
     Raises:
         RequestInProgress: an earlier one is still running.
     """
-    row = {"owner": request.owner, "key": request.key, "created_at": now, "due_at": now + LEASE}
+    row = {"owner": request.owner, "key": request.key, "created_at": now, "due_at": now + BROKEN_OFF_AFTER}
     if _REQUESTS.execute(session, [row]):
         return None
     found = session.scalars(select(IdempotentRequest).where(_is(request)).with_for_update()).one()
@@ -57,24 +57,24 @@ def begin(session: Session, request: RequestKey, now: datetime) -> Earlier | Non
         raise RequestInProgress(f"a request with the Idempotency-Key {request.key!r} is still running")
     broken_off_late = found.status is None and found.job_id is not None
     if found.fingerprint is not None and (broken_off_late or not over):
-        return Earlier(found.fingerprint, found.job_id, found.status, found.headers or {}, found.body or "")
+        return EarlierRequest(found.fingerprint, found.job_id, found.status, found.headers or {}, found.body or "")
     # It was broken off before it made anything, or is forgotten: this one is the first.
     found.fingerprint = found.job_id = found.status = found.headers = found.body = None
-    found.created_at, found.due_at = now, now + LEASE
+    found.created_at, found.due_at = now, now + BROKEN_OFF_AFTER
     return None
 
 
 def renew(session: Session, request: RequestKey, now: datetime) -> None:
     """It is still running."""
-    _change(session, request, due_at=now + LEASE)
+    _change(session, request, due_at=now + BROKEN_OFF_AFTER)
 
 
-def made(session: Session, request: RequestKey, fingerprint: str, job_id: str) -> None:
+def store_job_id(session: Session, request: RequestKey, fingerprint: str, job_id: str) -> None:
     """In the transaction that stores a job: whatever becomes of this request, another one will find the job."""
     _change(session, request, fingerprint=fingerprint, job_id=job_id)
 
 
-def answered(
+def store_answer(
     session: Session,
     request: RequestKey,
     fingerprint: str,
@@ -90,7 +90,7 @@ def answered(
         status=status,
         headers=dict(headers),
         body=body,
-        due_at=now + KEPT,
+        due_at=now + ANSWER_RETENTION,
     )
 
 
@@ -99,10 +99,10 @@ def release(session: Session, request: RequestKey) -> None:
     session.execute(delete(IdempotentRequest).where(_is(request), IdempotentRequest.status.is_(None)))
 
 
-def forget_expired(session: Session, now: datetime) -> None:
+def delete_expired(session: Session, now: datetime) -> None:
     """Remove what is past its time, and what was broken off so long ago that nobody will ask for it."""
     answered_long_ago = IdempotentRequest.status.is_not(None) & (IdempotentRequest.due_at <= now)
-    broken_off = IdempotentRequest.status.is_(None) & (IdempotentRequest.due_at <= now - KEPT)
+    broken_off = IdempotentRequest.status.is_(None) & (IdempotentRequest.due_at <= now - ANSWER_RETENTION)
     session.execute(delete(IdempotentRequest).where(answered_long_ago | broken_off))
 
 

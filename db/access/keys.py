@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from core.ids import new_id
 from db.tables import ApiKey, Job, Scope
 
-USED_STRETCH = timedelta(minutes=1)
+LAST_USED_INTERVAL = timedelta(minutes=1)
 """`last_used_at` is this far behind at most: a key that is used all the time costs one write a minute."""
 
 _SECRET_BYTES = 32
@@ -65,7 +65,7 @@ class Caller:
         return or_(Job.key_id == self.key_id, Job.key_id.is_(None), Job.key_id.in_(self.inherited))
 
 
-EVERYONE = Caller(key_id=None, scopes=frozenset(Scope), inherited=None)
+ANYONE = Caller(key_id=None, scopes=frozenset(Scope), inherited=None)
 """Whoever asks, where no key is needed."""
 
 
@@ -94,7 +94,7 @@ def create(
     return key, f"lb_{key.id.removeprefix(_ID_PREFIX)}_{secret}"
 
 
-def caller_of(session: Session, written: str) -> Caller | None:
+def find_caller(session: Session, written: str) -> Caller | None:
     """Who a key stands for; None if there is no such key, its secret is another, or it is revoked."""
     match = _WRITTEN.fullmatch(written)
     if match is None:
@@ -104,7 +104,7 @@ def caller_of(session: Session, written: str) -> Caller | None:
     return _caller(session, key) if same and key is not None else None
 
 
-def caller_of_id(session: Session, key_id: str) -> Caller | None:
+def find_caller_by_id(session: Session, key_id: str) -> Caller | None:
     """Who a key stands for that was checked before (a signed session says so); None if it is revoked by now."""
     key = session.get(ApiKey, key_id)
     return None if key is None else _caller(session, key)
@@ -119,7 +119,7 @@ def _caller(session: Session, key: ApiKey) -> Caller | None:
     return Caller(key.id, scopes, key.rate_limit, key.quota, inherited)
 
 
-def any_exist(session: Session) -> bool:
+def any_key_exists(session: Session) -> bool:
     """Whether a key was ever made: from then on one is needed, even if all are revoked."""
     return session.scalar(select(ApiKey.id).limit(1)) is not None
 
@@ -146,7 +146,7 @@ def revoke(session: Session, key_id: str, now: datetime) -> bool:
 
 def note_use(session: Session, key_id: str, now: datetime) -> None:
     """Remember that a key is in use, unless that was done a moment ago."""
-    stale = ApiKey.last_used_at.is_(None) | (ApiKey.last_used_at <= now - USED_STRETCH)
+    stale = ApiKey.last_used_at.is_(None) | (ApiKey.last_used_at <= now - LAST_USED_INTERVAL)
     session.execute(update(ApiKey).where(ApiKey.id == key_id, stale).values(last_used_at=now))
 
 

@@ -15,7 +15,7 @@ from db.tables import Secret
 _SECRETS = InsertMissing(cast(Table, Secret.__table__))
 
 
-def own_secret(database: Database, name: str, make: Callable[[], str]) -> str:
+def get_or_create_secret(database: Database, name: str, make: Callable[[], str]) -> str:
     """The secret of that name, which `make` makes when it is first asked for."""
     known = select(Secret.value).where(Secret.name == name)
     with database.reading() as session:

@@ -14,46 +14,46 @@ from core.errors import QuotaExceeded
 from db.bulk import AddToRows
 from db.tables import ApiKey, UsageDay
 
-NOBODY = ""
+NO_OWNER = ""
 """The owner of what was submitted without a key."""
 
 _USAGE = cast(Table, UsageDay.__table__)
-_COUNT = AddToRows(_USAGE, ("jobs", "items"))
+_ADD = AddToRows(_USAGE, ("jobs", "items"))
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class Usage:
     """What was submitted in some stretch of time."""
 
     jobs: int = 0
     items: int = 0
 
 
-def count(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0, items: int = 0) -> None:
+def add(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0, items: int = 0) -> None:
     """Count what this transaction stores for an owner. Call it last: the owner's day is held until the commit.
 
     Raises:
         QuotaExceeded: the key has fewer pictures left this month than `items`; store none of them.
     """
-    row = {"owner": key_id or NOBODY, "day": now.astimezone(UTC).date(), "jobs": jobs, "items": items}
-    _COUNT.execute(session, [row])
+    row = {"owner": key_id or NO_OWNER, "day": now.astimezone(UTC).date(), "jobs": jobs, "items": items}
+    _ADD.execute(session, [row])
     quota = quota_of(session, key_id) if items > 0 else None
     if quota is None:
         return
-    used = of_month(session, key_id, now).items
+    used = read_month(session, key_id, now).items
     if used > quota:
         left = max(quota - (used - items), 0)
         raise QuotaExceeded(f"expected at most {left:,} more pictures this month (of {quota:,}), got {items:,}", left)
 
 
-def check(session: Session, key_id: str | None, now: datetime) -> None:
+def check_quota(session: Session, key_id: str | None, now: datetime) -> None:
     """Look whether an owner may submit anything at all, before it sends what cannot be kept.
 
     Raises:
         QuotaExceeded: no picture is left for this month.
     """
     quota = quota_of(session, key_id)
-    if quota is not None and of_month(session, key_id, now).items >= quota:
+    if quota is not None and read_month(session, key_id, now).items >= quota:
         raise QuotaExceeded(f"the {quota:,} pictures of this month are used up")
 
 
@@ -62,31 +62,31 @@ def quota_of(session: Session, key_id: str | None) -> int | None:
     return None if key_id is None else session.scalar(select(ApiKey.quota).where(ApiKey.id == key_id))
 
 
-def of_month(session: Session, key_id: str | None, now: datetime) -> Amount:
+def read_month(session: Session, key_id: str | None, now: datetime) -> Usage:
     """What an owner submitted in the present calendar month (UTC)."""
     return _sum(session, key_id, now.astimezone(UTC).date().replace(day=1))
 
 
-def of_day(session: Session, key_id: str | None, now: datetime) -> Amount:
+def read_day(session: Session, key_id: str | None, now: datetime) -> Usage:
     """What an owner submitted today (UTC)."""
     return _sum(session, key_id, now.astimezone(UTC).date())
 
 
-def by_day(session: Session, key_id: str | None, now: datetime, days: int) -> Sequence[UsageDay]:
+def list_days(session: Session, key_id: str | None, now: datetime, days: int) -> Sequence[UsageDay]:
     """An owner's last `days` days on which it submitted anything, in their order."""
     since = now.astimezone(UTC).date() - timedelta(days=days - 1)
-    of_owner = UsageDay.owner == (key_id or NOBODY)
+    of_owner = UsageDay.owner == (key_id or NO_OWNER)
     return session.scalars(select(UsageDay).where(of_owner, UsageDay.day >= since).order_by(UsageDay.day)).all()
 
 
-def month_end(now: datetime) -> datetime:
+def next_month_start(now: datetime) -> datetime:
     """When quotas begin anew: the first moment of the next calendar month (UTC)."""
     first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _sum(session: Session, key_id: str | None, since: date) -> Amount:
-    of_owner = UsageDay.owner == (key_id or NOBODY)
+def _sum(session: Session, key_id: str | None, since: date) -> Usage:
+    of_owner = UsageDay.owner == (key_id or NO_OWNER)
     query = select(func.sum(UsageDay.jobs), func.sum(UsageDay.items)).where(of_owner, UsageDay.day >= since)
     jobs, items = session.execute(query).one()
-    return Amount(int(jobs or 0), int(items or 0))
+    return Usage(int(jobs or 0), int(items or 0))

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.bulk import among
+from db.bulk import in_values
 from db.tables import Crawl, CrawlUrl, UrlKind, UrlReason, UrlState
 
 _AT_ONCE = 5_000
@@ -101,13 +101,13 @@ def before(session: Session, crawl: Crawl, digests: Sequence[str]) -> dict[str, 
     if crawl.since_job_id is None:
         return {}
     of_then = select(CrawlUrl.digest, CrawlUrl.etag, CrawlUrl.last_modified, CrawlUrl.blob_sha256).where(
-        CrawlUrl.job_id == crawl.since_job_id, among(session, CrawlUrl.digest, digests)
+        CrawlUrl.job_id == crawl.since_job_id, in_values(session, CrawlUrl.digest, digests)
     )
     return {digest: Before(*known) for digest, *known in session.execute(of_then)}
 
 
 def present(session: Session, job_id: str, digests: Sequence[str]) -> set[str]:
-    query = select(CrawlUrl.digest).where(CrawlUrl.job_id == job_id, among(session, CrawlUrl.digest, digests))
+    query = select(CrawlUrl.digest).where(CrawlUrl.job_id == job_id, in_values(session, CrawlUrl.digest, digests))
     return set(session.scalars(query))
 
 

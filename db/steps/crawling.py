@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from core.errors import CookieWall, CrawlForbidden, ItemError, LeaseLost, NothingFound, ShopUnreachable
 from core.messages import ChunkMessage
 from db.access import usage
-from db.bulk import among
+from db.bulk import in_values
 from db.crawls import met_urls, requests
 from db.crawls.met_urls import Before, Met, Waiting
 from db.crawls.progress import Progress
@@ -136,7 +136,7 @@ def commit(session: Session, taken: LeasedSource, batch: CrawlBatch, policy: Chu
     submitting.append(session, job, items, now)
     lifecycle.update_job_state(session, job, now)
     messages = chunks.claim(session, job, policy, now)
-    usage.count(session, job.key_id, now, items=len(items))
+    usage.add(session, job.key_id, now, items=len(items))
     return Committed(taken, messages, new)
 
 
@@ -244,7 +244,7 @@ def _read(session: Session, job_id: str, digests: Sequence[str]) -> set[str]:
     """Those of these pages that were read, or have moved to one that will have been."""
     states = (UrlState.DONE, UrlState.NOT_MODIFIED, UrlState.MOVED)
     query = select(CrawlUrl.digest).where(CrawlUrl.job_id == job_id, CrawlUrl.state.in_(states))
-    return set(session.scalars(query.where(among(session, CrawlUrl.digest, digests))))
+    return set(session.scalars(query.where(in_values(session, CrawlUrl.digest, digests))))
 
 
 def start_hosts(session: Session, job_id: str) -> list[str]:

@@ -86,7 +86,7 @@ def commit_batch(
         lifecycle.update_job_state(session, job, now)
     messages = chunks.claim(session, job, policy, now)
     # The last: the owner's day is held until the commit.
-    usage.count(session, job.key_id, now, items=len(batch.items))
+    usage.add(session, job.key_id, now, items=len(batch.items))
     return _expanded(job, messages)
 
 

@@ -132,7 +132,7 @@ def create_discovering(session: Session, new: NewJob, source: UnreadSource | Cra
     else:
         store_blobs(session, {source.blob.sha256: source.blob.bytes}, now)
         discoveries.add(session, job.id, source.blob.sha256, source.file_name, now)
-    usage.count(session, job.key_id, now, jobs=1)
+    usage.add(session, job.key_id, now, jobs=1)
     return job
 
 
@@ -183,7 +183,7 @@ def _store_items(
     if job.pending == 0:
         # All were refused at the door.
         lifecycle.update_job_state(session, job, now)
-    usage.count(session, job.key_id, now, jobs=1, items=len(items))
+    usage.add(session, job.key_id, now, jobs=1, items=len(items))
 
 
 def _insert_items(
@@ -235,5 +235,5 @@ def withdraw(session: Session, job_id: str) -> None:
     """Undo a submission that nobody has been told of: its job, items and chunks are gone, and do not count."""
     job = session.get(Job, job_id)
     if job is not None:
-        usage.count(session, job.key_id, job.created_at, jobs=-1, items=-job.total)
+        usage.add(session, job.key_id, job.created_at, jobs=-1, items=-job.total)
         session.execute(delete(Job).where(Job.id == job_id))

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, undefer
 
 from core.clock import rfc3339
 from core.ids import new_id
-from db.access.secrets import own_secret
+from db.access.secrets import get_or_create_secret
 from db.database import Database
 from db.tables import Delivery, DeliveryStatus, Job, JobEvent
 from db.views.job import job_out
@@ -193,7 +193,7 @@ def list_of_job(session: Session, job_id: str, before: str | None, limit: int) -
 
 def signing_secret(database: Database, configured: str) -> str:
     """`whsec_…`: the one that the settings name, else this installation's own, which is made when first asked for."""
-    return configured or own_secret(database, _SECRET_NAME, _make_secret)
+    return configured or get_or_create_secret(database, _SECRET_NAME, _make_secret)
 
 
 def _make_secret() -> str:

@@ -17,7 +17,7 @@ from api.app import LookbookApp
 from core.clock import utc_now
 from core.errors import RequestInProgress
 from db.access import idempotency
-from db.access.idempotency import KEPT, LEASE, RequestKey
+from db.access.idempotency import ANSWER_RETENTION, BROKEN_OFF_AFTER, RequestKey
 from db.database import Database
 from db.tables import IdempotentRequest, Job
 from tests.conftest import SAMPLES
@@ -109,7 +109,7 @@ def test_a_request_that_broke_off_after_its_job_was_stored_is_answered_with_that
 
 def test_a_request_that_broke_off_before_it_made_anything_is_made_anew(app: LookbookApp, client: FlaskClient) -> None:
     with services_of(app).database.writing() as session:
-        assert idempotency.begin(session, KEY, utc_now() - LEASE) is None
+        assert idempotency.begin(session, KEY, utc_now() - BROKEN_OFF_AFTER) is None
     assert submit(client).status_code == 202
     assert submit(client).headers["Idempotency-Replayed"] == "true"
     assert jobs_stored(app) == 1
@@ -134,19 +134,23 @@ def test_an_answer_is_kept_for_a_day(database: Database) -> None:
 
     assert begin(NOW)
     with database.writing() as session:
-        idempotency.answered(session, KEY, "f" * 64, (202, {"Location": "/x"}, "{}"), NOW)
-    assert not begin(NOW + KEPT - timedelta(seconds=1))
-    assert begin(NOW + KEPT)
+        idempotency.store_answer(session, KEY, "f" * 64, (202, {"Location": "/x"}, "{}"), NOW)
+    assert not begin(NOW + ANSWER_RETENTION - timedelta(seconds=1))
+    assert begin(NOW + ANSWER_RETENTION)
 
 
 def test_what_is_past_its_time_is_removed(database: Database) -> None:
     with database.writing() as session:
         idempotency.begin(session, KEY, NOW)
-        idempotency.answered(session, KEY, "f" * 64, (202, {}, "{}"), NOW)
+        idempotency.store_answer(session, KEY, "f" * 64, (202, {}, "{}"), NOW)
         idempotency.begin(session, RequestKey("", "broken off"), NOW)
-    for moment, left in ((NOW + KEPT - timedelta(seconds=1), 2), (NOW + KEPT, 1), (NOW + KEPT + LEASE, 0)):
+    for moment, left in (
+        (NOW + ANSWER_RETENTION - timedelta(seconds=1), 2),
+        (NOW + ANSWER_RETENTION, 1),
+        (NOW + ANSWER_RETENTION + BROKEN_OFF_AFTER, 0),
+    ):
         with database.writing() as session:
-            idempotency.forget_expired(session, moment)
+            idempotency.delete_expired(session, moment)
             assert session.scalar(select(func.count()).select_from(IdempotentRequest)) == left
 
 

@@ -22,7 +22,7 @@ def test_a_key_is_known_by_its_secret_and_only_a_digest_is_kept(database: Databa
     key_id, written = a_key(database, Scope.READ, rate_limit=7)
     assert re.fullmatch(r"lb_[0-9a-z]{26}_[2-7a-z]{52}", written)
     with database.reading() as session:
-        caller = keys.caller_of(session, written)
+        caller = keys.find_caller(session, written)
         row = keys.get(session, key_id)
     assert caller is not None
     assert (caller.key_id, caller.scopes, caller.rate_limit) == (key_id, {Scope.READ}, 7)
@@ -44,7 +44,7 @@ def test_a_key_that_is_not_quite_right_is_nobodys(database: Database, change: st
         "nul": f"{prefix}_\0_{secret}",
     }[change]
     with database.reading() as session:
-        assert keys.caller_of(session, wrong) is None
+        assert keys.find_caller(session, wrong) is None
 
 
 def test_a_revoked_key_is_nobodys_and_stays_in_the_list(database: Database) -> None:
@@ -54,10 +54,10 @@ def test_a_revoked_key_is_nobodys_and_stays_in_the_list(database: Database) -> N
         assert keys.revoke(session, key_id, NOW + timedelta(days=1))
         assert not keys.revoke(session, "key_unknown", NOW)
     with database.reading() as session:
-        assert keys.caller_of(session, written) is None
-        assert keys.caller_of_id(session, key_id) is None
+        assert keys.find_caller(session, written) is None
+        assert keys.find_caller_by_id(session, key_id) is None
         assert [key.revoked_at for key in keys.list_newest(session)] == [NOW]
-        assert keys.any_exist(session)
+        assert keys.any_key_exists(session)
 
 
 def test_the_use_of_a_key_is_noted_once_a_minute(database: Database) -> None:
@@ -82,7 +82,7 @@ def submit(database: Database, key_id: str | None, pictures: int, now: datetime 
 def used(database: Database, key_id: str | None, now: datetime = NOW) -> tuple[tuple[int, int], tuple[int, int]]:
     """(jobs, pictures) of the day, and of the month."""
     with database.reading() as session:
-        day, month = usage.of_day(session, key_id, now), usage.of_month(session, key_id, now)
+        day, month = usage.read_day(session, key_id, now), usage.read_month(session, key_id, now)
     return (day.jobs, day.items), (month.jobs, month.items)
 
 
@@ -98,7 +98,7 @@ def test_usage_is_counted_by_owner_and_day(database: Database) -> None:
     next_month = datetime(2026, 2, 1, tzinfo=UTC)
     assert used(database, key_id, next_month) == ((0, 0), (0, 0))
     with database.reading() as session:
-        rows = usage.by_day(session, key_id, NOW, 30)
+        rows = usage.list_days(session, key_id, NOW, 30)
     assert [(row.day, row.items) for row in rows] == [(yesterday.date(), 3), (NOW.date(), 3)]
 
 
@@ -117,7 +117,7 @@ def test_more_than_the_quota_is_refused_whole_and_what_fits_is_not(database: Dat
         submit(database, key_id, 3)
     submit(database, key_id, 2)
     with pytest.raises(QuotaExceeded), database.reading() as session:
-        usage.check(session, key_id, NOW)
+        usage.check_quota(session, key_id, NOW)
     assert used(database, key_id) == ((2, 5), (2, 5))
     submit(database, key_id, 5, datetime(2026, 2, 1, tzinfo=UTC))
 
@@ -146,4 +146,4 @@ def test_submissions_at_the_same_time_do_not_pass_the_quota_together(database: D
     ],
 )
 def test_a_month_ends_where_the_next_begins(moment: datetime, end: datetime) -> None:
-    assert usage.month_end(moment) == end
+    assert usage.next_month_start(moment) == end

@@ -159,7 +159,7 @@ def test_above_the_quota_nothing_is_stored_and_the_answer_says_until_when(
     answer = upload_with(client, key, 2)
     assert "at most 1 more" in refused(answer, 429, "quota_exceeded")["detail"]
     now = utc_now()
-    assert abs(int(answer.headers["Retry-After"]) - (usage.month_end(now) - now).total_seconds()) < 60
+    assert abs(int(answer.headers["Retry-After"]) - (usage.next_month_start(now) - now).total_seconds()) < 60
     assert [path for path in settings.blobs_folder.rglob("*") if path.is_file()] == stored
     assert len(client.get("/v1/jobs", headers=bearer(key)).json["data"]) == 1
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import TruncatedImage
 from core.messages import ChunkMessage, Queue
-from db.access.keys import EVERYONE
+from db.access.keys import ANYONE
 from db.bulk import InsertMissing
 from db.database import Database
 from db.steps import chunks
@@ -151,13 +151,13 @@ def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database
     with database.writing() as session:
         listed = a_job(session, ["a"], "Autumn 50 %")
         single = a_job(session, ["b"], source=JobSource.CLASSIFICATION)
-        assert [job.id for job in jobs.list_newest(session, EVERYONE, jobs.JobFilter(), None, 10, NOW)] == [listed.id]
+        assert [job.id for job in jobs.list_newest(session, ANYONE, jobs.JobFilter(), None, 10, NOW)] == [listed.id]
         only = jobs.JobFilter(source=JobSource.CLASSIFICATION)
-        assert [job.id for job in jobs.list_newest(session, EVERYONE, only, None, 10, NOW)] == [single.id]
-        assert [job.id for job in jobs.list_newest(session, EVERYONE, jobs.JobFilter(text="50 %"), None, 10, NOW)] == [
+        assert [job.id for job in jobs.list_newest(session, ANYONE, only, None, 10, NOW)] == [single.id]
+        assert [job.id for job in jobs.list_newest(session, ANYONE, jobs.JobFilter(text="50 %"), None, 10, NOW)] == [
             listed.id
         ]
-        assert jobs.list_newest(session, EVERYONE, jobs.JobFilter(text="5_ %"), None, 10, NOW) == []
+        assert jobs.list_newest(session, ANYONE, jobs.JobFilter(text="5_ %"), None, 10, NOW) == []
 
 
 def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Database) -> None:

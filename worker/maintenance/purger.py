@@ -35,7 +35,7 @@ def purge(database: Database, blobs: BlobStore, clock: Callable[[], datetime] = 
             # The next round goes on where this one stopped.
             log.warning("purge_interrupted", job=job_id, reason=str(error))
     with database.writing() as session:
-        idempotency.forget_expired(session, now)
+        idempotency.delete_expired(session, now)
     return removed
 
 
