@@ -28,7 +28,7 @@ from db.steps import submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.submitting import NewItem, NewJob
 from db.tables import Item, JobSource
-from worker.app import CONNECTIONS_PER_HOST
+from worker.parts import CONNECTIONS_PER_HOST
 
 PICTURES = 600
 ROUNDS = 5

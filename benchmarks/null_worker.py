@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import worker.app
+import worker.parts
 import worker.predicting.models
 from classifier.artifact import Artifact
 from classifier.prepare import InputSpec
@@ -73,7 +73,7 @@ def open_null_runtime(artifact: Artifact, *_: Any) -> NullRuntime:
 
 def main() -> None:
     worker.predicting.models.open_runtime = open_null_runtime  # type: ignore[assignment]
-    worker.app.DecoderPool = NullDecoderPool  # type: ignore[assignment,misc]
+    worker.parts.DecoderPool = NullDecoderPool  # type: ignore[assignment,misc]
     run_worker(Settings.read(), CLASSIFY_QUEUES, concurrency=4)
 
 

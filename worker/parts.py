@@ -1,0 +1,146 @@
+"""The parts of a worker process: its connections, and one `build_...` function for each kind of work.
+
+A `build_...` function starts the threads and processes of its part. It also puts on the given `ExitStack` how to close
+them, so that leaving the stack closes the parts in the reverse order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from broker.client import Broker
+from classifier.artifact import largest_input
+from core.fetching import Fetcher, FetchLimits
+from core.settings import Settings
+from db.blobs.opening import open_blob_store
+from db.database import Database
+from db.steps.chunks import ChunkPolicy
+from db.steps.leasing import SOURCE_LEASES
+from worker.decoding.pool import DecoderLimits, DecoderPool
+from worker.interactive import THREADS as INTERACTIVE_THREADS
+from worker.leases import HeldLeases
+from worker.maintenance.courier import Courier
+from worker.maintenance.linker import Linker
+from worker.predicting.explaining import Explainer
+from worker.predicting.models import ModelCache
+from worker.predicting.preloading import ModelPreloader
+from worker.sources.crawls import Crawls
+from worker.sources.entries import SourceLimits
+from worker.sources.expander import SourceExpander
+from worker.stages.classifying import ClassifyStage
+from worker.stages.downloads import Downloads, PictureFetcher
+from worker.stages.fetching import FetchStage
+
+MAX_DECODED_PICTURES = 192
+"""Decoded pictures that may wait for the device. The batcher's queue holds fewer, so it never runs dry for this."""
+
+DOWNLOAD_THREADS = 32
+"""Threads that download the pictures no client waits for. Interactive pictures have threads of their own."""
+
+CONNECTIONS_PER_HOST = 6
+"""Connections that one worker opens to one host at the same time. Browsers open as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The settings, the database and the broker that every part of a worker process uses."""
+
+    settings: Settings
+    database: Database
+    broker: Broker
+    policy: ChunkPolicy
+
+    @classmethod
+    def open(cls, settings: Settings) -> Connections:
+        return cls(
+            settings,
+            Database(settings.resolved_database_url, durable=False),
+            Broker.connect(settings),
+            ChunkPolicy.of(settings),
+        )
+
+    def close(self) -> None:
+        self.broker.close()
+        self.database.close()
+
+
+def build_classifying(
+    connections: Connections, models: ModelCache, leases: HeldLeases, stack: ExitStack
+) -> tuple[ClassifyStage, Explainer]:
+    """Start the decoders and load the production model. Return what classifies chunks and what explains items."""
+    settings = connections.settings
+    limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
+    side = largest_input(settings.models)
+    blobs = open_blob_store(settings)
+    decoders = DecoderPool(blobs, settings.decoders, limits, MAX_DECODED_PICTURES, side)
+    stack.callback(decoders.close)
+    # start() returns once the production model is loaded. The worker sends its first heartbeat only after that.
+    preloader = ModelPreloader(connections.database, models)
+    preloader.start()
+    stack.callback(preloader.stop)
+    threading.Thread(target=models.watch, name="device-watchdog", daemon=True).start()
+    stage = ClassifyStage(connections.database, connections.broker, models, decoders, leases, connections.policy)
+    return stage, Explainer(connections.database, connections.broker, models, decoders, blobs)
+
+
+def build_fetching(
+    connections: Connections, leases: HeldLeases, stack: ExitStack
+) -> tuple[FetchStage, Callable[[], None]]:
+    """Start the download threads. Return what fetches chunks, and a function that lets no further download begin."""
+    settings = connections.settings
+    limits = FetchLimits(max_bytes=settings.max_picture_bytes)
+    fetcher = stack.enter_context(Fetcher(allow=settings.fetch_allow, limits=limits))
+    blobs = open_blob_store(settings)
+    source = PictureFetcher(fetcher, blobs)
+    downloads = {
+        interactive: Downloads(source, threads=threads, per_host=CONNECTIONS_PER_HOST)
+        for interactive, threads in ((True, INTERACTIVE_THREADS), (False, DOWNLOAD_THREADS))
+    }
+
+    def stop() -> None:
+        for group in downloads.values():
+            group.stop()
+
+    stack.callback(stop)
+    return FetchStage(connections.database, connections.broker, blobs, downloads, leases, connections.policy), stop
+
+
+def build_expander(connections: Connections, worker: str, stack: ExitStack) -> SourceExpander:
+    """Return what reads archives and manifests, with leases of its own on the sources."""
+    settings = connections.settings
+    leases = HeldLeases(connections.database, worker, connections.policy, table=SOURCE_LEASES)
+    leases.start()
+    stack.callback(leases.stop)
+    blobs, limits = open_blob_store(settings), SourceLimits.of(settings)
+    fetcher = stack.enter_context(Fetcher(allow=settings.fetch_allow))
+    expander = SourceExpander(
+        connections.database, connections.broker, blobs, leases, connections.policy, limits, fetcher
+    )
+    stack.callback(expander.close)
+    return expander
+
+
+def build_crawls(connections: Connections, worker: str, stack: ExitStack) -> Crawls:
+    """Return what starts and watches the processes that crawl."""
+    crawls = Crawls(connections.database, connections.broker, connections.settings, worker, connections.policy)
+    stack.callback(crawls.close)
+    return crawls
+
+
+def build_linker(connections: Connections, stack: ExitStack) -> Linker:
+    """Return what finds duplicates."""
+    linker = Linker(connections.database)
+    stack.callback(linker.close)
+    return linker
+
+
+def build_courier(connections: Connections, stack: ExitStack) -> Courier:
+    """Return what delivers webhooks."""
+    settings = connections.settings
+    fetcher = stack.enter_context(Fetcher(allow=settings.fetch_allow))
+    courier = Courier(connections.database, fetcher, settings.webhook_secret)
+    stack.callback(courier.close)
+    return courier
