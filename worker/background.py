@@ -1,4 +1,4 @@
-"""Working off what waits in the database, in threads of its own: tasks only wake them, and go on."""
+"""Threads that do the work that waits in the database. A Celery task only wakes them, and returns at once."""
 
 from __future__ import annotations
 
@@ -16,36 +16,38 @@ Work = TypeVar("Work")
 
 
 class BackgroundThreads(ABC, Generic[Work]):
-    """Takes one thing after the other until none waits, in up to `at_once` threads of a worker process."""
+    """Up to `max_threads` threads that take one piece of work after another until none waits, and then end."""
 
-    def __init__(self, name: str, at_once: int) -> None:
+    def __init__(self, name: str, max_threads: int) -> None:
         self.stopping = threading.Event()
         self._name = name
-        self._at_once = at_once
+        self._max_threads = max_threads
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
-        self._asked = False
-        """Whether it was woken while as many threads as may be were at work: perhaps they had looked just before."""
+        self._look_again = False
+        """Set by a wake-up while all threads are busy. A thread may have found nothing just before the wake-up, so it
+        must look once more before it ends."""
 
     @abstractmethod
     def _take(self) -> Work | None:
-        """What is to be done next, if anything waits."""
+        """Return the next piece of work, or None if nothing waits."""
 
     @abstractmethod
-    def _do(self, work: Work) -> None: ...
+    def _do(self, work: Work) -> None:
+        """Do a piece of work that `_take` returned."""
 
     def wake(self) -> None:
-        """Have what waits worked off in the background; whoever is at it already looks again before it ends."""
+        """Have the waiting work done in the background: start a thread, or have a running one look again."""
         with self._lock:
-            self._asked = True
-            self._join_in()
+            self._look_again = True
+            self._start_thread()
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin no more work."""
         self.stopping.set()
 
     def close(self) -> None:
-        """Stop, and wait until what is under way is done."""
+        """Begin no more work, and return when the running work is done."""
         self.stop()
         with self._lock:
             threads = list(self._threads)
@@ -53,17 +55,17 @@ class BackgroundThreads(ABC, Generic[Work]):
             thread.join()
 
     def run_pending(self) -> int:
-        """Do what waits, one after the other, until nothing does; how many that were."""
+        """Do the waiting work in the calling thread until none is left. Return the number of pieces done."""
         done = 0
         while (work := self._take()) is not None:
             self._do(work)
             done += 1
         return done
 
-    def _join_in(self) -> None:
-        """Start another thread, if there may be one. The caller has the lock."""
-        if not self.stopping.is_set() and len(self._threads) < self._at_once:
-            self._asked = False
+    def _start_thread(self) -> None:
+        """Start another thread unless the limit is reached or a stop was asked for. The caller holds the lock."""
+        if not self.stopping.is_set() and len(self._threads) < self._max_threads:
+            self._look_again = False
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._threads.add(thread)
             thread.start()
@@ -74,21 +76,24 @@ class BackgroundThreads(ABC, Generic[Work]):
                 work = self._take()
                 if work is not None:
                     with self._lock:
-                        # There may be more: another thread looks while this one is busy.
-                        self._join_in()
+                        # More work may wait, so another thread looks while this one is busy.
+                        self._start_thread()
                     self._do(work)
-                elif self._is_over():
+                elif self._may_end():
                     return
         except TRANSIENT_ERRORS as error:
-            log.warning("interrupted", work=self._name, reason=str(error.orig), until="it is asked for again")
+            log.warning(
+                "background_work_interrupted", work=self._name, reason=str(error.orig), until="the next wake-up"
+            )
         finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
-    def _is_over(self) -> bool:
+    def _may_end(self) -> bool:
+        """Return whether the calling thread may end, and if so take it off the list of running threads."""
         with self._lock:
-            if self._asked:
-                self._asked = False
+            if self._look_again:
+                self._look_again = False
                 return False
             self._threads.discard(threading.current_thread())
             return True

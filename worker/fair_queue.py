@@ -1,4 +1,7 @@
-"""Whose turn it is: the one order in which pictures wait for decoders and for the device. No threads, no clock."""
+"""The order in which pictures get decoders and the device. It has no threads and no clock of its own.
+
+The decoders and the batcher both use it, so a picture has the same priority everywhere.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 AGEING_SECONDS = 2.0
-"""Bulk work that has waited this long gets every second turn, however much interactive work there is."""
+"""Seconds after which waiting bulk work gets every second turn, even while interactive work keeps coming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,24 +22,28 @@ class _Entry(Generic[T]):
 
 
 class FairQueue(Generic[T]):
-    """Interactive strictly first, earliest first; then bulk, the jobs in turn, each job's own earliest first."""
+    """A queue that returns interactive elements first, oldest first, and then bulk elements.
+
+    The jobs take turns with their bulk elements; within a job the oldest element comes first.
+    """
 
     def __init__(self, ageing_seconds: float = AGEING_SECONDS) -> None:
-        self._ageing = ageing_seconds
+        self._ageing_seconds = ageing_seconds
         self._interactive: deque[_Entry[T]] = deque()
         self._bulk: OrderedDict[str, deque[_Entry[T]]] = OrderedDict()
         self._bulk_count = 0
-        self._aged_was_last = False
+        self._last_was_aged = False
 
     def __len__(self) -> int:
         return len(self._interactive) + self._bulk_count
 
     @property
     def interactive(self) -> int:
-        """How many interactive ones wait."""
+        """The number of interactive elements that wait."""
         return len(self._interactive)
 
     def push(self, element: T, job: str, now: float, *, interactive: bool) -> None:
+        """Append an element. `job` matters only for bulk elements: it says whose turn an element uses."""
         if interactive:
             self._interactive.append(_Entry(element, now))
         else:
@@ -44,25 +51,26 @@ class FairQueue(Generic[T]):
             self._bulk_count += 1
 
     def pop(self, now: float) -> T | None:
-        """The next in turn, None if nobody waits."""
-        aged = self._aged_job(now)
-        if self._interactive and (aged is None or self._aged_was_last):
-            self._aged_was_last = False
+        """Remove and return the next element, or return None if the queue is empty."""
+        aged_job = self._aged_job(now)
+        if self._interactive and (aged_job is None or self._last_was_aged):
+            self._last_was_aged = False
             return self._interactive.popleft().element
         if not self._bulk:
             return None
-        self._aged_was_last = aged is not None
-        return self._pop_bulk(aged or next(iter(self._bulk)))
+        self._last_was_aged = aged_job is not None
+        return self._pop_bulk(aged_job or next(iter(self._bulk)))
 
     def oldest(self) -> float | None:
-        """Since when the one that waits longest has waited."""
+        """Return the time at which the oldest element was pushed, or None if the queue is empty."""
         heads = [queue[0].since for queue in (self._interactive, *self._bulk.values()) if queue]
         return min(heads, default=None)
 
     def _aged_job(self, now: float) -> str | None:
-        # Few jobs at a time have pictures in one worker: looking at each one's first costs nothing.
+        """Return the job with the oldest bulk element if that element has waited too long, else None."""
+        # Few jobs have pictures in one worker at a time, so looking at the first element of each is cheap.
         oldest = min(self._bulk, key=lambda job: self._bulk[job][0].since, default=None)
-        if oldest is None or now - self._bulk[oldest][0].since < self._ageing:
+        if oldest is None or now - self._bulk[oldest][0].since < self._ageing_seconds:
             return None
         return oldest
 

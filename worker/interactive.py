@@ -1,7 +1,8 @@
-"""The interactive lane: a second Celery consumer in the same process, with threads of its own.
+"""A second Celery consumer in the same process, with its own threads, for the interactive queues.
 
-All threads of the first may be in the middle of bulk chunks: whoever waits for one picture would wait for one of them.
-Decoders, models and batchers are shared, and there interactive pictures go first; so is the fetcher.
+All threads of the main consumer may be busy with bulk chunks, and a client that waits for one picture would then wait
+for a bulk chunk to end. Both consumers share the decoders, models, batchers and the fetcher, and in each of these
+interactive pictures go first.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ from celery.worker import state
 from core.messages import Queue
 
 THREADS = 8
-"""Interactive pictures in hand at once."""
+"""Threads of this consumer, and therefore interactive pictures that one worker handles at the same time."""
 
 _PREFETCH = 4
-"""Messages per thread: it acknowledges when it next hears from Redis, so a few must fit beside those in hand."""
+"""Messages that are prefetched per thread. A message is acknowledged only when this consumer next hears from Redis, so
+without spare room finished messages would keep new ones out."""
 
 
 class InteractiveConsumer:
-    """Consumes interactive queues until the process's main consumer is told to stop."""
+    """Consumes the interactive queues until the main consumer of the process is told to stop."""
 
     def __init__(self, app: Celery, name: str, queues: Sequence[Queue]) -> None:
-        # Celery keeps the queues to consume with the application, and one event loop for the process: hence an
-        # application of its own, and none.
+        # A Celery app holds one set of queues, and a process can run only one event loop. This consumer therefore gets
+        # its own app and runs without an event loop.
         app.conf.worker_prefetch_multiplier = _PREFETCH
         self._controller: Any = app.WorkController(
             hostname=name,
@@ -40,14 +42,14 @@ class InteractiveConsumer:
             without_heartbeat=True,
             loglevel="WARNING",
         )
-        self._thread = threading.Thread(target=self._controller.start, name="interactive-lane", daemon=True)
+        self._thread = threading.Thread(target=self._controller.start, name="interactive-consumer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def join(self) -> None:
-        """Stop it and wait until it has finished what it has in hand."""
+        """Stop the consumer, and return when its running tasks are done."""
         if state.should_stop is None:
-            # A signal has set it for both consumers; without one, ours must be told.
+            # A signal sets this for both consumers. If the process stops without a signal, it must be set here.
             state.should_stop = 0  # type: ignore[assignment]
         self._thread.join()

@@ -1,4 +1,4 @@
-"""What this worker has in hand: chunks are taken up, renewed while they are worked on, and given back at the end."""
+"""The leases that a worker process holds: it renews them while it works, and gives them back if it fails or stops."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from db.tables import Chunk, Discovery
 log = structlog.get_logger(__name__)
 
 OUTAGE_PAUSE = timedelta(seconds=2)
-"""How long a chunk waits after the database or the blob store was away."""
+"""How long a chunk waits for its next attempt after the database or the blob store was unavailable."""
 
 
 class HeldLeases:
-    """The chunks (or the discoveries) in hand of one worker process."""
+    """The leases of one worker process on chunks, or on discoveries if `table` says so. A thread renews them."""
 
     def __init__(
         self,
@@ -41,78 +41,79 @@ class HeldLeases:
         self._policy = policy
         self._clock = clock
         self._table = table
-        self._since: dict[str, float] = {}
+        self._held_since: dict[str, float] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="lease-renewal", daemon=True)
 
     def start(self) -> None:
-        """Renew in the background from now on."""
+        """Renew the held leases in the background from now on."""
         self._thread.start()
 
     @contextmanager
-    def holding(self, chunk_id: str) -> Iterator[None]:
-        """Renew the lease of a chunk, which this worker has taken up, until the end of the block."""
+    def holding(self, lease_id: str) -> Iterator[None]:
+        """Keep renewing a lease until the end of the block. The worker has taken up the chunk or discovery already."""
         with self._lock:
-            self._since[chunk_id] = self._clock()
+            self._held_since[lease_id] = self._clock()
         try:
             yield
         finally:
             with self._lock:
-                self._since.pop(chunk_id, None)
+                self._held_since.pop(lease_id, None)
 
     @contextmanager
     def attempt(self, message: ChunkMessage) -> Iterator[None]:
-        """Hold a chunk that was taken up while it is worked on; if that fails, give it back before the error goes on.
+        """Hold the lease of a chunk while the block works on it. If the block raises, give the chunk back first.
 
-        What follows is the sweeper's to decide. That the database or the store was away, or full, is no attempt.
+        The sweeper then decides what follows. An unavailable database, or a blob store that is unavailable or full, is
+        not the chunk's fault and therefore does not count as an attempt.
         """
         with self.holding(message.chunk_id):
             try:
                 yield
             except Exception as error:
-                self._failed(message, error)
+                self._give_back_failed(message, error)
                 raise
 
-    def _failed(self, message: ChunkMessage, error: Exception) -> None:
-        away = isinstance(error, OUTAGE_ERRORS)
-        log.warning("not_finished", chunk=message.chunk_id, job=message.job_id, away=away, error=repr(error))
+    def _give_back_failed(self, message: ChunkMessage, error: Exception) -> None:
+        outage = isinstance(error, OUTAGE_ERRORS)
+        log.warning("chunk_not_finished", chunk=message.chunk_id, job=message.job_id, outage=outage, error=repr(error))
         reason = error.detail if isinstance(error, LookbookError) else repr(error)
         try:
             with self._database.writing() as session:
-                if away:
+                if outage:
                     self._table.give_back(session, [message.chunk_id], self.worker, utc_now() + OUTAGE_PAUSE, reason)
                 else:
                     self._table.fail_attempt(session, message.chunk_id, self.worker, utc_now(), reason)
         except TRANSIENT_ERRORS:
-            log.warning("not_given_back", chunk=message.chunk_id, until="its lease ends")
+            log.warning("lease_not_given_back", chunk=message.chunk_id, until="its lease ends")
 
     def renew(self) -> None:
-        """Renew what is in hand; but nothing that has been for so long that its thread must be hanging."""
-        oldest = self._clock() - self._policy.deadlines.max_hold.total_seconds()
+        """Renew the held leases, except those held for so long that their thread must be hanging."""
+        earliest = self._clock() - self._policy.deadlines.max_hold.total_seconds()
         with self._lock:
-            held = [chunk_id for chunk_id, since in self._since.items() if since >= oldest]
-        if not held:
+            renewable = [lease_id for lease_id, since in self._held_since.items() if since >= earliest]
+        if not renewable:
             return
         try:
             with self._database.writing() as session:
-                self._table.renew(session, held, self.worker, utc_now() + self._policy.deadlines.lease)
+                self._table.renew(session, renewable, self.worker, utc_now() + self._policy.deadlines.lease)
         except TRANSIENT_ERRORS as error:
-            log.warning("leases_not_renewed", chunks=len(held), reason=str(error.orig))
+            log.warning("leases_not_renewed", count=len(renewable), reason=str(error.orig))
 
     def give_back(self) -> None:
-        """Let others have what is still in hand, at once and at no attempt's cost; nothing is renewed any more."""
+        """Give back all held leases without counting an attempt, and renew nothing from now on."""
         self._stopped.set()
         with self._lock:
-            held = list(self._since)
+            held = list(self._held_since)
         if not held:
             return
-        log.warning("given_back", chunks=len(held), reason="this worker stops")
+        log.warning("leases_given_back", count=len(held), reason="this worker stops")
         try:
             with self._database.writing() as session:
                 self._table.give_back(session, held, self.worker, utc_now(), "its worker was stopped")
         except TRANSIENT_ERRORS as error:
-            log.warning("not_given_back", chunks=len(held), reason=str(error.orig))
+            log.warning("leases_not_given_back", count=len(held), reason=str(error.orig))
 
     def stop(self) -> None:
         self._stopped.set()
@@ -123,18 +124,18 @@ class HeldLeases:
 
 
 class SharedExclusiveLock:
-    """Lets any number of chunks through at once, or one that must be alone."""
+    """A lock that any number of threads can share, or that one thread holds alone."""
 
     def __init__(self) -> None:
         self.waiting_for_exclusive = 0
-        """How many wait to be alone."""
+        """Number of threads that wait to hold the lock alone."""
         self._holders = 0
         self._held_exclusively = False
         self._changed = threading.Condition()
 
     @contextmanager
     def holding(self, *, exclusive: bool) -> Iterator[None]:
-        """Be inside until the end of the block; who must be alone goes before those who need not."""
+        """Hold the lock until the end of the block. Threads that want it alone go before threads that share it."""
         with self._changed:
             if exclusive:
                 self.waiting_for_exclusive += 1

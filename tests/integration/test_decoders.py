@@ -122,7 +122,7 @@ def test_a_bad_picture_among_good_ones_is_an_error_in_its_place(store: LocalBlob
 
 
 def test_every_place_for_pixels_is_free_again_whatever_happened(fragile: DecoderPool, store: LocalBlobStore) -> None:
-    free = len(fragile._slots)
+    free = fragile._slots.free()
     files = [SUICIDE, broken.truncated_jpeg(), *good_files(9), broken.text()]
     for outcome in decode(fragile, store, files):
         if isinstance(outcome, DecodedPicture):
@@ -134,7 +134,7 @@ def test_every_place_for_pixels_is_free_again_whatever_happened(fragile: Decoder
         assert isinstance(outcome, DecodedPicture)
         outcome.release()
     asked.close()
-    until(lambda: len(fragile._slots) == free)
+    until(lambda: fragile._slots.free() == free)
 
 
 def huge_picture() -> bytes:

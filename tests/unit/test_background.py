@@ -12,13 +12,13 @@ SECONDS = 10.0
 class Letters(BackgroundThreads[str]):
     """Works off a queue; what is done with each is up to the test."""
 
-    def __init__(self, do: Callable[[str], None], at_once: int = 1) -> None:
-        super().__init__("letters", at_once)
+    def __init__(self, do: Callable[[str], None], max_threads: int = 1) -> None:
+        super().__init__("letters", max_threads)
         self.waiting: SimpleQueue[str] = SimpleQueue()
         self.done: list[str] = []
         self.looked = threading.Semaphore(0)
         """Released whenever nothing was found."""
-        self._what = do
+        self._handle = do
 
     def put(self, letters: str) -> None:
         for letter in letters:
@@ -32,7 +32,7 @@ class Letters(BackgroundThreads[str]):
             return None
 
     def _do(self, work: str) -> None:
-        self._what(work)
+        self._handle(work)
         self.done.append(work)
 
 
@@ -45,9 +45,9 @@ def test_one_wake_works_off_all_that_waits() -> None:
     assert letters.done == ["a", "b", "c"]
 
 
-def test_as_many_work_at_once_as_may_and_no_more() -> None:
+def test_as_many_work_max_threads_as_may_and_no_more() -> None:
     together = threading.Barrier(3, timeout=SECONDS)
-    letters = Letters(lambda _: together.wait() and None, at_once=3)
+    letters = Letters(lambda _: together.wait() and None, max_threads=3)
     letters.put("abcdef")
     letters.wake()
     for _ in range(3):

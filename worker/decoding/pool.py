@@ -1,7 +1,7 @@
-"""The decode step: pictures are opened in processes of their own, with a memory limit and a deadline.
+"""The decode step: decoder processes open the pictures, each process with a memory limit and a deadline.
 
-A bad picture fails one item. A picture that kills or stalls its decoder costs one item too: the call that held it is
-repeated in halves until it is alone.
+A bad picture fails one item. A picture that kills or stalls its decoder also fails only one item: the call that held it
+is repeated in halves until that picture is alone in its call.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ from core.perceptual import fingerprint
 from core.types import WHOLE_PICTURE, Crop, PictureInfo, PictureKey
 from db.blobs.store import BlobStore
 from worker.decoding.pixel_slots import PixelSlots, slot_view
-from worker.decoding.process import DecoderProcess, ProcessDied, ProcessLate
+from worker.decoding.process import DecoderProcess, ProcessDied, ProcessTimedOut
 from worker.fair_queue import FairQueue
 
 log = structlog.get_logger(__name__)
 
 PICTURES_PER_CALL = 8
-"""Enough that the calls themselves cost little, few enough that a job shares its decoders fairly."""
+"""Pictures in one call. Fewer would cost more per picture; more would let one job keep a decoder for too long."""
 
 CALLS_PER_PROCESS = 2
-"""One in the decoder's hands and one ready for it, so that it never waits for us."""
+"""Calls that a decoder process has at a time: one that it works on and the next one, so that it never waits."""
 
-DEATHS = 2
-"""So many decoders must have died of one picture before it is the picture's fault."""
+DEATHS_TO_BLAME = 2
+"""Decoders that must die on the same picture before the picture is blamed for it."""
 
 RESTART_SECONDS = 2.0
-"""Until another start is tried, where a decoder could not even start."""
+"""Seconds until another start is tried after a decoder process failed to start."""
 
 IDLE_SECONDS = 1.0
-"""How often an idle decoder is looked after: one that has died is replaced before it is needed."""
+"""Seconds between two checks of an idle decoder process, so that a dead one is replaced before it is needed."""
 
 SLOTS_RESERVED = 16
-"""Places for pixels that only interactive pictures may take."""
+"""Pixel slots that only interactive pictures may use."""
 
-MEMORY_KEPT, LARGEST_KEPT = 32 * 2**20, 8 * 2**20
-"""Bytes that a decoder keeps for its next picture, and of what size at most each: a huge one's (Pillow allocates them
-in blocks of 16 MiB) goes back at once."""
+KEPT_BYTES, MAX_KEPT_BLOCK_BYTES = 32 * 2**20, 8 * 2**20
+"""Freed memory that a decoder keeps for its next picture: in total, and in the largest block. Pillow allocates huge
+pictures in blocks of 16 MiB, so their memory goes back to the system at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedPicture:
-    """A decoded picture: `pixels` uint8 [side, side, 3], valid until `release` is called."""
+    """A decoded picture. `pixels`, uint8 [side, side, 3], are valid until `release` is called."""
 
     pixels: NDArray[np.uint8]
     info: PictureInfo
@@ -69,12 +69,12 @@ class DecodedPicture:
 
 DecodeOutcome = DecodedPicture | ItemError
 _Answer = PictureInfo | tuple[PictureInfo, NDArray[np.uint8]] | ItemError
-"""What a decoder process says of one picture; the pixels come along only where they do not fit into a slot."""
+"""A decoder process's answer for one picture. It contains the pixels only if they do not fit into a slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderLimits:
-    """What one decoder process may use: seconds a call, bytes of address space (enforced on Linux)."""
+    """Limits of one decoder process: seconds per call, and bytes of address space (enforced only on Linux)."""
 
     seconds: float
     address_space: int
@@ -82,13 +82,13 @@ class DecoderLimits:
 
 @dataclass(slots=True)
 class _Call:
-    lane: _DecoderGroup
+    group: _DecoderGroup
     pictures: list[PictureKey]
     spec: InputSpec
     slots: list[int] = field(default_factory=list)
-    """Where the pixels go, one place a picture; taken when the call starts."""
+    """Where the pixels go, one slot per picture. They are acquired when the call starts."""
     deaths: int = 0
-    """Decoder processes that died of it, while it held one picture alone."""
+    """Decoder processes that died on this call while it held a single picture."""
     result: Future[list[DecodeOutcome]] = field(default_factory=Future)
 
 
@@ -96,44 +96,49 @@ _Process = DecoderProcess[_Call]
 
 
 class _DecoderGroup:
-    """Calls that wait for some of the decoder processes; `reserved` places for pixels are not for them."""
+    """One of the two groups of decoder processes, interactive and bulk, with the calls that wait for it."""
 
-    def __init__(self, start: Callable[[], _Process], reserved: int) -> None:
-        self.start = start
-        self.reserved = reserved
+    def __init__(self, start_process: Callable[[], _Process], reserved_slots: int) -> None:
+        self.start_process = start_process
+        self.reserved_slots = reserved_slots
+        """Pixel slots that this group must leave free for the other one."""
         self.queue: FairQueue[_Call] = FairQueue()
 
 
 class DecoderPool:
-    """Decoder processes, shared by all threads of a worker; in which order they are used, a `FairQueue` says.
+    """The decoder processes of a worker. All its threads share them, in the order of a `FairQueue`.
 
-    Interactive pictures have a process of their own: the others are always in the middle of bulk calls. Each process
-    has a thread that feeds it, and starts another in its place when it has died.
+    Interactive pictures have a process of their own, because the other processes are busy with bulk calls. Each process
+    has a feeder thread, which sends it calls and replaces it when it has died.
     """
 
     def __init__(self, blobs: BlobStore, processes: int, limits: DecoderLimits, slots: int, side: int) -> None:
-        """`slots` pictures of up to `side` x `side` pixels may be decoded and not yet released at once."""
+        """Allow `slots` pictures of up to `side` x `side` pixels to be decoded and not yet released at a time."""
         self._limits = limits
-        # A store that does not answer must say so before the call's deadline: that is no picture's fault.
+        # The blob store's own timeout must end before the call's deadline. Otherwise a store that does not answer would
+        # look like a picture that stalls its decoder.
         self._call_seconds = limits.seconds + blobs.max_call_seconds
-        # Fingerprints are small products of matrices: dividing them among threads costs ten times what they do.
+        # A fingerprint is a small matrix product. Dividing it among threads takes ten times as long as computing it.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        # Spawned, not forked: the worker has threads, and a fork would copy their locks in any state.
+        # Spawn rather than fork: the worker has threads, and a fork would copy their locks in whatever state they are.
         context = multiprocessing.get_context("spawn")
         self._slots = PixelSlots(context, slots + SLOTS_RESERVED, side)
 
-        def lane(niceness: int, reserved: int) -> _DecoderGroup:
+        def group(niceness: int, reserved_slots: int) -> _DecoderGroup:
             arguments = (_decode_call, _start_decoder, blobs, limits.address_space, self._slots.memory, side, niceness)
-            return _DecoderGroup(partial(DecoderProcess, context, *arguments), reserved)
+            return _DecoderGroup(partial(DecoderProcess, context, *arguments), reserved_slots)
 
-        self._interactive, self._bulk = lane(0, 0), lane(BULK_NICENESS, SLOTS_RESERVED)
-        # Reentrant: the end of one half may be the end of the whole, and letting go of pixels changes something, too.
+        self._interactive, self._bulk = group(0, 0), group(BULK_NICENESS, SLOTS_RESERVED)
+        # Reentrant, because a thread that holds this lock can need it again: the end of one half may end the whole
+        # call, and then releases pixels.
         self._changed = threading.Condition(threading.RLock())
         self._closed = False
-        # Started here, all at once: the first picture should not have to wait for that.
+        # All processes start here at once, so that the first picture need not wait for them.
         self._threads = [
-            threading.Thread(target=self._feed, args=(lane, lane.start()), name="feeder", daemon=True)
-            for lane in (self._interactive, *[self._bulk] * processes)
+            threading.Thread(
+                target=self._keep_fed, args=(group, group.start_process()), name="decoder-feeder", daemon=True
+            )
+            for group in (self._interactive, *[self._bulk] * processes)
         ]
         for thread in self._threads:
             thread.start()
@@ -141,48 +146,48 @@ class DecoderPool:
     def decode(
         self, pictures: Sequence[PictureKey], spec: InputSpec, job: str, *, interactive: bool
     ) -> Iterator[list[tuple[PictureKey, DecodeOutcome]]]:
-        """Decode pictures, in lists as their calls end, in the order given.
+        """Decode pictures. Yield them in the given order, as one list for each call, as soon as that call has ended.
 
         Raises:
-            BlobMissing, BlobStoreUnavailable: a blob cannot be read; that is no picture's fault, and fails no item.
+            BlobMissing, BlobStoreUnavailable: a blob cannot be read. This is not the picture's fault and fails no item.
         """
         starts = range(0, len(pictures), PICTURES_PER_CALL)
-        lane = self._interactive if interactive else self._bulk
-        calls = [_Call(lane, list(pictures[start : start + PICTURES_PER_CALL]), spec) for start in starts]
+        group = self._interactive if interactive else self._bulk
+        calls = [_Call(group, list(pictures[start : start + PICTURES_PER_CALL]), spec) for start in starts]
         with self._changed:
             if self._closed:
                 raise RuntimeError("the decoders are closed")
             for call in calls:
-                lane.queue.push(call, job, time.monotonic(), interactive=interactive)
+                group.queue.push(call, job, time.monotonic(), interactive=interactive)
             self._changed.notify_all()
         try:
             while calls:
                 call = calls.pop(0)
                 yield list(zip(call.pictures, call.result.result(), strict=True))
         finally:
-            # Whoever asked has given up: nobody will read these.
+            # The caller has stopped reading, so the pixels of the remaining calls must be released here.
             for call in calls:
-                call.result.add_done_callback(_let_go)
+                call.result.add_done_callback(_release_pixels)
 
-    def _feed(self, lane: _DecoderGroup, process: _Process) -> None:
-        """Keep a decoder process busy until we are closed, and another when it has died."""
-        while not self._serve(lane, process):
+    def _keep_fed(self, group: _DecoderGroup, process: _Process) -> None:
+        """Feed a decoder process until the pool is closed, and replace the process whenever it dies."""
+        while not self._feed(group, process):
             with self._changed:
-                # Back off: what keeps decoders from starting seldom passes at once.
+                # A process that failed to start will probably fail again, so wait before the next try.
                 if self._changed.wait_for(lambda: self._closed, 0 if process.started else RESTART_SECONDS):
                     return
-            process = lane.start()
+            process = group.start_process()
 
-    def _serve(self, lane: _DecoderGroup, process: _Process) -> bool:
-        """Feed a process; True when we are closed, False when it has died."""
+    def _feed(self, group: _DecoderGroup, process: _Process) -> bool:
+        """Send calls to a process and receive its answers. Return True if the pool is closed, False if it died."""
         try:
             process.wait_until_started()
-            while (call := self._next_call(lane, process)) is not None or process.in_hand:
+            while (call := self._next_call(group, process)) is not None or process.unanswered:
                 if call is not None:
                     process.send(call, (call.pictures, call.slots, call.spec))
                 else:
-                    self._answered(*process.answer(self._call_seconds))
-        except ProcessLate:
+                    self._finish(*process.receive_answer(self._call_seconds))
+        except ProcessTimedOut:
             self._lost(process, DecodeTimeout(f"decoding took more than {self._limits.seconds:g} s"), certain=True)
             return False
         except ProcessDied:
@@ -191,21 +196,25 @@ class DecoderPool:
         process.close()
         return True
 
-    def _next_call(self, lane: _DecoderGroup, process: _Process) -> _Call | None:
-        """A call for a process that has room for one; None if it has something to answer first, or we are closed."""
+    def _next_call(self, group: _DecoderGroup, process: _Process) -> _Call | None:
+        """Return a call for a process that has room for one.
+
+        Return None if the process has to answer a call first, or if the pool is closed.
+        """
         with self._changed:
-            while not self._closed and len(process.in_hand) < CALLS_PER_PROCESS:
-                call = self._pop(lane)
-                if call is not None or process.in_hand:
+            while not self._closed and len(process.unanswered) < CALLS_PER_PROCESS:
+                call = self._pop(group)
+                if call is not None or process.unanswered:
                     return call
                 self._changed.wait(IDLE_SECONDS)
-                process.check()
+                process.check_alive()
             return None
 
-    def _pop(self, lane: _DecoderGroup) -> _Call | None:
-        if len(self._slots) - lane.reserved < PICTURES_PER_CALL:
+    def _pop(self, group: _DecoderGroup) -> _Call | None:
+        """Return the group's next call with its pixel slots, or None if there is no call or no room for its pixels."""
+        if self._slots.free() - group.reserved_slots < PICTURES_PER_CALL:
             return None
-        call = lane.queue.pop(time.monotonic())
+        call = group.queue.pop(time.monotonic())
         if call is not None and not call.slots:
             call.slots.extend(self._slots.acquire(len(call.pictures)))
         return call
@@ -216,7 +225,7 @@ class DecoderPool:
             if self._bulk.queue or self._interactive.queue:
                 self._changed.notify_all()
 
-    def _decoded(self, slot: int, answer: _Answer, spec: InputSpec) -> DecodeOutcome:
+    def _outcome(self, slot: int, answer: _Answer, spec: InputSpec) -> DecodeOutcome:
         if isinstance(answer, PictureInfo):
             return DecodedPicture(self._slots.view(slot, spec.size), answer, lambda: self._release(slot))
         self._slots.release(slot)
@@ -225,12 +234,12 @@ class DecoderPool:
         info, pixels = answer
         return DecodedPicture(pixels, info, lambda: None)
 
-    def _answered(self, call: _Call, answers: list[_Answer] | Exception) -> None:
+    def _finish(self, call: _Call, answers: list[_Answer] | Exception) -> None:
         if isinstance(answers, Exception):
             self._fail(call, answers)
             return
         pairs = zip(call.slots, answers, strict=True)
-        call.result.set_result([self._decoded(slot, answer, call.spec) for slot, answer in pairs])
+        call.result.set_result([self._outcome(slot, answer, call.spec) for slot, answer in pairs])
 
     def _fail(self, call: _Call, error: Exception) -> None:
         for slot in call.slots:
@@ -238,62 +247,63 @@ class DecoderPool:
         call.result.set_exception(error)
 
     def _lost(self, process: _Process, error: ItemError, *, certain: bool) -> None:
-        """A process has died: its first call is suspected, those that were sent ahead are not."""
-        if not process.in_hand:
+        """Repeat the calls of a process that has died. Only the first one can be at fault; the others had not begun."""
+        if not process.unanswered:
             log.warning("decoder_died", reason=error.detail)
             return
-        suspect, *innocent = process.in_hand
+        suspect, *not_begun = process.unanswered
         log.warning("decoder_died", reason=error.detail, pictures=len(suspect.pictures))
-        self._push(innocent)
-        self._again(suspect, error, certain=certain)
+        self._push_first(not_begun)
+        self._repeat(suspect, error, certain=certain)
 
-    def _push(self, calls: Sequence[_Call]) -> None:
-        """Have calls repeated before anything else: somebody has waited for them already."""
+    def _push_first(self, calls: Sequence[_Call]) -> None:
+        """Queue calls before all others, because their callers have waited for them already."""
         with self._changed:
             for call in calls:
-                call.lane.queue.push(call, "", time.monotonic(), interactive=True)
+                call.group.queue.push(call, "", time.monotonic(), interactive=True)
             self._changed.notify_all()
 
-    def _again(self, call: _Call, error: ItemError, *, certain: bool) -> None:
-        """Repeat in halves a call whose decoder died or stalled; a picture that was alone in it is the culprit.
+    def _repeat(self, call: _Call, error: ItemError, *, certain: bool) -> None:
+        """Repeat in halves a call whose decoder died or stalled. If it holds a single picture, blame that picture.
 
-        Unless `certain`, it has to happen twice: a process may also be killed for what others do to the machine.
+        Unless the picture is `certain` to be at fault, a second decoder must die on it first, because the kernel may
+        also kill a process for what other programs do to the machine.
         """
         if len(call.pictures) == 1:
             call.deaths += 1
-            if certain or call.deaths == DEATHS:
-                call.result.set_result([self._decoded(call.slots[0], error, call.spec)])
+            if certain or call.deaths == DEATHS_TO_BLAME:
+                call.result.set_result([self._outcome(call.slots[0], error, call.spec)])
             else:
-                self._push([call])
+                self._push_first([call])
             return
         middle = len(call.pictures) // 2
         halves = [
-            _Call(call.lane, call.pictures[part], call.spec, call.slots[part])
+            _Call(call.group, call.pictures[part], call.spec, call.slots[part])
             for part in (slice(middle), slice(middle, None))
         ]
 
-        def join(_: Future[list[DecodeOutcome]]) -> None:
+        def combine_halves(_: Future[list[DecodeOutcome]]) -> None:
             with self._changed:
                 if all(half.result.done() for half in halves) and not call.result.done():
-                    _pass_on(halves, call.result)
+                    _combine(halves, call.result)
 
         for half in halves:
-            half.result.add_done_callback(join)
-        self._push(halves)
+            half.result.add_done_callback(combine_halves)
+        self._push_first(halves)
 
     def close(self) -> None:
-        """Answer what the processes have in hand, then stop."""
+        """Wait for the calls that were sent to a process, fail those that still wait, and end the processes."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        for lane in (self._interactive, self._bulk):
-            while (call := lane.queue.pop(time.monotonic())) is not None:
+        for group in (self._interactive, self._bulk):
+            while (call := group.queue.pop(time.monotonic())) is not None:
                 self._fail(call, RuntimeError("the decoders are closed"))
 
 
-def _let_go(result: Future[list[DecodeOutcome]]) -> None:
+def _release_pixels(result: Future[list[DecodeOutcome]]) -> None:
     if result.cancelled() or result.exception() is not None:
         return
     for decoded in result.result():
@@ -301,20 +311,21 @@ def _let_go(result: Future[list[DecodeOutcome]]) -> None:
             decoded.release()
 
 
-def _pass_on(halves: Sequence[_Call], result: Future[list[DecodeOutcome]]) -> None:
+def _combine(halves: Sequence[_Call], result: Future[list[DecodeOutcome]]) -> None:
+    """End a call with the outcomes of its two halves, or with the error of one of them."""
     try:
-        decoded = [one for half in halves for one in half.result.result()]
-    except BaseException as error:  # noqa: BLE001 (handed to whoever waits for the whole)
+        outcomes = [outcome for half in halves for outcome in half.result.result()]
+    except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for the whole call)
         for half in halves:
-            _let_go(half.result)
+            _release_pixels(half.result)
         result.set_exception(error)
     else:
-        result.set_result(decoded)
+        result.set_result(outcomes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Decoder:
-    """What a decoder process holds for its whole life."""
+    """The state of a decoder process, which it keeps for its whole life."""
 
     store: BlobStore
     memory: Any
@@ -334,7 +345,8 @@ class _Decoder:
             return error
         except MemoryError:
             return DecodeFailed("decoding needs more memory than one picture may use")
-        # Of the whole picture, whatever part of it is classified: a crop, which is rare, costs decoding it again.
+        # The fingerprint is always that of the whole picture. A crop therefore costs decoding the picture twice, which
+        # is acceptable because crops are rare.
         whole = prepared if crop_key == WHOLE_PICTURE else prepare(data, spec)
         info = replace(prepared.info, fingerprint=fingerprint(whole.picture))
         if spec.size > self.side:
@@ -350,8 +362,8 @@ def _start_decoder(blobs: BlobStore, address_space: int, memory: Any, side: int,
     global _decoder  # noqa: PLW0603 (a decoder process serves one store for its whole life)
     _decoder = _Decoder(blobs, memory, side)
     os.nice(niceness)
-    keep_freed_memory(MEMORY_KEPT, LARGEST_KEPT)
-    # Whatever NumPy sets up on first use is set up before memory is short.
+    keep_freed_memory(KEPT_BYTES, MAX_KEPT_BLOCK_BYTES)
+    # NumPy sets itself up on first use. That must happen before the memory limit applies.
     fingerprint(np.zeros((side, side, 3), np.uint8))
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))

@@ -1,7 +1,7 @@
-"""One decoder process: calls go in and answers come out through a pipe of its own, so that its death is nobody else's.
+"""One decoder process. Calls go in and answers come out through its own pipe, so its death affects no other process.
 
-No lock and no queue is shared between decoder processes: one that is killed in the middle of anything (by the kernel
-for its memory, by its watcher for its time) takes nothing along but the call that it had in hand.
+Decoder processes share no lock and no queue. The kernel may kill one for its memory, or the pool for its time; at any
+moment this loses nothing but the calls that the process had not answered yet.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 START_SECONDS = 60.0
-"""How long a process may take to start: it imports Pillow and NumPy, perhaps on a machine that is busy."""
+"""Seconds that a process may take to start. It imports Pillow and NumPy, perhaps on a busy machine."""
 _STOP_SECONDS = 3.0
 
 CallT = TypeVar("CallT")
@@ -28,28 +28,28 @@ class ProcessDied(Exception):
     """The decoder process has ended."""
 
 
-class ProcessLate(Exception):
-    """The decoder process has not answered in time; it was killed."""
+class ProcessTimedOut(Exception):
+    """The decoder process did not answer in time and was killed."""
 
 
 class DecoderProcess(Generic[CallT]):
-    """A process that answers calls one after the other; one thread uses it. Calls may be sent ahead."""
+    """A process that answers calls in the order in which they are sent. Only one thread may use it."""
 
     def __init__(self, context: SpawnContext, work: Callable[..., Any], prepare: Callable[..., None], *given: Any):
-        """`prepare(*given)` runs once in the process, then `work(*arguments)` for each call."""
-        self._connection, theirs = context.Pipe()
+        """Start the process. It runs `prepare(*given)` once, and then `work(*arguments)` for each call."""
+        self._connection, child_connection = context.Pipe()
         self._process: BaseProcess = context.Process(
-            target=_serve, args=(theirs, work, prepare, given), name="decoder", daemon=True
+            target=_serve, args=(child_connection, work, prepare, given), name="decoder", daemon=True
         )
         self._process.start()
-        # Ours is then the only other end: it ends with the process, and the process with us.
-        theirs.close()
-        self.in_hand: deque[CallT] = deque()
-        """Calls that were sent and not yet answered, the one that it works on first."""
-        self._since = time.monotonic()
-        """When it began with the first of them."""
+        # The pipe then has one end here and one in the process, so each side notices when the other one ends.
+        child_connection.close()
+        self.unanswered: deque[CallT] = deque()
+        """Calls that were sent and not answered yet. The process works on the first one."""
+        self._call_began = time.monotonic()
+        """When the process began to work on the first unanswered call."""
         self.started = False
-        """Whether it ever could take calls."""
+        """Whether the process has ever been ready for calls."""
 
     @property
     def exit_code(self) -> int | None:
@@ -57,17 +57,17 @@ class DecoderProcess(Generic[CallT]):
         return self._process.exitcode
 
     def wait_until_started(self) -> None:
-        """Return once it can take calls.
+        """Return once the process is ready for calls.
 
         Raises:
-            ProcessDied, ProcessLate: it never will.
+            ProcessDied, ProcessTimedOut: it failed to start.
         """
-        self._since = time.monotonic()
+        self._call_began = time.monotonic()
         self._receive(START_SECONDS)
         self.started = True
 
-    def check(self) -> None:
-        """See whether it is still there while it has nothing to do.
+    def check_alive(self) -> None:
+        """Check that an idle process is still alive.
 
         Raises:
             ProcessDied: it is not.
@@ -77,49 +77,49 @@ class DecoderProcess(Generic[CallT]):
             raise ProcessDied
 
     def send(self, call: CallT, arguments: Sequence[Any]) -> None:
-        """Have it answer a call, after those that it has in hand.
+        """Send a call. The process answers it after the calls that were sent before.
 
         Raises:
-            ProcessDied: it cannot, and it has lost what it had in hand, this call included.
+            ProcessDied: the process has ended. All unanswered calls are lost, this one included.
         """
-        if not self.in_hand:
-            self._since = time.monotonic()
-        self.in_hand.append(call)
+        if not self.unanswered:
+            self._call_began = time.monotonic()
+        self.unanswered.append(call)
         try:
             self._connection.send(arguments)
         except OSError as error:
             raise ProcessDied from error
 
-    def answer(self, seconds: float) -> tuple[CallT, Any]:
-        """The first call in hand, and what `work` returned for it, or the exception that it raised.
+    def receive_answer(self, seconds: float) -> tuple[CallT, Any]:
+        """Return the first unanswered call and what `work` returned for it, or the exception that `work` raised.
 
         Raises:
-            ProcessDied: it ended instead; what it had in hand is lost.
-            ProcessLate: it has worked on the call for more than `seconds`.
+            ProcessDied: the process ended instead. All unanswered calls are lost.
+            ProcessTimedOut: it has worked on the call for more than `seconds`.
         """
         answer = self._receive(seconds)
-        self._since = time.monotonic()
-        return self.in_hand.popleft(), answer
+        self._call_began = time.monotonic()
+        return self.unanswered.popleft(), answer
 
     def _receive(self, seconds: float) -> Any:
         try:
-            if not self._connection.poll(max(0.0, self._since + seconds - time.monotonic())):
+            if not self._connection.poll(max(0.0, self._call_began + seconds - time.monotonic())):
                 self.kill()
-                raise ProcessLate
+                raise ProcessTimedOut
             return self._connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             self.kill()
             raise ProcessDied from error
 
     def kill(self) -> None:
-        """End it at once, whatever it does."""
+        """End the process at once, even in the middle of a call."""
         self._process.kill()
-        # Until then it may still write where the next picture is to go.
+        # Until the process has ended, it may still write pixels into a slot that the next picture gets.
         self._process.join(_STOP_SECONDS)
         self._connection.close()
 
     def close(self) -> None:
-        """Let it end, once it has answered."""
+        """Close the pipe, which ends the process. All calls must be answered before."""
         self._connection.close()
         self._process.join(_STOP_SECONDS)
         self._process.kill()
@@ -129,8 +129,8 @@ class DecoderProcess(Generic[CallT]):
 def _serve(
     connection: Connection, work: Callable[..., Any], prepare: Callable[..., None], given: Sequence[Any]
 ) -> None:
-    """What the process does: until the other end of its pipe is gone."""
-    # Ctrl-C is for its parent, which lets it finish.
+    """Run in the process: answer calls until the other end of the pipe is closed."""
+    # Ctrl-C reaches this process too. The parent decides when it ends, and lets it finish its calls.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare(*given)
     connection.send(os.getpid())
@@ -141,7 +141,7 @@ def _serve(
             return
         try:
             answer = work(*arguments)
-        except Exception as error:  # noqa: BLE001 (handed to whoever waits for the call)
+        except Exception as error:  # noqa: BLE001 (sent to the thread that waits for the call)
             answer = error
         try:
             connection.send(answer)

@@ -1,8 +1,8 @@
-"""A watch over the consumers: one that has gone deaf ends the process.
+"""Find a Celery consumer that has stalled: it no longer receives messages although some wait for it.
 
-A consumer can stop receiving without an error: after a Redis that was killed in the wrong moment, for example, when an
-acknowledgement notices it rather than the consumer. Then the process lives, its heart beats, and its queues fill. Being
-alive means that the queues move.
+A consumer can stop receiving without an error, for example if Redis is killed at the moment of an acknowledgement: the
+acknowledgement fails, and the consumer does not notice. The process then runs on and sends heartbeats while its queues
+fill. A worker is therefore healthy only as long as its queues move.
 """
 
 from __future__ import annotations
@@ -22,23 +22,26 @@ from core.messages import Queue
 log = structlog.get_logger(__name__)
 
 EXIT_CONSUMER_STALLED = 71
-"""Exit code of a worker one of whose consumers does not receive what waits for it (EX_OSERR of sysexits.h)."""
+"""Exit code of a worker process with a stalled consumer (EX_OSERR of sysexits.h)."""
 
 STALLED_CHECKS = 4
-"""So many times in a row there was something to receive and nothing to do, and nothing was received."""
+"""Checks in a row that must find messages waiting for an idle consumer before the consumer counts as stalled."""
 
 
 @dataclass(slots=True)
 class _Consumer:
     queues: frozenset[Queue]
     received: int = 0
+    """Messages received since the process started."""
     running: int = 0
-    received_before: int = 0
+    """Tasks that run now."""
+    received_at_last_check: int = 0
     stalled_checks: int = 0
+    """Checks in a row that found this consumer idle while messages waited."""
 
 
 class ConsumerWatch:
-    """Counts what the consumers of this process receive and have in hand. Each has queues of its own."""
+    """Counts what each consumer of this process receives and runs. No queue belongs to two consumers."""
 
     def __init__(self, broker: Broker, consumers: Sequence[Collection[Queue]]) -> None:
         self._broker = broker
@@ -46,7 +49,7 @@ class ConsumerWatch:
         self._lock = threading.Lock()
 
     def connect(self) -> None:
-        """Be told by Celery from now on."""
+        """Count from now on: connect to Celery's signals for received, started and finished tasks."""
 
         @signals.task_received.connect(weak=False)
         def received(request: Any, **_: Any) -> None:
@@ -62,24 +65,24 @@ class ConsumerWatch:
 
     def received(self, queue: Queue) -> None:
         with self._lock:
-            for consumer in self._of(queue):
+            for consumer in self._consumers_of(queue):
                 consumer.received += 1
 
     def started(self, queue: Queue) -> None:
         with self._lock:
-            for consumer in self._of(queue):
+            for consumer in self._consumers_of(queue):
                 consumer.running += 1
 
     def finished(self, queue: Queue) -> None:
         with self._lock:
-            for consumer in self._of(queue):
+            for consumer in self._consumers_of(queue):
                 consumer.running -= 1
 
-    def _of(self, queue: Queue) -> list[_Consumer]:
+    def _consumers_of(self, queue: Queue) -> list[_Consumer]:
         return [consumer for consumer in self._consumers if queue in consumer.queues]
 
     def check_stalled(self) -> bool:
-        """Whether a consumer has gone deaf. To be called every few seconds."""
+        """Check every consumer once, and return whether one has stalled. Call this every few seconds."""
         try:
             empty = self._broker.empty_queues()
         except BrokerUnavailable:
@@ -87,11 +90,9 @@ class ConsumerWatch:
         with self._lock:
             for consumer in self._consumers:
                 waiting = consumer.queues - empty
-                received_something = consumer.received != consumer.received_before
-                consumer.received_before = consumer.received
-                consumer.stalled_checks = (
-                    consumer.stalled_checks + 1 if waiting and not consumer.running and not received_something else 0
-                )
+                idle = not consumer.running and consumer.received == consumer.received_at_last_check
+                consumer.received_at_last_check = consumer.received
+                consumer.stalled_checks = consumer.stalled_checks + 1 if waiting and idle else 0
                 if consumer.stalled_checks >= STALLED_CHECKS:
                     log.critical("consumer_stalled", waiting=sorted(queue.value for queue in waiting))
                     return True

@@ -1,4 +1,4 @@
-"""A worker's sign of life: every few seconds it says that it is there, and what it runs."""
+"""Heartbeats: a worker process tells Redis every few seconds that it is alive and which models it has loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class HeartbeatSender:
-    """Says every few seconds that this worker is alive, and what it runs."""
+    """Sends this worker's heartbeats from a thread, and ends the process when one of its consumers has stalled."""
 
     def __init__(
         self, broker: Broker, models: ModelCache, queues: Sequence[Queue], consumer_watch: ConsumerWatch
@@ -36,13 +36,14 @@ class HeartbeatSender:
         self._thread.start()
 
     def stop(self) -> None:
+        """Stop the heartbeats and delete the last one, so that the worker disappears from the list at once."""
         if self._stopped.is_set():
             return
         self._stopped.set()
         try:
             self._broker.remove_heartbeat(self.worker)
         except BrokerUnavailable:
-            log.info("farewell_not_sent", worker=self.worker)
+            log.info("heartbeat_not_removed", worker=self.worker)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -51,7 +52,8 @@ class HeartbeatSender:
             except BrokerUnavailable as error:
                 log.warning("heartbeat_not_sent", reason=str(error))
             if self._consumer_watch.check_stalled():
-                # Not sys.exit: only a new process hears again, and what this one has in hand is sent to others.
+                # Only a new process receives messages again. sys.exit would end just this thread, and the chunks that
+                # this process holds are sent to other workers anyway.
                 os._exit(EXIT_CONSUMER_STALLED)
             self._stopped.wait(HEARTBEAT_SECONDS)
 

@@ -36,7 +36,7 @@ class Linker(BackgroundThreads[list[Over]]):
 
     def __init__(self, database: Database) -> None:
         # One thread: a second would find the same jobs.
-        super().__init__("linker", at_once=1)
+        super().__init__("linker", max_threads=1)
         self._database = database
 
     def _take(self) -> list[Over] | None:

@@ -83,7 +83,7 @@ class Crawls(BackgroundThreads[LeasedSource]):
         try:
             self._settle(taken, child.returncode)
         except TRANSIENT_ERRORS as error:
-            log.warning("not_given_back", job=taken.job_id, until="its lease ends", reason=str(error.orig))
+            log.warning("lease_not_given_back", job=taken.job_id, until="its lease ends", reason=str(error.orig))
 
     def _start(self, taken: LeasedSource) -> subprocess.Popen[bytes]:
         with self._log_path().open("ab") as output:

@@ -154,7 +154,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
             with self._database.writing() as session:
                 SOURCE_LEASES.fail_attempt(session, taken.job_id, taken.worker, self._clock(), reason)
         except TRANSIENT_ERRORS:
-            log.warning("not_given_back", job=taken.job_id, until="its lease ends")
+            log.warning("lease_not_given_back", job=taken.job_id, until="its lease ends")
 
     def _hand_back(self, taken: LeasedSource, pause: timedelta, reason: str) -> None:
         log.warning("expanding_interrupted", job=taken.job_id, reason=reason)
@@ -162,7 +162,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
             with self._database.writing() as session:
                 SOURCE_LEASES.give_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
         except TRANSIENT_ERRORS:
-            log.warning("not_given_back", job=taken.job_id, until="its lease ends")
+            log.warning("lease_not_given_back", job=taken.job_id, until="its lease ends")
 
 
 @dataclass(slots=True)

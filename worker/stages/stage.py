@@ -1,4 +1,4 @@
-"""What the stages of a picture's way have in common: take a chunk up, work on it, record it, and tell what follows."""
+"""The base class of the fetch and classify stages: take up a chunk, work on it, record it, and send what follows."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ Work = TypeVar("Work")
 
 
 class ChunkStage(ABC, Generic[Work]):
-    """Works on the chunks of one stage. One for a whole worker process, used by all its threads."""
+    """Works on the chunks of one stage. All threads of a worker process share one instance."""
 
     def __init__(self, database: Database, broker: Broker, leases: HeldLeases, policy: ChunkPolicy) -> None:
         self._database = database
         self._broker = broker
         self._leases = leases
         self._policy = policy
+        # The last attempt at a chunk runs alone in its worker. If the process ends, no other chunk shares the blame.
         self._lock = SharedExclusiveLock()
 
     @abstractmethod
     def _take(self, message: ChunkMessage) -> Work | None:
-        """Take a chunk up; what is to be done, None if there is nothing to do."""
+        """Take up a chunk. Return what is to be done for it, or None if there is nothing to do."""
 
     @abstractmethod
     def _work(self, message: ChunkMessage, work: Work) -> Recorded | None:
-        """Do it and record it; None if somebody else has meanwhile."""
+        """Work on the chunk and record the outcome. Return None if another worker has recorded it in the meantime."""
 
     def work_on(self, message: ChunkMessage) -> int:
-        """Work on a chunk and record what came of it; how many of its items became terminal.
+        """Work on a chunk and record the outcome. Return how many of its items reached their final state.
 
-        A chunk that was recorded or canceled, or that somebody has in hand, is nothing to do: 0. If it cannot be
+        Return 0 for a chunk that is recorded or canceled already, or that another worker holds. If the chunk cannot be
         finished, it is given back before the error is raised.
         """
         with self._lock.holding(exclusive=message.alone):
@@ -63,8 +64,8 @@ class ChunkStage(ABC, Generic[Work]):
                 return recorded.items
 
     def _record(self, write: Callable[[Session], Recorded]) -> Recorded:
-        """Record what was worked for; a database that is away for a moment does not make it worthless."""
+        """Call `write` in a transaction and return its result. Try again while the database is unavailable."""
         for attempt in retry_outages(self._policy.deadlines.max_hold, TRANSIENT_ERRORS):
             with attempt, self._database.writing() as session:
                 return write(session)
-        raise AssertionError("either recorded or raised")
+        raise AssertionError("retry_outages either returns a result or raises")
