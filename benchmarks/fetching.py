@@ -93,7 +93,7 @@ def _job(settings: Settings, urls: list[str]) -> float:
         started = time.perf_counter()
         with database.writing() as session:
             new = NewJob("fetching", JobSource.ITEMS, model_versions.resolve(session, "production"))
-            _, messages = submitting.create_claimed(session, new, items, ChunkPolicy.of(settings), utc_now())
+            _, messages = submitting.create_with_chunks(session, new, items, ChunkPolicy.of(settings), utc_now())
         dispatch(database, broker, messages)
         while True:
             with database.reading() as session:

@@ -140,7 +140,7 @@ def submit(
         if unread is not None:
             job = submitting.create_discovering(session, new, unread, utc_now())
         else:
-            job, messages = submitting.create_claimed(session, new, items, services.policy, utc_now())
+            job, messages = submitting.create_with_chunks(session, new, items, services.policy, utc_now())
         record_created_job(session, job.id)
     try:
         current_uploads().keep()

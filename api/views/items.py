@@ -52,7 +52,7 @@ def list_similar(item_id: str, query_data: SimilarQuery) -> Answer:
     found once the job that they came with is over.
     """
     with current_services().database.reading() as session:
-        found = linking.similar(session, require_item(session, item_id), utc_now(), query_data.limit)
+        found = linking.find_similar(session, require_item(session, item_id), utc_now(), query_data.limit)
         data = [SimilarOut(distance=one.distance, item=ItemPresenter(one.item.job).item_out(one.item)) for one in found]
         return SimilarItemsOut(data=data)
 

@@ -133,7 +133,7 @@ def commit(session: Session, taken: LeasedSource, batch: CrawlBatch, policy: Chu
     progress.bytes += batch.bytes
     progress.waiting_on(list(batch.waiting_on))
     crawl.progress = progress.stored
-    submitting.append(session, job, items, now)
+    submitting.append_items(session, job, items, now)
     lifecycle.update_job_state(session, job, now)
     messages = chunks.claim(session, job, policy, now)
     usage.add(session, job.key_id, now, items=len(items))

@@ -78,7 +78,7 @@ def commit_batch(
         raise LeaseLost
     if not discoveries.advance(session, taken, batch.position, policy, now):
         raise LeaseLost
-    submitting.append(session, job, batch.items, now)
+    submitting.append_items(session, job, batch.items, now)
     if batch.over:
         discoveries.release(session, taken)
         _end(session, job, taken.file_name, batch.error, now)
@@ -136,7 +136,7 @@ def _end(session: Session, job: Job, file_name: str, error: ItemError | None, no
         lifecycle.fail_job(session, job, error or EmptySource(f"expected pictures in {file_name}, found none"), now)
         return
     if error is not None:
-        submitting.append(session, job, [NewItem(file_name, None, error=error)], now)
+        submitting.append_items(session, job, [NewItem(file_name, None, error=error)], now)
     job.discovering = False
     lifecycle.update_job_state(session, job, now)
 

@@ -15,11 +15,11 @@ from core.messages import ChunkMessage
 from db.bulk import UpdateRows
 from db.steps import chunks, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
-from db.steps.recording import Recorded, failure
+from db.steps.recording import Recorded, failure_columns
 from db.steps.submitting import StoredBlob
 from db.tables import Chunk, Item, ItemStatus, Job, Stage
 
-_FETCHED = UpdateRows(cast(Table, Item.__table__), ("blob_sha256",))
+_SET_BLOBS = UpdateRows(cast(Table, Item.__table__), ("blob_sha256",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ToFetch:
     url: str
 
 
-def items_to_fetch(session: Session, chunk_id: str) -> list[ToFetch]:
+def list_items_to_fetch(session: Session, chunk_id: str) -> list[ToFetch]:
     """The items of a chunk that are still to be downloaded, in order of position."""
     lacking = Item.status == ItemStatus.PENDING, Item.blob_sha256.is_(None)
     rows = session.execute(
@@ -61,19 +61,21 @@ def record_fetched(
     chunk = chunks.get_at_stage(session, message.chunk_id, Stage.FETCH) if job else None
     if job is None or chunk is None:
         raise LeaseLost
-    waiting = {item.id for item in items_to_fetch(session, chunk.id)}
-    _FETCHED.execute(session, [{"id": id_, "blob_sha256": blob.sha256} for id_, blob in blobs.items()])
+    waiting = {item.id for item in list_items_to_fetch(session, chunk.id)}
+    _SET_BLOBS.execute(session, [{"id": id_, "blob_sha256": blob.sha256} for id_, blob in blobs.items()])
     failed = [
-        {"id": item_id, **failure(result, now)} for item_id, result in results.items() if isinstance(result, ItemError)
+        {"id": item_id, **failure_columns(result, now)}
+        for item_id, result in results.items()
+        if isinstance(result, ItemError)
     ]
     if blobs:
         lifecycle.start_job(session, job, now, taken_at or now)
     lifecycle.finish_items(session, job, [], failed, now, taken_at or now)
-    messages = _go_on(session, job, chunk, waiting - set(results), policy, now)
+    messages = _continue_job(session, job, chunk, waiting - set(results), policy, now)
     return Recorded(len(failed), messages, job.terminal, job.webhook is not None)
 
 
-def _go_on(
+def _continue_job(
     session: Session, job: Job, chunk: Chunk, rest: set[str], policy: ChunkPolicy, now: datetime
 ) -> list[ChunkMessage]:
     """What is to be sent for a job whose chunk is fetched, all but the `rest` of it."""

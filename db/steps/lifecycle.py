@@ -95,7 +95,7 @@ def update_job_state(session: Session, job: Job, now: datetime) -> None:
     if job.pending == 0 and not job.discovering and not job.terminal:
         job.status = JobStatus.COMPLETED if job.cancel_requested_at is None else JobStatus.CANCELED
         job.finished_at = now
-        webhooks.job_ended(session, job, now)
+        webhooks.store_job_end(session, job, now)
     session.flush()
 
 
@@ -106,7 +106,7 @@ def fail_job(session: Session, job: Job, error: ItemError, now: datetime) -> Non
     job.error = {"code": error.code, "detail": error.detail, "retryable": error.retryable}
     job.finished_at = now
     job.revision += 1
-    webhooks.job_ended(session, job, now)
+    webhooks.store_job_end(session, job, now)
     session.flush()
 
 

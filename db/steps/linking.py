@@ -22,16 +22,16 @@ from db.tables.jobs import UNLINKED
 from db.views.items import with_everything
 from db.views.jobs import is_kept
 
-AT_ONCE = 500
+MAX_AT_ONCE = 500
 """How many items one transaction indexes or links: others want to write, too."""
 
-CANDIDATES = 1000
+MAX_CANDIDATES = 1000
 """How many blobs that agree in a band are looked at; there are a few, unless thousands show the same."""
 
 Link = tuple[str, str | None]
 """An item's id, and the id of the item that it is a duplicate of."""
 
-Bands = tuple[str, Sequence[int]]
+BlobBandValues = tuple[str, Sequence[int]]
 """The SHA-256 of a blob, and the bands of its fingerprint."""
 
 _BLOBS, _BANDS = cast(Table, Blob.__table__), cast(Table, BlobBands.__table__)
@@ -39,7 +39,7 @@ _ITEMS, _JOBS = cast(Table, Item.__table__), cast(Table, Job.__table__)
 _INDEX, _LINK = InsertMissing(_BANDS), UpdateRows(_ITEMS, ("duplicate_of",))
 
 
-class Over(NamedTuple):
+class FinishedJob(NamedTuple):
     """A job that is over, as it was found."""
 
     id: str
@@ -74,18 +74,18 @@ class Picture(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundDuplicates:
     """What is to be stored of a job, or a part of it: up to `AT_ONCE` of each."""
 
-    job: Over
-    bands: Sequence[Bands] = ()
+    job: FinishedJob
+    bands: Sequence[BlobBandValues] = ()
     links: Sequence[Link] = ()
     duplicates: int | None = None
     """With the last part: how many there are in the job."""
 
 
 @dataclass(frozen=True, slots=True)
-class Similar:
+class SimilarItem:
     """An item whose picture is alike, and the bits that its hash differs in; 0 also for the same bytes."""
 
     item: Item
@@ -115,7 +115,7 @@ _PICTURES = (
 )
 _ENDED = bindparam("ended", type_=_JOBS.c.finished_at.type)
 _UNCHANGED = (_JOBS.c.id == bindparam("job")) & _JOBS.c.finished_at.is_not_distinct_from(_ENDED) & UNLINKED
-_HOLD = select(_JOBS.c.id).where(_UNCHANGED).with_for_update()
+_LOCK = select(_JOBS.c.id).where(_UNCHANGED).with_for_update()
 _CLOSE = (
     update(_JOBS)
     .where(_UNCHANGED)
@@ -124,18 +124,18 @@ _CLOSE = (
 )
 
 
-def unlinked(session: Session, limit: int) -> list[Over]:
+def list_unlinked_jobs(session: Session, limit: int) -> list[FinishedJob]:
     """Jobs that are over and whose duplicates are to be found, oldest first."""
-    return [Over(*row) for row in session.connection().execute(_UNLINKED, {"most": limit})]
+    return [FinishedJob(*row) for row in session.connection().execute(_UNLINKED, {"most": limit})]
 
 
-def pictures(session: Session, job_id: str, after: int, limit: int) -> list[Picture]:
+def list_pictures(session: Session, job_id: str, after: int, limit: int) -> list[Picture]:
     """The first items of a job, behind position `after`, that have bytes, by position."""
     rows = session.connection().execute(_PICTURES, {"job": job_id, "after": after, "most": limit})
     return [Picture(*row) for row in rows]
 
 
-def store(session: Session, found: Sequence[Found]) -> list[Found]:
+def store(session: Session, found: Sequence[FoundDuplicates]) -> list[FoundDuplicates]:
     """Make blobs findable by their fingerprints, set `duplicate_of` of items, and note which jobs are done.
 
     What was stored: nothing of jobs that have changed since they ended, or are gone. Jobs come in the order of their
@@ -145,7 +145,7 @@ def store(session: Session, found: Sequence[Found]) -> list[Found]:
         sqlalchemy.exc.IntegrityError: blobs are gone, with the items of a job that is being purged.
     """
     # All rows are held before anything is stored: then the purger removes no more of their items, nor their blobs.
-    held = [part for part in found if _hold(session, part)]
+    held = [part for part in found if _lock(session, part)]
     bands = {sha256: values for part in held for sha256, values in part.bands}
     _INDEX.execute(session, [_bands_row(sha256, bands[sha256]) for sha256 in sorted(bands)])
     links = [{"id": item_id, "duplicate_of": first} for part in held for item_id, first in part.links]
@@ -153,10 +153,10 @@ def store(session: Session, found: Sequence[Found]) -> list[Found]:
     return held
 
 
-def _hold(session: Session, found: Found) -> bool:
+def _lock(session: Session, found: FoundDuplicates) -> bool:
     which = {"job": found.job.id, "ended": found.job.finished_at}
     if found.duplicates is None:
-        return session.connection().execute(_HOLD, which).first() is not None
+        return session.connection().execute(_LOCK, which).first() is not None
     return session.connection().execute(_CLOSE, {**which, "found": found.duplicates}).first() is not None
 
 
@@ -164,11 +164,11 @@ def _bands_row(sha256: str, values: Sequence[int]) -> dict[str, Any]:
     return {"blob_sha256": sha256, **dict(zip(BAND_COLUMNS, values, strict=True))}
 
 
-def similar(session: Session, item: Item, now: datetime, limit: int) -> list[Similar]:
+def find_similar(session: Session, item: Item, now: datetime, limit: int) -> list[SimilarItem]:
     """Items of the same owner's earlier jobs that show the picture of `item` (or a crop of it), newest first."""
     if item.blob is None:
         return []
-    distances = {item.blob.sha256: 0, **_alike(session, item.blob)}
+    distances = {item.blob.sha256: 0, **_find_alike_blobs(session, item.blob)}
     # As a condition, since SQLite would begin with the jobs if they were joined, and go through all of their items.
     visible = select(Job.id).where(
         Job.id == Item.job_id, is_kept(now), Job.key_id.is_not_distinct_from(item.job.key_id)
@@ -180,10 +180,10 @@ def similar(session: Session, item: Item, now: datetime, limit: int) -> list[Sim
         .limit(limit)
         .options(joinedload(Item.job))
     )
-    return [Similar(found, distances[found.blob_sha256 or ""]) for found in session.scalars(with_everything(query))]
+    return [SimilarItem(found, distances[found.blob_sha256 or ""]) for found in session.scalars(with_everything(query))]
 
 
-def _alike(session: Session, blob: Blob) -> dict[str, int]:
+def _find_alike_blobs(session: Session, blob: Blob) -> dict[str, int]:
     """SHA-256 and distance of other blobs whose pictures are alike."""
     if blob.fingerprint is None or not blob.width or not blob.height:
         return {}
@@ -191,7 +191,7 @@ def _alike(session: Session, blob: Blob) -> dict[str, int]:
         select(Blob.sha256, Blob.fingerprint, Blob.width, Blob.height)
         .join(BlobBands, BlobBands.blob_sha256 == Blob.sha256)
         .where(_some_band(blob.fingerprint), Blob.sha256 != blob.sha256)
-        .limit(CANDIDATES)
+        .limit(MAX_CANDIDATES)
     )
     aspect = blob.width / blob.height
     return {

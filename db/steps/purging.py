@@ -14,7 +14,7 @@ from db.bulk import on_postgresql
 from db.steps import lifecycle, tallies
 from db.tables import TERMINAL, Blob, CrawlUrl, Discovery, Item, Job, Prediction
 
-ITEMS_AT_ONCE = 500
+MAX_ITEMS_AT_ONCE = 500
 """How many items one transaction removes."""
 
 
@@ -26,7 +26,7 @@ class Removed:
     blobs: list[str]
 
 
-def jobs_to_purge(session: Session, now: datetime) -> list[str]:
+def list_jobs_to_purge(session: Session, now: datetime) -> list[str]:
     """Ids of jobs that were deleted, or are past retention and not purged yet."""
     expired = Job.status.in_(TERMINAL) & (Job.expires_at <= now) & Job.purged_at.is_(None)
     return list(session.scalars(select(Job.id).where(Job.deleted_at.is_not(None) | expired)))
@@ -36,7 +36,9 @@ def remove_items(session: Session, job_id: str) -> Removed:
     """Remove some items of a job, and the rows of blobs and predictions that no item refers to any more."""
     if lifecycle.lock_job(session, job_id) is None:
         return Removed(0, [])
-    rows = session.execute(select(Item.id, Item.blob_sha256).where(Item.job_id == job_id).limit(ITEMS_AT_ONCE)).all()
+    rows = session.execute(
+        select(Item.id, Item.blob_sha256).where(Item.job_id == job_id).limit(MAX_ITEMS_AT_ONCE)
+    ).all()
     if not rows:
         return Removed(0, [])
     session.execute(delete(Item).where(Item.id.in_([row.id for row in rows])))
@@ -66,7 +68,7 @@ def _unused(candidates: Sequence[str]) -> ColumnElement[bool]:
     return Blob.sha256.in_(candidates) & ~shown & ~read
 
 
-def sources_to_remove(session: Session) -> list[str]:
+def list_sources_to_remove(session: Session) -> list[str]:
     """Ids of jobs whose source is read (or never will be) and still there."""
     over = select(Discovery.job_id).join(Job, Job.id == Discovery.job_id).where(Job.discovering.is_(False))
     return list(session.scalars(over))
@@ -86,7 +88,7 @@ def remove_source(session: Session, job_id: str) -> list[str]:
     return _remove_blobs(session, [sha256 for sha256 in removed if sha256])
 
 
-def close(session: Session, job_id: str, now: datetime) -> None:
+def finish_purge(session: Session, job_id: str, now: datetime) -> None:
     """All items are removed: forget a deleted job, and remember of an expired one that it was there."""
     job = lifecycle.lock_job(session, job_id)
     if job is None:
@@ -94,6 +96,6 @@ def close(session: Session, job_id: str, now: datetime) -> None:
     if job.deleted_at is not None:
         session.delete(job)
     else:
-        tallies.forget(session, job_id)
+        tallies.delete_tallies(session, job_id)
         session.execute(delete(CrawlUrl).where(CrawlUrl.job_id == job_id))
         job.purged_at = now

@@ -25,13 +25,13 @@ from db.views import items
 
 _BLOBS, _PREDICTIONS = cast(Table, Blob.__table__), cast(Table, Prediction.__table__)
 
-_DESCRIBE = UpdateRows(
+_DESCRIBE_BLOBS = UpdateRows(
     _BLOBS,
     ("format", "width", "height", "fingerprint"),
     _BLOBS.c.format.is_(None) | _BLOBS.c.fingerprint.is_(None),
 )
-_STORE = InsertMissing(_PREDICTIONS)
-_KNOWN = select(
+_INSERT_PREDICTIONS = InsertMissing(_PREDICTIONS)
+_KNOWN_PREDICTIONS = select(
     _PREDICTIONS.c.blob_sha256,
     _PREDICTIONS.c.crop_key,
     _PREDICTIONS.c.id,
@@ -45,7 +45,7 @@ _KNOWN = select(
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class NewPrediction:
     """A prediction made just now: softmax scores in the order of the model's labels, and what they come to."""
 
     scores: list[float]
@@ -58,8 +58,8 @@ class Scored:
 class Outcome:
     """What became of one picture of a chunk: exactly one of `scored`, `known` and `error` is set."""
 
-    scored: Scored | None = None
-    known: bool = False
+    new_prediction: NewPrediction | None = None
+    is_known: bool = False
     """Its prediction was in the database before."""
     error: ItemError | None = None
     info: PictureInfo | None = None
@@ -67,7 +67,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownPrediction:
     """A prediction in the database, as far as items repeat it."""
 
     id: str
@@ -80,7 +80,7 @@ class Known:
 class Recorded:
     """What recording a chunk led to."""
 
-    items: int
+    finished_items: int
     """How many items became terminal by it."""
     next_chunks: list[ChunkMessage]
     """To be sent after the commit."""
@@ -106,7 +106,7 @@ def record(
     """
     # What belongs to pictures comes before the job's row is held: chunks of one job wait for each other only there.
     _describe_blobs(session, outcomes)
-    predictions = _store_predictions(session, model_version_id, outcomes, now)
+    predictions = _store_new_predictions(session, model_version_id, outcomes, now)
     if (job := lifecycle.lock_job(session, message.job_id)) is None:
         return Recorded(0, [], job_terminal=True)
     pending = items.pending(session, message.chunk_id)
@@ -116,9 +116,9 @@ def record(
         if outcome is None:
             continue
         if outcome.error is not None:
-            failed.append({"id": item_id, **failure(outcome.error, now)})
+            failed.append({"id": item_id, **failure_columns(outcome.error, now)})
         else:
-            succeeded.append({"id": item_id, **_success(predictions[picture], outcome, now)})
+            succeeded.append({"id": item_id, **_success_columns(predictions[picture], outcome, now)})
     finished = len(succeeded) + len(failed)
     if finished == len(pending):
         chunks.delete_chunk(session, message.chunk_id)
@@ -132,10 +132,10 @@ def record(
     )
 
 
-def _success(prediction: Known, outcome: Outcome, now: datetime) -> dict[str, Any]:
+def _success_columns(prediction: KnownPrediction, outcome: Outcome, now: datetime) -> dict[str, Any]:
     return {
         "prediction_id": prediction.id,
-        "reused": outcome.known,
+        "reused": outcome.is_known,
         "label": prediction.label,
         "label_group": prediction.label_group,
         "confidence": prediction.confidence,
@@ -143,7 +143,7 @@ def _success(prediction: Known, outcome: Outcome, now: datetime) -> dict[str, An
     }
 
 
-def failure(error: ItemError, now: datetime) -> dict[str, Any]:
+def failure_columns(error: ItemError, now: datetime) -> dict[str, Any]:
     """The columns of an item that has failed."""
     return {
         "error_code": error.code,
@@ -165,12 +165,12 @@ def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) ->
         for (sha256, _), o in sorted(outcomes.items())
         if o.info is not None
     ]
-    _DESCRIBE.execute(session, rows)
+    _DESCRIBE_BLOBS.execute(session, rows)
 
 
-def _store_predictions(
+def _store_new_predictions(
     session: Session, model_version_id: int, outcomes: Mapping[PictureKey, Outcome], now: datetime
-) -> dict[PictureKey, Known]:
+) -> dict[PictureKey, KnownPrediction]:
     """Insert what is new; all predictions of the chunk's pictures, whoever computed them."""
     new: list[dict[str, Any]] = [
         {
@@ -178,20 +178,22 @@ def _store_predictions(
             "blob_sha256": sha256,
             "crop_key": crop_key,
             "model_version_id": model_version_id,
-            "label": outcome.scored.label,
-            "label_group": outcome.scored.label_group,
-            "confidence": outcome.scored.confidence,
-            "scores": outcome.scored.scores,
+            "label": outcome.new_prediction.label,
+            "label_group": outcome.new_prediction.label_group,
+            "confidence": outcome.new_prediction.confidence,
+            "scores": outcome.new_prediction.scores,
             "created_at": now,
         }
         for (sha256, crop_key), outcome in sorted(outcomes.items())
-        if outcome.scored is not None
+        if outcome.new_prediction is not None
     ]
-    if _STORE.execute(session, new) < len(new):
+    if _INSERT_PREDICTIONS.execute(session, new) < len(new):
         # Somebody else was faster with some of them, and theirs are those that count.
         new = []
     known = {
-        (row["blob_sha256"], row["crop_key"]): Known(row["id"], row["label"], row["label_group"], row["confidence"])
+        (row["blob_sha256"], row["crop_key"]): KnownPrediction(
+            row["id"], row["label"], row["label_group"], row["confidence"]
+        )
         for row in new
     }
     others = [picture for picture, o in outcomes.items() if o.error is None and picture not in known]
@@ -200,12 +202,15 @@ def _store_predictions(
 
 def find_predictions(
     session: Session, model_version_id: int, pictures: Sequence[PictureKey]
-) -> dict[PictureKey, Known]:
+) -> dict[PictureKey, KnownPrediction]:
     """What the model version is known to say of these pictures."""
     if not pictures:
         return {}
     wanted = set(pictures)
     sha256s = list({sha256 for sha256, _ in wanted})
-    rows = session.execute(_KNOWN, {"sha256s": sha256s, "model_version_id": model_version_id})
-    found = {(row.blob_sha256, row.crop_key): Known(row.id, row.label, row.label_group, row.confidence) for row in rows}
+    rows = session.execute(_KNOWN_PREDICTIONS, {"sha256s": sha256s, "model_version_id": model_version_id})
+    found = {
+        (row.blob_sha256, row.crop_key): KnownPrediction(row.id, row.label, row.label_group, row.confidence)
+        for row in rows
+    }
     return {key: known for key, known in found.items() if key in wanted}

@@ -26,13 +26,13 @@ from db.steps import chunks, discoveries, lifecycle, tallies
 from db.steps.chunks import ChunkPolicy
 from db.tables import Blob, Item, ItemStatus, Job, JobSource, ModelVersion, Priority
 
-_INSERTED_AT_ONCE = 5000
+_MAX_ROWS_AT_ONCE = 5000
 """Rows of items that are in memory at once; an item itself takes a quarter of its row."""
 
 _JOBS, _ITEMS = cast(Table, Job.__table__), cast(Table, Item.__table__)
 _DETAILS = "metadata"
 """The column of jobs and of items that is `details` in Python."""
-_AS_MADE = {
+_JOB_DEFAULTS = {
     column.name: column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else None
     for column in _JOBS.c
     if column.name != _DETAILS
@@ -40,9 +40,9 @@ _AS_MADE = {
 """What a new job has in its columns, unless something else is said."""
 # Statements of tables, made once: to store entities, or to make a statement each time, takes three times as long.
 _INSERT_JOB, _INSERT_ITEMS = insert(_JOBS), insert(_ITEMS)
-_BLOBS = InsertMissing(cast(Table, Blob.__table__))
+_INSERT_MISSING_BLOBS = InsertMissing(cast(Table, Blob.__table__))
 _INSERT_BLOBS = postgresql.insert(Blob)
-_HOLD_BLOBS = _INSERT_BLOBS.on_conflict_do_update(
+_INSERT_OR_LOCK_BLOBS = _INSERT_BLOBS.on_conflict_do_update(
     index_elements=["sha256"], set_={"bytes": _INSERT_BLOBS.excluded.bytes}
 )
 """On PostgreSQL rows that are there are held, too: else the purger could remove one before its item is stored."""
@@ -112,7 +112,7 @@ def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetim
     return job
 
 
-def create_claimed(
+def create_with_chunks(
     session: Session, new: NewJob, items: Sequence[NewItem], policy: ChunkPolicy, now: datetime
 ) -> tuple[Job, list[ChunkMessage]]:
     """Store a job whose first chunks are made already (see `create`); their messages go out after the commit."""
@@ -136,7 +136,7 @@ def create_discovering(session: Session, new: NewJob, source: UnreadSource | Cra
     return job
 
 
-def append(session: Session, job: Job, items: Sequence[NewItem], now: datetime) -> None:
+def append_items(session: Session, job: Job, items: Sequence[NewItem], now: datetime) -> None:
     """Add items to a job, whose row is held. Their blobs' rows are stored already (`store_blobs`)."""
     refused = sum(item.error is not None for item in items)
     _insert_items(session, job, items, {}, now, job.total)
@@ -150,7 +150,7 @@ def _new_job(
 ) -> Job:
     refused = sum(item.error is not None for item in items)
     values: dict[str, Any] = {
-        **_AS_MADE,
+        **_JOB_DEFAULTS,
         "id": new_id("job"),
         "name": new.name,
         "source": new.source,
@@ -190,8 +190,8 @@ def _insert_items(
     session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime, first: int = 0
 ) -> None:
     """Insert items at the positions from `first` on."""
-    for start in range(0, len(items), _INSERTED_AT_ONCE):
-        part = enumerate(items[start : start + _INSERTED_AT_ONCE], first + start)
+    for start in range(0, len(items), _MAX_ROWS_AT_ONCE):
+        part = enumerate(items[start : start + _MAX_ROWS_AT_ONCE], first + start)
         rows = [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in part]
         session.connection().execute(_INSERT_ITEMS, rows)
     tallies.count_errors(session, job.id, Counter(item.error.code for item in items if item.error))
@@ -201,10 +201,10 @@ def store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> No
     """Insert the rows of those blobs (SHA-256 and size in bytes) that have none yet."""
     rows = [{"sha256": sha256, "bytes": size, "created_at": now} for sha256, size in sorted(sizes.items())]
     if not on_postgresql(session):
-        _BLOBS.execute(session, rows)
+        _INSERT_MISSING_BLOBS.execute(session, rows)
         return
     if rows:
-        session.connection().execute(_HOLD_BLOBS, rows)
+        session.connection().execute(_INSERT_OR_LOCK_BLOBS, rows)
 
 
 def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, now: datetime) -> dict[str, Any]:

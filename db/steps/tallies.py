@@ -70,7 +70,7 @@ def count_errors(session: Session, job_id: str, by_code: Mapping[str, int]) -> N
     _COUNT_ERRORS.execute(session, rows)
 
 
-def forget(session: Session, job_id: str) -> None:
+def delete_tallies(session: Session, job_id: str) -> None:
     """The items are removed."""
     for table in (_LABELS, _ERRORS):
         session.execute(delete(table).where(table.c.job_id == job_id))

@@ -34,7 +34,7 @@ after a day."""
 JITTER = 0.2
 """Each of those is made longer or shorter by up to this share, so that receivers are not asked in step."""
 
-LONGEST_RETRY_AFTER = timedelta(hours=1)
+MAX_RETRY_AFTER = timedelta(hours=1)
 """A receiver that asks for more patience than this gets this much (or what the schedule says, if that is more)."""
 
 GONE = 410
@@ -73,14 +73,14 @@ class Answer:
         return self.status is not None and 200 <= self.status < 300
 
 
-def job_ended(session: Session, job: Job, now: datetime) -> None:
+def store_job_end(session: Session, job: Job, now: datetime) -> None:
     """Store what is to be told of a job that has become terminal in this transaction, if anyone wants to be told."""
     if job.webhook is None:
         return
     event = JobEvent(f"job.{job.status.value}")
     if event.value not in job.webhook["events"]:
         return
-    off = _switched_off(session, job.id)
+    off = _is_disabled(session, job.id)
     body = {"type": event.value, "timestamp": rfc3339(now), "data": job_out(job).model_dump(mode="json")}
     session.add(
         Delivery(
@@ -97,7 +97,7 @@ def job_ended(session: Session, job: Job, now: datetime) -> None:
     )
 
 
-def _switched_off(session: Session, job_id: str) -> bool:
+def _is_disabled(session: Session, job_id: str) -> bool:
     """Whether the receiver has said that it wants no more of this job, and nobody has replayed that since."""
     last = select(Delivery.status).where(Delivery.job_id == job_id).order_by(Delivery.id.desc()).limit(1)
     return session.scalar(last) == DeliveryStatus.DISABLED
@@ -133,7 +133,7 @@ def record_attempt(session: Session, attempt: Attempt, answer: Answer, now: date
     None if it was not this attempt's to decide any more: the lease has run out and somebody else took it up, it was
     replayed meanwhile, or its job is gone.
     """
-    status, next_attempt_at = _consequence(attempt, answer, now)
+    status, next_attempt_at = _next_state(attempt, answer, now)
     mine = Delivery.id == attempt.delivery_id, Delivery.next_attempt_at == attempt.leased_until
     changed = _changed(
         session,
@@ -154,7 +154,7 @@ def record_attempt(session: Session, attempt: Attempt, answer: Answer, now: date
     return status
 
 
-def _consequence(attempt: Attempt, answer: Answer, now: datetime) -> tuple[DeliveryStatus, datetime | None]:
+def _next_state(attempt: Attempt, answer: Answer, now: datetime) -> tuple[DeliveryStatus, datetime | None]:
     if answer.accepted:
         return DeliveryStatus.DELIVERED, None
     if answer.status == GONE:
@@ -162,7 +162,7 @@ def _consequence(attempt: Attempt, answer: Answer, now: datetime) -> tuple[Deliv
     if answer.final or attempt.number > len(BACKOFF):
         return DeliveryStatus.FAILED, None
     pause = BACKOFF[attempt.number - 1] * random.uniform(1 - JITTER, 1 + JITTER)
-    wanted = min(answer.retry_after or timedelta(), LONGEST_RETRY_AFTER)
+    wanted = min(answer.retry_after or timedelta(), MAX_RETRY_AFTER)
     return DeliveryStatus.PENDING, now + max(pause, wanted)
 
 

@@ -22,7 +22,7 @@ from db.database import Database
 from db.model_versions import NewModelVersion
 from db.steps import chunks, lifecycle, reviewing, submitting
 from db.steps.chunks import ChunkPolicy
-from db.steps.recording import Outcome, Recorded, Scored, record
+from db.steps.recording import NewPrediction, Outcome, Recorded, record
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Delivery, Item, Job, JobEvent, JobSource, ModelVersion, Scope
 from db.views import items, jobs
@@ -70,7 +70,7 @@ def a_key(database: Database, *scopes: Scope, name: str = "test", **limits: int)
 
 def scored(label: str = "shirt", confidence: float = 0.9) -> Outcome:
     scores = [confidence, 1 - confidence] if label == "shirt" else [1 - confidence, confidence]
-    return Outcome(scored=Scored(scores, label, "tops", confidence), info=PictureInfo("jpeg", 30, 40))
+    return Outcome(new_prediction=NewPrediction(scores, label, "tops", confidence), info=PictureInfo("jpeg", 30, 40))
 
 
 def record_chunk(
@@ -108,7 +108,7 @@ def a_varied_job(database: Database) -> str:
     with database.writing() as session:
         new_items = [NewItem(f"{n}.jpg", a_blob(f"varied {n}")) for n in range(40)]
         new = NewJob("varied", JobSource.UPLOADS, a_model(session))
-        job, messages = submitting.create_claimed(session, new, new_items, POLICY, NOW)
+        job, messages = submitting.create_with_chunks(session, new, new_items, POLICY, NOW)
     recorded = 0
     while recorded < 24:
         message = messages.pop(0)
@@ -153,7 +153,7 @@ def end_job(
     """A job of one picture that has come to its end; its id."""
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), webhook={"url": url, "events": list(events)})
-        job, messages = submitting.create_claimed(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, now)
+        job, messages = submitting.create_with_chunks(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, now)
     for message in messages:
         finish(database, message, outcome, now)
     return job.id

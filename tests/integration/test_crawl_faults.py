@@ -124,7 +124,7 @@ def test_a_crawl_that_never_gets_on_is_given_up_after_three_attempts(run: CrawlR
         with run.database.writing() as session:
             job = lifecycle.lock_job(session, job_id)
             assert job is not None
-            submitting.append(
+            submitting.append_items(
                 session, job, [NewItem("a.jpg", None, source_url="https://shop.example/a.jpg")], utc_now()
             )
     for _ in range(MAX_ATTEMPTS):

@@ -13,7 +13,7 @@ from core.messages import ChunkMessage, Queue
 from core.types import Crop, PictureInfo
 from db.database import Database
 from db.steps import chunks, lifecycle, linking, purging, submitting
-from db.steps.linking import Found, Over, Picture, Similar
+from db.steps.linking import FinishedJob, FoundDuplicates, Picture, SimilarItem
 from db.steps.recording import Outcome
 from db.steps.submitting import NewItem, NewJob
 from db.tables import Blob, BlobBands, Item, Job, JobSource, JobStatus
@@ -51,7 +51,7 @@ def step(number: int) -> bytes:
 def seen(fingerprint: bytes | None, size: tuple[int, int] = (300, 400)) -> Outcome:
     """What a worker makes of a picture with this fingerprint."""
     outcome = scored()
-    return Outcome(scored=outcome.scored, info=PictureInfo("jpeg", *size, fingerprint))
+    return Outcome(new_prediction=outcome.new_prediction, info=PictureInfo("jpeg", *size, fingerprint))
 
 
 def a_job_of(
@@ -71,7 +71,7 @@ def a_job_of(
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), key_id=key_id)
         policy = chunks.ChunkPolicy(size=1, window=100, deadlines=POLICY.deadlines)
-        job, messages = submitting.create_claimed(session, new, new_items, policy, NOW)
+        job, messages = submitting.create_with_chunks(session, new, new_items, policy, NOW)
     for number in order or range(len(messages)):
         with database.writing() as session:
             work = items.pending_pictures(session, messages[number].chunk_id)
@@ -91,12 +91,12 @@ def links(database: Database, job_id: str) -> list[int | None]:
     return [None if row.duplicate_of is None else positions[row.duplicate_of] for row in rows]
 
 
-def similar(database: Database, job_id: str, position: int = 0) -> list[Similar]:
+def similar(database: Database, job_id: str, position: int = 0) -> list[SimilarItem]:
     with database.reading() as session:
         item = session.scalars(select(Item).where(Item.job_id == job_id, Item.position == position)).one()
         found = items.get(session, item.id)
         assert found is not None
-        return linking.similar(session, found, NOW, 50)
+        return linking.find_similar(session, found, NOW, 50)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -197,14 +197,14 @@ def test_links_that_were_found_before_a_job_ran_again_are_not_stored_after_it(da
         session.execute(update(Job).values(finished_at=later))
     with database.writing() as session:
         for ended, duplicate_count in ((NOW, None), (NOW, 1), (later, None), (later, 1)):
-            found = Found(Over(job_id, 2, ended), links=[("itm_x", None)], duplicates=duplicate_count)
+            found = FoundDuplicates(FinishedJob(job_id, 2, ended), links=[("itm_x", None)], duplicates=duplicate_count)
             assert bool(linking.store(session, [found])) == (ended == later)
 
 
 def test_jobs_of_any_size_that_ended_together_are_each_linked_by_themselves(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linker, "AT_ONCE", 4)
+    monkeypatch.setattr(linker, "MAX_AT_ONCE", 4)
     outcomes = {"a": seen(SHIRT + RED), "b": seen(DRESS + RED), "c": seen(flipped(SHIRT, 1) + RED)}
     contents = ["a", "ac", "b", "cabac", "aa", "", "bab"]
     job_ids = [a_job_of(database, list(content), outcomes) for content in contents if content]
@@ -240,7 +240,7 @@ def test_pictures_that_are_purged_while_they_are_compared_hinder_nobody_for_long
 ) -> None:
     outcomes = {"a": seen(SHIRT + RED), "b": seen(DRESS + RED)}
     purged, kept = (a_job_of(database, [content, content], outcomes) for content in "ab")
-    read = linking.pictures
+    read = linking.list_pictures
 
     def read_and_purge(session: Session, job_id: str, after: int, limit: int) -> list[Picture]:
         found = read(session, job_id, after, limit)
@@ -250,7 +250,7 @@ def test_pictures_that_are_purged_while_they_are_compared_hinder_nobody_for_long
         return found
 
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(linking, "pictures", read_and_purge)
+        meanwhile.setattr(linking, "list_pictures", read_and_purge)
         Linker(database).run_pending()
     Linker(database).run_pending()
     assert links(database, kept) == [None, 0]
@@ -312,7 +312,7 @@ def test_bands_go_with_their_blob(database: Database) -> None:
 def test_a_job_of_more_items_than_one_transaction_takes_is_linked_whole(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(linker, "AT_ONCE", 2)
+    monkeypatch.setattr(linker, "MAX_AT_ONCE", 2)
     monkeypatch.setattr(linker, "_PAGE", 3)
     outcomes = {f"{n}": seen(flipped(SHIRT, n % 5) + RED) for n in range(9)}
     job_id = a_job_of(database, list(outcomes), outcomes)

@@ -57,7 +57,7 @@ def full_job(database: Database, name: str = "가을 1/2") -> str:
         new = NewJob(name, JobSource.UPLOADS, a_model(session), top_k=2)
         new_items = [NewItem(f"{KOREAN}, {n}.jpg", a_blob(f"full {n}")) for n in range(3)]
         policy = replace(POLICY, size=1, window=3)
-        job, messages = submitting.create_claimed(session, new, new_items, policy, NOW)
+        job, messages = submitting.create_with_chunks(session, new, new_items, policy, NOW)
         record_chunk(session, messages[0], {(a_blob("full 0").sha256, ""): scored("shirt", 0.75)}, policy=policy)
         record_chunk(session, messages[1], {(a_blob("full 1").sha256, ""): FAILED}, policy=policy)
         first = session.scalars(select(Item).where(Item.job_id == job.id, Item.position == 0)).one()

@@ -25,7 +25,7 @@ def submit(database: Database, broker: Broker, name: str, pictures: int) -> str:
     items = [NewItem("x.jpg", a_blob(f"{name} {n}")) for n in range(pictures)]
     with database.writing() as session:
         new = NewJob(name, JobSource.UPLOADS, a_model(session))
-        job, messages = submitting.create_claimed(session, new, items, REAL, NOW)
+        job, messages = submitting.create_with_chunks(session, new, items, REAL, NOW)
     dispatch(database, broker, messages)
     return job.id
 

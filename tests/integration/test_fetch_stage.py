@@ -73,7 +73,7 @@ def submit(database: Database, urls: list[str], priority: Priority = Priority.NO
     new_items = [NewItem(url.rpartition("/")[2], None, source_url=url) for url in urls]
     with database.writing() as session:
         new = NewJob("test", JobSource.ITEMS, a_model(session), priority)
-        job, messages = submitting.create_claimed(session, new, new_items, POLICY, utc_now())
+        job, messages = submitting.create_with_chunks(session, new, new_items, POLICY, utc_now())
         return job.id, messages
 
 
@@ -235,7 +235,7 @@ def test_the_next_chunk_is_claimed_when_nothing_of_one_is_left_to_classify(
     new_items = [NewItem("x.jpg", None, source_url=url) for url in urls]
     with database.writing() as session:
         new = NewJob("test", JobSource.ITEMS, a_model(session))
-        job, messages = submitting.create_claimed(session, new, new_items, policy, utc_now())
+        job, messages = submitting.create_with_chunks(session, new, new_items, policy, utc_now())
     assert fetching.work_on(messages[0]) == 2
     (following,) = queued(redis, Queue.FETCH)
     assert fetching.work_on(following) == 0

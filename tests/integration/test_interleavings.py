@@ -31,7 +31,7 @@ from core.settings import Settings
 from db.blobs.local import LocalBlobStore
 from db.database import Database
 from db.steps import chunks, lifecycle, submitting
-from db.steps.fetching import ToFetch, items_to_fetch, record_fetched
+from db.steps.fetching import ToFetch, list_items_to_fetch, record_fetched
 from db.steps.leasing import CHUNK_LEASES
 from db.steps.recording import Outcome, record
 from db.steps.submitting import NewItem, NewJob, StoredBlob
@@ -78,7 +78,7 @@ class Interleavings(RuleBasedStateMachine):
         new_items = [NewItem("x.jpg", StoredBlob(self.store.put(data), len(data))) for data in blobs]
         with self.database.writing() as session:
             new = NewJob("any", JobSource.UPLOADS, a_model(session), expires_at=self.now + timedelta(seconds=300))
-            job, messages = submitting.create_claimed(session, new, new_items, POLICY, self.now)
+            job, messages = submitting.create_with_chunks(session, new, new_items, POLICY, self.now)
         self.jobs.append(job.id)
         dispatch(self.database, self.broker, messages)
 
@@ -87,7 +87,7 @@ class Interleavings(RuleBasedStateMachine):
         blobs = [f"picture {number}".encode() for number in pictures]
         new_items = [NewItem("x.jpg", StoredBlob(self.store.put(data), len(data))) for data in blobs]
         with self.database.writing() as session:
-            job, _ = submitting.create_claimed(
+            job, _ = submitting.create_with_chunks(
                 session, NewJob("unsent", JobSource.UPLOADS, a_model(session)), new_items, POLICY, self.now
             )
         self.jobs.append(job.id)
@@ -100,7 +100,7 @@ class Interleavings(RuleBasedStateMachine):
         new_items = [NewItem("x.jpg", None, source_url=f"https://shop.example/{number}.jpg") for number in urls]
         with self.database.writing() as session:
             new = NewJob("urls", JobSource.ITEMS, a_model(session), expires_at=self.now + timedelta(seconds=300))
-            job, messages = submitting.create_claimed(session, new, here + new_items, POLICY, self.now)
+            job, messages = submitting.create_with_chunks(session, new, here + new_items, POLICY, self.now)
         self.jobs.append(job.id)
         dispatch(self.database, self.broker, messages)
 
@@ -130,7 +130,7 @@ class Interleavings(RuleBasedStateMachine):
             stage = Stage.FETCH if message.queue is Queue.FETCH else Stage.CLASSIFY
             taken = chunks.take(session, message.chunk_id, worker, POLICY, self.now, stage)
             if taken and stage is Stage.FETCH:
-                self.to_fetch[message.chunk_id] = items_to_fetch(session, message.chunk_id)
+                self.to_fetch[message.chunk_id] = list_items_to_fetch(session, message.chunk_id)
         if taken:
             self.in_hand.append((worker, message))
         return taken

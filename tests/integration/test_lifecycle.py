@@ -141,7 +141,7 @@ def stored(database: Database, store: LocalBlobStore, pictures: list[bytes]) -> 
     new_items = [NewItem(f"{n}.jpg", StoredBlob(store.put(data), len(data))) for n, data in enumerate(pictures)]
     with database.writing() as session:
         new = NewJob("stored", JobSource.UPLOADS, a_model(session), expires_at=NOW + timedelta(days=1))
-        job, messages = submitting.create_claimed(session, new, new_items, POLICY, NOW)
+        job, messages = submitting.create_with_chunks(session, new, new_items, POLICY, NOW)
     for message in messages:
         finish(database, message)
     return job.id
@@ -191,7 +191,7 @@ def test_an_expired_job_is_emptied_but_remembered(database: Database, store: Loc
 def test_a_job_is_removed_in_several_transactions_if_it_is_large(
     database: Database, store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.steps.purging.ITEMS_AT_ONCE", 2)
+    monkeypatch.setattr("db.steps.purging.MAX_ITEMS_AT_ONCE", 2)
     job_id = stored(database, store, [b"a", b"b", b"a", b"c", b"a"])
     delete(database, job_id)
     assert purge(database, store, lambda: NOW) == 5

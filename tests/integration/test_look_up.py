@@ -75,7 +75,7 @@ def test_the_first_item_of_a_job_is_what_sqlalchemy_would_have_read(database: Da
     with database.writing() as session:
         new = NewJob("one", JobSource.CLASSIFICATION, a_model(session), details={"season": "가을"})
         new_item = NewItem("a.jpg", a_blob("a"), custom_id="1", details={"색": "파랑"})
-        job, (message,) = submitting.create_claimed(session, new, [new_item], POLICY, NOW)
+        job, (message,) = submitting.create_with_chunks(session, new, [new_item], POLICY, NOW)
     pending = items.first_of_job(database, job.id)
     assert pending is not None
     assert (pending.prediction, pending.review) == (None, None)
@@ -110,6 +110,6 @@ def test_an_alias_leads_where_it_leads_now(database: Database) -> None:
 def test_a_job_is_at_once_what_is_read_of_it_later(database: Database) -> None:
     with database.writing() as session:
         new = NewJob("new", JobSource.UPLOADS, a_model(session), top_k=3, details={"season": "가을"}, expires_at=NOW)
-        job, _ = submitting.create_claimed(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, NOW)
+        job, _ = submitting.create_with_chunks(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, NOW)
     with database.reading() as session:
         assert columns(job) == columns(session.get_one(Job, job.id))

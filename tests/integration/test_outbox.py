@@ -62,7 +62,7 @@ def test_only_who_asked_for_an_event_is_told(database: Database) -> None:
     end_job(database, URL, events=["job.failed", "job.canceled"])
     with database.writing() as session:
         new = NewJob("nobody asked", JobSource.UPLOADS, a_model(session))
-        _, messages = submitting.create_claimed(session, new, [NewItem("a.jpg", a_blob("b"))], POLICY, NOW)
+        _, messages = submitting.create_with_chunks(session, new, [NewItem("a.jpg", a_blob("b"))], POLICY, NOW)
     finish(database, messages[0])
     assert deliveries(database) == []
 

@@ -97,7 +97,7 @@ def house(settings: Settings) -> Iterator[House]:
         )
         mine = replace(new, key_id=made["owner"][0].id)
         items = [NewItem("a.jpg", blob)]
-        job, messages = submitting.create_claimed(session, mine, items, POLICY, utc_now())
+        job, messages = submitting.create_with_chunks(session, mine, items, POLICY, utc_now())
     for message in messages:
         finish(database, message)
     with database.reading() as session:

@@ -55,7 +55,7 @@ def submit(database: Database, settings: Settings, files: dict[str, bytes]) -> t
     with database.writing() as session:
         version = model_versions.resolve(session, "production")
         new, policy = NewJob("test", JobSource.UPLOADS, version), ChunkPolicy.of(settings)
-        job, messages = submitting.create_claimed(session, new, new_items, policy, utc_now())
+        job, messages = submitting.create_with_chunks(session, new, new_items, policy, utc_now())
         return job.id, messages
 
 

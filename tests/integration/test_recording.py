@@ -42,7 +42,7 @@ def test_a_new_job_queues_only_its_window_in_order_of_position(database: Databas
 def test_recording_a_chunk_counts_its_items_and_claims_the_next(database: Database) -> None:
     job_id, messages = submit(database, [f"picture {n}" for n in range(20)])
     recorded = finish(database, messages[0])
-    assert recorded.items == 4
+    assert recorded.finished_items == 4
     assert len(recorded.next_chunks) == 1
     job = read_job(database, job_id)
     assert (job.total, job.pending, job.succeeded, job.status) == (20, 16, 4, JobStatus.RUNNING)
@@ -98,7 +98,7 @@ def test_a_picture_that_was_predicted_before_is_reused_by_another_job(database: 
         pictures = items.pending_pictures(session, second[0].chunk_id)
         model_version_id = read_job(database, job_id).model_version_id
         assert set(find_predictions(session, model_version_id, pictures)) == set(pictures)
-    finish(database, second[0], Outcome(known=True))
+    finish(database, second[0], Outcome(is_known=True))
     job = read_job(database, job_id)
     assert (job.succeeded, job.reused) == (1, 1)
     with database.reading() as session:

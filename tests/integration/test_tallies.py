@@ -53,7 +53,7 @@ def test_the_summary_adds_up_to_the_items(database: Database) -> None:
     with database.writing() as session:
         new_items = [NewItem(f"{name}.jpg", a_blob(name)) for name in "abcd"]
         new = NewJob("test", JobSource.UPLOADS, a_model(session))
-        job, (message,) = submitting.create_claimed(session, new, new_items, POLICY, NOW)
+        job, (message,) = submitting.create_with_chunks(session, new, new_items, POLICY, NOW)
         a, b, c, d = items.pending_pictures(session, message.chunk_id)
         outcomes = {
             a: scored("shirt", 1.0),
@@ -75,7 +75,7 @@ def test_what_is_refused_at_the_door_is_tallied_and_what_is_tried_again_is_not_a
         refused = [NewItem(f"{n}.jpg", None, error=TooLarge()) for n in range(2)]
         kept = [NewItem(f"{name}.jpg", a_blob(name)) for name in "abc"]
         new = NewJob("test", JobSource.UPLOADS, a_model(session))
-        job, (message,) = submitting.create_claimed(session, new, refused + kept, POLICY, NOW)
+        job, (message,) = submitting.create_with_chunks(session, new, refused + kept, POLICY, NOW)
         assert tallies.summarize(session, job.id).errors == {"too_large": 2}
     finish(database, message, FAILED)
     with database.writing() as session:
@@ -95,7 +95,7 @@ def test_nothing_is_tallied_of_what_is_removed(database: Database, tmp_path: Pat
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), expires_at=NOW + timedelta(days=1))
         new_items = [NewItem("a.jpg", a_blob("a")), NewItem("b.jpg", None, error=TooLarge())]
-        job, (message,) = submitting.create_claimed(session, new, new_items, POLICY, NOW)
+        job, (message,) = submitting.create_with_chunks(session, new, new_items, POLICY, NOW)
     finish(database, message)
     with database.reading() as session:
         assert tallied(session, job.id) == ({("shirt", "tops", 9): (1, 0.9)}, {"too_large": 1})

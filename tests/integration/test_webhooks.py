@@ -18,7 +18,7 @@ from core.clock import rfc3339, utc_now
 from core.fetching import Fetcher
 from db.database import Database
 from db.steps import webhooks
-from db.steps.webhooks import BACKOFF, JITTER, LEASE, LONGEST_RETRY_AFTER, Answer, signing_secret
+from db.steps.webhooks import BACKOFF, JITTER, LEASE, MAX_RETRY_AFTER, Answer, signing_secret
 from db.tables import Blob, DeliveryStatus
 from db.views.job import job_out
 from tests.integration.builders import (
@@ -136,7 +136,7 @@ def test_attempts_end_after_a_day(database: Database, courier: Courier, receiver
         ("1", BACKOFF[0]),
         ("600", timedelta(minutes=10)),
         (format_datetime(NOW + timedelta(minutes=20), usegmt=True), timedelta(minutes=20)),
-        ("99999999999999999999", LONGEST_RETRY_AFTER),
+        ("99999999999999999999", MAX_RETRY_AFTER),
         ("soon", BACKOFF[0]),
         ("-5", BACKOFF[0]),
     ],

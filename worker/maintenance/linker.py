@@ -21,17 +21,17 @@ from core.fingerprints import Fingerprint, alike, bands
 from core.perceptual import bands_of
 from db.database import Database
 from db.steps import linking
-from db.steps.linking import AT_ONCE, CANDIDATES, Bands, Found, Link, Over, Picture
+from db.steps.linking import MAX_AT_ONCE, MAX_CANDIDATES, BlobBandValues, FinishedJob, FoundDuplicates, Link, Picture
 from worker.background import BackgroundThreads
 
 log = structlog.get_logger(__name__)
 
 _JOBS_AT_ONCE = 100
-_PAGE = 10 * AT_ONCE
+_PAGE = 10 * MAX_AT_ONCE
 """So many items of a large job are read at once."""
 
 
-class Linker(BackgroundThreads[list[Over]]):
+class Linker(BackgroundThreads[list[FinishedJob]]):
     """Looks at jobs that are over and were not looked at: small ones several at a time."""
 
     def __init__(self, database: Database) -> None:
@@ -39,13 +39,13 @@ class Linker(BackgroundThreads[list[Over]]):
         super().__init__("linker", max_threads=1)
         self._database = database
 
-    def _take(self) -> list[Over] | None:
+    def _take(self) -> list[FinishedJob] | None:
         with self._database.reading() as session:
-            return _together(linking.unlinked(session, _JOBS_AT_ONCE)) or None
+            return _together(linking.list_unlinked_jobs(session, _JOBS_AT_ONCE)) or None
 
-    def _do(self, jobs: list[Over]) -> None:
+    def _do(self, jobs: list[FinishedJob]) -> None:
         try:
-            if jobs[0].total > AT_ONCE:
+            if jobs[0].total > MAX_AT_ONCE:
                 self._look_at_large(jobs[0])
             else:
                 self._look_at(jobs)
@@ -53,44 +53,44 @@ class Linker(BackgroundThreads[list[Over]]):
             # They are past retention, and will be found again: what is left of them, if anything.
             log.info("purged_meanwhile", jobs=[job.id for job in jobs])
 
-    def _look_at(self, jobs: Iterable[Over]) -> None:
+    def _look_at(self, jobs: Iterable[FinishedJob]) -> None:
         found = []
         with self._database.reading() as session:
             for job in jobs:
-                pictures = linking.pictures(session, job.id, -1, AT_ONCE)
+                pictures = linking.list_pictures(session, job.id, -1, MAX_AT_ONCE)
                 numbers = _Numbers()
                 numbers.add(pictures)
                 number, changes = links(pictures, numbers.shared())
-                found.append(Found(job, _new_bands(pictures), changes, number))
+                found.append(FoundDuplicates(job, _new_bands(pictures), changes, number))
         self._store(found)
 
-    def _look_at_large(self, job: Over) -> None:
+    def _look_at_large(self, job: FinishedJob) -> None:
         """Of a job of a million items not everything has to be in memory at once: it is read twice."""
         numbers = _Numbers()
         for page in self._pages(job):
             numbers.add(page)
-            for start in range(0, len(page), AT_ONCE):
-                new = _new_bands(page[start : start + AT_ONCE])
-                if new and not self._store([Found(job, new)]):
+            for start in range(0, len(page), MAX_AT_ONCE):
+                new = _new_bands(page[start : start + MAX_AT_ONCE])
+                if new and not self._store([FoundDuplicates(job, new)]):
                     return
         number, changes = links(chain.from_iterable(self._pages(job)), numbers.shared())
-        *parts, last = [changes[start : start + AT_ONCE] for start in range(0, len(changes) or 1, AT_ONCE)]
+        *parts, last = [changes[start : start + MAX_AT_ONCE] for start in range(0, len(changes) or 1, MAX_AT_ONCE)]
         for part in parts:
-            if not self._store([Found(job, links=part)]):
+            if not self._store([FoundDuplicates(job, links=part)]):
                 return
-        self._store([Found(job, links=last, duplicates=number)])
+        self._store([FoundDuplicates(job, links=last, duplicates=number)])
 
-    def _pages(self, job: Over) -> Iterator[list[Picture]]:
+    def _pages(self, job: FinishedJob) -> Iterator[list[Picture]]:
         after = -1
         while True:
             with self._database.reading() as session:
-                page = linking.pictures(session, job.id, after, _PAGE)
+                page = linking.list_pictures(session, job.id, after, _PAGE)
             yield page
             if len(page) < _PAGE:
                 return
             after = page[-1].position
 
-    def _store(self, found: Sequence[Found]) -> bool:
+    def _store(self, found: Sequence[FoundDuplicates]) -> bool:
         """Whether anything of it was stored, and more may be."""
         if self.stopping.is_set():
             return False
@@ -102,18 +102,18 @@ class Linker(BackgroundThreads[list[Over]]):
         return bool(stored)
 
 
-def _together(jobs: Iterable[Over]) -> list[Over]:
+def _together(jobs: Iterable[FinishedJob]) -> list[FinishedJob]:
     """The first of the jobs; and those behind it, as long as one transaction will do for all of them."""
-    some, items = list[Over](), 0
+    some, items = list[FinishedJob](), 0
     for job in jobs:
         items += job.total
-        if some and items > AT_ONCE:
+        if some and items > MAX_AT_ONCE:
             break
         some.append(job)
     return some
 
 
-def _new_bands(pictures: Iterable[Picture]) -> list[Bands]:
+def _new_bands(pictures: Iterable[Picture]) -> list[BlobBandValues]:
     """Of blobs that are not found by their fingerprints yet."""
     new = {p.sha256: p.fingerprint for p in pictures if p.fingerprint is not None and not p.indexed}
     return list(zip(new, bands_of(list(new.values())).tolist(), strict=True))
@@ -198,6 +198,6 @@ class _Originals:
             return found.item_id
         for originals in lists:
             # Thousands that agree in a band are another kind of picture: of one design, or of nearly nothing.
-            if len(originals) < CANDIDATES:
+            if len(originals) < MAX_CANDIDATES:
                 originals.append(picture)
         return None

@@ -21,8 +21,8 @@ def purge(database: Database, blobs: BlobStore, clock: Callable[[], datetime] = 
     """Remove all that is to be removed; how many items it were. Safe to run twice at once."""
     removed, now = 0, clock()
     with database.reading() as session:
-        job_ids = purging.jobs_to_purge(session, now)
-        sources = purging.sources_to_remove(session)
+        job_ids = purging.list_jobs_to_purge(session, now)
+        sources = purging.list_sources_to_remove(session)
     for job_id in sources:
         try:
             _remove_source(database, blobs, job_id)
@@ -52,7 +52,7 @@ def _purge_job(database: Database, blobs: BlobStore, job_id: str, now: datetime)
             # Within the transaction: whoever stores the same picture again waits for its end, and then finds it gone.
             blobs.delete(batch.blobs)
             if not batch.items:
-                purging.close(session, job_id, now)
+                purging.finish_purge(session, job_id, now)
         removed += batch.items
         if not batch.items:
             log.info("purged", job=job_id, items=removed)

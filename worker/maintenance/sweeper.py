@@ -20,7 +20,7 @@ from core.messages import CRAWL, EXPAND, ChunkMessage, Queue
 from db.database import Database
 from db.steps import chunks, discoveries, expanding, lifecycle
 from db.steps.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
-from db.steps.fetching import items_to_fetch, record_fetched
+from db.steps.fetching import list_items_to_fetch, record_fetched
 from db.steps.leasing import CHUNK_LEASES
 from db.steps.recording import Outcome, Recorded, record
 from db.tables import Chunk, Item, ItemStatus, Job, Stage
@@ -121,7 +121,7 @@ def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: 
             return
         # One picture, or none: recording it also forgets the chunk.
         recorded = _give_up(session, job, chunk, f"in {MAX_ATTEMPTS} attempts; the last one: {reason}", policy, now)
-    log.error("given_up", chunk=lost.chunk_id, job=lost.job_id, items=recorded.items, reason=reason)
+    log.error("given_up", chunk=lost.chunk_id, job=lost.job_id, items=recorded.finished_items, reason=reason)
     dispatch(database, broker, recorded.next_chunks)
     if recorded.job_terminal:
         announce_end(broker, lost.job_id, webhook=recorded.webhook)
@@ -131,7 +131,7 @@ def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: Chun
     message = ChunkMessage(chunk.id, job.id, chunks.queue_of(chunk.stage, job.priority))
     if chunk.stage is Stage.FETCH:
         error = FetchFailed(f"not fetched {reason}")
-        results = dict.fromkeys((item.id for item in items_to_fetch(session, chunk.id)), error)
+        results = dict.fromkeys((item.id for item in list_items_to_fetch(session, chunk.id)), error)
         return record_fetched(session, message, results, policy, now)
     failed = Outcome(error=ModelFailed(f"not finished {reason}"))
     outcomes = dict.fromkeys(items.pending_pictures(session, chunk.id), failed)

@@ -18,7 +18,7 @@ from core.types import ModelRef, PictureInfo, PictureKey
 from db.database import Database
 from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
-from db.steps.recording import Outcome, Recorded, Scored, find_predictions, record
+from db.steps.recording import NewPrediction, Outcome, Recorded, find_predictions, record
 from db.views import items, jobs
 from worker.decoding.pool import DecodedPicture, DecoderPool
 from worker.leases import HeldLeases
@@ -72,7 +72,7 @@ class ClassifyStage(ChunkStage[_Work]):
         return _Work(job.model_version_id, job.model, pictures, list(known), now)
 
     def _work(self, message: ChunkMessage, work: _Work) -> Recorded:
-        outcomes = {picture: Outcome(known=True) for picture in work.known}
+        outcomes = {picture: Outcome(is_known=True) for picture in work.known}
         unpredicted = [picture for picture in work.pictures if picture not in outcomes]
         with self._in_flight.claiming(work.model, unpredicted) as split:
             if split.to_compute:
@@ -130,14 +130,14 @@ class ClassifyStage(ChunkStage[_Work]):
 def _outcome(found: Scores | ModelFailed, info: PictureInfo, taxonomy: Taxonomy) -> Outcome:
     if isinstance(found, ModelFailed):
         return Outcome(error=found, info=info)
-    return Outcome(scored=interpret(found, taxonomy), info=info)
+    return Outcome(new_prediction=interpret(found, taxonomy), info=info)
 
 
-def interpret(scores: Scores, taxonomy: Taxonomy) -> Scored:
+def interpret(scores: Scores, taxonomy: Taxonomy) -> NewPrediction:
     """Softmax scores, float32 [labels] in the taxonomy's order, as a prediction."""
     top = int(scores.argmax())
     label = taxonomy.labels[top]
-    return Scored(
+    return NewPrediction(
         scores=scores.tolist(),
         label=label.id,
         label_group=label.group,

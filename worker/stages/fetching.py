@@ -20,7 +20,7 @@ from db.blobs.store import BlobStore
 from db.database import TRANSIENT_ERRORS, Database
 from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
-from db.steps.fetching import ToFetch, items_to_fetch, record_fetched
+from db.steps.fetching import ToFetch, list_items_to_fetch, record_fetched
 from db.steps.recording import Recorded
 from db.steps.submitting import StoredBlob
 from db.tables import Stage
@@ -66,7 +66,7 @@ class FetchStage(ChunkStage[_Work]):
         with self._database.writing() as session:
             if not chunks.take(session, message.chunk_id, self._leases.worker, self._policy, now, Stage.FETCH):
                 return None
-            return _Work(items_to_fetch(session, message.chunk_id), now)
+            return _Work(list_items_to_fetch(session, message.chunk_id), now)
 
     def _work(self, message: ChunkMessage, work: _Work) -> Recorded | None:
         downloads = self.downloads[message.queue is Queue.FETCH_INTERACTIVE]

@@ -61,7 +61,7 @@ class ChunkStage(ABC, Generic[Work]):
                         webhook=recorded.webhook,
                         has_several_items=recorded.has_several_items,
                     )
-                return recorded.items
+                return recorded.finished_items
 
     def _record(self, write: Callable[[Session], Recorded]) -> Recorded:
         """Call `write` in a transaction and return its result. Try again while the database is unavailable."""
