@@ -1,19 +1,12 @@
-"""One crawl, in a process of its own: `python -m crawler JOB WORKER`, started by a worker that holds the job's lease.
-
-It ends when the crawl does, when it is told to (SIGTERM), when its parent is gone (its standard input is closed), or
-when the job is not its worker's any more. Whenever it ends, the database knows what is still to be done.
-"""
+"""One crawl: commits what its requests bring, batch by batch, until it ends. crawler/run.py starts it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -26,10 +19,10 @@ from broker.dispatch import announce_end, dispatch, run_task_soon
 from core.clock import rfc3339, utc_now
 from core.errors import ItemError, LeaseLost, OverQuota, QuotaExceeded
 from core.fetching import Fetcher
-from core.logs import configure_logging
 from core.messages import PURGE
 from core.settings import Settings
 from crawler import recipes
+from crawler.exits import CrawlExit, end_process
 from crawler.frontier import BATCH_RESULTS, BATCH_SECONDS, Frontier, Results
 from crawler.politeness import Hosts
 from crawler.visits import Visits, reason_of
@@ -42,19 +35,15 @@ from db.crawls.progress import Progress
 from db.crawls.requests import CrawlRequest
 from db.database import Database
 from db.outages import OUTAGE_ERRORS, retry_outages
-from db.steps import crawling, discoveries
+from db.steps import crawling
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
 from db.steps.leasing import SOURCE_LEASES
-from db.tables import Crawl, JobSource, UrlKind, UrlReason
+from db.tables import Crawl, UrlKind, UrlReason
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-ENDED, OVERTAKEN, AWAY, ORPHANED, FAILED = 0, 3, 4, 5, 6
-"""Exit codes. ENDED: also if told to. AWAY: database or store were away or full, which is no fault of a crawl.
-FAILED: by an error that is written down already."""
 
 _LOOK_SECONDS = 0.05
 
@@ -101,19 +90,19 @@ class CrawlRun:
             # Scrapy sets them anew when it starts, to two lines a URL.
             logging.getLogger(chatty).setLevel(logging.WARNING)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.frontier.stop)
-        code = ENDED
+        code = CrawlExit.ENDED
         try:
             await self._run()
         except LeaseLost:
-            code = OVERTAKEN
+            code = CrawlExit.LEASE_LOST
         except OUTAGE_ERRORS as error:
             log.warning("crawl_interrupted", job=self._taken.job_id, reason=reason_of(error))
-            code = AWAY
+            code = CrawlExit.OUTAGE
         except Exception as error:
             log.error("crawl_failed", job=self._taken.job_id, error=repr(error), exc_info=error)
             self._note(error)
-            code = FAILED
-        _end(code)
+            code = CrawlExit.FAILED
+        end_process(code)
 
     async def _run(self) -> None:
         frontier = self.frontier
@@ -268,48 +257,3 @@ class CrawlRun:
 
 def _later(now: datetime, seconds: float) -> datetime:
     return now + timedelta(seconds=min(seconds, 10**8))
-
-
-def crawl(settings: Settings, job_id: str, worker: str) -> int:
-    """Crawl for a job that a worker has taken up; the exit code. Called once in a process: a reactor starts once."""
-    from scrapy.crawler import AsyncCrawlerProcess
-    from scrapy.settings import Settings as ScrapySettings
-
-    from crawler.spider import SETTINGS, ShopSpider
-
-    database = Database(settings.resolved_database_url, durable=False)
-    with database.reading() as session:
-        taken = discoveries.get_held(session, job_id, JobSource.CRAWL, worker)
-    if taken is None:
-        return OVERTAKEN
-    run = CrawlRun(settings, database, taken)
-    process = AsyncCrawlerProcess(ScrapySettings(SETTINGS, priority="cmdline"), install_root_handler=False)
-    process.crawl(ShopSpider, crawling=run)
-    process.start(install_signal_handlers=False)
-    return 1
-
-
-def _end(code: int) -> None:
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _end_with_parent() -> None:
-    """The parent holds the other end of standard input: that is closed when it dies, however it does."""
-
-    def watch() -> None:
-        while sys.stdin.buffer.read(1):
-            pass
-        log.warning("orphaned", reason="the worker that started this crawl is gone")
-        _end(ORPHANED)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The exit code."""
-    job_id, worker = arguments
-    settings = Settings.read()
-    configure_logging(settings.log_level)
-    _end_with_parent()
-    return crawl(settings, job_id, worker)

@@ -22,6 +22,7 @@ from broker.dispatch import announce_end, run_task_soon
 from core.clock import utc_now
 from core.messages import PURGE
 from core.settings import PROJECT, Settings
+from crawler.exits import CrawlExit
 from db.database import TRANSIENT_ERRORS, Database
 from db.steps import crawling, discoveries, expanding
 from db.steps.chunks import ChunkPolicy
@@ -38,8 +39,6 @@ LOOK_SECONDS = 0.5
 STOP_SECONDS = 5.0
 """How long a child that was told to end may take to commit what it has."""
 _NICENESS = 5
-_ENDED, _OVERTAKEN, _AWAY, _FAILED = 0, 3, 4, 6
-"""Exit codes of crawler/process.py."""
 
 
 class Crawls(BackgroundThreads[LeasedSource]):
@@ -139,11 +138,11 @@ class Crawls(BackgroundThreads[LeasedSource]):
             run_task_soon(self._broker, PURGE)
             return
         with self._database.writing() as session:
-            if self.stopping.is_set() or code == _AWAY:
+            if self.stopping.is_set() or code == CrawlExit.OUTAGE:
                 pause = timedelta() if self.stopping.is_set() else OUTAGE_PAUSE
                 reason = "its worker was stopped" if self.stopping.is_set() else "part of the service was away"
                 SOURCE_LEASES.give_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
-            elif code not in {_ENDED, _OVERTAKEN, _FAILED}:
+            elif code not in {CrawlExit.ENDED, CrawlExit.LEASE_LOST, CrawlExit.FAILED}:
                 reason = f"its process ended with {code}" if code >= 0 else f"its process was killed (signal {-code})"
                 log.error("crawl_failed", job=taken.job_id, reason=reason)
                 SOURCE_LEASES.fail_attempt(session, taken.job_id, taken.worker, self._clock(), reason)
