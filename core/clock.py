@@ -1,4 +1,4 @@
-"""Time, as the whole project keeps it: aware, in UTC."""
+"""Time in the one form that the whole project uses: timezone-aware, in UTC."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def utc_now() -> datetime:
 
 
 def rfc3339(moment: datetime) -> str:
-    """`2026-01-31T09:30:00.000Z`: RFC 3339 in UTC with `Z`, milliseconds kept."""
+    """Return a time in RFC 3339 format, in UTC and with milliseconds: `2026-01-31T09:30:00.000Z`."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,8 +1,8 @@
-"""Every error that Lookbook raises on purpose, under one base.
+"""All errors that Lookbook raises on purpose. They share the base class `LookbookError`.
 
-Rules for adding one: derive from `LookbookError` (or from `ItemError` when it ends one item), give it a `code` in
-snake case that never changes once released, say whether trying again can help (`retryable`), and let the docstring's
-first line be the message that people read when none is given.
+Rules for a new error: derive it from `LookbookError`, or from `ItemError` if it fails a single item. Give it a `code`
+in snake case, which never changes after a release. Set `retryable` if another attempt can succeed. The first line of its
+docstring is the message that users read when the code that raises it gives no detail.
 """
 
 from __future__ import annotations
@@ -31,46 +31,46 @@ class SettingsError(LookbookError):
 
 
 class AlreadyRunning(LookbookError):
-    """Another Lookbook already works on this data folder."""
+    """Another Lookbook process already uses this data folder. Stop that process or choose another folder."""
 
     code = "already_running"
 
 
 class PortTaken(LookbookError):
-    """Another program already listens on this port."""
+    """Another program already listens on this port. Stop that program or choose another port."""
 
     code = "port_taken"
 
 
 class BlobMissing(LookbookError):
-    """No blob with this SHA-256 is in the store."""
+    """The store has no blob with this SHA-256."""
 
     code = "blob_missing"
     retryable = True
 
 
 class StorageFull(LookbookError):
-    """There is no room left to store this."""
+    """The storage is full. Free some space, then try again."""
 
     code = "insufficient_storage"
     retryable = True
 
 
 class Unavailable(LookbookError):
-    """Part of the service does not answer."""
+    """Part of the service does not respond. Try again later."""
 
     code = "unavailable"
     retryable = True
 
 
 class BrokerUnavailable(Unavailable):
-    """Redis does not answer."""
+    """Redis does not respond. Check that it runs, then try again."""
 
     code = "broker_unavailable"
 
 
 class BlobStoreUnavailable(Unavailable):
-    """The blob store does not answer."""
+    """The blob store does not respond. Check that it is reachable, then try again."""
 
     code = "blob_store_unavailable"
 
@@ -82,32 +82,32 @@ class ModelUnknown(LookbookError):
 
 
 class LeaseLost(LookbookError):
-    """Another worker holds this work now, or its job is canceled or gone. Roll the transaction back."""
+    """Another worker holds this work now, or the job was canceled or removed. Roll the transaction back."""
 
     code = "lease_lost"
 
 
 class JobOver(LookbookError):
-    """The job is over."""
+    """The job has already ended."""
 
     code = "job_over"
 
 
 class JobNotOver(LookbookError):
-    """The job is not over."""
+    """The job has not ended yet. Wait for it or cancel it first."""
 
     code = "job_not_over"
 
 
 class RequestInProgress(LookbookError):
-    """An earlier request with the same Idempotency-Key is still running."""
+    """An earlier request with the same Idempotency-Key is still running. Wait, then send the request again."""
 
     code = "request_in_progress"
     retryable = True
 
 
 class QuotaExceeded(LookbookError):
-    """The key has no pictures left for this month."""
+    """The key has used up its quota of pictures for this month."""
 
     code = "quota_exceeded"
     retryable = True
@@ -115,35 +115,35 @@ class QuotaExceeded(LookbookError):
     def __init__(self, detail: str, pictures_left: int = 0) -> None:
         super().__init__(detail)
         self.pictures_left = pictures_left
-        """Pictures that the key may still submit."""
+        """The number of pictures that the key may still submit this month."""
 
 
 class NothingToRetry(LookbookError):
-    """No failed item of the job can be tried again."""
+    """The job has no failed item that can be tried again."""
 
     code = "nothing_to_retry"
 
 
 class NotReviewable(LookbookError):
-    """The item has no prediction that could be reviewed."""
+    """The item has no prediction to review."""
 
     code = "not_reviewable"
 
 
 class ExportBroken(LookbookError):
-    """The job was removed while it was being exported."""
+    """The job was removed during the export, so the file is incomplete."""
 
     code = "export_broken"
 
 
 class ArtifactInvalid(LookbookError):
-    """A model artifact does not hold what its manifest says."""
+    """The model artifact does not match its manifest."""
 
     code = "artifact_invalid"
 
 
 class RuntimeUnavailable(LookbookError):
-    """The runtime that was asked for is not installed."""
+    """The requested runtime is not installed."""
 
     code = "runtime_unavailable"
 
@@ -155,81 +155,81 @@ class UnsupportedVersion(LookbookError):
 
 
 class DatasetInvalid(LookbookError):
-    """A folder of training pictures is not in the form that training expects."""
+    """The folder of training pictures does not have the structure that training expects."""
 
     code = "dataset_invalid"
 
 
 class RecipeInvalid(LookbookError):
-    """A site recipe cannot be used."""
+    """The site recipe cannot be used."""
 
     code = "recipe_invalid"
 
 
 class ItemError(LookbookError):
-    """One item cannot be classified; the others go on."""
+    """This item could not be classified. The other items are not affected."""
 
     code = "decode_failed"
 
 
 class NothingFound(ItemError):
-    """The crawl found no picture."""
+    """The crawl found no pictures of products."""
 
     code = "empty"
 
 
 class CookieWall(NothingFound):
-    """The shop shows its pages only to those who agree to its terms first."""
+    """The shop shows its pages only after the visitor agrees to its terms, so the crawl could not read them."""
 
     code = "cookie_wall"
 
 
 class CrawlForbidden(NothingFound):
-    """The shop's robots.txt forbids it."""
+    """The shop's robots.txt does not allow crawling."""
 
     code = "blocked_by_robots"
 
 
 class ShopUnreachable(NothingFound):
-    """No page could be had."""
+    """The crawl could not load any page of the shop."""
 
     code = "unreachable"
     retryable = True
 
 
 class CrawlBrokenOff(ItemError):
-    """The crawl could not be brought to its end."""
+    """The crawl stopped before it was complete."""
 
     code = "broken_off"
     retryable = True
 
 
 class NotAnImage(ItemError):
-    """The bytes are not a picture in any format that we know."""
+    """The file is not a picture in a known format."""
 
     code = "not_an_image"
 
 
 class UnsupportedFormat(ItemError):
-    """The bytes are a picture, but in a format that is not accepted."""
+    """The picture is in a format that Lookbook does not accept."""
 
     code = "unsupported_format"
 
 
 class TruncatedImage(ItemError):
-    """The picture ends before its data is complete."""
+    """The picture is incomplete: its data ends too early."""
 
     code = "truncated_image"
 
 
 class TooManyPixels(ItemError):
-    """The picture's header announces more pixels than are accepted."""
+    """The picture has more pixels than Lookbook accepts."""
 
     code = "too_many_pixels"
 
 
 class TooLarge(ItemError):
-    """The file has more bytes than are accepted."""
+    """The file is larger than Lookbook accepts."""
 
     code = "too_large"
 
@@ -242,26 +242,26 @@ class FetchFailed(ItemError):
 
 
 class FetchRefused(FetchFailed):
-    """The server's answer is final, and it is not what was asked for."""
+    """The server's response is not what was expected, and another attempt would not change it."""
 
     retryable = False
 
 
 class FetchForbidden(ItemError):
-    """This URL is not one that may be fetched."""
+    """Lookbook does not fetch this URL."""
 
     code = "fetch_forbidden"
 
 
 class FetchTooSlow(ItemError):
-    """The transfer did not end within its deadline."""
+    """The transfer did not finish before its deadline."""
 
     code = "fetch_too_slow"
     retryable = True
 
 
 class BlockedAddress(ItemError):
-    """The URL leads to an address that is not public."""
+    """The URL leads to an IP address that is not public."""
 
     code = "blocked_address"
 
@@ -273,19 +273,19 @@ class DecodeFailed(ItemError):
 
 
 class DecodeTimeout(ItemError):
-    """Decoding the picture took longer than its deadline."""
+    """The picture took too long to decode."""
 
     code = "decode_timeout"
 
 
 class BadCrop(ItemError):
-    """The crop does not lie within the picture."""
+    """The crop is not inside the picture."""
 
     code = "bad_crop"
 
 
 class ArchiveUnsafe(ItemError):
-    """This cannot be read from the archive safely."""
+    """This part of the archive cannot be read safely."""
 
     code = "archive_unsafe"
 
@@ -297,20 +297,20 @@ class BadManifest(ItemError):
 
 
 class BadRow(ItemError):
-    """This row of the manifest cannot be understood."""
+    """This row of the manifest cannot be read."""
 
     code = "bad_row"
 
 
 class OverQuota(ItemError):
-    """The key has no pictures left for this month."""
+    """The key has used up its quota of pictures for this month."""
 
     code = QuotaExceeded.code
     retryable = True
 
 
 class EmptySource(ItemError):
-    """There is nothing to classify in it."""
+    """The archive or manifest contains no pictures."""
 
     code = "empty_source"
 
@@ -323,7 +323,7 @@ class ModelFailed(ItemError):
 
 
 class SourceEnded(LookbookError):
-    """An archive or manifest cannot be read any further; `reason` is what its job says of it."""
+    """The rest of an archive or manifest cannot be read. The job fails with the error in `reason`."""
 
     code = "source_ended"
 

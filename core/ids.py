@@ -1,4 +1,4 @@
-"""Identifiers: opaque to clients, sortable by time, with a prefix that says what they name."""
+"""Identifiers: their text means nothing to clients, they sort by creation time, and a prefix names their type."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ Prefix = Literal["job", "itm", "chk", "prd", "wrk", "dlv", "key", "rev"]
 
 
 def new_id(prefix: Prefix) -> str:
-    """A new identifier such as `job_01k…`: the prefix and a ULID in lower case (48 bits of time, 80 of chance)."""
+    """Return a new identifier such as `job_01k…`: the prefix and a lower-case ULID (48 bits of time, 80 random ones)."""
     return f"{prefix}_{str(ULID()).lower()}"

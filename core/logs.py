@@ -1,4 +1,4 @@
-"""Logging: one line of JSON an event, on standard error, through structlog."""
+"""Logging through structlog: each event is one line of JSON on standard error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 
 def configure_logging(level: str) -> None:
-    """Send structlog and the standard library's loggers to standard error as JSON lines of at least `level`."""
+    """Make structlog and the standard library log JSON lines of severity `level` or higher to standard error."""
     numeric = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -1,8 +1,8 @@
-"""All settings, read from the environment in this one place.
+"""All settings. This is the only module that reads them from the environment.
 
-Rules for adding one: it has a user who turns it; its default works on a newcomer's machine; its docstring below says
-what it does, with its unit; its name is the environment variable without `LOOKBOOK_`, in lower case. The table in
-docs/operations.md is made from this class, and a test holds the two together.
+Rules for a new setting: some user needs to change it; its default works on a newly set up machine; the docstring below
+it says what it does and in which unit. Its name is the environment variable in lower case, without `LOOKBOOK_`. The
+table in docs/operations.md is generated from this class, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -22,144 +22,144 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from core.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
-"""The folder that holds the code: the default models, samples and pages lie in it."""
+"""The folder of the code, which also contains the default models, the samples and the web pages."""
 
 
 class Settings(BaseSettings):
-    """Every setting of Lookbook, frozen once read. Made by `Settings.read()`, passed to whoever needs it."""
+    """All settings of Lookbook. They cannot change after `Settings.read()` has read them."""
 
     model_config = SettingsConfigDict(
         env_prefix="LOOKBOOK_", frozen=True, extra="ignore", use_attribute_docstrings=True
     )
 
     home: Path = Path("var")
-    """Folder of the data: database, pictures, logs."""
+    """Folder for all data: the database, pictures and logs."""
 
     host: str = "127.0.0.1"
-    """Address that the API listens on. Anything but loopback needs a key to be made first."""
+    """IP address or host name that the API listens on. Create a key before you set anything other than loopback."""
 
     port: int = Field(8000, ge=1, le=65535)
     """Port that the API listens on."""
 
     no_auth: bool = False
-    """Serve anyone who can reach the address without asking for a key."""
+    """Accept requests without a key from everyone who can reach the API."""
 
     database_url: str = ""
-    """SQLAlchemy URL of the database, SQLite or PostgreSQL (`postgresql+psycopg://…`). Empty: SQLite in `home`."""
+    """SQLAlchemy URL of a SQLite or PostgreSQL database (`postgresql+psycopg://…`). Empty: SQLite in `home`."""
 
     blobs: str = ""
-    """Where pictures are kept: an S3 bucket (`s3://bucket/prefix`, see Many machines). Empty: `blobs/` in `home`."""
+    """S3 bucket that stores the pictures (`s3://bucket/prefix`, see Many machines). Empty: `blobs/` in `home`."""
 
     redis_url: str = ""
-    """URL of Redis. Empty: `lookbook up` starts its own."""
+    """URL of Redis. Empty: `lookbook up` starts its own Redis server."""
 
     models: Path = PROJECT / "models"
-    """Folder of the model artifacts, `<name>/<version>/`."""
+    """Folder with the model artifacts, one subfolder `<name>/<version>/` for each."""
 
     runtime: Literal["auto", "tensorflow", "openvino"] = "auto"
-    """What runs the model. `auto`: TensorFlow where there is a GPU, otherwise OpenVINO."""
+    """Library that runs the model. `auto`: TensorFlow if there is a GPU, otherwise OpenVINO."""
 
     precision: Literal["auto", "f32", "bf16", "int8"] = "f32"
-    """Arithmetic of the OpenVINO runtime, where the model was checked to keep its labels. `auto`: the fastest such."""
+    """Arithmetic of OpenVINO. Used only if the model was checked to keep its labels with it. `auto`: the fastest."""
 
     proxies: int = Field(0, ge=0)
-    """Proxies in front of the API whose X-Forwarded-For, -Proto and -Host are believed. Behind one a key is needed."""
+    """Number of trusted proxies that set X-Forwarded-For, -Proto and -Host. If there is one, a key is required."""
 
     rate_limit: int = Field(6000, ge=0)
-    """Requests that a key may make in a minute if it has no limit of its own; 0: any number."""
+    """Requests per minute for a key that has no limit of its own. 0: no limit."""
 
     api_processes: int = Field(2, ge=1)
-    """Processes of the API server."""
+    """Number of API server processes."""
 
     api_threads: int = Field(16, ge=1)
-    """Threads of each API process: how many requests it serves at once."""
+    """Threads of each API process, which is the number of requests that it handles at the same time."""
 
     decoders: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    """Processes of a worker that decode pictures."""
+    """Number of processes in a worker that decode pictures."""
 
     decode_seconds: float = Field(10.0, gt=0)
-    """Longest time that decoding one picture may take, in seconds."""
+    """Longest time for decoding one picture, in seconds."""
 
     decode_megabytes: int = Field(2048, ge=256)
-    """Address space of one decoder process, in MiB (enforced on Linux)."""
+    """Address space limit of one decoder process, in MiB. Linux enforces it."""
 
     max_picture_bytes: int = Field(20 * 2**20, ge=1)
-    """Largest picture that is accepted, in bytes."""
+    """Size of the largest accepted picture, in bytes."""
 
     max_request_bytes: int = Field(16 * 2**30, ge=1)
-    """Largest request body that is accepted, in bytes."""
+    """Size of the largest accepted request body, in bytes."""
 
     max_request_files: int = Field(20_000, ge=1)
-    """Most pictures in one request."""
+    """Maximum number of pictures in one request."""
 
     max_pending_items: int = Field(10_000_000, ge=1)
-    """Once so many pictures wait in all jobs together, further jobs are asked to come later (503)."""
+    """Maximum number of pictures that wait in all jobs together. At this number, new jobs are refused with 503."""
 
     max_archive_bytes: int = Field(8 * 2**30, ge=1)
-    """Largest ZIP or TAR file that is accepted, in bytes."""
+    """Size of the largest accepted ZIP or TAR file, in bytes."""
 
     max_unpacked_bytes: int = Field(64 * 2**30, ge=1)
-    """Most bytes that an archive may unpack to; what comes after them is not read."""
+    """Maximum number of bytes unpacked from one archive. Lookbook does not read the rest of the archive."""
 
     max_manifest_bytes: int = Field(512 * 2**20, ge=1)
-    """Largest CSV or JSONL file of URLs that is accepted, in bytes."""
+    """Size of the largest accepted CSV or JSONL file of URLs, in bytes."""
 
     max_source_items: int = Field(200_000, ge=1)
-    """Most members of an archive, or rows of a manifest."""
+    """Maximum number of members in an archive, or of rows in a manifest."""
 
     crawl_delay: float = Field(0.2, ge=0)
-    """Seconds between two requests of a crawl to one host, at least; its robots.txt or a recipe may ask for more."""
+    """Shortest time between two requests of a crawl to one host, in seconds. robots.txt or a recipe can demand more."""
 
     crawl_connections: int = Field(4, ge=1, le=32)
-    """Requests of a crawl to one host at once."""
+    """Maximum number of simultaneous requests of a crawl to one host."""
 
     crawls: int = Field(2, ge=1)
-    """Crawls that one worker process runs at once, each in a process of its own."""
+    """Crawls that one worker process runs at the same time. Each crawl has its own process."""
 
     max_crawl_pages: int = Field(100_000, ge=1)
-    """Most pages that a crawl may ask for."""
+    """Maximum number of pages that a crawl may request."""
 
     max_crawl_pictures: int = Field(1_000_000, ge=1)
-    """Most pictures that a crawl may ask for."""
+    """Maximum number of pictures that a crawl may request."""
 
     max_crawl_bytes: int = Field(64 * 2**30, ge=1)
-    """Most bytes that a crawl may receive."""
+    """Maximum number of bytes that a crawl may receive."""
 
     max_crawl_minutes: int = Field(24 * 60, ge=1)
-    """Longest time that a crawl may take, in minutes."""
+    """Longest duration of a crawl, in minutes."""
 
     loaded_models: int = Field(2, ge=2)
-    """Model versions that a worker keeps loaded, at least two; the least recently used one goes first."""
+    """Model versions that a worker keeps loaded, at least two. A further one replaces the least recently used one."""
 
     chunk_size: int = Field(128, ge=1)
-    """Most items that travel in one message."""
+    """Maximum number of items in one message to a worker."""
 
     chunk_window: int = Field(8, ge=1)
-    """Chunks of one job that may be queued or worked on at once."""
+    """Maximum number of chunks of one job that are queued or in a worker's hands at the same time."""
 
     lease_seconds: float = Field(30.0, ge=1)
-    """How long a chunk belongs to a worker that has stopped renewing it, in seconds. All other deadlines follow."""
+    """Seconds after which a worker that stops renewing its lease loses its chunk. Sets all other deadlines, too."""
 
     sweep_seconds: float = Field(2.0, gt=0)
-    """How often lost messages and lost leases are looked for, in seconds."""
+    """Interval between two searches for lost messages and expired leases, in seconds."""
 
     webhook_secret: str = Field("", repr=False)
-    """`whsec_…`, by which receivers know our webhooks. Empty: one that is made once and kept in the database."""
+    """Secret that signs webhooks, `whsec_…`. Empty: a secret that is generated once and stored in the database."""
 
     retention_days: float = Field(0.0, ge=0)
-    """Jobs are removed this many days after they were submitted, with their pictures; 0: never."""
+    """Days after submission at which a job and its pictures are removed. 0: never."""
 
     fetch_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
-    """Networks whose addresses may be fetched from and sent webhooks although they are not public, on any port:
-    `10.1.0.0/16,fd00:1::/64`. Whoever may submit jobs can then reach them through Lookbook."""
+    """Networks that are not public but that Lookbook may download from and send webhooks to, on any port, for example
+    `10.1.0.0/16,fd00:1::/64`. Everyone who may submit jobs can then reach these networks through Lookbook."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least serious messages that are logged."""
+    """Lowest severity of the messages that are logged."""
 
     @field_validator("home", "models")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        # Children run in other folders than the one in which the setting was written.
+        # Child processes can run in another folder, where a relative path would have another meaning.
         return value.expanduser().absolute()
 
     @field_validator("webhook_secret")
@@ -170,7 +170,7 @@ class Settings(BaseSettings):
         except binascii.Error:
             key = b""
         if value and not (value.startswith("whsec_") and 24 <= len(key) <= 64):
-            raise ValueError("expected whsec_ and the Base64 of 24 to 64 bytes")
+            raise ValueError("expected whsec_ and 24 to 64 bytes in Base64")
         return value
 
     @field_validator("blobs")
@@ -189,18 +189,18 @@ class Settings(BaseSettings):
 
     @classmethod
     def read(cls) -> Settings:
-        """The settings of this process's environment.
+        """Return the settings from this process's environment.
 
         Raises:
-            SettingsError: a value cannot be used; the message names the variable, what was expected and what came.
+            SettingsError: a value cannot be used. The message names the variable and says what was expected.
         """
         try:
             return cls()
         except ValidationError as error:
-            raise _explained(error) from error
+            raise _settings_error(error) from error
 
     def with_changes(self, **changed: object) -> Settings:
-        """These settings with some of them changed.
+        """Return a copy of these settings with some of them changed.
 
         Raises:
             SettingsError: a value cannot be used.
@@ -208,7 +208,7 @@ class Settings(BaseSettings):
         try:
             return Settings.model_validate(self.model_dump() | changed)
         except ValidationError as error:
-            raise _explained(error) from error
+            raise _settings_error(error) from error
 
     @property
     def resolved_database_url(self) -> str:
@@ -220,23 +220,23 @@ class Settings(BaseSettings):
 
     @property
     def spool_folder(self) -> Path:
-        """Uploads on their way: on the same file system as the blobs, if those are kept in a folder."""
+        """The folder for incomplete uploads. If the blobs are in a folder, both are on the same file system."""
         return self.blobs_folder / "tmp"
 
     @property
     def cache_folder(self) -> Path:
-        """What can be made again: compiled models."""
+        """The folder for compiled models and other files that can be generated again."""
         return self.home / "cache"
 
     @property
     def resolved_redis_url(self) -> str:
-        """The URL of Redis.
+        """Return the URL of Redis.
 
         Raises:
-            SettingsError: there is none; only `lookbook up` can do without.
+            SettingsError: the URL is not set. Only `lookbook up` works without it.
         """
         if not self.redis_url:
-            raise SettingsError("LOOKBOOK_REDIS_URL is empty: say where Redis is, or use `lookbook up`")
+            raise SettingsError("LOOKBOOK_REDIS_URL is empty: set it to the URL of Redis, or use `lookbook up`")
         return self.redis_url
 
     @property
@@ -254,11 +254,11 @@ class Settings(BaseSettings):
         return f"http://{host}:{self.port}"
 
 
-def _explained(error: ValidationError) -> SettingsError:
-    return SettingsError("; ".join(_line(str(e["loc"][0]), e.get("input"), e["msg"]) for e in error.errors()))
+def _settings_error(error: ValidationError) -> SettingsError:
+    return SettingsError("; ".join(_description(str(e["loc"][0]), e.get("input"), e["msg"]) for e in error.errors()))
 
 
-def _line(name: str, value: object, message: str) -> str:
-    # A secret that was mistyped is still mostly the secret.
+def _description(name: str, value: object, message: str) -> str:
+    # A mistyped secret still reveals most of the real one.
     shown = "…" if name.endswith("_secret") else repr(value)
     return f"LOOKBOOK_{name.upper()}={shown}: {message}"
