@@ -24,7 +24,7 @@ from rich.progress import Progress
 
 from benchmarks.run import read
 from classifier.prepare import InputSpec, prepare
-from core.fingerprints import BANDS, MAX_ASPECT_RATIO, MAX_COLOUR_DIFFERENCE, MAX_DISTANCE, Fingerprint
+from core.fingerprints import BANDS, MAX_ASPECT_QUOTIENT, MAX_COLOUR_DIFFERENCE, MAX_DISTANCE, Fingerprint
 from core.perceptual import fingerprint
 from core.pictures import load
 from samples import garments
@@ -192,7 +192,7 @@ def _compare(copies: Copies, first: int, second: int) -> _Pairs:
     return _Pairs(
         np.bitwise_count(left ^ right).sum(-1, dtype=np.int64),
         np.abs(copies.colours[:, first] - copies.colours[:, second]).max(-1),
-        np.abs(np.log(copies.aspects[:, first] / copies.aspects[:, second])) <= np.log(MAX_ASPECT_RATIO),
+        np.abs(np.log(copies.aspects[:, first] / copies.aspects[:, second])) <= np.log(MAX_ASPECT_QUOTIENT),
         (left.reshape(-1, BANDS, 4) == right.reshape(-1, BANDS, 4)).all(-1).any(-1),
     )
 

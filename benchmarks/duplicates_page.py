@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.run import read
-from core.fingerprints import MAX_ASPECT_RATIO, MAX_COLOUR_DIFFERENCE, MAX_DISTANCE
+from core.fingerprints import MAX_ASPECT_QUOTIENT, MAX_COLOUR_DIFFERENCE, MAX_DISTANCE
 from core.settings import PROJECT
 
 PAGE = PROJECT / "docs" / "duplicates.md"
@@ -50,7 +50,7 @@ Two pictures are the same if their bytes are the same, or if all of this is true
 
 - their hashes differ in at most {MAX_DISTANCE} of 256 bits, and share at least one of eight bands of 32 bits;
 - their mean colours differ by at most {MAX_COLOUR_DIFFERENCE} of 256 levels in red, in green and in blue;
-- their aspect ratios differ by at most {MAX_ASPECT_RATIO - 1:.0%}.
+- their aspect ratios differ by at most {MAX_ASPECT_QUOTIENT - 1:.0%}.
 
 The search finds the same photo at another size, in another format or in another quality. Another photo of the same
 garment, a part of a photo, and a mirrored or rotated photo count as different pictures. A picture that shows almost

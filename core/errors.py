@@ -1,8 +1,8 @@
 """All errors that Lookbook raises on purpose. They share the base class `LookbookError`.
 
 Rules for a new error: derive it from `LookbookError`, or from `ItemError` if it fails a single item. Give it a `code`
-in snake case, which never changes after a release. Set `retryable` if another attempt can succeed. The first line of its
-docstring is the message that users read when the code that raises it gives no detail.
+in snake case, which never changes after a release. Set `retryable` if another attempt can succeed. The first line of
+its docstring is the message that users read when the code that raises it gives no detail.
 """
 
 from __future__ import annotations

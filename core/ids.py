@@ -10,5 +10,5 @@ Prefix = Literal["job", "itm", "chk", "prd", "wrk", "dlv", "key", "rev"]
 
 
 def new_id(prefix: Prefix) -> str:
-    """Return a new identifier such as `job_01k…`: the prefix and a lower-case ULID (48 bits of time, 80 random ones)."""
+    """Return a new identifier such as `job_01k…`: the prefix and a lower-case ULID (48 time bits, 80 random bits)."""
     return f"{prefix}_{str(ULID()).lower()}"

@@ -1,4 +1,4 @@
-"""What travels through Redis: names of tasks and queues, and messages. Ids only, never pixels."""
+"""The tasks, queues and messages that go through Redis. Messages contain ids, never pixels."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from enum import StrEnum
 
 
 class Queue(StrEnum):
-    """The queues, in the order in which a worker asks them."""
+    """All queues, in the order in which a worker reads them."""
 
     INTERACTIVE = "interactive"
-    """Someone waits for the answer."""
+    """Chunks that a client waits for."""
     BULK = "bulk"
     """Chunks of jobs."""
     LOW = "low"
-    """Chunks of jobs that gave way to others."""
+    """Chunks of jobs with low priority."""
     FETCH_INTERACTIVE = "fetch_interactive"
-    """Pictures to be downloaded for someone who waits."""
+    """Chunks that a client waits for and whose pictures must be downloaded first."""
     FETCH = "fetch"
-    """Chunks of jobs whose pictures are to be downloaded first."""
+    """Chunks of jobs whose pictures must be downloaded first."""
     FETCH_LOW = "fetch_low"
-    """The same, of jobs that gave way to others."""
+    """Chunks of jobs with low priority whose pictures must be downloaded first."""
     INGEST = "ingest"
-    """Sources that must be expanded into items."""
+    """Sources that a worker must expand into items."""
     CRAWL = "crawl"
-    """Shops to be crawled."""
+    """Shops that a worker must crawl."""
     MAINTENANCE = "maintenance"
-    """The sweeper."""
+    """Periodic tasks, such as the sweeper and the delivery of webhooks."""
 
 
 FETCH_QUEUES = (Queue.FETCH_INTERACTIVE, Queue.FETCH, Queue.FETCH_LOW)
@@ -44,17 +44,17 @@ FIND_DUPLICATES = "lookbook.find_duplicates"
 
 @dataclass(frozen=True, slots=True)
 class ChunkMessage:
-    """Fetch or classify the items of one chunk. The items are found in the database by the chunk's id."""
+    """A request to fetch or classify the items of one chunk. The database lists the items under the chunk's id."""
 
     chunk_id: str
     job_id: str
     queue: Queue
     alone: bool = False
-    """Whether the worker may have nothing else in hand meanwhile: this chunk is suspected of ending workers."""
+    """Whether the worker must hold no other chunk meanwhile, because this chunk may have ended a worker process."""
 
     @property
     def task(self) -> str:
-        """The task that does it."""
+        """Return the name of the Celery task that processes the chunk."""
         return FETCH_CHUNK if self.queue in FETCH_QUEUES else CLASSIFY_CHUNK
 
     def arguments(self) -> dict[str, str | bool]:

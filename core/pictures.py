@@ -1,6 +1,7 @@
-"""Pictures: what is accepted, and the one way in which bytes become an upright sRGB picture.
+"""The accepted picture formats, and the only code that turns bytes into an upright sRGB picture.
 
-Content decides, never a name or a header. Pixels are capped before anything is decoded.
+The content of a file decides its format. File names and HTTP headers do not count. The number of pixels is limited
+before any pixel is decoded.
 """
 
 from __future__ import annotations
@@ -26,12 +27,20 @@ from core.errors import (
 from core.types import Crop, PictureInfo
 
 MAX_PIXELS = 50_000_000
-"""Most pixels that a header may announce."""
+"""Maximum number of pixels that a header may announce."""
 
-_ACCEPTED = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP")
-_NAMES = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "AVIF": "avif", "BMP": "bmp"}
+_ACCEPTED_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP")
+_FORMAT_NAMES = {
+    "JPEG": "jpeg",
+    "MPO": "jpeg",
+    "PNG": "png",
+    "WEBP": "webp",
+    "GIF": "gif",
+    "AVIF": "avif",
+    "BMP": "bmp",
+}
 
-_OTHER_FORMATS = (
+_REJECTED_FORMATS = (
     (b"II*\x00", "TIFF"),
     (b"MM\x00*", "TIFF"),
     (b"%PDF", "PDF"),
@@ -45,27 +54,28 @@ _OTHER_FORMATS = (
     (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"qoif", "QOI"),
 )
-"""Signatures of pictures and documents that are known but not accepted."""
+"""The first bytes of pictures and documents that are not accepted, so that an error can name the format."""
 
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
-"""ISO BMFF brands (ISO/IEC 23008-12) of HEIC; AVIF has its own and is accepted."""
+"""ISO BMFF brands (ISO/IEC 23008-12) of HEIC. AVIF has other brands and is accepted."""
 
 _ORIENTATION = 0x0112
-"""The EXIF tag that says how the camera was held (EXIF 2.3, 4.6.4)."""
-_SWAPS_SIDES = (5, 6, 7, 8)
+"""The EXIF tag with the orientation of the camera (EXIF 2.3, 4.6.4)."""
+_ORIENTATIONS_THAT_SWAP_SIDES = (5, 6, 7, 8)
 
-_SNIFFED = 4096
+_SNIFFED_BYTES = 4096
+"""Length of the beginning of a file that tells its format."""
 
-# Pillow's own caps come later than ours and would warn: ours, before any decoding, is the one that counts.
+# Pillow would only warn about large pictures. MAX_PIXELS above is the limit that counts, and applies before decoding.
 Image.MAX_IMAGE_PIXELS = None
-# A PNG's compressed text chunks are inflated at most this far.
+# A PNG can contain compressed text chunks. Pillow stops unpacking them at these sizes.
 PngImagePlugin.MAX_TEXT_CHUNK = 1024 * 1024
 PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 def inspect(source: bytes | IO[bytes]) -> PictureInfo:
-    """What the header says; no pixel is decoded.
+    """Return what the header of a picture says. No pixel is decoded.
 
     Raises:
         NotAnImage, UnsupportedFormat, TruncatedImage, TooManyPixels: the header cannot be accepted.
@@ -75,16 +85,16 @@ def inspect(source: bytes | IO[bytes]) -> PictureInfo:
 
 
 def load(data: bytes, *, target: int | None = None, crop: Crop | None = None) -> tuple[Image.Image, PictureInfo]:
-    """The picture upright, in sRGB, mode RGB, on white, cropped; and what its header said.
+    """Return the cropped picture, upright, in sRGB, in mode RGB, on a white background, and the data of its header.
 
     Args:
-        data: the file.
-        target: the long side in pixels that the caller will scale to. A JPEG may then be decoded at 1/2, 1/4 or 1/8
-            of its size, as long as the long side of the (cropped) picture stays at least `target`.
-        crop: in pixels of the upright picture at full size.
+        data: the bytes of the file.
+        target: the long side in pixels to which the caller will scale the picture. A JPEG may then be decoded at 1/2,
+            1/4 or 1/8 of its size. The long side of the (cropped) picture still has at least `target` pixels.
+        crop: the part to return, in pixels of the upright picture at full size.
 
     Raises:
-        ItemError: it cannot be decoded; the subclass says why.
+        ItemError: the picture cannot be decoded. The subclass names the reason.
     """
     with _errors_of_decoding(), _opened(data) as image:
         info = _info(image)
@@ -96,7 +106,7 @@ def load(data: bytes, *, target: int | None = None, crop: Crop | None = None) ->
         if target is not None:
             _draft(image, info, target, crop)
         image.load()
-        # What is upright already would be copied.
+        # exif_transpose() would make a needless copy of a picture that is already upright.
         upright = image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
         if crop is not None:
             upright = _cropped(upright, info, crop)
@@ -104,7 +114,7 @@ def load(data: bytes, *, target: int | None = None, crop: Crop | None = None) ->
 
 
 def thumbnail(data: bytes, *, side: int = 320) -> bytes:
-    """A JPEG whose long side is at most `side` pixels, without the original's metadata.
+    """Return a JPEG whose long side has at most `side` pixels, without the metadata of the original.
 
     Raises:
         ItemError: the picture cannot be decoded.
@@ -112,31 +122,31 @@ def thumbnail(data: bytes, *, side: int = 320) -> bytes:
     image, info = load(data, target=side)
     scale = min(1.0, side / max(info.width, info.height))
     size = (max(1, round(info.width * scale)), max(1, round(info.height * scale)))
-    small = image.resize(size, Image.Resampling.LANCZOS) if image.size != size else image
-    out = io.BytesIO()
-    clean = Image.new("RGB", small.size)
-    clean.paste(small)
-    clean.save(out, "JPEG", quality=82, optimize=True)
-    return out.getvalue()
+    scaled = image.resize(size, Image.Resampling.LANCZOS) if image.size != size else image
+    jpeg = io.BytesIO()
+    without_metadata = Image.new("RGB", scaled.size)
+    without_metadata.paste(scaled)
+    without_metadata.save(jpeg, "JPEG", quality=82, optimize=True)
+    return jpeg.getvalue()
 
 
 @contextmanager
 def _opened(source: bytes | IO[bytes]) -> Iterator[Image.Image]:
     file = io.BytesIO(source) if isinstance(source, bytes) else source
-    head = file.read(_SNIFFED)
+    head = file.read(_SNIFFED_BYTES)
     file.seek(0)
     if not head:
         raise NotAnImage("expected a picture, got an empty file")
     try:
-        image = Image.open(file, formats=_ACCEPTED)
+        image = Image.open(file, formats=_ACCEPTED_FORMATS)
     except UnidentifiedImageError as error:
-        raise _why_not(head) from error
+        raise _rejection(head) from error
     with image:
         yield image
 
 
-def _why_not(head: bytes) -> ItemError:
-    other = next((name for signature, name in _OTHER_FORMATS if head.startswith(signature)), None)
+def _rejection(head: bytes) -> ItemError:
+    other = next((name for signature, name in _REJECTED_FORMATS if head.startswith(signature)), None)
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         other = "HEIC"
     if b"<svg" in head[:1024].lower():
@@ -145,7 +155,7 @@ def _why_not(head: bytes) -> ItemError:
         return UnsupportedFormat(f"expected JPEG, PNG, WebP, GIF, AVIF or BMP, got {other}")
     accepted_start = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
     if head.startswith(accepted_start) or head[8:12] in {b"WEBP", b"avif", b"avis"}:
-        return TruncatedImage("the picture ends, or is damaged, within its header")
+        return TruncatedImage("the picture is incomplete or damaged: its header cannot be read")
     return NotAnImage(f"expected a picture, got bytes that start with {head[:16]!r}")
 
 
@@ -153,9 +163,9 @@ def _info(image: Image.Image) -> PictureInfo:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise TooManyPixels(f"expected at most {MAX_PIXELS:,} pixels, got {width} x {height} = {width * height:,}")
-    if _orientation(image) in _SWAPS_SIDES:
+    if _orientation(image) in _ORIENTATIONS_THAT_SWAP_SIDES:
         width, height = height, width
-    return PictureInfo(_NAMES[image.format or ""], width, height)
+    return PictureInfo(_FORMAT_NAMES[image.format or ""], width, height)
 
 
 def _orientation(image: Image.Image) -> object:
@@ -163,15 +173,15 @@ def _orientation(image: Image.Image) -> object:
 
 
 def _draft(image: Image.Image, info: PictureInfo, target: int, crop: Crop | None) -> None:
-    seen = (crop.width, crop.height) if crop else (info.width, info.height)
-    longest = max(seen)
-    if longest > target:
-        # draft() keeps both sides at least as large as asked for.
-        image.draft(None, (image.width * target // longest, image.height * target // longest))
+    visible = (crop.width, crop.height) if crop else (info.width, info.height)
+    long_side = max(visible)
+    if long_side > target:
+        # draft() may return a larger picture than this size, but never a smaller one.
+        image.draft(None, (image.width * target // long_side, image.height * target // long_side))
 
 
 def _cropped(upright: Image.Image, info: PictureInfo, crop: Crop) -> Image.Image:
-    # The picture may have been decoded at reduced scale: the crop shrinks with it.
+    # The picture may have been decoded at a reduced size, so the crop is scaled by the same factor.
     x_scale, y_scale = upright.width / info.width, upright.height / info.height
     left, top = round(crop.x * x_scale), round(crop.y * y_scale)
     right = max(left + 1, round((crop.x + crop.width) * x_scale))
@@ -193,7 +203,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        # 16-bit grey: Pillow's own conversion would clip instead of scaling.
+        # For 16-bit grey, Pillow's own conversion clips values instead of scaling them.
         return image.point(lambda value: value / 257).convert("L")
     return image
 
@@ -205,7 +215,10 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _through_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """The picture in sRGB by its own profile; None where the profile is damaged or of another colour space."""
+    """Return the picture in sRGB, converted by its own colour profile.
+
+    Return None if the picture is already in sRGB, or if the profile is damaged or does not fit its colour space.
+    """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if _is_srgb(source):
@@ -221,7 +234,7 @@ def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
 
 @contextmanager
 def _errors_of_decoding() -> Iterator[None]:
-    """Whatever a damaged picture makes Pillow raise is one of our item errors; no warning escapes."""
+    """Turn every exception that Pillow raises for a damaged picture into an item error, and silence its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -1,4 +1,4 @@
-"""Small values that every floor of the house passes around."""
+"""Small value types that all packages share."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from enum import StrEnum
 from core.fingerprints import Fingerprint
 
 WHOLE_PICTURE = ""
-"""The crop key of a picture that is not cropped (a value rather than NULL, so that unique keys hold)."""
+"""The crop key of an uncropped picture. It is a value and not NULL, because a unique key treats NULLs as different."""
 
 PictureKey = tuple[str, str]
-"""(SHA-256 of the blob, crop key): what a prediction is of."""
+"""(SHA-256 of the blob, crop key). A prediction belongs to such a pair."""
 
 _CROP_KEY = re.compile(r"(\d+),(\d+),(\d+)x(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A rectangle in pixels of the picture as a person sees it (after EXIF rotation), top left origin."""
+    """A rectangle in pixels, counted from the top left corner of the picture after EXIF rotation."""
 
     x: int
     y: int
@@ -28,15 +28,15 @@ class Crop:
 
     @property
     def key(self) -> str:
-        """How the crop is written in a prediction's key: `x,y,widthxheight`."""
+        """Return the text that identifies the crop in a prediction's key: `x,y,widthxheight`."""
         return f"{self.x},{self.y},{self.width}x{self.height}"
 
     @classmethod
     def from_key(cls, key: str) -> Crop | None:
-        """The crop of a key, None for `WHOLE_PICTURE`.
+        """Return the crop that a key describes, or None for `WHOLE_PICTURE`.
 
         Raises:
-            ValueError: the key was not written by `Crop.key`.
+            ValueError: `Crop.key` cannot have written the key.
         """
         if key == WHOLE_PICTURE:
             return None
@@ -46,7 +46,7 @@ class Crop:
         return cls(*(int(part) for part in match.groups()))
 
     def within(self, width: int, height: int) -> bool:
-        """Whether the crop has an area and lies inside a picture of `width` x `height` pixels."""
+        """Return whether the crop has an area and lies inside a picture of `width` x `height` pixels."""
         return (
             self.x >= 0
             and self.y >= 0
@@ -59,13 +59,13 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class PictureInfo:
-    """What a picture's header says: format in lower case, and pixels as a person sees them (after EXIF rotation)."""
+    """The header of a picture: its format in lower case, and its size in pixels after EXIF rotation."""
 
     format: str
     width: int
     height: int
     fingerprint: Fingerprint | None = None
-    """Set by the decoders, unless the picture shows too little."""
+    """The decoders set it. None if the picture is too small or too uniform for a fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class ModelRef:
 
     @classmethod
     def parse(cls, text: str) -> ModelRef:
-        """The reference that `str()` wrote."""
+        """Return the reference that `str()` turned into `text`."""
         name, _, version = text.rpartition("@")
         return cls(name, version)
 
@@ -86,11 +86,11 @@ class ModelRef:
 
 
 class Scope(StrEnum):
-    """What a key is for."""
+    """What the owner of a key may do."""
 
     SUBMIT = "submit"
-    """Make jobs, and change or delete one's own."""
+    """Create jobs, and change or delete the key's own jobs."""
     READ = "read"
-    """Look at one's own jobs, and at the models."""
+    """Read the key's own jobs, and the models."""
     ADMIN = "admin"
-    """Both, and everything that concerns others: keys, which model is in production, and jobs that have no owner."""
+    """Both of these, and all that concerns others: keys, the model in production, and jobs without an owner."""

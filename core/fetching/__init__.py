@@ -1,4 +1,4 @@
-"""The guarded fetcher: what other people's URLs are asked with (docs/adr/0012-the-guarded-fetcher.md)."""
+"""The guarded fetcher, which requests URLs that come from strangers (docs/adr/0012-the-guarded-fetcher.md)."""
 
 from core.fetching.budget import FetchLimits
 from core.fetching.fetcher import Fetched, Fetcher

@@ -1,4 +1,4 @@
-"""What one transfer may still use: time, and bytes on the wire."""
+"""The time and the bytes that one transfer may still use."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from core.errors import FetchTooSlow, TooLarge
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """How long and how large one transfer may be."""
+    """The longest duration and the max_body size of one transfer."""
 
     seconds: float = 30.0
-    """The whole transfer, from resolving the name to the last byte, every redirect included."""
+    """Seconds for the whole transfer, from the look-up of the name to the last byte, with all redirects."""
     max_bytes: int = 20 * 2**20
-    """Of the body, both as sent and after decompression."""
+    """Maximum size of the body in bytes, both before and after decompression."""
     max_redirects: int = 10
-    """Most redirects that are followed."""
+    """Maximum number of redirects that are followed."""
     connect_seconds: float = 5.0
-    """Longest wait for one of a host's addresses before the next is tried."""
+    """Seconds to wait for one IP address of a host before the next one is tried."""
 
 
 class Budget:
-    """The deadline and the bytes of one transfer, drawn on by everything that waits or receives."""
+    """The deadline and the byte limit of one transfer. Every wait and every read uses the same budget."""
 
     def __init__(self, limits: FetchLimits) -> None:
         self.limits = limits
         self.wire_bytes = 0
-        """Received so far, headers and framing included."""
+        """Bytes received so far, including headers and framing."""
         self._ends = time.monotonic() + limits.seconds
-        self._hop_may_reach = 0
+        self._max_wire_bytes = 0
         self.next_hop()
 
     def next_hop(self) -> None:
-        """Another server answers now: it may send a body, an eighth more for framing, and 128 KiB of headers."""
-        largest = self.limits.max_bytes
-        self._hop_may_reach = self.wire_bytes + largest + largest // 8 + 128 * 2**10
+        """Allow the next server to send a whole body, an eighth of that for framing, and 128 KiB of headers."""
+        max_body = self.limits.max_bytes
+        self._max_wire_bytes = self.wire_bytes + max_body + max_body // 8 + 128 * 2**10
 
     def seconds_left(self, at_most: float | None = None) -> float:
-        """For a socket's timeout.
+        """Return the remaining seconds, and not more than `at_most`, as a timeout for a socket.
 
         Raises:
-            FetchTooSlow: nothing is left.
+            FetchTooSlow: the time is used up.
         """
         left = self._ends - time.monotonic()
         if left <= 0:
@@ -50,17 +50,17 @@ class Budget:
         return left if at_most is None else min(left, at_most)
 
     def received(self, count: int) -> None:
-        """So many bytes came.
+        """Count bytes that were received.
 
         Raises:
-            TooLarge: more than a body within the limits can need.
+            TooLarge: a body within the limits never needs that many.
         """
         self.wire_bytes += count
-        if self.wire_bytes > self._hop_may_reach:
+        if self.wire_bytes > self._max_wire_bytes:
             raise self.too_large()
 
     def too_slow(self) -> FetchTooSlow:
-        return FetchTooSlow(f"expected the whole transfer within {self.limits.seconds:g} s, it had not ended by then")
+        return FetchTooSlow(f"expected the whole transfer within {self.limits.seconds:g} s, but it took longer")
 
-    def too_large(self, came: str = "the server sends more") -> TooLarge:
-        return TooLarge(f"expected at most {self.limits.max_bytes} bytes, {came}")
+    def too_large(self, actual: str = "the server sends more") -> TooLarge:
+        return TooLarge(f"expected at most {self.limits.max_bytes} bytes, {actual}")

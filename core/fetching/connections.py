@@ -1,7 +1,7 @@
-"""One connection to a checked address, and the HTTP/1.1 on it.
+"""HTTP/1.1 over one connection to a checked IP address.
 
-h11 speaks the protocol, the sockets are ours: each wait takes its timeout from the transfer's one budget. A client with
-a timeout for each operation could be kept waiting by one byte a second for ever.
+h11 implements the protocol. This module owns the sockets, so that each wait takes its timeout from the single budget of
+the transfer. With a timeout for each operation, a server that sends one byte a second could keep a client for ever.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from core.fetching.addresses import Address
 from core.fetching.budget import Budget
 from core.fetching.urls import Target
 
-_READ = 64 * 2**10
-"""Most bytes that are read from a socket or written to it at a time."""
-_HEADERS = 64 * 2**10
-"""Most bytes of a response's headers, of one chunk's header, or of trailers."""
-_ADDRESSES_TRIED = 4
+_MAX_READ = 64 * 2**10
+"""Maximum number of bytes of one read from a socket, or one write to it."""
+_MAX_HEADERS = 64 * 2**10
+"""Maximum size in bytes of the headers of a response, of the header of one chunk, or of the trailers."""
+_MAX_ADDRESSES_TRIED = 4
 
 _IDLE_SECONDS = 15.0
-_IDLE_PER_ORIGIN = 8
-_IDLE = 64
+"""Seconds for which an idle connection is kept."""
+_MAX_IDLE_PER_ORIGIN = 8
+_MAX_IDLE = 64
 
 
-class Stale(Exception):
-    """A kept connection had been closed by the server: nothing was answered on it."""
+class StaleConnection(Exception):
+    """The server had already closed a kept connection, so no byte of a response came over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,60 +47,62 @@ class Request:
 
 
 class Connection:
-    """A connection that is open. Whoever has it closes it or gives it to `IdleConnections`."""
+    """An open connection. Its owner must close it or give it to `IdleConnections`."""
 
     def __init__(self, sock: socket.socket, origin: tuple[str, str, int]) -> None:
         self.origin = origin
         self.idle_since = 0.0
         self._socket = sock
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEADERS)
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEADERS)
         self._used = False
 
     @classmethod
     def open(
         cls, target: Target, addresses: Sequence[Address], tls: ssl.SSLContext | None, budget: Budget
     ) -> Connection:
-        """Connect to the first of the checked addresses that answers; with `tls`, as the target's host.
+        """Connect to the first of the checked IP addresses that responds. With `tls`, verify the host's certificate.
 
         Raises:
-            FetchFailed: none answers, or its certificate is not the host's.
-            FetchTooSlow
+            FetchFailed: no IP address responds, or the certificate is not valid for the host.
+            FetchTooSlow: the budget is used up.
         """
-        failure: OSError | None = None
-        for address in addresses[:_ADDRESSES_TRIED]:
+        last_error: OSError | None = None
+        for address in addresses[:_MAX_ADDRESSES_TRIED]:
             try:
                 return cls(_connected(address, target, tls, budget), target.origin)
             except OSError as error:
-                failure = error
+                last_error = error
         budget.seconds_left()
-        raise FetchFailed(f"expected {target.authority} to accept a connection: {_reason(failure)}") from failure
+        reason = _reason(last_error)
+        raise FetchFailed(f"expected a connection to {target.authority}, but it failed: {reason}") from last_error
 
-    def ask(self, request: Request, budget: Budget) -> h11.Response:
-        """Send a request and receive the head of its response.
+    def send(self, request: Request, budget: Budget) -> h11.Response:
+        """Send a request and return the head of the response.
 
         Raises:
-            Stale: this connection was used before and turns out to be closed.
-            FetchFailed, FetchTooSlow, TooLarge
+            StaleConnection: this connection was used before, and the server has closed it since.
+            FetchFailed: the connection breaks, or the response is not HTTP.
+            FetchTooSlow, TooLarge: the budget is used up.
         """
         used, self._used = self._used, True
         received = budget.wire_bytes
         try:
-            self._send(request, budget)
+            self._send_all(request, budget)
             while True:
                 event = self._next_event(budget)
                 if isinstance(event, h11.Response):
                     return event
         except FetchFailed as error:
             if used and budget.wire_bytes == received:
-                raise Stale from error
+                raise StaleConnection from error
             raise
 
     def body(self, budget: Budget) -> Iterator[bytes]:
-        """The pieces of the response's body as they come.
+        """Yield the pieces of the response body as they arrive.
 
         Raises:
-            FetchFailed: the connection ends before the body does, or what comes is not HTTP.
-            FetchTooSlow, TooLarge
+            FetchFailed: the connection ends before the body does, or the response is not HTTP.
+            FetchTooSlow, TooLarge: the budget is used up.
         """
         while True:
             event = self._next_event(budget)
@@ -108,8 +111,8 @@ class Connection:
             else:
                 return
 
-    def reusable(self) -> bool:
-        """Whether the response has been received to its end, with nothing after it, and another may be asked for."""
+    def is_reusable(self) -> bool:
+        """Return whether the connection can take another request: the response is complete, with no byte after it."""
         try:
             while self._http.their_state is h11.SEND_BODY and self._http.next_event() is not h11.NEED_DATA:
                 pass
@@ -121,8 +124,11 @@ class Connection:
         self._http.start_next_cycle()
         return True
 
-    def silent(self) -> bool:
-        """Whether nothing has come since the last response: otherwise the server has closed, or sends unasked."""
+    def is_silent(self) -> bool:
+        """Return whether no data has come since the last response.
+
+        Otherwise the server has closed the connection or sends data without a request.
+        """
         with selectors.DefaultSelector() as selector:
             selector.register(self._socket, selectors.EVENT_READ)
             return not selector.select(0)
@@ -130,53 +136,54 @@ class Connection:
     def close(self) -> None:
         self._socket.close()
 
-    def _send(self, request: Request, budget: Budget) -> None:
+    def _send_all(self, request: Request, budget: Budget) -> None:
         head = h11.Request(method=request.method, target=request.target.path.encode("ascii"), headers=request.headers)
         events: list[h11.Event] = [head, *([h11.Data(data=request.body)] if request.body else []), h11.EndOfMessage()]
         data = b"".join(self._http.send(event) or b"" for event in events)
         rest = memoryview(data)
         try:
             while rest:
-                # Not sendall(): on a TLS socket its timeout begins anew with each part.
+                # sendall() would start its timeout again for each part on a TLS socket.
                 self._socket.settimeout(budget.seconds_left())
-                rest = rest[self._socket.send(rest[:_READ]) :]
+                rest = rest[self._socket.send(rest[:_MAX_READ]) :]
         except TimeoutError as error:
             raise budget.too_slow() from error
         except OSError:
-            # A server may answer before it has read everything, and close; what it answered is read below.
+            # A server may respond before it has read the whole request, and then close the connection. The caller can
+            # still read this response.
             return
 
     def _next_event(self, budget: Budget) -> object:
-        """The next h11 event that is one."""
+        """Receive data until h11 returns an event."""
         while True:
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError as error:
-                raise FetchFailed(f"expected an HTTP response: {error}") from error
+                raise FetchFailed(f"expected an HTTP response, got something else: {error}") from error
             if event is not h11.NEED_DATA:
                 return event
             self._socket.settimeout(budget.seconds_left())
             try:
-                data = self._socket.recv(_READ)
+                data = self._socket.recv(_MAX_READ)
             except TimeoutError as error:
                 raise budget.too_slow() from error
             except OSError as error:
                 raise FetchFailed(f"the connection broke: {_reason(error)}") from error
             if not data and self._http.their_state is h11.SEND_RESPONSE:
-                raise FetchFailed("expected an HTTP response, the server closed the connection")
+                raise FetchFailed("expected an HTTP response, but the server closed the connection")
             budget.received(len(data))
             self._http.receive_data(data)
 
 
 class IdleConnections:
-    """Connections that wait for the next request to their origin. Their addresses were checked when they opened."""
+    """Open connections that wait for the next request to their origin. Opening them checked their IP addresses."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[Connection] = []
 
     def take(self, origin: tuple[str, str, int]) -> Connection | None:
-        """The connection to this origin that was used last and still seems open."""
+        """Return the most recently used connection to this origin that still seems open, or None."""
         self._close_overdue()
         while True:
             with self._lock:
@@ -184,7 +191,7 @@ class IdleConnections:
                 if found is None:
                     return None
                 self._waiting.remove(found)
-            if found.silent():
+            if found.is_silent():
                 return found
             found.close()
 
@@ -192,11 +199,13 @@ class IdleConnections:
         connection.idle_since = time.monotonic()
         with self._lock:
             same = [x for x in self._waiting if x.origin == connection.origin]
-            surplus = (
-                same[:1] if len(same) >= _IDLE_PER_ORIGIN else self._waiting[:1] if len(self._waiting) >= _IDLE else []
-            )
-            self._waiting = [x for x in self._waiting if x not in surplus] + [connection]
-        for old in surplus:
+            closing = []
+            if len(same) >= _MAX_IDLE_PER_ORIGIN:
+                closing = same[:1]
+            elif len(self._waiting) >= _MAX_IDLE:
+                closing = self._waiting[:1]
+            self._waiting = [x for x in self._waiting if x not in closing] + [connection]
+        for old in closing:
             old.close()
 
     def close(self) -> None:
@@ -230,9 +239,9 @@ def _connected(address: Address, target: Target, tls: ssl.SSLContext | None, bud
 
 
 def _reason(error: BaseException | None) -> str:
-    """An error of the network in its own words, without its number."""
+    """Return the text of a network error without its error number."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not valid for it ({error.verify_message})"
+        return f"its certificate is not valid ({error.verify_message})"
     if isinstance(error, TimeoutError):
-        return "no answer"
+        return "no response"
     return (isinstance(error, OSError) and error.strerror) or str(error)

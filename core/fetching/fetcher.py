@@ -1,4 +1,4 @@
-"""The one way in which Lookbook asks other servers for anything: for pictures, pages and with webhooks."""
+"""The only code that sends requests to other servers: for pictures, for pages, and to deliver webhooks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import h11
 from core.errors import FetchFailed, FetchForbidden, FetchRefused, ItemError
 from core.fetching.addresses import Network
 from core.fetching.budget import Budget, FetchLimits
-from core.fetching.connections import Connection, IdleConnections, Request, Stale
+from core.fetching.connections import Connection, IdleConnections, Request, StaleConnection
 from core.fetching.encodings import ACCEPTED, Decoder, decoder
 from core.fetching.guard import Guard, Resolver, system_resolver
 from core.fetching.urls import Target, parse_url, quoted_excerpt, redirect_target
@@ -26,41 +26,50 @@ from core.fetching.urls import Target, parse_url, quoted_excerpt, redirect_targe
 USER_AGENT = f"Lookbook/{version('lookbook')}"
 PORTS = (80, 443)
 
-_NONE: Mapping[str, str] = MappingProxyType({})
-_REDIRECTS = {301, 302, 303, 307, 308}
-_WORTH_ANOTHER_TRY = {408, 425, 429}
-_OURS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "upgrade", "te", "trailer"}
-"""Headers that belong to the transfer, not to whoever asks for it."""
-_GO_ANYWHERE = {"accept", "accept-language", "user-agent", "if-none-match", "if-modified-since"}
-"""Headers that follow a redirect to another origin. All others may be secrets of the first one."""
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_REDIRECT_STATUSES = {301, 302, 303, 307, 308}
+_RETRYABLE_STATUSES = {408, 425, 429}
+_OWN_HEADERS = {
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "accept-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+}
+"""Headers that only the fetcher may set, because they control the transfer."""
+_CROSS_ORIGIN_HEADERS = {"accept", "accept-language", "user-agent", "if-none-match", "if-modified-since"}
+"""Headers that are sent again after a redirect to another origin. Others may be secrets of the first origin."""
 
 Write = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a server answered."""
+    """The response of a server."""
 
     url: str
-    """That answered, after all redirects."""
+    """The URL that gave the response, after all redirects."""
     status: int
     headers: Mapping[str, str]
-    """Names in lower case; values of a repeated one joined by commas."""
+    """Header names are in lower case. Commas join the values of a repeated header."""
     body: bytes
-    """Decompressed; empty when it went to a writer."""
+    """The decompressed body. It is empty if the body went to a writer."""
     size: int
-    """Bytes of the body after decompression."""
+    """Size of the body in bytes after decompression."""
     wire_bytes: int
-    """Bytes received in all, headers and framing and redirects included."""
+    """Total number of bytes received, including headers, framing and redirects."""
     redirects: tuple[str, ...]
-    """The URLs that led here, the one that was asked for first."""
+    """The URLs that redirected to this one, starting with the requested URL."""
 
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
     def retry_after(self, now: datetime) -> timedelta | None:
-        """How long the server wants to be left alone, in seconds or by a date (RFC 9110, 10.2.3), if it says so."""
+        """Return the pause that a Retry-After header asks for, in seconds or by a date (RFC 9110, 10.2.3), or None."""
         value = self.headers.get("retry-after", "")
         if value.isascii() and value.isdecimal():
             return timedelta(seconds=min(int(value), 86_400))
@@ -71,25 +80,27 @@ class Fetched:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
 
     def expect_ok(self) -> Fetched:
-        """This, if its status is 2xx.
+        """Return this response if its status is 2xx.
 
         Raises:
-            FetchFailed: another try may help (408, 425, 429, 5xx).
-            FetchRefused: it will not.
+            FetchFailed: another attempt may succeed (408, 425, 429, 5xx).
+            FetchRefused: another attempt would fail in the same way.
         """
         if self.ok:
             return self
-        kind = FetchFailed if self.status >= 500 or self.status in _WORTH_ANOTHER_TRY else FetchRefused
+        kind = FetchFailed if self.status >= 500 or self.status in _RETRYABLE_STATUSES else FetchRefused
         raise kind(f"expected status 200, got {self.status}")
 
 
 class Fetcher:
-    """Asks other servers, guarded: see docs/adr/0012-the-guarded-fetcher.md. Threads may share it; close it at the end.
+    """Sends requests to other servers under the rules of docs/adr/0012-the-guarded-fetcher.md.
+
+    Threads may share one fetcher. Close it at the end.
 
     Args:
-        allow: networks that pass although they are not public, on any port.
-        limits: of each transfer that does not bring its own.
-        resolver, tls, ports: what a test, or a network with rules of its own, puts in place of the usual.
+        allow: networks that are allowed although they are not public, on any port.
+        limits: the limits of each transfer that has none of its own.
+        resolver, tls, ports: replacements for the defaults, for tests and for networks with special rules.
     """
 
     def __init__(
@@ -112,21 +123,21 @@ class Fetcher:
         self,
         url: str,
         *,
-        headers: Mapping[str, str] = _NONE,
+        headers: Mapping[str, str] = _NO_HEADERS,
         limits: FetchLimits | None = None,
         follow: bool = True,
     ) -> Fetched:
-        """Fetch into memory, following redirects. Any final status is an answer, with its body.
+        """Fetch a URL into memory. Follow redirects and return the final response with its body, whatever its status.
 
-        With `follow` False a redirect is an answer, too.
+        With `follow=False`, return a redirect like any other response.
 
         Raises:
-            FetchForbidden, BlockedAddress: this URL, or one that it leads to, is not fetched.
-            FetchTooSlow, TooLarge: over the limits.
-            FetchFailed: no answer, or one that breaks off or makes no sense.
+            FetchForbidden, BlockedAddress: this URL, or one that it redirects to, may not be fetched.
+            FetchTooSlow, TooLarge: the transfer exceeded the limits.
+            FetchFailed: the server gave no response, an incomplete one or an invalid one.
         """
         body = bytearray()
-        fetched = self._follow(url, headers, body.extend, limits or self._limits, always=True, follow=follow)
+        fetched = self._follow(url, headers, body.extend, limits or self._limits, any_status=True, follow=follow)
         return replace(fetched, body=bytes(body))
 
     def download(
@@ -134,59 +145,61 @@ class Fetcher:
         url: str,
         write: Write,
         *,
-        headers: Mapping[str, str] = _NONE,
+        headers: Mapping[str, str] = _NO_HEADERS,
         limits: FetchLimits | None = None,
         follow: bool = True,
     ) -> Fetched:
-        """Like `get`, but the body of a 2xx answer goes to `write` as it comes, decompressed; that of others nowhere.
+        """Fetch a URL like `get`, but pass the decompressed body to `write` while it arrives.
 
-        When this raises, `write` may have been given a part of the body: forget it.
+        Only the body of a 2xx response goes to `write`. Other bodies are discarded. If this method raises, `write` may
+        already have received part of the body, which the caller must discard.
         """
-        return self._follow(url, headers, write, limits or self._limits, always=False, follow=follow)
+        return self._follow(url, headers, write, limits or self._limits, any_status=False, follow=follow)
 
     def post(
-        self, url: str, body: bytes, *, headers: Mapping[str, str] = _NONE, limits: FetchLimits | None = None
+        self, url: str, body: bytes, *, headers: Mapping[str, str] = _NO_HEADERS, limits: FetchLimits | None = None
     ) -> Fetched:
-        """Send `body` once. A redirect is not followed but an answer like any other.
+        """Send `body` once. Return a redirect like any other response, and do not follow it.
 
-        What counts is the status: whatever is wrong with the body (too long, too slow, broken off) cuts it short.
+        Only the status matters to callers. Therefore a response body that is too long, too slow or incomplete is cut
+        off without an error.
 
         Raises:
-            FetchForbidden, BlockedAddress, FetchTooSlow, FetchFailed: as `get`.
+            FetchForbidden, BlockedAddress, FetchTooSlow, FetchFailed: see `get`.
         """
         budget = Budget(limits or self._limits)
         target = parse_url(url)
-        more = {"Content-Length": str(len(body)), "Connection": "close"}
-        request = Request(b"POST", target, self._headers(target, headers, more), body)
-        # A kept connection may already be closed, and then nobody knows whether the body has arrived.
+        extra = {"Content-Length": str(len(body)), "Connection": "close"}
+        request = Request(b"POST", target, self._headers(target, headers, extra), body)
+        # The server may already have closed a kept connection. In that case it is unknown whether the body arrived.
         connection = self._open(target, budget)
         try:
-            head = connection.ask(request, budget)
+            head = connection.send(request, budget)
             kept = bytearray()
             with suppress(ItemError):
-                for piece in _pieces(connection, head, budget):
+                for piece in _decoded_body(connection, head, budget):
                     kept += piece[: budget.limits.max_bytes - len(kept)]
                     if len(kept) == budget.limits.max_bytes:
                         break
-            return replace(_fetched(target, head, len(kept), budget, ()), body=bytes(kept))
+            return replace(_response(target, head, len(kept), budget, ()), body=bytes(kept))
         finally:
             connection.close()
 
     def check(self, url: str, *, seconds: float | None = None) -> str:
-        """The URL in its one spelling, if it may be fetched as its name resolves now. Opens no connection.
+        """Resolve the name of a URL and return the URL in its only spelling if it may be fetched. Open no connection.
 
         Raises:
-            FetchForbidden, BlockedAddress, FetchFailed, FetchTooSlow: as `get`.
+            FetchForbidden, BlockedAddress, FetchFailed, FetchTooSlow: see `get`.
         """
         target = parse_url(url)
         self._guard.addresses(target, Budget(FetchLimits(seconds=seconds or self._limits.seconds)))
         return str(target)
 
     def check_without_lookup(self, target: Target) -> None:
-        """Say so if a URL will never be fetched, as far as that is known without asking anybody.
+        """Refuse a URL that can never be fetched, if that is clear without a DNS look-up.
 
         Raises:
-            FetchForbidden, BlockedAddress: as `get`.
+            FetchForbidden, BlockedAddress: see `get`.
         """
         self._guard.check_without_lookup(target)
 
@@ -211,46 +224,56 @@ class Fetcher:
         return context
 
     def _follow(
-        self, url: str, headers: Mapping[str, str], write: Write, limits: FetchLimits, *, always: bool, follow: bool
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        write: Write,
+        limits: FetchLimits,
+        *,
+        any_status: bool,
+        follow: bool,
     ) -> Fetched:
         budget = Budget(limits)
         target = parse_url(url)
-        seen: list[str] = []
+        visited: list[str] = []
         while True:
             request = Request(b"GET", target, self._headers(target, headers))
-            with _at(seen), self._asked(request, budget) as (connection, head):
+            with _naming_redirect(visited), self._exchange(request, budget) as (connection, head):
                 location = _location(head) if follow else None
                 if location is None:
                     size = 0
-                    if always or 200 <= head.status_code < 300:
-                        for piece in _bounded(connection, head, budget):
+                    if any_status or 200 <= head.status_code < 300:
+                        for piece in _limited_body(connection, head, budget):
                             write(piece)
                             size += len(piece)
-                    return _fetched(target, head, size, budget, tuple(seen))
-            seen.append(str(target))
-            with _at(seen):
-                following = _next(target, location, seen, limits)
+                    return _response(target, head, size, budget, tuple(visited))
+            visited.append(str(target))
+            with _naming_redirect(visited):
+                following = _next_target(target, location, visited, limits)
             if following.origin != target.origin:
-                headers = {name: value for name, value in headers.items() if name.lower() in _GO_ANYWHERE}
+                headers = {name: value for name, value in headers.items() if name.lower() in _CROSS_ORIGIN_HEADERS}
             target = following
             budget.next_hop()
 
     @contextmanager
-    def _asked(self, request: Request, budget: Budget) -> Iterator[tuple[Connection, h11.Response]]:
-        """A connection on which the request has been answered; kept for the next if the answer is read to its end."""
+    def _exchange(self, request: Request, budget: Budget) -> Iterator[tuple[Connection, h11.Response]]:
+        """Send a request and give the connection and the head of the response to the `with` block.
+
+        If the block reads the response to its end, the connection is kept for the next request.
+        """
         connection = self._idle.take(request.target.origin)
         try:
             if connection is not None:
                 try:
-                    head = connection.ask(request, budget)
-                except Stale:
+                    head = connection.send(request, budget)
+                except StaleConnection:
                     connection.close()
                     connection = None
             if connection is None:
                 connection = self._open(request.target, budget)
-                head = connection.ask(request, budget)
+                head = connection.send(request, budget)
             yield connection, head
-            if connection.reusable():
+            if connection.is_reusable():
                 self._idle.give(connection)
                 connection = None
         finally:
@@ -262,60 +285,61 @@ class Fetcher:
         return Connection.open(target, addresses, self._tls if target.scheme == "https" else None, budget)
 
     def _headers(
-        self, target: Target, given: Mapping[str, str], more: Mapping[str, str] = _NONE
+        self, target: Target, custom: Mapping[str, str], extra: Mapping[str, str] = _NO_HEADERS
     ) -> list[tuple[bytes, bytes]]:
-        names = {name.lower() for name in given}
-        if names & _OURS:
-            raise ValueError(f"headers that the fetcher sets itself: {sorted(names & _OURS)}")
+        names = {name.lower() for name in custom}
+        if names & _OWN_HEADERS:
+            raise ValueError(f"only the fetcher may set the headers {sorted(names & _OWN_HEADERS)}")
         usual = {"Host": target.authority, "User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": ACCEPTED}
         kept = {name: value for name, value in usual.items() if name.lower() not in names}
-        together = {**kept, **more, **given}
+        together = {**kept, **extra, **custom}
         return [(name.encode("ascii"), value.encode("latin-1")) for name, value in together.items()]
 
 
 @contextmanager
-def _at(seen: Sequence[str]) -> Iterator[None]:
-    """Errors say after which redirect they happened."""
+def _naming_redirect(visited: Sequence[str]) -> Iterator[None]:
+    """Add the number of the redirect to each error of the `with` block."""
     try:
         yield
     except ItemError as error:
-        if not seen:
+        if not visited:
             raise
-        raise type(error)(f"after redirect {len(seen)}, from {quoted_excerpt(seen[-1])}: {error.detail}") from error
+        where = f"after redirect {len(visited)}, from {quoted_excerpt(visited[-1])}"
+        raise type(error)(f"{where}: {error.detail}") from error
 
 
 def _location(head: h11.Response) -> str | None:
-    """Where a redirect leads; None for any other answer, and for a redirect that leads nowhere."""
-    found = _header(head, b"location") if head.status_code in _REDIRECTS else b""
+    """Return the Location of a redirect, or None for other responses and for redirects without a Location."""
+    found = _header(head, b"location") if head.status_code in _REDIRECT_STATUSES else b""
     try:
         return found.decode("utf-8") or None
     except UnicodeDecodeError:
         return found.decode("latin-1")
 
 
-def _next(target: Target, location: str, seen: Sequence[str], limits: FetchLimits) -> Target:
-    if len(seen) > limits.max_redirects:
-        raise FetchForbidden(f"expected at most {limits.max_redirects} redirects, got another")
+def _next_target(target: Target, location: str, visited: Sequence[str], limits: FetchLimits) -> Target:
+    if len(visited) > limits.max_redirects:
+        raise FetchForbidden(f"expected at most {limits.max_redirects} redirects, got more")
     following = redirect_target(target, location)
-    if str(following) in seen:
-        raise FetchForbidden(f"expected redirects that end somewhere, got back to {quoted_excerpt(str(following))}")
+    if str(following) in visited:
+        raise FetchForbidden(f"expected redirects without a loop, got {quoted_excerpt(str(following))} a second time")
     return following
 
 
-def _bounded(connection: Connection, head: h11.Response, budget: Budget) -> Iterator[bytes]:
-    """The body's pieces, decompressed, as long as they are within the limits in all."""
-    # A 304 may announce what it would have sent.
+def _limited_body(connection: Connection, head: h11.Response, budget: Budget) -> Iterator[bytes]:
+    """Yield the decompressed pieces of the body, and check their total size against the limit."""
+    # A 304 response may announce the length of the body that it does not send.
     announced, size = _header(head, b"content-length") if head.status_code != 304 else b"", 0
     if announced and int(announced) > budget.limits.max_bytes:
         raise budget.too_large(f"the server announces {int(announced)}")
-    for piece in _pieces(connection, head, budget):
+    for piece in _decoded_body(connection, head, budget):
         size += len(piece)
         if size > budget.limits.max_bytes:
             raise budget.too_large()
         yield piece
 
 
-def _pieces(connection: Connection, head: h11.Response, budget: Budget) -> Iterator[bytes]:
+def _decoded_body(connection: Connection, head: h11.Response, budget: Budget) -> Iterator[bytes]:
     encoding: Decoder | None = None
     for data in connection.body(budget):
         encoding = encoding or decoder(_header(head, b"content-encoding").decode("latin-1"))
@@ -325,11 +349,11 @@ def _pieces(connection: Connection, head: h11.Response, budget: Budget) -> Itera
 
 
 def _header(head: h11.Response, name: bytes) -> bytes:
-    """The values of a header, joined; empty if there is none."""
+    """Return the values of a header, joined by commas, or an empty value if the header is missing."""
     return b", ".join(value for found, value in head.headers if found == name)
 
 
-def _fetched(target: Target, head: h11.Response, size: int, budget: Budget, redirects: tuple[str, ...]) -> Fetched:
+def _response(target: Target, head: h11.Response, size: int, budget: Budget, redirects: tuple[str, ...]) -> Fetched:
     names = dict.fromkeys(name for name, _ in head.headers)
     headers = {name.decode("ascii"): _header(head, name).decode("latin-1") for name in names}
     return Fetched(str(target), head.status_code, headers, b"", size, budget.wire_bytes, redirects)

@@ -1,4 +1,4 @@
-"""From a URL to addresses that may be connected to, or to the reason why not. No socket is opened here."""
+"""Turns a URL into IP addresses to which a connection is allowed, or into an error. This module opens no socket."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from collections.abc import Callable, Collection, Sequence
 import structlog
 
 from core.errors import BlockedAddress, FetchFailed, FetchForbidden
-from core.fetching.addresses import Address, Network, carried, unmapped, why_not_public
+from core.fetching.addresses import Address, Network, embedded_ipv4, unmapped, why_not_public
 from core.fetching.budget import Budget
 from core.fetching.urls import Target
 
 log = structlog.get_logger(__name__)
 
 Resolver = Callable[[str], Sequence[Address]]
-"""All addresses of a host name, the preferred first. Raises OSError when there are none."""
+"""Returns all IP addresses of a host name, the preferred one first. Raises OSError if there are none."""
 
-_RESOLVING_AT_ONCE = 64
-"""Names that are looked up at a time; a resolver may hang far longer than whoever waits for it."""
+_MAX_LOOKUPS = 64
+"""Maximum number of simultaneous look-ups. A look-up can hang for much longer than its caller waits for it."""
 
 
 def system_resolver(host: str) -> Sequence[Address]:
-    """What this machine's resolver says (getaddrinfo)."""
+    """Return the answers of this machine's resolver (getaddrinfo)."""
     answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(ipaddress.ip_address(str(answer[4][0])) for answer in answers))
 
 
 class Guard:
-    """Decides where connections may go.
+    """Decides which IP addresses and ports may be connected to.
 
     Args:
-        allow: networks whose addresses pass although they are not public, on any port.
-        ports: what other addresses may be asked on.
-        resolver: asked once for each connection; every one of its answers is checked, and only those are used.
+        allow: networks that are allowed although they are not public, on any port.
+        ports: the allowed ports of all other IP addresses.
+        resolver: called once for each connection. The guard checks each of its answers, and only these are used.
     """
 
     def __init__(self, allow: Sequence[Network], ports: Collection[int], resolver: Resolver) -> None:
         self._allow = tuple(allow)
         self._ports = frozenset(ports)
         self._resolver = resolver
-        self._places = threading.BoundedSemaphore(_RESOLVING_AT_ONCE)
+        self._lookup_slots = threading.BoundedSemaphore(_MAX_LOOKUPS)
 
     def check_without_lookup(self, target: Target) -> None:
-        """What `addresses` says of a target whose verdict does not depend on what its name leads to.
+        """Refuse a target if no answer of the resolver could make it allowed.
 
         Raises:
-            BlockedAddress, FetchForbidden: as `addresses`.
+            BlockedAddress, FetchForbidden: see `addresses`.
         """
         if target.address is not None:
             self._judge(target, (unmapped(target.address),))
@@ -57,12 +57,12 @@ class Guard:
             raise self._wrong_port(target)
 
     def addresses(self, target: Target, budget: Budget) -> tuple[Address, ...]:
-        """The checked addresses of a target's host, for connecting to these and to nothing else.
+        """Return the checked IP addresses of a target's host. The caller must connect to no others.
 
         Raises:
-            BlockedAddress: one of them is not public.
-            FetchForbidden: they are public, but may not be asked on this port.
-            FetchFailed, FetchTooSlow: the name was not resolved.
+            BlockedAddress: one of the IP addresses is not public.
+            FetchForbidden: the IP addresses are public, but the port is not allowed.
+            FetchFailed, FetchTooSlow: the name could not be resolved.
         """
         answers = (target.address,) if target.address else self._resolved(target.host, budget)
         addresses = tuple(unmapped(address) for address in answers)
@@ -71,12 +71,12 @@ class Guard:
 
     def _judge(self, target: Target, addresses: Sequence[Address]) -> None:
         for address in addresses:
-            kind = self._why_not(address)
+            kind = self._reason_blocked(address)
             if kind is not None:
                 log.info("address blocked", host=target.host, address=str(address), kind=kind)
-                # What a name leads to is kept from whoever asked: it could be the inside of this network.
-                came = f"{address} is not ({kind})" if target.address else f"{target.host} leads to one that is not"
-                raise BlockedAddress(f"expected a public address, {came}")
+                # The error does not repeat the IP address behind a name, because it could reveal an internal network.
+                actual = f"got {address} ({kind})" if target.address else f"but {target.host} leads to one that is not"
+                raise BlockedAddress(f"expected a public IP address, {actual}")
         if target.port not in self._ports and not all(self._allows(address) for address in addresses):
             raise self._wrong_port(target)
 
@@ -87,18 +87,18 @@ class Guard:
     def _allows(self, address: Address) -> bool:
         return any(address in network for network in self._allow)
 
-    def _why_not(self, address: Address) -> str | None:
-        # Allowing a translator's block does not allow every address behind it.
-        for part in (address, *carried(address)):
+    def _reason_blocked(self, address: Address) -> str | None:
+        # If the settings allow the block of a translator, the IP addresses behind the translator are still checked.
+        for part in (address, *embedded_ipv4(address)):
             kind = None if self._allows(part) else why_not_public(part)
             if kind is not None:
                 return kind
         return None
 
     def _resolved(self, host: str, budget: Budget) -> Sequence[Address]:
-        """The resolver's answers, in a thread of their own: getaddrinfo has no deadline."""
+        """Return the answers of the resolver. It runs in its own thread, because getaddrinfo has no deadline."""
         answers: queue.SimpleQueue[Sequence[Address] | Exception] = queue.SimpleQueue()
-        if not self._places.acquire(timeout=budget.seconds_left()):
+        if not self._lookup_slots.acquire(timeout=budget.seconds_left()):
             raise budget.too_slow()
 
         def resolve() -> None:
@@ -107,7 +107,7 @@ class Guard:
             except Exception as error:  # noqa: BLE001 - raised below, in the thread that waits
                 answers.put(error)
             finally:
-                self._places.release()
+                self._lookup_slots.release()
 
         threading.Thread(target=resolve, name="resolve", daemon=True).start()
         try:
@@ -115,9 +115,9 @@ class Guard:
         except queue.Empty as error:
             raise budget.too_slow() from error
         if isinstance(answer, OSError):
-            raise FetchFailed(f"expected an address of {host}, its name was not resolved") from answer
+            raise FetchFailed(f"expected an IP address for {host}, but the name could not be resolved") from answer
         if isinstance(answer, Exception):
             raise answer
         if not answer:
-            raise FetchFailed(f"expected an address of {host}, it has none")
+            raise FetchFailed(f"expected an IP address for {host}, but it has none")
         return answer

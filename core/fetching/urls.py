@@ -1,7 +1,7 @@
-"""URLs in one spelling. What is checked is what is asked for: nothing later reads the user's text again.
+"""Parses URLs into one spelling. Checks and requests both use this spelling, and no later code reads the original text.
 
-The pieces are taken apart by the URL Standard's rules (https://url.spec.whatwg.org/), more strictly: what browsers
-mend (missing slashes, backslashes in the host, tabs and line ends) is refused.
+The parser follows the rules of the URL Standard (https://url.spec.whatwg.org/) but is stricter. It refuses everything
+that browsers repair: missing slashes, backslashes in the host, tabs and line ends.
 """
 
 from __future__ import annotations
@@ -17,40 +17,42 @@ from core.errors import FetchForbidden
 from core.fetching.addresses import Address, unmapped
 
 MAX_URL = 2083
-"""Longest URL, in characters: what old browsers and sitemaps agree on."""
+"""Maximum length of a URL in characters. Old browsers and sitemaps have about the same limit."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_SHOWN = 80
-"""How many characters of a URL an error repeats."""
+_MAX_EXCERPT = 80
+"""Number of characters of a URL that an error repeats."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, line separators, and halves of characters that UTF-8 cannot write."""
+"""Control characters, line separators, and surrogates, which UTF-8 cannot encode."""
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*):(?://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?)?", re.I
 )
-_AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[0-9]{0,5}))?")
+_AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[0-9]{0,5}))?")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 _NUMBER = re.compile(r"(?:0x(?P<hex>[0-9a-f]*)|(?P<octal>0[0-7]+)|(?P<decimal>0|[1-9][0-9]*))")
 _LOOKS_LIKE_A_NUMBER = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
 _MAX_HOST = 253
+"""Maximum length of a host name in characters (RFC 1035)."""
 
-# What the URL Standard leaves alone (its path and special-query percent-encode sets); "%" stays, escaped or not.
+# Characters that the URL Standard does not escape (its path and special-query percent-encode sets). "%" stays as it is,
+# whether it begins an escape or not.
 _PATH_SAFE = "!$%&'()*+,-./:;=@[\\]_|~"
 _QUERY_SAFE = "!$%&()*+,-./:;=?@[\\]^_`{|}~"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL taken apart, in its one spelling."""
+    """The parts of a URL, each in its only spelling."""
 
     scheme: str
     host: str
-    """In lower case and ASCII, without trailing dot; an address in its usual notation, IPv6 without brackets."""
+    """In lower-case ASCII, without a trailing dot. IP addresses have their usual notation, IPv6 without brackets."""
     port: int
     path: str
-    """With the query, percent-encoded."""
+    """The percent-encoded path, with the query."""
     address: Address | None
-    """The host, if it is an address."""
+    """The host as an IP address, or None if the host is a name."""
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -58,13 +60,13 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """Host and port as the Host header has them: the port only where it is not the scheme's own."""
+        """Return the host and port as in the Host header, which omits the default port of the scheme."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def name(self) -> str:
-        """The last part of the path as people read it; the host where the path has none. Text to show, never a path."""
+        """Return the last part of the path, unquoted, or the host if that part is empty. Do not use it as a path."""
         last = unquote(self.path.partition("?")[0].rstrip("/").rpartition("/")[2])
         return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", last) or self.host
 
@@ -73,16 +75,17 @@ class Target:
 
 
 def quoted_excerpt(text: str) -> str:
-    """A piece of somebody's text for an error: escaped and cut."""
+    """Return the beginning of a text in quotes and with escapes, for use in an error."""
     quoted = repr(text)
-    return quoted if len(quoted) <= _SHOWN else quoted[:_SHOWN] + "…"
+    return quoted if len(quoted) <= _MAX_EXCERPT else quoted[:_MAX_EXCERPT] + "…"
 
 
 def parse_url(url: str) -> Target:
-    """A URL from outside.
+    """Parse a URL that a stranger wrote.
 
     Raises:
-        FetchForbidden: it is not http or https, too long, or has user info, control characters or an impossible host.
+        FetchForbidden: the scheme is not http or https, the URL is too long, it has a user name, a password or control
+            characters, or its host is not possible.
     """
     if len(url) > MAX_URL:
         raise FetchForbidden(f"expected a URL of at most {MAX_URL} characters, got {len(url)}")
@@ -93,21 +96,21 @@ def parse_url(url: str) -> Target:
     if match is None or scheme not in DEFAULT_PORTS or not match["authority"]:
         raise FetchForbidden(f"expected a URL that begins with http:// or https://, got {quoted_excerpt(url)}")
     if "@" in match["authority"]:
-        raise FetchForbidden("expected a URL without user name and password")
+        raise FetchForbidden("expected a URL without a user name or password")
     parts = _AUTHORITY.fullmatch(match["authority"])
     port = int((parts and parts["port"]) or DEFAULT_PORTS[scheme])
     if parts is None or not 0 < port <= 65535:
-        raise FetchForbidden(f"expected a host and perhaps a port, got {quoted_excerpt(match['authority'])}")
-    host, address = _host_of_v6(parts["v6"]) if parts["v6"] else _host_of_name(parts["name"])
+        raise FetchForbidden(f"expected a host with or without a port, got {quoted_excerpt(match['authority'])}")
+    host, address = _host_from_ipv6(parts["ipv6"]) if parts["ipv6"] else _host_from_name(parts["name"])
     path = quote(match["path"] or "/", safe=_PATH_SAFE) + quote(match["query"] or "", safe=_QUERY_SAFE)
     return Target(scheme, host, port, path, address)
 
 
 def redirect_target(target: Target, location: str) -> Target:
-    """Where a Location header of `target` leads.
+    """Return the target of a redirect from `target` with this Location header.
 
     Raises:
-        FetchForbidden: to what `parse_url` refuses.
+        FetchForbidden: `parse_url` refuses the new URL.
     """
     if _CONTROL.search(location):
         raise FetchForbidden(f"expected a URL without control characters, got {quoted_excerpt(location)}")
@@ -117,26 +120,26 @@ def redirect_target(target: Target, location: str) -> Target:
         raise FetchForbidden(f"expected a URL, got {quoted_excerpt(location)}") from error
 
 
-def _host_of_v6(text: str) -> tuple[str, Address]:
+def _host_from_ipv6(text: str) -> tuple[str, Address]:
     try:
         address = unmapped(IPv6Address(text))
     except AddressValueError as error:
-        raise FetchForbidden(f"expected an IPv6 address in the brackets, got {quoted_excerpt(text)}") from error
+        raise FetchForbidden(f"expected an IPv6 address in brackets, got {quoted_excerpt(text)}") from error
     return str(address), address
 
 
-def _host_of_name(text: str) -> tuple[str, Address | None]:
+def _host_from_name(text: str) -> tuple[str, Address | None]:
     try:
         host = unquote(text, errors="strict").lower()
         if not host.isascii():
-            # Maps full-width and circled characters, ideographic dots and the like to what getaddrinfo would read.
+            # This maps full-width and circled characters, ideographic dots and so on to what getaddrinfo would read.
             host = idna.encode(host, uts46=True).decode("ascii").lower()
     except (UnicodeError, ValueError) as error:
         raise FetchForbidden(f"expected a host name, got {quoted_excerpt(text)}") from error
     host = host.removesuffix(".")
     labels = host.split(".")
     if _LOOKS_LIKE_A_NUMBER.fullmatch(labels[-1]):
-        address = _number(labels)
+        address = _ipv4_of_numbers(labels)
         if address is None:
             raise FetchForbidden(f"expected a host name or an IPv4 address, got {quoted_excerpt(text)}")
         return str(address), address
@@ -145,9 +148,11 @@ def _host_of_name(text: str) -> tuple[str, Address | None]:
     return host, None
 
 
-def _number(parts: list[str]) -> IPv4Address | None:
-    """An IPv4 address as `inet_aton` and the URL Standard's IPv4 parser read it: one to four numbers, each decimal,
-    octal or hexadecimal, the last one filling the remaining bytes."""
+def _ipv4_of_numbers(parts: list[str]) -> IPv4Address | None:
+    """Return the IPv4 address that `inet_aton` and the URL Standard's IPv4 parser read, or None if it is none.
+
+    It has one to four decimal, octal or hexadecimal numbers. The last number fills the remaining bytes.
+    """
     numbers = []
     for part in parts:
         match = _NUMBER.fullmatch(part)
@@ -160,7 +165,7 @@ def _number(parts: list[str]) -> IPv4Address | None:
             if match["octal"]
             else (match["decimal"], 10)
         )
-        if len(digits) > 3 * 11:  # far more than 32 bits, and not worth computing
+        if len(digits) > 3 * 11:  # far more than 32 bits, so that converting it would waste time
             return None
         numbers.append(int(digits, base))
     *first, last = numbers
