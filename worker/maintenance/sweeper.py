@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 import structlog
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from broker.client import Broker
@@ -23,7 +22,7 @@ from db.steps.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
 from db.steps.fetching import list_items_to_fetch, record_fetched
 from db.steps.leasing import CHUNK_LEASES
 from db.steps.recording import Outcome, Recorded, record
-from db.tables import Chunk, Item, ItemStatus, Job, Stage
+from db.tables import Chunk, Job, Stage
 from db.views import items, jobs
 
 log = structlog.get_logger(__name__)
@@ -115,7 +114,7 @@ def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: 
         if job.cancel_requested_at is not None or chunk.attempts < MAX_ATTEMPTS:
             chunks.requeue(session, chunk, now)
             return
-        pending = _pending_items(session, chunk.id)
+        pending = [item_id for item_id, _ in items.list_pending(session, chunk.id)]
         if len(pending) > 1:
             chunks.split(session, chunk, pending, now)
             return
@@ -134,7 +133,7 @@ def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: Chun
         results = dict.fromkeys((item.id for item in list_items_to_fetch(session, chunk.id)), error)
         return record_fetched(session, message, results, policy, now)
     failed = Outcome(error=ModelFailed(f"not finished {reason}"))
-    outcomes = dict.fromkeys(items.pending_pictures(session, chunk.id), failed)
+    outcomes = dict.fromkeys(items.list_pending_pictures(session, chunk.id), failed)
     return record(session, message, job.model_version_id, outcomes, policy, now)
 
 
@@ -166,8 +165,3 @@ def _have_read(database: Database, broker: Broker, now: datetime, task: str, que
             broker.queue_tasks(task, queue=queue)
         except BrokerUnavailable as error:
             log.info("task_not_queued", task=task, reason=str(error))
-
-
-def _pending_items(session: Session, chunk_id: str) -> list[str]:
-    query = select(Item.id).where(Item.chunk_id == chunk_id, Item.status == ItemStatus.PENDING).order_by(Item.position)
-    return list(session.scalars(query))
