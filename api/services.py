@@ -14,7 +14,7 @@ from core.settings import Settings
 from db.blobs.opening import open_blob_store
 from db.blobs.store import BlobStore
 from db.database import Database
-from db.model_versions import Versions
+from db.model_versions import ModelVersionCache
 from db.steps.chunks import ChunkPolicy
 
 EXTENSION = "lookbook"
@@ -28,7 +28,7 @@ class Services:
     database: Database
     blobs: BlobStore
     broker: Broker
-    versions: Versions
+    versions: ModelVersionCache
     callers: Callers
     sessions: Sessions
     policy: ChunkPolicy
@@ -42,7 +42,7 @@ class Services:
             database=database,
             blobs=open_blob_store(settings),
             broker=Broker.connect(settings),
-            versions=Versions(database),
+            versions=ModelVersionCache(database),
             callers=Callers(database, settings),
             sessions=Sessions(database),
             policy=ChunkPolicy.of(settings),

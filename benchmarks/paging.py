@@ -18,7 +18,7 @@ from benchmarks.run import spread
 from db.database import Database
 from db.tables import Item, ItemStatus
 from db.views import jobs
-from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page
+from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, select_page
 
 DEEP_PAGE = 5000
 """Number of the page that is compared with page 1."""
@@ -70,7 +70,7 @@ def _cursor(database: Database, job_id: str, item_filter: ItemFilter, sort: Item
     """Return the cursor that leads to the deep page."""
     shown = (DEEP_PAGE - 1) * LIMIT
     with database.reading() as session:
-        keys = page(select(Item.position, Item.confidence), job_id, item_filter, sort, None, shown)
+        keys = select_page(select(Item.position, Item.confidence), job_id, item_filter, sort, None, shown)
         last = ItemCursor(*session.execute(keys).all()[shown - 1])
     return encode_cursor({"position": last.position, "confidence": last.confidence, "sort": sort.value})
 

@@ -29,7 +29,7 @@ def replace_missing_production(database: Database, present: Sequence[ModelRef]) 
     That is the newest version of its name, or else of any; None if nothing had to change.
     """
     with database.writing() as session:
-        aliases = model_versions.aliases(session)
+        aliases = model_versions.list_aliases(session)
         here = {str(ref) for ref in present}
         if not here or aliases.get(model_versions.PRODUCTION) in here | {None}:
             return None

@@ -65,60 +65,60 @@ def register(session: Session, new: NewModelVersion, now: datetime) -> ModelVers
     return version
 
 
-def resolve(session: Session, wanted: str) -> ModelVersion:
+def resolve(session: Session, reference: str) -> ModelVersion:
     """The model version that an alias, a `name@version` or a name (its newest version) means now.
 
     Raises:
         ModelUnknown: none; the message lists what there is.
     """
-    alias = session.get(ModelAlias, wanted)
+    alias = session.get(ModelAlias, reference)
     if alias is not None:
         return alias.model_version
-    name, at, version = wanted.partition("@")
+    name, at, version = reference.partition("@")
     found = _find(session, ModelRef(name, version)) if at else _newest(session, name)
     if found is None:
-        known = [row.ref for row in list_all(session)] + list(aliases(session))
-        raise ModelUnknown(f"expected one of {', '.join(known) or 'no model at all yet'}; got {wanted!r}")
+        known = [row.ref for row in list_all(session)] + list(list_aliases(session))
+        raise ModelUnknown(f"expected one of {', '.join(known) or 'no model at all yet'}; got {reference!r}")
     return found
 
 
-_ALIASED = LookUp(
+_VERSION_OF_ALIAS = LookUp(
     select(ModelVersion.id, ModelVersion.digest)
     .join(ModelAlias, ModelAlias.model_version_id == ModelVersion.id)
     .where(ModelAlias.name == bindparam("name"))
 )
 
 
-class Versions:
+class ModelVersionCache:
     """The model versions of one process: where an alias leads is looked up every time, what a version is but once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[tuple[int, str], ModelVersion] = {}
 
-    def resolve(self, wanted: str) -> ModelVersion:
+    def resolve(self, reference: str) -> ModelVersion:
         """What `resolve` says, without what a version keeps for those who look at it (`metrics`, `card`).
 
         Raises:
             ModelUnknown: nothing is called that; the message lists what there is.
         """
-        found = _ALIASED.first(self._database, name=wanted)
+        found = _VERSION_OF_ALIAS.first(self._database, name=reference)
         known = None if found is None else self._known.get((found[0], found[1]))
         if known is None:
             with self._database.reading() as session:
-                known = resolve(session, wanted)
+                known = resolve(session, reference)
             self._known[known.id, known.digest] = known
         return known
 
 
-def propose(session: Session, version: ModelVersion) -> None:
+def make_candidate(session: Session, version: ModelVersion) -> None:
     """Make a model version the candidate, so that workers load it."""
-    _point(session, CANDIDATE, version)
+    _set_alias(session, CANDIDATE, version)
 
 
 def promote(session: Session, version: ModelVersion) -> None:
     """Make a model version `production`; jobs that are there already keep theirs."""
-    _point(session, PRODUCTION, version)
+    _set_alias(session, PRODUCTION, version)
     session.execute(delete(ModelAlias).where(ModelAlias.name == CANDIDATE))
 
 
@@ -127,12 +127,12 @@ def list_all(session: Session) -> Sequence[ModelVersion]:
     return session.scalars(select(ModelVersion).order_by(ModelVersion.name, ModelVersion.id.desc())).all()
 
 
-def aliases(session: Session) -> dict[str, str]:
+def list_aliases(session: Session) -> dict[str, str]:
     """Alias to `name@version`."""
     return {alias.name: alias.model_version.ref for alias in session.scalars(select(ModelAlias))}
 
 
-def _point(session: Session, alias: str, version: ModelVersion) -> None:
+def _set_alias(session: Session, alias: str, version: ModelVersion) -> None:
     session.merge(ModelAlias(name=alias, model_version_id=version.id))
     session.flush()
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from core.clock import rfc3339
-from db.views.exports import Column, Kind, Rows, Value
+from db.views.exports import Column, ColumnKind, Rows, Value
 
 if TYPE_CHECKING:
     import pyarrow
@@ -63,7 +63,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-_CELLS: dict[Kind, Callable[[Any], Any]] = {
+_CELLS: dict[ColumnKind, Callable[[Any], Any]] = {
     "text": escape_formula,
     "integer": _same,
     "number": _same,
@@ -111,7 +111,7 @@ def _grouped(batches: Iterable[Rows]) -> Iterator[Rows]:
         yield rows
 
 
-def _arrow_type(kind: Kind) -> pyarrow.DataType:
+def _arrow_type(kind: ColumnKind) -> pyarrow.DataType:
     import pyarrow
 
     types = {
@@ -125,7 +125,7 @@ def _arrow_type(kind: Kind) -> pyarrow.DataType:
     return types[kind]
 
 
-def _arrow_values(kind: Kind, values: Sequence[Value]) -> Sequence[Value]:
+def _arrow_values(kind: ColumnKind, values: Sequence[Value]) -> Sequence[Value]:
     if kind == "object":
         return [None if value is None else _json(value) for value in values]
     if kind == "moment":

@@ -90,7 +90,7 @@ def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
 
 
 def _answer(job: Job | None, headers: dict[str, str]) -> Answer:
-    item = None if job is None else items.first_of_job(current_services().database, job.id)
+    item = None if job is None else items.read_first_of_job(current_services().database, job.id)
     if job is None or item is None:
         raise Problem(410, "gone", "the picture was deleted while it was classified")
     if item.status == ItemStatus.FAILED:

@@ -45,7 +45,7 @@ def export_job(job_id: str, query_data: ExportQuery) -> Answer:
         about = {"job": job.id, "name": job.name, "status": job.status.value, "exported_at": rfc3339(utc_now())}
         file_name = f"{_file_name(job)}.{query_data.format}"
         status = job.status.value
-    batches = export.batches(database)
+    batches = export.read_pages(database)
     # What the database refuses is answered as an error while there still can be one.
     first = next(batches)
     made = FORMATS[query_data.format]

@@ -29,7 +29,7 @@ bp = APIBlueprint("models", __name__, tag="Models")
 @bp.doc(summary="Model versions", operation_id="list_models")
 def list_models() -> Answer:
     with current_services().database.reading() as session:
-        aliases = model_versions.aliases(session)
+        aliases = model_versions.list_aliases(session)
         rows = model_versions.list_all(session)
         return ModelVersionsOut(data=[model_version_out(row, aliases) for row in rows], next_cursor=None)
 
@@ -43,7 +43,7 @@ def get_model(name: str, version: str) -> Answer:
             row = model_versions.resolve(session, f"{name}@{version}")
         except ModelUnknown as error:
             raise not_found_problem("model", f"{name}/{version}") from error
-        return model_version_detail_out(row, model_versions.aliases(session))
+        return model_version_detail_out(row, model_versions.list_aliases(session))
 
 
 @bp.post("/v1/models/<name>/promote")
@@ -57,7 +57,7 @@ def promote_model(name: str, json_data: PromotionIn) -> Answer:
         row = model_versions.resolve(session, f"{name}@{json_data.version}")
         waiting_for = [worker.worker for worker in alive if row.ref not in worker.models]
         if waiting_for:
-            model_versions.propose(session, row)
+            model_versions.make_candidate(session, row)
         else:
             model_versions.promote(session, row)
     body = PromotionOut(promoted=not waiting_for, workers=len(alive), waiting_for=waiting_for)

@@ -19,7 +19,7 @@ from db.bulk import InsertMissing, UpdateRows
 from db.tables import Blob, BlobBands, Item, Job
 from db.tables.items import BAND_COLUMNS
 from db.tables.jobs import UNLINKED
-from db.views.items import with_everything
+from db.views.items import with_shown_relations
 from db.views.jobs import is_kept
 
 MAX_AT_ONCE = 500
@@ -180,7 +180,9 @@ def find_similar(session: Session, item: Item, now: datetime, limit: int) -> lis
         .limit(limit)
         .options(joinedload(Item.job))
     )
-    return [SimilarItem(found, distances[found.blob_sha256 or ""]) for found in session.scalars(with_everything(query))]
+    return [
+        SimilarItem(found, distances[found.blob_sha256 or ""]) for found in session.scalars(with_shown_relations(query))
+    ]
 
 
 def _find_alike_blobs(session: Session, blob: Blob) -> dict[str, int]:

@@ -109,7 +109,7 @@ def record(
     predictions = _store_new_predictions(session, model_version_id, outcomes, now)
     if (job := lifecycle.lock_job(session, message.job_id)) is None:
         return Recorded(0, [], job_terminal=True)
-    pending = items.pending(session, message.chunk_id)
+    pending = items.list_pending(session, message.chunk_id)
     succeeded, failed = [], []
     for item_id, picture in pending:
         outcome = outcomes.get(picture)

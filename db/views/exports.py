@@ -20,12 +20,12 @@ from core.types import Crop
 from db.database import Database
 from db.tables import Blob, Item, Job, Prediction, Review
 from db.views import jobs
-from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page
+from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, select_page
 
-BATCH = 2000
+ITEMS_PER_PAGE = 2000
 """How many items are read at once."""
 
-Kind = Literal["text", "integer", "number", "flag", "moment", "object"]
+ColumnKind = Literal["text", "integer", "number", "flag", "moment", "object"]
 Value = str | int | float | bool | datetime | dict[str, Any] | None
 Rows = list[list[Value]]
 
@@ -38,7 +38,7 @@ class Column:
     """A column, whatever the format: the kind of its values, any of which may be None."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +50,17 @@ class Export:
     labels: list[dict[str, Any]]
     """Those of the model's taxonomy, in its order."""
     top_k: int
-    wanted: ItemFilter
+    item_filter: ItemFilter
 
     @classmethod
-    def of(cls, job: Job, wanted: ItemFilter) -> Export:
+    def of(cls, job: Job, item_filter: ItemFilter) -> Export:
         labels = job.model_version.taxonomy["labels"]
-        return cls(job.id, job.model_version.ref, labels, min(job.top_k, len(labels)), wanted)
+        return cls(job.id, job.model_version.ref, labels, min(job.top_k, len(labels)), item_filter)
 
     def columns(self) -> list[Column]:
         """The columns, as docs/exports.md describes them."""
         ranks = range(1, self.top_k + 1)
-        kinds: dict[str, Kind] = {
+        kinds: dict[str, ColumnKind] = {
             "id": "text",
             "custom_id": "text",
             "position": "integer",
@@ -94,7 +94,7 @@ class Export:
         }
         return [Column(name, kind) for name, kind in kinds.items()]
 
-    def batches(self, database: Database) -> Iterator[Rows]:
+    def read_pages(self, database: Database) -> Iterator[Rows]:
         """The rows, each in the order of the columns; those of items that are pending still say so.
 
         Raises:
@@ -104,13 +104,17 @@ class Export:
         after: ItemCursor | None = None
         while True:
             with database.reading() as session:
-                found = session.execute(page(_plain(), self.job_id, self.wanted, ItemSort.POSITION, after, BATCH)).all()
+                found = session.execute(
+                    select_page(
+                        _select_columns(), self.job_id, self.item_filter, ItemSort.POSITION, after, ITEMS_PER_PAGE
+                    )
+                ).all()
                 # Asked for after the batch was read: what is removed later was in it.
                 job = jobs.get(session, self.job_id)
             if job is None or job.deleted_at is not None or job.expired(utc_now()):
                 raise ExportBroken
             yield [self._row(row, names) for row in found]
-            if len(found) < BATCH:
+            if len(found) < ITEMS_PER_PAGE:
                 return
             after = ItemCursor(found[-1].position)
 
@@ -133,7 +137,7 @@ class Export:
             row.bytes,
             *((None,) * 4 if crop is None else (crop.x, crop.y, crop.width, crop.height)),
             row.duplicate_of,
-            *_named(label),
+            *_label_columns(label),
             row.confidence,
             *self._ranked(row.scores),
             None if label is None else self.model,
@@ -157,16 +161,16 @@ class Export:
         return [value for index in ranked for value in (self.labels[index]["id"], scores[index])]
 
 
-_RANKED: dict[str, Kind] = {"label": "text", "score": "number"}
+_RANKED: dict[str, ColumnKind] = {"label": "text", "score": "number"}
 
 
-def _named(label: dict[str, Any] | None) -> tuple[Value, ...]:
+def _label_columns(label: dict[str, Any] | None) -> tuple[Value, ...]:
     if label is None:
         return (None,) * 4
     return label["id"], label["name"]["en"], label["name"]["ko"], label["group"]
 
 
-def _plain() -> Select[tuple[Any, ...]]:
+def _select_columns() -> Select[tuple[Any, ...]]:
     # By another name: the pages join reviews, too.
     said = aliased(Review)
     query = select(

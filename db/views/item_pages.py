@@ -16,7 +16,7 @@ from sqlalchemy.sql.expression import nulls_last
 
 from db.tables import Item, ItemStatus, Review
 
-MOST_RUNS = 100
+MAX_RUNS = 100
 """A group of more labels than this is looked through as one: SQLite merges at most 500."""
 
 SelectT = TypeVar("SelectT", bound=Select[Any])
@@ -58,14 +58,14 @@ class _Run:
     order: tuple[SQLColumnExpression[Any], ...]
 
 
-def page(
-    query: SelectT, job_id: str, wanted: ItemFilter, sort: ItemSort, after: ItemCursor | None, limit: int
+def select_page(
+    query: SelectT, job_id: str, item_filter: ItemFilter, sort: ItemSort, after: ItemCursor | None, limit: int
 ) -> SelectT:
     """A select over `Item`, narrowed to the first `limit` items of a job after a cursor, in order."""
     by_confidence = sort == ItemSort.CONFIDENCE
-    runs = _by_confidence(wanted, after) if by_confidence else _by_position(wanted, after)
-    common = (Item.job_id == job_id, *_common(wanted))
-    if wanted.reviewed:
+    runs = _runs_by_confidence(item_filter, after) if by_confidence else _runs_by_position(item_filter, after)
+    common = (Item.job_id == job_id, *_common_conditions(item_filter))
+    if item_filter.reviewed:
         # Reviewed by people, and so few that their own index leads to them.
         query = query.join(Review, Review.item_id == Item.id).where(Review.job_id == job_id)
     if len(runs) == 1:
@@ -73,7 +73,7 @@ def page(
     parts = []
     for run in runs:
         keys = select(Item.position, Item.confidence).where(*common, *run.where)
-        if wanted.reviewed:
+        if item_filter.reviewed:
             keys = keys.join(Review, Review.item_id == Item.id).where(Review.job_id == job_id)
         parts.append(select(keys.order_by(*run.order).limit(limit).subquery()))
     merged = union_all(*parts).subquery()
@@ -84,47 +84,49 @@ def page(
     return query.join(first, at_key).order_by(*order)
 
 
-def _common(wanted: ItemFilter) -> list[ColumnElement[bool]]:
+def _common_conditions(item_filter: ItemFilter) -> list[ColumnElement[bool]]:
     conditions = []
-    if wanted.min_confidence is not None:
-        conditions.append(Item.confidence >= wanted.min_confidence)
-    if wanted.max_confidence is not None:
-        conditions.append(Item.confidence <= wanted.max_confidence)
-    if wanted.hide_duplicates:
+    if item_filter.min_confidence is not None:
+        conditions.append(Item.confidence >= item_filter.min_confidence)
+    if item_filter.max_confidence is not None:
+        conditions.append(Item.confidence <= item_filter.max_confidence)
+    if item_filter.hide_duplicates:
         conditions.append(Item.duplicate_of.is_(None))
-    if wanted.reviewed is False:
+    if item_filter.reviewed is False:
         conditions.append(~select(Review.id).where(Review.item_id == Item.id).exists())
     return conditions
 
 
-def _by_position(wanted: ItemFilter, after: ItemCursor | None) -> list[_Run]:
-    position = Review.position if wanted.reviewed else Item.position
+def _runs_by_position(item_filter: ItemFilter, after: ItemCursor | None) -> list[_Run]:
+    position = Review.position if item_filter.reviewed else Item.position
     later = () if after is None else (position > after.position,)
-    return [_Run((*part, *later), (position,)) for part in _parts(wanted)]
+    return [_Run((*part, *later), (position,)) for part in _index_conditions(item_filter)]
 
 
-def _by_confidence(wanted: ItemFilter, after: ItemCursor | None) -> list[_Run]:
+def _runs_by_confidence(item_filter: ItemFilter, after: ItemCursor | None) -> list[_Run]:
     runs = []
-    if wanted.status in (None, ItemStatus.SUCCEEDED) and (after is None or after.confidence is not None):
+    if item_filter.status in (None, ItemStatus.SUCCEEDED) and (after is None or after.confidence is not None):
         key = tuple_(Item.confidence, Item.position)
         later = () if after is None else (key > tuple_(after.confidence, after.position),)
-        parts = _parts(ItemFilter(labels=wanted.labels))
+        parts = _index_conditions(ItemFilter(labels=item_filter.labels))
         order = (Item.confidence, Item.position)
         runs += [_Run((Item.confidence.is_not(None), *part, *later), order) for part in parts]
-    if wanted.labels is None and wanted.min_confidence is None and wanted.max_confidence is None:
+    if item_filter.labels is None and item_filter.min_confidence is None and item_filter.max_confidence is None:
         # The rest has no confidence. Each status by itself, since only so an index holds its order.
-        rest = [status for status in ItemStatus if status != ItemStatus.SUCCEEDED and wanted.status in (None, status)]
+        rest = [
+            status for status in ItemStatus if status != ItemStatus.SUCCEEDED and item_filter.status in (None, status)
+        ]
         behind = () if after is None or after.confidence is not None else (Item.position > after.position,)
         runs += [_Run((Item.status == status, *behind), (Item.position,)) for status in rest]
     return runs or [_Run((false(),), (Item.position,))]
 
 
-def _parts(wanted: ItemFilter) -> list[tuple[ColumnElement[bool], ...]]:
+def _index_conditions(item_filter: ItemFilter) -> list[tuple[ColumnElement[bool], ...]]:
     """Conditions that split what is wanted among indexes. Only succeeded items have a label."""
-    if wanted.labels is None:
-        return [()] if wanted.status is None else [(Item.status == wanted.status,)]
-    if not wanted.labels or wanted.status not in (None, ItemStatus.SUCCEEDED):
+    if item_filter.labels is None:
+        return [()] if item_filter.status is None else [(Item.status == item_filter.status,)]
+    if not item_filter.labels or item_filter.status not in (None, ItemStatus.SUCCEEDED):
         return [(false(),)]
-    if len(wanted.labels) > MOST_RUNS:
-        return [(Item.label.in_(wanted.labels),)]
-    return [(Item.label == label,) for label in wanted.labels]
+    if len(item_filter.labels) > MAX_RUNS:
+        return [(Item.label.in_(item_filter.labels),)]
+    return [(Item.label == label,) for label in item_filter.labels]

@@ -12,10 +12,10 @@ from core.types import PictureKey
 from db.database import Database
 from db.look_up import LookUp
 from db.tables import Blob, Item, ItemStatus, Prediction, Review
-from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, page
+from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, select_page
 
 _ITEMS = cast(Table, Item.__table__)
-_PENDING = (
+_PENDING_ITEMS = (
     select(_ITEMS.c.id, _ITEMS.c.blob_sha256, _ITEMS.c.crop_key)
     .where(_ITEMS.c.chunk_id == bindparam("chunk_id"), _ITEMS.c.status == ItemStatus.PENDING)
     .order_by(_ITEMS.c.position)
@@ -23,26 +23,28 @@ _PENDING = (
 
 
 def get(session: Session, item_id: str) -> Item | None:
-    return session.scalar(with_everything(select(Item).where(Item.id == item_id)))
+    return session.scalar(with_shown_relations(select(Item).where(Item.id == item_id)))
 
 
 def list_of_job(
     session: Session,
     job_id: str,
-    wanted: ItemFilter,
+    item_filter: ItemFilter,
     sort: ItemSort,
     after: ItemCursor | None,
     limit: int,
 ) -> Sequence[Item]:
     """A page of a job's items, by keyset: the thousandth page costs what the first does."""
-    return session.scalars(page(with_everything(select(Item)), job_id, wanted, sort, after, limit)).all()
+    return session.scalars(
+        select_page(with_shown_relations(select(Item)), job_id, item_filter, sort, after, limit)
+    ).all()
 
 
 T = TypeVar("T", Item, Blob, Prediction, Review)
 
 _SHOWN = (Item, Blob, Prediction, Review)
 _COLUMNS = {kind: list(kind.__mapper__.column_attrs) for kind in _SHOWN}
-_FIRST = LookUp(
+_FIRST_ITEM = LookUp(
     select(*(column.expression for kind in _SHOWN for column in _COLUMNS[kind]))
     .select_from(Item)
     .outerjoin(Item.blob)
@@ -54,14 +56,14 @@ _FIRST = LookUp(
 )
 
 
-def first_of_job(database: Database, job_id: str) -> Item | None:
+def read_first_of_job(database: Database, job_id: str) -> Item | None:
     """The only item of a single classification, with what is shown of it; it belongs to no session."""
-    row = _FIRST.first(database, job_id=job_id)
+    row = _FIRST_ITEM.first(database, job_id=job_id)
     if row is None:
         return None
     values = iter(row)
-    item, blob = _made(Item, values), _made(Blob, values)
-    prediction, review = _made(Prediction, values), _made(Review, values)
+    item, blob = _build(Item, values), _build(Blob, values)
+    prediction, review = _build(Prediction, values), _build(Review, values)
     # What an outer join has not found is NULL in all its columns.
     item.blob = blob if blob.sha256 else None
     item.prediction = prediction if prediction.id else None
@@ -69,21 +71,21 @@ def first_of_job(database: Database, job_id: str) -> Item | None:
     return item
 
 
-def _made(kind: type[T], values: Iterator[Any]) -> T:
+def _build(kind: type[T], values: Iterator[Any]) -> T:
     return kind(**{column.key: next(values) for column in _COLUMNS[kind]})
 
 
-def pending(session: Session, chunk_id: str) -> list[tuple[str, PictureKey]]:
+def list_pending(session: Session, chunk_id: str) -> list[tuple[str, PictureKey]]:
     """The items of a chunk that are still to be classified, by position: id and picture."""
-    rows = session.execute(_PENDING, {"chunk_id": chunk_id})
+    rows = session.execute(_PENDING_ITEMS, {"chunk_id": chunk_id})
     return [(item_id, (sha256 or "", crop_key)) for item_id, sha256, crop_key in rows]
 
 
-def pending_pictures(session: Session, chunk_id: str) -> list[PictureKey]:
+def list_pending_pictures(session: Session, chunk_id: str) -> list[PictureKey]:
     """Every picture of a chunk that is still to be classified, each once."""
-    return list(dict.fromkeys(picture for _, picture in pending(session, chunk_id)))
+    return list(dict.fromkeys(picture for _, picture in list_pending(session, chunk_id)))
 
 
-def with_everything(query: Select[Item]) -> Select[Item]:
+def with_shown_relations(query: Select[Item]) -> Select[Item]:
     """A query for items, with what is shown of each."""
     return query.options(joinedload(Item.blob), joinedload(Item.prediction), joinedload(Item.review))

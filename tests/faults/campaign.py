@@ -216,7 +216,7 @@ def _check(it: Installation, stream: Stream, wanted: Plan, progress: Progress) -
     submissions = ledger.all()
     progress("computing what is right", 0, 1)
     with it.database.reading() as session:
-        ref = ModelRef.parse(model_versions.aliases(session)[model_versions.PRODUCTION])
+        ref = ModelRef.parse(model_versions.list_aliases(session)[model_versions.PRODUCTION])
     expected = expectations(it.settings, ref, (p for s in submissions for p in s.pictures))
     done, total = 0, sum(len(submission.pictures) for submission in submissions)
     client = Client(stream.url, ledger, stream.shelf, threading.Event())

@@ -95,7 +95,7 @@ def finish(
 ) -> Recorded:
     """Record the same outcome, a success by default, for every picture of a chunk."""
     with database.writing() as session:
-        pictures = items.pending_pictures(session, message.chunk_id)
+        pictures = items.list_pending_pictures(session, message.chunk_id)
         outcomes = {picture: outcome or scored() for picture in pictures}
         return record_chunk(session, message, outcomes, now, policy=policy)
 
@@ -114,7 +114,7 @@ def a_varied_job(database: Database) -> str:
         message = messages.pop(0)
         with database.writing() as session:
             outcomes = {}
-            for picture in items.pending_pictures(session, message.chunk_id):
+            for picture in items.list_pending_pictures(session, message.chunk_id):
                 label = "dress" if recorded % 4 == 1 else "shirt"
                 outcomes[picture] = FAILED if recorded % 6 == 5 else scored(label, (50 + recorded * 7 % 5 * 10) / 100)
                 recorded += 1

@@ -116,7 +116,7 @@ class Place:
                 if chunk is None:
                     return
                 message = chunks.ChunkMessage(chunk.id, chunk.job_id, Queue.BULK)
-                pictures = items.pending_pictures(session, chunk.id)
+                pictures = items.list_pending_pictures(session, chunk.id)
                 record_chunk(session, message, {picture: scored() for picture in pictures}, policy=self.policy)
 
     def blobs(self) -> set[str]:

@@ -141,7 +141,7 @@ def test_a_split_chunk_becomes_two_of_half_its_items_that_are_each_tried_once_al
     halves = send_again(database, LEASE.total_seconds())
     assert all(half.alone for half in halves)
     with database.reading() as session:
-        assert [len(items.pending_pictures(session, half.chunk_id)) for half in halves] == [1, 2]
+        assert [len(items.list_pending_pictures(session, half.chunk_id)) for half in halves] == [1, 2]
     assert not take(database, messages[0].chunk_id)
     for half in halves:
         assert take(database, half.chunk_id)

@@ -80,7 +80,7 @@ def test_the_first_model_version_becomes_production_and_later_ones_do_not(databa
         assert model_versions.resolve(session, "production").ref == "test@1"
         assert model_versions.resolve(session, "test").ref == "test@2"
         assert model_versions.resolve(session, "test@1").ref == "test@1"
-        assert model_versions.aliases(session) == {"production": "test@1"}
+        assert model_versions.list_aliases(session) == {"production": "test@1"}
 
 
 def test_an_unknown_model_is_answered_with_those_there_are(database: Database) -> None:
@@ -108,7 +108,7 @@ def test_a_production_model_whose_artifact_is_gone_gives_way_to_the_newest_of_it
     assert replace_missing_production(database, [ModelRef("test", "1"), ModelRef("test", "2")]) is None
     assert replace_missing_production(database, [ModelRef("test", "2"), ModelRef("test", "3")]) == ModelRef("test", "3")
     with database.reading() as session:
-        assert model_versions.aliases(session) == {"production": "test@3"}
+        assert model_versions.list_aliases(session) == {"production": "test@3"}
 
 
 def test_what_is_answered_with_202_is_synced_and_what_workers_can_do_again_is_not(tmp_path: Path) -> None:

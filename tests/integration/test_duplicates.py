@@ -74,7 +74,7 @@ def a_job_of(
         job, messages = submitting.create_with_chunks(session, new, new_items, policy, NOW)
     for number in order or range(len(messages)):
         with database.writing() as session:
-            work = items.pending_pictures(session, messages[number].chunk_id)
+            work = items.list_pending_pictures(session, messages[number].chunk_id)
             results = dict.fromkeys(work, outcomes[pictures[number]])
             record_chunk(session, messages[number], results, policy=policy)
     assert read_job(database, job.id).terminal

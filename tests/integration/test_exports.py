@@ -214,7 +214,7 @@ def names(header: str) -> tuple[str, str]:
 def test_an_export_has_what_the_filters_of_the_list_leave(
     client: FlaskClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "BATCH", 3)
+    monkeypatch.setattr(exports, "ITEMS_PER_PAGE", 3)
     job_id = a_varied_job(database)
     review(database, job_id, {2: None, 13: "shirt"})
     for query in (
@@ -240,7 +240,7 @@ def test_a_job_without_rows_is_a_file_all_the_same(client: FlaskClient, database
 def test_what_breaks_halfway_does_not_end_as_if_it_were_whole(
     client: FlaskClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exports, "BATCH", 10)
+    monkeypatch.setattr(exports, "ITEMS_PER_PAGE", 10)
     monkeypatch.setattr(export_formats, "ROW_GROUP", 10)
     for kind in ("csv", "jsonl", "parquet"):
         job_id = a_varied_job(database)

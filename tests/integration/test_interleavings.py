@@ -168,7 +168,7 @@ class Interleavings(RuleBasedStateMachine):
             if work is None:
                 return
             outcomes: dict[tuple[str, str], Outcome] = {}
-            for number, picture in enumerate(items.pending_pictures(session, message.chunk_id)):
+            for number, picture in enumerate(items.list_pending_pictures(session, message.chunk_id)):
                 verdict = verdicts[number % len(verdicts)]
                 outcomes[picture] = VERDICTS[verdict]
             recorded = record(session, message, work.model_version_id, outcomes, POLICY, self.now)

@@ -76,7 +76,7 @@ def test_pages_lose_and_repeat_nothing_whatever_is_asked_for(database: Database,
 
 def test_a_group_of_very_many_labels_is_paged_all_the_same(database: Database) -> None:
     job_id = a_varied_job(database)
-    many = (*(f"label {n}" for n in range(item_pages.MOST_RUNS)), "shirt", "dress")
+    many = (*(f"label {n}" for n in range(item_pages.MAX_RUNS)), "shirt", "dress")
     with database.reading() as session:
         for sort in ItemSort:
             assert len(read_all(session, job_id, ItemFilter(labels=many), sort, 7)) == 20
@@ -92,7 +92,7 @@ def test_no_page_sorts_what_it_does_not_show(tmp_path: Path, sort: ItemSort) -> 
         if names and status not in (None, ItemStatus.SUCCEEDED):
             # Nothing but what has succeeded has a label: that nothing is found is known before anything is read.
             continue
-        query = item_pages.page(select(Item.id), "job_x", ItemFilter(status, names), sort, after, 51)
+        query = item_pages.select_page(select(Item.id), "job_x", ItemFilter(status, names), sort, after, 51)
         with database.reading() as session:
             plan = session.execute(text(f"EXPLAIN QUERY PLAN {written(query, database)}")).all()
         for step in (row.detail for row in plan):

@@ -11,7 +11,7 @@ from core.errors import ModelUnknown
 from db import model_versions
 from db.database import Database
 from db.look_up import LookUp
-from db.model_versions import Versions
+from db.model_versions import ModelVersionCache
 from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob
 from db.tables import Base, Job, JobSource, JobStatus
@@ -76,12 +76,12 @@ def test_the_first_item_of_a_job_is_what_sqlalchemy_would_have_read(database: Da
         new = NewJob("one", JobSource.CLASSIFICATION, a_model(session), details={"season": "가을"})
         new_item = NewItem("a.jpg", a_blob("a"), custom_id="1", details={"색": "파랑"})
         job, (message,) = submitting.create_with_chunks(session, new, [new_item], POLICY, NOW)
-    pending = items.first_of_job(database, job.id)
+    pending = items.read_first_of_job(database, job.id)
     assert pending is not None
     assert (pending.prediction, pending.review) == (None, None)
     finish(database, message)
     review(database, job.id, {0: "dress"})
-    found = items.first_of_job(database, job.id)
+    found = items.read_first_of_job(database, job.id)
     with database.reading() as session:
         expected = items.get(session, pending.id)
         assert found is not None
@@ -90,13 +90,13 @@ def test_the_first_item_of_a_job_is_what_sqlalchemy_would_have_read(database: Da
         assert columns(found.blob) == columns(expected.blob) != {}
         assert columns(found.prediction) == columns(expected.prediction) != {}
         assert columns(found.review) == columns(expected.review) != {}
-    assert items.first_of_job(database, "job_nosuch") is None
+    assert items.read_first_of_job(database, "job_nosuch") is None
 
 
 def test_an_alias_leads_where_it_leads_now(database: Database) -> None:
     with database.writing() as session:
         first, second = a_model(session, "1").id, a_model(session, "2").id
-    versions = Versions(database)
+    versions = ModelVersionCache(database)
     assert versions.resolve("production").id == first
     assert versions.resolve("production") is versions.resolve("production")
     with database.writing() as session:

@@ -91,7 +91,7 @@ def served(settings: Settings, redis: RunningRedis, app: LookbookApp) -> Iterato
             key, token = keys.create(session, "test", Scope, NOW)
             job.key_id = key.id
             (message,) = chunks.claim(session, job, POLICY, NOW)
-            shirt, broken, _ = items.pending_pictures(session, message.chunk_id)
+            shirt, broken, _ = items.list_pending_pictures(session, message.chunk_id)
             record_chunk(session, message, {shirt: scored(), broken: FAILED})
             job_id = job.id
             item_id = session.scalars(select(Item.id).where(Item.status == ItemStatus.FAILED)).one()

@@ -63,7 +63,7 @@ def test_a_job_is_completed_when_its_last_chunk_is_recorded(database: Database) 
 def test_a_job_started_when_its_first_chunk_was_taken_up(database: Database) -> None:
     job_id, messages = submit(database, [f"picture {n}" for n in range(10)])
     with database.writing() as session:
-        outcomes = {picture: scored() for picture in items.pending_pictures(session, messages[0].chunk_id)}
+        outcomes = {picture: scored() for picture in items.list_pending_pictures(session, messages[0].chunk_id)}
         recorded_at, taken_at = NOW + timedelta(seconds=3), NOW + timedelta(seconds=1)
         record_chunk(session, messages[0], outcomes, recorded_at, taken_at)
     finish(database, messages[1], now=NOW + timedelta(seconds=9))
@@ -95,7 +95,7 @@ def test_a_picture_that_was_predicted_before_is_reused_by_another_job(database: 
     finish(database, first[0], scored("dress", 0.7))
     job_id, second = submit(database, ["same"])
     with database.reading() as session:
-        pictures = items.pending_pictures(session, second[0].chunk_id)
+        pictures = items.list_pending_pictures(session, second[0].chunk_id)
         model_version_id = read_job(database, job_id).model_version_id
         assert set(find_predictions(session, model_version_id, pictures)) == set(pictures)
     finish(database, second[0], Outcome(is_known=True))
@@ -109,7 +109,7 @@ def test_a_picture_that_was_predicted_before_is_reused_by_another_job(database: 
 def test_a_failed_picture_fails_its_item_only(database: Database) -> None:
     job_id, messages = submit(database, ["good", "bad"])
     with database.writing() as session:
-        good, bad = items.pending_pictures(session, messages[0].chunk_id)
+        good, bad = items.list_pending_pictures(session, messages[0].chunk_id)
         outcomes = {good: scored(), bad: Outcome(error=TruncatedImage("cut off"))}
         record_chunk(session, messages[0], outcomes)
     job = read_job(database, job_id)
@@ -168,7 +168,7 @@ def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Databas
 
     def record_one(message: ChunkMessage) -> None:
         with database.reading() as session:
-            pictures = items.pending_pictures(session, message.chunk_id)
+            pictures = items.list_pending_pictures(session, message.chunk_id)
         start.wait()
         with database.writing() as session:
             record_chunk(session, message, dict.fromkeys(pictures, scored()))

@@ -54,7 +54,7 @@ def test_the_summary_adds_up_to_the_items(database: Database) -> None:
         new_items = [NewItem(f"{name}.jpg", a_blob(name)) for name in "abcd"]
         new = NewJob("test", JobSource.UPLOADS, a_model(session))
         job, (message,) = submitting.create_with_chunks(session, new, new_items, POLICY, NOW)
-        a, b, c, d = items.pending_pictures(session, message.chunk_id)
+        a, b, c, d = items.list_pending_pictures(session, message.chunk_id)
         outcomes = {
             a: scored("shirt", 1.0),
             b: scored("shirt", 0.55),

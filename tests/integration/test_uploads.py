@@ -234,7 +234,7 @@ def test_a_worker_that_cannot_reach_the_store_explains_later(
         job = a_job(session, ["a"])
         (message,) = chunks.claim(session, job, POLICY, NOW)
         record_chunk(session, message, {(a_blob("a").sha256, ""): scored()})
-    item = items.first_of_job(database, job.id)
+    item = items.read_first_of_job(database, job.id)
     assert item is not None
     own_s3.kill()
     models, broker = ModelCache(settings), Broker.connect(settings)

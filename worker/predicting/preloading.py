@@ -39,7 +39,7 @@ class ModelPreloader:
         """Load what aliases point at and is not loaded yet. What cannot be loaded is logged."""
         try:
             with self._database.reading() as session:
-                wanted = model_versions.aliases(session)
+                wanted = model_versions.list_aliases(session)
         except DBAPIError as error:
             log.warning("aliases_unread", reason=str(error.orig))
             return

@@ -67,7 +67,7 @@ class ClassifyStage(ChunkStage[_Work]):
             job = jobs.read_job_model(session, message.job_id)
             if job is None:
                 return None
-            pictures = items.pending_pictures(session, message.chunk_id)
+            pictures = items.list_pending_pictures(session, message.chunk_id)
             known = find_predictions(session, job.model_version_id, pictures)
         return _Work(job.model_version_id, job.model, pictures, list(known), now)
 
