@@ -99,6 +99,10 @@ class Copies:
         aspects = np.array([[aspect for _, aspect in copies] for copies in whole])
         return cls(bytes_[:, :, :32], bytes_[:, :, 32:].astype(np.int16), aspects, len(found) - len(whole))
 
+    def reshaped(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Copies:
+        """The same with every array changed in one way."""
+        return Copies(change(self.hashes), change(self.colours), change(self.aspects), self.left_out)
+
 
 def run(progress: Progress) -> dict[str, Any]:
     """Return, for each set of pictures and each threshold, the recall and the right and wrong pairs of one job."""
@@ -199,20 +203,16 @@ def _compare(copies: Copies, first: int, second: int) -> _Pairs:
 
 def _pairs_of_a_job(copies: Copies) -> dict[tuple[int, int], tuple[int, int]]:
     """Return, by threshold, the number of right and wrong pairs found in a job that holds every picture twice."""
-    job = Copies(*(part[:, _COPIES_IN_JOB].reshape(-1, 1, *part.shape[2:]) for part in _parts(copies)), left_out=0)
+    job = copies.reshaped(lambda part: part[:, _COPIES_IN_JOB].reshape(-1, 1, *part.shape[2:]))
     picture = np.arange(len(job.hashes)) // len(_COPIES_IN_JOB)
     counts = dict.fromkeys(LIMITS, (0, 0))
     for number in range(1, len(job.hashes)):
-        pairs = _compare(Copies(*(_beside(part, number) for part in _parts(job)), left_out=0), 0, 1)
+        pairs = _compare(job.reshaped(partial(_beside, number=number)), 0, 1)
         same = picture[:number] == picture[number]
         for limit, (right, wrong) in counts.items():
             found = pairs.alike(limit) & pairs.bands
             counts[limit] = (right + int((found & same).sum()), wrong + int((found & ~same).sum()))
     return counts
-
-
-def _parts(copies: Copies) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    return copies.hashes, copies.colours, copies.aspects
 
 
 def _beside(part: NDArray[Any], number: int) -> NDArray[Any]:

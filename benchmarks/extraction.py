@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.progress import Progress
 
-from benchmarks.run import spread
+from benchmarks.run import Spread, spread
 from core.fetching import Fetched, Fetcher
 from crawler.extraction import Extraction, extract
 from crawler.recipes import SITES, load_recipe
@@ -69,12 +69,12 @@ def run(progress: Progress) -> dict[str, Any]:
             progress.advance(task)
         times_large.append(large.milliseconds())
     rates = [len(KINDS) * 1e3 / sum(times[name][turn] for name in KINDS) for turn in range(ROUNDS)]
-    rows = {name: _row(kind, scores[name]) | {"milliseconds": spread(times[name])} for name, kind in kinds.items()}
+    rows = {name: _row(kind, scores[name], times[name]) for name, kind in kinds.items()}
     big = {"kilobytes": len(body) / 1e3, "products": CARDS, "links": LINKS, "milliseconds": spread(times_large)}
     return {"kinds": rows, "product_pages_per_second": spread(rates), "large": big}
 
 
-def _row(kind: Kind, score: Score) -> Mapping[str, float]:
+def _row(kind: Kind, score: Score, milliseconds: Sequence[float]) -> dict[str, float | Spread]:
     return {
         "pages": score.pages,
         "kilobytes": statistics.mean(len(page.body) for _, page in kind.pages) / 1e3,
@@ -82,6 +82,7 @@ def _row(kind: Kind, score: Score) -> Mapping[str, float]:
         "precision": score.precision,
         "title": score.title,
         "price": score.price,
+        "milliseconds": spread(milliseconds),
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +73,11 @@ def open_null_runtime(artifact: Artifact, *_: Any) -> NullRuntime:
 
 
 def main() -> None:
-    worker.predicting.models.open_runtime = open_null_runtime  # type: ignore[assignment]
-    worker.parts.DecoderPool = NullDecoderPool  # type: ignore[assignment,misc]
-    run_worker(Settings.read(), CLASSIFY_QUEUES, concurrency=4)
+    with (
+        patch.object(worker.predicting.models, "open_runtime", open_null_runtime),
+        patch.object(worker.parts, "DecoderPool", NullDecoderPool),
+    ):
+        run_worker(Settings.read(), CLASSIFY_QUEUES, concurrency=4)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Nothing here was photographed. Outlines come from samples/garments.py; cloth, fo
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def checks(ground: Colour, line: Colour, period: int) -> Cloth:
         scaled = period * side // CANVAS
         bands = ((np.arange(side) % scaled) < scaled // 2).astype(np.float32)
         share = (bands[:, None] + bands[None, :])[..., None] / 2
-        return np.array(ground, np.float32) * (1 - share) + np.array(line, np.float32) * share
+        return np.asarray(np.array(ground, np.float32) * (1 - share) + np.array(line, np.float32) * share, np.float32)
 
     return make
 
@@ -69,7 +69,7 @@ def denim(colour: Colour) -> Cloth:
         y, x = np.mgrid[0:side, 0:side]
         twill = ((x + y) // 3 % 2) * 10.0 + random.normal(0, 9, (side, side))
         fade = 26 * np.exp(-(((x / side - 0.5) / 0.16) ** 2))
-        return np.array(colour, np.float32) + (twill + fade)[..., None].astype(np.float32)
+        return np.asarray(np.array(colour, np.float32) + (twill + fade)[..., None].astype(np.float32))
 
     return make
 
@@ -171,8 +171,9 @@ def _garment(sample: Sample, random: np.random.Generator) -> Image.Image:
     return garment
 
 
-def _curve(points: list[Point], *, closed: bool) -> list[Point]:
-    """A curve near the points that keeps their corners soft (Chaikin's corner cutting, three rounds)."""
+def _curve(corners: Sequence[Point], *, closed: bool) -> list[Point]:
+    """A curve near the corners that rounds them softly (Chaikin's corner cutting, three rounds)."""
+    points = list(corners)
     for _ in range(3):
         following = points[1:] + points[:1] if closed else points[1:]
         cut: list[Point] = [] if closed else [points[0]]
@@ -182,7 +183,7 @@ def _curve(points: list[Point], *, closed: bool) -> list[Point]:
     return points
 
 
-def _mask(outline: list[Point], side: int) -> Image.Image:
+def _mask(outline: Sequence[Point], side: int) -> Image.Image:
     mask = Image.new("L", (side, side), 0)
     factor = side / CANVAS
     ImageDraw.Draw(mask).polygon([(x * factor, y * factor) for x, y in _curve(outline, closed=True)], fill=255)
@@ -203,7 +204,7 @@ def _rounding(mask: Image.Image) -> NDArray[np.float32]:
     """Darker towards the edge of the part, as cloth that turns away from the light."""
     small = mask.resize((250, 250))
     soft = small.filter(ImageFilter.GaussianBlur(9)).resize(mask.size, Image.Resampling.BICUBIC)
-    return 0.62 + 0.38 * np.asarray(soft, np.float32) / 255
+    return np.asarray(0.62 + 0.38 * np.asarray(soft, np.float32) / 255, np.float32)
 
 
 def _sew(pixels: Image.Image, part: Part, brightness: float) -> None:

@@ -6,7 +6,8 @@ drawn on it, and whether it lies in the shade (the inside of a collar, a sole).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 Point = tuple[float, float]
 
@@ -15,16 +16,16 @@ Point = tuple[float, float]
 class Part:
     """One piece of cloth. `tone` darkens (below 1) or lightens it."""
 
-    outline: list[Point]
-    seams: list[list[Point]] = field(default_factory=list)
+    outline: Sequence[Point]
+    seams: Sequence[Sequence[Point]] = ()
     tone: float = 1.0
-    dots: list[Point] = field(default_factory=list)
+    dots: Sequence[Point] = ()
     """Buttons, eyelets."""
 
 
-def mirrored(points: list[Point]) -> list[Point]:
+def mirrored(points: Sequence[Point]) -> list[Point]:
     """The right half of a garment completed by its left half."""
-    return points + [(1000 - x, y) for x, y in reversed(points)]
+    return [*points, *((1000 - x, y) for x, y in reversed(points))]
 
 
 def _neck(depth: float, width: float = 90) -> Part:

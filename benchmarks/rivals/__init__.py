@@ -123,8 +123,8 @@ def _install() -> None:
     if VENV.is_dir():
         return
     subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
-    pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--require-hashes", "-r", HERE / "requirements.txt"], check=True)
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--require-hashes", "-r", str(HERE / "requirements.txt")], check=True)
 
 
 @contextmanager
@@ -132,7 +132,7 @@ def _serving(script: str, before: Sequence[str], after: Sequence[str]) -> Iterat
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    command = [VENV / "bin" / "python", HERE / script, *before, str(port), *after]
+    command = [str(VENV / "bin" / "python"), str(HERE / script), *before, str(port), *after]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         _wait_until_healthy(port, process)

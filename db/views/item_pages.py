@@ -19,7 +19,7 @@ from db.tables import Item, ItemStatus, Review
 MAX_RUNS = 100
 """A group of more labels than this is looked through as one: SQLite merges at most 500."""
 
-SelectT = TypeVar("SelectT", bound=Select[Any])
+SelectT = TypeVar("SelectT", bound=Select[*tuple[Any, ...]])
 
 
 class ItemSort(StrEnum):

@@ -11,7 +11,8 @@ from tests.conftest import SAMPLES, RunningService
 
 def test_a_submission_whose_answer_is_lost_is_stored_once(service: RunningService) -> None:
     def pass_on(asked: Asked) -> Reply:
-        headers = {name: asked.headers[name] for name in ("content-type", "idempotency-key") if name in asked.headers}
+        passed_on = ["content-type", "idempotency-key"]
+        headers = {name: asked.headers[name] for name in passed_on if name in asked.headers}
         answer = httpx.request(asked.method, service.url + asked.path, content=asked.body, headers=headers)
         return Reply(answer.status_code, answer.content)
 

@@ -69,7 +69,10 @@ def crawled(http: httpx.Client, database: Database) -> str:
 
 def url_row(job_id: str, number: int) -> dict[str, Any]:
     url = f"{SHOP}/p/{number}"
-    state, reason, detail, status = UrlState.DONE, None, None, 200
+    state = UrlState.DONE
+    reason: str | None = None
+    detail: str | None = None
+    status: int | None = 200
     if number == 2:
         url, state, reason, detail, status = "javascript:alert(2)", UrlState.NOT_ALLOWED, "fetch_forbidden", None, None
     elif number == 3:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from core.messages import Queue
 from db.tables import Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
@@ -43,20 +44,20 @@ def check_database(it: Installation, ledger: Ledger) -> None:
         for job in session.scalars(select(Job).where(Job.status.in_([JobStatus.QUEUED, JobStatus.RUNNING]))):
             ledger.broken("no job is stuck", f"{job.name}: {job.pending} of {job.total} pending")
         key = (Prediction.blob_sha256, Prediction.crop_key, Prediction.model_version_id)
-        for row in session.execute(select(*key, func.count()).group_by(*key).having(func.count() > 1)):
-            ledger.broken("no prediction is doubled", str(row))
+        for doubled in session.execute(select(*key, func.count()).group_by(*key).having(func.count() > 1)):
+            ledger.broken("no prediction is doubled", str(doubled))
         sent_once = select(Job.name, func.count()).where(Job.source.in_(_SENT_WITH_A_KEY))
-        for row in session.execute(sent_once.group_by(Job.name).having(func.count() > 1)):
-            ledger.broken("what has an Idempotency-Key is stored once", str(row))
-        mixed = select(Item.id, Item.blob_sha256, Prediction.blob_sha256).join(
+        for repeated in session.execute(sent_once.group_by(Job.name).having(func.count() > 1)):
+            ledger.broken("what has an Idempotency-Key is stored once", str(repeated))
+        pictures = select(Item.id, Item.blob_sha256, Prediction.blob_sha256).join(
             Prediction, Prediction.id == Item.prediction_id
         )
-        for row in session.execute(mixed.where(Item.blob_sha256 != Prediction.blob_sha256)):
-            ledger.broken("no wrong picture is answered", str(row))
+        for mixed_up in session.execute(pictures.where(Item.blob_sha256 != Prediction.blob_sha256)):
+            ledger.broken("no wrong picture is answered", str(mixed_up))
         _check_counts(session, ledger)
 
 
-def _check_counts(session: Any, ledger: Ledger) -> None:
+def _check_counts(session: Session, ledger: Ledger) -> None:
     rows = session.execute(select(Item.job_id, Item.status, func.count()).group_by(Item.job_id, Item.status))
     found: dict[str, dict[str, int]] = {}
     for job_id, status, count in rows:
@@ -156,7 +157,7 @@ def _left_in_redis(it: Installation) -> list[str]:
     return [f"{name}: {count} messages" for name, count in {**queues, "unacked": unacked}.items() if count]
 
 
-def _chunk_id(raw: bytes) -> str:
+def _chunk_id(raw: bytes | str) -> str:
     message = json.loads(raw)[0]
     (_, arguments, _) = json.loads(base64.b64decode(message["body"]))
     return str(arguments.get("chunk_id", ""))

@@ -83,7 +83,8 @@ def _cells(figures: dict[str, Any], fault: str) -> tuple[str, str, str]:
     mine = [one for one in figures["recoveries"] if one["fault"] == fault]
     if not mine:
         return "", "", ""
-    return str(len(mine)), *(_times([one[which] for one in mine]) for which in ("answering", "settled"))
+    answering, settled = (_times([one[which] for one in mine]) for which in ("answering", "settled"))
+    return str(len(mine)), answering, settled
 
 
 def _times(values: Sequence[float | None]) -> str:

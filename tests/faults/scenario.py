@@ -106,7 +106,7 @@ def _fill_disk(it: Installation, chance: random.Random) -> None:
     it.disk.free()
 
 
-def _deliver_twice(it: Installation, _: random.Random) -> None:
+def _deliver_twice(it: Installation, _chance: random.Random) -> None:
     """Send again what is under way, queued or in a worker's hands."""
     with it.database.reading() as session:
         query = select(Chunk.id, Chunk.job_id, Chunk.stage, Job.priority).join(Job, Job.id == Chunk.job_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -124,7 +125,7 @@ class Stream:
 
     def _size(self, chance: random.Random) -> int:
         """Most jobs are small, a few are as large as allowed: the logarithm of the size is uniform."""
-        return max(1, min(self.largest, round(self.largest ** chance.random())))
+        return max(1, min(self.largest, round(math.pow(self.largest, chance.random()))))
 
     def _try_again(self, client: Client) -> None:
         for submission in self.ledger.all():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,19 +53,28 @@ def upload(client: FlaskClient, files: list[tuple[bytes, str]], **fields: str) -
     return client.post("/v1/jobs", data=request.read(), content_type=request.headers["Content-Type"])
 
 
-def upload_with(client: FlaskClient, key: str, pictures: int = 1, **headers: str) -> TestResponse:
+def upload_with(client: FlaskClient, key: str, pictures: int = 1, idempotency_key: str | None = None) -> TestResponse:
+    """Submit pictures with an API key."""
     files = [(io.BytesIO(picture()), f"{n}.jpg") for n in range(pictures)]
-    return client.post("/v1/jobs", data={"images": files}, headers=bearer(key) | headers)
+    headers = bearer(key) | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
+    return client.post("/v1/jobs", data={"images": files}, headers=headers)
 
 
 def classify(client: FlaskClient, **headers: str) -> TestResponse:
     return client.post("/v1/classifications", data=picture(), content_type="image/jpeg", headers=headers)
 
 
+def body_of(response: TestResponse) -> dict[str, Any]:
+    """Return the JSON object that an answer has to be."""
+    body = response.get_json()
+    assert isinstance(body, dict)
+    return body
+
+
 def problem(response: TestResponse) -> dict[str, Any]:
-    """The problem that an answer has to be."""
+    """Return the problem (RFC 9457) that an answer has to be."""
     assert response.content_type == "application/problem+json"
-    body: dict[str, Any] = json.loads(response.data)
+    body = body_of(response)
     assert body["status"] == response.status_code
     assert set(body) >= {"type", "title", "status", "detail", "code"}
     return body

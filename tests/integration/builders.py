@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -180,13 +181,25 @@ def delivery(database: Database) -> Delivery:
     return only
 
 
+def next_raw_message(redis: RunningRedis, queue: Queue) -> bytes | None:
+    """Take the message that waits first in a queue out of Redis."""
+    raw = redis.connection.rpop(queue.value)
+    assert raw is None or isinstance(raw, bytes)
+    return raw
+
+
+def next_message(redis: RunningRedis, queue: Queue) -> ChunkMessage | None:
+    """Take the message of a chunk that waits first in a queue out of Redis."""
+    raw = next_raw_message(redis, queue)
+    if raw is None:
+        return None
+    (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
+    return ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])})
+
+
 def queued(redis: RunningRedis, queue: Queue) -> list[ChunkMessage]:
-    """The chunks that wait in Redis, taken out."""
-    messages = []
-    while raw := redis.connection.rpop(queue.value):
-        (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
-        messages.append(ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])}))
-    return messages
+    """Take all messages of chunks that wait in a queue out of Redis."""
+    return list(iter(partial(next_message, redis, queue), None))
 
 
 def together(calls: Sequence[Callable[[], object]]) -> None:

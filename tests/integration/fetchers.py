@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import ipaddress
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -42,11 +42,24 @@ def named(*answers: Sequence[str]) -> Fetcher:
 
 
 def drip(visit: Visit, begin: bytes, drop: bytes) -> None:
+    """Send the beginning of an answer, then drop by drop, 50 times a second."""
     visit.send(begin)
     visit.repeat(drop, pause=0.02)
 
 
-SLOW = {
+def pour(visit: Visit, begin: bytes, data: bytes) -> None:
+    """Send the beginning of an answer, then the same data again and again without a pause."""
+    visit.send(begin)
+    visit.repeat(data)
+
+
+def fall_silent(visit: Visit, begin: bytes) -> None:
+    """Send the beginning of an answer, then nothing more."""
+    visit.send(begin)
+    visit.hang()
+
+
+SLOW: dict[str, Callable[[Visit], None]] = {
     "nothing": lambda visit: visit.hang(),
     "headers byte by byte": lambda visit: drip(visit, b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
     "one header after another": lambda visit: drip(visit, b"HTTP/1.1 200 OK\r\n", b"X-Slow: x\r\n"),
@@ -62,10 +75,7 @@ SLOW = {
     "trailers for ever": lambda visit: drip(
         visit, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"
     ),
-    "a length that is not reached": lambda visit: (
-        visit.send(response(b"ten bytes!", content_length="11")),
-        visit.hang(),
-    ),
+    "a length that is not reached": lambda visit: fall_silent(visit, response(b"ten bytes!", content_length="11")),
     "gzip that unpacks to nothing": lambda visit: drip(
         visit, b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10], b"\x00\x00\x00\xff\xff"
     ),
@@ -73,13 +83,13 @@ SLOW = {
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-ENDLESS = {
-    "chunks": lambda visit: (visit.send(CHUNKED), visit.repeat(b"400\r\n" + b"x" * 1024 + b"\r\n")),
-    "chunks of one byte": lambda visit: (visit.send(CHUNKED), visit.repeat(b"1\r\nx\r\n" * 1000)),
-    "chunks with long headers": lambda visit: (visit.send(CHUNKED), visit.repeat(b"1;" + b"x" * 9000 + b"\r\nx\r\n")),
-    "bytes": lambda visit: (visit.send(b"HTTP/1.1 200 OK\r\n\r\n"), visit.repeat(b"x" * 1024)),
+ENDLESS: dict[str, Callable[[Visit], None]] = {
+    "chunks": lambda visit: pour(visit, CHUNKED, b"400\r\n" + b"x" * 1024 + b"\r\n"),
+    "chunks of one byte": lambda visit: pour(visit, CHUNKED, b"1\r\nx\r\n" * 1000),
+    "chunks with long headers": lambda visit: pour(visit, CHUNKED, b"1;" + b"x" * 9000 + b"\r\nx\r\n"),
+    "bytes": lambda visit: pour(visit, b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 1024),
     "responses that are not the last": lambda visit: visit.repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
-    "an announced gigabyte": lambda visit: (visit.send(response(content_length="1073741824")), visit.hang()),
+    "an announced gigabyte": lambda visit: fall_silent(visit, response(content_length="1073741824")),
     "one byte too many": lambda visit: visit.send(response(b"x" * 100_001)),
     "one byte too many, unannounced": lambda visit: visit.send(response(b"x" * 100_001, content_length="")),
 }

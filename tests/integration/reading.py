@@ -17,14 +17,14 @@ import worker.sources.expander
 from broker.client import Broker
 from core.clock import utc_now
 from core.fetching import Fetcher
-from core.messages import Queue
+from core.messages import ChunkMessage, Queue
 from core.settings import Settings
-from core.sources.archives import ArchiveLimits
+from core.sources.archives import ArchiveLimits, Member
 from db.blobs.opening import open_blob_store
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
 from db.database import Database
-from db.steps import chunks, lifecycle, submitting
+from db.steps import lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewJob, StoredBlob, UnreadSource
@@ -34,7 +34,7 @@ from tests.conftest import RunningRedis
 from tests.integration.builders import WORKER, a_model, read_job, record_chunk, scored
 from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
-from worker.sources.entries import SourceLimits
+from worker.sources.entries import Found, SourceLimits
 from worker.sources.expander import SourceExpander
 
 OTHER = "wrk_2@there-7"
@@ -115,7 +115,7 @@ class Place:
                 chunk = session.scalars(select(Chunk).limit(1)).first()
                 if chunk is None:
                     return
-                message = chunks.ChunkMessage(chunk.id, chunk.job_id, Queue.BULK)
+                message = ChunkMessage(chunk.id, chunk.job_id, Queue.BULK)
                 pictures = items.list_pending_pictures(session, chunk.id)
                 record_chunk(session, message, {picture: scored() for picture in pictures}, policy=self.policy)
 
@@ -172,11 +172,11 @@ def fail(place: Place, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     stored = 0
     really = worker.sources.entries._store
 
-    def store(*arguments: object) -> object:
+    def store(blobs: BlobStore, member: Member) -> Found | None:
         nonlocal stored
         stored += 1
         if stored > after:
             raise RuntimeError("a bug")
-        return really(*arguments)
+        return really(blobs, member)
 
     monkeypatch.setattr(worker.sources.entries, "_store", store)

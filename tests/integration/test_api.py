@@ -15,7 +15,7 @@ from db import model_versions
 from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob
 from db.tables import Job, JobSource
-from tests.integration.apps import picture, problem, services_of, upload
+from tests.integration.apps import body_of, picture, problem, services_of, upload
 from tests.integration.builders import a_blob
 
 
@@ -44,7 +44,7 @@ def test_what_does_not_exist_is_404_as_a_problem(client: FlaskClient, path: str)
     ],
 )
 def test_a_query_that_cannot_be_understood_is_422_with_a_pointer(client: FlaskClient, query: str, pointer: str) -> None:
-    job = upload(client, [(picture(), "a.jpg")]).json
+    job = body_of(upload(client, [(picture(), "a.jpg")]))
     body = problem(client.get(f"/v1/jobs/{job['id']}/items?{query}"))
     assert (body["status"], body["errors"][0]["pointer"]) == (422, pointer)
 
@@ -56,7 +56,7 @@ def test_a_wrong_method_is_405_and_names_the_right_ones(client: FlaskClient) -> 
 
 
 def test_a_poll_with_the_etag_of_an_unchanged_job_is_304(client: FlaskClient) -> None:
-    job = upload(client, [(picture(), "a.jpg")]).json
+    job = body_of(upload(client, [(picture(), "a.jpg")]))
     first = client.get(job["links"]["self"])
     assert first.headers["Retry-After"] == "1"
     again = client.get(job["links"]["self"], headers={"If-None-Match": first.headers["ETag"]})
@@ -66,18 +66,18 @@ def test_a_poll_with_the_etag_of_an_unchanged_job_is_304(client: FlaskClient) ->
 
 
 def test_jobs_are_listed_newest_first_in_pages(client: FlaskClient) -> None:
-    made = [upload(client, [(picture(), "a.jpg")], name=f"job {n}").json["id"] for n in range(5)]
+    made = [body_of(upload(client, [(picture(), "a.jpg")], name=f"job {n}"))["id"] for n in range(5)]
     first = client.get("/v1/jobs?limit=3")
-    second = client.get(f"/v1/jobs?limit=3&cursor={first.json['next_cursor']}")
-    assert [job["id"] for job in first.json["data"] + second.json["data"]] == made[::-1]
-    assert second.json["next_cursor"] is None
+    second = client.get(f"/v1/jobs?limit=3&cursor={body_of(first)['next_cursor']}")
+    assert [job["id"] for job in body_of(first)["data"] + body_of(second)["data"]] == made[::-1]
+    assert body_of(second)["next_cursor"] is None
     assert first.headers["Link"].endswith('rel="next"')
-    assert [job["name"] for job in client.get("/v1/jobs?q=JOB+3").json["data"]] == ["job 3"]
+    assert [job["name"] for job in body_of(client.get("/v1/jobs?q=JOB+3"))["data"]] == ["job 3"]
 
 
 def test_a_pending_item_has_no_thumbnail_but_its_original(client: FlaskClient) -> None:
-    job = upload(client, [(picture(), "a.jpg")]).json
-    item = client.get(job["links"]["items"]).json["data"][0]
+    job = body_of(upload(client, [(picture(), "a.jpg")]))
+    item = body_of(client.get(job["links"]["items"]))["data"][0]
     assert item["image"]["thumbnail"] is None
     assert problem(client.get(f"/v1/items/{item['id']}/thumbnail"))["code"] == "no_thumbnail"
     with client.get(item["image"]["original"]) as original:
@@ -112,9 +112,9 @@ def test_an_item_says_all_that_is_known_of_where_it_came_from(app: LookbookApp, 
 def test_ready_says_what_is_missing(client: FlaskClient) -> None:
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert response.json["missing"] == ["broker", "worker"]
-    assert response.json["unserved"] == [queue.value for queue in Queue]
-    assert client.get("/healthz").json == {"status": "ok"}
+    assert body_of(response)["missing"] == ["broker", "worker"]
+    assert body_of(response)["unserved"] == [queue.value for queue in Queue]
+    assert body_of(client.get("/healthz")) == {"status": "ok"}
 
 
 def test_a_sane_request_id_is_kept_and_a_strange_one_replaced(client: FlaskClient) -> None:
@@ -123,11 +123,11 @@ def test_a_sane_request_id_is_kept_and_a_strange_one_replaced(client: FlaskClien
 
 
 def test_models_and_labels_are_described(client: FlaskClient) -> None:
-    (model,) = client.get("/v1/models").json["data"]
+    (model,) = body_of(client.get("/v1/models"))["data"]
     assert (model["name"], model["aliases"], model["metrics"]) == ("test", ["production"], {"accuracy": 0.5})
-    detail = client.get("/v1/models/test/1").json
+    detail = body_of(client.get("/v1/models/test/1"))
     assert detail["card"] == "card"
-    labels = client.get("/v1/labels").json
+    labels = body_of(client.get("/v1/labels"))
     assert labels["model"] == "test@1"
     names = {"en": "Shirt", "ko": "셔츠"}
     assert labels["labels"][0] == {"id": "shirt", "name": "Shirt", "group": "tops", "names": names}
@@ -165,7 +165,7 @@ def test_a_job_past_retention_is_gone(app: LookbookApp, client: FlaskClient) -> 
 def test_the_next_look_makes_sense_after_a_sixtieth_of_what_a_job_still_takes(
     app: LookbookApp, client: FlaskClient
 ) -> None:
-    job = upload(client, [(picture(), f"{n}.jpg") for n in range(3)]).json
+    job = body_of(upload(client, [(picture(), f"{n}.jpg") for n in range(3)]))
     path = job["links"]["self"]
     first = client.get(path)
     assert first.headers["Retry-After"] == "1"
@@ -175,5 +175,5 @@ def test_the_next_look_makes_sense_after_a_sixtieth_of_what_a_job_still_takes(
         unchanged = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
         assert (unchanged.status_code, unchanged.headers["Retry-After"]) == (304, seconds)
         assert client.get(path).headers["Retry-After"] == seconds
-        item = client.get(f"{path}/items").json["data"][0]
+        item = body_of(client.get(f"{path}/items"))["data"][0]
         assert client.get(f"/v1/items/{item['id']}").headers["Retry-After"] == seconds

@@ -8,6 +8,7 @@ import json
 from broker.client import Broker
 from core.messages import Queue
 from tests.conftest import RunningRedis
+from tests.integration.builders import next_raw_message
 from worker.maintenance.beat import Beat
 
 
@@ -24,7 +25,7 @@ class Clock:
 def taken(redis: RunningRedis) -> list[str]:
     """The tasks that wait for a maintenance worker, taken out; none may expire."""
     tasks = []
-    while raw := redis.connection.rpop(Queue.MAINTENANCE.value):
+    while raw := next_raw_message(redis, Queue.MAINTENANCE):
         message = json.loads(raw)
         assert message["headers"]["expires"] is None
         assert json.loads(base64.b64decode(message["body"]))[0] == []

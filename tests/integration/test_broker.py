@@ -46,11 +46,14 @@ def test_interactive_work_is_taken_before_bulk_work_that_came_first(broker: Brok
 
     app = broker.celery
     queues = [app.amqp.queues[queue.value] for queue in CLASSIFY_QUEUES]
-    with app.connection_for_read() as connection, connection.channel() as channel:
-        channel.basic_qos(0, 1, False)
-        with connection.Consumer(queues, callbacks=[receive], channel=channel, accept=["json"]):
-            while len(taken) < len(sent):
-                connection.drain_events(timeout=10)
+    with (
+        app.connection_for_read() as connection,
+        connection.channel() as channel,
+        connection.Consumer(queues, callbacks=[receive], channel=channel, accept=["json"]) as consumer,
+    ):
+        consumer.qos(prefetch_count=1)
+        while len(taken) < len(sent):
+            connection.drain_events(timeout=10)
     assert taken == ["chk_4", "chk_2", "chk_3", "chk_1"]
 
 

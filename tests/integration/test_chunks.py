@@ -156,7 +156,7 @@ def test_late_results_of_a_chunk_that_was_split_meanwhile_are_ignored_and_the_ha
         chunk = CHUNK_LEASES.lock_lost(session, messages[0].chunk_id, NOW + LEASE)
         assert chunk is not None
         chunks.split(session, chunk, list(session.scalars(select(Item.id))), NOW + LEASE)
-    assert finish(database, messages[0]).items == 0
+    assert finish(database, messages[0]).finished_items == 0
     assert read_job(database, job_id).pending == 2
 
 
@@ -202,5 +202,5 @@ def test_a_worker_that_stops_gives_back_what_it_has_not_finished_for_others_to_t
         assert (chunk.attempts, chunk.taken_by) == (1, OTHER)
         # It finishes all the same, a moment too late to be needed: that counts once.
         finish(database, messages[0])
-    assert finish(database, again).items == 0
+    assert finish(database, again).finished_items == 0
     assert read_job(database, job_id).succeeded == 8

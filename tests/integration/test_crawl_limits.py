@@ -10,12 +10,15 @@ import pytest
 
 from core.clock import utc_now
 from core.settings import Settings
+from db.crawls.requests import CrawlLimits
 from db.database import Database
 from db.steps import lifecycle
 from db.tables import JobStatus, UrlKind, UrlState
 from tests.conftest import until
 from tests.integration.crawl_runs import LIMITS, CrawlRun, crawl_run
 from tests.shop import Shop, running_shop
+
+FEWER_PICTURES = replace(LIMITS, pictures=1_000)
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -37,20 +40,24 @@ def host(shop: Shop, site: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("changed", "reason"),
-    [({"pages": 3}, "limit_pages"), ({"pictures": 2}, "limit_pictures"), ({"depth": 0}, "limit_depth")],
+    ("limits", "reason"),
+    [
+        (replace(FEWER_PICTURES, pages=3), "limit_pages"),
+        (replace(FEWER_PICTURES, pictures=2), "limit_pictures"),
+        (replace(FEWER_PICTURES, depth=0), "limit_depth"),
+    ],
 )
 def test_what_is_beyond_a_limit_is_left_out_and_counted(
-    run: CrawlRun, shop: Shop, changed: dict[str, int], reason: str
+    run: CrawlRun, shop: Shop, limits: CrawlLimits, reason: str
 ) -> None:
-    job_id = run.crawl(shop.address_url("img", "/"), limits=replace(LIMITS, **changed))
+    job_id = run.crawl(shop.address_url("img", "/"), limits=limits)
     left = [row for row in run.urls(job_id) if row.reason_code == reason]
     assert run.progress(job_id)["left_out"][reason] == len(left) > 0
     assert {row.state for row in left} == {UrlState.LEFT_OUT}
     done = run.states(job_id, UrlKind.PICTURE)[UrlState.DONE]
     read = run.states(job_id, UrlKind.PAGE)[UrlState.DONE]
-    assert read <= changed.get("pages", 1_000)
-    assert 0 < done <= changed.get("pictures", 1_000)
+    assert read <= limits.pages
+    assert 0 < done <= limits.pictures
 
 
 def test_a_crawl_stops_when_it_has_received_enough(run: CrawlRun, shop: Shop) -> None:

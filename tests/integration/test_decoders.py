@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ def prepare_or_die(data: bytes, *_: object) -> Prepared:
 
 def fragile_start(blobs: BlobStore, _space: int, memory: Any, side: int, _niceness: int) -> None:
     worker.decoding.pool._decoder = worker.decoding.pool._Decoder(blobs, memory, side)
-    worker.decoding.pool.prepare = prepare_or_die  # type: ignore[assignment]
+    # Nothing undoes it: the process ends with its decoder.
+    pytest.MonkeyPatch().setattr(worker.decoding.pool, "prepare", prepare_or_die)
 
 
 @pytest.fixture
@@ -133,6 +134,7 @@ def test_every_place_for_pixels_is_free_again_whatever_happened(fragile: Decoder
     for _, outcome in next(asked):
         assert isinstance(outcome, DecodedPicture)
         outcome.release()
+    assert isinstance(asked, Generator)
     asked.close()
     until(lambda: fragile._slots.free() == free)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 import worker.sources.expander
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable
-from db.steps import discoveries
+from db.steps import discoveries, expanding
 from db.steps.discoveries import LeasedSource
 from db.steps.leasing import SOURCE_LEASES
 from db.tables import ItemStatus, JobStatus
@@ -33,15 +34,15 @@ def test_who_dies_between_batches_is_followed_by_who_goes_on_there(
     class Killed(BaseException):
         """As if the process were gone: nothing tidies up."""
 
-    def commit_batch(*arguments: object) -> object:
+    def commit_batch(*arguments: Any) -> object:
         nonlocal commits
         commits += 1
         if commits == dies_at:
             raise Killed
         return really(*arguments)
 
-    really = worker.sources.expander.expanding.commit_batch
-    monkeypatch.setattr(worker.sources.expander.expanding, "commit_batch", commit_batch)
+    really = expanding.commit_batch
+    monkeypatch.setattr(expanding, "commit_batch", commit_batch)
     with pytest.raises(Killed):
         place.expander().run_pending()
     assert place.names(job_id) == expected(3 * (dies_at - 1))
@@ -55,7 +56,7 @@ def test_who_dies_between_batches_is_followed_by_who_goes_on_there(
 
 def test_a_worker_that_wakes_up_after_its_lease_adds_nothing(place: Place) -> None:
     job_id = place.submit(a_zip(10))
-    overtaken = []
+    overtaken: list[bool] = []
 
     def be_overtaken() -> None:
         if not overtaken:
@@ -136,7 +137,7 @@ def test_a_store_that_is_away_costs_no_attempt(place: Place) -> None:
 def test_canceled_while_its_worker_is_dead_it_ends_with_the_lease(place: Place) -> None:
     job_id = place.submit(a_zip(10))
     with place.database.writing() as session:
-        assert worker.sources.expander.expanding.take(session, WORKER, place.policy, utc_now())
+        assert expanding.take(session, WORKER, place.policy, utc_now())
     place.cancel(job_id)
     assert place.job(job_id).status == JobStatus.QUEUED
     place.sweep(seconds=31)
@@ -165,7 +166,7 @@ def test_two_workers_never_have_the_same_source_in_hand(place: Place) -> None:
     taken: list[LeasedSource | None] = []
     for name in (WORKER, OTHER):
         with place.database.writing() as session:
-            taken.append(worker.sources.expander.expanding.take(session, name, place.policy, utc_now()))
+            taken.append(expanding.take(session, name, place.policy, utc_now()))
     assert taken[0] is not None
     assert taken[1] is None
 
@@ -173,7 +174,7 @@ def test_two_workers_never_have_the_same_source_in_hand(place: Place) -> None:
 def test_leases_of_one_process_end_when_it_is_known_to_be_gone(place: Place) -> None:
     job_id = place.submit(a_zip(2))
     with place.database.writing() as session:
-        worker.sources.expander.expanding.take(session, WORKER, place.policy, utc_now())
+        expanding.take(session, WORKER, place.policy, utc_now())
         SOURCE_LEASES.end_leases(session, utc_now(), worker="@there-1")
         assert discoveries.list_lost_leases(session, utc_now()) == []
         SOURCE_LEASES.end_leases(session, utc_now(), worker="@here-1")
@@ -184,7 +185,7 @@ def test_leases_are_renewed_while_a_batch_is_gathered(place: Place) -> None:
     job_id = place.submit(a_zip(2))
     leases = HeldLeases(place.database, WORKER, place.policy, table=SOURCE_LEASES)
     with place.database.writing() as session:
-        worker.sources.expander.expanding.take(session, WORKER, place.policy, utc_now() - timedelta(seconds=20))
+        expanding.take(session, WORKER, place.policy, utc_now() - timedelta(seconds=20))
     with leases.holding(job_id):
         leases.renew()
     with place.database.reading() as session:

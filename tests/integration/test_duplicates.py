@@ -289,13 +289,9 @@ def test_a_fingerprint_that_a_decoder_found_later_is_kept(database: Database) ->
     job_id = a_job_of(database, ["a"], {"a": seen(None)})
     with database.writing() as session:
         again = {(a_blob("a").sha256, ""): seen(SHIRT + RED)}
-        record_chunk(session, _message_of(job_id), again)
+        record_chunk(session, ChunkMessage("chk_gone", job_id, Queue.BULK), again)
     with database.reading() as session:
         assert session.scalars(select(Blob.fingerprint)).one() == SHIRT + RED
-
-
-def _message_of(job_id: str) -> chunks.ChunkMessage:
-    return ChunkMessage("chk_gone", job_id, Queue.BULK)
 
 
 def test_bands_go_with_their_blob(database: Database) -> None:

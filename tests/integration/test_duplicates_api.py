@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from api.app import LookbookApp
 from db.database import Database
-from tests.integration.apps import services_of
+from tests.integration.apps import body_of, services_of
 from tests.integration.test_duplicates import DRESS, RED, SHIRT, a_job_of, flipped, seen
 from worker.maintenance.linker import Linker
 
@@ -27,15 +27,15 @@ def test_duplicates_are_linked_counted_and_hidden_if_asked_for(
     app: LookbookApp, client: FlaskClient, job_id: str
 ) -> None:
     path = f"/v1/jobs/{job_id}"
-    assert client.get(f"{path}/summary").json["duplicates"] is None
+    assert body_of(client.get(f"{path}/summary"))["duplicates"] is None
     Linker(database_of(app)).run_pending()
-    assert client.get(f"{path}/summary").json["duplicates"] == 1
-    shown = client.get(f"{path}/items").json["data"]
+    assert body_of(client.get(f"{path}/summary"))["duplicates"] == 1
+    shown = body_of(client.get(f"{path}/items"))["data"]
     assert [item["duplicate_of"] for item in shown] == [None, None, shown[0]["id"]]
     for sort in ("position", "confidence"):
-        hidden = client.get(f"{path}/items?duplicates=hide&sort={sort}").json["data"]
+        hidden = body_of(client.get(f"{path}/items?duplicates=hide&sort={sort}"))["data"]
         assert [item["position"] for item in hidden] == [0, 1]
-    assert client.get(f"/v1/items/{shown[2]['id']}").json["duplicate_of"] == shown[0]["id"]
+    assert body_of(client.get(f"/v1/items/{shown[2]['id']}"))["duplicate_of"] == shown[0]["id"]
 
 
 def test_duplicates_are_hidden_or_not_given_at_all(client: FlaskClient, job_id: str) -> None:
@@ -45,11 +45,11 @@ def test_duplicates_are_hidden_or_not_given_at_all(client: FlaskClient, job_id: 
 def test_an_item_says_where_its_picture_was_seen_before(app: LookbookApp, client: FlaskClient, job_id: str) -> None:
     Linker(database_of(app)).run_pending()
     later = a_job_of(database_of(app), ["large"], {"large": seen(SHIRT + RED)})
-    item_id = client.get(f"/v1/jobs/{later}/items").json["data"][0]["id"]
-    found = client.get(f"/v1/items/{item_id}/similar").json["data"]
+    item_id = body_of(client.get(f"/v1/jobs/{later}/items"))["data"][0]["id"]
+    found = body_of(client.get(f"/v1/items/{item_id}/similar"))["data"]
     assert [(one["distance"], one["item"]["job_id"], one["item"]["position"]) for one in found] == [
         (0, job_id, 0),
         (5, job_id, 2),
     ]
-    assert len(client.get(f"/v1/items/{item_id}/similar?limit=1").json["data"]) == 1
+    assert len(body_of(client.get(f"/v1/items/{item_id}/similar?limit=1"))["data"]) == 1
     assert client.get("/v1/items/itm_x/similar").status_code == 404

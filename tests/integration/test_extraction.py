@@ -90,9 +90,8 @@ def test_a_search_without_a_recipe_is_read_by_its_state(shop: Shop, fetcher: Fet
 def test_sitemaps_and_feeds_lead_to_every_product(shop: Shop, fetcher: Fetcher) -> None:
     index = fetcher.get(shop.url("json-ld", "/sitemap.xml"))
     assert is_feed(index.body, index.headers["content-type"])
-    entries = []
-    for url in read_feed(index.body, index.url).sitemaps:
-        entries += read_feed(fetcher.get(url).body, url).entries
+    sitemaps = read_feed(index.body, index.url).sitemaps
+    entries = [entry for url in sitemaps for entry in read_feed(fetcher.get(url).body, url).entries]
     products = list(shop.truth("json-ld").products())
     assert [entry.url for entry in entries] == [product.url for product in products]
     assert [entry.images for entry in entries] == [(product.pictures[0].url,) for product in products]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import json
-
 from broker.client import Broker
 from broker.dispatch import dispatch
-from core.messages import ChunkMessage, Queue
+from core.messages import Queue
 from core.settings import Settings
 from db.database import Database
 from db.steps import chunks, submitting
@@ -15,7 +12,7 @@ from db.steps.chunks import ChunkPolicy
 from db.steps.submitting import NewItem, NewJob
 from db.tables import JobSource
 from tests.conftest import RunningRedis
-from tests.integration.builders import NOW, POLICY, WORKER, a_blob, a_model, finish, read_job
+from tests.integration.builders import NOW, POLICY, WORKER, a_blob, a_model, finish, next_message, read_job
 
 HUGE = 10_000
 REAL = ChunkPolicy(size=128, window=8, deadlines=POLICY.deadlines)
@@ -32,10 +29,8 @@ def submit(database: Database, broker: Broker, name: str, pictures: int) -> str:
 
 def work_on_one(database: Database, broker: Broker, redis: RunningRedis) -> None:
     """Be a worker for one message."""
-    raw = redis.connection.rpop(Queue.BULK.value)
-    assert raw
-    (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
-    message = ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])})
+    message = next_message(redis, Queue.BULK)
+    assert message
     with database.writing() as session:
         assert chunks.take(session, message.chunk_id, WORKER, REAL, NOW)
     dispatch(database, broker, finish(database, message, policy=REAL).next_chunks)

@@ -34,7 +34,7 @@ from worker.maintenance.sweeper import sweep
 from worker.stages.downloads import Downloads, PictureFetcher
 from worker.stages.fetching import FetchStage
 
-LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+LOOPBACK = (ipaddress.IPv4Network("127.0.0.0/8"),)
 POLICY = ChunkPolicy.of(Settings(chunk_size=4))
 LIMITS = FetchLimits(seconds=5.0, max_bytes=1000)
 

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import FetchFailed, FetchRefused, FetchTooSlow, ItemError, TooLarge
 from core.fetching import Fetcher, FetchLimits
-from tests.integration.fetchers import CHUNKED, ENDLESS, PICTURE, SHORT, SLOW, fetcher, server
+from tests.integration.fetchers import CHUNKED, ENDLESS, PICTURE, SHORT, SLOW, fetcher, pour, server
 from tests.integration.hostile_server import HostileServer, Visit, redirect, response
 
 __all__ = ["fetcher", "server"]
@@ -51,7 +51,7 @@ def test_as_many_bytes_as_allowed_are_accepted(server: HostileServer, fetcher: F
 
 
 def test_headers_have_a_cap(server: HostileServer, fetcher: Fetcher) -> None:
-    server.answers["/"] = lambda visit: (visit.send(b"HTTP/1.1 200 OK\r\n"), visit.repeat(b"X-More: x\r\n" * 1000))
+    server.answers["/"] = lambda visit: pour(visit, b"HTTP/1.1 200 OK\r\n", b"X-More: x\r\n" * 1000)
     with pytest.raises(ItemError) as raised:
         fetcher.get(server.url)
     assert raised.value.code in {"fetch_failed", "too_large"}

@@ -21,7 +21,7 @@ from db.access.idempotency import ANSWER_RETENTION, BROKEN_OFF_AFTER, RequestKey
 from db.database import Database
 from db.tables import IdempotentRequest, Job
 from tests.conftest import SAMPLES
-from tests.integration.apps import services_of
+from tests.integration.apps import body_of, services_of
 from tests.integration.builders import NOW
 
 PICTURE = (SAMPLES / "t-shirt-red.jpg").read_bytes()
@@ -82,7 +82,7 @@ def test_a_single_picture_sent_again_is_one_job(app: LookbookApp, client: FlaskC
     headers = {"Idempotency-Key": "one", "Content-Type": "image/jpeg", "Prefer": "wait=0"}
     first, second = (client.post("/v1/classifications", data=PICTURE, headers=headers) for _ in range(2))
     assert (first.status_code, second.status_code) == (202, 202)
-    assert second.json == first.json
+    assert body_of(second) == body_of(first)
     assert jobs_stored(app) == 1
 
 
@@ -102,7 +102,7 @@ def test_a_request_that_broke_off_after_its_job_was_stored_is_answered_with_that
     first = submit(client)
     change_request(app, status=None, headers=None, body=None, due_at=utc_now())
     again = submit(client)
-    assert (again.status_code, again.json["id"]) == (202, first.json["id"])
+    assert (again.status_code, body_of(again)["id"]) == (202, body_of(first)["id"])
     assert again.headers["Location"] == first.headers["Location"]
     assert jobs_stored(app) == 1
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -38,7 +36,7 @@ from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import TERMINAL, Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
 from db.views import items, jobs
 from tests.conftest import RunningRedis
-from tests.integration.builders import NOW, POLICY, a_model, scored
+from tests.integration.builders import NOW, POLICY, a_model, next_message, scored
 from tests.integration.test_tallies import counted, tallied
 from worker.maintenance.purger import purge
 from worker.maintenance.sweeper import sweep
@@ -119,11 +117,7 @@ class Interleavings(RuleBasedStateMachine):
         self._take(self.duplicates[which % len(self.duplicates)], worker)
 
     def _receive(self) -> ChunkMessage | None:
-        raw = self.redis.connection.rpop(Queue.BULK.value) or self.redis.connection.rpop(Queue.FETCH.value)
-        if not raw:
-            return None
-        (_, arguments, _) = json.loads(base64.b64decode(json.loads(raw)["body"]))
-        return ChunkMessage(**{**arguments, "queue": Queue(arguments["queue"])})
+        return next_message(self.redis, Queue.BULK) or next_message(self.redis, Queue.FETCH)
 
     def _take(self, message: ChunkMessage, worker: str) -> bool:
         with self.database.writing() as session:

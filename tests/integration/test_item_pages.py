@@ -104,5 +104,5 @@ def test_no_page_sorts_what_it_does_not_show(tmp_path: Path, sort: ItemSort) -> 
     database.close()
 
 
-def written(query: Select[tuple[str]], database: Database) -> str:
+def written(query: Select[str], database: Database) -> str:
     return str(query.compile(database.engine, compile_kwargs={"literal_binds": True}))

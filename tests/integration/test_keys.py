@@ -25,7 +25,7 @@ def test_a_key_is_known_by_its_secret_and_only_a_digest_is_kept(database: Databa
         caller = keys.find_caller(session, written)
         row = keys.get(session, key_id)
     assert caller is not None
-    assert (caller.key_id, caller.scopes, caller.rate_limit) == (key_id, {Scope.READ}, 7)
+    assert (caller.key_id, caller.scopes, caller.rate_limit) == (key_id, frozenset({Scope.READ}), 7)
     assert row is not None
     assert written.rpartition("_")[2] not in str(vars(row))
 

@@ -19,21 +19,21 @@ from core.settings import Settings
 from db.access import keys, usage
 from db.database import Database
 from db.migrate import upgrade
-from tests.integration.apps import bearer, refused, services_of, serving, upload_with
+from tests.integration.apps import bearer, body_of, refused, services_of, serving, upload_with
 from tests.integration.builders import NOW, a_key
 
 
 def submitted(client: FlaskClient, key: str, pictures: int = 1) -> dict[str, Any]:
     response = upload_with(client, key, pictures)
     assert response.status_code == 202, response.text
-    body: dict[str, Any] = response.json
+    body: dict[str, Any] = body_of(response)
     return body
 
 
 def make(client: FlaskClient, key: str | None = None, **wanted: Any) -> dict[str, Any]:
     response = client.post("/v1/keys", json={"name": "test", **wanted}, headers=bearer(key) if key else {})
     assert response.status_code == 201
-    body: dict[str, Any] = response.json
+    body: dict[str, Any] = body_of(response)
     return body
 
 
@@ -74,14 +74,14 @@ def test_told_so_it_serves_anyone_and_keys_still_own_what_they_make(settings: Se
     with serving(settings.with_changes(no_auth=True, host="0.0.0.0")) as other:
         client = other.test_client()
         job = submitted(client, key)
-        assert client.get("/v1/jobs", headers={"Host": "shop.example"}).json["data"][0]["id"] == job["id"]
+        assert body_of(client.get("/v1/jobs", headers={"Host": "shop.example"}))["data"][0]["id"] == job["id"]
 
 
 def test_a_key_is_shown_once(client: FlaskClient) -> None:
     made = make(client, name="first", scopes=["admin"], rate_limit=10, quota=20)
     key = made.pop("key")
     answer = client.get("/v1/keys", headers=bearer(key))
-    assert answer.json == {"data": [made], "next_cursor": None}
+    assert body_of(answer) == {"data": [made], "next_cursor": None}
     assert key.rpartition("_")[2] not in answer.text
     assert (made["rate_limit"], made["quota"], made["last_used_at"]) == (10, 20, None)
 
@@ -100,7 +100,7 @@ def test_keys_are_listed_page_by_page(client: FlaskClient) -> None:
     path, found = "/v1/keys?limit=2", []
     while path:
         page = client.get(path, headers=bearer(admin))
-        found += [row["id"] for row in page.json["data"]]
+        found += [row["id"] for row in body_of(page)["data"]]
         match = re.match("<(.*)>", page.headers.get("Link", ""))
         path = match[1] if match else ""
     assert len(found) == 5
@@ -121,32 +121,32 @@ def test_the_last_use_of_a_key_is_shown(app: LookbookApp, client: FlaskClient) -
     admin = make(client, scopes=["admin"])["key"]
     before = utc_now()
     client.get("/v1/jobs", headers=bearer(admin)).close()
-    key = client.get("/v1/keys", headers=bearer(admin)).json["data"][0]
+    key = body_of(client.get("/v1/keys", headers=bearer(admin)))["data"][0]
     assert datetime.fromisoformat(key["last_used_at"]) >= before - timedelta(milliseconds=1)
 
 
 def test_each_owner_has_idempotency_keys_of_its_own(app: LookbookApp, client: FlaskClient) -> None:
     made = [a_key(services_of(app).database)[1] for _ in range(2)]
-    first, second = (upload_with(client, key, **{"Idempotency-Key": "the same"}) for key in made)
-    assert first.json["id"] != second.json["id"]
-    again = upload_with(client, made[0], **{"Idempotency-Key": "the same"})
-    assert (again.json["id"], again.headers["Idempotency-Replayed"]) == (first.json["id"], "true")
+    first, second = (upload_with(client, key, idempotency_key="the same") for key in made)
+    assert body_of(first)["id"] != body_of(second)["id"]
+    again = upload_with(client, made[0], idempotency_key="the same")
+    assert (body_of(again)["id"], again.headers["Idempotency-Replayed"]) == (body_of(first)["id"], "true")
 
 
 def test_usage_tells_a_key_of_itself(client: FlaskClient) -> None:
     admin = make(client, scopes=["admin"])["key"]
     made = make(client, admin, scopes=["submit"], quota=5)
     submitted(client, made["key"], 3)
-    body = client.get("/v1/usage", headers=bearer(made["key"])).json
+    body = body_of(client.get("/v1/usage", headers=bearer(made["key"])))
     assert (body["key_id"], body["quota"], body["left"]) == (made["id"], 5, 2)
     assert body["today"] == {"jobs": 1, "pictures": 3}
     assert len(body["days"]) == 30
     assert body["days"][-1]["pictures"] == 3
-    assert client.get("/v1/usage", headers=bearer(admin)).json["month"] == {"jobs": 0, "pictures": 0}
+    assert body_of(client.get("/v1/usage", headers=bearer(admin)))["month"] == {"jobs": 0, "pictures": 0}
 
 
 def test_without_keys_usage_is_everyones(client: FlaskClient) -> None:
-    body = client.get("/v1/usage").json
+    body = body_of(client.get("/v1/usage"))
     assert (body["key_id"], body["quota"], body["left"], body["rate_limit"]) == (None, None, None, None)
 
 
@@ -161,7 +161,7 @@ def test_above_the_quota_nothing_is_stored_and_the_answer_says_until_when(
     now = utc_now()
     assert abs(int(answer.headers["Retry-After"]) - (usage.next_month_start(now) - now).total_seconds()) < 60
     assert [path for path in settings.blobs_folder.rglob("*") if path.is_file()] == stored
-    assert len(client.get("/v1/jobs", headers=bearer(key)).json["data"]) == 1
+    assert len(body_of(client.get("/v1/jobs", headers=bearer(key)))["data"]) == 1
 
 
 def test_a_key_that_was_found_good_is_read_again_after_a_moment(

@@ -43,7 +43,8 @@ CHECKS = [
 
 @cache
 def document() -> dict[str, Any]:
-    spec: Any = create_app(Settings(home=Path("unused"), redis_url="redis://127.0.0.1:1/0")).spec
+    spec = create_app(Settings(home=Path("unused"), redis_url="redis://127.0.0.1:1/0")).spec
+    assert isinstance(spec, dict)
     return spec
 
 

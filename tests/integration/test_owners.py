@@ -23,7 +23,7 @@ from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Item, JobSource, Scope
 from tests.conftest import SAMPLES
-from tests.integration.apps import bearer, services_of, serving
+from tests.integration.apps import bearer, body_of, services_of, serving
 from tests.integration.builders import POLICY, a_model, deliveries, finish
 
 PUBLIC = {
@@ -160,7 +160,7 @@ def test_only_admin_keys_make_keys_and_promote_models(house: House) -> None:
 
 
 def listed(house: House, key: str) -> list[str]:
-    body = house.client.get("/v1/jobs", headers=bearer(key)).json
+    body = body_of(house.client.get("/v1/jobs", headers=bearer(key)))
     return [job["id"] for job in body["data"]]
 
 

@@ -9,7 +9,7 @@ from api.app import LookbookApp
 from api.door.limits import BAD_KEY_LIMIT, REDIS_PAUSE_SECONDS, RateLimit, RequestCounter
 from core.settings import Settings
 from tests.conftest import RunningRedis
-from tests.integration.apps import bearer, refused, services_of, serving, upload_with
+from tests.integration.apps import bearer, body_of, refused, services_of, serving, upload_with
 from tests.integration.builders import a_key
 
 
@@ -42,7 +42,7 @@ def test_answers_say_how_much_is_left(settings: Settings, redis: RunningRedis, a
         answer = client.get("/v1/models", headers=bearer(key))
         assert answer.headers["RateLimit-Limit"] == "70"
         assert 0 < int(answer.headers["RateLimit-Reset"]) <= 60
-        assert client.get("/v1/usage", headers=bearer(key)).json["rate_limit"] == 70
+        assert body_of(client.get("/v1/usage", headers=bearer(key)))["rate_limit"] == 70
 
 
 def test_without_redis_every_process_counts_for_itself(app: LookbookApp, client: FlaskClient) -> None:

@@ -14,13 +14,13 @@ from core.clock import utc_now
 from core.settings import Settings
 from db.tables import Chunk, Item, ItemStatus, Job
 from tests.conftest import RunningRedis
-from tests.integration.apps import blobs_on_disk, classify, picture, problem, services_of, serving, upload
+from tests.integration.apps import blobs_on_disk, body_of, classify, picture, problem, services_of, serving, upload
 
 
 def test_an_upload_is_stored_and_answered_with_the_job(client: FlaskClient, settings: Settings) -> None:
     response = upload(client, [(picture(), "a.jpg"), (picture("shirt-white.jpg"), "b.jpg")], name="Autumn")
     assert response.status_code == 202
-    job = response.json
+    job = body_of(response)
     assert response.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert (job["name"], job["status"], job["source"]) == ("Autumn", "queued", "uploads")
     assert job["counts"] == {"total": 2, "pending": 2, "succeeded": 0, "failed": 0, "canceled": 0, "reused": 0}
@@ -56,22 +56,22 @@ def test_a_thousand_and_more_files_fit_in_one_request(app: LookbookApp, client: 
     small = picture("t-shirt-black.webp")[:100]
     response = upload(client, [(small + str(n).encode(), f"{n}.webp") for n in range(1500)])
     assert response.status_code == 202
-    assert response.json["counts"]["total"] == 1500
+    assert body_of(response)["counts"]["total"] == 1500
     with services_of(app).database.reading() as session:
         assert len(set(session.scalars(select(Item.blob_sha256)))) == 1500
 
 
 def test_names_of_files_are_text_to_show_and_never_paths(client: FlaskClient) -> None:
     name = "../../<script>한글.jpg"
-    job = upload(client, [(picture(), name)]).json
-    item = client.get(f"/v1/jobs/{job['id']}/items").json["data"][0]
+    job = body_of(upload(client, [(picture(), name)]))
+    item = body_of(client.get(f"/v1/jobs/{job['id']}/items"))["data"][0]
     assert item["source"]["name"] == name
 
 
 def test_an_empty_and_a_too_large_file_fail_their_items_only(client: FlaskClient, settings: Settings) -> None:
-    job = upload(client, [(b"", "empty.jpg"), (b"x" * 200_001, "large.jpg"), (picture(), "good.jpg")]).json
+    job = body_of(upload(client, [(b"", "empty.jpg"), (b"x" * 200_001, "large.jpg"), (picture(), "good.jpg")]))
     assert (job["counts"]["failed"], job["counts"]["pending"], job["status"]) == (2, 1, "queued")
-    items = client.get(f"/v1/jobs/{job['id']}/items").json["data"]
+    items = body_of(client.get(f"/v1/jobs/{job['id']}/items"))["data"]
     assert [item["error"] and item["error"]["code"] for item in items] == ["not_an_image", "too_large", None]
     assert items[1]["image"] is None
     assert "200,000 bytes, got 200,001" in items[1]["error"]["detail"]
@@ -79,7 +79,7 @@ def test_an_empty_and_a_too_large_file_fail_their_items_only(client: FlaskClient
 
 
 def test_a_job_of_refused_files_only_is_completed(client: FlaskClient) -> None:
-    job = upload(client, [(b"", "empty.jpg")]).json
+    job = body_of(upload(client, [(b"", "empty.jpg")]))
     assert (job["status"], job["counts"]["failed"], job["eta_seconds"]) == ("completed", 1, 0)
 
 
@@ -102,7 +102,7 @@ def test_options_that_cannot_be_used_are_422_with_a_pointer_and_leave_nothing_be
     assert (response.status_code, body["code"]) == (422, code)
     assert body["errors"][0]["pointer"] == f"/{next(iter(fields))}"
     assert blobs_on_disk(settings) == []
-    assert client.get("/v1/jobs").json["data"] == []
+    assert body_of(client.get("/v1/jobs"))["data"] == []
 
 
 def test_no_files_at_all_is_said_so(client: FlaskClient) -> None:
@@ -176,8 +176,8 @@ def test_prefer_that_is_no_number_is_400(client: FlaskClient) -> None:
 def test_a_classification_that_nobody_can_make_now_is_202_with_its_place(client: FlaskClient) -> None:
     response = classify(client)
     assert response.status_code == 202
-    assert response.headers["Location"] == f"/v1/items/{response.json['id']}"
-    assert client.get(response.headers["Location"]).json["status"] == "pending"
+    assert response.headers["Location"] == f"/v1/items/{body_of(response)['id']}"
+    assert body_of(client.get(response.headers["Location"]))["status"] == "pending"
 
 
 def test_a_job_may_say_until_when_it_is_kept_if_that_is_to_come(client: FlaskClient) -> None:

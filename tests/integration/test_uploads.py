@@ -27,7 +27,7 @@ from db.steps import chunks
 from db.tables import Blob, Discovery, Item, Job
 from db.views import items
 from tests.conftest import RunningS3
-from tests.integration.apps import classify, picture, prepare, problem, services_of, serving, upload
+from tests.integration.apps import body_of, classify, picture, prepare, problem, services_of, serving, upload
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, record_chunk, scored
 from worker.decoding.pool import DecodedPicture, DecoderLimits, DecoderPool
 from worker.predicting.explaining import Explainer
@@ -48,8 +48,8 @@ def app_of() -> Iterator[Callable[[Settings], LookbookApp]]:
 
 def test_an_upload_can_be_looked_at_again(blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]) -> None:
     client = app_of(blob_settings).test_client()
-    job = upload(client, [(picture(), "a.jpg"), (b"", "empty.jpg"), (picture(), "twin.jpg")]).json
-    for item in client.get(job["links"]["items"]).json["data"][::2]:
+    job = body_of(upload(client, [(picture(), "a.jpg"), (b"", "empty.jpg"), (picture(), "twin.jpg")]))
+    for item in body_of(client.get(job["links"]["items"]))["data"][::2]:
         with client.get(item["image"]["original"]) as original:
             assert original.data == picture()
     assert list(blob_settings.spool_folder.iterdir()) == []
@@ -72,9 +72,9 @@ def test_a_picture_that_a_purger_deletes_during_its_submission_is_there_in_the_e
 
     purged: list[str] = []
     client = app.test_client()
-    job = upload(client, [(picture(), "a.jpg")]).json
+    job = body_of(upload(client, [(picture(), "a.jpg")]))
     assert purged == [sha256]
-    item = client.get(job["links"]["items"]).json["data"][0]
+    item = body_of(client.get(job["links"]["items"]))["data"][0]
     with client.get(item["image"]["original"]) as original:
         assert original.data == picture()
 
@@ -171,7 +171,7 @@ def test_a_store_that_is_away_refuses_the_submission_until_it_is_back(
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert jobs_in(app) == 0
     assert files(settings.spool_folder) == []
-    assert "blobs" in client.get("/readyz").json["missing"]
+    assert "blobs" in body_of(client.get("/readyz"))["missing"]
 
 
 def test_a_store_that_goes_away_before_the_pictures_are_certain_leaves_no_job(
@@ -257,7 +257,7 @@ def test_an_archive_is_stored_and_answered_before_it_is_read(
     archive = bytes(range(256)) * 40
     response = send(app.test_client(), ("archive", ("autumn.zip", archive)), name="Autumn")
     assert response.status_code == 202
-    job = response.json
+    job = body_of(response)
     assert (job["source"], job["status"], job["discovering"], job["name"]) == ("archive", "queued", True, "Autumn")
     assert job["counts"]["total"] == 0
     services = services_of(app)

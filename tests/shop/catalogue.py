@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from random import Random
+from typing import NamedTuple
 
 from samples import garments
 from samples.garments import Part
@@ -41,19 +42,28 @@ GARMENTS = (
 )
 CATEGORIES = {garment.slug: index for index, garment in enumerate(GARMENTS)}
 
+
+class Colour(NamedTuple):
+    """A colour's names, and its red, green and blue."""
+
+    english: str
+    korean: str
+    rgb: tuple[int, int, int]
+
+
 COLOURS = (
-    ("Red", "레드", (196, 52, 44)),
-    ("Navy", "네이비", (62, 82, 136)),
-    ("Green", "그린", (72, 124, 92)),
-    ("Camel", "카멜", (202, 158, 106)),
-    ("Ivory", "아이보리", (246, 240, 224)),
-    ("Pink", "핑크", (232, 150, 166)),
-    ("Sky", "스카이", (142, 184, 224)),
-    ("Yellow", "옐로", (236, 192, 82)),
-    ("Grey", "그레이", (150, 152, 156)),
-    ("Brown", "브라운", (132, 84, 58)),
-    ("Purple", "퍼플", (128, 88, 160)),
-    ("Black", "블랙", (72, 70, 72)),
+    Colour("Red", "레드", (196, 52, 44)),
+    Colour("Navy", "네이비", (62, 82, 136)),
+    Colour("Green", "그린", (72, 124, 92)),
+    Colour("Camel", "카멜", (202, 158, 106)),
+    Colour("Ivory", "아이보리", (246, 240, 224)),
+    Colour("Pink", "핑크", (232, 150, 166)),
+    Colour("Sky", "스카이", (142, 184, 224)),
+    Colour("Yellow", "옐로", (236, 192, 82)),
+    Colour("Grey", "그레이", (150, 152, 156)),
+    Colour("Brown", "브라운", (132, 84, 58)),
+    Colour("Purple", "퍼플", (128, 88, 160)),
+    Colour("Black", "블랙", (72, 70, 72)),
 )
 CLOTHS = (("", ""), ("Striped", "스트라이프"))
 
@@ -189,7 +199,7 @@ def _title(random: Random, garment: int, cloth: int, colour: int) -> str:
     words = (
         random.choice(_KOREAN if korean else _ENGLISH),
         CLOTHS[cloth][korean],
-        COLOURS[colour][korean],
+        COLOURS[colour].korean if korean else COLOURS[colour].english,
         GARMENTS[garment].korean if korean else GARMENTS[garment].english,
     )
     return " ".join(word for word in words if word) + random.choice(_EXTRAS)

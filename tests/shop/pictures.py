@@ -68,7 +68,7 @@ def _shown(shot: Shot) -> Image.Image:
         third = garment.width // 4
         box = (third, garment.height // 4, garment.width - third, garment.height * 3 // 4)
         garment = garment.crop(box).resize(garment.size, Image.Resampling.BICUBIC)
-    cloth = ImageChops.multiply(garment.convert("RGB"), Image.new("RGB", garment.size, COLOURS[shot.colour][2]))
+    cloth = ImageChops.multiply(garment.convert("RGB"), Image.new("RGB", garment.size, COLOURS[shot.colour].rgb))
     wall = Image.linear_gradient("L").resize(garment.size).point(lambda value: 248 - value // 8)
     image = Image.merge("RGB", (wall, wall, wall.point(lambda value: value - 6)))
     image.paste(cloth, (0, 0), garment.getchannel("A"))

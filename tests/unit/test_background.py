@@ -47,7 +47,11 @@ def test_one_wake_works_off_all_that_waits() -> None:
 
 def test_as_many_work_max_threads_as_may_and_no_more() -> None:
     together = threading.Barrier(3, timeout=SECONDS)
-    letters = Letters(lambda _: together.wait() and None, max_threads=3)
+
+    def wait_for_two_others(_: str) -> None:
+        together.wait()
+
+    letters = Letters(wait_for_two_others, max_threads=3)
     letters.put("abcdef")
     letters.wake()
     for _ in range(3):
@@ -57,17 +61,15 @@ def test_as_many_work_max_threads_as_may_and_no_more() -> None:
 
 
 def test_who_is_woken_after_it_has_looked_for_the_last_time_looks_once_more() -> None:
-    letters = Letters(lambda _: None)
-    find_nothing = letters._take
+    class WokenTooLate(Letters):
+        def _take(self) -> str | None:
+            found = super()._take()
+            if found is None and not self.done:
+                self.put("a")
+                self.wake()
+            return found
 
-    def find_nothing_and_be_woken() -> str | None:
-        found = find_nothing()
-        if found is None and not letters.done:
-            letters.put("a")
-            letters.wake()
-        return found
-
-    letters._take = find_nothing_and_be_woken
+    letters = WokenTooLate(lambda _: None)
     letters.wake()
     for _ in range(2):
         assert letters.looked.acquire(timeout=SECONDS)

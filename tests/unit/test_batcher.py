@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifier.runtime import OutOfDeviceMemory
+from classifier.runtime import OutOfDeviceMemory, RuntimeName
 from core.errors import ModelFailed
 from worker.predicting.batcher import Batcher
 
@@ -22,7 +22,7 @@ class Echo:
     Batches of more than `memory` pictures do not fit it. Padding shows as zeros.
     """
 
-    name = "openvino"
+    name: RuntimeName = "openvino"
     device = "CPU"
     precision = "f32"
     batch_sizes = (1, 4)
@@ -49,6 +49,9 @@ class Echo:
         if 13 in values:
             raise RuntimeError("unlucky")
         return values[:, None]
+
+    def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        raise NotImplementedError
 
     def close(self) -> None:
         return

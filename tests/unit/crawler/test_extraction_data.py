@@ -30,7 +30,8 @@ def test_json_ld_has_its_image_in_many_shapes(image: object) -> None:
     photo = {"@type": "ImageObject", "@id": "#photo", "url": IMAGE}
     found = page("", linked({"@graph": [product(image=image), photo]}))
     one = only(found)
-    assert (one.url, one.rule, one.title, one.price, one.currency) == (IMAGE, Rule.JSON_LD, "Linen dress", 39000, "KRW")
+    assert (one.url, one.rule, one.title) == (IMAGE, Rule.JSON_LD, "Linen dress")
+    assert (one.price, one.currency) == (Decimal(39000), "KRW")
     assert (one.page_url, one.rank, one.product_url) == (HERE, 1, None)
     assert found.kind is PageKind.PRODUCT
 
@@ -64,7 +65,7 @@ def test_json_ld_has_its_image_in_many_shapes(image: object) -> None:
 )
 def test_json_ld_has_its_price_in_many_shapes(offers: object) -> None:
     one = only(page("", linked(product(offers=offers))))
-    assert (one.price, one.currency) == (39000, "KRW")
+    assert (one.price, one.currency) == (Decimal(39000), "KRW")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_open_graph_counts_on_a_products_page_only() -> None:
         '<meta property="product:price:amount" content="39.00"><meta property="product:price:currency" content="USD">'
     )
     one = only(page("", image + price))
-    assert (one.rule, one.title, one.price, one.currency) == (Rule.OPEN_GRAPH, "Linen dress", 39, "USD")
+    assert (one.rule, one.title, one.price, one.currency) == (Rule.OPEN_GRAPH, "Linen dress", Decimal(39), "USD")
     plain = page("<p>About us</p>", image)
     assert plain.pictures == ()
     assert plain.left_out == {LeftOut.NO_PRODUCT: 1}
@@ -198,7 +199,7 @@ STATE = {
 )
 def test_a_product_is_found_in_any_state(script: str) -> None:
     one = only(page(script))
-    assert (one.url, one.rule, one.title, one.price) == (IMAGE, Rule.STATE, "Linen dress", 39000)
+    assert (one.url, one.rule, one.title, one.price) == (IMAGE, Rule.STATE, "Linen dress", Decimal(39000))
 
 
 def test_state_without_prices_is_no_product() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_search_is_read_with_the_word_searched_for_as_label(tmp_path: Path) ->
     url = "https://m.shop.example/search/all?query=%EC%BD%94%ED%8A%B8&pagingIndex=2"
     found = extract(search_page(2), url, recipe=recipe(tmp_path, SEARCH))
     firsts = [(one.title, one.price, one.currency, one.category, one.label, one.rule) for one in found.pictures]
-    assert firsts == [(f"Coat {n}", 39000, "KRW", "Coats", "코트", Rule.RECIPE) for n in range(2)]
+    assert firsts == [(f"Coat {n}", Decimal(39000), "KRW", "Coats", "코트", Rule.RECIPE) for n in range(2)]
     assert found.links.products == ("https://m.shop.example/p/0", "https://m.shop.example/p/1")
     assert (found.kind, found.recipe) == (PageKind.LISTING, "example")
 
@@ -87,7 +88,7 @@ def test_cards_are_read_by_css(tmp_path: Path) -> None:
     page = f"{trail}<ul>{cards}</ul>".encode()
     found = extract(page, "https://shop.example/c", recipe=recipe(tmp_path, CARDS))
     assert [(one.url[-10:], one.title, one.price, one.label, one.rule) for one in found.pictures] == [
-        (f"{n}_800x.jpg", f"Coat {n}", n * 10_000 + 9_000, "Coats", Rule.RECIPE) for n in (1, 2)
+        (f"{n}_800x.jpg", f"Coat {n}", Decimal(n * 10_000 + 9_000), "Coats", Rule.RECIPE) for n in (1, 2)
     ]
 
 
