@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from crawler.politeness import Hosts
+from core.fetching.politeness import HostSchedule
 from crawler.robots import Rules
 from db.blobs.spool import BlobWriter
 from db.crawls.met_urls import Met, Waiting
@@ -114,7 +114,7 @@ class Frontier:
     """Called with what robots.txt does not allow: set by whoever settles it (`Visits`)."""
 
     def __init__(
-        self, limits: CrawlLimits, hosts: Hosts, seconds_left: float, clock: Callable[[], float] = time.monotonic
+        self, limits: CrawlLimits, hosts: HostSchedule, seconds_left: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.results = Results()
         self.hosts = hosts

@@ -19,12 +19,12 @@ from broker.dispatch import announce_end, dispatch, run_task_soon
 from core.clock import rfc3339, utc_now
 from core.errors import ItemError, LeaseLost, OverQuota, QuotaExceeded
 from core.fetching import Fetcher
+from core.fetching.politeness import HostSchedule
 from core.messages import PURGE
 from core.settings import Settings
 from crawler import recipes
 from crawler.exits import CrawlExit, end_process
 from crawler.frontier import BATCH_RESULTS, BATCH_SECONDS, Frontier, Results
-from crawler.politeness import Hosts
 from crawler.visits import Visits, reason_of
 from crawler.web import CrawlFetcher
 from db.blobs.leftovers import discard_uncommitted
@@ -69,7 +69,7 @@ class CrawlRun:
         limits = self._request.limits
         begun = crawl.begun_at or utc_now()
         left = begun + timedelta(minutes=limits.minutes) - utc_now()
-        hosts = Hosts(settings.crawl_delay, settings.crawl_connections, time.monotonic)
+        hosts = HostSchedule(settings.crawl_delay, settings.crawl_connections, time.monotonic)
         self.frontier = Frontier(limits, hosts, left.total_seconds())
         self.frontier.bytes = self._progress.bytes
         for group in self.frontier.asked:

@@ -18,6 +18,7 @@ from core.errors import (
     NotAnImage,
 )
 from core.fetching import Fetched
+from core.fetching.politeness import requested_pause
 from core.fetching.urls import parse_url
 from core.ids import new_id
 from crawler import robots
@@ -41,7 +42,6 @@ SMALLEST_SIDE, WIDEST = 100, 4.0
 MOST_REDIRECTS = 10
 _LONGEST_TAG = 500
 _GONE = (404, 410)
-_ASKS_TO_WAIT = (429, 503)
 
 
 class Visits:
@@ -129,8 +129,8 @@ class Visits:
             self._not_modified(wanted, fetched)
         elif answer.moved_to is not None:
             self._moved(wanted, fetched, answer.moved_to)
-        elif fetched.status in _ASKS_TO_WAIT and (pause := fetched.retry_after(self._now())) is not None:
-            self._asked_to_wait(wanted, fetched, max(0.0, pause.total_seconds()))
+        elif (pause := requested_pause(fetched, self._now())) is not None:
+            self._asked_to_wait(wanted, fetched, pause)
         elif not fetched.ok:
             self._refused(wanted, fetched)
         elif wanted.waiting.kind is UrlKind.PICTURE:
@@ -158,7 +158,6 @@ class Visits:
         self._give_up(wanted, state, error)
 
     def _asked_to_wait(self, wanted: Wanted, fetched: Fetched, seconds: float) -> None:
-        # It is the server that wants to be left alone, not this URL.
         self._frontier.hosts.pause(wanted.host, seconds)
         if wanted.tries < TRIES:
             self._frontier.again(wanted, seconds)

@@ -6,11 +6,12 @@ slow shop keeps as many threads as it may have connections, and all others go on
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -18,6 +19,7 @@ import structlog
 from core.clock import utc_now
 from core.errors import FetchFailed, ItemError, NotAnImage
 from core.fetching import Fetcher
+from core.fetching.politeness import Clock, HostSchedule, requested_pause
 from core.fetching.urls import parse_url
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
@@ -30,8 +32,6 @@ RETRIED_WITHIN_SECONDS = 10.0
 """A URL that has failed after more than that is not tried again: a whole deadline was enough."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
 """Back-off before the second try (and twice that before the third); the longest `Retry-After` that is waited for."""
-
-Clock = Callable[[], float]
 
 
 class AskedToWait(FetchFailed):
@@ -66,9 +66,9 @@ class PictureFetcher:
         writer = self._blobs.writer()
         try:
             fetched = self._fetcher.download(url, writer.write)
-            pause = None if fetched.ok else fetched.retry_after(utc_now())
-            if pause is not None and fetched.status in (429, 503):
-                raise AskedToWait(f"expected status 200, got {fetched.status}", pause.total_seconds())
+            pause = requested_pause(fetched, utc_now())
+            if pause is not None:
+                raise AskedToWait(f"expected status 200, got {fetched.status}", pause)
             fetched.expect_ok()
             if fetched.size == 0:
                 raise NotAnImage("expected a picture, got an empty body")
@@ -84,17 +84,11 @@ class _Wanted:
     """One URL on its way."""
 
     url: str
+    host: str
     batch: DownloadBatch
     not_before: float = 0.0
     tries: int = 0
     began: float = 0.0
-
-
-@dataclass(slots=True)
-class _Host:
-    waiting: list[_Wanted] = field(default_factory=list)
-    busy: int = 0
-    not_before: float = 0.0
 
 
 class Downloads:
@@ -102,9 +96,10 @@ class Downloads:
 
     def __init__(self, source: Source, *, threads: int, per_host: int, clock: Clock = time.monotonic) -> None:
         self._source = source
-        self._per_host = per_host
         self._clock = clock
-        self._hosts: OrderedDict[str, _Host] = OrderedDict()
+        self._schedule = HostSchedule(0.0, per_host, clock)
+        self._waiting: OrderedDict[str, list[_Wanted]] = OrderedDict()
+        """By host, in the order in which the hosts have their turn."""
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         for number in range(threads):
@@ -121,7 +116,7 @@ class Downloads:
                 except ItemError as error:
                     batch.settle(url, error)
                 else:
-                    self._hosts.setdefault(host, _Host()).waiting.append(_Wanted(url, batch))
+                    self._waiting.setdefault(host, []).append(_Wanted(url, host, batch))
             self._changed.notify_all()
         return batch
 
@@ -135,7 +130,7 @@ class Downloads:
     def waiting(self) -> int:
         """How many URLs have not begun, or wait for another try."""
         with self._changed:
-            return sum(len(host.waiting) for host in self._hosts.values())
+            return sum(len(queue) for queue in self._waiting.values())
 
     @property
     def stopping(self) -> bool:
@@ -144,49 +139,50 @@ class Downloads:
     def drop(self, batch: DownloadBatch) -> None:
         """Begin nothing more of a batch; what has begun is finished, further tries included."""
         with self._changed:
-            for host in self._hosts.values():
-                kept = [wanted for wanted in host.waiting if wanted.batch is not batch or wanted.tries]
-                batch.leave_out(len(host.waiting) - len(kept))
-                host.waiting = kept
+            for host, queue in self._waiting.items():
+                kept = [wanted for wanted in queue if wanted.batch is not batch or wanted.tries]
+                batch.leave_out(len(queue) - len(kept))
+                self._waiting[host] = kept
 
     def _run(self) -> None:
-        while (taken := self._take()) is not None:
-            host, wanted = taken
+        while (wanted := self._take()) is not None:
             result = self._result(wanted)
             with self._changed:
-                self._put_back(host, wanted, result)
+                self._put_back(wanted, result)
 
-    def _take(self) -> tuple[_Host, _Wanted] | None:
+    def _take(self) -> _Wanted | None:
         """The next URL to be asked for; None when there will be none."""
         with self._changed:
             while not self.stopping:
                 now = self._clock()
-                for name, host in self._hosts.items():
-                    wanted = self._next(host, now)
+                for host, queue in self._waiting.items():
+                    wanted = self._next(host, queue, now)
                     if wanted is None:
                         continue
-                    host.waiting.remove(wanted)
-                    host.busy += 1
+                    queue.remove(wanted)
+                    self._schedule.begin(host)
                     wanted.tries += 1
                     wanted.began = wanted.began or now
-                    self._hosts.move_to_end(name)
-                    return host, wanted
+                    self._waiting.move_to_end(host)
+                    return wanted
                 self._changed.wait(self._pause(now))
             return None
 
-    def _next(self, host: _Host, now: float) -> _Wanted | None:
-        if host.busy >= self._per_host or host.not_before > now:
+    def _next(self, host: str, queue: list[_Wanted], now: float) -> _Wanted | None:
+        if not queue or self._schedule.wait(host) > 0:
             return None
-        return next((wanted for wanted in host.waiting if wanted.not_before <= now), None)
+        return next((wanted for wanted in queue if wanted.not_before <= now), None)
 
     def _pause(self, now: float) -> float | None:
         """Seconds until something that waits for its time may be asked for; None if nothing does."""
-        moments = [
-            max(host.not_before, min(wanted.not_before for wanted in host.waiting))
-            for host in self._hosts.values()
-            if host.waiting and host.busy < self._per_host
+        pauses = [
+            max(self._schedule.wait(host), min(wanted.not_before for wanted in queue) - now)
+            for host, queue in self._waiting.items()
+            if queue
         ]
-        return max(0.0, min(moments) - now) if moments else None
+        # Infinity: the host has all its connections in use. The thread that ends one of them takes the next URL itself.
+        soonest = min(pauses, default=math.inf)
+        return None if math.isinf(soonest) else soonest
 
     def _result(self, wanted: _Wanted) -> BlobWriter | Exception:
         try:
@@ -196,29 +192,27 @@ class Downloads:
         except Exception as error:  # noqa: BLE001 (raised by whoever waits for the batch)
             return error
 
-    def _put_back(self, host: _Host, wanted: _Wanted, result: BlobWriter | Exception) -> None:
+    def _put_back(self, wanted: _Wanted, result: BlobWriter | Exception) -> None:
         """Queue what is worth another try before all that has not begun; settle the rest."""
         now = self._clock()
-        host.busy -= 1
+        self._schedule.end(wanted.host)
         again = isinstance(result, ItemError) and result.retryable and wanted.tries < TRIES
         pause = FIRST_PAUSE_SECONDS * 2 ** (wanted.tries - 1)
         if isinstance(result, AskedToWait):
-            again, pause = again and result.seconds <= LONGEST_PAUSE_SECONDS, max(0.0, result.seconds)
-            # It is the server that wants to be left alone, not this URL.
-            host.not_before = max(host.not_before, now + min(pause, LONGEST_PAUSE_SECONDS))
+            again, pause = again and result.seconds <= LONGEST_PAUSE_SECONDS, result.seconds
+            self._schedule.pause(wanted.host, min(pause, LONGEST_PAUSE_SECONDS))
         if again and now - wanted.began < RETRIED_WITHIN_SECONDS and not self.stopping:
             wanted.not_before = now + pause
-            host.waiting.insert(0, wanted)
+            self._waiting[wanted.host].insert(0, wanted)
             self._changed.notify()
         else:
             wanted.batch.settle(wanted.url, result)
 
     def _forget_done(self) -> None:
         """Hosts of which nothing is wanted any more, and that need not be left alone."""
-        now = self._clock()
-        done = [name for name, x in self._hosts.items() if not x.waiting and not x.busy and x.not_before <= now]
-        for name in done:
-            del self._hosts[name]
+        for host in [host for host, queue in self._waiting.items() if not queue]:
+            if self._schedule.forget_if_idle(host):
+                del self._waiting[host]
 
 
 class DownloadBatch:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import math
 
 from core.fetching import Fetched
+from core.fetching.politeness import HostSchedule
 from crawler import robots
-from crawler.politeness import Hosts
 
 
 class Clock:
@@ -21,7 +21,7 @@ def answer(status: int, body: str = "") -> Fetched:
 
 def test_two_requests_to_a_host_are_a_delay_apart_and_others_do_not_wait_for_it() -> None:
     clock = Clock()
-    hosts = Hosts(0.5, 4, clock)
+    hosts = HostSchedule(0.5, 4, clock)
     hosts.begin("a")
     assert (hosts.wait("a"), hosts.wait("b")) == (0.5, 0.0)
     clock.now += 0.5
@@ -29,7 +29,7 @@ def test_two_requests_to_a_host_are_a_delay_apart_and_others_do_not_wait_for_it(
 
 
 def test_a_host_has_no_more_requests_at_once_than_it_may() -> None:
-    hosts = Hosts(0.0, 2, Clock())
+    hosts = HostSchedule(0.0, 2, Clock())
     hosts.begin("a")
     hosts.begin("a")
     assert hosts.wait("a") == math.inf
@@ -39,7 +39,7 @@ def test_a_host_has_no_more_requests_at_once_than_it_may() -> None:
 
 def test_a_slow_host_is_asked_more_slowly_and_a_failure_never_makes_it_faster() -> None:
     clock = Clock()
-    hosts = Hosts(0.1, 2, clock)
+    hosts = HostSchedule(0.1, 2, clock)
     for _ in range(10):
         hosts.begin("a")
         hosts.end("a", 4.0, ok=True)
@@ -55,7 +55,7 @@ def test_a_slow_host_is_asked_more_slowly_and_a_failure_never_makes_it_faster() 
 
 def test_a_host_that_asked_to_be_left_alone_is_until_then() -> None:
     clock = Clock()
-    hosts = Hosts(0.0, 2, clock)
+    hosts = HostSchedule(0.0, 2, clock)
     hosts.pause("a", 30.0)
     hosts.pause("a", 10.0)
     assert (hosts.wait("a"), hosts.paused()) == (30.0, {"a": 30.0})
