@@ -166,11 +166,11 @@ def test_a_picture_that_nobody_wants_any_more_never_reaches_the_device(held: tup
 
 def test_a_device_that_does_not_answer_is_seen_as_stuck(held: tuple[Echo, Batcher]) -> None:
     runtime, batcher = held
-    assert batcher.stuck() < batcher.stuck()
+    assert batcher.seconds_on_oldest_batch() < batcher.seconds_on_oldest_batch()
     runtime.go_on.set()
     submit(batcher, 2).result()
     batcher.close()
-    assert batcher.stuck() == 0
+    assert batcher.seconds_on_oldest_batch() == 0
 
 
 def test_closing_finishes_what_is_queued() -> None:

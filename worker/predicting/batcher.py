@@ -1,6 +1,7 @@
-"""The batch step: one batcher per device gathers decoded pictures across chunks and requests.
+"""The batch step: the batcher of a device gathers decoded pictures from all chunks and requests into batches.
 
-What goes to the device next, and when, is decided in decisions.py and worker/fair_queue.py; here are the threads.
+This module has the threads. `decide_batch_size` in decisions.py decides how large the next batch is and when it starts,
+and worker/fair_queue.py decides which pictures are in it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from worker.predicting.decisions import ArrivalEstimate, CostModel, LaunchBatch,
 
 log = structlog.get_logger(__name__)
 
-BATCHES_WAITING = 4
-"""Bound of the queue, in full batches per slot of the device: beyond it, `submit` waits (back-pressure)."""
+QUEUED_BATCHES_PER_SLOT = 4
+"""Batches of the largest size that fit into the queue for each slot of the device. `submit` waits while it is full."""
 
-TRIALS = 3
-"""Batches of each size that are predicted before the first picture."""
+TRIAL_BATCHES = 3
+"""Batches of each size that are predicted before the first picture, to measure what a batch costs."""
 
 Pixels = NDArray[np.uint8]
 Scores = NDArray[np.float32]
@@ -35,140 +36,150 @@ Clock = Callable[[], float]
 
 
 @dataclass(slots=True)
-class _Order:
-    """Pictures that were submitted together, and what has become of them so far."""
+class _PictureGroup:
+    """Pictures that were submitted together, and their results so far."""
 
-    found: list[Scores | ModelFailed | None]
+    results: list[Scores | ModelFailed | None]
     missing: int
-    result: Future[list[Scores | ModelFailed]] = field(default_factory=Future)
+    """Number of pictures without a result."""
+    future: Future[list[Scores | ModelFailed]] = field(default_factory=Future)
 
-    def wanted(self) -> bool:
-        """Whether somebody still waits for them; who is told so counts on them to wait on."""
-        return self.result.running() or (not self.result.cancelled() and self.result.set_running_or_notify_cancel())
+    def start_unless_canceled(self) -> bool:
+        """Return whether a caller still waits for these scores, and keep that caller from canceling from now on."""
+        return self.future.running() or (not self.future.cancelled() and self.future.set_running_or_notify_cancel())
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _QueuedPicture:
     pixels: Pixels
-    order: _Order
-    place: int
+    group: _PictureGroup
+    index: int
+    """Position in the group."""
 
 
 class Batcher:
-    """Feeds one runtime. Pictures of any thread go in, with a future of their scores."""
+    """Predicts pictures on one runtime. Any thread may submit pictures, and gets a future with their scores."""
 
     def __init__(self, runtime: Runtime, clock: Clock = time.monotonic) -> None:
         self._runtime = runtime
         self._clock = clock
         self._sizes = runtime.batch_sizes
-        self._bound = BATCHES_WAITING * runtime.slots * self._sizes[-1]
-        self._queue: FairQueue[_Waiting] = FairQueue()
+        self._max_queued = QUEUED_BATCHES_PER_SLOT * runtime.slots * self._sizes[-1]
+        self._queue: FairQueue[_QueuedPicture] = FairQueue()
         self._costs = CostModel()
         self._arrivals = ArrivalEstimate()
         self._running: dict[int, float] = {}
+        """When the batch that runs in a slot began, by slot."""
         self._closed = False
-        # Three to wait for, so that nobody is woken who has nothing to do: waking costs more than most of what is here.
+        # Three conditions, so that only threads with something to do are woken: waking a thread costs more than most of
+        # what it then does here.
         self._lock = threading.Lock()
-        self._room, self._work, self._hurry = (threading.Condition(self._lock) for _ in range(3))
+        self._has_room, self._has_work, self._has_express_work = (threading.Condition(self._lock) for _ in range(3))
         self._measure()
         self._threads = [
-            threading.Thread(target=self._serve, args=(slot,), name=f"batcher-{slot}", daemon=True)
+            threading.Thread(target=self._run, args=(slot,), name=f"batcher-{slot}", daemon=True)
             for slot in range(runtime.slots + runtime.has_express_slot)
         ]
         for thread in self._threads:
             thread.start()
 
     def submit(self, pictures: Sequence[Pixels], job: str, *, interactive: bool) -> Future[list[Scores | ModelFailed]]:
-        """Queue pictures, at least one, uint8 [size, size, 3] each; waits while the queue is full.
+        """Queue one or more pictures, uint8 [size, size, 3] each. Wait while the queue is full.
 
-        The future ends with each one's float32 [labels], or `ModelFailed` if the model fails on this very picture. If
-        it is canceled before the first one's turn, the device never sees them.
+        The future's result holds for each picture its float32 [labels], or `ModelFailed` if the model fails on that
+        very picture. If the caller cancels the future before the first picture's turn, the device never sees them.
         """
-        order = _Order([None] * len(pictures), len(pictures))
+        group = _PictureGroup([None] * len(pictures), len(pictures))
         with self._lock:
-            # Interactive pictures are few and someone waits for them: they do not queue for the queue.
-            self._room.wait_for(lambda: interactive or self._closed or len(self._queue) < self._bound)
+            # Interactive pictures are few, and a client waits for them, so they do not wait for room in the queue.
+            self._has_room.wait_for(lambda: interactive or self._closed or len(self._queue) < self._max_queued)
             if self._closed:
                 raise RuntimeError("the batcher is closed")
             now = self._clock()
             self._arrivals.observe(now)
-            for place, pixels in enumerate(pictures):
-                self._queue.push(_Waiting(pixels, order, place), job, now, interactive=interactive)
-            self._wake(len(pictures))
-            self._say_that_there_is_room()
-        return order.result
+            for index, pixels in enumerate(pictures):
+                self._queue.push(_QueuedPicture(pixels, group, index), job, now, interactive=interactive)
+            self._wake_for_work(len(pictures))
+            self._wake_for_room()
+        return group.future
 
-    def stuck(self) -> float:
-        """Seconds that the device has been silent on the batch that it has longest; 0 if it has none."""
+    def seconds_on_oldest_batch(self) -> float:
+        """Return for how many seconds the device has worked on its oldest batch, or 0 if it has none."""
         with self._lock:
-            started = min(self._running.values(), default=None)
-            return 0.0 if started is None else self._clock() - started
+            began = min(self._running.values(), default=None)
+            return 0.0 if began is None else self._clock() - began
 
     def close(self) -> None:
-        """Finish what is queued, then stop."""
+        """Predict what is queued, then end the threads."""
         with self._lock:
             self._closed = True
-            for waited_for in (self._room, self._work, self._hurry):
-                waited_for.notify_all()
+            for condition in (self._has_room, self._has_work, self._has_express_work):
+                condition.notify_all()
         for thread in self._threads:
             thread.join()
 
     def _measure(self) -> None:
-        """Let the first decisions rest on something: on the fastest of a few batches of each size, for others may
-        make any of them slow, and a size that seems dear is not tried again."""
+        """Measure what a batch of each size costs, so that the first decisions rest on something.
+
+        The fastest of a few batches counts. Other programs may slow down any of them, and a size that once seems
+        expensive is not tried again.
+        """
         side = self._runtime.side
         for size in self._sizes:
-            batch, taken = np.zeros((size, side, side, 3), np.uint8), []
-            for _ in range(TRIALS):
-                started = self._clock()
+            batch, durations = np.zeros((size, side, side, 3), np.uint8), []
+            for _ in range(TRIAL_BATCHES):
+                began = self._clock()
                 self._runtime.infer(batch)
-                taken.append(self._clock() - started)
-            self._costs.observe(size, min(taken))
+                durations.append(self._clock() - began)
+            self._costs.observe(size, min(durations))
 
-    def _serve(self, slot: int) -> None:
-        gather = self._gather if slot < self._runtime.slots else self._gather_one
+    def _run(self, slot: int) -> None:
+        gather = self._gather if slot < self._runtime.slots else self._gather_express
         while (gathered := gather(slot)) is not None:
             size, batch, lone = gathered
             self._predict(slot, batch, size, lone=lone)
 
-    def _gather(self, slot: int) -> tuple[int, list[_Waiting], bool] | None:
-        """The next batch and its size, and whether the device has nothing else to do; None when closed and empty."""
+    def _gather(self, slot: int) -> tuple[int, list[_QueuedPicture], bool] | None:
+        """Wait for the next batch of a slot. Return its size, its pictures, and whether the device is idle otherwise.
+
+        Return None once the batcher is closed and the queue is empty.
+        """
         with self._lock:
             self._running.pop(slot, None)
             while True:
-                self._work.wait_for(lambda: self._closed or self._queue)
+                self._has_work.wait_for(lambda: self._closed or self._queue)
                 if not self._queue:
                     return None
                 now = self._clock()
-                step = self._decide(now)
-                if isinstance(step, WaitForMore):
-                    self._work.wait(step.seconds)
-                elif batch := self._take(step.pictures, now):
+                decision = self._decide(now)
+                if isinstance(decision, WaitForMore):
+                    self._has_work.wait(decision.seconds)
+                elif batch := self._pop(decision.pictures, now):
                     lone = not self._running and not self._queue and len(batch) == 1
                     self._running[slot] = now
-                    self._wake(len(self._queue))
-                    return step.size, batch, lone
+                    self._wake_for_work(len(self._queue))
+                    return decision.size, batch, lone
 
-    def _gather_one(self, slot: int) -> tuple[int, list[_Waiting], bool] | None:
-        """The same for the express slot: it is for those who would wait for the others."""
+    def _gather_express(self, slot: int) -> tuple[int, list[_QueuedPicture], bool] | None:
+        """Do the same for the express slot, which takes one interactive picture while all other slots are busy."""
         with self._lock:
             self._running.pop(slot, None)
             while True:
-                self._hurry.wait_for(lambda: self._closed or self._express_has_work())
-                if not self._express_has_work():
+                self._has_express_work.wait_for(lambda: self._closed or self._is_express_needed())
+                if not self._is_express_needed():
                     return None
                 now = self._clock()
-                if batch := self._take(1, now):
+                if batch := self._pop(1, now):
                     self._running[slot] = now
                     return self._sizes[0], batch, True
 
-    def _express_has_work(self) -> bool:
+    def _is_express_needed(self) -> bool:
         return self._queue.interactive > 0 and len(self._running) >= self._runtime.slots
 
     def _decide(self, now: float) -> LaunchBatch | WaitForMore:
         window_opened = self._queue.oldest()
         assert window_opened is not None
-        # Nobody comes any more once it is closed.
+        # A closed batcher gets no more pictures.
         seconds_to_next = math.inf if self._closed else self._arrivals.seconds_to_next(now)
         return decide_batch_size(
             len(self._queue),
@@ -180,50 +191,50 @@ class Batcher:
             interactive=self._queue.interactive,
         )
 
-    def _take(self, pictures: int, now: float) -> list[_Waiting]:
-        """Up to `pictures` in turn, without those that nobody wants any more."""
-        batch: list[_Waiting] = []
-        while len(batch) < pictures and (waiting := self._queue.pop(now)) is not None:
-            if waiting.order.wanted():
-                batch.append(waiting)
-        self._say_that_there_is_room()
+    def _pop(self, count: int, now: float) -> list[_QueuedPicture]:
+        """Remove the next `count` pictures from the queue and return them, without those whose caller has canceled."""
+        batch: list[_QueuedPicture] = []
+        while len(batch) < count and (picture := self._queue.pop(now)) is not None:
+            if picture.group.start_unless_canceled():
+                batch.append(picture)
+        self._wake_for_room()
         return batch
 
-    def _wake(self, pictures: int) -> None:
-        """Wake whom so many pictures of the queue give something to do."""
-        self._work.notify(pictures)
-        if self._express_has_work():
-            self._hurry.notify()
+    def _wake_for_work(self, pictures: int) -> None:
+        """Wake the threads for which `pictures` more pictures in the queue are something to do."""
+        self._has_work.notify(pictures)
+        if self._is_express_needed():
+            self._has_express_work.notify()
 
-    def _say_that_there_is_room(self) -> None:
-        """To one who waits for it, who says so to the next if some is left."""
-        if len(self._queue) < self._bound:
-            self._room.notify()
+    def _wake_for_room(self) -> None:
+        """Wake one caller that waits for room, if there is some. That caller wakes the next one if room is left."""
+        if len(self._queue) < self._max_queued:
+            self._has_room.notify()
 
-    def _predict(self, slot: int, batch: Sequence[_Waiting], size: int, *, lone: bool = False) -> None:
-        """Predict a batch; one that fails is bisected until the picture that it fails on is alone."""
-        started = self._clock()
+    def _predict(self, slot: int, batch: Sequence[_QueuedPicture], size: int, *, lone: bool = False) -> None:
+        """Predict a batch. If it fails, bisect it until the picture that it fails on is alone."""
+        began = self._clock()
         try:
-            scores = self._runtime.infer(padded([waiting.pixels for waiting in batch], size), lone=lone)
+            scores = self._runtime.infer(padded([picture.pixels for picture in batch], size), lone=lone)
         except OutOfDeviceMemory as error:
-            self._shrink(size, error)
+            self._reduce_sizes(size, error)
             if size == self._sizes[0]:
                 self._fail(batch, error)
             else:
-                self._predict_apart(slot, batch)
+                self._predict_halves(slot, batch)
             return
         except Exception as error:  # noqa: BLE001 (runtimes raise all kinds; each ends at one picture below)
             if len(batch) == 1:
                 self._fail(batch, error)
             else:
-                self._predict_apart(slot, batch)
+                self._predict_halves(slot, batch)
             return
         if not lone:
             with self._lock:
-                self._costs.observe(size, self._clock() - started)
-        self._found(batch, scores)
+                self._costs.observe(size, self._clock() - began)
+        self._store(batch, scores)
 
-    def _predict_apart(self, slot: int, batch: Sequence[_Waiting]) -> None:
+    def _predict_halves(self, slot: int, batch: Sequence[_QueuedPicture]) -> None:
         middle, sizes = max(1, len(batch) // 2), self._sizes
         for half in (batch[:middle], batch[middle:]):
             for start in range(0, len(half), sizes[-1]):
@@ -232,27 +243,27 @@ class Batcher:
                     self._running[slot] = self._clock()
                 self._predict(slot, part, next(size for size in sizes if size >= len(part)))
 
-    def _shrink(self, size: int, error: Exception) -> None:
-        """The device has no memory for batches of `size`: none as large will be tried again."""
+    def _reduce_sizes(self, size: int, error: Exception) -> None:
+        """Keep only sizes below `size`, because the device has no memory for larger batches."""
         with self._lock:
             smaller = tuple(known for known in self._sizes if known < size)
             if smaller:
                 self._sizes = smaller
                 log.error("batch_size_reduced", failed=size, largest=smaller[-1], error=str(error))
 
-    def _fail(self, batch: Sequence[_Waiting], error: Exception) -> None:
+    def _fail(self, batch: Sequence[_QueuedPicture], error: Exception) -> None:
         log.error("model_failed", runtime=self._runtime.name, error=repr(error))
-        self._found(batch, [ModelFailed(f"the model failed on this picture: {error}") for _ in batch])
+        self._store(batch, [ModelFailed(f"the model failed on this picture: {error}") for _ in batch])
 
-    def _found(self, batch: Sequence[_Waiting], results: Iterable[Scores | ModelFailed]) -> None:
-        """Keep each one's result; orders of which none is missing any more are done."""
-        done = []
+    def _store(self, batch: Sequence[_QueuedPicture], results: Iterable[Scores | ModelFailed]) -> None:
+        """Store the result of each picture, and end the futures of groups that are complete."""
+        complete = []
         with self._lock:
-            for waiting, result in zip(batch, results, strict=False):
-                order = waiting.order
-                order.found[waiting.place] = result
-                order.missing -= 1
-                if not order.missing:
-                    done.append(order)
-        for order in done:
-            order.result.set_result([result for result in order.found if result is not None])
+            for picture, result in zip(batch, results, strict=False):
+                group = picture.group
+                group.results[picture.index] = result
+                group.missing -= 1
+                if not group.missing:
+                    complete.append(group)
+        for group in complete:
+            group.future.set_result([result for result in group.results if result is not None])

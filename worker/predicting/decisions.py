@@ -1,4 +1,8 @@
-"""What the batcher decides: how many pictures go to the device now, or how long to wait for more. Pure code."""
+"""Decide the size of the next batch: see `decide_batch_size`. Pure code, without threads and without a clock.
+
+The decision rests on what each batch size has cost so far (`CostModel`), and on when the next picture is expected
+(`ArrivalEstimate`).
+"""
 
 from __future__ import annotations
 
@@ -7,33 +11,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NEWEST_WEIGHT = 0.1
-"""Weight of the newest measurement in the running means: the last twenty or so count."""
+"""Weight of the newest measurement in the running means. The last twenty or so measurements then matter."""
 
 BATCH_WINDOW_SECONDS = 0.02
-"""Longest time that a batch waits for company, whatever the gain."""
+"""Longest time that a batch waits for more pictures, however much it could gain."""
 
 MAX_SLOWDOWN = 1.25
-"""Somebody in a hurry waits at most this factor longer so that bulk work can come along."""
+"""Factor by which an interactive batch may take longer so that bulk pictures fill it up."""
 
 MIN_SAVING_FACTOR = 1.05
-"""A larger batch has to save this factor per picture."""
+"""Factor by which a larger batch must be cheaper per picture to be preferred to a smaller one."""
 
 
 class CostModel:
-    """Seconds that a batch takes, fitted as a·n + b over the batch sizes as they run."""
+    """Estimates how many seconds a batch takes, from the batches that have run. The estimate is a·size + b."""
 
     def __init__(self) -> None:
         self._means: dict[int, float] = {}
         self._line = (0.0, 0.0)
 
     def observe(self, size: int, seconds: float) -> None:
-        """A batch of `size` (padding included) took `seconds`."""
-        known = self._means.get(size)
-        self._means[size] = seconds if known is None else known + NEWEST_WEIGHT * (seconds - known)
+        """Take into account that a batch of `size`, padding included, took `seconds`."""
+        mean = self._means.get(size)
+        self._means[size] = seconds if mean is None else mean + NEWEST_WEIGHT * (seconds - mean)
         self._line = self._fitted()
 
     def line(self) -> tuple[float, float]:
-        """(a, b): seconds per picture and per batch; the least-squares line through the means of the sizes."""
+        """Return (a, b), the seconds per picture and per batch: the least-squares line through each size's mean."""
         return self._line
 
     def _fitted(self) -> tuple[float, float]:
@@ -47,34 +51,43 @@ class CostModel:
         return slope, mean_t - slope * mean_n
 
     def seconds(self, size: int) -> float:
-        """What a batch of `size` is expected to take."""
+        """Return the seconds that a batch of `size` is expected to take."""
         slope, fixed = self._line
         return max(slope * size + fixed, 0.0)
 
 
 class ArrivalEstimate:
-    """How long it takes, on average of late, until others come; those that come together come once."""
+    """Estimates when the next pictures arrive, from the recent gaps between arrivals.
+
+    Pictures that arrive together count as one arrival.
+    """
 
     def __init__(self) -> None:
         self._last: float | None = None
-        self._mean = math.inf
+        self._mean_gap = math.inf
 
     def observe(self, now: float) -> None:
+        """Take into account that pictures arrive now."""
         if self._last is not None:
             gap = now - self._last
-            self._mean = gap if math.isinf(self._mean) else self._mean + NEWEST_WEIGHT * (gap - self._mean)
+            self._mean_gap = (
+                gap if math.isinf(self._mean_gap) else self._mean_gap + NEWEST_WEIGHT * (gap - self._mean_gap)
+            )
         self._last = now
 
     def seconds_to_next(self, now: float) -> float:
-        """Seconds until the next one; a silence longer than the mean is the better guess."""
+        """Return the seconds until the next arrival is expected.
+
+        This is the mean gap, or the time since the last arrival if that is longer.
+        """
         if self._last is None:
             return math.inf
-        return max(self._mean, now - self._last)
+        return max(self._mean_gap, now - self._last)
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchBatch:
-    """Predict the first `pictures` in turn as a batch of `size`, the rest of it padding."""
+    """Decision: predict the first `pictures` of the queue now, in a batch of `size`. Padding fills the rest of it."""
 
     size: int
     pictures: int
@@ -82,7 +95,7 @@ class LaunchBatch:
 
 @dataclass(frozen=True, slots=True)
 class WaitForMore:
-    """Look again after `seconds`, or when another picture has come."""
+    """Decision: decide again after `seconds`, or as soon as another picture has arrived."""
 
     seconds: float
 
@@ -97,47 +110,50 @@ def decide_batch_size(
     *,
     interactive: int = 0,
 ) -> LaunchBatch | WaitForMore:
-    """What to do for a device that is free now.
+    """Decide for a device that is free now: return the batch to launch, or how long to wait for more pictures.
 
     Args:
-        waiting: pictures that wait, at least one.
+        waiting: number of pictures that wait, at least 1.
         sizes: the batch sizes that the device has prepared, ascending.
-        seconds_to_next: seconds until another picture may be expected.
-        window_opened: when the first of them came: it window_opened the window.
-        interactive: how many of them somebody waits for; they go first.
+        costs: what a batch of each size is expected to take.
+        seconds_to_next: seconds until another picture is expected.
+        window_opened: when the picture arrived that has waited longest. The batch window begins there.
+        interactive: how many of the waiting pictures are interactive. They go first.
 
-    A batch is of the size that costs least per picture; it is full when no larger one would cost less. One that is not
-    full waits while its window is open and another picture may come before it closes. Bulk work loses nothing by that:
-    a device faster than its pictures come would only idle, and to a slower one they queue. If somebody is in a hurry,
-    the batch is as large as those in a hurry need, or larger where that takes hardly longer; the others fill its room.
-    It waits only while another picture would save the device more time than the wait for that picture takes.
+    Without interactive pictures, the batch has the size that costs least per picture. It is full if no larger size
+    would cost less. A batch that is not full waits while its window is open and another picture is expected before the
+    window closes. Bulk pictures lose nothing by that wait: if the device is faster than the pictures arrive, it would
+    be idle anyway, and if it is slower, the pictures would queue anyway.
+
+    With interactive pictures, the batch is as large as these need, or larger if that takes hardly longer; bulk pictures
+    fill it up. It waits only if one more picture in the batch saves the device more time than waiting for it takes.
     """
-    launch = (
-        _cheapest_batch(waiting, sizes, costs)
-        if not interactive
-        else _interactive_batch(interactive, waiting, sizes, costs)
-    )
-    closes = window_opened + BATCH_WINDOW_SECONDS
-    if now + seconds_to_next >= closes or waiting >= _cheapest_batch(sizes[-1], sizes, costs).size:
+    if interactive:
+        launch = _interactive_batch(interactive, waiting, sizes, costs)
+    else:
+        launch = _cheapest_batch(waiting, sizes, costs)
+    window_closes = window_opened + BATCH_WINDOW_SECONDS
+    if now + seconds_to_next >= window_closes or waiting >= _cheapest_batch(sizes[-1], sizes, costs).size:
         return launch
     if not interactive:
-        return WaitForMore(closes - now)
-    apart = device_seconds(waiting, sizes, costs) + costs.seconds(sizes[0])
-    together = device_seconds(waiting + 1, sizes, costs)
-    return WaitForMore(seconds_to_next) if seconds_to_next < apart - together else launch
+        return WaitForMore(window_closes - now)
+    seconds_apart = device_seconds(waiting, sizes, costs) + costs.seconds(sizes[0])
+    seconds_together = device_seconds(waiting + 1, sizes, costs)
+    return WaitForMore(seconds_to_next) if seconds_to_next < seconds_apart - seconds_together else launch
 
 
 def _interactive_batch(interactive: int, waiting: int, sizes: Sequence[int], costs: CostModel) -> LaunchBatch:
-    alone = _cheapest_batch(interactive, sizes, costs)
-    bearable = MAX_SLOWDOWN * costs.seconds(alone.size)
-    # A larger batch than there are pictures for has nothing to offer.
-    room = [size for size in sizes if size > alone.size and costs.seconds(size) <= bearable and size // 2 < waiting]
-    size = max(room, default=alone.size)
+    """Return the batch for the interactive pictures, made larger for bulk pictures if it stays nearly as fast."""
+    needed = _cheapest_batch(interactive, sizes, costs).size
+    max_seconds = MAX_SLOWDOWN * costs.seconds(needed)
+    # A larger size is of use only if there are enough pictures for more than half of it.
+    larger = [size for size in sizes if size > needed and costs.seconds(size) <= max_seconds and size // 2 < waiting]
+    size = max(larger, default=needed)
     return LaunchBatch(size, min(size, waiting))
 
 
 def device_seconds(waiting: int, sizes: Sequence[int], costs: CostModel) -> float:
-    """What the device needs for `waiting` pictures, batch after batch of the cheapest size."""
+    """Return the seconds that the device needs for `waiting` pictures, in batches of the cheapest size."""
     total = 0.0
     while waiting > 0:
         batch = _cheapest_batch(waiting, sizes, costs)
@@ -147,7 +163,8 @@ def device_seconds(waiting: int, sizes: Sequence[int], costs: CostModel) -> floa
 
 
 def _cheapest_batch(waiting: int, sizes: Sequence[int], costs: CostModel) -> LaunchBatch:
+    """Return the batch that costs least per picture. Of nearly equal ones it is the smallest."""
     prices = {size: costs.seconds(size) / min(size, waiting) for size in sizes}
-    # Small batches free the device sooner for whoever is in a hurry: a larger one has to be worth it.
+    # A smaller batch frees the device sooner for interactive pictures, so a larger one must be clearly cheaper.
     size = next(size for size in sizes if prices[size] <= min(prices.values()) * MIN_SAVING_FACTOR)
     return LaunchBatch(size, min(size, waiting))

@@ -1,4 +1,4 @@
-"""Explaining a prediction: where in the picture the model saw its label."""
+"""Explain a prediction: make a heat map of where in the picture the model saw the label."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class Explainer:
-    """Makes heat maps of items' top labels and keeps them beside their blobs."""
+    """Makes the heat map of an item's top label and stores it beside the item's blob."""
 
     def __init__(
         self, database: Database, broker: Broker, models: ModelCache, decoders: DecoderPool, blobs: BlobStore
@@ -32,9 +32,10 @@ class Explainer:
         self._blobs = blobs
 
     def explain(self, item_id: str) -> None:
-        """Make an item's heat map, unless it is there, and wake who waits for it. An unknown item is nothing to do.
+        """Make an item's heat map unless it exists, and wake the request that waits for it.
 
-        Nor is one whose picture cannot be read now or whose heat map cannot be kept: who wants it asks again.
+        Do nothing for an unknown item. If the picture cannot be read or the heat map cannot be stored now, only log it,
+        because the client asks again.
         """
         with self._database.reading() as session:
             item = items.get(session, item_id)
@@ -46,7 +47,7 @@ class Explainer:
             if self._blobs.read_derived(prediction.blob_sha256, name) is None:
                 self._blobs.put_derived(prediction.blob_sha256, name, self._heat_map(prediction, ref, item.job_id))
         except (BlobMissing, BlobStoreUnavailable, StorageFull) as error:
-            log.warning("explanation_not_kept", item=item_id, reason=str(error))
+            log.warning("explanation_not_stored", item=item_id, reason=str(error))
             return
         announce(self._broker, item_id)
 

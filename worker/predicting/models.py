@@ -1,4 +1,4 @@
-"""The models that this worker process has loaded, each with its batcher; and the watch over their device."""
+"""The models that a worker process has loaded, each with its batcher, and the watchdog of their device."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from worker.predicting.batcher import Batcher
 log = structlog.get_logger(__name__)
 
 EXIT_DEVICE_STUCK = 70
-"""Exit code of a worker whose device has stopped answering (EX_SOFTWARE of sysexits.h)."""
-_WATCH_SECONDS = 1.0
+"""Exit code of a worker process whose device no longer answers (EX_SOFTWARE of sysexits.h)."""
+_CHECK_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class LoadedModel:
-    """One model version, warm, on this process's device."""
+    """One model version, loaded and warmed up on the device of this process."""
 
     artifact: Artifact
     runtime: Runtime
     batcher: Batcher
     users: int = 0
-    """Chunks that are using it now: it is not closed under them."""
+    """Number of `using` blocks that use the model now. It is not closed before they end."""
 
     def close(self) -> None:
         self.batcher.close()
@@ -42,7 +42,7 @@ class LoadedModel:
 
 
 class ModelCache:
-    """Loads each model version when it is first needed; beyond `loaded_models` the least recently used one goes."""
+    """Loads each model version when it is first needed, and keeps the `loaded_models` that were used last."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -54,13 +54,13 @@ class ModelCache:
 
     @contextmanager
     def using(self, ref: ModelRef) -> Iterator[LoadedModel]:
-        """The model version, loaded, and kept so while it is used.
+        """Load a model version if necessary, and keep it loaded until the end of the block.
 
         Raises:
-            ModelUnknown: there is no such artifact here.
-            ArtifactInvalid: its files are not what its manifest says.
+            ModelUnknown: this installation has no such artifact.
+            ArtifactInvalid: the files of the artifact do not match its manifest.
         """
-        model = self._take(ref)
+        model = self._acquire(ref)
         try:
             yield model
         finally:
@@ -69,10 +69,10 @@ class ModelCache:
             self._evict()
 
     def load(self, ref: ModelRef) -> None:
-        """Have the model version loaded and warm.
+        """Load a model version and warm it up.
 
         Raises:
-            ModelUnknown, ArtifactInvalid: as for `using`.
+            ModelUnknown, ArtifactInvalid: as in `using`.
         """
         with self.using(ref):
             pass
@@ -82,13 +82,16 @@ class ModelCache:
             return list(self._loaded.values())
 
     def watch(self) -> None:
-        """End this process when a device does not answer: nothing in it can wake one, and another can do its work."""
-        while not self._closed.wait(_WATCH_SECONDS):
+        """End this process if the device does not answer for too long.
+
+        Python cannot interrupt a call into a driver, but another process can take over the work.
+        """
+        while not self._closed.wait(_CHECK_SECONDS):
             for model in self.loaded():
-                silent = model.batcher.stuck()
-                if silent > self._device_seconds:
-                    log.critical("device_stuck", model=str(model.artifact.ref), seconds=round(silent, 1))
-                    # Not sys.exit: the threads that wait for the device would never let it finish.
+                seconds = model.batcher.seconds_on_oldest_batch()
+                if seconds > self._device_seconds:
+                    log.critical("device_stuck", model=str(model.artifact.ref), seconds=round(seconds, 1))
+                    # sys.exit would wait forever for the threads that wait for the device.
                     os._exit(EXIT_DEVICE_STUCK)
 
     def close(self) -> None:
@@ -96,12 +99,13 @@ class ModelCache:
         for model in self.loaded():
             model.close()
 
-    def _take(self, ref: ModelRef) -> LoadedModel:
-        if (model := self._known(ref)) is not None:
+    def _acquire(self, ref: ModelRef) -> LoadedModel:
+        if (model := self._acquire_loaded(ref)) is not None:
             return model
-        # One at a time, and without the lock that those hold who use another model meanwhile.
+        # Models are loaded one at a time. Loading takes long, so it must not block the lock that users of other models
+        # need.
         with self._loading:
-            if (model := self._known(ref)) is not None:
+            if (model := self._acquire_loaded(ref)) is not None:
                 return model
             model = self._open(ref)
             with self._lock:
@@ -109,7 +113,7 @@ class ModelCache:
                 self._loaded[ref] = model
             return model
 
-    def _known(self, ref: ModelRef) -> LoadedModel | None:
+    def _acquire_loaded(self, ref: ModelRef) -> LoadedModel | None:
         with self._lock:
             model = self._loaded.get(ref)
             if model is not None:
@@ -127,10 +131,10 @@ class ModelCache:
         return LoadedModel(artifact, runtime, Batcher(runtime))
 
     def _evict(self) -> None:
-        """Close what is too many, as far as nobody uses it."""
+        """Close the least recently used models beyond the limit, unless they are in use."""
         with self._lock:
-            spare = len(self._loaded) - self._settings.loaded_models
-            idle = [ref for ref, model in self._loaded.items() if model.users == 0][: max(spare, 0)]
+            excess = len(self._loaded) - self._settings.loaded_models
+            idle = [ref for ref, model in self._loaded.items() if model.users == 0][: max(excess, 0)]
             closing = [self._loaded.pop(ref) for ref in idle]
         for model in closing:
             model.close()

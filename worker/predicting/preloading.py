@@ -1,4 +1,4 @@
-"""Keeps the models loaded that aliases point at: the one in production, and the one that is about to be."""
+"""Keep those models loaded that an alias points at: the production model, and the candidate to replace it."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ log = structlog.get_logger(__name__)
 
 
 class ModelPreloader:
-    """Looks at the aliases as often as the worker's heart beats, so that a promotion finds its model warm."""
+    """Checks the aliases as often as the worker sends heartbeats, so that a model is warm before it is promoted."""
 
     def __init__(self, database: Database, models: ModelCache) -> None:
         self._database = database
         self._models = models
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="preloader", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="model-preloader", daemon=True)
 
     def start(self) -> None:
-        """Load what is to be loaded, then go on looking in the background."""
-        self.look()
+        """Load the models of all aliases, then check the aliases regularly in the background."""
+        self.load_missing()
         self._thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
         self._thread.join()
 
-    def look(self) -> None:
-        """Load what aliases point at and is not loaded yet. What cannot be loaded is logged."""
+    def load_missing(self) -> None:
+        """Load every model that an alias points at and that is not loaded yet. Log the ones that cannot be loaded."""
         try:
             with self._database.reading() as session:
-                wanted = model_versions.list_aliases(session)
+                aliases = model_versions.list_aliases(session)
         except DBAPIError as error:
-            log.warning("aliases_unread", reason=str(error.orig))
+            log.warning("aliases_not_read", reason=str(error.orig))
             return
-        if not wanted:
+        if not aliases:
             log.warning("no_model", expected=model_versions.PRODUCTION)
         loaded = {model.artifact.ref for model in self._models.loaded()}
-        for alias, text in wanted.items():
+        for alias, text in aliases.items():
             ref = ModelRef.parse(text)
             if ref not in loaded:
                 self._load(alias, ref)
@@ -59,4 +59,4 @@ class ModelPreloader:
 
     def _run(self) -> None:
         while not self._stopped.wait(HEARTBEAT_SECONDS):
-            self.look()
+            self.load_missing()
