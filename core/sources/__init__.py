@@ -1,1 +1,1 @@
-"""What files of pictures and lists of pictures hold, read piece by piece: archives and manifests."""
+"""Readers for archives of pictures and for manifests. They hold only a small part of a file in memory."""

@@ -1,6 +1,6 @@
-"""Manifests: tables of URLs, as CSV that spreadsheets write or as JSONL. A bad row never takes the others with it.
+"""Manifests: tables of URLs, as CSV from a spreadsheet or as JSONL. A bad row does not affect the other rows.
 
-Rows are with_row_number as a spreadsheet numbers them: the header is row 1, and empty ones count.
+Row numbers are those of a spreadsheet: the header is row 1, and empty rows count.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from typing import IO, Any, TextIO
 
 from core.errors import BadCrop, BadManifest, BadRow, ItemError, SourceEnded
 from core.fetching.urls import MAX_URL
-from core.sources.names import clean
+from core.sources.names import storable
 from core.types import Crop
 
 MAX_ROW = 64 * 1024
-"""Longest row, in characters: with more, a quote was not closed or a line is no line."""
+"""Maximum length of a row in characters. A longer one has an unclosed quote, or the file is not a text file."""
 PROVENANCE = {"page_url": MAX_URL, "title": 2000, "price": 100, "currency": 100, "alt": 2000}
-"""What may be known of where a picture came from, and its longest value in characters."""
+"""The columns about the origin of a picture, and the maximum length of their values in characters."""
 MAX_ID = 500
+"""Maximum length of a custom id in characters."""
 MAX_DETAILS = 16 * 1024
-"""Largest `metadata` of one item, in bytes of JSON."""
+"""Maximum size of the `metadata` of one item, in bytes of JSON."""
 MAX_DEPTH = 16
-"""So many objects and lists of JSON may lie within each other."""
+"""Maximum nesting depth of objects and lists in JSON."""
 
 _DELIMITERS = ",;\t|"
-_SNIFFED = 64 * 1024
-_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
+_SNIFFED_BYTES = 64 * 1024
+_UNDECODABLE = "\N{REPLACEMENT CHARACTER}"
 _CROP = re.compile(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*")
 _EXCEL_SEPARATOR = re.compile(r"sep=(.)\s*", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: a picture's URL and what is known of it, or with `error` why there is no knowing."""
+    """One row of a manifest. It has the URL of a picture and its metadata, or an `error` if the row cannot be read."""
 
     number: int
     url: str = ""
@@ -50,11 +51,11 @@ class Row:
     error: ItemError | None = None
 
 
-def manifest_rows(file: IO[bytes], most: int) -> Generator[Row | None]:
-    """The rows of a manifest after its header, the same in every reading of it; None for an empty one.
+def manifest_rows(file: IO[bytes], max_rows: int) -> Generator[Row | None]:
+    """Yield the rows after the header of a manifest, and None for each empty row. Every reading yields the same rows.
 
     Raises:
-        SourceEnded: it is no manifest, or has more rows than `most`.
+        SourceEnded: the file is not a manifest, or it has more than `max_rows` rows.
     """
     text = io.TextIOWrapper(file, _encoding(file), errors="replace")
     try:
@@ -62,34 +63,34 @@ def manifest_rows(file: IO[bytes], most: int) -> Generator[Row | None]:
         first = _first_line(lines)
         rows = _json_rows(lines) if first.lstrip().startswith("{") else _csv_rows(lines)
         for count, row in enumerate(rows):
-            if count == most:
-                raise SourceEnded(BadManifest(f"expected at most {most:,} rows, got more"))
+            if count == max_rows:
+                raise SourceEnded(BadManifest(f"expected at most {max_rows:,} rows, got more"))
             yield row
     finally:
-        # Else it would close a file that is not its own.
+        # Without this, the wrapper would close the caller's file.
         text.detach()
 
 
 def with_row_number(number: int, error: ItemError) -> ItemError:
-    """The same error, with the row in which it is."""
+    """Return the same error with the row number in front of its text."""
     return type(error)(f"row {number}: {error.detail}")
 
 
 class _TooLong(str):
-    """The beginning of a line that is longer than any row may be."""
+    """The beginning of a line that is longer than `MAX_ROW`."""
 
 
 class _Lines:
-    """Lines of bounded length, of which some can be given back."""
+    """Reads lines of limited length. A caller can push lines back, which are then read again."""
 
     def __init__(self, text: TextIO) -> None:
         self._text = text
-        self._returned: list[str] = []
+        self._pushed_back: list[str] = []
 
     def next(self) -> str | None:
-        """The next line, with its end; None at the end."""
-        if self._returned:
-            return self._returned.pop()
+        """Return the next line with its line end, or None at the end of the file."""
+        if self._pushed_back:
+            return self._pushed_back.pop()
         line = self._text.readline(MAX_ROW)
         if len(line) < MAX_ROW or line.endswith("\n"):
             return line or None
@@ -97,13 +98,17 @@ class _Lines:
             pass
         return _TooLong(line[:100])
 
-    def give_back(self, lines: list[str]) -> None:
-        self._returned += reversed(lines)
+    def push_back(self, lines: list[str]) -> None:
+        self._pushed_back += reversed(lines)
 
 
 def _encoding(file: IO[bytes]) -> str:
-    """By its mark; else UTF-8 if it begins as that, or what a Korean spreadsheet writes."""
-    head = file.read(_SNIFFED)
+    """Return the encoding of a manifest.
+
+    A byte order mark decides it. Without one, it is UTF-8 if the beginning of the file is valid UTF-8, and otherwise
+    CP949, which a Korean spreadsheet writes.
+    """
+    head = file.read(_SNIFFED_BYTES)
     file.seek(0)
     if head.startswith(codecs.BOM_UTF8):
         return "utf-8-sig"
@@ -121,19 +126,19 @@ def _encoding(file: IO[bytes]) -> str:
 
 
 def _first_line(lines: _Lines) -> str:
-    """The first line that is not empty; nothing is taken."""
-    passed = []
+    """Return the first line that is not empty, and push all lines back that were read for it."""
+    read = []
     while (line := lines.next()) is not None:
-        passed.append(line)
+        read.append(line)
         if line.strip():
             break
-        if len(passed) > MAX_ROW:
+        if len(read) > MAX_ROW:
             break
-    lines.give_back(passed)
+    lines.push_back(read)
     if line is None:
-        raise SourceEnded(BadManifest("expected a header with the column url, or JSONL; got nothing"))
+        raise SourceEnded(BadManifest("expected a header with the column url, or JSONL, got an empty file"))
     if line.lstrip().startswith("["):
-        raise SourceEnded(BadManifest("expected CSV or JSONL (an object in each line), got a JSON array"))
+        raise SourceEnded(BadManifest("expected CSV, or JSONL with one object per line, got a JSON array"))
     return line
 
 
@@ -141,59 +146,60 @@ def _json_rows(lines: _Lines) -> Iterator[Row | None]:
     number = 0
     while (line := lines.next()) is not None:
         number += 1
-        yield None if not line.strip() else _guarded(number, line, _json_row)
+        yield None if not line.strip() else _row_or_error(number, line, _json_row)
 
 
 def _json_row(number: int, line: str) -> Row:
     try:
-        members = json.loads(line, parse_constant=_finite, parse_float=_finite)
+        members = json.loads(line, parse_constant=_finite_number, parse_float=_finite_number)
     except ValueError as error:
-        raise BadRow(f"expected an object of JSON: {error}") from error
+        raise BadRow(f"expected a JSON object, got invalid JSON: {error}") from error
     if not isinstance(members, dict):
-        raise BadRow(f"expected an object of JSON, got {_kind(members)}")
-    return _row(number, _cleaned(members))
+        raise BadRow(f"expected a JSON object, got {_json_type(members)}")
+    return _row(number, _storable_json(members))
 
 
 def _csv_rows(lines: _Lines) -> Iterator[Row | None]:
     number, columns, delimiter = _header(lines)
-    while (record := _record(lines, delimiter)) is not None:
+    while (record := _next_record(lines, delimiter)) is not None:
         number += 1
         if isinstance(record, BadRow):
             yield Row(number, error=with_row_number(number, record))
         elif not any(value.strip() for value in record):
             yield None
         else:
-            yield _guarded(number, record, lambda n, values: _csv_row(n, columns, values))
+            yield _row_or_error(number, record, lambda n, values: _csv_row(n, columns, values))
 
 
 def _csv_row(number: int, columns: list[str], values: list[str]) -> Row:
-    beyond = [value for value in values[len(columns) :] if value.strip()]
-    if beyond:
+    extra = [value for value in values[len(columns) :] if value.strip()]
+    if extra:
         raise BadRow(f"expected at most {len(columns)} fields, got {len(values)}")
-    given = {name: value.strip() for name, value in zip(columns, values, strict=False)}
+    fields_by_name = {name: value.strip() for name, value in zip(columns, values, strict=False)}
     if any("\x00" in value for value in values):
         raise BadRow("expected text, got NUL characters")
-    return _row(number, {name: clean(value) for name, value in given.items() if name and value})
+    return _row(number, {name: storable(value) for name, value in fields_by_name.items() if name and value})
 
 
 def _header(lines: _Lines) -> tuple[int, list[str], str]:
-    """(its row number, the columns in lower case, the delimiter) of a CSV file."""
+    """Return (row number of the header, columns in lower case, delimiter) of a CSV file."""
     number, delimiters = 0, _DELIMITERS
     line: str | None = ""
     while line is not None and not line.strip():
         line = lines.next()
         number += 1
-        separator = _EXCEL_SEPARATOR.fullmatch(line or "")
-        if separator:
-            delimiters, line = separator[1], ""
+        declared = _EXCEL_SEPARATOR.fullmatch(line or "")
+        if declared:
+            delimiters, line = declared[1], ""
     for delimiter in delimiters:
         columns = _columns(line or "", delimiter)
         if "url" in columns:
-            twins = {name for name in columns if name and columns.count(name) > 1}
-            if twins:
-                raise SourceEnded(BadManifest(f"expected every column once, got {', '.join(sorted(twins))} again"))
+            repeated = {name for name in columns if name and columns.count(name) > 1}
+            if repeated:
+                names = ", ".join(sorted(repeated))
+                raise SourceEnded(BadManifest(f"expected every column once, got {names} more than once"))
             return number, columns, delimiter
-    shown = clean(line or "").strip()[:100]
+    shown = storable(line or "").strip()[:100]
     raise SourceEnded(BadManifest(f"expected a header with the column url, got {shown!r}"))
 
 
@@ -202,19 +208,19 @@ def _columns(line: str, delimiter: str) -> list[str]:
         names = next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:
         return []
-    return [clean(name).strip().lower().replace(" ", "_") for name in names]
+    return [storable(name).strip().lower().replace(" ", "_") for name in names]
 
 
-def _record(lines: _Lines, delimiter: str) -> list[str] | BadRow | None:
-    """The fields of the next record, which may have several lines; None at the end.
+def _next_record(lines: _Lines, delimiter: str) -> list[str] | BadRow | None:
+    """Return the fields of the next record, which can span several lines, or None at the end of the file.
 
-    A quote that is not closed costs its own line: what follows is read as if it had not been opened.
+    A quote that is never closed makes only its own line invalid. The next lines are read as if the quote did not exist.
     """
     used: list[str] = []
     length, unclosed = 0, False
 
     def feed() -> Iterator[str]:
-        # The reader asks for another line only within quotes.
+        # The csv reader asks for another line only while a quote is open.
         nonlocal length, unclosed
         while (line := lines.next()) is not None:
             used.append(line)
@@ -227,24 +233,24 @@ def _record(lines: _Lines, delimiter: str) -> list[str] | BadRow | None:
     try:
         fields = next(csv.reader(feed(), delimiter=delimiter), None)
     except csv.Error as error:
-        lines.give_back(used[1:])
-        return BadRow(f"expected fields of CSV: {error}")
+        lines.push_back(used[1:])
+        return BadRow(f"expected CSV fields, got an error: {error}")
     if not used:
         return None
     if isinstance(used[0], _TooLong):
         return BadRow(f"expected at most {MAX_ROW:,} characters, got more")
     if unclosed:
-        lines.give_back(used[1:])
-        return BadRow("expected the quote that it opens to be closed again")
+        lines.push_back(used[1:])
+        return BadRow("expected a closing quote, got none")
     return fields or []
 
 
-def _guarded(number: int, given: Any, read: Any) -> Row:
-    """A row, or its error with the row's number."""
-    if isinstance(given, _TooLong):
+def _row_or_error(number: int, value: Any, read: Any) -> Row:
+    """Return the row that `read` makes of `value`, or a row with an error that names the row number."""
+    if isinstance(value, _TooLong):
         return Row(number, error=BadRow(f"row {number}: expected at most {MAX_ROW:,} characters, got more"))
     try:
-        row: Row = read(number, given)
+        row: Row = read(number, value)
     except ItemError as error:
         return Row(number, error=with_row_number(number, error))
     except RecursionError:
@@ -253,9 +259,9 @@ def _guarded(number: int, given: Any, read: Any) -> Row:
 
 
 def _row(number: int, members: Mapping[str, Any]) -> Row:
-    """A row by its members, whose texts are clean; one with an error still says which picture it was to be."""
+    """Return the row with these members, whose texts are storable. A row with an error still has its id and URL."""
     try:
-        return _understood(number, members)
+        return _checked_row(number, members)
     except ItemError as error:
         named = next((members[name] for name in ("id", "custom_id") if isinstance(members.get(name), (str, int))), "")
         url = members.get("url")
@@ -263,49 +269,49 @@ def _row(number: int, members: Mapping[str, Any]) -> Row:
         return Row(number, shown, str(named)[:MAX_ID] or None, error=with_row_number(number, error))
 
 
-def _understood(number: int, members: Mapping[str, Any]) -> Row:
-    others = dict(members)
-    url = _text("url", others.pop("url", None), 10 * MAX_URL)
+def _checked_row(number: int, members: Mapping[str, Any]) -> Row:
+    remaining = dict(members)
+    url = _text("url", remaining.pop("url", None), 10 * MAX_URL)
     if url is None:
-        raise BadRow("url: expected one, got none")
-    if _UNREADABLE in url:
-        raise BadRow("url: expected text, got bytes that are none")
-    custom_id = _one_of("id", "custom_id", others)
+        raise BadRow("url: expected a value, got none")
+    if _UNDECODABLE in url:
+        raise BadRow("url: expected text, got bytes that are not valid text")
+    custom_id = _text_of_either("id", "custom_id", remaining)
     provenance = {}
-    for name, longest in PROVENANCE.items():
-        value = _text(name, others.pop(name, None), longest, numbers=name == "price")
+    for name, max_length in PROVENANCE.items():
+        value = _text(name, remaining.pop(name, None), max_length, numbers=name == "price")
         if value is not None:
             provenance[name] = value
-    crop = _crop(others.pop("crop", None))
-    details = others.pop("metadata", None)
+    crop = _crop(remaining.pop("crop", None))
+    details = remaining.pop("metadata", None)
     if details is not None:
-        others |= details if isinstance(details, dict) else {"metadata": details}
-    if len(json.dumps(others)) > MAX_DETAILS:
+        remaining |= details if isinstance(details, dict) else {"metadata": details}
+    if len(json.dumps(remaining)) > MAX_DETAILS:
         raise BadRow(f"expected at most {MAX_DETAILS:,} bytes in all other members, got more")
-    return Row(number, url, custom_id, crop, provenance, others)
+    return Row(number, url, custom_id, crop, provenance, remaining)
 
 
-def _one_of(name: str, other: str, members: dict[str, Any]) -> str | None:
-    """The client's own name for the item, which has two names itself: that of CSV and that of the API."""
+def _text_of_either(name: str, other: str, members: dict[str, Any]) -> str | None:
+    """Return the client's own id of the item. CSV calls it `id`, and the API calls it `custom_id`."""
     first = _text(name, members.pop(name, None), MAX_ID, numbers=True)
     second = _text(other, members.pop(other, None), MAX_ID, numbers=True)
     return first if first is not None else second
 
 
-def _text(name: str, value: object, longest: int, *, numbers: bool = False) -> str | None:
+def _text(name: str, value: object, max_length: int, *, numbers: bool = False) -> str | None:
     if value is None or value == "":
         return None
     if numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise BadRow(f"{name}: expected text, got {_kind(value)}")
-    if len(value) > longest:
-        raise BadRow(f"{name}: expected at most {longest:,} characters, got {len(value):,}")
+        raise BadRow(f"{name}: expected text, got {_json_type(value)}")
+    if len(value) > max_length:
+        raise BadRow(f"{name}: expected at most {max_length:,} characters, got {len(value):,}")
     return value
 
 
 def _crop(value: object) -> Crop | None:
-    """`{"x", "y", "width", "height"}`, as an object or as its text, or the four numbers with commas between them."""
+    """Return a crop from an object with x, y, width and height, from its JSON text, or from four numbers and commas."""
     if value is None or value == "":
         return None
     numbers: object = value
@@ -325,28 +331,28 @@ def _crop(value: object) -> Crop | None:
     raise BadCrop(f"crop: expected x, y, width and height in pixels, got {str(value)[:60]!r}")
 
 
-def _cleaned(value: Any, depth: int = 0) -> Any:
-    """JSON without characters that cannot be stored."""
+def _storable_json(value: Any, depth: int = 0) -> Any:
+    """Return the JSON value without characters that cannot be stored."""
     if depth > MAX_DEPTH:
         raise BadRow(f"expected no more than {MAX_DEPTH} levels of JSON")
     if isinstance(value, str):
         if "\x00" in value:
             raise BadRow("expected text, got NUL characters")
-        return clean(value)
+        return storable(value)
     if isinstance(value, list):
-        return [_cleaned(element, depth + 1) for element in value]
+        return [_storable_json(element, depth + 1) for element in value]
     if isinstance(value, dict):
-        return {_cleaned(name, depth + 1): _cleaned(element, depth + 1) for name, element in value.items()}
+        return {_storable_json(name, depth + 1): _storable_json(element, depth + 1) for name, element in value.items()}
     return value
 
 
-def _finite(text: str) -> float:
+def _finite_number(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no number of JSON")
+        raise ValueError(f"{text} is not a JSON number")
     return number
 
 
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", bool: "a truth value", str: "text", type(None): "null"}
+def _json_type(value: object) -> str:
+    names = {dict: "an object", list: "a list", bool: "true or false", str: "text", type(None): "null"}
     return names.get(type(value), "a number")

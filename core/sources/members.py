@@ -1,4 +1,4 @@
-"""Members of archives, whatever kind of archive it is: what is taken from them, and what is refused."""
+"""The rules for members that are the same for all kinds of archive: which are accepted, skipped or refused."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from core.errors import ArchiveUnsafe, ItemError, NotAnImage, SourceEnded, TooLarge
-from core.sources.names import clean, danger, display_name, is_litter
+from core.sources.names import display_name, is_system_file, storable, unsafe_name_reason
 
-MAX_RATIO = 100
-"""A member that is so many times larger than its compressed bytes is no picture, but meant to fill disks."""
-RATIO_FROM = 1024 * 1024
-"""Smaller ones may be: an icon of one colour is no attack."""
+MAX_COMPRESSION_RATIO = 100
+"""Highest accepted ratio of unpacked to compressed bytes. A member above it is not a picture but an attempt to fill the
+disk."""
+RATIO_CHECKED_FROM = 1024 * 1024
+"""Size in unpacked bytes from which the ratio is checked. A small icon of a single colour may exceed the ratio."""
 
 _KINDS = {
     b"PK\x03\x04": "ZIP",
@@ -29,7 +30,7 @@ _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """How much of an archive is read."""
+    """How much of an archive is read: the number of members, and the bytes of each member and of all."""
 
     members: int
     member_bytes: int
@@ -38,10 +39,10 @@ class ArchiveLimits:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member of an archive: its bytes, or why they are not to be had, or neither: it is passed over.
+    """One member of an archive. It has either bytes or an error. A member that is skipped has neither.
 
-    Its bytes can be read until the next member is asked for. Reading them raises an `ItemError` that is the member's
-    own, or `SourceEnded`: then there are no further members, either.
+    The bytes can be read only until the next member is requested. Reading them raises an `ItemError` if only this
+    member is bad, or `SourceEnded` if the rest of the archive cannot be read either.
     """
 
     name: str
@@ -49,15 +50,15 @@ class Member:
     error: ItemError | None = None
 
 
-def kind_of(head: bytes) -> str | None:
-    """What kind of archive begins like that (compressed files are some, too); None if it is none that is known."""
+def archive_kind(head: bytes) -> str | None:
+    """Return the kind of an archive or compressed file by its first bytes, or None if it is of no known kind."""
     if head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC):
         return "TAR"
     return next((kind for magic, kind in _KINDS.items() if head.startswith(magic)), None)
 
 
 class Gatekeeper:
-    """Judges the members of one archive, which come in their order."""
+    """Decides about the members of one archive, in their order."""
 
     def __init__(self, limits: ArchiveLimits) -> None:
         self.limits = limits
@@ -67,28 +68,30 @@ class Gatekeeper:
     def judge(
         self, name: str, *, is_folder: bool, refusal: str | None, pieces: Callable[[], Iterator[bytes]]
     ) -> Member:
-        """A member as it is handed on. `refusal`: what its kind of archive has against it.
+        """Return the member for the next entry of the archive.
+
+        `refusal`: the reason for which the reader of this kind of archive refuses the entry, or None.
 
         Raises:
-            SourceEnded: there are more members than may be.
+            SourceEnded: the archive has more members than the limit.
         """
         self._count += 1
         if self._count > self.limits.members:
             raise too_many_members(self.limits.members)
         shown = display_name(name)
-        reason = danger(name)
-        if reason is None and (is_folder or is_litter(name)):
+        reason = unsafe_name_reason(name)
+        if reason is None and (is_folder or is_system_file(name)):
             return Member(shown)
-        reason = reason or refusal or self._twin(name)
+        reason = reason or refusal or self._repeated_name(name)
         if reason is not None:
             return Member(shown, error=ArchiveUnsafe(reason))
         return Member(shown, pieces=lambda: _picture(pieces(), self.limits.member_bytes))
 
-    def _twin(self, name: str) -> str | None:
-        # Names may be long, and there may be many: their digests take up little.
-        digest = hashlib.blake2b(clean(name).encode(), digest_size=16).digest()
+    def _repeated_name(self, name: str) -> str | None:
+        # An archive can have many long names. Their digests take less memory.
+        digest = hashlib.blake2b(storable(name).encode(), digest_size=16).digest()
         if digest in self._seen:
-            return "expected every name once, and an earlier member has this one"
+            return "expected every name once, but an earlier member has the same name"
         self._seen.add(digest)
         return None
 
@@ -97,18 +100,18 @@ def too_many_members(limit: int) -> SourceEnded:
     return SourceEnded(ArchiveUnsafe(f"expected at most {limit:,} members, got more"))
 
 
-def check_ratio(taken: int, given: int) -> None:
-    """Raises ArchiveUnsafe if `given` bytes are too many to come out of `taken`."""
-    if given > RATIO_FROM and given > MAX_RATIO * taken:
-        raise ArchiveUnsafe(f"expected at most {MAX_RATIO} times its compressed size, got more: it is no picture")
+def check_ratio(compressed: int, unpacked: int) -> None:
+    """Raise ArchiveUnsafe if too many bytes were unpacked from this number of compressed bytes."""
+    if unpacked > RATIO_CHECKED_FROM and unpacked > MAX_COMPRESSION_RATIO * compressed:
+        raise ArchiveUnsafe(f"expected at most {MAX_COMPRESSION_RATIO} times its compressed size, got more")
 
 
 def _picture(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
-    """The pieces of what can be a picture: not empty, not too large, and no archive itself."""
+    """Yield the pieces of a member and check that it can be a picture: not empty, not too large, and not an archive."""
     size = 0
     for piece in pieces:
-        if size == 0 and (kind := kind_of(piece)) is not None:
-            raise ArchiveUnsafe(f"expected a picture, got an archive ({kind}) within the archive: it is not opened")
+        if size == 0 and (kind := archive_kind(piece)) is not None:
+            raise ArchiveUnsafe(f"expected a picture, got an archive ({kind}) inside the archive")
         size += len(piece)
         if size > limit:
             raise TooLarge(f"expected at most {limit:,} bytes, got more")

@@ -1,59 +1,60 @@
-"""Names from outside: text to show, never paths. What is said of them here is said of text, too."""
+"""Names and texts from strangers. They are text to display, and never paths."""
 
 from __future__ import annotations
 
 import re
 
 MAX_NAME = 500
-"""A name is cut to so many characters: it is to be read by people."""
+"""Maximum number of characters of a name. Longer names are cut, because people read them."""
 
 _SEPARATORS = re.compile(r"[/\\]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-"""What PostgreSQL keeps in no text, and what no text in UTF-8 holds."""
-_LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
-_FOREIGN = ("utf-8", "cp949", "cp437")
-"""What names may be written in whose archive does not say: macOS, a Korean Windows, or (it takes anything) DOS."""
+"""NUL, which PostgreSQL cannot store in a text, and surrogates, which UTF-8 cannot encode."""
+_SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
+_NAME_ENCODINGS = ("utf-8", "cp949", "cp437")
+"""Encodings to try if an archive does not name one. macOS uses UTF-8, a Korean Windows uses CP949, and DOS uses CP437,
+which can decode any bytes."""
 
 
-def clean(text: str) -> str:
-    """The text with U+FFFD for what cannot be stored."""
+def storable(text: str) -> str:
+    """Return the text with U+FFFD in place of each character that cannot be stored."""
     return _UNSTORABLE.sub("\ufffd", text)
 
 
 def display_name(text: str) -> str:
-    """A name as it is stored and shown."""
-    cleaned = clean(text)
+    """Return a name in the form in which it is stored and displayed."""
+    cleaned = storable(text)
     return cleaned if len(cleaned) <= MAX_NAME else cleaned[: MAX_NAME - 1] + "…"
 
 
-def decoded(raw: bytes) -> str:
-    """A name of unknown encoding."""
-    for encoding in _FOREIGN:
+def decode_name(raw: bytes) -> str:
+    """Decode a name whose encoding is unknown."""
+    for encoding in _NAME_ENCODINGS:
         try:
             return raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise AssertionError("cp437 gives every byte a character")
+    raise AssertionError("cp437 has a character for every byte")
 
 
-def danger(name: str) -> str | None:
-    """Why a program that unpacked a member to its name would write where it should not; None if it would not."""
+def unsafe_name_reason(name: str) -> str | None:
+    """Return why it would be unsafe to unpack a member to a path of this name, or None if it would be safe."""
     parts = _SEPARATORS.split(name)
     if not name:
         return "expected a name, got an empty one"
     if parts[0] == "":
-        return "expected a name within the archive, got an absolute one"
+        return "expected a relative name, got an absolute one"
     if _DRIVE.match(name):
-        return "expected a name within the archive, got one with a drive letter"
+        return "expected a relative name, got one with a drive letter"
     if ".." in parts:
-        return "expected a name within the archive, got one that leads out of it (..)"
+        return "expected a name inside the archive, got one that leads out of it (..)"
     return None
 
 
-def is_litter(name: str) -> bool:
-    """Whether an operating system put it there: `__MACOSX/`, `Thumbs.db`, and all that begins with a dot."""
+def is_system_file(name: str) -> bool:
+    """Return whether an operating system added the file: `__MACOSX/`, `Thumbs.db`, and names that begin with a dot."""
     return any(
-        part.lower() in _LITTER or (part.startswith(".") and part not in {".", ".."})
+        part.lower() in _SYSTEM_FILES or (part.startswith(".") and part not in {".", ".."})
         for part in _SEPARATORS.split(name)
     )

@@ -1,7 +1,7 @@
-"""TAR files (POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU), read from front to back and never sought in.
+"""Reads TAR files (POSIX.1-1988 ustar, POSIX.1-2001 pax, GNU) from front to back, without seeking.
 
-The standard library's reader would hold whatever an extended header claims to be long in memory, and takes a file that
-is cut off for one that ends; its parser of a header block is used.
+The reader of the standard library is not used. It holds extended headers of any length in memory, and it does not
+notice that a file is incomplete. Only its parser for a single header block is used.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from tarfile import TarInfo
 
 from core.errors import ArchiveUnsafe, SourceEnded
 from core.sources.members import Gatekeeper, Member, check_ratio
-from core.sources.names import decoded
-from core.sources.unpacking import BLOCK, Unpacked
+from core.sources.names import decode_name
+from core.sources.unpacking import BLOCK_BYTES, UnpackedStream
 
-_HEADER = tarfile.BLOCKSIZE
+_HEADER_BYTES = tarfile.BLOCKSIZE
 _MAX_EXTENSION = 1024 * 1024
-"""Longest extended header, in bytes: it holds names and attributes of one member."""
+"""Maximum size of an extended header in bytes. It contains the name and the attributes of one member."""
 _PAX_RECORD = re.compile(rb"(\d{1,7}) ([^=]+)=")
-_SPARSE_MORE_AT = {True: 482, False: 504}
-"""Where a block of a sparse member's map says that another one follows: in the header, and in the others."""
-_KINDS = {
+_SPARSE_CONTINUES_AT = {True: 482, False: 504}
+"""Position of the byte that says whether another block of the map of a sparse member follows. True: in the header.
+False: in the other blocks."""
+_REFUSED_TYPES = {
     tarfile.LNKTYPE: "a link",
     tarfile.SYMTYPE: "a link",
     tarfile.CHRTYPE: "a device",
@@ -32,15 +33,15 @@ _KINDS = {
 }
 
 
-def tar_members(stream: Unpacked, gatekeeper: Gatekeeper) -> Iterator[Member]:
-    """The members of a TAR file in their order.
+def tar_members(stream: UnpackedStream, gatekeeper: Gatekeeper) -> Iterator[Member]:
+    """Yield the members of a TAR file in their order.
 
     Raises:
-        SourceEnded: it is damaged or cut off, or holds more than is read.
+        SourceEnded: the file is damaged or incomplete, or it exceeds a limit.
     """
     reader = _Reader(stream)
     while (info := reader.next()) is not None:
-        kind = _KINDS.get(info.type)
+        kind = _REFUSED_TYPES.get(info.type)
         yield gatekeeper.judge(
             info.name,
             is_folder=info.isdir(),
@@ -50,18 +51,18 @@ def tar_members(stream: Unpacked, gatekeeper: Gatekeeper) -> Iterator[Member]:
 
 
 class _Reader:
-    """Where we are in the file."""
+    """Reads one TAR file and keeps its position."""
 
-    def __init__(self, stream: Unpacked) -> None:
+    def __init__(self, stream: UnpackedStream) -> None:
         self._stream = stream
-        self._left = 0
-        """Bytes of the present member that were not read yet."""
+        self._unread = 0
+        """Number of bytes of the present member that are still unread."""
         self._padding = 0
 
     def next(self) -> TarInfo | None:
-        """The next member, its name and size as extended headers have them; None at the end."""
-        self._skip(self._left + self._padding)
-        self._left = self._padding = 0
+        """Return the next member with the name and size from its extended headers, or None at the end of the file."""
+        self._skip(self._unread + self._padding)
+        self._unread = self._padding = 0
         name, size, sparse = None, None, False
         while (info := self._header()) is not None:
             if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
@@ -73,16 +74,16 @@ class _Reader:
                 size = records.get(b"size", size)
                 sparse = any(key.startswith(b"GNU.sparse.") for key in records)
             elif info.type == tarfile.XGLTYPE:
-                # What is said of all members is never a name or a size.
+                # A global header applies to all members, so it never has a name or a size.
                 self._extension(info)
             else:
                 return self._member(info, name, size, sparse=sparse)
         return None
 
     def _header(self) -> TarInfo | None:
-        block = self._stream.read_all(_HEADER)
-        if len(block) < _HEADER:
-            raise SourceEnded(ArchiveUnsafe("the archive is cut off: it ends without its end mark"))
+        block = self._stream.read_all(_HEADER_BYTES)
+        if len(block) < _HEADER_BYTES:
+            raise SourceEnded(ArchiveUnsafe("the archive is incomplete: its end mark is missing"))
         if not block.strip(b"\x00"):
             return None
         try:
@@ -97,62 +98,62 @@ class _Reader:
 
     def _member(self, info: TarInfo, name: bytes | None, size: bytes | None, *, sparse: bool) -> TarInfo:
         if name is not None:
-            info.name = decoded(name)
+            info.name = decode_name(name)
         else:
-            info.name = decoded(info.name.encode("utf-8", "surrogateescape"))
+            info.name = decode_name(info.name.encode("utf-8", "surrogateescape"))
         if size is not None:
             if not size.isdigit():
-                raise SourceEnded(ArchiveUnsafe("the archive is damaged: a member's size is no number"))
+                raise SourceEnded(ArchiveUnsafe("the archive is damaged: the size of a member is not a number"))
             info.size = int(size)
         if info.type == tarfile.AREGTYPE and info.name.endswith("/"):
             info.type = tarfile.DIRTYPE
         if sparse:
             info.type = tarfile.GNUTYPE_SPARSE
         if info.isreg() or info.type not in tarfile.SUPPORTED_TYPES:
-            self._left, self._padding = info.size, -info.size % _HEADER
+            self._unread, self._padding = info.size, -info.size % _HEADER_BYTES
         return info
 
     def pieces(self) -> Iterator[bytes]:
-        """The present member's bytes."""
-        taken, given = self._stream.taken, 0
-        while self._left:
-            piece = self._stream.read(min(self._left, BLOCK))
+        """Yield the bytes of the present member."""
+        start, unpacked = self._stream.bytes_read, 0
+        while self._unread:
+            piece = self._stream.read(min(self._unread, BLOCK_BYTES))
             if not piece:
-                raise SourceEnded(ArchiveUnsafe("the archive is cut off: it ends within a member"))
-            self._left -= len(piece)
-            given += len(piece)
-            # One block may have been read before, and another one is held in the decompressor.
-            check_ratio(self._stream.taken - taken + 2 * BLOCK, given)
+                raise SourceEnded(ArchiveUnsafe("the archive is incomplete: it ends inside a member"))
+            self._unread -= len(piece)
+            unpacked += len(piece)
+            # The member may use a block that was read before it started, and another block that the decompressor holds.
+            check_ratio(self._stream.bytes_read - start + 2 * BLOCK_BYTES, unpacked)
             yield piece
 
     def _extension(self, info: TarInfo) -> bytes:
         if info.size > _MAX_EXTENSION:
             raise SourceEnded(ArchiveUnsafe(f"expected extended headers of at most {_MAX_EXTENSION:,} bytes, got more"))
         data = self._stream.read_all(info.size)
-        self._skip(info.size - len(data) + -info.size % _HEADER)
+        self._skip(info.size - len(data) + -info.size % _HEADER_BYTES)
         return data
 
     def _skip_sparse_map(self, header: bytes) -> None:
         block, first = header, True
-        while block[_SPARSE_MORE_AT[first]]:
-            block, first = self._stream.read_all(_HEADER).ljust(_HEADER, b"\x00"), False
+        while block[_SPARSE_CONTINUES_AT[first]]:
+            block, first = self._stream.read_all(_HEADER_BYTES).ljust(_HEADER_BYTES, b"\x00"), False
 
     def _skip(self, size: int) -> None:
         while size:
-            piece = self._stream.read(min(size, BLOCK))
+            piece = self._stream.read(min(size, BLOCK_BYTES))
             if not piece:
-                raise SourceEnded(ArchiveUnsafe("the archive is cut off: it ends within a member"))
+                raise SourceEnded(ArchiveUnsafe("the archive is incomplete: it ends inside a member"))
             size -= len(piece)
 
 
 def _pax_records(data: bytes) -> dict[bytes, bytes]:
-    """`length key=value` lines (POSIX.1-2001, pax Extended Header)."""
-    records, at = {}, 0
-    while at < len(data):
-        match = _PAX_RECORD.match(data, at)
+    """Parse `length key=value` lines (POSIX.1-2001, pax Extended Header)."""
+    records, position = {}, 0
+    while position < len(data):
+        match = _PAX_RECORD.match(data, position)
         length = int(match[1]) if match else 0
-        if match is None or not match.end() - at < length <= len(data) - at:
-            raise SourceEnded(ArchiveUnsafe("the archive is damaged: an extended header is none"))
-        records[match[2]] = data[match.end() : at + length - 1]
-        at += length
+        if match is None or not match.end() - position < length <= len(data) - position:
+            raise SourceEnded(ArchiveUnsafe("the archive is damaged: an extended header is invalid"))
+        records[match[2]] = data[match.end() : position + length - 1]
+        position += length
     return records

@@ -1,4 +1,4 @@
-"""Decompression in pieces of bounded size, whatever the compressed bytes are."""
+"""Decompression in pieces of limited size, for any compressed bytes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import IO, Protocol
 
 from core.errors import ArchiveUnsafe, SourceEnded
 
-BLOCK = 64 * 1024
-"""So many bytes are read, and handed on, at once."""
+BLOCK_BYTES = 64 * 1024
+"""Maximum number of bytes that are read or returned at a time."""
 
-ERRORS = (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError)
-"""What the decompressors raise at bytes that are not theirs."""
+DECOMPRESSION_ERRORS = (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError)
+"""The exceptions that decompressors raise for damaged bytes."""
 
 _XZ_MEMORY = 256 * 2**20
-"""Bytes of dictionary that an XZ file may ask for: four times what `xz -9` does."""
+"""Memory limit for an XZ file in bytes: four times as much as the dictionary of `xz -9`."""
 
 
 class Decompressor(Protocol):
-    """As those of bz2 and lzma are."""
+    """The interface of the decompressors in bz2 and lzma."""
 
     @property
     def eof(self) -> bool: ...
@@ -33,12 +33,12 @@ class Decompressor(Protocol):
 
 
 class Inflate:
-    """zlib's, in the shape of the others."""
+    """Gives a decompressor of zlib the interface of the others."""
 
     def __init__(self, wbits: int) -> None:
         self._zlib = zlib.decompressobj(wbits)
-        self._waiting = b""
-        self._full = False
+        self._unread = b""
+        self._more_output = False
 
     @property
     def eof(self) -> bool:
@@ -46,22 +46,22 @@ class Inflate:
 
     @property
     def needs_input(self) -> bool:
-        # A piece that was filled may have left more in zlib's window, without any input.
-        return not (self._waiting or self._full or self._zlib.eof)
+        # If the last piece reached its maximum length, zlib may hold more output and needs no input for it.
+        return not (self._unread or self._more_output or self._zlib.eof)
 
     @property
     def unused_data(self) -> bytes:
         return self._zlib.unused_data
 
     def decompress(self, data: bytes, max_length: int = 0, /) -> bytes:
-        out = self._zlib.decompress(self._waiting + data, max_length)
-        self._waiting = self._zlib.unconsumed_tail
-        self._full = len(out) == max_length
+        out = self._zlib.decompress(self._unread + data, max_length)
+        self._unread = self._zlib.unconsumed_tail
+        self._more_output = len(out) == max_length
         return out
 
 
 def raw_deflate() -> Decompressor:
-    """For members of ZIP files."""
+    """Return a decompressor for members of ZIP files."""
     return Inflate(-15)
 
 
@@ -78,85 +78,88 @@ COMPRESSIONS: dict[bytes, Callable[[], Decompressor]] = {
     b"BZh": bz2.BZ2Decompressor,
     b"\xfd7zXZ\x00": _xz,
 }
-"""Decompressors by the first bytes of what they read."""
+"""Functions that create decompressors, by the first bytes of the files that they read."""
 _LONGEST_MAGIC = max(map(len, COMPRESSIONS))
 
 
 def compression_of(head: bytes) -> Callable[[], Decompressor] | None:
-    """What unpacks a file that begins like that, if it is compressed."""
-    return next((make for magic, make in COMPRESSIONS.items() if head.startswith(magic)), None)
+    """Return a function that creates the decompressor for a file, or None if the file is not compressed."""
+    return next((new for magic, new in COMPRESSIONS.items() if head.startswith(magic)), None)
 
 
-class Unpacked:
-    """A compressed (or plain) file read from front to back; counts what went in and what came out."""
+class UnpackedStream:
+    """Reads a compressed or plain file from front to back, and counts the bytes that it reads and unpacks."""
 
-    def __init__(self, file: IO[bytes], make: Callable[[], Decompressor] | None, limit: int) -> None:
+    def __init__(self, file: IO[bytes], new_decompressor: Callable[[], Decompressor] | None, limit: int) -> None:
         self._file = file
-        self._make = make
-        self._decompressor = make() if make else None
+        self._new_decompressor = new_decompressor
+        self._decompressor = new_decompressor() if new_decompressor else None
         self._limit = limit
-        self._ready = self._returned = b""
-        self.taken = 0
-        """Bytes that were read from the file."""
-        self.given = 0
-        """Bytes that came out of it."""
+        self._ready = self._pushed_back = b""
+        self.bytes_read = 0
+        """Number of bytes read from the file."""
+        self.bytes_unpacked = 0
+        """Number of bytes after decompression."""
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes, at least one, or none at the end.
+        """Return between one and `size` bytes, or no bytes at the end of the file.
 
         Raises:
-            SourceEnded: the file is damaged or cut off, or more comes out of it than may.
+            SourceEnded: the file is damaged or incomplete, or it unpacks to more bytes than the limit.
         """
         if not self._ready:
-            self._ready = self._next()
-            self.given += len(self._ready)
-            if self.given > self._limit:
-                raise SourceEnded(ArchiveUnsafe(f"expected at most {self._limit:,} bytes once unpacked, got more"))
+            self._ready = self._next_piece()
+            self.bytes_unpacked += len(self._ready)
+            if self.bytes_unpacked > self._limit:
+                raise SourceEnded(ArchiveUnsafe(f"expected at most {self._limit:,} unpacked bytes, got more"))
         piece, self._ready = self._ready[:size], self._ready[size:]
         return piece
 
     def read_all(self, size: int) -> bytes:
-        """As many bytes as that, or fewer if the end comes before."""
+        """Return `size` bytes, or fewer if the file ends before."""
         pieces, missing = [], size
         while missing and (piece := self.read(missing)):
             pieces.append(piece)
             missing -= len(piece)
         return b"".join(pieces)
 
-    def _next(self) -> bytes:
+    def _next_piece(self) -> bytes:
         if self._decompressor is None:
-            return self._take()
+            return self._read_block()
         while True:
-            if self._decompressor.eof and not self._begin_another():
+            if self._decompressor.eof and not self._start_next_file():
                 return b""
             data = b""
             if self._decompressor.needs_input:
-                data = self._take()
+                data = self._read_block()
                 if not data:
-                    raise SourceEnded(ArchiveUnsafe("the archive is cut off: it ends within its compressed data"))
+                    raise SourceEnded(ArchiveUnsafe("the archive is incomplete: it ends inside its compressed data"))
             try:
-                piece = self._decompressor.decompress(data, BLOCK)
-            except ERRORS as error:
+                piece = self._decompressor.decompress(data, BLOCK_BYTES)
+            except DECOMPRESSION_ERRORS as error:
                 raise SourceEnded(ArchiveUnsafe(f"the archive is damaged: {error}")) from error
             if piece:
                 return piece
 
-    def _begin_another(self) -> bool:
-        """Compressed files may be joined, and filled up with zeros; whatever else follows is none of ours."""
+    def _start_next_file(self) -> bool:
+        """Start the next compressed file if one follows, and return whether it does.
+
+        Several compressed files can be concatenated, with zeros as padding. All other trailing bytes are ignored.
+        """
         assert self._decompressor is not None
-        assert self._make is not None
+        assert self._new_decompressor is not None
         rest = self._decompressor.unused_data.lstrip(b"\x00")
-        while len(rest) < _LONGEST_MAGIC and (data := self._take()):
+        while len(rest) < _LONGEST_MAGIC and (data := self._read_block()):
             rest = (rest + data).lstrip(b"\x00")
-        if compression_of(rest) is not self._make:
+        if compression_of(rest) is not self._new_decompressor:
             return False
-        self._decompressor, self._returned = self._make(), rest
+        self._decompressor, self._pushed_back = self._new_decompressor(), rest
         return True
 
-    def _take(self) -> bytes:
-        if self._returned:
-            data, self._returned = self._returned, b""
+    def _read_block(self) -> bytes:
+        if self._pushed_back:
+            data, self._pushed_back = self._pushed_back, b""
             return data
-        data = self._file.read(BLOCK)
-        self.taken += len(data)
+        data = self._file.read(BLOCK_BYTES)
+        self.bytes_read += len(data)
         return data

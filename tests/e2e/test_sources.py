@@ -56,7 +56,7 @@ def test_a_manifest_says_which_rows_are_none(http: httpx.Client) -> None:
     assert (job["status"], job["counts"]["failed"]) == ("completed", 2)
     errors = [item["error"] for item in all_items(http, job)]
     assert [error["code"] for error in errors] == ["blocked_address", "bad_row"]
-    assert errors[1]["detail"] == "row 3: url: expected one, got none"
+    assert errors[1]["detail"] == "row 3: url: expected a value, got none"
 
 
 def test_an_archive_outlives_whoever_reads_it(service: RunningService, http: httpx.Client) -> None:

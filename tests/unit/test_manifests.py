@@ -114,7 +114,7 @@ def test_bad_rows_are_numbered_as_a_spreadsheet_does_and_the_others_run() -> Non
     )
     assert urls(data) == [URL + "1", URL + "3", URL + "7"]
     assert errors(data) == {
-        3: "row 3: url: expected one, got none",
+        3: "row 3: url: expected a value, got none",
         5: "row 5: expected at most 3 fields, got 5",
         7: "row 7: crop: expected x, y, width and height in pixels, got 'wide'",
         8: "row 8: title: expected at most 2,000 characters, got 2,001",
@@ -133,7 +133,7 @@ def test_a_line_of_a_megabyte_is_an_error_and_the_others_run() -> None:
 def test_a_quote_that_is_not_closed_costs_its_row_only(rest: str) -> None:
     data = f'url,title\n{URL}1\n{URL}2,"open\n{URL}3\n{URL}4\n' + rest
     assert urls(data)[:3] == [URL + "1", URL + "3", URL + "4"]
-    assert errors(data) == {3: "row 3: expected the quote that it opens to be closed again"}
+    assert errors(data) == {3: "row 3: expected a closing quote, got none"}
 
 
 def test_lines_that_are_no_objects_are_numbered() -> None:
@@ -167,7 +167,7 @@ def test_what_is_no_manifest_is_told_at_once(data: bytes | str) -> None:
 
 
 def test_a_column_that_is_there_twice_is_refused() -> None:
-    assert "url again" in refusal("url,title,url\n").detail
+    assert "url more than once" in refusal("url,title,url\n").detail
 
 
 def test_more_rows_than_may_be_end_the_reading() -> None:
