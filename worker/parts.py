@@ -31,7 +31,7 @@ from worker.sources.crawls import Crawls
 from worker.sources.entries import SourceLimits
 from worker.sources.expander import SourceExpander
 from worker.stages.classifying import ClassifyStage
-from worker.stages.downloads import Downloads, PictureFetcher
+from worker.stages.downloads import DownloadPool, DownloadPools, PictureFetcher
 from worker.stages.fetching import FetchStage
 
 MAX_DECODED_PICTURES = 192
@@ -95,17 +95,13 @@ def build_fetching(
     fetcher = stack.enter_context(Fetcher(allow=settings.fetch_allow, limits=limits))
     blobs = open_blob_store(settings)
     source = PictureFetcher(fetcher, blobs)
-    downloads = {
-        interactive: Downloads(source, threads=threads, per_host=CONNECTIONS_PER_HOST)
-        for interactive, threads in ((True, INTERACTIVE_THREADS), (False, DOWNLOAD_THREADS))
-    }
-
-    def stop() -> None:
-        for group in downloads.values():
-            group.stop()
-
-    stack.callback(stop)
-    return FetchStage(connections.database, connections.broker, blobs, downloads, leases, connections.policy), stop
+    pools = DownloadPools(
+        interactive=DownloadPool(source, threads=INTERACTIVE_THREADS, per_host=CONNECTIONS_PER_HOST),
+        bulk=DownloadPool(source, threads=DOWNLOAD_THREADS, per_host=CONNECTIONS_PER_HOST),
+    )
+    stack.callback(pools.stop)
+    stage = FetchStage(connections.database, connections.broker, blobs, pools, leases, connections.policy)
+    return stage, pools.stop
 
 
 def build_expander(connections: Connections, worker: str, stack: ExitStack) -> SourceExpander:

@@ -31,7 +31,7 @@ from tests.integration.builders import WORKER, a_model, finish, queued
 from tests.integration.hostile_server import HostileServer, Visit, response
 from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
-from worker.stages.downloads import Downloads, PictureFetcher
+from worker.stages.downloads import DownloadPool, DownloadPools, PictureFetcher
 from worker.stages.fetching import FetchStage
 
 LOOPBACK = (ipaddress.IPv4Network("127.0.0.0/8"),)
@@ -57,10 +57,10 @@ def running(
     database: Database, broker: Broker, store: LocalBlobStore, allow: tuple[ipaddress.IPv4Network, ...] = LOOPBACK
 ) -> Iterator[FetchStage]:
     with Fetcher(allow=allow, limits=LIMITS) as fetcher:
-        downloads = Downloads(PictureFetcher(fetcher, store), threads=4, per_host=3)
+        pool = DownloadPool(PictureFetcher(fetcher, store), threads=4, per_host=3)
         leases = HeldLeases(database, WORKER, POLICY)
-        yield FetchStage(database, broker, store, {True: downloads, False: downloads}, leases, POLICY)
-        downloads.stop()
+        yield FetchStage(database, broker, store, DownloadPools(interactive=pool, bulk=pool), leases, POLICY)
+        pool.stop()
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ def test_a_canceled_job_is_not_downloaded_any_more(
 
 
 def waiting_downloads(fetching: FetchStage) -> int:
-    return sum(downloads.waiting for downloads in fetching.downloads.values())
+    return fetching.pools.interactive.waiting + fetching.pools.bulk.waiting
 
 
 def test_a_full_disk_is_no_fault_of_the_pictures(

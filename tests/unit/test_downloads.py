@@ -11,7 +11,7 @@ import pytest
 from core.errors import FetchFailed, FetchForbidden, FetchRefused, FetchTooSlow
 from db.blobs.spool import BlobWriter
 from tests.conftest import until
-from worker.stages.downloads import AskedToWait, Downloads
+from worker.stages.downloads import DownloadPool, PauseRequested
 
 Answer = Callable[[], BlobWriter]
 
@@ -53,8 +53,8 @@ def place(tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def downloads(place: Place) -> Iterator[Downloads]:
-    made = Downloads(place, threads=4, per_host=2, clock=place.clock)
+def pool(place: Place) -> Iterator[DownloadPool]:
+    made = DownloadPool(place, threads=4, per_host=2, clock=place.clock)
     yield made
     made.stop()
 
@@ -64,10 +64,10 @@ def urls(host: str, count: int) -> list[str]:
 
 
 def test_a_host_never_has_more_connections_than_it_may_and_others_do_not_wait_for_it(
-    place: Place, downloads: Downloads
+    place: Place, pool: DownloadPool
 ) -> None:
     slow, quick = urls("slow", 5), urls("quick", 2)
-    batch = downloads.begin([*slow, *quick])
+    batch = pool.start_batch([*slow, *quick])
     until(lambda: len(place.asked) == 4)
     assert sorted(place.asked) == sorted([*slow[:2], *quick])
     place.let_all(*quick)
@@ -80,12 +80,12 @@ def test_a_host_never_has_more_connections_than_it_may_and_others_do_not_wait_fo
     assert list(place.folder.iterdir()) == []
 
 
-def test_what_may_pass_is_tried_three_times_with_growing_pauses(place: Place, downloads: Downloads) -> None:
+def test_what_may_pass_is_tried_three_times_with_growing_pauses(place: Place, pool: DownloadPool) -> None:
     (url,) = urls("moody", 1)
     place.let_all(url)
     place.failures[url] = [FetchFailed("one"), FetchFailed("two"), FetchFailed("three")]
-    batch = downloads.begin([url])
-    until(lambda: len(place.failures[url]) == 2 and downloads.waiting == 1)
+    batch = pool.start_batch([url])
+    until(lambda: len(place.failures[url]) == 2 and pool.waiting == 1)
     for pause, left in ((0.5, 1), (1.0, 0)):
         place.now += pause - 0.01
         assert not batch.wait(0.1)
@@ -96,23 +96,23 @@ def test_what_may_pass_is_tried_three_times_with_growing_pauses(place: Place, do
     assert str(batch.results[url]) == "three"
 
 
-@pytest.mark.parametrize("error", [FetchRefused("404"), FetchForbidden("no"), AskedToWait("an hour", 3600.0)])
+@pytest.mark.parametrize("error", [FetchRefused("404"), FetchForbidden("no"), PauseRequested("an hour", 3600.0)])
 def test_what_is_final_or_would_take_too_long_is_not_tried_again(
-    place: Place, downloads: Downloads, error: Exception
+    place: Place, pool: DownloadPool, error: Exception
 ) -> None:
     (url,) = urls("final", 1)
     place.let_all(url)
     place.failures[url] = [error]
-    batch = downloads.begin([url])
+    batch = pool.start_batch([url])
     assert batch.wait(30)
     assert batch.results == {url: error}
     assert place.asked == [url]
 
 
-def test_a_url_that_has_used_up_its_time_is_not_given_it_again(place: Place, downloads: Downloads) -> None:
+def test_a_url_that_has_used_up_its_time_is_not_given_it_again(place: Place, pool: DownloadPool) -> None:
     (url,) = urls("endless", 1)
     place.failures[url] = [FetchTooSlow()]
-    batch = downloads.begin([url])
+    batch = pool.start_batch([url])
     until(lambda: place.asked == [url])
     place.now += 30
     place.let_all(url)
@@ -120,14 +120,14 @@ def test_a_url_that_has_used_up_its_time_is_not_given_it_again(place: Place, dow
     assert isinstance(batch.results[url], FetchTooSlow)
 
 
-def test_a_host_that_asks_to_be_left_alone_is_as_a_whole(place: Place, downloads: Downloads) -> None:
+def test_a_host_that_asks_to_be_left_alone_is_as_a_whole(place: Place, pool: DownloadPool) -> None:
     one, two, three = urls("busy", 3)
     other = "http://other.example/"
     place.let_all(one, two, three, other)
-    place.failures[one] = [AskedToWait("busy", 3.0)]
-    first = downloads.begin([one])
-    until(lambda: downloads.waiting == 1)
-    second = downloads.begin([two, three, other])
+    place.failures[one] = [PauseRequested("busy", 3.0)]
+    first = pool.start_batch([one])
+    until(lambda: pool.waiting == 1)
+    second = pool.start_batch([two, three, other])
     until(lambda: list(second.results) == [other])
     assert place.asked == [one, other]
     place.now += 3
@@ -136,9 +136,9 @@ def test_a_host_that_asks_to_be_left_alone_is_as_a_whole(place: Place, downloads
     assert len(place.asked) == 5
 
 
-def test_dropping_a_batch_leaves_what_has_begun_and_other_batches(place: Place, downloads: Downloads) -> None:
+def test_dropping_a_batch_leaves_what_has_begun_and_other_batches(place: Place, pool: DownloadPool) -> None:
     mine, others = urls("shop", 4), ["http://shop.example/others"]
-    batch, another = downloads.begin(mine), downloads.begin(others)
+    batch, another = pool.start_batch(mine), pool.start_batch(others)
     until(lambda: len(place.asked) == 2)
     batch.drop_rest()
     place.let_all(*mine, *others)
@@ -148,11 +148,11 @@ def test_dropping_a_batch_leaves_what_has_begun_and_other_batches(place: Place, 
     assert sorted(place.asked) == sorted([*mine[:2], *others])
 
 
-def test_what_arrives_after_its_batch_was_closed_leaves_nothing_behind(place: Place, downloads: Downloads) -> None:
+def test_what_arrives_after_its_batch_was_closed_leaves_nothing_behind(place: Place, pool: DownloadPool) -> None:
     (url,) = urls("late", 1)
-    batch = downloads.begin([url])
+    batch = pool.start_batch([url])
     until(lambda: place.asked == [url])
-    downloads.stop()
+    pool.stop()
     assert batch.wait(0)
     batch.close()
     place.let_all(url)
@@ -160,8 +160,8 @@ def test_what_arrives_after_its_batch_was_closed_leaves_nothing_behind(place: Pl
     assert list(place.folder.iterdir()) == []
 
 
-def test_an_address_that_is_none_is_refused_without_asking(place: Place, downloads: Downloads) -> None:
-    batch = downloads.begin(["ftp://x", "http://a b/"])
+def test_an_address_that_is_none_is_refused_without_asking(place: Place, pool: DownloadPool) -> None:
+    batch = pool.start_batch(["ftp://x", "http://a b/"])
     assert batch.wait(30)
     assert {type(result) for result in batch.results.values()} == {FetchForbidden}
     assert place.asked == []

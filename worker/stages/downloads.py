@@ -1,7 +1,7 @@
-"""Downloading many pictures at once: a fixed number of threads, few of them for any one host, and patience with it.
+"""Downloads many pictures at once, with a fixed number of threads and few connections to each host.
 
-What is waiting is kept by host. A thread takes the first URL of the next host, in turn, that may be asked now; so one
-slow shop keeps as many threads as it may have connections, and all others go on.
+Waiting URLs are kept in one queue per host. A thread takes the first URL of the next host that may be asked now. A slow
+shop therefore occupies only as many threads as it may have connections, and all other hosts go on.
 """
 
 from __future__ import annotations
@@ -26,37 +26,40 @@ from db.blobs.store import BlobStore
 
 log = structlog.get_logger(__name__)
 
-TRIES = 3
-"""How often one URL is asked for before its item fails, if it is worth it."""
-RETRIED_WITHIN_SECONDS = 10.0
-"""A URL that has failed after more than that is not tried again: a whole deadline was enough."""
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
-"""Back-off before the second try (and twice that before the third); the longest `Retry-After` that is waited for."""
+MAX_TRIES = 3
+"""How often a URL is asked for before its item fails. Errors that another try cannot mend fail at once."""
+RETRY_WINDOW_SECONDS = 10.0
+"""A URL that fails later than this after its first try is not tried again, because it has had its time already."""
+FIRST_RETRY_PAUSE_SECONDS = 0.5
+"""Pause before the second try. It doubles before each further try."""
+MAX_PAUSE_SECONDS = 10.0
+"""The longest `Retry-After` that is waited for. If a server asks for more, the URL fails,
+and its host is left alone for this long."""
 
 
-class AskedToWait(FetchFailed):
-    """The server wants to be left alone for a while."""
+class PauseRequested(FetchFailed):
+    """The server asks for a pause (429 or 503 with `Retry-After`)."""
 
     def __init__(self, detail: str, seconds: float) -> None:
         super().__init__(detail)
         self.seconds = seconds
 
 
-class Source(Protocol):
-    """Where pictures come from."""
+class PictureSource(Protocol):
+    """Downloads one picture. Tests put another source in place of the network."""
 
     def download(self, url: str) -> BlobWriter:
-        """The picture's bytes, finished and not yet in the store.
+        """Return the picture's bytes, finished and not yet in the store.
 
         Raises:
-            ItemError: there is no picture to be had; AskedToWait among them.
-            StorageFull, BlobStoreUnavailable: it cannot be kept.
+            ItemError: the picture cannot be had; PauseRequested is one of them.
+            StorageFull, BlobStoreUnavailable: the bytes cannot be kept.
         """
         ...
 
 
 class PictureFetcher:
-    """Everything that the guarded fetcher may ask."""
+    """Downloads pictures with the guarded fetcher."""
 
     def __init__(self, fetcher: Fetcher, blobs: BlobStore) -> None:
         self._fetcher = fetcher
@@ -68,7 +71,7 @@ class PictureFetcher:
             fetched = self._fetcher.download(url, writer.write)
             pause = requested_pause(fetched, utc_now())
             if pause is not None:
-                raise AskedToWait(f"expected status 200, got {fetched.status}", pause)
+                raise PauseRequested(f"expected status 200, got {fetched.status}", pause)
             fetched.expect_ok()
             if fetched.size == 0:
                 raise NotAnImage("expected a picture, got an empty body")
@@ -80,8 +83,8 @@ class PictureFetcher:
 
 
 @dataclass(slots=True, eq=False)
-class _Wanted:
-    """One URL on its way."""
+class _Download:
+    """One URL of a batch, queued or in progress."""
 
     url: str
     host: str
@@ -89,173 +92,190 @@ class _Wanted:
     not_before: float = 0.0
     tries: int = 0
     began: float = 0.0
+    """When the first try began."""
 
 
-class Downloads:
-    """The threads of one worker process that download, and what waits for them."""
+class DownloadPool:
+    """Threads that download, and the URLs that wait for them."""
 
-    def __init__(self, source: Source, *, threads: int, per_host: int, clock: Clock = time.monotonic) -> None:
+    def __init__(self, source: PictureSource, *, threads: int, per_host: int, clock: Clock = time.monotonic) -> None:
+        """`per_host`: maximum of connections to one host at once."""
         self._source = source
         self._clock = clock
         self._schedule = HostSchedule(0.0, per_host, clock)
-        self._waiting: OrderedDict[str, list[_Wanted]] = OrderedDict()
-        """By host, in the order in which the hosts have their turn."""
+        self._queues: OrderedDict[str, list[_Download]] = OrderedDict()
+        """Waiting downloads by host. The host that was served last is at the end."""
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         for number in range(threads):
             threading.Thread(target=self._run, name=f"download-{number}", daemon=True).start()
 
-    def begin(self, urls: Collection[str]) -> DownloadBatch:
-        """Queue these URLs, each once. Whoever calls this closes the batch."""
+    def start_batch(self, urls: Collection[str]) -> DownloadBatch:
+        """Queue these URLs, each once, and return the batch to wait for. The caller closes it."""
         batch = DownloadBatch(self, len(urls))
         with self._changed:
-            self._forget_done()
+            self._forget_idle_hosts()
             for url in urls:
                 try:
                     host = parse_url(url).host
                 except ItemError as error:
-                    batch.settle(url, error)
+                    batch.finish(url, error)
                 else:
-                    self._waiting.setdefault(host, []).append(_Wanted(url, host, batch))
+                    self._queues.setdefault(host, []).append(_Download(url, host, batch))
             self._changed.notify_all()
         return batch
 
     def stop(self) -> None:
-        """Begin nothing more, and let nobody wait for what is under way."""
+        """Begin no more downloads, and let the batches report that they need not be waited for."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
 
     @property
     def waiting(self) -> int:
-        """How many URLs have not begun, or wait for another try."""
+        """The number of URLs that have not begun, or wait for another try."""
         with self._changed:
-            return sum(len(queue) for queue in self._waiting.values())
+            return sum(len(queue) for queue in self._queues.values())
 
     @property
     def stopping(self) -> bool:
         return self._stopping.is_set()
 
-    def drop(self, batch: DownloadBatch) -> None:
-        """Begin nothing more of a batch; what has begun is finished, further tries included."""
+    def drop_queued(self, batch: DownloadBatch) -> None:
+        """Begin no more URLs of a batch. URLs that have begun are finished, with their further tries."""
         with self._changed:
-            for host, queue in self._waiting.items():
-                kept = [wanted for wanted in queue if wanted.batch is not batch or wanted.tries]
-                batch.leave_out(len(queue) - len(kept))
-                self._waiting[host] = kept
+            for host, queue in self._queues.items():
+                kept = [download for download in queue if download.batch is not batch or download.tries]
+                batch.expect_fewer(len(queue) - len(kept))
+                self._queues[host] = kept
 
     def _run(self) -> None:
-        while (wanted := self._take()) is not None:
-            result = self._result(wanted)
+        while (download := self._take()) is not None:
+            result = self._result(download)
             with self._changed:
-                self._put_back(wanted, result)
+                self._record(download, result)
 
-    def _take(self) -> _Wanted | None:
-        """The next URL to be asked for; None when there will be none."""
+    def _take(self) -> _Download | None:
+        """Wait for the next URL that may be asked for, and return it. Return None when the pool stops."""
         with self._changed:
             while not self.stopping:
                 now = self._clock()
-                for host, queue in self._waiting.items():
-                    wanted = self._next(host, queue, now)
-                    if wanted is None:
+                for host, queue in self._queues.items():
+                    download = self._first_ready(host, queue, now)
+                    if download is None:
                         continue
-                    queue.remove(wanted)
+                    queue.remove(download)
                     self._schedule.begin(host)
-                    wanted.tries += 1
-                    wanted.began = wanted.began or now
-                    self._waiting.move_to_end(host)
-                    return wanted
+                    download.tries += 1
+                    download.began = download.began or now
+                    self._queues.move_to_end(host)
+                    return download
                 self._changed.wait(self._pause(now))
             return None
 
-    def _next(self, host: str, queue: list[_Wanted], now: float) -> _Wanted | None:
+    def _first_ready(self, host: str, queue: list[_Download], now: float) -> _Download | None:
         if not queue or self._schedule.wait(host) > 0:
             return None
-        return next((wanted for wanted in queue if wanted.not_before <= now), None)
+        return next((download for download in queue if download.not_before <= now), None)
 
     def _pause(self, now: float) -> float | None:
-        """Seconds until something that waits for its time may be asked for; None if nothing does."""
+        """Return the seconds until a waiting URL may be asked for, or None if only another thread can change that."""
         pauses = [
-            max(self._schedule.wait(host), min(wanted.not_before for wanted in queue) - now)
-            for host, queue in self._waiting.items()
+            max(self._schedule.wait(host), min(download.not_before for download in queue) - now)
+            for host, queue in self._queues.items()
             if queue
         ]
         # Infinity: the host has all its connections in use. The thread that ends one of them takes the next URL itself.
         soonest = min(pauses, default=math.inf)
         return None if math.isinf(soonest) else soonest
 
-    def _result(self, wanted: _Wanted) -> BlobWriter | Exception:
+    def _result(self, download: _Download) -> BlobWriter | Exception:
         try:
-            return self._source.download(wanted.url)
-        except ItemError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 (raised by whoever waits for the batch)
+            return self._source.download(download.url)
+        except Exception as error:  # noqa: BLE001 (raised in the thread that waits for the batch)
             return error
 
-    def _put_back(self, wanted: _Wanted, result: BlobWriter | Exception) -> None:
-        """Queue what is worth another try before all that has not begun; settle the rest."""
+    def _record(self, download: _Download, result: BlobWriter | Exception) -> None:
+        """Queue a download that is worth another try before those that have not begun. Finish any other."""
         now = self._clock()
-        self._schedule.end(wanted.host)
-        again = isinstance(result, ItemError) and result.retryable and wanted.tries < TRIES
-        pause = FIRST_PAUSE_SECONDS * 2 ** (wanted.tries - 1)
-        if isinstance(result, AskedToWait):
-            again, pause = again and result.seconds <= LONGEST_PAUSE_SECONDS, result.seconds
-            self._schedule.pause(wanted.host, min(pause, LONGEST_PAUSE_SECONDS))
-        if again and now - wanted.began < RETRIED_WITHIN_SECONDS and not self.stopping:
-            wanted.not_before = now + pause
-            self._waiting[wanted.host].insert(0, wanted)
+        self._schedule.end(download.host)
+        again = isinstance(result, ItemError) and result.retryable and download.tries < MAX_TRIES
+        pause = FIRST_RETRY_PAUSE_SECONDS * 2 ** (download.tries - 1)
+        if isinstance(result, PauseRequested):
+            again, pause = again and result.seconds <= MAX_PAUSE_SECONDS, result.seconds
+            self._schedule.pause(download.host, min(pause, MAX_PAUSE_SECONDS))
+        if again and now - download.began < RETRY_WINDOW_SECONDS and not self.stopping:
+            download.not_before = now + pause
+            self._queues[download.host].insert(0, download)
             self._changed.notify()
         else:
-            wanted.batch.settle(wanted.url, result)
+            download.batch.finish(download.url, result)
 
-    def _forget_done(self) -> None:
-        """Hosts of which nothing is wanted any more, and that need not be left alone."""
-        for host in [host for host, queue in self._waiting.items() if not queue]:
+    def _forget_idle_hosts(self) -> None:
+        """Forget hosts without queued or running downloads and without a pause, so that the queues do not grow."""
+        for host in [host for host, queue in self._queues.items() if not queue]:
             if self._schedule.forget_if_idle(host):
-                del self._waiting[host]
+                del self._queues[host]
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadPools:
+    """The download threads of one worker process."""
+
+    interactive: DownloadPool
+    """For pictures that a client waits for."""
+    bulk: DownloadPool
+    """For all others."""
+
+    def stop(self) -> None:
+        """Begin no more downloads."""
+        self.interactive.stop()
+        self.bulk.stop()
 
 
 class DownloadBatch:
-    """URLs that somebody waits for together."""
+    """URLs that one caller waits for together."""
 
-    def __init__(self, downloads: Downloads, size: int) -> None:
-        self._downloads = downloads
-        self._missing = size
+    def __init__(self, pool: DownloadPool, size: int) -> None:
+        self._pool = pool
+        self._unfinished = size
         self._results: dict[str, BlobWriter | Exception] = {}
         self._closed = False
         self._changed = threading.Condition()
 
     def wait(self, seconds: float) -> bool:
-        """Whether all of it is done, or nobody should wait for it any more."""
+        """Wait for up to `seconds`. Return whether all URLs are finished, or the pool stops."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._missing, seconds)
-            return not self._missing or self._downloads.stopping
+            self._changed.wait_for(lambda: not self._unfinished, seconds)
+            return not self._unfinished or self._pool.stopping
 
     def drop_rest(self) -> None:
-        """Begin nothing more of it."""
-        self._downloads.drop(self)
+        """Begin no more URLs of this batch."""
+        self._pool.drop_queued(self)
 
     @property
     def results(self) -> dict[str, BlobWriter | Exception]:
-        """What has become of the URLs so far."""
+        """The bytes or the error of each URL that is finished so far."""
         with self._changed:
             return dict(self._results)
 
-    def settle(self, url: str, result: BlobWriter | Exception) -> None:
+    def finish(self, url: str, result: BlobWriter | Exception) -> None:
+        """Note the result of a URL. Bytes that arrive after `close` are removed."""
         with self._changed:
             if self._closed and isinstance(result, BlobWriter):
                 result.abort()
             self._results[url] = result
-            self._missing -= 1
+            self._unfinished -= 1
             self._changed.notify_all()
 
-    def leave_out(self, count: int) -> None:
+    def expect_fewer(self, count: int) -> None:
+        """Wait no longer for `count` URLs that were dropped."""
         with self._changed:
-            self._missing -= count
+            self._unfinished -= count
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let go of the bytes that came, whether they were stored or not."""
+        """Begin no more URLs, and remove the files of the bytes that came. Blobs that were committed stay."""
         self.drop_rest()
         with self._changed:
             self._closed = True

@@ -26,16 +26,16 @@ from db.steps.submitting import StoredBlob
 from db.tables import Stage
 from db.views import jobs
 from worker.leases import HeldLeases
-from worker.stages.downloads import DownloadBatch, Downloads
+from worker.stages.downloads import DownloadBatch, DownloadPools
 from worker.stages.stage import ChunkStage
 
 log = structlog.get_logger(__name__)
 
 TURN_SECONDS = 20.0
-"""A chunk begins no more downloads after that: others want their turn, and what is left of it gets another."""
+"""Seconds after which a chunk begins no more downloads, because other chunks wait. The rest gets a chunk of its own."""
 
-LOOK_SECONDS = 1.0
-"""How often it is looked whether a job is to be canceled while its pictures are downloaded."""
+CANCEL_POLL_SECONDS = 1.0
+"""Seconds between two looks at whether a job is canceled while its pictures are downloaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,20 @@ class _Work:
 
 
 class FetchStage(ChunkStage[_Work]):
-    """Fetches chunks."""
+    """Downloads the pictures of chunks."""
 
     def __init__(
         self,
         database: Database,
         broker: Broker,
         blobs: BlobStore,
-        downloads: Mapping[bool, Downloads],
+        pools: DownloadPools,
         leases: HeldLeases,
         policy: ChunkPolicy,
     ) -> None:
-        """`downloads`: threads for pictures that somebody waits for (True), and for all others (False)."""
         super().__init__(database, broker, leases, policy)
         self._blobs = blobs
-        self.downloads = downloads
+        self.pools = pools
 
     def _take(self, message: ChunkMessage) -> _Work | None:
         now = utc_now()
@@ -69,8 +68,8 @@ class FetchStage(ChunkStage[_Work]):
             return _Work(list_items_to_fetch(session, message.chunk_id), now)
 
     def _work(self, message: ChunkMessage, work: _Work) -> Recorded | None:
-        downloads = self.downloads[message.queue is Queue.FETCH_INTERACTIVE]
-        batch = downloads.begin({item.url for item in work.items})
+        pool = self.pools.interactive if message.queue is Queue.FETCH_INTERACTIVE else self.pools.bulk
+        batch = pool.start_batch({item.url for item in work.items})
         try:
             self._wait(batch, message.job_id)
             return self._store(message, work, _checked(batch.results))
@@ -81,25 +80,29 @@ class FetchStage(ChunkStage[_Work]):
             batch.close()
 
     def _wait(self, batch: DownloadBatch, job_id: str) -> None:
-        """Until a batch is done, or its turn is over, or its job to be canceled, and nothing of it is under way."""
+        """Wait until the batch is finished.
+
+        When its time is over or its job is canceled, no more downloads begin, but those in progress are waited for.
+        """
         ends = time.monotonic() + TURN_SECONDS
-        while not batch.wait(LOOK_SECONDS):
-            if time.monotonic() > ends or self._unwanted(job_id):
+        while not batch.wait(CANCEL_POLL_SECONDS):
+            if time.monotonic() > ends or self._is_unwanted(job_id):
                 batch.drop_rest()
 
-    def _unwanted(self, job_id: str) -> bool:
+    def _is_unwanted(self, job_id: str) -> bool:
+        """Return whether the job is canceled or deleted. If the database does not answer, it counts as wanted."""
         with suppress(*TRANSIENT_ERRORS), self._database.reading() as session:
             return not jobs.is_wanted(session, job_id)
         return False
 
     def _store(self, message: ChunkMessage, work: _Work, results: Mapping[str, BlobWriter | ItemError]) -> Recorded:
-        """Store what came and record all of it. What no row will name is removed again."""
+        """Store the bytes and record all results. If recording fails, remove the bytes that this call has stored."""
         writers = [result for result in results.values() if isinstance(result, BlobWriter)]
         self._blobs.commit(writers)
-        of_items = {item.id: _outcome(results[item.url]) for item in work.items if item.url in results}
+        by_item = {item.id: _outcome(results[item.url]) for item in work.items if item.url in results}
         try:
             recorded = self._record(
-                lambda session: record_fetched(session, message, of_items, self._policy, utc_now(), work.taken_at)
+                lambda session: record_fetched(session, message, by_item, self._policy, utc_now(), work.taken_at)
             )
         except BaseException:
             remove_leftovers(self._database, self._blobs, [writer.sha256 for writer in writers if writer.created])
@@ -109,10 +112,10 @@ class FetchStage(ChunkStage[_Work]):
 
 
 def _checked(results: Mapping[str, BlobWriter | Exception]) -> dict[str, BlobWriter | ItemError]:
-    """The results, if all of them are some.
+    """Return the results if each is a picture or a failure of its URL.
 
     Raises:
-        Exception: what a download has raised that is not the fault of its URL.
+        Exception: an error of another kind, which a download has raised. It concerns the whole chunk.
     """
     checked: dict[str, BlobWriter | ItemError] = {}
     for url, result in results.items():
