@@ -37,7 +37,7 @@ def get_metrics() -> Response:
 
 
 class _Collector:
-    """One scrape."""
+    """Collects the gauges for one request of Prometheus."""
 
     def __init__(self, services: Services) -> None:
         self._it = services

@@ -23,7 +23,7 @@ class JobStatus(StrEnum):
     QUEUED = "queued"
     """Stored; no item has been recorded yet."""
     RUNNING = "running"
-    """At least one item has been recorded, and some are pending (or are still being discovered)."""
+    """At least one item has been recorded, and some are pending or are not yet read from the source."""
     COMPLETED = "completed"
     """Every item is terminal. Some may have failed: the counts say so. Trying those again makes it running again."""
     CANCELED = "canceled"
