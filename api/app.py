@@ -39,11 +39,11 @@ from api.views import (
 from core.settings import Settings
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_FORM_FIELDS = 100
+_MAX_FORM_FIELDS = 100
 """Form parts of one request that are not pictures."""
 
 MAX_JSON_BYTES = 64 * 2**20
-"""Largest JSON body, for it is in memory at once: some 200,000 URLs. What is longer is a manifest."""
+"""Largest JSON body: about 200,000 URLs. The whole body is held in memory; manifests may be larger."""
 
 
 class LookbookApp(APIFlask):
@@ -51,7 +51,7 @@ class LookbookApp(APIFlask):
 
 
 def create_app(settings: Settings) -> LookbookApp:
-    """The application of one process. Nothing outside it needs to answer yet."""
+    """Return the application of one process. The database, Redis and the blob store need not answer yet."""
     app = LookbookApp(
         "api",
         title="Lookbook",
@@ -63,7 +63,7 @@ def create_app(settings: Settings) -> LookbookApp:
     )
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_request_bytes,
-        MAX_FORM_PARTS=settings.max_request_files + _FORM_FIELDS,
+        MAX_FORM_PARTS=settings.max_request_files + _MAX_FORM_FIELDS,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
@@ -85,51 +85,51 @@ def create_app(settings: Settings) -> LookbookApp:
     ):
         app.register_blueprint(module.bp)
     register_errors(app)
-    app.register_error_handler(HTTPError, _of_input)
+    app.register_error_handler(HTTPError, _handle_input_error)
     app.spec_processor(finish_spec)  # type: ignore[arg-type]
     if settings.proxies:
-        near = settings.proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=near, x_proto=near, x_host=near)  # type: ignore[method-assign]
-    app.before_request(_begin)
+        count = settings.proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    app.before_request(_start_request)
     install_authentication(app)
     limit_requests(app, settings)
     app.before_request(authorize)
-    app.after_request(_finish)
+    app.after_request(_finish_response)
     set_security_headers(app)
     return app
 
 
-def _of_input(error: HTTPError) -> Response:
-    """A query or body that pydantic refused, in the words of http-api.md."""
+def _handle_input_error(error: HTTPError) -> Response:
+    """Return the problem for a query or body that pydantic refused."""
     cause = error.__cause__
-    assert isinstance(cause, ValidationError), "APIFlask refuses nothing of itself"
+    assert isinstance(cause, ValidationError), "APIFlask raises HTTPError only for input that pydantic refused"
     return validation_problem(cause).response()
 
 
-def _begin() -> None:
+def _start_request() -> None:
     if "\0" in request.path:
-        # No id has such a character, and PostgreSQL takes none.
+        # No id contains NUL, and PostgreSQL refuses text that does.
         raise NotFound
     if request.mimetype == "application/json":
         request.max_content_length = min(MAX_JSON_BYTES, request.max_content_length or MAX_JSON_BYTES)
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _SANE_REQUEST_ID.fullmatch(given) else str(ULID()).lower()
+    client_id = request.headers.get("X-Request-ID", "")
+    g.request_id = client_id if _SANE_REQUEST_ID.fullmatch(client_id) else str(ULID()).lower()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
-def _finish(response: Response) -> Response:
+def _finish_response(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("request_id", "-")
-    if not _read_whole(response):
-        # The server would promise to keep the connection, and end it for what is still to come on it.
+    if not _body_was_read(response):
+        # gunicorn would announce keep-alive and yet close the connection, because unread bytes of the body remain on it.
         response.headers["Connection"] = "close"
     return response
 
 
-def _read_whole(response: Response) -> bool:
-    """Whether the present request has no body, or one that was read to its end."""
+def _body_was_read(response: Response) -> bool:
+    """Return whether the current request has no body, or a body that was read to its end."""
     environ = request.environ
     if environ.get("CONTENT_LENGTH", "0") in {"", "0"} and "HTTP_TRANSFER_ENCODING" not in environ:
         return True
-    # Whoever takes up the stream reads on to its end, unless what comes is too much or not well formed.
+    # Code that opens the stream reads it to its end, unless the body is too large (413) or malformed (400).
     return "stream" in vars(request) and response.status_code not in {400, 413}

@@ -1,4 +1,4 @@
-"""The API under gunicorn."""
+"""The gunicorn server that runs the API."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 STOP_SECONDS = 10
-"""How long requests that are being served may take when the server is asked to stop."""
+"""How long running requests may still take after the server was asked to stop."""
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn with our settings instead of a configuration file."""
+    """gunicorn, configured by `Settings` instead of a file."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -42,9 +42,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": STOP_SECONDS,
             "timeout": 120,
             "proc_name": "lookbook-api",
-            # Which proxies are believed is a setting of ours (LOOKBOOK_PROXIES).
+            # LOOKBOOK_PROXIES decides which proxies are trusted; gunicorn must not trust any on its own.
             "forwarded_allow_ips": "",
-            # Its own handler off: what it says goes through our root logger like everything else.
+            # Without gunicorn's own handler, its messages go through the root logger like all others.
             "logconfig_dict": {
                 "version": 1,
                 "disable_existing_loggers": False,
@@ -55,39 +55,42 @@ class Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> WSGIApplication:
-        # What it takes from the socket beyond what it is asked for it copies at each call.
+        # gunicorn copies every byte that it reads ahead, on each call. Reading a block at a time keeps that copy small.
         SocketUnreader.max_body_chunk = BLOCK
-        served = _heed_close(create_app(self._settings))
+        app = _close_connections(create_app(self._settings))
         freeze_heap()
-        return served
+        return app
 
 
-def _heed_close(serve: WSGIApplication) -> WSGIApplication:
-    """Have gunicorn end the connections whose answers say `Connection: close`: it drops that header, as WSGI has it."""
+def _close_connections(app: WSGIApplication) -> WSGIApplication:
+    """Return `app` such that gunicorn closes connections whose answers say `Connection: close`.
 
-    def heeding(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    gunicorn drops this header from answers, because WSGI (PEP 3333) forbids applications to send it.
+    """
+
+    def call_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             if ("Connection", "close") in headers:
                 start_response.__self__.force_close()  # type: ignore[attr-defined]
             return start_response(status, headers, *rest)
 
-        return serve(environ, start)
+        return app(environ, start)
 
-    return heeding
+    return call_app
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to serve strangers without keys.
+    """Refuse to serve other machines without keys.
 
     Raises:
-        SettingsError: the address is not loopback, no key was ever made, and nobody said that this is intended.
+        SettingsError: the host is not loopback, no key was ever created, and LOOKBOOK_NO_AUTH is not set.
     """
     if settings.on_loopback or settings.no_auth or _keys_exist(settings):
         return
     raise SettingsError(
-        f"LOOKBOOK_HOST={settings.host} is not loopback, and there is no key to protect it: make one with "
-        "`lookbook db upgrade` and `lookbook keys create NAME --scope admin`, use 127.0.0.1, or set "
-        "LOOKBOOK_NO_AUTH=true (or --no-auth) to serve anyone who can reach it"
+        f"LOOKBOOK_HOST={settings.host} is not a loopback address, and no API key exists yet. Create one with "
+        "`lookbook db upgrade` and `lookbook keys create NAME --scope admin`, listen on 127.0.0.1, or set "
+        "LOOKBOOK_NO_AUTH=true (or --no-auth) to serve everyone who can reach this host."
     )
 
 
@@ -103,10 +106,10 @@ def _keys_exist(settings: Settings) -> bool:
 
 
 def serve(settings: Settings) -> None:
-    """Run the API until it is told to stop."""
+    """Run the API until the process is asked to stop."""
     check_exposure(settings)
     configure_logging(settings.log_level)
     check_servers(settings)
-    # What is there before the processes part they share, for as long as the garbage collector does not touch it.
+    # Forked processes share this memory until something writes to it. Frozen objects are not touched by the collector.
     freeze_heap()
     Server(settings).run()

@@ -1,4 +1,4 @@
-"""What the views work with, made once per process and hung on the application."""
+"""The connections and settings that the views use. Each process creates them once, with its application."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXTENSION = "lookbook"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The database, the blobs, the broker, the models and the keys, and the settings that they were made from."""
+    """The settings, and everything that was created from them."""
 
     settings: Settings
     database: Database
@@ -35,7 +35,7 @@ class Services:
 
     @classmethod
     def connect(cls, settings: Settings) -> Services:
-        """Prepare to speak to everything; nothing needs to answer yet."""
+        """Return the services. None of them needs to answer yet."""
         database = Database(settings.resolved_database_url, pool_size=settings.api_threads)
         return cls(
             settings=settings,
@@ -50,5 +50,5 @@ class Services:
 
 
 def current_services() -> Services:
-    """The services of the application that handles the present request."""
+    """Return the services of the application that handles the current request."""
     return cast(Services, current_app.extensions[EXTENSION])

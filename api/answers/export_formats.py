@@ -1,4 +1,4 @@
-"""The formats of an export: each makes bytes of columns and batches of rows, piece by piece."""
+"""The formats of an export. Each one encodes columns and groups of rows as bytes, piece by piece."""
 
 from __future__ import annotations
 
@@ -16,94 +16,101 @@ from db.views.exports import Column, ColumnKind, Rows, Value
 if TYPE_CHECKING:
     import pyarrow
 
-Pieces = Callable[[Sequence[Column], Iterable[Rows], Mapping[str, str]], Iterator[bytes]]
-"""Columns, batches of rows, and what is known of the whole -> the bytes of the file."""
+Encoder = Callable[[Sequence[Column], Iterable[Rows], Mapping[str, str]], Iterator[bytes]]
+"""(columns, groups of rows, metadata of the export) -> the bytes of the file."""
 
 ROW_GROUP = 10_000
-"""Rows of a row group of Parquet: what is in memory at once, and what a reader can pass over."""
+"""Rows of a row group of Parquet. One group is in memory at a time, and readers can skip whole groups."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins like this is run by spreadsheets (OWASP, CSV injection)."""
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""Spreadsheets run a cell that starts with one of these as a formula (OWASP, CSV injection)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format, its media type and how its pieces are made."""
+    """A media type, and the function that encodes rows in it."""
 
     media_type: str
-    pieces: Pieces
+    encode: Encoder
 
 
-def _csv(columns: Sequence[Column], batches: Iterable[Rows], about: Mapping[str, str]) -> Iterator[bytes]:
-    """RFC 4180 with a byte order mark, by which spreadsheets know UTF-8; text can never be a formula."""
+def _encode_csv(columns: Sequence[Column], row_groups: Iterable[Rows], metadata: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield CSV (RFC 4180). The byte order mark tells spreadsheets that it is UTF-8. No text can act as a formula."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([column.name for column in columns])
     yield b"\xef\xbb\xbf" + text.getvalue().encode()
     cells = [_CELLS[column.kind] for column in columns]
-    for batch in batches:
+    for rows in row_groups:
         text.seek(0)
         text.truncate()
         writer.writerows(
-            [None if value is None else cell(value) for cell, value in zip(cells, row, strict=True)] for row in batch
+            [None if value is None else cell(value) for cell, value in zip(cells, row, strict=True)] for row in rows
         )
         yield text.getvalue().encode()
 
 
 def escape_formula(text: str) -> str:
-    """Text for a cell of a spreadsheet: what would be run as a formula is marked as text by an apostrophe."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Return text for a cell of a spreadsheet. An apostrophe keeps it from being run as a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
 _CELLS: dict[ColumnKind, Callable[[Any], Any]] = {
     "text": escape_formula,
-    "integer": _same,
-    "number": _same,
+    "integer": _unchanged,
+    "number": _unchanged,
     "flag": lambda value: "true" if value else "false",
     "moment": rfc3339,
     "object": _json,
 }
 
 
-def _jsonl(columns: Sequence[Column], batches: Iterable[Rows], about: Mapping[str, str]) -> Iterator[bytes]:
-    """One object a line."""
+def _encode_jsonl(
+    columns: Sequence[Column], row_groups: Iterable[Rows], metadata: Mapping[str, str]
+) -> Iterator[bytes]:
+    """Yield one JSON object per line."""
     names = [column.name for column in columns]
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=rfc3339).encode
-    for batch in batches:
-        yield "".join(f"{encode(dict(zip(names, row, strict=True)))}\n" for row in batch).encode()
+    for rows in row_groups:
+        yield "".join(f"{encode(dict(zip(names, row, strict=True)))}\n" for row in rows).encode()
 
 
-def _parquet(columns: Sequence[Column], batches: Iterable[Rows], about: Mapping[str, str]) -> Iterator[bytes]:
-    """Typed columns; `about` in the metadata of the file. Its footer comes last: what breaks off cannot be read."""
-    # Not with the API itself: few need it, and it costs each process its start and some 50 MB.
+def _encode_parquet(
+    columns: Sequence[Column], row_groups: Iterable[Rows], metadata: Mapping[str, str]
+) -> Iterator[bytes]:
+    """Yield a Parquet file with typed columns and `metadata`.
+
+    The footer comes last, so readers refuse a file that was cut off.
+    """
+    # Imported here, because the import makes a process start more slowly and take some 50 MB, and few exports need it.
     import pyarrow
     from pyarrow import parquet
 
-    schema = pyarrow.schema([(column.name, _arrow_type(column.kind)) for column in columns], metadata=dict(about))
+    schema = pyarrow.schema([(column.name, _arrow_type(column.kind)) for column in columns], metadata=dict(metadata))
     sink = _Sink()
     with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
-        for rows in _grouped(batches):
-            values = [
-                pyarrow.array(_arrow_values(column.kind, found), field.type)
-                for column, field, found in zip(columns, schema, zip(*rows, strict=True), strict=True)
+        for rows in _regrouped(row_groups):
+            arrays = [
+                pyarrow.array(_arrow_values(column.kind, values), field.type)
+                for column, field, values in zip(columns, schema, zip(*rows, strict=True), strict=True)
             ]
-            writer.write_batch(pyarrow.record_batch(values, schema=schema), row_group_size=ROW_GROUP)
+            writer.write_batch(pyarrow.record_batch(arrays, schema=schema), row_group_size=ROW_GROUP)
             yield sink.take()
     yield sink.take()
 
 
-def _grouped(batches: Iterable[Rows]) -> Iterator[Rows]:
+def _regrouped(row_groups: Iterable[Rows]) -> Iterator[Rows]:
     rows: Rows = []
-    for batch in batches:
-        rows += batch
+    for group in row_groups:
+        rows += group
         if len(rows) >= ROW_GROUP:
             yield rows
             rows = []
@@ -130,13 +137,13 @@ def _arrow_values(kind: ColumnKind, values: Sequence[Value]) -> Sequence[Value]:
         return [None if value is None else _json(value) for value in values]
     if kind == "moment":
         moments = cast("Sequence[datetime | None]", values)
-        # As precise as in the other formats.
+        # The other formats have whole milliseconds, too.
         return [value and value.replace(microsecond=value.microsecond // 1000 * 1000) for value in moments]
     return values
 
 
 class _Sink(io.RawIOBase):
-    """A file that is handed on piece by piece while it is written."""
+    """A file in memory whose bytes are taken out while it is being written."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -149,14 +156,14 @@ class _Sink(io.RawIOBase):
         return len(data)
 
     def take(self) -> bytes:
-        """What was written since the last time."""
-        taken = b"".join(self._pieces)
+        """Return the bytes that were written since the last call."""
+        data = b"".join(self._pieces)
         self._pieces.clear()
-        return taken
+        return data
 
 
 FORMATS = {
-    "csv": Format("text/csv; charset=utf-8", _csv),
-    "jsonl": Format("application/jsonl; charset=utf-8", _jsonl),
-    "parquet": Format("application/vnd.apache.parquet", _parquet),
+    "csv": Format("text/csv; charset=utf-8", _encode_csv),
+    "jsonl": Format("application/jsonl; charset=utf-8", _encode_jsonl),
+    "parquet": Format("application/vnd.apache.parquet", _encode_parquet),
 }

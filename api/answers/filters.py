@@ -1,4 +1,4 @@
-"""Which items of a job a query asks for, in the terms of its model."""
+"""The filter that a query puts on the items of a job."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from db.views.item_pages import ItemFilter
 
 
 def item_filter(job: Job, query: ItemsFilter) -> ItemFilter:
-    """The filter of a query.
+    """Return the filter of a query, with the labels of the job's model.
 
     Raises:
         Problem: 422, the job's model has no such label or group.
     """
     taxonomy = job.model_version.taxonomy
-    for kind, members, given in (("label", "labels", query.label), ("group", "groups", query.group)):
-        known = [row["id"] for row in taxonomy[members]]
-        if given is not None and given not in known:
-            raise invalid_field_problem(kind, f"expected one of {', '.join(known)}; got {given!r}", f"unknown_{kind}")
+    for kind, members, value in (("label", "labels", query.label), ("group", "groups", query.group)):
+        known_ids = [row["id"] for row in taxonomy[members]]
+        if value is not None and value not in known_ids:
+            detail = f"expected one of {', '.join(known_ids)}; got {value!r}"
+            raise invalid_field_problem(kind, detail, f"unknown_{kind}")
     labels = None
     if query.label is not None or query.group is not None:
         labels = tuple(

@@ -1,4 +1,4 @@
-"""What every answer tells the browser not to do with it."""
+"""The security headers of every answer."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ PAGE_POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; script-src 'self'; style-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-"""No inline script or style: what gets into a page by mistake does not run there."""
+"""Inline scripts and styles are forbidden, so that markup that is injected into a page cannot run."""
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    # Other sites' pages cannot show our pictures either, not even while no key is needed for them.
+    # Pages of other sites cannot embed our pictures, not even while the service needs no key.
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _HTTPS_ONLY = f"max-age={365 * 24 * 3600}"
 
 
 def set_security_headers(app: Flask) -> None:
-    """Set the headers on every answer of an application."""
-    app.after_request(_finish)
+    """Set the security headers on every answer of the application."""
+    app.after_request(_add_headers)
 
 
-def _finish(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     response.headers.extend(_HEADERS)
-    # What shows pictures from outside has a stricter one already.
+    # Views that send pictures of clients have set a stricter policy already.
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     if request.path.startswith("/v1/"):
-        # Between here and the browser nobody may keep it for the next one who asks.
+        # A shared cache must not serve one caller's answer to another caller.
         response.headers.setdefault("Cache-Control", "private, no-cache")
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = _HTTPS_ONLY

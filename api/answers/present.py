@@ -1,9 +1,10 @@
-"""Rows of the database as the shapes of the HTTP API."""
+"""Database rows as answers of the HTTP API."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from api.schemas.access import KeyOut
 from api.schemas.common import CropIn
 from api.schemas.items import (
     ImageOut,
@@ -19,12 +20,12 @@ from api.schemas.jobs import DeliveryOut, GroupCountOut, LabelCountOut
 from api.schemas.models import GroupOut, LabelOut, ModelVersionDetailOut, ModelVersionOut, NamesOut
 from core.types import Crop
 from db.steps.tallies import Summary
-from db.tables import Delivery, Item, ItemStatus, Job, ModelVersion, Prediction, Review
+from db.tables import ApiKey, Delivery, Item, ItemStatus, Job, ModelVersion, Prediction, Review
 from db.views.job import ErrorOut
 
 
 class ItemPresenter:
-    """Items of one job: the job's model version is read once, not once an item."""
+    """Turns the items of one job into answers. The job's model version is read once for all items."""
 
     def __init__(self, job: Job) -> None:
         self._top_k = job.top_k
@@ -76,15 +77,15 @@ class ItemPresenter:
         blob = item.blob
         if blob is None:
             return None
-        path, shown = f"/v1/items/{item.id}", item.status == ItemStatus.SUCCEEDED
+        path, has_thumbnail = f"/v1/items/{item.id}", item.status == ItemStatus.SUCCEEDED
         return ImageOut(
             sha256=blob.sha256,
             width=blob.width,
             height=blob.height,
             format=blob.format,
             bytes=blob.bytes,
-            thumbnail=f"{path}/thumbnail" if shown else None,
-            explanation=f"{path}/explanation" if shown else None,
+            thumbnail=f"{path}/thumbnail" if has_thumbnail else None,
+            explanation=f"{path}/explanation" if has_thumbnail else None,
             original=f"{path}/image",
         )
 
@@ -113,26 +114,26 @@ class ItemPresenter:
 
 
 def _source_out(item: Item) -> SourceOut:
-    known = item.provenance or {}
+    provenance = item.provenance or {}
     return SourceOut(
         name=item.source_name,
         url=item.source_url,
-        page_url=known.get("page_url"),
-        title=known.get("title"),
-        price=known.get("price"),
-        currency=known.get("currency"),
-        alt=known.get("alt"),
-        category=known.get("category"),
-        query=known.get("query"),
-        label=known.get("label"),
-        rank=known.get("rank"),
-        product_url=known.get("product_url"),
-        rule=known.get("rule"),
+        page_url=provenance.get("page_url"),
+        title=provenance.get("title"),
+        price=provenance.get("price"),
+        currency=provenance.get("currency"),
+        alt=provenance.get("alt"),
+        category=provenance.get("category"),
+        query=provenance.get("query"),
+        label=provenance.get("label"),
+        rank=provenance.get("rank"),
+        product_url=provenance.get("product_url"),
+        rule=provenance.get("rule"),
     )
 
 
 def label_counts_out(version: ModelVersion, summary: Summary) -> tuple[list[LabelCountOut], list[GroupCountOut]]:
-    """Labels and groups that occur, most frequent first."""
+    """Return the labels and groups that occur among the items, most frequent first."""
     label_names = {label["id"]: label["name"]["en"] for label in version.taxonomy["labels"]}
     group_names = {group["id"]: group["name"]["en"] for group in version.taxonomy["groups"]}
     by_group: dict[str, tuple[int, float]] = {}
@@ -157,19 +158,11 @@ def label_counts_out(version: ModelVersion, summary: Summary) -> tuple[list[Labe
 
 
 def delivery_out(delivery: Delivery) -> DeliveryOut:
-    return DeliveryOut(
-        id=delivery.id,
-        job_id=delivery.job_id,
-        event=delivery.event,
-        url=delivery.url,
-        status=delivery.status,
-        attempts=delivery.attempts,
-        last_status=delivery.last_status,
-        last_error=delivery.last_error,
-        created_at=delivery.created_at,
-        next_attempt_at=delivery.next_attempt_at,
-        delivered_at=delivery.delivered_at,
-    )
+    return DeliveryOut.model_validate(delivery, from_attributes=True)
+
+
+def key_out(key: ApiKey) -> KeyOut:
+    return KeyOut.model_validate(key, from_attributes=True)
 
 
 def labels_and_groups_out(version: ModelVersion) -> tuple[list[LabelOut], list[GroupOut]]:

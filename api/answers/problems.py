@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem+json: a stable code, and a detail that says what was expected and what came."""
+"""Errors as problem details (RFC 9457): a stable code, and a detail that says what was expected and what was received."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ _CODES = {
 }
 
 _ITEM_ERROR_STATUS = {"not_an_image": 415, "unsupported_format": 415, "too_large": 413, "model_error": 500}
-_SHOWN = 80
-"""How many characters of a wrong value an error repeats."""
+_MAX_QUOTED = 80
+"""Characters of an invalid value that an error message quotes."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class Problem(Exception):
-    """An answer that is an error."""
+    """An error that is answered as problem details."""
 
     def __init__(
         self,
@@ -88,26 +88,26 @@ class Problem(Exception):
         return Response(text, self.status, self.headers, content_type=MEDIA_TYPE)
 
 
-def not_found_problem(kind: str, given: str) -> Problem:
-    """404: there is no such thing, or it is another owner's."""
-    return Problem(404, f"unknown_{kind}", f"there is no {kind} {given!r}")
+def not_found_problem(kind: str, name: str) -> Problem:
+    """Return a 404: the thing does not exist, or it belongs to another owner."""
+    return Problem(404, f"unknown_{kind}", f"There is no {kind} {name!r}.")
 
 
 def invalid_field_problem(name: str, detail: str, code: str = "invalid_request") -> Problem:
-    """422: one field cannot be used."""
+    """Return a 422 for one invalid field."""
     return Problem(422, code, f"{name}: {detail}", errors=[(f"/{name}", detail)])
 
 
 def item_error_problem(code: str, detail: str) -> Problem:
-    """The answer to a single classification whose picture failed."""
+    """Return the answer to a single classification whose picture failed."""
     return Problem(_ITEM_ERROR_STATUS.get(code, 422), code, detail)
 
 
 def validate(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
-    """`data` as a pydantic model.
+    """Return `data` as a pydantic model.
 
     Raises:
-        Problem: 422 with a pointer to each field that cannot be used.
+        Problem: 422, with a pointer to each invalid field.
     """
     try:
         return model.model_validate(dict(data))
@@ -116,23 +116,26 @@ def validate(model: type[ModelT], data: Mapping[str, Any]) -> ModelT:
 
 
 def validate_json(model: type[ModelT], data: bytes) -> ModelT:
-    """A JSON body as a pydantic model.
+    """Return a JSON body as a pydantic model.
 
     Raises:
-        Problem: 400, it is not JSON; 422 with a pointer to each field that cannot be used.
+        Problem: 400, the body is not JSON; 422, with a pointer to each invalid field.
     """
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         if first["type"] == "json_invalid":
-            raise Problem(400, "bad_request", f"expected JSON in UTF-8: {first['msg']}") from error
+            raise Problem(400, "bad_request", f"The body must be JSON in UTF-8: {first['msg']}") from error
         raise validation_problem(error, model) from error
 
 
 def validation_problem(error: ValidationError, model: type[BaseModel] | None = None) -> Problem:
-    """422, with a pointer (RFC 6901) to each field that cannot be used; those of `model` that hold JSON describe it."""
-    fields = [("".join(f"/{_escaped(part)}" for part in e["loc"]), _explain(model, e)) for e in error.errors()]
+    """Return a 422 with a JSON Pointer (RFC 6901) to each invalid field.
+
+    For a form field of `model` that should hold JSON, the message repeats the description of the field.
+    """
+    fields = [("".join(f"/{_escaped(part)}" for part in e["loc"]), _field_detail(model, e)) for e in error.errors()]
     detail = "; ".join(f"{pointer[1:]}: {message}" if pointer else message for pointer, message in fields)
     return Problem(422, "invalid_request", detail, errors=fields)
 
@@ -141,51 +144,52 @@ def _escaped(part: int | str) -> str:
     return str(part).replace("~", "~0").replace("/", "~1")
 
 
-def _explain(model: type[BaseModel] | None, error: ErrorDetails) -> str:
+def _field_detail(model: type[BaseModel] | None, error: ErrorDetails) -> str:
     expected = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":
         return expected
     if model is not None and error["type"] == "json_invalid":
-        # Pydantic says at which column its parser gave up; what the field wants is in its description.
-        expected = f"expected {model.model_fields[str(error['loc'][0])].description}"
-    return f"{expected}, got {_shown(error['input'])}"
+        # Pydantic only says at which column its parser stopped. The field's description says what the field needs.
+        description = model.model_fields[str(error["loc"][0])].description or "JSON."
+        expected = f"expected {description[0].lower()}{description[1:].rstrip('.')}"
+    return f"{expected}, got {_quoted(error['input'])}"
 
 
-def _shown(value: object) -> str:
+def _quoted(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return text if len(text) <= _MAX_QUOTED else text[:_MAX_QUOTED] + "…"
 
 
-def _of_routing(error: HTTPException) -> str | None:
-    """What Werkzeug says of a path or method in too general words."""
+def _routing_detail(error: HTTPException) -> str | None:
+    """Return a more precise text than Werkzeug's for an unknown path or a method that is not allowed."""
     if isinstance(error, NotFound):
-        return f"there is nothing at {_shown(request.path)}"
+        return f"There is nothing at {_quoted(request.path)}."
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         *others, last = sorted(error.valid_methods)
-        return f"expected {', '.join(others)} or {last}, got {request.method}"
+        return f"This URL allows {', '.join(others)} or {last}, but not {request.method}."
     return None
 
 
 def register_errors(app: Flask) -> None:
-    """Make every error of the application a problem."""
+    """Answer every error of the application with problem details."""
 
     @app.errorhandler(Problem)
-    def of_problem(error: Problem) -> Response:
+    def handle_problem(error: Problem) -> Response:
         return error.response()
 
     @app.errorhandler(HTTPException)
-    def of_http(error: HTTPException) -> Response:
+    def handle_http_error(error: HTTPException) -> Response:
         status = error.code or 500
-        detail = _of_routing(error) or error.description or HTTPStatus(status).phrase
-        kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
-        return Problem(status, _CODES.get(status, "http_error"), detail, headers=kept).response()
+        detail = _routing_detail(error) or error.description or HTTPStatus(status).phrase
+        headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+        return Problem(status, _CODES.get(status, "http_error"), detail, headers=headers).response()
 
     @app.errorhandler(ItemError)
-    def of_item(error: ItemError) -> Response:
+    def handle_item_error(error: ItemError) -> Response:
         return item_error_problem(error.code, error.detail).response()
 
     @app.errorhandler(ModelUnknown)
-    def of_model(error: ModelUnknown) -> Response:
+    def handle_unknown_model(error: ModelUnknown) -> Response:
         return invalid_field_problem("model", error.detail, error.code).response()
 
     @app.errorhandler(JobOver)
@@ -193,38 +197,38 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(NothingToRetry)
     @app.errorhandler(NotReviewable)
     @app.errorhandler(ExportBroken)
-    def of_state(error: LookbookError) -> Response:
+    def handle_state_conflict(error: LookbookError) -> Response:
         return Problem(409, error.code, error.detail).response()
 
     @app.errorhandler(QuotaExceeded)
-    def of_quota(error: QuotaExceeded) -> Response:
+    def handle_used_quota(error: QuotaExceeded) -> Response:
         now = utc_now()
         seconds = math.ceil((next_month_start(now) - now).total_seconds())
         return Problem(429, error.code, error.detail, headers={"Retry-After": str(seconds)}).response()
 
     @app.errorhandler(RequestInProgress)
-    def of_progress(error: RequestInProgress) -> Response:
+    def handle_request_in_progress(error: RequestInProgress) -> Response:
         return Problem(409, error.code, error.detail, headers={"Retry-After": "1"}).response()
 
     @app.errorhandler(StorageFull)
-    def of_fullness(error: StorageFull) -> Response:
-        log.error("full", error=str(error))
+    def handle_full_storage(error: StorageFull) -> Response:
+        log.error("storage_full", error=str(error))
         return Problem(507, error.code, error.detail).response()
 
     @app.errorhandler(Unavailable)
     @app.errorhandler(BlobMissing)
     @app.errorhandler(DBAPIError)
-    def of_absence(error: LookbookError | DBAPIError) -> Response:
+    def handle_unavailable_service(error: LookbookError | DBAPIError) -> Response:
         if isinstance(error, DBAPIError) and is_full(error):
-            return of_fullness(StorageFull())
-        log.error("unavailable", error=str(error))
+            return handle_full_storage(StorageFull())
+        log.error("service_unavailable", error=str(error))
         code = error.code if isinstance(error, LookbookError) else "database_unavailable"
-        # What the database said stays in the log: it names tables and hosts.
-        detail = "part of the service does not answer; try again"
+        # The database's own message is only logged, because it names tables and hosts.
+        detail = "Part of the service is not available. Try again later."
         return Problem(503, code, detail, headers={"Retry-After": "5"}).response()
 
     @app.errorhandler(Exception)
-    def of_bug(error: Exception) -> Response:
-        log.exception("unhandled", error=repr(error))
-        detail = f"the server failed on this request; it is logged under {g.get('request_id', '-')}"
+    def handle_bug(error: Exception) -> Response:
+        log.exception("unhandled_error", error=repr(error))
+        detail = f"An internal error occurred. The log has it under the request ID {g.get('request_id', '-')}."
         return Problem(500, "internal_error", detail).response()

@@ -1,4 +1,4 @@
-"""The parts of the OpenAPI document that pydantic models cannot say: bodies that stream, and binary answers."""
+"""The parts of the OpenAPI document that APIFlask cannot derive: streamed request bodies and binary answers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from api.schemas.jobs import JobForm, JobIn
 _FILE = {"type": "string", "format": "binary"}
 _REF = "#/components/schemas/{model}"
 _PARTS: dict[str, Any] = {}
-"""Schemas that those of bodies refer to."""
+"""Schemas that the schemas of request bodies refer to."""
 
 
 def _multipart(options: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
-    """A form with exactly one of `files`."""
+    """Return the schema of a form that holds exactly one of `files`."""
     return {
         "schema": {
             "type": "object",
@@ -31,7 +31,7 @@ def _multipart(options: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]
 
 
 def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """A schema whose parts are among the document's own."""
+    """Return the schema of a model, and keep the schemas that it refers to for `finish_spec`."""
     schema = model.model_json_schema(mode="validation", ref_template=_REF)
     _PARTS.update(schema.pop("$defs", {}))
     return schema
@@ -39,7 +39,7 @@ def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 def _form_schema(model: type[ClassificationOptions] | type[JobForm]) -> dict[str, Any]:
     schema = model.model_json_schema(mode="validation")
-    # JSON inside a form field is text to HTTP; its own shape is in the description.
+    # A form field that holds JSON is text in HTTP. Its description says what the JSON looks like.
     for member in schema["properties"].values():
         if any(option.get("contentMediaType") for option in member.get("anyOf", [])):
             description = member.get("description", "JSON")
@@ -49,6 +49,10 @@ def _form_schema(model: type[ClassificationOptions] | type[JobForm]) -> dict[str
     return schema
 
 
+_ARCHIVE = (
+    "A ZIP or TAR file. TAR files may be compressed with gzip, bzip2 or XZ. "
+    "The format is detected from the content, not from the file name."
+)
 _CLASSIFICATION = _form_schema(ClassificationOptions)
 
 IMAGE_BODY: dict[str, Any] = {
@@ -67,8 +71,8 @@ JOB_BODY: dict[str, Any] = {
             _form_schema(JobForm),
             {
                 "images": {"type": "array", "items": _FILE, "minItems": 1},
-                "archive": {**_FILE, "description": "ZIP, or TAR plain or in gzip, bzip2 or XZ: told by its content"},
-                "manifest": {**_FILE, "description": "CSV with a column `url`, or JSONL of the same members"},
+                "archive": {**_FILE, "description": _ARCHIVE},
+                "manifest": {**_FILE, "description": "A CSV file with a column `url`, or JSONL with the same members."},
             },
         ),
         "application/json": {"schema": _json_schema(JobIn)},
@@ -79,37 +83,48 @@ PREFER_PARAMETER: dict[str, Any] = {
     "name": "Prefer",
     "in": "header",
     "schema": {"type": "string", "examples": ["wait=10"]},
-    "description": "`wait=N`: answer once the thing is finished, after N seconds (at most 30) at the latest",
+    "description": "`wait=N` delays the answer until the work is finished, for at most N seconds (up to 30).",
 }
 
 IDEMPOTENCY_PARAMETER: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
-    "description": "sent again with the same key within 24 hours, the request is answered as the first time",
+    "description": "A request that is repeated with the same key within 24 hours gets the answer of the first request.",
 }
 
 CREATING_PARAMETERS = [PREFER_PARAMETER, IDEMPOTENCY_PARAMETER]
 
+CREATING_RESPONSES: dict[int, Any] = {
+    409: "The first request with this Idempotency-Key is still running",
+    413: "The request or the file is too large",
+    422: "The request is not valid",
+    503: "Part of the service is not available. Nothing was stored; try again later",
+    507: "There is no room to store the request. Nothing was stored",
+}
+
 THUMBNAIL_RESPONSE: dict[int, Any] = {
-    200: {"description": "JPEG, long side at most 320 px", "content": {"image/jpeg": {"schema": _FILE}}}
+    200: {"description": "A JPEG whose longer side has at most 320 px", "content": {"image/jpeg": {"schema": _FILE}}}
 }
 EXPLANATION_RESPONSE: dict[int, Any] = {
-    200: {"description": "PNG with transparency, long side at most 320 px", "content": {"image/png": {"schema": _FILE}}}
+    200: {
+        "description": "A transparent PNG whose longer side has at most 320 px",
+        "content": {"image/png": {"schema": _FILE}},
+    }
 }
 PICTURE_RESPONSE: dict[int, Any] = {
     200: {
-        "description": "The bytes that came; of an item that is no picture, as octets",
+        "description": "The original bytes. The type is application/octet-stream if they are not a picture",
         "content": {"image/*": {"schema": _FILE}, "application/octet-stream": {"schema": _FILE}},
     }
 }
 
 EXPORT_RESPONSE: dict[int, Any] = {
     200: {
-        "description": "One row an item; the columns are those of docs/exports.md in every format",
+        "description": "One row per item. docs/exports.md describes the columns, which are the same in every format",
         "headers": {
-            "Content-Disposition": {"schema": {"type": "string"}, "description": "with the job's name"},
-            "X-Job-Status": {"schema": {"type": "string"}, "description": "the job's status when the export began"},
+            "Content-Disposition": {"schema": {"type": "string"}, "description": "Contains the name of the job."},
+            "X-Job-Status": {"schema": {"type": "string"}, "description": "The status of the job when the export began."},
         },
         "content": {
             "text/csv": {"schema": {"type": "string"}},
@@ -119,33 +134,42 @@ EXPORT_RESPONSE: dict[int, Any] = {
     },
 }
 
-PROMOTION_RESPONSES: dict[int, Any] = {202: {"description": "Workers are still loading it; ask again"}}
+PROMOTION_RESPONSES: dict[int, Any] = {202: {"description": "Workers are still loading the model version. Repeat the request"}}
 
 METRICS_RESPONSE: dict[int, Any] = {
-    200: {"description": "Prometheus text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    200: {"description": "Metrics in the text format of Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
 
 NOT_READY_RESPONSE: dict[int, Any] = {
     503: {
-        "description": "Something is missing; the body says what",
+        "description": "The service is not ready. The body says what is missing",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ReadyOut"}}},
     }
 }
 
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
-_BODY_PROBLEMS = {"400": "Not well formed", "413": "Too large", "415": "Wrong content type", "422": "Not understood"}
-"""What any call that takes a body may answer."""
+_BODY_PROBLEMS = {
+    "400": "The request is malformed",
+    "413": "The request is too large",
+    "415": "The content type is not supported",
+    "422": "The request is not valid",
+}
+"""Answers of every operation with a request body."""
 _APIFLASK_ERRORS = ("HTTPError", "ValidationError")
 _BEARER = {
     "type": "http",
     "scheme": "bearer",
-    "description": "a key, `lb_<id>_<secret>`; none while the service is open",
+    "description": "An API key, `lb_<id>_<secret>`. No key is needed while the service is open.",
 }
-_REFUSALS = {"401": "No key, or a bad one", "403": "The key is not for this", "429": "This key's limit"}
+_REFUSALS = {
+    "401": "The API key is missing or invalid",
+    "403": "The API key does not have the required scope",
+    "429": "The API key has reached its rate limit or quota",
+}
 
 
 def finish_spec(spec: dict[str, Any]) -> dict[str, Any]:
-    """Errors are problem+json; extra parameters stand where OpenAPI wants them; what is not public needs a key."""
+    """Return the document with problem details, header parameters and security added to APIFlask's version."""
     schemas = spec["components"]["schemas"]
     problem = ProblemOut.model_json_schema(ref_template=_REF)
     schemas.update(_PARTS | problem.pop("$defs"), Problem=problem)
@@ -166,7 +190,7 @@ def finish_spec(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish_responses(responses: dict[str, Any]) -> None:
-    # What APIFlask knows of the answer stands under one status; the other successes answer alike.
+    # APIFlask puts the schema under one status only. The other 2xx statuses have the same body.
     success = next((r["content"] for r in responses.values() if _schema(r).get("$ref", "").endswith("Out")), None)
     for status, response in responses.items():
         if _schema(response).get("$ref", "").endswith(_APIFLASK_ERRORS):
@@ -183,7 +207,7 @@ def _schema(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flat_names(spec: dict[str, Any]) -> dict[str, Any]:
-    """`JobsOut.JobOut` and `JobOut` are one model: APIFlask names nested ones once per parent."""
+    """Return the document with one name per model. APIFlask names nested models once per parent: `JobsOut.JobOut`."""
     schemas = spec["components"]["schemas"]
     spec["components"]["schemas"] = {name.rpartition(".")[2]: schema for name, schema in sorted(schemas.items())}
     flat: dict[str, Any] = json.loads(re.sub(r"(#/components/schemas/)\w+\.", r"\1", json.dumps(spec)))

@@ -1,4 +1,4 @@
-"""What a request may do and see: each passes `admit` and `enforce`, and looks jobs and items up by this module."""
+"""Access control. Every request passes `authenticate` and `authorize`; views look up jobs and items in this module."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from db.views import items, jobs
 PUBLIC = frozenset(
     {"static", "openapi.spec", "pages.docs_page", "pages.samples_index", "pages.sample", "signing.sign_out"}
 )
-"""Endpoints that say nothing about anyone's jobs: no key is needed for them, nor for those of `PUBLIC_BLUEPRINTS`."""
+"""Endpoints that need no key, because they show nothing about jobs. The same is true of `PUBLIC_BLUEPRINTS`."""
 PUBLIC_BLUEPRINTS = frozenset({"health"})
 PAGES = "pages"
-"""The blueprint whose views are for people: who needs a key is led to where he can sign in."""
+"""The blueprint of the web pages. A browser without a session is redirected to the login page."""
 SIGN_IN = "signing.sign_in"
-"""The view to which a key comes in the body, to be checked and counted like any other."""
+"""The view that receives a key in the body. The key is checked and counted like one in a header."""
 LOGIN_PAGE = "signing.login_page"
-"""Where it is asked for: everybody may see that page."""
+"""The login page. Everyone may see it."""
 
 ADMINISTRATION = frozenset(
     {"metrics.get_metrics", "models.promote_model", "keys.create_key", "keys.list_keys", "keys.revoke_key"}
 )
-"""Endpoints that concern everyone: they need the scope `admin`."""
+"""Endpoints that need the scope `admin`, because they show or change data of all owners."""
 
 ANY_KEY = frozenset({"keys.get_usage", SIGN_IN, LOGIN_PAGE})
-"""Endpoints that tell a key about itself: they need no scope, and nor do the pages, which ask the rest of the API."""
+"""Endpoints that need a key but no scope. The web pages need none either, because they read their data from the API."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.IGNORECASE)
 _MAX_SIGN_IN_BYTES = 4096
-"""Bytes that somebody may send of whom nothing is known yet."""
+"""Largest body of a sign-in. It is small because the sender has no valid key yet."""
 _CHALLENGE = 'Bearer realm="Lookbook"'
 
 
 def required_scope(endpoint: str, method: str) -> Scope | None:
-    """What a key must be for: a view that nobody thought of here still needs one that reads or submits."""
+    """Return the scope that a request needs, or None. Views that no list above names need `read` or `submit`."""
     if endpoint in ANY_KEY or endpoint.partition(".")[0] == PAGES:
         return None
     if endpoint in ADMINISTRATION:
@@ -60,44 +60,44 @@ def is_public(endpoint: str) -> bool:
 
 
 class AuthenticationProblem(Problem):
-    """401: it is not known who asks."""
+    """401: the caller is unknown."""
 
 
 class KeyRequired(AuthenticationProblem):
-    """401: no key came."""
+    """401: the request has no key."""
 
     def __init__(self) -> None:
-        detail = "expected a key, `Authorization: Bearer lb_…`, got none"
+        detail = "This request needs an API key: `Authorization: Bearer lb_…`."
         super().__init__(401, "key_required", detail, headers={"WWW-Authenticate": _CHALLENGE})
 
 
 class BadKey(AuthenticationProblem):
-    """401: a key came that is no good."""
+    """401: the request has a key that is unknown or revoked."""
 
     def __init__(self) -> None:
         challenge = f'{_CHALLENGE}, error="invalid_token"'
-        super().__init__(
-            401, "invalid_key", "this key is not known, or revoked", headers={"WWW-Authenticate": challenge}
-        )
+        detail = "This API key is unknown or was revoked."
+        super().__init__(401, "invalid_key", detail, headers={"WWW-Authenticate": challenge})
 
 
 def install_authentication(app: Flask) -> None:
-    """Have every request of an application begin with `admit`."""
+    """Make every request of the application start with `authenticate`."""
     app.before_request(authenticate)
-    app.after_request(_note_use)
+    app.after_request(_record_key_use)
 
 
 def authenticate() -> None:
     """Set `g.caller`, or `g.authentication_problem`, which `authorize` raises after the request has been counted.
 
     Raises:
-        Problem: 403, another site's page made a browser ask for a change.
+        Problem: 403, a page of another site made a browser send a request that changes something.
     """
     endpoint = request.endpoint
     if endpoint is None or is_public(endpoint):
         return
     if request.method not in _SAFE_METHODS and _sent_by_another_site():
-        raise Problem(403, "cross_site", "another site's page asked for this: expected one of Lookbook's own, or a key")
+        detail = "A page of another site made this request. Only Lookbook's own pages may do so without an API key."
+        raise Problem(403, "cross_site", detail)
     try:
         g.caller = _caller_of_request()
     except AuthenticationProblem as error:
@@ -105,10 +105,10 @@ def authenticate() -> None:
 
 
 def authorize() -> ResponseReturnValue | None:
-    """Let a request on to its view, if whoever asks may.
+    """Refuse a request that its caller may not make. Return None for all others.
 
     Raises:
-        Problem: 401, no key or a bad one; 403, the key is not for this, or the session's token is missing.
+        Problem: 401, the key is missing or invalid; 403, the key lacks the scope, or the session's token is missing.
     """
     endpoint = request.endpoint or ""
     if "authentication_problem" in g:
@@ -119,34 +119,34 @@ def authorize() -> ResponseReturnValue | None:
         raise g.authentication_problem
     if "caller" not in g:
         return None
-    if "session" in g and request.method not in _SAFE_METHODS and not g.session.sent_by_our_pages(request.headers):
-        raise Problem(403, "csrf_token_missing", f"expected the session's token in {TOKEN_HEADER}")
+    if "session" in g and request.method not in _SAFE_METHODS and not g.session.has_token(request.headers):
+        raise Problem(403, "csrf_token_missing", f"The header {TOKEN_HEADER} must hold the token of the session.")
     scope = required_scope(endpoint, request.method)
     if scope is None or caller().may(scope):
         return None
-    held = ", ".join(sorted(caller().scopes))
+    scopes = ", ".join(sorted(caller().scopes))
     challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
-    detail = f"expected a key with the scope `{scope}`; this one has {held}"
+    detail = f"This request needs a key with the scope `{scope}`. This key has: {scopes}."
     raise Problem(403, "insufficient_scope", detail, headers={"WWW-Authenticate": challenge})
 
 
 def _caller_of_request() -> Caller:
-    """Who asks, by the key that came, else by the session.
+    """Return the caller that the key names, or else the session.
 
     Raises:
-        KeyRequired, BadKey: that cannot be told, and has to be.
+        KeyRequired, BadKey: the request names no valid caller, and the service is not open.
     """
-    written = _key_of_request()
-    if written is not None:
-        found = current_services().callers.find_by_key(written)
-        if found is None:
+    written_key = _key_of_request()
+    if written_key is not None:
+        key_caller = current_services().callers.find_by_key(written_key)
+        if key_caller is None:
             raise BadKey
-        return found
+        return key_caller
     session = current_services().sessions.read(request) if "HTTP_COOKIE" in request.environ else None
-    found = current_services().callers.find_by_id(session.key_id) if session else None
-    if found is not None:
+    session_caller = current_services().callers.find_by_id(session.key_id) if session else None
+    if session_caller is not None:
         g.session = session
-        return found
+        return session_caller
     if is_open():
         return ANYONE
     raise KeyRequired
@@ -157,17 +157,20 @@ def _key_of_request() -> str | None:
         request.max_content_length = _MAX_SIGN_IN_BYTES
         body = request.get_json(silent=True)
         return str(body.get("key", "")) if isinstance(body, dict) else ""
-    return _bearer()
+    return _bearer_token()
 
 
-def _bearer() -> str | None:
-    given = request.authorization
-    return given.token or "" if given is not None and given.type == "bearer" else None
+def _bearer_token() -> str | None:
+    authorization = request.authorization
+    return authorization.token or "" if authorization is not None and authorization.type == "bearer" else None
 
 
 def _sent_by_another_site() -> bool:
-    """Whether a browser says so. A key in the header is nothing that browsers send on their own account."""
-    if _bearer() is not None:
+    """Return whether a browser sent the request for a page of another site.
+
+    A request with a key in its header did not come that way, because browsers never add that header themselves.
+    """
+    if _bearer_token() is not None:
         return False
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
@@ -177,62 +180,63 @@ def _sent_by_another_site() -> bool:
 
 
 def is_open() -> bool:
-    """Whether no key is needed: told so in so many words, or none was made yet and only this machine can ask."""
+    """Return whether requests need no key: by a setting, or because no key exists and only this machine can connect."""
     services = current_services()
     if services.settings.no_auth:
         return True
-    # A name that others know this machine by means that something passes their requests on: a proxy, or a page that
-    # has had its own name lead here (DNS rebinding).
+    # Any other host name means that something forwards requests of others: a proxy, or a page whose own host name
+    # resolves to this machine (DNS rebinding).
     return services.callers.open_on_this_machine() and _LOOPBACK_HOST.fullmatch(request.host) is not None
 
 
 def caller() -> Caller:
-    """Who the present request comes from."""
+    """Return the caller of the current request."""
     return cast(Caller, g.caller)
 
 
 def can_see_job(session: Session, job_id: str) -> bool:
-    """Whether there is a job for the caller: one that it may see, or might have seen before it expired."""
+    """Return whether the job exists and the caller may see it. Expired jobs count as visible."""
     job = jobs.get(session, job_id)
     return job is not None and job.deleted_at is None and caller().sees(job.key_id)
 
 
 def require_job(session: Session, job_id: str) -> Job:
-    """A job that the caller may see.
+    """Return a job that the caller may see.
 
     Raises:
-        Problem: 404, there is none; 410, it is past retention.
+        Problem: 404, the caller may see no such job; 410, the job has expired.
     """
-    return _visible(jobs.get(session, job_id), job_id)
+    return _require_visible(jobs.get(session, job_id), job_id)
 
 
 def lock_job(session: Session, job_id: str) -> Job:
-    """`require_job`, its row held until the end of the transaction."""
-    return _visible(lifecycle.lock_job(session, job_id), job_id)
+    """Return the job like `require_job`, and lock its row until the end of the transaction."""
+    return _require_visible(lifecycle.lock_job(session, job_id), job_id)
 
 
 def require_item(session: Session, item_id: str) -> Item:
-    """An item that the caller may see (see `require_job`)."""
+    """Return an item that the caller may see. Raises the same problems as `require_job`."""
     item = items.get(session, item_id)
     if item is None or item.job.deleted_at is not None or not caller().sees(item.job.key_id):
         raise not_found_problem("item", item_id)
-    _visible(item.job, item.job_id)
+    _require_visible(item.job, item.job_id)
     return item
 
 
-def _visible(job: Job | None, job_id: str) -> Job:
+def _require_visible(job: Job | None, job_id: str) -> Job:
     if job is None or job.deleted_at is not None or not caller().sees(job.key_id):
         raise not_found_problem("job", job_id)
     if job.expired(utc_now()):
         expired_at = rfc3339(job.expires_at) if job.expires_at else ""
-        raise Problem(410, "expired", f"job {job_id!r} was kept until {expired_at}; its items and pictures are gone")
+        detail = f"Job {job_id!r} expired at {expired_at}. Its items and pictures have been deleted."
+        raise Problem(410, "expired", detail)
     return job
 
 
-def _note_use(response: Response) -> Response:
+def _record_key_use(response: Response) -> Response:
     key_id = g.caller.key_id if "caller" in g else None
-    write = current_services().callers.note_use(key_id) if key_id else None
+    write = current_services().callers.due_use_update(key_id) if key_id else None
     if write is not None:
-        # Whoever asked has his answer by then: the write may have to wait for others.
+        # The write may wait for other writers. It therefore runs after the client has received the answer.
         response.call_on_close(write)
     return response

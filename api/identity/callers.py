@@ -1,4 +1,4 @@
-"""Who keys stand for, remembered for a moment: a key in constant use is not read from the database constantly."""
+"""A cache of callers by key, so that a key in constant use is not read from the database for each request."""
 
 from __future__ import annotations
 
@@ -19,66 +19,68 @@ from db.database import Database
 
 log = structlog.get_logger(__name__)
 
-KEPT_SECONDS = 2.0
-"""How long a key that was found good is taken for good: a revoked one is refused everywhere after this."""
+CACHE_SECONDS = 2.0
+"""How long a valid key is cached. Every process refuses a revoked key after this time."""
 OPEN_SECONDS = 1.0
-"""How long it is believed that no key was ever made."""
-_MOST = 10_000
-"""Keys that are remembered at once."""
+"""How long the answer that no key exists is cached."""
+_MAX_CACHED_KEYS = 10_000
 
 
 @dataclass(slots=True)
-class _Known:
+class _CachedCaller:
     caller: Caller
-    until: float
-    """When it is read again, on the monotonic clock."""
+    valid_until: float
+    """On the monotonic clock."""
 
 
 class Callers:
-    """The callers of one process."""
+    """The cached callers of one process."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._reached_from_here_only = settings.on_loopback and not settings.proxies
-        self._known: dict[str, _Known] = {}
-        self._noted: dict[str, float] = {}
+        self._listens_to_this_machine_only = settings.on_loopback and not settings.proxies
+        self._cache: dict[str, _CachedCaller] = {}
+        self._use_recorded_at: dict[str, float] = {}
         self._keys_exist = False
-        self._asked_at = float("-inf")
+        self._keys_checked_at = float("-inf")
 
-    def find_by_key(self, written: str) -> Caller | None:
-        """Who a key stands for, as it came in a request; None if it is no good."""
-        # Not the key itself: what lies in memory should be as little use to a thief as what lies on the disk.
-        name = hashlib.sha256(written.encode()).hexdigest()
-        return self._remembered(name, lambda session: keys.find_caller(session, written))
+    def find_by_key(self, written_key: str) -> Caller | None:
+        """Return the caller of a key as it was written in a request, or None if the key is not valid."""
+        # The cache holds a digest instead of the key, so that a memory dump reveals no keys.
+        digest = hashlib.sha256(written_key.encode()).hexdigest()
+        return self._cached(digest, lambda session: keys.find_caller(session, written_key))
 
     def find_by_id(self, key_id: str) -> Caller | None:
-        """Who a key stands for that signed in before; None if it is revoked by now."""
-        return self._remembered(key_id, lambda session: keys.find_caller_by_id(session, key_id))
+        """Return the caller of the key that a session names, or None if the key was revoked since."""
+        return self._cached(key_id, lambda session: keys.find_caller_by_id(session, key_id))
 
     def open_on_this_machine(self) -> bool:
-        """Whether whoever reaches this machine's own address needs no key."""
-        return self._reached_from_here_only and not self.keys_exist()
+        """Return whether the service listens on loopback only and no key was ever created."""
+        return self._listens_to_this_machine_only and not self.keys_exist()
 
     def keys_exist(self) -> bool:
-        """Whether a key was ever made, as it was a moment ago at the latest."""
-        # Keys are never removed: once there is one, there is no need to ask again.
-        if not self._keys_exist and time.monotonic() - self._asked_at > OPEN_SECONDS:
+        """Return whether a key was ever created. The answer may be `OPEN_SECONDS` old."""
+        # Keys are never removed. After the first one, the database need not be asked again.
+        if not self._keys_exist and time.monotonic() - self._keys_checked_at > OPEN_SECONDS:
             with self._database.reading() as session:
                 self._keys_exist = keys.any_key_exists(session)
-            self._asked_at = time.monotonic()
+            self._keys_checked_at = time.monotonic()
         return self._keys_exist
 
-    def forget(self) -> None:
-        """A key was made or revoked here: do not go by what was so before."""
-        self._known.clear()
-        self._asked_at = float("-inf")
+    def clear(self) -> None:
+        """Empty the cache, because this process created or revoked a key."""
+        self._cache.clear()
+        self._keys_checked_at = float("-inf")
 
-    def note_use(self, key_id: str) -> Callable[[], None] | None:
-        """What is still to be done about a key's `last_used_at`: once a minute, and best after the answer is sent."""
+    def due_use_update(self, key_id: str) -> Callable[[], None] | None:
+        """Return a function that writes a key's `last_used_at`, or None if that was done less than a minute ago.
+
+        Call the function after the answer has been sent.
+        """
         now = time.monotonic()
-        if now - self._noted.get(key_id, float("-inf")) < LAST_USED_INTERVAL.total_seconds():
+        if now - self._use_recorded_at.get(key_id, float("-inf")) < LAST_USED_INTERVAL.total_seconds():
             return None
-        self._noted[key_id] = now
+        self._use_recorded_at[key_id] = now
         return lambda: self._write_use(key_id)
 
     def _write_use(self, key_id: str) -> None:
@@ -86,20 +88,20 @@ class Callers:
             with self._database.writing() as session:
                 keys.note_use(session, key_id, utc_now())
         except DBAPIError as error:
-            # It is told in a minute again, and nothing hangs on it.
-            log.warning("use_not_noted", key=key_id, reason=str(error))
+            # The next request after a minute writes it again, and nothing else depends on it.
+            log.warning("key_use_not_recorded", key=key_id, reason=str(error))
 
-    def _remembered(self, name: str, find: Callable[[Session], Caller | None]) -> Caller | None:
-        known = self._known.get(name)
-        if known is not None and time.monotonic() < known.until:
-            return known.caller
+    def _cached(self, name: str, find: Callable[[Session], Caller | None]) -> Caller | None:
+        cached = self._cache.get(name)
+        if cached is not None and time.monotonic() < cached.valid_until:
+            return cached.caller
         asked_at = time.monotonic()
         with self._database.reading() as session:
             caller = find(session)
         if caller is None:
-            self._known.pop(name, None)
+            self._cache.pop(name, None)
             return None
-        if len(self._known) >= _MOST:
-            self._known.clear()
-        self._known[name] = _Known(caller, asked_at + KEPT_SECONDS)
+        if len(self._cache) >= _MAX_CACHED_KEYS:
+            self._cache.clear()
+        self._cache[name] = _CachedCaller(caller, asked_at + CACHE_SECONDS)
         return caller

@@ -1,8 +1,8 @@
-"""Sessions of the web pages: whoever signs in with a key holds a cookie instead of it.
+"""Sessions of the web pages. A browser that signs in with a key gets cookies in place of the key.
 
-The cookie says, signed, which key it stands for; whether that key is still good is asked with every request. A second
-one, which the pages' scripts can read, holds the token that they send back with everything that changes something:
-another site can make a browser send cookies, but it can neither read them nor set that header.
+The session cookie is signed and names the key. Each request checks whether that key is still valid. A second cookie,
+which the scripts of the pages can read, holds a token. The scripts send it back in a header with each request that
+changes something: another site can make a browser send cookies, but it can neither read them nor set that header.
 """
 
 from __future__ import annotations
@@ -25,39 +25,40 @@ TOKEN_COOKIE = "lookbook_csrf"
 TOKEN_HEADER = "X-CSRF-Token"
 
 SESSION_SECONDS = 7 * 24 * 3600
-"""How long a session lasts if nobody signs out."""
+"""How long a session lasts unless the browser signs out before."""
 _SECRET_NAME = "sessions"
 _SAME_SITE = "Lax"
-"""Not Strict: a link to a job, in a letter or a chat, is to lead to it and not to the door.
+"""Lax and not Strict, so that a link to a job in an e-mail or chat opens the job and not the login page.
 
-What changes something needs the token besides."""
+Requests that change something also need the token."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebSession:
-    """Who signed in, and the token that has to come with whatever changes something."""
+    """The key that signed in, and the token that requests must send if they change something."""
 
     key_id: str
     token: str
 
-    def sent_by_our_pages(self, headers: Mapping[str, str]) -> bool:
+    def has_token(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a request's headers hold the token, which only Lookbook's own pages know."""
         return hmac.compare_digest(headers.get(TOKEN_HEADER, "").encode(), self.token.encode())
 
 
 class Sessions:
-    """Makes and reads the cookies of one installation."""
+    """Creates and reads the cookies of one installation."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @cached_property
     def _signer(self) -> URLSafeTimedSerializer:
-        # Not before the first is needed: at the start the database may be away.
+        # Read at first use, because the database may not answer yet when the process starts.
         secret = get_or_create_secret(self._database, _SECRET_NAME, lambda: secrets.token_urlsafe(32))
         return URLSafeTimedSerializer(secret, salt="session", signer_kwargs={"digest_method": hashlib.sha256})
 
     def read(self, request: Request) -> WebSession | None:
-        """The session of a request; None if it has none, or one that is over or was not made here."""
+        """Return the session of a request. None: it has no session, or one that has ended or was not created here."""
         cookie = request.cookies.get(SESSION_COOKIE)
         if cookie is None:
             return None
@@ -68,7 +69,7 @@ class Sessions:
         return WebSession(key_id, token)
 
     def begin(self, response: Response, key_id: str, *, secure: bool) -> None:
-        """Give the browser that gets `response` a session; `secure`: it speaks HTTPS."""
+        """Set the cookies of a new session in `response`. `secure`: the browser uses HTTPS."""
         token = secrets.token_urlsafe(32)
         cookies = {SESSION_COOKIE: self._signer.dumps([key_id, token]), TOKEN_COOKIE: token}
         for name, value in cookies.items():
@@ -83,6 +84,6 @@ class Sessions:
 
     @staticmethod
     def end(response: Response) -> None:
-        """Take the session from the browser that gets `response`."""
+        """Delete the session's cookies with `response`."""
         response.delete_cookie(SESSION_COOKIE, samesite=_SAME_SITE, httponly=True)
         response.delete_cookie(TOKEN_COOKIE, samesite=_SAME_SITE)

@@ -1,1 +1,1 @@
-"""The shapes of docs/http-api.md: what goes in and what comes out, as pydantic models."""
+"""The requests and answers of docs/http-api.md as pydantic models: `…In` and `…Query` go in, `…Out` goes out."""

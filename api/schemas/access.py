@@ -1,4 +1,4 @@
-"""Keys and usage."""
+"""Models of API keys and usage."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from db.views.job import Output, Time
 
 
 def _printable(name: str) -> str:
-    # PostgreSQL keeps no NUL, and a name is for one line of a list.
+    # PostgreSQL refuses NUL, and a name has to fit into one line of a list.
     if not name.strip() or not name.isprintable():
         raise ValueError("expected a name of printable characters")
     return name
 
 
 class KeyIn(Input):
-    """A key that is to be made."""
+    """The key to create."""
 
     name: Annotated[str, AfterValidator(_printable)] = Field(max_length=200, examples=["catalog import"])
     scopes: list[Scope] = Field([Scope.SUBMIT, Scope.READ], min_length=1)
     rate_limit: int | None = Field(
-        None, ge=1, le=2**31 - 1, description="requests per minute; null: as the settings say"
+        None, ge=1, le=2**31 - 1, description="Requests per minute. Null means the limit of the settings."
     )
     quota: int | None = Field(
-        None, ge=0, le=2**31 - 1, description="pictures per calendar month (UTC); null: any number"
+        None, ge=0, le=2**31 - 1, description="Pictures per calendar month (UTC). Null means no limit."
     )
 
 
 class KeyOut(Output):
-    """A key, without its secret."""
+    """An API key without its secret."""
 
     id: str
     name: str
     scopes: list[Scope]
-    rate_limit: int | None = Field(description="requests per minute; null: as the settings say")
-    quota: int | None = Field(description="pictures per calendar month (UTC); null: any number")
+    rate_limit: int | None = Field(description="Requests per minute. Null means the limit of the settings.")
+    quota: int | None = Field(description="Pictures per calendar month (UTC). Null means no limit.")
     created_at: Time
-    last_used_at: Time | None = Field(description="to the minute")
+    last_used_at: Time | None = Field(description="Accurate to a minute.")
     revoked_at: Time | None
 
 
 class NewKeyOut(KeyOut):
-    key: str = Field(description="`lb_<id>_<secret>`, shown here and never again")
+    key: str = Field(description="`lb_<id>_<secret>`. Only this answer shows it.")
 
 
 class KeysOut(Output):
@@ -64,13 +64,13 @@ class DayOut(AmountOut):
 
 
 class UsageOut(Output):
-    """What this key submitted; without keys, what everyone did."""
+    """What was submitted with this key or, on a service without keys, by everyone."""
 
     key_id: str | None
-    rate_limit: int | None = Field(description="requests per minute; null: any number")
-    quota: int | None = Field(description="pictures per calendar month (UTC); null: any number")
-    left: int | None = Field(description="pictures left of the quota; null: any number")
-    resets_at: Time = Field(description="when the next month begins")
+    rate_limit: int | None = Field(description="Requests per minute. Null means no limit.")
+    quota: int | None = Field(description="Pictures per calendar month (UTC). Null means no limit.")
+    left: int | None = Field(description="Pictures that the quota still allows. Null means no limit.")
+    resets_at: Time = Field(description="The start of the next month, when the quota is reset.")
     today: AmountOut
     month: AmountOut
-    days: list[DayOut] = Field(description="the last 30 days, oldest first; those without submissions included")
+    days: list[DayOut] = Field(description="The last 30 days, oldest first, including days without submissions.")

@@ -1,4 +1,4 @@
-"""What the shapes have in common: texts, crops, pages, problems."""
+"""Models that several requests and answers share."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Input(BaseModel):
 
 
 Answer = Response | Output | tuple[Output, int] | tuple[Output, int, dict[str, str]]
-"""What a view returns: APIFlask turns the model into JSON."""
+"""The return types of views. APIFlask turns models into JSON."""
 
 
 class CropIn(Input):
-    """A rectangle in pixels of the picture as a person sees it (after EXIF rotation)."""
+    """A rectangle in pixels of the picture as people see it, that is, after EXIF rotation."""
 
     x: int = Field(ge=0, lt=2**31)
     y: int = Field(ge=0, lt=2**31)
@@ -40,8 +40,8 @@ class CropIn(Input):
     height: int = Field(gt=0, lt=2**31)
 
 
-def crop_of(given: CropIn | None) -> Crop | None:
-    return None if given is None else Crop(given.x, given.y, given.width, given.height)
+def crop_of(crop: CropIn | None) -> Crop | None:
+    return None if crop is None else Crop(crop.x, crop.y, crop.width, crop.height)
 
 
 class PageQuery(Input):
@@ -55,7 +55,7 @@ class FieldErrorOut(Output):
 
 
 class ProblemOut(Output):
-    """RFC 9457 problem details."""
+    """Problem details (RFC 9457)."""
 
     type: str
     title: str

@@ -1,4 +1,4 @@
-"""Crawls: how far they go, and what they met."""
+"""Models of crawls: their options, limits and URLs."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ Host = Annotated[Text, Field(min_length=1, max_length=253)]
 
 
 class CrawlLimitsIn(Input):
-    """How far a crawl goes; the server may allow less."""
+    """The limits of a crawl. The server may set lower maximums."""
 
     pages: int = Field(200, ge=1)
     pictures: int = Field(2_000, ge=1)
-    bytes: int = Field(2**30, ge=1, description="received in all")
-    depth: int = Field(3, ge=0, le=100, description="links from a start URL")
+    bytes: int = Field(2**30, ge=1, description="Bytes to receive in total.")
+    depth: int = Field(3, ge=0, le=100, description="Links to follow from a start URL.")
     minutes: int = Field(30, ge=1)
-    hosts: list[Host] = Field([], max_length=100, description="further hosts that pages may be on")
+    hosts: list[Host] = Field([], max_length=100, description="Hosts whose pages may be visited besides those of the start URLs.")
 
 
 class CrawlIn(Input):
-    """A shop to be crawled."""
+    """The shop to crawl."""
 
-    start_urls: list[Url] = Field([], max_length=100, description="pages, listings, sitemaps or feeds")
-    recipe: str | None = Field(None, max_length=100, description="name of a site recipe; else whichever matches")
+    start_urls: list[Url] = Field([], max_length=100, description="URLs of pages, listings, sitemaps or feeds.")
+    recipe: str | None = Field(None, max_length=100, description="The name of a site recipe. Without it, the recipe that matches is used.")
     query: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
-        None, description="word to search for, where a recipe knows how"
+        None, description="A word to search the shop for. The recipe must support searches."
     )
     limits: CrawlLimitsIn = CrawlLimitsIn()
     since: Annotated[Text, Field(max_length=40)] | None = Field(
-        None, description="a crawl of yours to repeat; it gives whatever is not given here"
+        None, description="The id of one of your crawls to repeat. Options that are not given are taken from it."
     )
 
 
@@ -51,16 +51,16 @@ class ReasonOut(Output):
 
 
 class CrawlUrlOut(Output):
-    """A URL that a crawl met, and what became of it."""
+    """A URL that a crawl found, and its state."""
 
     url: str
     kind: UrlKind
     state: UrlState
     reason: ReasonOut | None
-    status: int | None = Field(description="of the last answer, by HTTP")
+    status: int | None = Field(description="The HTTP status of the last response.")
     depth: int
-    referrer: str | None = Field(description="where it was met first")
-    item_id: str | None = Field(description="of a picture: the item that it became")
+    referrer: str | None = Field(description="The page on which the URL was found first.")
+    item_id: str | None = Field(description="The item that was created from the picture.")
     found_at: Time
     settled_at: Time | None
 

@@ -1,4 +1,4 @@
-"""Items: how they are asked for, and what is known of each."""
+"""Models of items, predictions and reviews."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class ClassificationOptions(Input):
-    """Form fields of a multipart request, query parameters of a raw one."""
+    """The form fields of a multipart request, or the query parameters of a raw one."""
 
-    crop: Json[CropIn] | None = Field(None, description='JSON: {"x", "y", "width", "height"} in pixels')
-    model: Text = Field("production", description="name, name@version or alias")
-    top_k: int = Field(5, ge=1, le=1000, description="labels in the answer")
+    crop: Json[CropIn] | None = Field(None, description='A JSON object with `x`, `y`, `width` and `height` in pixels.')
+    model: Text = Field("production", description="A name, `name@version` or an alias.")
+    top_k: int = Field(5, ge=1, le=1000, description="The number of labels in the answer.")
 
 
 class ClassificationIn(Input):
-    """A picture that is known by its URL."""
+    """The URL of a picture to classify."""
 
-    url: str = Field(description="http or https")
+    url: str = Field(description="An `http` or `https` URL.")
     crop: CropIn | None = None
-    model: Text = Field("production", description="name, name@version or alias")
-    top_k: int = Field(5, ge=1, le=1000, description="labels in the answer")
+    model: Text = Field("production", description="A name, `name@version` or an alias.")
+    top_k: int = Field(5, ge=1, le=1000, description="The number of labels in the answer.")
 
 
 class ItemsFilter(Input):
-    """Which items of a job; everything given must hold."""
+    """A filter on the items of a job. Items must meet all conditions."""
 
     status: ItemStatus | None = None
     label: str | None = None
@@ -40,7 +40,7 @@ class ItemsFilter(Input):
     min_confidence: Score | None = None
     max_confidence: Score | None = None
     reviewed: bool | None = None
-    duplicates: Literal["hide"] | None = Field(None, description="`hide`: without those that have `duplicate_of`")
+    duplicates: Literal["hide"] | None = Field(None, description="`hide` leaves out items with `duplicate_of`.")
 
 
 class ItemsQuery(PageQuery, ItemsFilter):
@@ -52,14 +52,14 @@ class ExportQuery(ItemsFilter):
 
 
 class ReviewIn(Input):
-    """Exactly one of the two."""
+    """A person's verdict: either a label or `rejected`."""
 
-    label: str | None = Field(None, description="what the item shows: a label of the job's model")
-    rejected: bool = Field(False, description="no label of the model fits")
+    label: str | None = Field(None, description="The label of the job's model that the item shows.")
+    rejected: bool = Field(False, description="True if no label of the model fits.")
 
 
 class SourceOut(Output):
-    """Where an item came from. Uploads have a name; pictures that come by URL may have the other members, too."""
+    """The origin of an item. Uploads only have a name. Fetched pictures may have the other members as well."""
 
     name: str
     url: str | None
@@ -68,12 +68,12 @@ class SourceOut(Output):
     price: str | None
     currency: str | None
     alt: str | None
-    category: str | None = Field(description="of the product, as the page says")
-    query: str | None = Field(description="the word that was searched for")
-    label: str | None = Field(description="the weak label that a recipe gave")
-    rank: int | None = Field(description="1 for the first picture of the page")
-    product_url: str | None = Field(description="the product's own page, where the page is another")
-    rule: str | None = Field(description="which rule found it: docs/crawling.md")
+    category: str | None = Field(description="The category of the product, as stated on the page.")
+    query: str | None = Field(description="The search word that led to the picture.")
+    label: str | None = Field(description="The weak label that a recipe assigned.")
+    rank: int | None = Field(description="The position of the picture on the page, from 1.")
+    product_url: str | None = Field(description="The page of the product, if it differs from `page_url`.")
+    rule: str | None = Field(description="The extraction rule that found the picture. docs/crawling.md lists the rules.")
 
 
 class ImageOut(Output):
@@ -110,15 +110,15 @@ class PredictionOut(Output):
 class ReviewOut(Output):
     """A person's verdict on an item's prediction."""
 
-    label: LabelRefOut | None = Field(description="None: no label fits")
+    label: LabelRefOut | None = Field(description="Null if no label fits.")
     rejected: bool
-    by: str | None = Field(description="the id of the key that it was given with")
+    by: str | None = Field(description="The id of the key that submitted the review.")
     created_at: Time
     updated_at: Time
 
 
 class ItemReviewOut(ReviewOut):
-    """A review with the prediction that it judges."""
+    """A review, with the prediction under review."""
 
     id: str
     item_id: str
@@ -135,14 +135,14 @@ class ReviewsOut(Output):
 class ItemOut(Output):
     id: str
     job_id: str
-    custom_id: str | None = Field(description="the client's own name for it")
+    custom_id: str | None = Field(description="The client's own id for the item.")
     position: int
     status: ItemStatus
     source: SourceOut
     metadata: dict[str, Any]
     image: ImageOut | None
     crop: CropIn | None
-    duplicate_of: str | None = Field(description="the item of this job that showed the same picture first")
+    duplicate_of: str | None = Field(description="The first item of this job with the same picture.")
     prediction: PredictionOut | None
     review: ReviewOut | None
     error: ErrorOut | None
@@ -158,7 +158,7 @@ class SimilarQuery(Input):
 
 
 class SimilarOut(Output):
-    distance: int = Field(description="bits of 256 that the perceptual hashes differ in; 0 also for the same bytes")
+    distance: int = Field(description="Bits, of 256, in which the perceptual hashes differ. 0 for identical bytes.")
     item: ItemOut
 
 

@@ -1,4 +1,4 @@
-"""Jobs: what is submitted, and what is told of it."""
+"""Models of jobs, their options, summaries and webhook deliveries."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from db.views.job import CountsOut, JobOut, Output, Time
 METADATA_BYTES = 16 * 1024
 """Largest `metadata` object, as JSON."""
 
-_LONG, _SHORT = 2000, 100
-"""Most characters of a text about a picture."""
+_MAX_LONG_TEXT, _MAX_SHORT_TEXT = 2000, 100
+"""Characters of the texts that describe a picture."""
 
 
 def _in_future(moment: datetime) -> datetime:
     if moment <= utc_now():
-        raise ValueError("expected a moment that is still to come")
+        raise ValueError("expected a time in the future")
     return moment
 
 
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:
-    # NaN and the infinities are not JSON, though parsers take them.
+    # NaN and Infinity are not JSON, although Python's parser accepts them.
     if len(json.dumps(metadata, allow_nan=False).encode()) > METADATA_BYTES:
         raise ValueError(f"expected at most {METADATA_BYTES} bytes of JSON")
     return metadata
@@ -42,35 +42,37 @@ Future = Annotated[AwareDatetime, AfterValidator(_in_future)]
 
 
 class WebhookIn(Input):
-    """Whom to tell of a job's end."""
+    """The receiver of a message about the job's end."""
 
     url: str
     events: list[JobEvent] = Field(list(JobEvent), min_length=1)
 
 
 class JobOptions(Input):
-    """What may stand beside the pictures of a job."""
+    """The options of a job."""
 
     name: Annotated[Text, Field(max_length=200)] | None = None
-    model: Text = Field("production", description="name, name@version or alias")
+    model: Text = Field("production", description="A name, `name@version` or an alias.")
     top_k: int = Field(5, ge=1, le=1000)
     priority: Literal["normal", "low"] = "normal"
-    metadata: Metadata | None = Field(None, description="an object of at most 16 KiB")
-    webhook: WebhookIn | None = Field(None, description="told of the job's end")
-    expires_at: Future | None = Field(None, description="kept until then (RFC 3339, with a zone)")
+    metadata: Metadata | None = Field(None, description="An object of at most 16 KiB.")
+    webhook: WebhookIn | None = Field(None, description="Receives a message when the job ends.")
+    expires_at: Future | None = Field(None, description="When the job is deleted (RFC 3339 with a time zone).")
 
 
 class JobForm(JobOptions):
-    """The same as form fields."""
+    """The options of a job as form fields."""
 
     metadata: Annotated[Json[dict[str, Any]], AfterValidator(_small)] | None = Field(
-        None, description="JSON object, at most 16 KiB"
+        None, description="A JSON object of at most 16 KiB."
     )
-    webhook: Json[WebhookIn] | None = Field(None, description='JSON: {"url", "events"?}, told of the job\'s end')
+    webhook: Json[WebhookIn] | None = Field(
+        None, description="A JSON object with `url` and, optionally, `events`. Receives a message when the job ends."
+    )
 
 
 class AnyCropIn(Input):
-    """A crop that need not be one: where it is not, its item fails with `bad_crop`."""
+    """A crop. If it is not a valid rectangle, its item fails with `bad_crop`."""
 
     x: int
     y: int
@@ -78,24 +80,24 @@ class AnyCropIn(Input):
     height: int
 
 
-# Not models, of which each keeps a set of the fields that were given: there may be a hundred thousand in a request.
+# A dataclass, because a request may hold 100,000 of these, and each pydantic model also stores the set of given fields.
 @dataclass(slots=True, config=ConfigDict(extra="forbid"))
 class ItemIn:
-    """A picture that is known by its URL, and what else is known of it."""
+    """The URL of a picture, with optional details about the picture."""
 
     url: str
     custom_id: Annotated[Text, Field(max_length=500)] | None = None
     crop: AnyCropIn | None = None
     metadata: Metadata | None = None
-    title: Annotated[Text, Field(max_length=_LONG)] | None = None
-    price: Annotated[Text, Field(max_length=_SHORT)] | Number | None = None
-    currency: Annotated[Text, Field(max_length=_SHORT)] | None = None
+    title: Annotated[Text, Field(max_length=_MAX_LONG_TEXT)] | None = None
+    price: Annotated[Text, Field(max_length=_MAX_SHORT_TEXT)] | Number | None = None
+    currency: Annotated[Text, Field(max_length=_MAX_SHORT_TEXT)] | None = None
     page_url: Annotated[Text, Field(max_length=MAX_URL)] | None = None
-    alt: Annotated[Text, Field(max_length=_LONG)] | None = None
+    alt: Annotated[Text, Field(max_length=_MAX_LONG_TEXT)] | None = None
 
 
 class JobIn(JobOptions):
-    """A job of pictures that are known by their URLs, or of a shop to be crawled: exactly one of the two."""
+    """A job whose pictures come either from a list of URLs or from a shop to crawl."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["items"]}, {"required": ["crawl"]}]})
 
@@ -106,7 +108,7 @@ class JobIn(JobOptions):
 class JobsQuery(PageQuery):
     status: JobStatus | None = None
     source: JobSource | None = None
-    q: Annotated[Text, Field(max_length=200)] | None = Field(None, description="part of the name")
+    q: Annotated[Text, Field(max_length=200)] | None = Field(None, description="A part of the name.")
 
 
 class JobsOut(Output):
@@ -139,21 +141,21 @@ class SummaryOut(Output):
     labels: list[LabelCountOut]
     groups: list[GroupCountOut]
     errors: list[ErrorCountOut]
-    reviewed: int = Field(description="items that have a review")
-    duplicates: int | None = Field(description="items with `duplicate_of`; null until they were looked for")
-    confidence_histogram: list[int] = Field(description="items per tenth of confidence, 0 to 1")
+    reviewed: int = Field(description="Items that have a review.")
+    duplicates: int | None = Field(description="Items with `duplicate_of`. Null until duplicates have been searched.")
+    confidence_histogram: list[int] = Field(description="Items per tenth of confidence, from 0 to 1.")
 
 
 class DeliveryOut(Output):
-    """One end of a job that a webhook is told of."""
+    """A message to a webhook about the end of a job."""
 
-    id: str = Field(description="sent as `webhook-id`")
+    id: str = Field(description="Sent as `webhook-id`.")
     job_id: str
     event: JobEvent
     url: str
     status: DeliveryStatus
-    attempts: int = Field(description="since it was made, or replayed")
-    last_status: int | None = Field(description="the HTTP status of the last answer")
+    attempts: int = Field(description="Attempts since the delivery was created or last replayed.")
+    last_status: int | None = Field(description="The HTTP status of the last response.")
     last_error: str | None
     created_at: Time
     next_attempt_at: Time | None

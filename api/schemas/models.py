@@ -1,4 +1,4 @@
-"""Models and their labels, and who is there to run them."""
+"""Models of classifiers (versions, labels, promotions) and of the service's health."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class ModelVersionDetailOut(ModelVersionOut):
 
 
 class PromotionIn(Input):
-    version: Text = Field(description="which version of the model becomes `production`", examples=["2"])
+    version: Text = Field(description="The version that becomes `production`.", examples=["2"])
 
 
 class PromotionOut(Output):
     promoted: bool
-    workers: int = Field(description="workers that were alive a moment ago")
-    waiting_for: list[str] = Field(description="those of them that have not loaded it yet")
+    workers: int = Field(description="Workers that sent a heartbeat recently.")
+    waiting_for: list[str] = Field(description="Workers that have not loaded the version yet.")
 
 
 class HealthOut(Output):
@@ -85,6 +85,6 @@ class WorkerOut(Output):
 
 class ReadyOut(Output):
     ready: bool
-    missing: list[str] = Field(description="which of database, blobs, broker and worker do not answer")
-    unserved: list[Queue] = Field(description="queues that no worker serves: what goes through them waits")
+    missing: list[str] = Field(description="Parts of the service that do not answer: database, blobs, broker, worker.")
+    unserved: list[Queue] = Field(description="Queues that no worker serves. Work in them waits.")
     workers: list[WorkerOut]

@@ -39,7 +39,7 @@ def create_key(json_data: KeyIn) -> Answer:
             session, json_data.name, json_data.scopes, utc_now(), json_data.rate_limit, json_data.quota
         )
         body = NewKeyOut(**key_out(key).model_dump(), key=written)
-    services.callers.forget()
+    services.callers.clear()
     return body, 201, {"Cache-Control": "no-store"}
 
 
@@ -69,7 +69,7 @@ def revoke_key(key_id: str) -> Answer:
     with services.database.writing() as session:
         if not keys.revoke(session, key_id, utc_now()):
             raise not_found_problem("key", key_id)
-    services.callers.forget()
+    services.callers.clear()
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
