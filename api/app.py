@@ -121,7 +121,7 @@ def _start_request() -> None:
 def _finish_response(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("request_id", "-")
     if not _body_was_read(response):
-        # gunicorn would announce keep-alive and yet close the connection, because unread bytes of the body remain on it.
+        # gunicorn would announce keep-alive and yet close the connection, because part of the body is still unread.
         response.headers["Connection"] = "close"
     return response
 

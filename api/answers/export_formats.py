@@ -1,4 +1,4 @@
-"""The formats of an export. Each one encodes columns and groups of rows as bytes, piece by piece."""
+"""The formats of an export. Each one encodes columns and pages of rows as bytes, piece by piece."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 Encoder = Callable[[Sequence[Column], Iterable[Rows], Mapping[str, str]], Iterator[bytes]]
-"""(columns, groups of rows, metadata of the export) -> the bytes of the file."""
+"""(columns, pages of rows, metadata of the export) -> the bytes of the file."""
 
 ROW_GROUP = 10_000
 """Rows of a row group of Parquet. One group is in memory at a time, and readers can skip whole groups."""
@@ -34,14 +34,14 @@ class Format:
     encode: Encoder
 
 
-def _encode_csv(columns: Sequence[Column], row_groups: Iterable[Rows], metadata: Mapping[str, str]) -> Iterator[bytes]:
+def _encode_csv(columns: Sequence[Column], pages: Iterable[Rows], metadata: Mapping[str, str]) -> Iterator[bytes]:
     """Yield CSV (RFC 4180). The byte order mark tells spreadsheets that it is UTF-8. No text can act as a formula."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow([column.name for column in columns])
     yield b"\xef\xbb\xbf" + text.getvalue().encode()
     cells = [_CELLS[column.kind] for column in columns]
-    for rows in row_groups:
+    for rows in pages:
         text.seek(0)
         text.truncate()
         writer.writerows(
@@ -74,17 +74,17 @@ _CELLS: dict[ColumnKind, Callable[[Any], Any]] = {
 
 
 def _encode_jsonl(
-    columns: Sequence[Column], row_groups: Iterable[Rows], metadata: Mapping[str, str]
+    columns: Sequence[Column], pages: Iterable[Rows], metadata: Mapping[str, str]
 ) -> Iterator[bytes]:
     """Yield one JSON object per line."""
     names = [column.name for column in columns]
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=rfc3339).encode
-    for rows in row_groups:
+    for rows in pages:
         yield "".join(f"{encode(dict(zip(names, row, strict=True)))}\n" for row in rows).encode()
 
 
 def _encode_parquet(
-    columns: Sequence[Column], row_groups: Iterable[Rows], metadata: Mapping[str, str]
+    columns: Sequence[Column], pages: Iterable[Rows], metadata: Mapping[str, str]
 ) -> Iterator[bytes]:
     """Yield a Parquet file with typed columns and `metadata`.
 
@@ -97,7 +97,7 @@ def _encode_parquet(
     schema = pyarrow.schema([(column.name, _arrow_type(column.kind)) for column in columns], metadata=dict(metadata))
     sink = _Sink()
     with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
-        for rows in _regrouped(row_groups):
+        for rows in _regrouped(pages):
             arrays = [
                 pyarrow.array(_arrow_values(column.kind, values), field.type)
                 for column, field, values in zip(columns, schema, zip(*rows, strict=True), strict=True)
@@ -107,10 +107,10 @@ def _encode_parquet(
     yield sink.take()
 
 
-def _regrouped(row_groups: Iterable[Rows]) -> Iterator[Rows]:
+def _regrouped(pages: Iterable[Rows]) -> Iterator[Rows]:
     rows: Rows = []
-    for group in row_groups:
-        rows += group
+    for page in pages:
+        rows += page
         if len(rows) >= ROW_GROUP:
             yield rows
             rows = []

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): a stable code, and a detail that says what was expected and what was received."""
+"""Errors as problem details (RFC 9457). Each has a stable code, and a detail that says what was expected."""
 
 from __future__ import annotations
 
@@ -150,8 +150,9 @@ def _field_detail(model: type[BaseModel] | None, error: ErrorDetails) -> str:
         return expected
     if model is not None and error["type"] == "json_invalid":
         # Pydantic only says at which column its parser stopped. The field's description says what the field needs.
-        description = model.model_fields[str(error["loc"][0])].description or "JSON."
-        expected = f"expected {description[0].lower()}{description[1:].rstrip('.')}"
+        description = model.model_fields[str(error["loc"][0])].description or "JSON"
+        sentence = description.partition(". ")[0].rstrip(".")
+        expected = f"expected {sentence[0].lower()}{sentence[1:]}"
     return f"{expected}, got {_quoted(error['input'])}"
 
 

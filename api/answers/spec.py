@@ -124,7 +124,10 @@ EXPORT_RESPONSE: dict[int, Any] = {
         "description": "One row per item. docs/exports.md describes the columns, which are the same in every format",
         "headers": {
             "Content-Disposition": {"schema": {"type": "string"}, "description": "Contains the name of the job."},
-            "X-Job-Status": {"schema": {"type": "string"}, "description": "The status of the job when the export began."},
+            "X-Job-Status": {
+                "schema": {"type": "string"},
+                "description": "The job's status when the export began.",
+            },
         },
         "content": {
             "text/csv": {"schema": {"type": "string"}},
@@ -134,10 +137,15 @@ EXPORT_RESPONSE: dict[int, Any] = {
     },
 }
 
-PROMOTION_RESPONSES: dict[int, Any] = {202: {"description": "Workers are still loading the model version. Repeat the request"}}
+PROMOTION_RESPONSES: dict[int, Any] = {
+    202: {"description": "Workers are still loading the model version. Repeat the request"}
+}
 
 METRICS_RESPONSE: dict[int, Any] = {
-    200: {"description": "Metrics in the text format of Prometheus", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    200: {
+        "description": "Metrics in Prometheus' text format",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
 }
 
 NOT_READY_RESPONSE: dict[int, Any] = {

@@ -1,4 +1,4 @@
-"""What a submitted crawl asks for, as far as it can be judged at once."""
+"""Reads a submitted crawl and checks what can be checked without a request to the shop."""
 
 from __future__ import annotations
 
@@ -20,59 +20,61 @@ _RECIPES = PROJECT / "recipes" / "sites"
 _RECIPE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def read_crawl(given: CrawlIn) -> CrawlRequest:
-    """What a crawl is to do, within what this server allows.
+def read_crawl(body: CrawlIn) -> CrawlRequest:
+    """Return what a crawl should do, within the limits of this server.
 
     Raises:
-        Problem: 404, the crawl to be repeated is not there; 422, something of it cannot be used.
+        Problem: 404, the crawl in `since` does not exist; 422, a field is not valid.
     """
-    wanted = _repeated(given) if given.since is not None else None
-    if wanted is None:
-        wanted = CrawlRequest(tuple(given.start_urls), _limits(given.limits), given.recipe, given.query)
-    if not wanted.start_urls:
-        raise _refused("start_urls", "expected at least one URL, got none")
-    if wanted.recipe is not None:
-        _check_recipe(wanted.recipe)
-    return replace(wanted, start_urls=tuple(_checked_urls(wanted.start_urls)))
+    if body.since is None:
+        crawl = CrawlRequest(tuple(body.start_urls), _limits(body.limits), body.recipe, body.query)
+    else:
+        crawl = _repeated_crawl(body, body.since)
+    if not crawl.start_urls:
+        raise _crawl_problem("start_urls", "expected at least one URL, got none")
+    if crawl.recipe is not None:
+        _check_recipe(crawl.recipe)
+    return replace(crawl, start_urls=tuple(_checked_urls(crawl.start_urls)))
 
 
-def _repeated(given: CrawlIn) -> CrawlRequest:
+def _repeated_crawl(body: CrawlIn, job_id: str) -> CrawlRequest:
+    """Return the crawl of an earlier job, with the options of `body` in place of its own."""
     with current_services().database.reading() as session:
-        job = require_job(session, given.since or "")
+        job = require_job(session, job_id)
         if job.source != JobSource.CRAWL or job.crawl is None:
-            raise _refused("since", f"expected a crawl, {job.id} is not one")
+            raise _crawl_problem("since", f"expected a crawl, but {job.id} is not one")
         if not job.terminal:
-            raise _refused("since", f"expected a crawl that is over, {job.id} is {job.status}")
-        before = CrawlRequest.of(job.crawl)
+            raise _crawl_problem("since", f"expected a crawl that has ended, but {job.id} is {job.status}")
+        earlier = CrawlRequest.of(job.crawl)
     return CrawlRequest(
-        tuple(given.start_urls) or before.start_urls,
-        _limits(given.limits) if "limits" in given.model_fields_set else before.limits,
-        given.recipe or before.recipe,
-        given.query or before.query,
+        tuple(body.start_urls) or earlier.start_urls,
+        _limits(body.limits) if "limits" in body.model_fields_set else earlier.limits,
+        body.recipe or earlier.recipe,
+        body.query or earlier.query,
         job.id,
     )
 
 
-def _limits(given: CrawlLimitsIn) -> CrawlLimits:
+def _limits(requested: CrawlLimitsIn) -> CrawlLimits:
     settings = current_services().settings
-    most = {
+    maximums = {
         "pages": settings.max_crawl_pages,
         "pictures": settings.max_crawl_pictures,
         "bytes": settings.max_crawl_bytes,
         "minutes": settings.max_crawl_minutes,
     }
-    for name, ceiling in most.items():
-        asked = getattr(given, name)
-        if name in given.model_fields_set and asked > ceiling:
-            raise _refused(f"limits/{name}", f"expected at most {ceiling}, got {asked}")
-    within = {name: min(getattr(given, name), ceiling) for name, ceiling in most.items()}
-    return CrawlLimits(**within, depth=given.depth, hosts=tuple(given.hosts))
+    for name, maximum in maximums.items():
+        value = getattr(requested, name)
+        if name in requested.model_fields_set and value > maximum:
+            raise _crawl_problem(f"limits/{name}", f"expected at most {maximum}, got {value}")
+    limits = {name: min(getattr(requested, name), maximum) for name, maximum in maximums.items()}
+    return CrawlLimits(**limits, depth=requested.depth, hosts=tuple(requested.hosts))
 
 
 def _check_recipe(name: str) -> None:
     if not _RECIPE_NAME.fullmatch(name) or not (_RECIPES / f"{name}.yaml").is_file():
-        there = ", ".join(sorted(path.stem for path in _RECIPES.glob("*.yaml"))) or "none"
-        raise _refused("recipe", f"expected one of {there}; got {name!r}")
+        recipes = ", ".join(sorted(path.stem for path in _RECIPES.glob("*.yaml"))) or "none"
+        raise _crawl_problem("recipe", f"expected one of {recipes}; got {name!r}")
 
 
 def _checked_urls(urls: tuple[str, ...]) -> list[str]:
@@ -83,10 +85,10 @@ def _checked_urls(urls: tuple[str, ...]) -> list[str]:
                 target = parse_url(url)
                 fetcher.check_without_lookup(target)
             except ItemError as error:
-                raise _refused(f"start_urls/{number}", error.detail, error.code) from error
+                raise _crawl_problem(f"start_urls/{number}", error.detail, error.code) from error
             checked.append(str(target))
     return checked
 
 
-def _refused(place: str, detail: str, code: str = "invalid_request") -> Problem:
-    return Problem(422, code, f"crawl/{place}: {detail}", errors=[(f"/crawl/{place}", detail)])
+def _crawl_problem(field: str, detail: str, code: str = "invalid_request") -> Problem:
+    return Problem(422, code, f"crawl/{field}: {detail}", errors=[(f"/crawl/{field}", detail)])

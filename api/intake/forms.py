@@ -1,4 +1,4 @@
-"""Reading multipart bodies: Werkzeug's own parser took more time for an upload than everything else together."""
+"""A parser of multipart bodies. Werkzeug's own parser took more time for an upload than everything else together."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from werkzeug.formparser import FormDataParser
 from core.sources.names import display_name
 
 BLOCK = 128 * 1024
-"""What is read at once. It is copied five times on its way to a file: what is larger would not stay in the processor's
-cache, nor in the memory that the allocator keeps, whose every page would be given back and fetched anew."""
+"""Bytes that are read at once. They are copied five times on their way to a file.
+
+Larger blocks do not fit into the processor's cache. The allocator also returns larger blocks to the system each time
+and fetches their pages again."""
 
 
 class StreamingFormParser(FormDataParser):
-    """Hands files to the `stream_factory` piece by piece as they arrive; only form fields are held in memory.
+    """Writes files to the streams of `stream_factory` as they arrive. Only form fields are held in memory.
 
-    The factory is told the name of the `field`, too: how much may come depends on it.
+    The factory also receives the name of the `field`, because the size limit depends on it.
     """
 
     def parse(
         self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None
     ) -> tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]:
-        """(stream, form fields, files) of a body, as Werkzeug wants them.
+        """Return (stream, form fields, files) of a body, as Werkzeug expects them.
 
         Raises:
-            BadRequest: it is not the multipart body that its header announces.
-            RequestEntityTooLarge: it has more parts, or larger form fields, than are accepted.
+            BadRequest: the body is not the multipart body that its header announces.
+            RequestEntityTooLarge: the body has too many parts or too large form fields.
         """
         if mimetype != "multipart/form-data":
             return super().parse(stream, mimetype, content_length, options)
@@ -40,28 +42,28 @@ class StreamingFormParser(FormDataParser):
             ) as parser:
                 while not parser.closed:
                     for event in parser.parse(stream.read(BLOCK)):
-                        form.take(event)
+                        form.handle(event)
         except ParserLimitReached as error:
-            raise RequestEntityTooLarge(f"expected at most {self.max_form_parts} parts: {error}") from error
+            raise RequestEntityTooLarge(f"The form has more than {self.max_form_parts} parts: {error}.") from error
         except MultipartError as error:
-            raise BadRequest(f"the body is not the multipart/form-data that it should be: {error}") from error
+            raise BadRequest(f"The body is not valid multipart/form-data: {error}.") from error
         return stream, self.cls(form.fields), self.cls(form.files)
 
 
 class _Form:
-    """What has been read of a form so far."""
+    """The parts of a form that have been read so far."""
 
     def __init__(self, parser: FormDataParser) -> None:
         self.fields: list[tuple[str, str]] = []
         self.files: list[tuple[str, FileStorage]] = []
         self._open_stream: Any = parser.stream_factory
-        self._memory = parser.max_form_memory_size
+        self._max_field_bytes = parser.max_form_memory_size
         self._segment: MultipartSegment | None = None
         self._file: Any = None
         self._text = bytearray()
 
-    def take(self, event: MultipartSegment | bytes | bytearray | None) -> None:
-        """One event of the parser: a part's header, a piece of it, or its end."""
+    def handle(self, event: MultipartSegment | bytes | bytearray | None) -> None:
+        """Take in one event of the parser: the header of a part, a piece of its content, or its end (None)."""
         if isinstance(event, MultipartSegment):
             self._begin(event)
         elif event is None:
@@ -70,8 +72,8 @@ class _Form:
             self._file.write(event)
         else:
             self._text += event
-            if self._memory is not None and len(self._text) > self._memory:
-                raise RequestEntityTooLarge(f"expected form fields of at most {self._memory} bytes")
+            if self._max_field_bytes is not None and len(self._text) > self._max_field_bytes:
+                raise RequestEntityTooLarge(f"A form field has more than {self._max_field_bytes} bytes.")
 
     def _begin(self, segment: MultipartSegment) -> None:
         self._segment = segment

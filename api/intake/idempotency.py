@@ -1,7 +1,7 @@
-"""`Idempotency-Key`: a POST that is sent again is answered as the first time, and makes nothing twice.
+"""`Idempotency-Key`: a repeated POST gets the answer of the first one, and nothing is created twice.
 
-Only what made something is remembered. A request that was refused, or that failed, leaves its key free: sent again
-unchanged it fails again, and put right it may keep its key.
+Only requests that created something are stored. A request that was refused or failed releases its key: repeated without
+changes it fails again, and corrected it may use the same key.
 """
 
 from __future__ import annotations
@@ -33,31 +33,32 @@ log = structlog.get_logger(__name__)
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
-"""Set on an answer that was given before."""
+"""This header marks an answer that repeats an earlier one."""
 
-_LONGEST_KEY = 255
-_KEPT_HEADERS = ("Content-Type", "Location", "ETag", "Preference-Applied")
+_MAX_KEY_CHARACTERS = 255
+_STORED_HEADERS = ("Content-Type", "Location", "ETag", "Preference-Applied")
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
-    """The present request, as far as it is the first one with its key."""
+class _FirstRequest:
+    """The current request, if it is the first one with its key."""
 
     key: RequestKey
     fingerprint: str
 
 
-def idempotent(again: Callable[[str], Answer]) -> Callable[[View], View]:
-    """Make a view heed `Idempotency-Key`.
+def idempotent(answer_again: Callable[[str], Answer]) -> Callable[[View], View]:
+    """Make a view respect `Idempotency-Key`.
 
-    `again` answers for the job with the given id, whose first request was broken off after it had stored it.
+    `answer_again` returns the answer for a job id. It is used if the first request was broken off after it had stored
+    the job.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def heeding(*args: Any, **kwargs: Any) -> Any:
+        def call_view(*args: Any, **kwargs: Any) -> Any:
             key = _key()
             if key is None:
                 return view(*args, **kwargs)
@@ -65,44 +66,44 @@ def idempotent(again: Callable[[str], Answer]) -> Callable[[View], View]:
             with services.database.writing() as session:
                 earlier = idempotency.begin(session, key, utc_now())
             if earlier is not None:
-                return _replay(earlier, key, again)
-            with _running(services, key):
+                return _replay(earlier, key, answer_again)
+            with _renewed(services, key):
                 fingerprint = _fingerprint()
-                g.idempotent = _Running(key, fingerprint)
+                g.idempotent = _FirstRequest(key, fingerprint)
                 response = make_response(view(*args, **kwargs))
-                _keep(services, key, fingerprint, response)
+                _store_answer(services, key, fingerprint, response)
             return response
 
-        return cast(View, heeding)
+        return cast(View, call_view)
 
     return decorate
 
 
 def record_created_job(session: Session, job_id: str) -> None:
-    """Called in the transaction that stores a job: its request's key, if it has one, leads to it from then on."""
-    running: _Running | None = g.get("idempotent")
-    if running is not None:
-        idempotency.store_job_id(session, running.key, running.fingerprint, job_id)
+    """Link the request's Idempotency-Key, if it has one, to a job. Call it in the transaction that stores the job."""
+    first: _FirstRequest | None = g.get("idempotent")
+    if first is not None:
+        idempotency.store_job_id(session, first.key, first.fingerprint, job_id)
 
 
 def _key() -> RequestKey | None:
-    given = request.headers.get(HEADER)
-    if given is None:
+    key = request.headers.get(HEADER)
+    if key is None:
         return None
-    if not (0 < len(given) <= _LONGEST_KEY and given.isascii() and given.isprintable()):
-        raise Problem(400, "bad_request", f"{HEADER}: expected 1 to {_LONGEST_KEY} printable ASCII characters")
-    return RequestKey(caller().key_id or NO_OWNER, given)
+    if not (0 < len(key) <= _MAX_KEY_CHARACTERS and key.isascii() and key.isprintable()):
+        raise Problem(400, "bad_request", f"{HEADER} must have 1 to {_MAX_KEY_CHARACTERS} printable ASCII characters.")
+    return RequestKey(caller().key_id or NO_OWNER, key)
 
 
-def _replay(earlier: EarlierRequest, key: RequestKey, again: Callable[[str], Answer]) -> Response:
+def _replay(earlier: EarlierRequest, key: RequestKey, answer_again: Callable[[str], Answer]) -> Response:
     if earlier.fingerprint != _fingerprint():
         raise Problem(
             422,
             "idempotency_key_reused",
-            f"{HEADER} {key.key!r} came with another request before: expected the same one, or a key of its own",
+            f"{HEADER} {key.key!r} was used for a different request before. Use another key.",
         )
     if earlier.status is None:
-        response = _response(again(earlier.job_id or ""))
+        response = _response(answer_again(earlier.job_id or ""))
     else:
         response = Response(earlier.body, earlier.status, dict(earlier.headers))
     response.headers[REPLAYED] = "true"
@@ -117,11 +118,10 @@ def _response(answer: Answer) -> Response:
 
 
 @contextmanager
-def _running(services: Services, key: RequestKey) -> Iterator[None]:
-    """Renew the key until the end of the block; if that is an error, let go of it."""
-    over = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(services, key, over), daemon=True)
-    renewing.start()
+def _renewed(services: Services, key: RequestKey) -> Iterator[None]:
+    """Renew the key while the block runs. Release it if the block raises an error."""
+    finished = threading.Event()
+    threading.Thread(target=_renew, args=(services, key, finished), daemon=True).start()
     try:
         yield
     except BaseException:
@@ -129,22 +129,22 @@ def _running(services: Services, key: RequestKey) -> Iterator[None]:
             idempotency.release(session, key)
         raise
     finally:
-        over.set()
+        finished.set()
 
 
-def _renew(services: Services, key: RequestKey, over: threading.Event) -> None:
-    while not over.wait(BROKEN_OFF_AFTER.total_seconds() / 3):
+def _renew(services: Services, key: RequestKey, finished: threading.Event) -> None:
+    while not finished.wait(BROKEN_OFF_AFTER.total_seconds() / 3):
         try:
             with services.database.writing() as session:
                 idempotency.renew(session, key, utc_now())
         except TRANSIENT_ERRORS as error:
-            log.warning("request_not_renewed", reason=str(error.orig))
+            log.warning("idempotency_key_not_renewed", reason=str(error.orig))
 
 
-def _keep(services: Services, key: RequestKey, fingerprint: str, response: Response) -> None:
+def _store_answer(services: Services, key: RequestKey, fingerprint: str, response: Response) -> None:
     with services.database.writing() as session:
         if 200 <= response.status_code < 300:
-            headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+            headers = {name: response.headers[name] for name in _STORED_HEADERS if name in response.headers}
             answer = (response.status_code, headers, response.get_data(as_text=True))
             idempotency.store_answer(session, key, fingerprint, answer, utc_now())
         else:
@@ -152,10 +152,12 @@ def _keep(services: Services, key: RequestKey, fingerprint: str, response: Respo
 
 
 def _fingerprint() -> str:
-    """SHA-256 of method, path, query and payload; of a form its fields and files, since its boundary is never the same.
+    """Return the SHA-256 of method, path, query and payload.
+
+    The payload of a form is its fields and files, because its boundary differs from request to request.
 
     Raises:
-        StorageFull, BlobStoreUnavailable: the payload could not be taken in.
+        StorageFull, BlobStoreUnavailable: the payload could not be stored.
     """
     digest = hashlib.sha256()
 
@@ -174,5 +176,5 @@ def _fingerprint() -> str:
         add("body", request.get_data(as_text=True))
     else:
         add("body", cast(StreamingRequest, request).read_body().digest)
-    current_uploads().check()
+    current_uploads().raise_failure()
     return digest.hexdigest()

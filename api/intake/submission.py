@@ -1,4 +1,4 @@
-"""From a request to stored work: what single classifications and jobs have in common."""
+"""Stores a submission and waits for it. Single classifications and jobs share this code."""
 
 from __future__ import annotations
 
@@ -35,26 +35,28 @@ from db.views import jobs
 log = structlog.get_logger(__name__)
 
 MAX_WAIT_SECONDS = 30
-_SATURATED_SECONDS, _LONGEST_RETRY = 10, 3600
+_MIN_SATURATED_RETRY, _MAX_SATURATED_RETRY = 10, 3600
+"""Bounds of the `Retry-After` that a saturated service asks for, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitPreference:
-    """`Prefer: wait=N` (RFC 7240) as it was asked for and as it is applied."""
+    """How long an answer may wait for the end of the work (RFC 7240)."""
 
     seconds: int
-    asked: bool
+    is_requested: bool
+    """Whether the request has `Prefer: wait=N`."""
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"WaitPreference-Applied": f"wait={self.seconds}"} if self.asked else {}
+        return {"WaitPreference-Applied": f"wait={self.seconds}"} if self.is_requested else {}
 
 
 def wait_preference(default: int) -> WaitPreference:
-    """How long the client wants to wait for the finished thing.
+    """Return how long the client wants to wait for the end of the work.
 
     Raises:
-        Problem: 400, the header's `wait` is not a whole number of seconds.
+        Problem: 400, `wait` is not a whole number of seconds.
     """
     for part in request.headers.get("Prefer", "").split(","):
         name, _, value = part.partition("=")
@@ -62,58 +64,60 @@ def wait_preference(default: int) -> WaitPreference:
             continue
         value = value.partition(";")[0].strip().strip('"')
         if not value.isdecimal():
-            raise Problem(400, "bad_request", f"Prefer: expected wait=<seconds>, got wait={value!r}")
-        return WaitPreference(min(int(value), MAX_WAIT_SECONDS), asked=True)
-    return WaitPreference(default, asked=False)
+            raise Problem(400, "bad_request", f"Prefer: wait must be a whole number of seconds, got {value!r}.")
+        return WaitPreference(min(int(value), MAX_WAIT_SECONDS), is_requested=True)
+    return WaitPreference(default, is_requested=False)
 
 
 def refuse_when_saturated() -> None:
-    """Bulk work beyond what the service is to hold comes later; single pictures go ahead of all of it anyway.
+    """Refuse bulk work while too many pictures are pending. Single pictures are always accepted and go ahead of it.
 
     Raises:
-        Problem: 503 with `Retry-After`, from the rate at which what is there becomes less.
+        Problem: 503. Its `Retry-After` follows from the rate at which pictures are classified.
     """
     services = current_services()
-    most = services.settings.max_pending_items
-    there = jobs.read_backlog(services.database)
-    if there.pending < most:
+    maximum = services.settings.max_pending_items
+    backlog = jobs.read_backlog(services.database)
+    if backlog.pending < maximum:
         return
-    seconds = (there.pending - most) / there.rate if there.rate else _SATURATED_SECONDS
-    retry_after = min(_LONGEST_RETRY, max(_SATURATED_SECONDS, math.ceil(seconds)))
-    detail = f"{there.pending:,} pictures wait, of at most {most:,}: try again later"
+    seconds = (backlog.pending - maximum) / backlog.rate if backlog.rate else _MIN_SATURATED_RETRY
+    retry_after = min(_MAX_SATURATED_RETRY, max(_MIN_SATURATED_RETRY, math.ceil(seconds)))
+    detail = f"{backlog.pending:,} pictures are pending, and the maximum is {maximum:,}. Try again later."
     raise Problem(503, "saturated", detail, headers={"Retry-After": str(retry_after)})
 
 
-def expiry_time(wanted: datetime | None = None) -> datetime | None:
-    """Until when a job submitted now is kept: as the client wants, else as the settings say; None for ever."""
+def expiry_time(requested: datetime | None = None) -> datetime | None:
+    """Return when a new job expires: at the time that the client requested, or as the settings say. None: never."""
     days = current_services().settings.retention_days
-    if wanted is None and days > 0:
+    if requested is None and days > 0:
         return utc_now() + timedelta(days=days)
-    return wanted
+    return requested
 
 
-def read_webhook(wanted: WebhookIn | None) -> dict[str, Any] | None:
-    """What a job keeps of its `webhook`: the URL in its one spelling, and the events.
+def read_webhook(webhook: WebhookIn | None) -> dict[str, Any] | None:
+    """Return a webhook as the job stores it: with its URL in normalized form, and its events.
+
+    The IP addresses of its host are checked only when a delivery is sent.
 
     Raises:
-        Problem: 422, the URL is not one that anything may be sent to. What its name leads to is seen when something is.
+        Problem: 422, nothing may be sent to this URL.
     """
-    if wanted is None:
+    if webhook is None:
         return None
     try:
-        target = parse_url(wanted.url)
+        target = parse_url(webhook.url)
         with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
             fetcher.check_without_lookup(target)
     except ItemError as error:
         raise Problem(422, error.code, f"webhook: {error.detail}", errors=[("/webhook/url", error.detail)]) from error
-    return {"url": str(target), "events": [event.value for event in wanted.events]}
+    return {"url": str(target), "events": [event.value for event in webhook.events]}
 
 
 def refuse_without_quota() -> None:
-    """Do not take in what cannot be kept; how much exactly is left is seen when it is stored.
+    """Refuse a request before its pictures are read if the quota is used up. `submit` checks the exact number.
 
     Raises:
-        QuotaExceeded: the caller may submit nothing more this month.
+        QuotaExceeded: the caller may submit no more pictures this month.
     """
     if caller().quota is not None:
         with current_services().database.reading() as session:
@@ -123,15 +127,14 @@ def refuse_without_quota() -> None:
 def submit(
     new: NewJob, items: Sequence[NewItem], wait_seconds: int, unread: UnreadSource | CrawlRequest | None = None
 ) -> Job:
-    """Commit the job and its items, enqueue its first chunks, and wait for its end if someone wants to.
+    """Store a job with its items, enqueue its first chunks, and wait up to `wait_seconds` for its end.
 
-    Those that are still to be read from a source will be added to it by a worker.
-
-    The job is stored whatever Redis does: what cannot be enqueued now is enqueued by the sweeper.
+    A worker later adds the items that it reads from `unread`. The job is stored even if Redis is unavailable, because
+    the sweeper enqueues later what cannot be enqueued now.
 
     Raises:
-        QuotaExceeded: its owner may not submit that many any more this month.
-        BlobStoreUnavailable, StorageFull: its pictures may be gone, and cannot be put again; nor is there a job then.
+        QuotaExceeded: the owner may not submit this many pictures this month.
+        BlobStoreUnavailable, StorageFull: pictures may be missing and cannot be stored again. No job is stored then.
     """
     services = current_services()
     new = replace(new, key_id=caller().key_id)
@@ -143,7 +146,7 @@ def submit(
             job, messages = submitting.create_with_chunks(session, new, items, services.policy, utc_now())
         record_created_job(session, job.id)
     try:
-        current_uploads().keep()
+        current_uploads().confirm()
     except (BlobStoreUnavailable, StorageFull):
         with services.database.writing() as session:
             submitting.withdraw(session, job.id)
@@ -152,7 +155,7 @@ def submit(
         wait: Subscription | None = None
         if wait_seconds and not job.terminal:
             try:
-                # Subscribed before anything is sent: the end cannot come before we listen.
+                # Subscribe before the chunks are sent, so that the end of the job cannot be missed.
                 wait = stack.enter_context(services.broker.waiting_for(job.id))
             except BrokerUnavailable as error:
                 log.warning("cannot_wait", job=job.id, reason=str(error))
@@ -161,8 +164,8 @@ def submit(
             _wake_reader(job)
         if job.terminal and job.webhook is not None:
             run_task_soon(services.broker, DELIVER_WEBHOOKS)
-        # Only now: a thousand files take a while to remove, and workers need not wait for it.
-        current_uploads().forget()
+        # Temporary files are removed after the chunks are sent, because removing a thousand files takes a while.
+        current_uploads().discard()
         if wait is not None:
             _wait(wait, wait_seconds)
     return job
@@ -179,5 +182,5 @@ def _wait(wait: Subscription, seconds: int) -> None:
     try:
         wait.wait(seconds)
     except BrokerUnavailable as error:
-        # The client gets the thing as it stands, and polls.
-        log.warning("wait_broken", reason=str(error))
+        # The client receives the unfinished job and polls.
+        log.warning("wait_failed", reason=str(error))

@@ -1,13 +1,11 @@
-"""Uploads that stream into the blob store: a request's pictures are never whole in memory, nor all open at once."""
+"""Uploads that stream into the blob store, so that no file is held in memory as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import IO, Any, NoReturn, cast
 
-import structlog
 from flask import Request, request
-from sqlalchemy.exc import DBAPIError
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
@@ -16,15 +14,13 @@ from api.intake.forms import BLOCK, StreamingFormParser
 from api.services import Services, current_services
 from core.errors import BlobStoreUnavailable, ItemError, NotAnImage, StorageFull, TooLarge
 from core.settings import Settings
-from db.blobs.leftovers import remove_leftovers
+from db.blobs.leftovers import discard_uncommitted
 from db.blobs.spool import BlobWriter
 from db.steps.submitting import StoredBlob
 
-log = structlog.get_logger(__name__)
-
 
 class Uploads:
-    """The pictures of one request: made durable together, and forgotten together."""
+    """The uploaded files of one request. They are stored together or discarded together."""
 
     def __init__(self, services: Services) -> None:
         self._database = services.database
@@ -34,99 +30,95 @@ class Uploads:
         self._stored: list[BlobWriter] = []
         self._failure: StorageFull | BlobStoreUnavailable | None = None
 
-    def open(self, field: str | None = None) -> UploadStream:
-        """Take a file that comes in a field of a form, or a raw body."""
-        stream = UploadStream(self, _limit_of(field, self._settings))
+    def open_stream(self, field: str | None = None) -> UploadStream:
+        """Return a stream for a file in a form field, or for a raw body."""
+        stream = UploadStream(self, _max_bytes(field, self._settings))
         self._streams.append(stream)
         return stream
 
-    def writer(self) -> BlobWriter | None:
-        """Bytes on their way into the store; None if it has failed already for this request."""
+    def open_writer(self) -> BlobWriter | None:
+        """Return a writer into the blob store, or None if the store has already failed for this request."""
         try:
             return self._blobs.writer() if self._failure is None else None
         except (StorageFull, BlobStoreUnavailable) as error:
-            self.fail(error)
+            self.record_failure(error)
             return None
 
-    def fail(self, error: StorageFull | BlobStoreUnavailable) -> None:
-        """The store cannot take this request: forget what came, and let the rest pass by.
+    def record_failure(self, error: StorageFull | BlobStoreUnavailable) -> None:
+        """Discard the files, because the store cannot take them. The rest of the body is read and ignored.
 
-        Nobody hears an answer that is given while he is still sending, so it waits until he is done.
+        Clients ignore a response while they are still sending, so the error is raised after the body has been read.
         """
         self._failure = error
-        self.forget()
+        self.discard()
 
-    def check(self) -> None:
-        """See whether the store could take in what came.
+    def raise_failure(self) -> None:
+        """Raise the error of the blob store, if there was one.
 
         Raises:
-            StorageFull, BlobStoreUnavailable: it could not.
+            StorageFull, BlobStoreUnavailable: the store could not take the files.
         """
         if self._failure is not None:
             raise self._failure
 
     def store(self, streams: Sequence[UploadStream]) -> None:
-        """Make pictures durable.
+        """Commit files to the blob store.
 
         Raises:
-            StorageFull, BlobStoreUnavailable: the store cannot take them, or could not while they came.
+            StorageFull, BlobStoreUnavailable: the store cannot take them, or failed while they were received.
         """
-        self.check()
+        self.raise_failure()
         self._stored = [stream.writer for stream in streams if stream.writer is not None]
         self._blobs.commit(self._stored)
 
-    def keep(self) -> None:
-        """The rows that refer to the pictures are committed: see to it that all are there still.
+    def confirm(self) -> None:
+        """Make sure that all stored files still exist. Call it after the rows that refer to them are committed.
 
-        `forget` then removes only what they were written to.
+        `discard` then removes only temporary files.
         """
         self._blobs.ensure(self._stored)
         self._stored = []
 
-    def forget(self) -> None:
-        """Remove what is not kept: nothing will ever name it. Harmless a second time, and after `keep`."""
+    def discard(self) -> None:
+        """Remove files that no row refers to. It may be called repeatedly, and after `confirm`."""
         for stream in self._streams:
             stream.close()
         self._streams = []
-        created, self._stored = [writer.sha256 for writer in self._stored if writer.created], []
-        try:
-            remove_leftovers(self._database, self._blobs, created)
-        except (BlobStoreUnavailable, StorageFull, DBAPIError) as error:
-            # They take up room, and do no harm: whoever uploads one of them again finds it there.
-            log.warning("bytes_left_behind", blobs=len(created), reason=str(error))
+        stored, self._stored = self._stored, []
+        discard_uncommitted(self._database, self._blobs, stored)
 
 
-def _limit_of(field: str | None, settings: Settings) -> int:
+def _max_bytes(field: str | None, settings: Settings) -> int:
     limits = {"archive": settings.max_archive_bytes, "manifest": settings.max_manifest_bytes}
     return limits.get(field or "", settings.max_picture_bytes)
 
 
 class UploadStream:
-    """Takes one part of a multipart body, in the place where Flask would put a temporary file."""
+    """Receives one part of a multipart body. It replaces the temporary file that Flask would use."""
 
     def __init__(self, uploads: Uploads, limit: int) -> None:
         self._uploads = uploads
         self._limit = limit
         self.size = 0
-        self.writer = uploads.writer()
+        self.writer = uploads.open_writer()
 
     def write(self, data: bytes) -> int:
         self.size += len(data)
-        # What is above the limit is counted, for the error, but not kept.
+        # Bytes above the limit are only counted, so that the error can name the size.
         if self.writer is not None and self.size <= self._limit:
             try:
                 self.writer.write(data)
             except (StorageFull, BlobStoreUnavailable) as error:
-                self._uploads.fail(error)
+                self._uploads.record_failure(error)
         return len(data)
 
     def seek(self, _offset: int, _whence: int = 0) -> int:
-        # The parser rewinds a part once it is complete.
+        # The parser calls this when a part is complete.
         if self.writer is not None:
             try:
                 self.writer.finish()
             except (StorageFull, BlobStoreUnavailable) as error:
-                self._uploads.fail(error)
+                self._uploads.record_failure(error)
         return 0
 
     def close(self) -> None:
@@ -134,8 +126,8 @@ class UploadStream:
         if writer is not None:
             writer.abort()
 
-    def problem(self) -> ItemError | None:
-        """Why it cannot be a picture: it is empty, or larger than what is accepted."""
+    def find_error(self) -> ItemError | None:
+        """Return why the file is refused (it is empty or too large), or None."""
         if self.size == 0:
             return NotAnImage("expected a picture, got an empty file")
         if self.size > self._limit:
@@ -144,18 +136,18 @@ class UploadStream:
 
     @property
     def digest(self) -> str:
-        """By which it is known again: the SHA-256 of what was kept of it, and its size."""
+        """The SHA-256 and the size of the file. Beyond the size limit, bytes are not part of the SHA-256."""
         return f"{self.writer.sha256 if self.writer is not None else ''}:{self.size}"
 
     @property
     def blob(self) -> StoredBlob:
-        """What was stored of it."""
+        """The stored file."""
         assert self.writer is not None
         return StoredBlob(self.writer.sha256, self.size)
 
 
 class StreamingRequest(Request):
-    """A request whose uploaded files go to the blob store as they arrive."""
+    """A request that writes uploaded files into the blob store as they arrive."""
 
     form_data_parser_class = StreamingFormParser
 
@@ -167,53 +159,52 @@ class StreamingRequest(Request):
         content_length: int | None = None,
         field: str | None = None,
     ) -> IO[bytes]:
-        return cast(IO[bytes], self.uploads.open(field))
+        return cast(IO[bytes], self.uploads.open_stream(field))
 
     @property
     def uploads(self) -> Uploads:
-        # Flask closes them with the request, however it ends: what was not stored by then is forgotten.
-        found = self.environ.get("lookbook.uploads")
-        if found is None:
-            found = Uploads(current_services())
-            self.environ["lookbook.uploads"] = found
-        return cast(Uploads, found)
+        # `close` discards what is not stored by the end of the request.
+        uploads = self.environ.get("lookbook.uploads")
+        if uploads is None:
+            uploads = self.environ["lookbook.uploads"] = Uploads(current_services())
+        return cast(Uploads, uploads)
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as JSON, which it has to say that it is: APIFlask would take it for that whatever it says."""
+        """Return the JSON body. Its Content-Type must say that it is JSON; APIFlask would otherwise ignore the type."""
         return super().get_json(silent=silent, cache=cache)
 
     def on_json_loading_failed(self, error: ValueError | None) -> NoReturn:
-        """Say what is wrong with a body that should be JSON."""
+        """Raise an error that says why the body is not JSON."""
         if error is None:
-            raise UnsupportedMediaType(f"expected application/json, got {self.mimetype or 'no Content-Type'}")
-        raise BadRequest(f"expected a JSON body: {error}")
+            raise UnsupportedMediaType(f"Expected application/json, got {self.mimetype or 'no Content-Type'}.")
+        raise BadRequest(f"The body is not valid JSON: {error}.")
 
     def read_body(self) -> UploadStream:
-        """The raw body as one picture; the same one however often it is asked for."""
-        found = self.environ.get("lookbook.body")
-        if found is None:
-            found = self.environ["lookbook.body"] = self.uploads.open()
+        """Return the raw body as one file. Repeated calls return the same one."""
+        body = self.environ.get("lookbook.body")
+        if body is None:
+            body = self.environ["lookbook.body"] = self.uploads.open_stream()
             while block := self.stream.read(BLOCK):
-                found.write(block)
-            found.seek(0)
-        return cast(UploadStream, found)
+                body.write(block)
+            body.seek(0)
+        return cast(UploadStream, body)
 
     def close(self) -> None:
         super().close()
         if "lookbook.uploads" in self.environ:
-            self.uploads.forget()
+            self.uploads.discard()
 
 
 def current_uploads() -> Uploads:
-    """The pictures of the present request."""
+    """Return the uploaded files of the current request."""
     return cast(StreamingRequest, request).uploads
 
 
 def refuse_other_files(fields: Sequence[str]) -> None:
-    """Do not let files pass unseen that came in a field which is none.
+    """Refuse files in unknown fields, because they would otherwise be ignored without notice.
 
     Raises:
-        Problem: 422, there are some.
+        Problem: 422, a file is in a field that is not among `fields`.
     """
     others = [name for name in request.files if name not in fields]
     if others:
@@ -221,35 +212,35 @@ def refuse_other_files(fields: Sequence[str]) -> None:
 
 
 def store_body() -> StoredBlob:
-    """Keep the raw body of the present request as one picture.
+    """Store the raw body of the current request as one picture.
 
     Raises:
-        ItemError: it is empty or too large.
-        StorageFull, BlobStoreUnavailable: it cannot be kept.
+        ItemError: the body is empty or too large.
+        StorageFull, BlobStoreUnavailable: the body cannot be stored.
     """
     return _store_one(cast(StreamingRequest, request).read_body())
 
 
 def store_part(part: FileStorage) -> StoredBlob:
-    """Keep one uploaded file of the present request (see `store_body`)."""
+    """Store one uploaded file. Raises the same errors as `store_body`."""
     return _store_one(cast(UploadStream, part.stream))
 
 
 def _store_one(stream: UploadStream) -> StoredBlob:
-    problem = stream.problem()
-    if problem is not None:
-        raise problem
+    error = stream.find_error()
+    if error is not None:
+        raise error
     current_uploads().store([stream])
     return stream.blob
 
 
 def store_source(part: FileStorage) -> StoredBlob:
-    """Keep an uploaded archive or manifest of the present request.
+    """Store an uploaded archive or manifest.
 
     Raises:
-        TooLarge: it is larger than such a file may be.
-        Problem: 422, it is empty.
-        StorageFull, BlobStoreUnavailable: it cannot be kept.
+        TooLarge: the file is too large for its kind.
+        Problem: 422, the file is empty.
+        StorageFull, BlobStoreUnavailable: the file cannot be stored.
     """
     stream = cast(UploadStream, part.stream)
     if stream.size == 0:
@@ -258,15 +249,15 @@ def store_source(part: FileStorage) -> StoredBlob:
 
 
 def store_parts(parts: Sequence[FileStorage]) -> list[tuple[str, StoredBlob | None, ItemError | None]]:
-    """(name, blob, None) of each file, or (name, None, error) of one that is refused.
+    """Store files. Return (name, blob, None) for each stored file and (name, None, error) for each refused one.
 
     Raises:
-        StorageFull, BlobStoreUnavailable: they cannot be kept, none of them.
+        StorageFull, BlobStoreUnavailable: no file can be stored.
     """
     streams = [cast(UploadStream, part.stream) for part in parts]
-    problems = [stream.problem() for stream in streams]
-    current_uploads().store([stream for stream, problem in zip(streams, problems, strict=True) if problem is None])
+    errors = [stream.find_error() for stream in streams]
+    current_uploads().store([stream for stream, error in zip(streams, errors, strict=True) if error is None])
     return [
-        (part.filename or "unnamed", None if problem else stream.blob, problem)
-        for part, stream, problem in zip(parts, streams, problems, strict=True)
+        (part.filename or "unnamed", None if error else stream.blob, error)
+        for part, stream, error in zip(parts, streams, errors, strict=True)
     ]

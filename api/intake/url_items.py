@@ -1,4 +1,4 @@
-"""Pictures that are submitted by their URLs: what can be said of each before anything is downloaded."""
+"""Reads pictures that are submitted by URL, and checks what can be checked before a download."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from core.fetching.urls import MAX_URL, parse_url
 from core.types import Crop
 from db.steps.submitting import NewItem
 
-_LONGEST_CROP_KEY = 80
-"""What its column holds."""
+_MAX_CROP_KEY = 80
+"""Characters that the database column of a crop holds."""
 _PROVENANCE = ("page_url", "title", "price", "currency", "alt")
 
 
-def read_items(given: Sequence[ItemIn]) -> list[NewItem]:
-    """The items of a request. Those that can never be fetched have their error already.
+def read_items(items: Sequence[ItemIn]) -> list[NewItem]:
+    """Return the items of a request. Items whose URL can never be fetched have their error already.
 
     Raises:
-        RequestEntityTooLarge: there are more than are accepted.
+        RequestEntityTooLarge: the request has too many items.
     """
     settings = current_services().settings
-    if len(given) > settings.max_request_files:
-        raise RequestEntityTooLarge(f"expected at most {settings.max_request_files} items, got {len(given)}")
+    if len(items) > settings.max_request_files:
+        raise RequestEntityTooLarge(f"Expected at most {settings.max_request_files} items, got {len(items)}.")
     with Fetcher(allow=settings.fetch_allow) as fetcher:
-        return [_new_item(item, fetcher) for item in given]
+        return [_new_item(item, fetcher) for item in items]
 
 
 def read_classification() -> tuple[ClassificationIn, NewItem]:
-    """The options and the one picture of the present request.
+    """Return the options and the picture of the current request.
 
     Raises:
-        Problem: 400 or 422, its body is not such a classification.
-        ItemError: its URL can never be fetched.
+        Problem: 400 or 422, the body is not valid.
+        ItemError: the URL can never be fetched.
     """
-    wanted = validate_json(ClassificationIn, request.get_data())
-    target = parse_url(wanted.url)
+    body = validate_json(ClassificationIn, request.get_data())
+    target = parse_url(body.url)
     with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
         fetcher.check_without_lookup(target)
-    return wanted, NewItem(target.name, None, crop_of(wanted.crop), source_url=wanted.url)
+    return body, NewItem(target.name, None, crop_of(body.crop), source_url=body.url)
 
 
 def _new_item(item: ItemIn, fetcher: Fetcher) -> NewItem:
@@ -56,19 +56,19 @@ def _new_item(item: ItemIn, fetcher: Fetcher) -> NewItem:
         target = parse_url(item.url)
         name = target.name
         fetcher.check_without_lookup(target)
-        crop = _crop(item.crop)
-    except ItemError as refused:
-        error = refused
-    # What is not a URL may be anything, at any length.
+        crop = _checked_crop(item.crop)
+    except ItemError as item_error:
+        error = item_error
+    # A text that is not a URL may have any length and any characters. The database takes neither.
     url = item.url[:MAX_URL].replace("\0", "\N{REPLACEMENT CHARACTER}")
-    known = {member: str(value) for member in _PROVENANCE if (value := getattr(item, member)) is not None}
-    return NewItem(name or url, None, crop, error, item.custom_id, url, known or None, item.metadata)
+    provenance = {member: str(value) for member in _PROVENANCE if (value := getattr(item, member)) is not None}
+    return NewItem(name or url, None, crop, error, item.custom_id, url, provenance or None, item.metadata)
 
 
-def _crop(given: AnyCropIn | None) -> Crop | None:
-    if given is None:
+def _checked_crop(crop_in: AnyCropIn | None) -> Crop | None:
+    if crop_in is None:
         return None
-    crop = Crop(given.x, given.y, given.width, given.height)
-    if min(crop.x, crop.y) < 0 or min(crop.width, crop.height) < 1 or len(crop.key) > _LONGEST_CROP_KEY:
-        raise BadCrop(f"expected pixels from 0 on and at least one of them, got {crop.key}")
+    crop = Crop(crop_in.x, crop_in.y, crop_in.width, crop_in.height)
+    if min(crop.x, crop.y) < 0 or min(crop.width, crop.height) < 1 or len(crop.key) > _MAX_CROP_KEY:
+        raise BadCrop(f"expected x and y from 0 and a width and height from 1, got {crop.key}")
     return crop

@@ -23,14 +23,18 @@ class CrawlLimitsIn(Input):
     bytes: int = Field(2**30, ge=1, description="Bytes to receive in total.")
     depth: int = Field(3, ge=0, le=100, description="Links to follow from a start URL.")
     minutes: int = Field(30, ge=1)
-    hosts: list[Host] = Field([], max_length=100, description="Hosts whose pages may be visited besides those of the start URLs.")
+    hosts: list[Host] = Field(
+        [], max_length=100, description="Hosts whose pages may be visited besides those of the start URLs."
+    )
 
 
 class CrawlIn(Input):
     """The shop to crawl."""
 
     start_urls: list[Url] = Field([], max_length=100, description="URLs of pages, listings, sitemaps or feeds.")
-    recipe: str | None = Field(None, max_length=100, description="The name of a site recipe. Without it, the recipe that matches is used.")
+    recipe: str | None = Field(
+        None, max_length=100, description="The name of a site recipe. Without it, the recipe that matches is used."
+    )
     query: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         None, description="A word to search the shop for. The recipe must support searches."
     )

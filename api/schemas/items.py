@@ -17,7 +17,7 @@ Score = Annotated[float, Field(ge=0, le=1)]
 class ClassificationOptions(Input):
     """The form fields of a multipart request, or the query parameters of a raw one."""
 
-    crop: Json[CropIn] | None = Field(None, description='A JSON object with `x`, `y`, `width` and `height` in pixels.')
+    crop: Json[CropIn] | None = Field(None, description="A JSON object with `x`, `y`, `width` and `height` in pixels.")
     model: Text = Field("production", description="A name, `name@version` or an alias.")
     top_k: int = Field(5, ge=1, le=1000, description="The number of labels in the answer.")
 
@@ -73,7 +73,7 @@ class SourceOut(Output):
     label: str | None = Field(description="The weak label that a recipe assigned.")
     rank: int | None = Field(description="The position of the picture on the page, from 1.")
     product_url: str | None = Field(description="The page of the product, if it differs from `page_url`.")
-    rule: str | None = Field(description="The extraction rule that found the picture. docs/crawling.md lists the rules.")
+    rule: str | None = Field(description="The extraction rule that found the picture (see docs/crawling.md).")
 
 
 class ImageOut(Output):

@@ -1,4 +1,4 @@
-"""One image: queued like everything else, ahead of all bulk work."""
+"""Classification of a single picture. It is a job of one item, queued ahead of all bulk work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from flask import request
 
 from api.answers.present import ItemPresenter
 from api.answers.problems import Problem, invalid_field_problem, item_error_problem, validate
-from api.answers.spec import CREATING_PARAMETERS, IMAGE_BODY
+from api.answers.spec import CREATING_PARAMETERS, CREATING_RESPONSES, IMAGE_BODY
 from api.intake.idempotency import idempotent
 from api.intake.submission import expiry_time, refuse_without_quota, submit, wait_preference
 from api.intake.uploads import refuse_other_files, store_body, store_part
@@ -24,28 +24,24 @@ DEFAULT_WAIT_SECONDS = 10
 bp = APIBlueprint("classifications", __name__, tag="Classifications")
 
 
-def _classified(job_id: str) -> Answer:
+def _answer_again(job_id: str) -> Answer:
     with current_services().database.reading() as session:
         job = jobs.get(session, job_id)
     return _answer(job, {})
 
 
 @bp.post("/v1/classifications")
-@idempotent(_classified)
-@bp.output(ItemOut, status_code=200, description="Classified")
+@idempotent(_answer_again)
+@bp.output(ItemOut, status_code=200, description="The picture is classified")
 @bp.doc(
-    summary="Classify one image",
-    description="Waits 10 s for the answer unless `Prefer: wait=N` says otherwise.",
+    summary="Classify a single picture",
+    description="Waits up to 10 seconds for the prediction. `Prefer: wait=N` sets another limit.",
     operation_id="classify",
     extensions={"requestBody": IMAGE_BODY, "x-parameters": CREATING_PARAMETERS},
     responses={
-        202: "Not classified yet",
-        409: "The first request with this Idempotency-Key is still running",
-        413: "Too large",
-        415: "Not an image",
-        422: "Not understood",
-        503: "Part of the service does not answer: nothing was stored, try again",
-        507: "No room to store it: nothing was stored",
+        **CREATING_RESPONSES,
+        202: "The picture is not classified yet. `Location` is the URL of the item",
+        415: "The body is not a picture",
     },
 )
 def classify() -> Answer:
@@ -66,13 +62,13 @@ def classify() -> Answer:
 
 
 def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
-    """Options and picture of the present request; the bytes of one that came with it are stored."""
+    """Return the options and the picture of the current request. The bytes of an uploaded picture are stored."""
     if request.mimetype == "application/json":
         return read_classification()
     if request.mimetype == "multipart/form-data":
         parts = request.files.getlist("image")
         if not parts:
-            raise Problem(422, "no_image", "expected a file in the field 'image', got none")
+            raise Problem(422, "no_image", "Expected a file in the field `image`, got none.")
         refuse_other_files(["image"])
         if len(parts) > 1:
             raise invalid_field_problem("image", f"expected one file, got {len(parts)}")
@@ -85,14 +81,14 @@ def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
     raise Problem(
         415,
         "unsupported_media_type",
-        f"expected multipart/form-data, image/* or application/json, got {request.mimetype or 'no Content-Type'}",
+        f"Expected multipart/form-data, image/* or application/json, got {request.mimetype or 'no Content-Type'}.",
     )
 
 
 def _answer(job: Job | None, headers: dict[str, str]) -> Answer:
     item = None if job is None else items.read_first_of_job(current_services().database, job.id)
     if job is None or item is None:
-        raise Problem(410, "gone", "the picture was deleted while it was classified")
+        raise Problem(410, "gone", "The picture was deleted before it was classified.")
     if item.status == ItemStatus.FAILED:
         raise item_error_problem(item.error_code or "", item.error_detail or "")
     body = ItemPresenter(job).item_out(item)

@@ -1,10 +1,10 @@
-"""The URLs that a crawl met."""
+"""The URLs that a crawl found."""
 
 from __future__ import annotations
 
 from apiflask import APIBlueprint
 
-from api.answers.paging import decode_cursor, encode_cursor, link_header
+from api.answers.paging import cut_page, decode_cursor_value, link_header
 from api.door.access import require_job
 from api.schemas.common import Answer
 from api.schemas.crawls import CrawlUrlOut, CrawlUrlsOut, ReasonOut, UrlsQuery
@@ -20,19 +20,18 @@ bp = APIBlueprint("crawls", __name__, tag="Jobs")
 @bp.input(UrlsQuery, location="query")
 @bp.output(CrawlUrlsOut)
 @bp.doc(
-    summary="Every URL that a crawl met, and what became of it",
-    description="In the order in which they were met. Jobs of other sources have none.",
+    summary="List the URLs that a crawl found",
+    description="In the order in which they were found, with their state. Jobs that are not crawls have no URLs.",
     operation_id="list_urls",
 )
 def list_urls(job_id: str, query_data: UrlsQuery) -> Answer:
-    values = decode_cursor(query_data.cursor, {"after": (int,)})
+    after = decode_cursor_value(query_data.cursor, "after", int) or 0
     with current_services().database.reading() as session:
         require_job(session, job_id)
-        wanted = UrlFilter(query_data.kind, query_data.state)
-        rows = requests.list_urls(session, job_id, wanted, values["after"] if values else 0, query_data.limit + 1)
-    page = rows[: query_data.limit]
-    following = encode_cursor({"after": page[-1].seq}) if len(rows) > len(page) else None
-    return CrawlUrlsOut(data=[_url_out(row) for row in page], next_cursor=following), 200, link_header(following)
+        url_filter = UrlFilter(query_data.kind, query_data.state)
+        rows = requests.list_urls(session, job_id, url_filter, after, query_data.limit + 1)
+    page, next_cursor = cut_page(rows, query_data.limit, lambda row: {"after": row.seq})
+    return CrawlUrlsOut(data=[_url_out(row) for row in page], next_cursor=next_cursor), 200, link_header(next_cursor)
 
 
 def _url_out(row: CrawlUrl) -> CrawlUrlOut:

@@ -1,10 +1,10 @@
-"""Deliveries: what webhooks were told, or are still to be told, of a job's ends."""
+"""Deliveries: messages to webhooks about the ends of a job, sent or still to be sent."""
 
 from __future__ import annotations
 
 from apiflask import APIBlueprint
 
-from api.answers.paging import decode_cursor, encode_cursor, link_header
+from api.answers.paging import cut_page, decode_cursor_value, link_header
 from api.answers.present import delivery_out
 from api.answers.problems import not_found_problem
 from api.door.access import require_job
@@ -22,24 +22,22 @@ bp = APIBlueprint("deliveries", __name__, tag="Webhooks")
 @bp.get("/v1/jobs/<job_id>/deliveries")
 @bp.input(PageQuery, location="query")
 @bp.output(DeliveriesOut)
-@bp.doc(summary="Webhook deliveries of a job, newest first", operation_id="list_deliveries")
+@bp.doc(summary="List the webhook deliveries of a job, newest first", operation_id="list_deliveries")
 def list_deliveries(job_id: str, query_data: PageQuery) -> Answer:
-    cursor = decode_cursor(query_data.cursor, {"before": (str,)})
+    before = decode_cursor_value(query_data.cursor, "before", str)
     with current_services().database.reading() as session:
         require_job(session, job_id)
-        before = cursor["before"] if cursor else None
         rows = webhooks.list_of_job(session, job_id, before, query_data.limit + 1)
-    page = rows[: query_data.limit]
-    following = encode_cursor({"before": page[-1].id}) if len(rows) > len(page) else None
-    body = DeliveriesOut(data=[delivery_out(row) for row in page], next_cursor=following)
-    return body, 200, link_header(following)
+    page, next_cursor = cut_page(rows, query_data.limit, lambda row: {"before": row.id})
+    body = DeliveriesOut(data=[delivery_out(row) for row in page], next_cursor=next_cursor)
+    return body, 200, link_header(next_cursor)
 
 
 @bp.post("/v1/jobs/<job_id>/deliveries/<delivery_id>/replay")
-@bp.output(DeliveryOut, status_code=202, description="It is delivered again")
+@bp.output(DeliveryOut, status_code=202, description="The delivery will be sent again")
 @bp.doc(
-    summary="Deliver once more",
-    description="Under the same `webhook-id` and with the same body. A webhook that a 410 switched off is on again.",
+    summary="Send a webhook delivery again",
+    description="With the same `webhook-id` and body. A webhook that was disabled by a 410 is enabled again.",
     operation_id="replay_delivery",
 )
 def replay_delivery(job_id: str, delivery_id: str) -> Answer:

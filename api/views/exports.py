@@ -1,4 +1,4 @@
-"""Exports: all items of a job as one file, sent while it is being read from the database."""
+"""Exports: the items of a job as one file, streamed while the items are read from the database."""
 
 from __future__ import annotations
 
@@ -22,54 +22,55 @@ from db.views.exports import Export
 
 bp = APIBlueprint("exports", __name__, tag="Jobs")
 
-_FORBIDDEN = frozenset('/\\:*?"<>|')
-"""What no name of a file may hold on one system or another."""
-_LONGEST = 100
-"""Characters of a job's name in the name of a file."""
+_FORBIDDEN_IN_FILE_NAMES = frozenset('/\\:*?"<>|')
+"""Characters that at least one operating system forbids in file names."""
+_MAX_NAME_CHARACTERS = 100
+"""Characters of the job's name that the file name keeps."""
 
 
 @bp.get("/v1/jobs/<job_id>/export")
 @bp.input(ExportQuery, location="query")
 @bp.doc(
-    summary="All items of a job as one file",
-    description="Filters as in the list of items; by position. While the job runs, what there is so far: "
-    "`X-Job-Status` and the file's name say so. A file that breaks off was broken off by an error.",
+    summary="Export the items of a job as one file",
+    description="Takes the same filters as the list of items. Rows are ordered by position. While the job runs, "
+    "the export holds the items so far; `X-Job-Status` and the file name show this. If the transfer is cut off, an "
+    "error occurred and the file is incomplete.",
     operation_id="export_job",
-    responses={**EXPORT_RESPONSE, 410: "Past retention"},
+    responses={**EXPORT_RESPONSE, 410: "The job has expired"},
 )
 def export_job(job_id: str, query_data: ExportQuery) -> Answer:
     database = current_services().database
     with database.reading() as session:
         job = require_job(session, job_id)
         export = Export.of(job, item_filter(job, query_data))
-        about = {"job": job.id, "name": job.name, "status": job.status.value, "exported_at": rfc3339(utc_now())}
+        metadata = {"job": job.id, "name": job.name, "status": job.status.value, "exported_at": rfc3339(utc_now())}
         file_name = f"{_file_name(job)}.{query_data.format}"
         status = job.status.value
-    batches = export.read_pages(database)
-    # What the database refuses is answered as an error while there still can be one.
-    first = next(batches)
-    made = FORMATS[query_data.format]
-    # Were it to end cleanly after an error, a part would pass for the whole: what is raised from here on reaches the
-    # server, which breaks the connection.
-    pieces = made.pieces(export.columns(), chain([first], batches), about)
-    response = Response(pieces, content_type=made.media_type)
-    response.headers.set("Content-Disposition", "attachment", **_names(file_name, job_id))
+    pages = export.read_pages(database)
+    # Read the first rows before the answer starts, because an error of the database can still be answered as a problem.
+    first = next(pages)
+    file_format = FORMATS[query_data.format]
+    # A later error must not end the body cleanly, or a part would look like the whole. It is therefore not caught: it
+    # reaches the server, which breaks the connection.
+    body = file_format.encode(export.columns(), chain([first], pages), metadata)
+    response = Response(body, content_type=file_format.media_type)
+    response.headers.set("Content-Disposition", "attachment", **_disposition_parameters(file_name, job_id))
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Job-Status"] = status
     return response
 
 
 def _file_name(job: Job) -> str:
-    """The job's name, as far as files can have it."""
-    kept = "".join("_" if c in _FORBIDDEN or unicodedata.category(c)[0] == "C" else c for c in job.name)
-    name = kept.strip(" .")[:_LONGEST].rstrip(" .") or job.id
+    """Return the job's name without characters that file names cannot have."""
+    safe = "".join("_" if c in _FORBIDDEN_IN_FILE_NAMES or unicodedata.category(c)[0] == "C" else c for c in job.name)
+    name = safe.strip(" .")[:_MAX_NAME_CHARACTERS].rstrip(" .") or job.id
     return name if job.terminal else f"{name} (partial)"
 
 
-def _names(file_name: str, job_id: str) -> dict[str, str]:
-    """RFC 6266: the name for those who know UTF-8, and one in ASCII for the others."""
-    plain = unicodedata.normalize("NFKD", file_name).encode("ascii", "ignore").decode()
-    if plain == file_name:
-        return {"filename": plain}
-    stem, _, extension = plain.rpartition(".")
+def _disposition_parameters(file_name: str, job_id: str) -> dict[str, str]:
+    """Return the file name in UTF-8 and, for clients that do not know RFC 6266, in ASCII."""
+    ascii_name = unicodedata.normalize("NFKD", file_name).encode("ascii", "ignore").decode()
+    if ascii_name == file_name:
+        return {"filename": ascii_name}
+    stem, _, extension = ascii_name.rpartition(".")
     return {"filename": f"{stem.strip() or job_id}.{extension}", "filename*": f"UTF-8''{quote(file_name, safe='')}"}

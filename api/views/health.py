@@ -1,4 +1,4 @@
-"""Whether the service is up, and whether it is ready."""
+"""Health checks: is the process up, and is the service ready?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ bp = APIBlueprint("health", __name__, tag="Health")
 
 @bp.get("/healthz")
 @bp.output(HealthOut)
-@bp.doc(summary="The process is up", operation_id="healthz")
+@bp.doc(summary="Check that the API process is running", operation_id="healthz")
 def healthz() -> Answer:
     return HealthOut(status="ok")
 
@@ -29,15 +29,15 @@ def healthz() -> Answer:
 @bp.get("/readyz")
 @bp.output(ReadyOut)
 @bp.doc(
-    summary="Database, blob store, broker and a worker are there",
+    summary="Check that the service is ready: database, blob store, broker and a worker answer",
     operation_id="readyz",
     responses=NOT_READY_RESPONSE,
 )
 def readyz() -> Answer:
     missing = []
-    if not _answers(current_services().database.ping, SQLAlchemyError):
+    if not _responds(current_services().database.ping, SQLAlchemyError):
         missing.append("database")
-    if not _answers(current_services().blobs.ping, BlobStoreUnavailable):
+    if not _responds(current_services().blobs.ping, BlobStoreUnavailable):
         missing.append("blobs")
     workers: list[Heartbeat] = []
     try:
@@ -56,9 +56,9 @@ def readyz() -> Answer:
     return body, 503 if missing else 200, {"Retry-After": "2"} if missing else {}
 
 
-def _answers(ask: Callable[[], None], failure: type[Exception]) -> bool:
+def _responds(ping: Callable[[], None], failure: type[Exception]) -> bool:
     try:
-        ask()
+        ping()
     except failure:
         return False
     return True

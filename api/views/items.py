@@ -1,4 +1,4 @@
-"""Items and their pictures."""
+"""Items and their pictures, thumbnails and explanations."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ log = structlog.get_logger(__name__)
 
 bp = APIBlueprint("items", __name__, tag="Items")
 
-_FOREVER = "private, max-age=31536000, immutable"
+_CACHE_FOREVER = "private, max-age=31536000, immutable"
 _MEDIA_TYPES = {f: f"image/{f}" for f in ("jpeg", "png", "webp", "gif", "avif", "bmp")}
 
 
 @bp.get("/v1/items/<item_id>")
 @bp.output(ItemOut)
-@bp.doc(summary="One item", operation_id="get_item")
+@bp.doc(summary="Get an item", operation_id="get_item")
 def get_item(item_id: str) -> Answer:
     with current_services().database.reading() as session:
         item = require_item(session, item_id)
@@ -44,60 +44,68 @@ def get_item(item_id: str) -> Answer:
 @bp.get("/v1/items/<item_id>/similar")
 @bp.input(SimilarQuery, location="query")
 @bp.output(SimilarItemsOut)
-@bp.doc(summary="Where the item's picture was seen before", operation_id="list_similar_items")
+@bp.doc(
+    summary="List earlier items with the same picture",
+    description="Items of earlier jobs of the same owner, newest first. The same picture means identical bytes, or the "
+    "same photo in another size, format or quality. Pictures with different bytes are found only after their job has "
+    "ended.",
+    operation_id="list_similar_items",
+)
 def list_similar(item_id: str, query_data: SimilarQuery) -> Answer:
-    """Items of earlier jobs of the same owner that show the same picture, newest first.
-
-    The same means the same bytes, or another size, format or quality of the same photo. Pictures of other bytes are
-    found once the job that they came with is over.
-    """
     with current_services().database.reading() as session:
-        found = linking.find_similar(session, require_item(session, item_id), utc_now(), query_data.limit)
-        data = [SimilarOut(distance=one.distance, item=ItemPresenter(one.item.job).item_out(one.item)) for one in found]
+        matches = linking.find_similar(session, require_item(session, item_id), utc_now(), query_data.limit)
+        data = [
+            SimilarOut(distance=match.distance, item=ItemPresenter(match.item.job).item_out(match.item))
+            for match in matches
+        ]
         return SimilarItemsOut(data=data)
 
 
 @bp.get("/v1/items/<item_id>/thumbnail")
-@bp.doc(summary="The item's picture, small", operation_id="get_thumbnail", responses=THUMBNAIL_RESPONSE)
+@bp.doc(
+    summary="Get the thumbnail of an item",
+    description="It is created at the first request.",
+    operation_id="get_thumbnail",
+    responses=THUMBNAIL_RESPONSE,
+)
 def get_thumbnail(item_id: str) -> Answer:
-    """JPEG, re-encoded, long side at most 320 px. Made when first asked for.
-
-    Only pictures that a decoder process has opened before are opened here.
-    """
     with current_services().database.reading() as session:
         item = require_item(session, item_id)
         sha256 = item.blob_sha256
     if sha256 is None or item.status != ItemStatus.SUCCEEDED:
-        raise Problem(404, "no_thumbnail", f"only succeeded items have a thumbnail; this one is {item.status}")
+        raise Problem(404, "no_thumbnail", f"Only succeeded items have a thumbnail. This item is {item.status}.")
     blobs = current_services().blobs
     data = blobs.read_derived(sha256, THUMBNAIL)
     if data is None:
+        # A decoder process has decoded this picture before, because its item has succeeded. It is safe to open here.
         data = thumbnail(blobs.read(sha256))
         try:
             blobs.put_derived(sha256, THUMBNAIL, data)
         except (StorageFull, BlobStoreUnavailable) as error:
-            # It is made again the next time.
-            log.warning("thumbnail_not_kept", reason=str(error))
-    return Response(data, content_type="image/jpeg", headers={"Cache-Control": _FOREVER})
+            # The next request creates it again.
+            log.warning("thumbnail_not_stored", reason=str(error))
+    return Response(data, content_type="image/jpeg", headers={"Cache-Control": _CACHE_FOREVER})
 
 
 @bp.get("/v1/items/<item_id>/explanation")
-@bp.doc(summary="What the model looked at", operation_id="get_explanation", responses=EXPLANATION_RESPONSE)
+@bp.doc(
+    summary="Get the heat map of an item",
+    description="It shows which parts of the picture support the top label. It can be laid over the picture and "
+    "has the same proportions. A worker creates it at the first request.",
+    operation_id="get_explanation",
+    responses=EXPLANATION_RESPONSE,
+)
 def get_explanation(item_id: str) -> Answer:
-    """A heat map of the places that speak for the item's top label: PNG with transparency, to be laid over the picture.
-
-    It has the picture's shape, its long side at most 320 px. A worker makes it when it is first asked for.
-    """
     with current_services().database.reading() as session:
         item = require_item(session, item_id)
         prediction = item.prediction
     if prediction is None:
-        raise Problem(404, "no_explanation", f"only succeeded items have an explanation; this one is {item.status}")
+        raise Problem(404, "no_explanation", f"Only succeeded items have an explanation. This item is {item.status}.")
     data = _explanation(item_id, prediction)
     if data is None:
-        detail = f"no worker has explained it within {EXPLANATION_SECONDS:g} s; try again"
+        detail = f"No worker has created the explanation within {EXPLANATION_SECONDS:g} seconds. Try again later."
         raise Problem(503, "explanation_late", detail, headers={"Retry-After": "2"})
-    return Response(data, content_type="image/png", headers={"Cache-Control": _FOREVER})
+    return Response(data, content_type="image/png", headers={"Cache-Control": _CACHE_FOREVER})
 
 
 def _explanation(item_id: str, prediction: Prediction) -> bytes | None:
@@ -112,14 +120,14 @@ def _explanation(item_id: str, prediction: Prediction) -> bytes | None:
 
 
 @bp.get("/v1/items/<item_id>/image")
-@bp.doc(summary="The item's picture, as it came", operation_id="get_image", responses=PICTURE_RESPONSE)
+@bp.doc(summary="Get the original picture of an item", operation_id="get_image", responses=PICTURE_RESPONSE)
 def get_image(item_id: str) -> Answer:
     with current_services().database.reading() as session:
         item = require_item(session, item_id)
         blob = item.blob
     if blob is None:
-        raise Problem(404, "no_image", "the bytes of this item were refused and are not kept")
-    # What no decoder has opened is nothing that a browser should try to show.
+        raise Problem(404, "no_image", "The bytes of this item were refused and not stored.")
+    # A browser should not try to show bytes that no decoder has recognised as a picture.
     media_type = _MEDIA_TYPES.get(blob.format or "")
     response = send_file(
         current_services().blobs.open(blob.sha256),
@@ -129,6 +137,6 @@ def get_image(item_id: str) -> Answer:
         etag=blob.sha256,
         conditional=True,
     )
-    response.headers["Cache-Control"] = _FOREVER
+    response.headers["Cache-Control"] = _CACHE_FOREVER
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response

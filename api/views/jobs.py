@@ -1,4 +1,4 @@
-"""Jobs: many pictures at once."""
+"""Jobs: submitting many pictures, following and ending their classification."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from apiflask import APIBlueprint
 from flask import Response, request
 
 from api.answers.filters import item_filter
-from api.answers.paging import decode_cursor, encode_cursor, link_header
+from api.answers.paging import cut_page, decode_cursor, decode_cursor_value, link_header
 from api.answers.present import ItemPresenter, label_counts_out
 from api.answers.problems import invalid_field_problem
-from api.answers.spec import CREATING_PARAMETERS, JOB_BODY
+from api.answers.spec import CREATING_PARAMETERS, CREATING_RESPONSES, JOB_BODY
 from api.door.access import caller, lock_job, require_job
 from api.intake.idempotency import idempotent
 from api.intake.sources import read_source
@@ -35,14 +35,14 @@ from db.steps import chunks, lifecycle, reviewing, tallies
 from db.steps.submitting import NewJob
 from db.tables import Job, JobStatus, Priority
 from db.views import items, jobs
-from db.views.item_pages import ItemCursor, ItemSort
+from db.views.item_pages import ItemCursor
 from db.views.job import JobOut, counts_out, job_out, poll_seconds
 from db.views.jobs import JobFilter, PollState
 
 bp = APIBlueprint("jobs", __name__, tag="Jobs")
 
 
-def _created(job_id: str, wait: WaitPreference | None = None) -> Answer:
+def _created_job(job_id: str, wait: WaitPreference | None = None) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
         headers = {**_poll_headers(job), "Location": f"/v1/jobs/{job.id}"}
@@ -52,20 +52,17 @@ def _created(job_id: str, wait: WaitPreference | None = None) -> Answer:
 
 
 @bp.post("/v1/jobs")
-@idempotent(_created)
-@bp.output(JobOut, status_code=202, description="Stored; Location says where to look")
+@idempotent(_created_job)
+@bp.output(JobOut, status_code=202, description="The job is stored. `Location` is its URL")
 @bp.doc(
-    summary="Classify many pictures",
+    summary="Create a job that classifies many pictures",
     operation_id="create_job",
     extensions={"requestBody": JOB_BODY, "x-parameters": CREATING_PARAMETERS},
     responses={
-        200: "Finished within the time that was waited",
-        404: "No crawl of yours has the id that `since` gives",
-        409: "The first request with this Idempotency-Key is still running",
-        413: "Too large",
-        415: "Wrong content type",
-        503: "Part of the service does not answer: nothing was stored, try again",
-        507: "No room to store it: nothing was stored",
+        **CREATING_RESPONSES,
+        200: "The job ended within the time that `Prefer` allows",
+        404: "None of your crawls has the id in `since`",
+        415: "The content type is not supported",
     },
 )
 def create_job() -> Answer:
@@ -84,31 +81,29 @@ def create_job() -> Answer:
         webhook=read_webhook(options.webhook),
     )
     job = submit(new, source.items, wait.seconds, source.unread)
-    return _created(job.id, wait)
+    return _created_job(job.id, wait)
 
 
 @bp.get("/v1/jobs")
 @bp.input(JobsQuery, location="query")
 @bp.output(JobsOut)
-@bp.doc(summary="Jobs, newest first", operation_id="list_jobs")
+@bp.doc(summary="List jobs, newest first", operation_id="list_jobs")
 def list_jobs(query_data: JobsQuery) -> Answer:
-    cursor = decode_cursor(query_data.cursor, {"before": (str,)})
-    wanted = JobFilter(query_data.status, query_data.source, query_data.q)
+    before = decode_cursor_value(query_data.cursor, "before", str)
+    job_filter = JobFilter(query_data.status, query_data.source, query_data.q)
     with current_services().database.reading() as session:
-        before = cursor["before"] if cursor else None
-        rows = jobs.list_newest(session, caller(), wanted, before, query_data.limit + 1, utc_now())
-    page = rows[: query_data.limit]
-    following = encode_cursor({"before": page[-1].id}) if len(rows) > len(page) else None
-    return JobsOut(data=[job_out(job) for job in page], next_cursor=following), 200, link_header(following)
+        rows = jobs.list_newest(session, caller(), job_filter, before, query_data.limit + 1, utc_now())
+    page, next_cursor = cut_page(rows, query_data.limit, lambda job: {"before": job.id})
+    return JobsOut(data=[job_out(job) for job in page], next_cursor=next_cursor), 200, link_header(next_cursor)
 
 
 @bp.get("/v1/jobs/<job_id>")
 @bp.output(JobOut)
 @bp.doc(
-    summary="One job",
-    description="Send the `ETag` back as `If-None-Match`: 304 until something has changed.",
+    summary="Get a job",
+    description="Send the `ETag` back as `If-None-Match` to get 304 until the job has changed.",
     operation_id="get_job",
-    responses={304: "Unchanged"},
+    responses={304: "The job has not changed"},
 )
 def get_job(job_id: str) -> Answer:
     if request.if_none_match and not request.if_none_match.star_tag:
@@ -122,7 +117,7 @@ def get_job(job_id: str) -> Answer:
 
 @bp.get("/v1/jobs/<job_id>/summary")
 @bp.output(SummaryOut)
-@bp.doc(summary="Counts per label, group and error of a job", operation_id="get_job_summary")
+@bp.doc(summary="Count the items of a job by label, group and error", operation_id="get_job_summary")
 def get_summary(job_id: str) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
@@ -144,38 +139,36 @@ def get_summary(job_id: str) -> Answer:
 @bp.get("/v1/jobs/<job_id>/items")
 @bp.input(ItemsQuery, location="query")
 @bp.output(ItemsOut)
-@bp.doc(summary="Items of a job", operation_id="list_items")
+@bp.doc(summary="List the items of a job", operation_id="list_items")
 def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
     values = decode_cursor(
         query_data.cursor, {"position": (int,), "confidence": (int, float, type(None)), "sort": (str,)}
     )
     if values and values.pop("sort") != query_data.sort.value:
-        raise invalid_field_problem("cursor", "expected the cursor of a list in the same order", "bad_cursor")
+        raise invalid_field_problem("cursor", "expected a cursor of a list with the same `sort`", "bad_cursor")
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        wanted = item_filter(job, query_data)
         after = ItemCursor(**values) if values else None
-        rows = items.list_of_job(session, job_id, wanted, query_data.sort, after, query_data.limit + 1)
-        page = rows[: query_data.limit]
-        following = None
-        if len(rows) > len(page):
-            following = _item_cursor(page[-1].position, page[-1].confidence, query_data.sort)
+        selected = item_filter(job, query_data)
+        rows = items.list_of_job(session, job_id, selected, query_data.sort, after, query_data.limit + 1)
+        page, next_cursor = cut_page(
+            rows,
+            query_data.limit,
+            lambda item: {"position": item.position, "confidence": item.confidence, "sort": query_data.sort.value},
+        )
         presenter = ItemPresenter(job)
-        body = ItemsOut(data=[presenter.item_out(item) for item in page], next_cursor=following)
-        return body, 200, link_header(following)
-
-
-def _item_cursor(position: int, confidence: float | None, sort: ItemSort) -> str:
-    return encode_cursor({"position": position, "confidence": confidence, "sort": sort.value})
+        body = ItemsOut(data=[presenter.item_out(item) for item in page], next_cursor=next_cursor)
+        return body, 200, link_header(next_cursor)
 
 
 @bp.post("/v1/jobs/<job_id>/cancel")
-@bp.output(JobOut, status_code=202, description="It will be canceled once no worker has any of it in hand")
+@bp.output(JobOut, status_code=202, description="The job will be canceled once no worker holds any of it")
 @bp.doc(
-    summary="Stop a job",
-    description="Pictures that a worker has in hand are finished; the job is `canceled` when that is done. Idempotent.",
+    summary="Cancel a job",
+    description="Workers finish the pictures that they hold. Then the status becomes `canceled`. Repeating the request "
+    "has no further effect.",
     operation_id="cancel_job",
-    responses={404: "Unknown", 409: "The job is over"},
+    responses={404: "There is no such job", 409: "The job has ended"},
 )
 def cancel_job(job_id: str) -> Answer:
     services = current_services()
@@ -183,21 +176,21 @@ def cancel_job(job_id: str) -> Answer:
         job = lock_job(session, job_id)
         if not (job.status == JobStatus.CANCELED and job.cancel_requested_at):
             lifecycle.request_cancel(session, job, utc_now())
-        body, headers, over = job_out(job), _poll_headers(job), job.terminal
-    if over:
+        body, headers, has_ended = job_out(job), _poll_headers(job), job.terminal
+    if has_ended:
         announce_end(services.broker, job_id, webhook=job.webhook is not None)
     else:
-        # What does not fit into one transaction, and jobs of which nothing is in hand, end by the sweeper.
+        # The sweeper cancels what did not fit into this transaction, and ends jobs of which no worker holds anything.
         run_task_soon(services.broker, SWEEP)
     return body, 202, headers
 
 
 @bp.post("/v1/jobs/<job_id>/retry")
-@bp.output(JobOut, status_code=202, description="Its failed items wait again")
+@bp.output(JobOut, status_code=202, description="The failed items are pending again")
 @bp.doc(
-    summary="Try the failed items of a job again",
+    summary="Retry the failed items of a job",
     operation_id="retry_job",
-    responses={404: "Unknown", 409: "Nothing to try again, or the job was canceled"},
+    responses={404: "There is no such job", 409: "No failed item can be retried, or the job was canceled"},
 )
 def retry_job(job_id: str) -> Answer:
     services = current_services()
@@ -211,12 +204,12 @@ def retry_job(job_id: str) -> Answer:
 
 
 @bp.delete("/v1/jobs/<job_id>")
-@bp.output({}, status_code=204, description="Deleted")
+@bp.output({}, status_code=204, description="The job is deleted")
 @bp.doc(
     summary="Delete a job",
-    description="With its items, and the pictures that no other job uses; those are removed in the background.",
+    description="Also deletes its items, and the pictures that no other job uses. This happens in the background.",
     operation_id="delete_job",
-    responses={404: "Unknown", 409: "The job still runs: cancel it first"},
+    responses={404: "There is no such job", 409: "The job is still running. Cancel it first"},
 )
 def delete_job(job_id: str) -> Answer:
     services = current_services()

@@ -1,6 +1,6 @@
-"""`GET /metrics`: what an operator watches, in Prometheus' words, read when it is asked for.
+"""`GET /metrics`: gauges for operators in Prometheus' format.
 
-All processes of the API answer alike, since nothing is counted in them: the database and Redis know.
+They are read from the database and Redis at each request. All API processes therefore return the same values.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ bp = APIBlueprint("metrics", __name__, tag="Health")
 
 @bp.get("/metrics")
 @bp.doc(
-    summary="Gauges of the whole service, as Prometheus reads them",
-    description="Needs a key with the scope `admin` once there are keys.",
+    summary="Get metrics of the whole service for Prometheus",
+    description="Needs a key with the scope `admin` once a key exists.",
     operation_id="get_metrics",
     responses=METRICS_RESPONSE,
 )
@@ -40,47 +40,47 @@ class _Collector:
     """Collects the gauges for one request of Prometheus."""
 
     def __init__(self, services: Services) -> None:
-        self._it = services
+        self._services = services
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = GaugeMetricFamily("lookbook_up", "Whether a part of the service answers", labels=["part"])
         for part, read, failure in (
-            ("database", self._of_database, DBAPIError),
-            ("broker", self._of_broker, BrokerUnavailable),
+            ("database", self._database_gauges, DBAPIError),
+            ("broker", self._broker_gauges, BrokerUnavailable),
         ):
             try:
-                found = list(read())
+                families = list(read())
             except failure:
                 up.add_metric([part], 0)
             else:
                 up.add_metric([part], 1)
-                yield from found
+                yield from families
         yield up
 
-    def _of_database(self) -> Iterator[GaugeMetricFamily]:
-        with self._it.database.reading() as session:
+    def _database_gauges(self) -> Iterator[GaugeMetricFamily]:
+        with self._services.database.reading() as session:
             now = gauges.read(session, utc_now())
-        waiting = jobs.read_backlog(self._it.database)
-        kept = GaugeMetricFamily("lookbook_jobs", "Jobs that are kept, by status", labels=["status"])
+        waiting = jobs.read_backlog(self._services.database)
+        kept = GaugeMetricFamily("lookbook_jobs", "Stored jobs, by status", labels=["status"])
         for status, count in now.jobs.items():
             kept.add_metric([status.value], count)
         yield kept
-        yield GaugeMetricFamily("lookbook_items_pending", "Items not classified yet, of all jobs", waiting.pending)
-        yield GaugeMetricFamily("lookbook_items_per_second", "Items done per second, of all jobs", waiting.rate)
-        chunks = GaugeMetricFamily("lookbook_chunks", "Chunks under way, by state", labels=["state"])
+        yield GaugeMetricFamily("lookbook_items_pending", "Pending items of all jobs", waiting.pending)
+        yield GaugeMetricFamily("lookbook_items_per_second", "Items classified per second", waiting.rate)
+        chunks = GaugeMetricFamily("lookbook_chunks", "Unfinished chunks, by state", labels=["state"])
         chunks.add_metric(["queued"], now.chunks_queued)
         chunks.add_metric(["in_hand"], now.chunks_in_hand)
         yield chunks
         yield GaugeMetricFamily(
             "lookbook_chunk_overdue_seconds",
-            "How long the chunk that is due first has waited for the sweeper",
+            "Seconds by which the most overdue chunk has waited for the sweeper",
             now.overdue_seconds,
         )
 
-    def _of_broker(self) -> Iterator[GaugeMetricFamily]:
-        lengths = self._it.broker.queue_lengths()
-        alive = self._it.broker.workers()
-        queues = GaugeMetricFamily("lookbook_queue_messages", "Messages that wait for a worker", labels=["queue"])
+    def _broker_gauges(self) -> Iterator[GaugeMetricFamily]:
+        lengths = self._services.broker.queue_lengths()
+        alive = self._services.broker.workers()
+        queues = GaugeMetricFamily("lookbook_queue_messages", "Messages waiting for a worker", labels=["queue"])
         workers = GaugeMetricFamily("lookbook_workers", "Workers that serve a queue", labels=["queue"])
         for queue, length in lengths.items():
             queues.add_metric([queue.value], length)

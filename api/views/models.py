@@ -1,4 +1,4 @@
-"""Model versions and their labels."""
+"""Model versions, their labels and their promotion."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ bp = APIBlueprint("models", __name__, tag="Models")
 
 @bp.get("/v1/models")
 @bp.output(ModelVersionsOut)
-@bp.doc(summary="Model versions", operation_id="list_models")
+@bp.doc(summary="List model versions", operation_id="list_models")
 def list_models() -> Answer:
     with current_services().database.reading() as session:
         aliases = model_versions.list_aliases(session)
@@ -36,7 +36,7 @@ def list_models() -> Answer:
 
 @bp.get("/v1/models/<name>/<version>")
 @bp.output(ModelVersionDetailOut)
-@bp.doc(summary="One model version: labels, groups, metrics, card", operation_id="get_model")
+@bp.doc(summary="Get a model version with its labels, groups, metrics and card", operation_id="get_model")
 def get_model(name: str, version: str) -> Answer:
     with current_services().database.reading() as session:
         try:
@@ -49,25 +49,32 @@ def get_model(name: str, version: str) -> Answer:
 @bp.post("/v1/models/<name>/promote")
 @bp.input(PromotionIn)
 @bp.output(PromotionOut)
-@bp.doc(summary="Make a model version `production`", operation_id="promote_model", responses=PROMOTION_RESPONSES)
+@bp.doc(
+    summary="Make a model version `production`",
+    description="202 means that workers are still loading the version: repeat the request. 200 means that all workers "
+    "have loaded it and that new jobs use it.",
+    operation_id="promote_model",
+    responses=PROMOTION_RESPONSES,
+)
 def promote_model(name: str, json_data: PromotionIn) -> Answer:
-    """202 while workers are still loading it: ask again. 200 once they have, and new jobs use it."""
-    alive = [worker for worker in current_services().broker.workers() if Queue.INTERACTIVE.value in worker.queues]
+    live_workers = [
+        worker for worker in current_services().broker.workers() if Queue.INTERACTIVE.value in worker.queues
+    ]
     with current_services().database.writing() as session:
         row = model_versions.resolve(session, f"{name}@{json_data.version}")
-        waiting_for = [worker.worker for worker in alive if row.ref not in worker.models]
+        waiting_for = [worker.worker for worker in live_workers if row.ref not in worker.models]
         if waiting_for:
             model_versions.make_candidate(session, row)
         else:
             model_versions.promote(session, row)
-    body = PromotionOut(promoted=not waiting_for, workers=len(alive), waiting_for=waiting_for)
+    body = PromotionOut(promoted=not waiting_for, workers=len(live_workers), waiting_for=waiting_for)
     return body, 202 if waiting_for else 200, {"Retry-After": "1"} if waiting_for else {}
 
 
 @bp.get("/v1/labels")
 @bp.input(LabelsQuery, location="query")
 @bp.output(LabelsOut)
-@bp.doc(summary="Labels and groups of a model", operation_id="list_labels")
+@bp.doc(summary="List the labels and groups of a model", operation_id="list_labels")
 def list_labels(query_data: LabelsQuery) -> Answer:
     with current_services().database.reading() as session:
         row = model_versions.resolve(session, query_data.model)

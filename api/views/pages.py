@@ -1,4 +1,4 @@
-"""The web pages: files of frontend/, and the sample pictures to try at once."""
+"""The web pages (files of frontend/) and the sample pictures."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def upload_page() -> Response:
 @bp.get("/jobs/<job_id>")
 def job_page(job_id: str) -> Response:
     with current_services().database.reading() as session:
-        found = can_see_job(session, job_id)
-    response = send_from_directory(FRONTEND, "job.html", conditional=found)
-    if not found:
-        # The page itself says so to people.
+        is_visible = can_see_job(session, job_id)
+    response = send_from_directory(FRONTEND, "job.html", conditional=is_visible)
+    if not is_visible:
+        # The page itself shows this to the user. The status tells it to programs.
         response.status_code = HTTPStatus.NOT_FOUND
     return response
 

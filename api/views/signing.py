@@ -1,4 +1,4 @@
-"""Signing in to the web pages with a key, and out again."""
+"""Signing in to the web pages with a key, and signing out."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ bp = Blueprint("signing", __name__)
 @bp.get("/login")
 def login_page() -> ResponseReturnValue:
     if "caller" in g:
-        # Signed in already, or there is nothing to sign in to.
+        # The caller is signed in already, or the service is open and needs no sign-in.
         return redirect("/", HTTPStatus.SEE_OTHER)
     return send_from_directory(FRONTEND, "login.html")
 
 
 @bp.post("/session")
 def sign_in() -> Response:
-    """A session for `{"key"}`: JSON, which no other site's form can send, to sign somebody in as somebody else.
+    """Start a session for the key in the body, `{"key": "lb_…"}`.
 
-    The key was checked on its way here, like every other (api/door/access.py).
+    The body is JSON, because forms of other sites cannot send JSON and so cannot sign a visitor in with a foreign key.
+    `authenticate` in api/door/access.py has already checked the key.
     """
     response = Response(status=HTTPStatus.NO_CONTENT, headers={"Cache-Control": "no-store"})
     key_id = caller().key_id

@@ -91,7 +91,7 @@ def test_a_job_is_watched_reviewed_retried_and_deleted(run: Run, tmp_path: Path)
     asked = run("delete", job_id, input="n\n")
     assert (asked.exit_code, "with its 2 items?" in asked.stderr) == (ExitCode.ERROR, True)
     assert run("delete", job_id, "--yes").exit_code == ExitCode.OK
-    assert "there is no job" in str(run("watch", job_id).exception)
+    assert "There is no job" in str(run("watch", job_id).exception)
 
 
 @pytest.fixture

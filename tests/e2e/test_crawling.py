@@ -218,7 +218,7 @@ def test_a_dataset_that_cannot_be_built_says_why_and_leaves_nothing(run: Run, cl
     job = client.submit_uploads([SAMPLES / "coat-camel.jpg"]).wait()
     command = ["dataset", "build", "--labels", "query", "--out", str(tmp_path / "set"), "--from"]
     assert "no picture has a label by query; left out: 1 unlabelled" in str(run(*command, job.id).exception)
-    assert "there is no job" in str(run(*command, "job_unknown").exception)
+    assert "There is no job" in str(run(*command, "job_unknown").exception)
     assert run(*command, job.id, "--validation", "0.6", "--test", "0.6").exit_code == ExitCode.USAGE
     assert run(*command, job.id, "--as", "coat").exit_code == ExitCode.USAGE
     assert not (tmp_path / "set").exists()

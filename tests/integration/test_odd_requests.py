@@ -81,16 +81,16 @@ def test_a_body_that_is_no_json_is_told_so(client: FlaskClient) -> None:
     def put(data: bytes, content_type: str) -> dict[str, Any]:
         return problem(client.put("/v1/items/itm_1/review", data=data, content_type=content_type))
 
-    assert put(b"{", "application/json")["detail"].startswith("expected a JSON body: ")
+    assert put(b"{", "application/json")["detail"].startswith("The body is not valid JSON: ")
     assert put(b"", "application/json")["status"] == 400
-    assert put(b"{}", "text/plain")["detail"] == "expected application/json, got text/plain"
+    assert put(b"{}", "text/plain")["detail"] == "Expected application/json, got text/plain."
     assert put(b"{}", "text/plain")["status"] == 415
 
 
 def test_unknown_paths_and_methods_are_named(client: FlaskClient) -> None:
-    assert problem(client.get("/v1/nothing"))["detail"] == "there is nothing at '/v1/nothing'"
+    assert problem(client.get("/v1/nothing"))["detail"] == "There is nothing at '/v1/nothing'."
     refused = client.patch("/v1/jobs")
-    assert problem(refused)["detail"] == "expected GET, HEAD, OPTIONS or POST, got PATCH"
+    assert problem(refused)["detail"] == "This URL allows GET, HEAD, OPTIONS or POST, but not PATCH."
     assert "POST" in refused.headers["Allow"]
 
 

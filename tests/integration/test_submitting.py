@@ -166,7 +166,7 @@ def test_a_crop_that_is_none_is_422(client: FlaskClient, crop: str) -> None:
 def test_a_crop_that_is_no_json_is_told_what_a_crop_looks_like(client: FlaskClient) -> None:
     response = client.post("/v1/classifications", data={"image": (io.BytesIO(picture()), "a.jpg"), "crop": "0,0,9,9"})
     (error,) = problem(response)["errors"]
-    assert error["detail"] == """expected JSON: {"x", "y", "width", "height"} in pixels, got '0,0,9,9'"""
+    assert error["detail"] == "expected a JSON object with `x`, `y`, `width` and `height` in pixels, got '0,0,9,9'"
 
 
 def test_prefer_that_is_no_number_is_400(client: FlaskClient) -> None:

@@ -284,6 +284,6 @@ def test_a_job_has_exactly_one_source(settings: Settings, app_of: Callable[[Sett
     archive, image = ("archive", ("a.zip", b"PK")), ("images", ("a.jpg", picture()))
     refused = problem(send(client, archive, image, image))
     assert (refused["status"], refused["code"]) == (422, "many_sources")
-    assert refused["detail"].endswith("got 2 in images, 1 in archive")
+    assert refused["detail"].endswith("got 2 in images, 1 in archive.")
     assert problem(send(client, archive, archive))["code"] == "many_sources"
     assert problem(send(client, ("picture", ("a.jpg", b"x"))))["code"] == "no_source"
