@@ -73,9 +73,7 @@ _CELLS: dict[ColumnKind, Callable[[Any], Any]] = {
 }
 
 
-def _encode_jsonl(
-    columns: Sequence[Column], pages: Iterable[Rows], metadata: Mapping[str, str]
-) -> Iterator[bytes]:
+def _encode_jsonl(columns: Sequence[Column], pages: Iterable[Rows], metadata: Mapping[str, str]) -> Iterator[bytes]:
     """Yield one JSON object per line."""
     names = [column.name for column in columns]
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=rfc3339).encode
@@ -83,9 +81,7 @@ def _encode_jsonl(
         yield "".join(f"{encode(dict(zip(names, row, strict=True)))}\n" for row in rows).encode()
 
 
-def _encode_parquet(
-    columns: Sequence[Column], pages: Iterable[Rows], metadata: Mapping[str, str]
-) -> Iterator[bytes]:
+def _encode_parquet(columns: Sequence[Column], pages: Iterable[Rows], metadata: Mapping[str, str]) -> Iterator[bytes]:
     """Yield a Parquet file with typed columns and `metadata`.
 
     The footer comes last, so readers refuse a file that was cut off.

@@ -49,7 +49,7 @@ def test_the_service_is_open_until_the_first_key_is_made(client: FlaskClient) ->
 def test_a_key_that_is_made_elsewhere_closes_the_service_within_a_second(app: LookbookApp, client: FlaskClient) -> None:
     assert client.get("/v1/jobs").status_code == 200
     a_key(services_of(app).database)
-    services_of(app).callers.forget()
+    services_of(app).callers.clear()
     refused(client.get("/v1/jobs"), 401, "key_required")
 
 

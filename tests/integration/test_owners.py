@@ -181,7 +181,7 @@ def test_jobs_of_nobody_and_of_revoked_keys_are_for_admin_keys(house: House) -> 
     with services.database.writing() as session:
         owner = next(key for key in keys.list_newest(session) if key.name == "owner")
         keys.revoke(session, owner.id, utc_now())
-    services.callers.forget()
+    services.callers.clear()
     assert listed(house, house.admin) == [nobodys.id, house.ids["job_id"]]
     assert house.client.get(f"/v1/jobs/{house.ids['job_id']}", headers=bearer(house.admin)).status_code == 200
     assert listed(house, house.stranger) == []

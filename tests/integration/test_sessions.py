@@ -153,7 +153,7 @@ def test_what_another_sites_page_sends_is_refused_with_a_session_and_without_key
 def test_a_session_ends_with_its_key(app: LookbookApp, signed_in: FlaskClient) -> None:
     with services_of(app).database.writing() as session:
         keys.revoke(session, keys.list_newest(session)[0].id, utc_now())
-    services_of(app).callers.forget()
+    services_of(app).callers.clear()
     assert signed_in.get("/v1/jobs").status_code == 401
 
 
