@@ -1,6 +1,7 @@
-"""What leads to many pages at once: sitemaps (index and URL sets, gzip, with their images), RSS and Atom.
+"""Reads files that name many pages: sitemaps and sitemap indexes with their images, RSS and Atom, also in gzip.
 
-Entities are never resolved, and nothing is taken beyond the caps. A sitemap speaks for its own host only.
+Entities are never resolved, and the size of a file is limited. A file may name pages of its own host only.
+docs/adr/0024-the-feed-reader.md explains why no library is used.
 """
 
 from __future__ import annotations
@@ -19,41 +20,41 @@ from crawler.urls import absolute_url, without_www
 
 MAX_BYTES = 50 * 2**20
 MAX_URLS = 50_000
-"""Of one file, uncompressed: what sitemaps.org allows (https://www.sitemaps.org/protocol.html)."""
+"""Limits of one uncompressed file, which are those of sitemaps.org (https://www.sitemaps.org/protocol.html)."""
 _MAX_IMAGES = 1_000
-"""Of one page, as Google allows."""
+"""Maximum number of images of one page, which is Google's limit."""
 _GZIP = b"\x1f\x8b"
 _ENTRIES = ("{*}url", "{*}sitemap", "{*}item", "{*}entry")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A page that a sitemap or a feed names."""
+    """One page that a sitemap or a feed names."""
 
     url: str
     modified: str | None = None
-    """As written, mostly ISO 8601 or RFC 2822."""
+    """The date as the file has it, mostly in ISO 8601 or RFC 2822."""
     title: str | None = None
     images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What one file names, each once, in its order."""
+    """The content of one file, in its order and without repetitions."""
 
     entries: tuple[Entry, ...] = ()
     sitemaps: tuple[str, ...] = ()
-    """Further sitemaps, of an index."""
+    """The URLs of further sitemaps, if the file is an index."""
     refused: int = 0
-    """URLs of other hosts, or such as may not be fetched."""
+    """Number of URLs that are of other hosts or may not be fetched."""
     cut: bool = False
-    """Whether it went on beyond a cap."""
+    """Whether the file exceeds a limit, so that its end was not read."""
 
 
 def is_feed(body: bytes, content_type: str | None = None) -> bool:
-    """Whether what a URL gave is a sitemap or a feed rather than a page."""
+    """Return whether a response body is a sitemap or a feed, and not a page."""
     head = (
-        (_unpacked(body[:4096], 65_536)[0] if body.startswith(_GZIP) else body)[:4096]
+        (_gunzip(body[:4096], 65_536)[0] if body.startswith(_GZIP) else body)[:4096]
         .lstrip(b"\xef\xbb\xbf \t\r\n")
         .lower()
     )
@@ -65,25 +66,25 @@ def is_feed(body: bytes, content_type: str | None = None) -> bool:
 
 
 def read_feed(body: bytes, url: str) -> Feed:
-    """Read a sitemap or a feed. Never raises: of a broken one, what stands before the break is taken.
+    """Read a sitemap or a feed. It never raises: the entries before the damage in a broken file are returned.
 
     Args:
-        body: as it came, or in gzip.
-        url: that answered.
+        body: the body of the response, which may be in gzip.
+        url: the URL that gave the response.
     """
-    data, cut = _unpacked(body, MAX_BYTES) if body.startswith(_GZIP) else (body[:MAX_BYTES], len(body) > MAX_BYTES)
-    reading = _Reading(url)
+    data, cut = _gunzip(body, MAX_BYTES) if body.startswith(_GZIP) else (body[:MAX_BYTES], len(body) > MAX_BYTES)
+    reader = _Reader(url)
     if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         for element in _elements(data):
-            if not reading.take(element):
+            if not reader.add(element):
                 cut = True
                 break
     else:
-        cut = reading.take_lines(decoded(data, "text/plain")[1]) or cut
-    return Feed(tuple(reading.entries.values()), tuple(reading.sitemaps), reading.refused, cut)
+        cut = reader.add_lines(decoded(data, "text/plain")[1]) or cut
+    return Feed(tuple(reader.entries.values()), tuple(reader.sitemaps), reader.refused, cut)
 
 
-class _Reading:
+class _Reader:
     def __init__(self, url: str) -> None:
         self._url = url
         self._host = without_www(urlsplit(url).hostname)
@@ -91,47 +92,47 @@ class _Reading:
         self.sitemaps: dict[str, None] = {}
         self.refused = 0
 
-    def take(self, element: Any) -> bool:
-        """Whether there is room for more."""
-        kind = etree.QName(element).localname
+    def add(self, element: Any) -> bool:
+        """Add the entry of one element, and return whether the limit allows more."""
+        tag = etree.QName(element).localname
         members = [child for child in element if isinstance(child.tag, str)]
-        if kind in {"item", "entry"}:
-            self._take_entry(members)
+        if tag in {"item", "entry"}:
+            self._add_entry(members)
         else:
-            url = self._own(_text(members, "loc"))
-            if url and kind == "sitemap":
+            url = self._url_on_same_host(_child_text(members, "loc"))
+            if url and tag == "sitemap":
                 self.sitemaps.setdefault(url)
             elif url:
-                self.entries.setdefault(url, Entry(url, _text(members, "lastmod"), images=self._images(members)))
+                self.entries.setdefault(url, Entry(url, _child_text(members, "lastmod"), images=self._images(members)))
         return len(self.entries) + len(self.sitemaps) < MAX_URLS
 
-    def take_lines(self, text: str) -> bool:
-        """A sitemap that is a list of URLs; whether it was cut."""
+    def add_lines(self, text: str) -> bool:
+        """Add the lines of a sitemap in plain text, and return whether the limit cut it."""
         for line in text.splitlines():
-            url = self._own(line.strip()) if line.strip().startswith("http") else None
+            url = self._url_on_same_host(line.strip()) if line.strip().startswith("http") else None
             if url:
                 self.entries.setdefault(url, Entry(url))
             if len(self.entries) >= MAX_URLS:
                 return True
         return False
 
-    def _take_entry(self, members: list[Any]) -> None:
+    def _add_entry(self, members: list[Any]) -> None:
         links = [child for child in members if etree.QName(child).localname == "link"]
         alternate = [link for link in links if link.get("rel", "alternate") == "alternate"]
-        reference = next((link.get("href") or _own_text(link) for link in alternate), None)
-        url = self._own(reference)
+        reference = next((link.get("href") or _element_text(link) for link in alternate), None)
+        url = self._url_on_same_host(reference)
         if url:
-            enclosed = [c.get("url") or c.get("href") for c in members if _is_picture(c)]
-            images = [image for reference in enclosed[:_MAX_IMAGES] if (image := absolute_url(self._url, reference))]
-            modified = _text(members, "pubDate") or _text(members, "updated")
-            self.entries.setdefault(url, Entry(url, modified, _text(members, "title"), tuple(dict.fromkeys(images))))
+            references = [c.get("url") or c.get("href") for c in members if _is_picture(c)][:_MAX_IMAGES]
+            images = dict.fromkeys(image for each in references if (image := absolute_url(self._url, each)))
+            modified = _child_text(members, "pubDate") or _child_text(members, "updated")
+            self.entries.setdefault(url, Entry(url, modified, _child_text(members, "title"), tuple(images)))
 
     def _images(self, members: list[Any]) -> tuple[str, ...]:
         images = [child for child in members if etree.QName(child).localname == "image"][:_MAX_IMAGES]
-        found = [absolute_url(self._url, _text(list(image), "loc")) for image in images]
+        found = [absolute_url(self._url, _child_text(list(image), "loc")) for image in images]
         return tuple(dict.fromkeys(url for url in found if url))
 
-    def _own(self, reference: str | None) -> str | None:
+    def _url_on_same_host(self, reference: str | None) -> str | None:
         url = absolute_url(self._url, reference)
         if reference and (url is None or without_www(urlsplit(url).hostname) != self._host):
             self.refused += 1
@@ -140,7 +141,7 @@ class _Reading:
 
 
 def _elements(data: bytes) -> Iterator[Any]:
-    """The entries of a file, one at a time, each gone once the next is asked for."""
+    """Yield the elements of the entries, one at a time. Each is removed before the next one is read, to save memory."""
     options = {"resolve_entities": False, "load_dtd": False, "no_network": True, "huge_tree": False, "recover": True}
     try:
         for _, element in etree.iterparse(
@@ -154,31 +155,32 @@ def _elements(data: bytes) -> Iterator[Any]:
         return
 
 
-def _text(members: list[Any], name: str) -> str | None:
-    return next((_own_text(c) for c in members if isinstance(c.tag, str) and etree.QName(c).localname == name), None)
+def _child_text(members: list[Any], name: str) -> str | None:
+    named = (c for c in members if isinstance(c.tag, str) and etree.QName(c).localname == name)
+    return next((_element_text(child) for child in named), None)
 
 
-def _own_text(element: Any) -> str | None:
-    """The text of an element; None if an entity is in it, for what that stands for is not looked up."""
+def _element_text(element: Any) -> str | None:
+    """Return the text of an element, or None if it contains an entity, because entities are never resolved."""
     return tidy(element.text, 4096) if len(element) == 0 else None
 
 
 def _is_picture(element: Any) -> bool:
-    name, kind = etree.QName(element).localname, element.get("type") or ""
+    name, media_type = etree.QName(element).localname, element.get("type") or ""
     if name == "link":
-        return element.get("rel") == "enclosure" and kind.startswith("image/")
-    return (name == "enclosure" and kind.startswith("image/")) or (
+        return element.get("rel") == "enclosure" and media_type.startswith("image/")
+    return (name == "enclosure" and media_type.startswith("image/")) or (
         name in {"content", "thumbnail"}
         and element.get("url") is not None
-        and (element.get("medium") or kind or "image").startswith("image")
+        and (element.get("medium") or media_type or "image").startswith("image")
     )
 
 
-def _unpacked(data: bytes, most: int) -> tuple[bytes, bool]:
-    """At most so many bytes of what is in gzip, and whether there is more; what is broken ends where it breaks."""
+def _gunzip(data: bytes, max_bytes: int) -> tuple[bytes, bool]:
+    """Return at most `max_bytes` unpacked bytes, and whether there are more. Damaged data ends at the damage."""
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        out = unpacker.decompress(data, most)
+        unpacked = unpacker.decompress(data, max_bytes)
     except zlib.error:
         return b"", False
-    return out, bool(unpacker.unconsumed_tail)
+    return unpacked, bool(unpacker.unconsumed_tail)

@@ -1,4 +1,4 @@
-"""URLs of pages: one spelling for one page, and a bound on pages that only differ by a number, a date or a session."""
+"""URLs of pages: one spelling for each page, and a limit on pages that differ only by a number, a date or a session."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ _TRACKING = frozenset(
         "n_ad_group n_ad n_keyword_id n_keyword n_campaign_type n_match spm scm"
     )
 )
+"""Parameters that only serve to track visitors."""
 _SESSION = frozenset(words("phpsessid jsessionid sessionid session_id sessid cfid cftoken oscsid zenid xtcsid"))
-_PERHAPS_SESSION = frozenset({"sid", "s", "session", "token"})
-"""Names that hold a session where the value is long and random, and something of the shop's own otherwise."""
-_RANDOM = re.compile(r"(?=[^\d]*\d)(?=[^a-z]*[a-z])[a-z\d_-]{16,}", re.I)
+"""Parameters that always contain a session id."""
+_POSSIBLE_SESSION = frozenset({"sid", "s", "session", "token"})
+"""Parameters that contain a session id if the value is long and random. Otherwise they belong to the shop."""
+_RANDOM_VALUE = re.compile(r"(?=[^\d]*\d)(?=[^a-z]*[a-z])[a-z\d_-]{16,}", re.I)
 _PATH_SESSION = re.compile(r";(?:jsessionid|phpsessid|sid)=[^/?;]*", re.I)
 _ESCAPE = re.compile(r"%[0-9a-f]{2}", re.I)
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
@@ -34,7 +36,7 @@ _NUMBER = re.compile(r"\d+")
 
 
 def absolute_url(base: str, reference: str | None) -> str | None:
-    """Where a reference leads from `base`, without its fragment; None if to nothing that may be fetched."""
+    """Return the absolute URL of a reference, without its fragment, or None if it may not be fetched."""
     if not reference:
         return None
     try:
@@ -50,22 +52,25 @@ def without_www(host: str | None) -> str:
 
 @lru_cache(maxsize=16_384)
 def canonical_url(url: str) -> str:
-    """The spelling by which two URLs of one page are known as one.
+    """Return the spelling that all URLs of one page have in common.
 
-    The fragment, tracking parameters and session ids are gone, parameters sorted by name, escapes in one spelling.
-    It is to compare by; what is asked for is the URL that the page gave.
+    It has no fragment, no tracking parameters and no session ids. Its parameters are sorted by name, and its escapes
+    have one spelling. It only serves to compare URLs. A crawl requests the URL that the page contains.
 
     Raises:
-        FetchForbidden: not a URL that may be fetched.
+        FetchForbidden: the URL may not be fetched.
     """
+    # w3lib.url.canonicalize_url does not replace this function. It keeps tracking parameters, session ids, `:443` and
+    # hosts such as 0x7f000001, so that a page would have many spellings. It sorts parameters of the same
+    # name by value, and their order can matter. It also accepts URLs that may never be fetched.
     target = parse_url(url)
     path, _, query = target.path.partition("?")
-    path = _ESCAPE.sub(_plain, _PATH_SESSION.sub("", path))
+    path = _ESCAPE.sub(_normal_escape, _PATH_SESSION.sub("", path))
     kept = sorted(
         (
             (name, value)
             for name, value in parse_qsl(query, keep_blank_values=True)
-            if not _carries_nothing(name, value)
+            if not _is_tracking_or_session(name, value)
         ),
         key=lambda pair: pair[0],
     )
@@ -74,69 +79,74 @@ def canonical_url(url: str) -> str:
 
 
 def url_pattern(url: str) -> str:
-    """What a URL has in common with others of its kind: `shop.example/item/{n}?page`.
+    """Return the part that a URL has in common with similar URLs, such as `shop.example/item/{n}?page`.
 
-    Dates, hashes and numbers of the path are replaced, of the parameters only the names are left, and a path that
-    repeats a segment, as broken relative links make it grow without end, has each segment once.
+    Placeholders replace the dates, hashes and numbers of the path. Parameters lose their values. If a path repeats a
+    segment, each segment remains once, because broken relative links make such paths grow without end.
 
     Raises:
-        FetchForbidden: not a URL that may be fetched.
+        FetchForbidden: the URL may not be fetched.
     """
     target = parse_url(url)
     path, _, query = target.path.partition("?")
     path = _PATH_SESSION.sub("", path)
-    for found, word in ((_HASH, "{hash}"), (_DATE, "{date}"), (_NUMBER, "{n}")):
-        path = found.sub(word, path)
+    for expression, word in ((_HASH, "{hash}"), (_DATE, "{date}"), (_NUMBER, "{n}")):
+        path = expression.sub(word, path)
     segments = _without_repetition(path.split("/"))
     names = sorted(
-        {name for name, value in parse_qsl(query, keep_blank_values=True) if not _carries_nothing(name, value)}
+        {name for name, value in parse_qsl(query, keep_blank_values=True) if not _is_tracking_or_session(name, value)}
     )
     return target.authority + "/".join(segments) + (f"?{'&'.join(names)}" if names else "")
 
 
 class PatternBound:
-    """How many pages of one pattern may be fetched without finding anything new on them.
+    """Limits the number of barren pages per URL pattern. A page is barren if it has nothing new.
 
-    A calendar or a URL that carries a session has ever new URLs of one pattern and nothing on them; a shop's product
-    pages have one pattern too, and are not to be cut off. So a page that brought something gives its place back. Ask
-    `admit` when a page is about to be fetched, not when its link is found.
+    A calendar, or a session id in a URL, produces new URLs of the same pattern without end and without content. The
+    product pages of a shop also share a pattern, and they must not be cut off. Therefore a page that has something new
+    does not count. Call `admit` just before a page is fetched, and not when its link is found.
     """
 
-    def __init__(self, cap: int = 200, patterns: int = 10_000) -> None:
-        """`cap`: barren pages of one pattern. `patterns`: how many are told apart; all later ones count as one."""
-        self._cap = cap
-        self._patterns = patterns
+    def __init__(self, max_barren: int = 200, max_patterns: int = 10_000) -> None:
+        """Limit barren pages.
+
+        Args:
+            max_barren: the maximum number of barren pages of one pattern.
+            max_patterns: the number of patterns that are counted separately. All later patterns count as one.
+        """
+        self._max_barren = max_barren
+        self._max_patterns = max_patterns
         self._barren: Counter[str] = Counter()
 
     def admit(self, url: str) -> bool:
-        """Whether the page may be fetched; counts it as barren until `mark_fruitful` says otherwise."""
+        """Return whether the page may be fetched, and count it as barren until `mark_fruitful` is called for it."""
         try:
             key = self._key(url)
         except FetchForbidden:
             return False
-        if self._barren[key] >= self._cap:
+        if self._barren[key] >= self._max_barren:
             return False
         self._barren[key] += 1
         return True
 
     def mark_fruitful(self, url: str) -> None:
-        """The admitted page brought pictures or products that were not known."""
+        """Note that an admitted page has new pictures or products, so that it does not count as barren."""
         key = self._key(url)
         self._barren[key] = max(0, self._barren[key] - 1)
 
     def _key(self, url: str) -> str:
         key = url_pattern(url)
-        return key if key in self._barren or len(self._barren) < self._patterns else ""
+        return key if key in self._barren or len(self._barren) < self._max_patterns else ""
 
 
-def _carries_nothing(name: str, value: str) -> bool:
+def _is_tracking_or_session(name: str, value: str) -> bool:
     lower = name.lower()
-    if lower.startswith("utm_") or lower in _TRACKING or lower in _SESSION or lower.startswith("aspsessionid"):
+    if lower.startswith(("utm_", "aspsessionid")) or lower in _TRACKING or lower in _SESSION:
         return True
-    return lower in _PERHAPS_SESSION and _RANDOM.fullmatch(value) is not None
+    return lower in _POSSIBLE_SESSION and _RANDOM_VALUE.fullmatch(value) is not None
 
 
-def _plain(escape: re.Match[str]) -> str:
+def _normal_escape(escape: re.Match[str]) -> str:
     character = chr(int(escape.group()[1:], 16))
     return character if character in _UNRESERVED else escape.group().upper()
 

@@ -1,8 +1,8 @@
-"""Lists of words, written as text."""
+"""Word lists in readable form."""
 
 from __future__ import annotations
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text, in order: shorter to read than fifty quoted strings."""
+    """Return the words of a text in order. A long list is easier to read without quotes around each word."""
     return tuple(text.split())

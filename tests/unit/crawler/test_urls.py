@@ -47,14 +47,14 @@ def test_numbers_dates_and_hashes_do_not_tell_patterns_apart(url: str, of_kind: 
 
 
 def test_a_calendar_ends_at_the_cap() -> None:
-    bound = PatternBound(cap=5)
+    bound = PatternBound(max_barren=5)
     admitted = [bound.admit(f"https://shop.example/calendar/{year}/01/01") for year in range(1990, 2010)]
     assert sum(admitted) == 5
     assert bound.admit("https://shop.example/other/1")
 
 
 def test_pages_that_bring_something_are_never_cut_off() -> None:
-    bound = PatternBound(cap=5)
+    bound = PatternBound(max_barren=5)
     for number in range(1000):
         url = f"https://shop.example/item/{number}"
         assert bound.admit(url)
@@ -62,7 +62,7 @@ def test_pages_that_bring_something_are_never_cut_off() -> None:
 
 
 def test_ever_new_patterns_end_as_well() -> None:
-    bound = PatternBound(cap=2, patterns=3)
+    bound = PatternBound(max_barren=2, max_patterns=3)
     admitted = [bound.admit(f"https://shop.example/{'ab' * (i + 1)}/x") for i in range(50)]
     assert sum(admitted) == 3 + 2
 
