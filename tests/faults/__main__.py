@@ -1,9 +1,9 @@
-"""`make faults`: real processes, real faults, and a count of what was lost.
+"""`make faults`: hurt a service of real processes with real faults, and count what it loses.
 
 examples:
-  make faults                                         both databases, 120 faults each (some twenty minutes)
-  make faults ARGS="--database sqlite --faults 20"    a shorter one
-  make faults ARGS="--seed 7 --only 'worker killed'"  one kind of fault, again and again
+  make faults                                         run 120 faults on each database (about twenty minutes)
+  make faults ARGS="--database sqlite --faults 20"    run a shorter campaign
+  make faults ARGS="--seed 7 --only 'worker killed'"  repeat one kind of fault
   make faults ARGS="--report"                         keep the figures and write them into docs/reliability.md
 """
 
@@ -32,17 +32,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="make faults", description=head, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="of everything that is by chance")
-    parser.add_argument("--faults", type=int, default=120, help="how many (default: %(default)s)")
-    parser.add_argument("--pictures", type=int, default=12_000, help="about how many are sent (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="seed of all random choices")
+    parser.add_argument(
+        "--faults", type=int, default=120, help="number of faults on each database (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=12_000, help="approximate number of pictures to send (default: %(default)s)"
+    )
     parser.add_argument("--database", choices=[*get_args(DatabaseKind), "both"], default="both")
-    parser.add_argument("--only", action="append", default=[], metavar="KIND", help=f"of {', '.join(FAULTS)}")
-    parser.add_argument("--report", action="store_true", help="write docs/reliability.md")
+    parser.add_argument("--only", action="append", default=[], metavar="KIND", help=f"one of {', '.join(FAULTS)}")
+    parser.add_argument("--report", action="store_true", help="keep the figures and write docs/reliability.md")
     given = parser.parse_args()
     if unknown := [name for name in given.only if name not in FAULTS]:
-        parser.error(f"expected some of {', '.join(FAULTS)}; got {', '.join(unknown)}")
+        parser.error(f"expected kinds of fault among {', '.join(FAULTS)}; got {', '.join(unknown)}")
     kinds: list[DatabaseKind] = list(get_args(DatabaseKind)) if given.database == "both" else [given.database]
-    # Whoever asks us to stop does not want a service left behind.
+    # SIGTERM alone would end this process without its `finally` blocks and leave the service running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     console.print(f"seed {given.seed}", style="bold")
     results = [_run(kind, Plan(given.seed, given.faults, given.pictures, given.only)) for kind in kinds]
@@ -72,13 +76,17 @@ def _run(kind: DatabaseKind, plan: Plan) -> Result:
 def _print(result: Result) -> None:
     totals = ", ".join(f"{count:,} {what}" for what, count in result.totals.items())
     console.print(f"{NAMES[result.database]}: {len(result.recoveries)} faults, {totals}, {result.seconds:.0f} s")
-    console.print(f"  tried again by the client: {result.refusals or 'never'}", style="dim")
+    console.print(f"  attempts that the client repeated, by reason: {result.refusals or 'none'}", style="dim")
     if result.left_out:
-        console.print(f"  left out, for it cannot be done here: {', '.join(result.left_out)}", style="yellow")
-    if result.own_deaths:
-        console.print(f"  processes that ended by themselves (exit codes): {result.own_deaths}", style="yellow")
-    if result.stubborn:
-        console.print(f"  had to be killed at the end: {', '.join(result.stubborn)}", style="yellow")
+        console.print(f"  faults that this machine does not allow: {', '.join(result.left_out)}", style="yellow")
+    if result.unexpected_exits:
+        console.print(
+            f"  processes that ended by themselves, with exit codes: {result.unexpected_exits}", style="yellow"
+        )
+    if result.killed_at_end:
+        console.print(
+            f"  processes that had to be killed at the end: {', '.join(result.killed_at_end)}", style="yellow"
+        )
     if result.clean:
         console.print("  every promise was kept", style="green")
         return

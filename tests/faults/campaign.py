@@ -1,4 +1,4 @@
-"""One campaign on one database: hurt a running service again and again while users use it, and count what is lost."""
+"""One campaign on one database: hurt a running service again and again while clients use it, and count what is lost."""
 
 from __future__ import annotations
 
@@ -21,49 +21,51 @@ from tests.faults.client import Client, GaveUp
 from tests.faults.installation import DatabaseKind, Installation
 from tests.faults.ledger import Ledger
 from tests.faults.pictures import expectations
-from tests.faults.scenario import Fault, left_out, plan
+from tests.faults.scenario import Fault, choose_faults, list_left_out
 from tests.faults.shelf import Shelf
 from tests.faults.stream import Stream
 
 RECOVERY_SECONDS = 120.0
-"""A service that has not recovered from a fault by then is taken for stuck."""
+"""Seconds after the end of a fault. A service that has not recovered by then counts as stuck."""
 END_SECONDS = 240.0
-"""How long the last jobs may take once nothing hurts any more."""
+"""Seconds that the last jobs may take after the last fault."""
 _WORK_SECONDS = 10.0
-_LOOK_SECONDS = 0.1
+"""Longest wait for a chunk in progress before a fault strikes."""
+_POLL_SECONDS = 0.1
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
+"""Called with the name of the current step, how much of it is done, and how much it is in total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How large a campaign is."""
+    """The size of a campaign and its seed."""
 
     seed: int
     faults: int
     pictures: int
     kinds: Sequence[str] = ()
-    """Names of `scenario.FAULTS`; empty: all that are possible."""
+    """Names of `scenario.FAULTS`. Empty means all kinds that are possible here."""
     largest_job: int = 500
     wait_for_redis: bool = True
-    """Wait at the end until Redis has handed on what dead consumers never acknowledged (its visibility timeout)."""
+    """Wait at the end until Redis has delivered again, after its visibility timeout, the messages that dead consumers
+    never acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How long it took after the end of one fault, in seconds; None: longer than `RECOVERY_SECONDS`."""
+    """The seconds that the service needed after the end of one fault; None means more than `RECOVERY_SECONDS`."""
 
     fault: str
     answering: float | None
-    """Until a picture that was submitted right then was classified."""
-    settled: float | None
-    """Until all that had been under way when the fault began was recorded."""
+    """Until a picture that was submitted at the end of the fault was classified."""
+    recorded: float | None
+    """Until every chunk that was in progress when the fault began was recorded."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What came of it."""
+    """The outcome of a campaign."""
 
     database: DatabaseKind
     plan: Plan
@@ -74,100 +76,102 @@ class Result:
     report: list[str] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
     refusals: dict[str, int] = field(default_factory=dict)
-    own_deaths: dict[str, list[int]] = field(default_factory=dict)
-    stubborn: list[str] = field(default_factory=list)
+    unexpected_exits: dict[str, list[int]] = field(default_factory=dict)
+    killed_at_end: list[str] = field(default_factory=list)
     seconds: float = 0.0
     logs: Path | None = None
-    """Folder of logs, database and pictures; kept only where a promise was broken."""
+    """The folder of logs, database and pictures. It is kept only if a promise was broken."""
 
     @property
     def clean(self) -> bool:
         return not self.broken
 
 
-def run(kind: DatabaseKind, wanted: Plan, progress: Progress) -> Result:
-    """The whole campaign. Raises only what is wrong with the campaign itself."""
+def run(kind: DatabaseKind, plan: Plan, progress: Progress) -> Result:
+    """Run a campaign and return its outcome. It raises only errors of the campaign itself."""
     started = time.monotonic()
-    result = Result(kind, wanted, datetime.now(UTC).date().isoformat())
-    chance = random.Random(f"{wanted.seed} {kind}")
+    result = Result(kind, plan, datetime.now(UTC).date().isoformat())
+    rng = random.Random(f"{plan.seed} {kind}")
     progress("starting", 0, 1)
-    it = Installation.start(kind, chance)
-    result.logs = it.folder
+    installation = Installation.start(kind, rng)
+    result.logs = installation.folder
     ledger = Ledger()
     shelf = Shelf()
-    stream = Stream(it.settings.url, wanted.seed, wanted.largest_job, ledger, shelf)
+    stream = Stream(installation.settings.url, plan.seed, plan.largest_job, ledger, shelf)
     try:
         stream.start()
-        result.left_out = left_out(it)
-        _strike_all(it, stream, plan(it, wanted.faults, chance, wanted.kinds), wanted, result, progress)
+        result.left_out = list_left_out(installation)
+        _strike_all(
+            installation, stream, choose_faults(installation, plan.faults, rng, plan.kinds), plan, result, progress
+        )
         _finish(stream, progress)
         stream.stop()
-        _check(it, stream, wanted, progress)
+        _check(installation, stream, plan, progress)
     finally:
         stream.stop()
         shelf.close()
-        result.stubborn = it.stop()
-    result.own_deaths = it.supervisor.own_deaths()
+        result.killed_at_end = installation.stop()
+    result.unexpected_exits = installation.supervisor.unexpected_exits()
     result.totals |= _totals(ledger)
     result.broken, result.report = ledger.counts(), ledger.report()
     result.refusals = dict(ledger.refusals)
     result.seconds = time.monotonic() - started
     if result.clean:
-        shutil.rmtree(it.folder, ignore_errors=True)
+        shutil.rmtree(installation.folder, ignore_errors=True)
         result.logs = None
     return result
 
 
 def _strike_all(
-    it: Installation, stream: Stream, faults: Sequence[Fault], wanted: Plan, result: Result, progress: Progress
+    installation: Installation, stream: Stream, faults: Sequence[Fault], plan: Plan, result: Result, progress: Progress
 ) -> None:
-    chance = random.Random(f"{wanted.seed} strikes")
+    rng = random.Random(f"{plan.seed} strikes")
     for number, fault in enumerate(faults):
         progress(fault.name, number, len(faults))
         stream.check()
-        # Half of what is submitted for this fault comes before it, half while it lasts.
-        stream.allowed = wanted.pictures * (2 * number + 1) // (2 * len(faults))
-        under_way = _wait_for_work(it)
-        stream.allowed = wanted.pictures * (number + 1) // len(faults)
-        fault.strike(it, chance)
-        recovery = _recover(it, stream, fault, under_way)
+        # The clients submit half of this fault's pictures before it strikes and half while it lasts.
+        stream.allowed = plan.pictures * (2 * number + 1) // (2 * len(faults))
+        in_progress = _wait_for_work(installation)
+        stream.allowed = plan.pictures * (number + 1) // len(faults)
+        fault.strike(installation, rng)
+        recovery = _recover(installation, stream, fault, in_progress)
         result.recoveries.append(recovery)
-        if recovery.answering is None or recovery.settled is None:
-            # There is nothing to learn from hurting it further.
-            stream.ledger.broken("it recovers", f"fault {number + 1}, {fault.name}: {recovery}")
+        if recovery.answering is None or recovery.recorded is None:
+            # A stuck service would fail every later fault as well.
+            stream.ledger.record_broken("the service recovers", f"fault {number + 1}, {fault.name}: {recovery}")
             return
 
 
-def _wait_for_work(it: Installation) -> set[str]:
-    """Chunks that are under way, as soon as there are some; a fault strikes all the same if there are none for long."""
+def _wait_for_work(installation: Installation) -> set[str]:
+    """Return the chunks in progress as soon as there are some, or an empty set after `_WORK_SECONDS`."""
     give_up = time.monotonic() + _WORK_SECONDS
     while True:
-        found = checks.chunks_under_way(it)
+        found = checks.find_chunks_in_progress(installation)
         if found or time.monotonic() > give_up:
             return found or set()
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
-def _recover(it: Installation, stream: Stream, fault: Fault, under_way: set[str]) -> Recovery:
+def _recover(installation: Installation, stream: Stream, fault: Fault, in_progress: set[str]) -> Recovery:
     ended = time.monotonic()
-    settled: list[float] = []
+    recorded: list[float] = []
 
     def watch() -> None:
         while time.monotonic() < ended + RECOVERY_SECONDS:
-            if not under_way or checks.chunks_under_way(it, under_way) == set():
-                settled.append(time.monotonic() - ended)
+            if not in_progress or checks.find_chunks_in_progress(installation, in_progress) == set():
+                recorded.append(time.monotonic() - ended)
                 return
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     watcher = threading.Thread(target=watch, name="watch", daemon=True)
     watcher.start()
     answering = _probe(stream, ended)
     watcher.join()
-    return Recovery(fault.name, answering, settled[0] if settled else None)
+    return Recovery(fault.name, answering, recorded[0] if recorded else None)
 
 
 def _probe(stream: Stream, ended: float) -> float | None:
-    """Submit a picture and wait until it is classified; how long after `ended` that was."""
+    """Submit a picture and return how long after `ended` it was classified, in seconds."""
     give_up = threading.Event()
     timer = threading.Timer(RECOVERY_SECONDS, give_up.set)
     timer.daemon = True
@@ -176,8 +180,8 @@ def _probe(stream: Stream, ended: float) -> float | None:
     try:
         submission = stream.single(random.Random(ended))
         client.submit(submission, 1)
-        while not client.is_over(submission):
-            time.sleep(_LOOK_SECONDS)
+        while not client.is_finished(submission):
+            time.sleep(_POLL_SECONDS)
     except GaveUp:
         return None
     finally:
@@ -187,42 +191,42 @@ def _probe(stream: Stream, ended: float) -> float | None:
 
 
 def _finish(stream: Stream, progress: Progress) -> None:
-    """Nothing hurts any more: let all that was submitted come to its end."""
+    """Let all submitted jobs end after the last fault."""
     give_up = time.monotonic() + END_SECONDS
     stream.submitting.clear()
     quiet = 0
     while time.monotonic() < give_up:
         stream.check()
-        submissions, waiting = stream.ledger.all(), stream.ledger.open()
+        submissions, waiting = stream.ledger.all(), stream.ledger.unfinished()
         progress("waiting for the last jobs", len(submissions) - len(waiting), len(submissions))
-        # Twice: one of the users may have been about to do something.
+        # One quiet look is not enough, because a client may just be about to submit or retry a job.
         quiet = quiet + 1 if not waiting and stream.idle else 0
         if quiet == 2:
             return
         time.sleep(1.0)
-    for line in checks.unfinished(stream.ledger):
-        stream.ledger.broken("no job is stuck", line)
+    for line in checks.list_unfinished(stream.ledger):
+        stream.ledger.record_broken("no job is stuck", line)
 
 
-def _check(it: Installation, stream: Stream, wanted: Plan, progress: Progress) -> None:
+def _check(installation: Installation, stream: Stream, plan: Plan, progress: Progress) -> None:
     ledger = stream.ledger
     progress("waiting for Redis to be empty", 0, 1)
-    if wanted.wait_for_redis:
-        options = Broker.connect(it.settings).celery.conf.broker_transport_options
-        checks.check_redis(it, ledger, time.monotonic() + 2 * options["visibility_timeout"])
+    if plan.wait_for_redis:
+        options = Broker.connect(installation.settings).celery.conf.broker_transport_options
+        checks.check_redis(installation, ledger, time.monotonic() + 2 * options["visibility_timeout"])
     else:
-        checks.check_unfinished_messages(it, ledger)
-    checks.check_database(it, ledger)
+        checks.check_unfinished_messages(installation, ledger)
+    checks.check_database(installation, ledger)
     submissions = ledger.all()
-    progress("computing what is right", 0, 1)
-    with it.database.reading() as session:
+    progress("computing the right answers", 0, 1)
+    with installation.database.reading() as session:
         ref = ModelRef.parse(model_versions.list_aliases(session)[model_versions.PRODUCTION])
-    expected = expectations(it.settings, ref, (p for s in submissions for p in s.pictures))
+    expected = expectations(installation.settings, ref, (p for s in submissions for p in s.pictures))
     done, total = 0, sum(len(submission.pictures) for submission in submissions)
     client = Client(stream.url, ledger, stream.shelf, threading.Event())
     for submission in submissions:
-        # Once more, after everything: what is over must have stayed as it was.
-        client.look(submission)
+        # A last poll finds jobs that changed after their end.
+        client.poll(submission)
     for count in checks.check_answers(client, submissions, expected, ledger):
         done += count
         progress("comparing", done, total)
@@ -246,13 +250,13 @@ def _totals(ledger: Ledger) -> dict[str, int]:
 
 
 def median_and_worst(values: Sequence[float | None]) -> tuple[float, float]:
-    """Of recovery times; one that never came counts as infinite."""
+    """Return the median and the maximum of recovery times; None counts as infinite."""
     known = [float("inf") if value is None else value for value in values]
     return statistics.median(known), max(known)
 
 
 def to_json(result: Result) -> dict[str, Any]:
-    """What is kept of a result."""
+    """Return the part of a result that is kept in a file."""
     return {
         "database": result.database,
         "date": result.date,
@@ -263,10 +267,14 @@ def to_json(result: Result) -> dict[str, Any]:
         "broken": result.broken,
         "left_out": result.left_out,
         "refusals": result.refusals,
-        "own_deaths": {name: len(codes) for name, codes in result.own_deaths.items()},
+        "unexpected_exits": {name: len(codes) for name, codes in result.unexpected_exits.items()},
         "recoveries": [
-            {"fault": one.fault, "answering": _rounded(one.answering), "settled": _rounded(one.settled)}
-            for one in result.recoveries
+            {
+                "fault": recovery.fault,
+                "answering": _rounded(recovery.answering),
+                "recorded": _rounded(recovery.recorded),
+            }
+            for recovery in result.recoveries
         ],
     }
 

@@ -1,4 +1,4 @@
-"""What is asked of the database, of Redis and of the service once everything is over."""
+"""Checks of the database, of Redis and of the service's answers at the end of a campaign."""
 
 from __future__ import annotations
 
@@ -22,38 +22,42 @@ from tests.faults.ledger import TERMINAL, Ledger, Submission
 from tests.faults.pictures import Expected, Picture
 
 TOLERANCE = 1e-3
-"""Between a score of the service and the same one computed without it: batches of other sizes round differently."""
+"""Largest allowed difference between a score of the service and the score computed here. Batches of different sizes
+round differently."""
 _SENT_WITH_A_KEY = (JobSource.ARCHIVE, JobSource.MANIFEST, JobSource.CRAWL)
 
 
-def chunks_under_way(it: Installation, among: set[str] | None = None) -> set[str] | None:
-    """Ids of chunks that are queued or in a worker's hands (of those in `among`); None if the database is away."""
+def find_chunks_in_progress(installation: Installation, among: set[str] | None = None) -> set[str] | None:
+    """Return the ids of chunks that are queued or held by a worker, or None if the database does not answer.
+
+    `among` limits the answer to these ids.
+    """
     query = select(Chunk.id) if among is None else select(Chunk.id).where(Chunk.id.in_(among))
     try:
-        with it.database.reading() as session:
+        with installation.database.reading() as session:
             return set(session.scalars(query))
     except DBAPIError:
         return None
 
 
-def check_database(it: Installation, ledger: Ledger) -> None:
-    """Nothing stuck, nothing twice, no item with another picture's prediction, counts that are those of the items."""
-    with it.database.reading() as session:
+def check_database(installation: Installation, ledger: Ledger) -> None:
+    """Check that no job is stuck, no row is doubled, no item has another picture's prediction, and counts are right."""
+    with installation.database.reading() as session:
         for chunk in session.scalars(select(Chunk)):
-            ledger.broken("no chunk is left", f"{chunk.id} of {chunk.job_id}")
+            ledger.record_broken("no chunk is left", f"{chunk.id} of {chunk.job_id}")
         for job in session.scalars(select(Job).where(Job.status.in_([JobStatus.QUEUED, JobStatus.RUNNING]))):
-            ledger.broken("no job is stuck", f"{job.name}: {job.pending} of {job.total} pending")
+            ledger.record_broken("no job is stuck", f"{job.name}: {job.pending} of {job.total} pending")
         key = (Prediction.blob_sha256, Prediction.crop_key, Prediction.model_version_id)
         for doubled in session.execute(select(*key, func.count()).group_by(*key).having(func.count() > 1)):
-            ledger.broken("no prediction is doubled", str(doubled))
+            ledger.record_broken("no prediction is doubled", str(doubled))
         sent_once = select(Job.name, func.count()).where(Job.source.in_(_SENT_WITH_A_KEY))
         for repeated in session.execute(sent_once.group_by(Job.name).having(func.count() > 1)):
-            ledger.broken("what has an Idempotency-Key is stored once", str(repeated))
+            ledger.record_broken("what has an Idempotency-Key is stored once", str(repeated))
         pictures = select(Item.id, Item.blob_sha256, Prediction.blob_sha256).join(
             Prediction, Prediction.id == Item.prediction_id
         )
         for mixed_up in session.execute(pictures.where(Item.blob_sha256 != Prediction.blob_sha256)):
-            ledger.broken("no wrong picture is answered", str(mixed_up))
+            ledger.record_broken("no wrong picture is answered", str(mixed_up))
         _check_counts(session, ledger)
 
 
@@ -63,36 +67,40 @@ def _check_counts(session: Session, ledger: Ledger) -> None:
     for job_id, status, count in rows:
         found.setdefault(job_id, {})[status.value] = count
     for job in session.scalars(select(Job)):
-        said = {status.value: getattr(job, status.value) for status in ItemStatus}
-        so = {status.value: found.get(job.id, {}).get(status.value, 0) for status in ItemStatus}
-        if said != so or sum(so.values()) != job.total:
-            ledger.broken("counts are those of the items", f"{job.name}: {said} of {job.total}, items {so}")
+        stored = {status.value: getattr(job, status.value) for status in ItemStatus}
+        counted = {status.value: found.get(job.id, {}).get(status.value, 0) for status in ItemStatus}
+        if stored != counted or sum(counted.values()) != job.total:
+            ledger.record_broken(
+                "counts are those of the items", f"{job.name}: {stored} of {job.total}, items {counted}"
+            )
 
 
 def check_answers(
     client: Client, submissions: Iterable[Submission], expected: Mapping[str, Expected], ledger: Ledger
 ) -> Iterator[int]:
-    """Compare every item with what was computed without the service; yields how many, job by job."""
+    """Compare every item with the prediction computed here. Yield the number of items of each job."""
     for submission in submissions:
         items = client.items(submission)
         sent = len(submission.pictures)
         fewer = submission.read_by_worker and submission.cancel_asked
         if len(items) != sent and not (fewer and len(items) < sent):
-            ledger.broken("nothing is lost", f"{submission.name}: {sent} pictures were sent, {len(items)} are there")
+            ledger.record_broken(
+                "nothing is lost", f"{submission.name}: {sent} pictures were sent, {len(items)} are there"
+            )
         places = [_place(item, number, submission) for number, item in enumerate(items)]
         if len(set(places)) < len(places):
-            ledger.broken("nothing is there twice", f"{submission.name}: {sorted(places)}")
+            ledger.record_broken("no item is doubled", f"{submission.name}: {sorted(places)}")
         for item, place in zip(items, places, strict=True):
             picture = submission.pictures[place]
             wrong = _wrong(item, picture, expected, canceled=submission.cancel_asked)
             if wrong:
                 promise, detail = wrong
-                ledger.broken(promise, f"{submission.name}, picture {picture.number}: {detail}")
+                ledger.record_broken(promise, f"{submission.name}, picture {picture.number}: {detail}")
         yield len(items)
 
 
 def _place(item: dict[str, Any], number: int, submission: Submission) -> int:
-    """Which of the pictures an item shows; a crawl meets them in an order of its own."""
+    """Return the index of the picture that an item shows. A crawl finds the pictures in its own order."""
     if submission.source != "crawl":
         return min(number, len(submission.pictures) - 1)
     return int(PurePosixPath(urlsplit(item["source"]["url"]).path).stem)
@@ -101,9 +109,9 @@ def _place(item: dict[str, Any], number: int, submission: Submission) -> int:
 def _wrong(
     item: dict[str, Any], picture: Picture, expected: Mapping[str, Expected], *, canceled: bool
 ) -> tuple[str, str] | None:
-    """Which promise an item breaks, and how; None if it is as it should be."""
+    """Return the promise that an item breaks and the detail, or None if the item is right."""
     status, error = item["status"], item["error"]
-    # A canceled item may have been still to be downloaded.
+    # A job can be canceled before its pictures are downloaded.
     no_bytes = item["image"] is None and status == "canceled" and canceled
     if not no_bytes and (item["image"] is None or item["image"]["sha256"] != picture.sha256):
         return "no wrong picture is answered", f"other bytes: {item['image']}"
@@ -123,37 +131,40 @@ def _wrong_prediction(prediction: dict[str, Any], expected: Expected) -> tuple[s
     scores = {row["id"]: row["score"] for row in prediction["labels"]}
     apart = max(abs(score - expected.scores[label]) for label, score in scores.items())
     top = prediction["label"]["id"]
-    # Of two labels that are equally likely, rounding may put either first.
+    # Rounding may decide which of two equally likely labels comes first.
     if apart <= TOLERANCE and expected.scores[expected.label] - expected.scores[top] <= TOLERANCE:
         return None
     detail = f"expected {expected.label}, got {top}; scores up to {apart:.2g} apart"
     return "no wrong picture is answered", detail
 
 
-def check_redis(it: Installation, ledger: Ledger, give_up: float) -> None:
-    """Nothing is left in Redis. What a dead consumer had not acknowledged is handed on, and then found to be done."""
-    while (left := _left_in_redis(it)) and time.monotonic() < give_up:
+def check_redis(installation: Installation, ledger: Ledger, give_up: float) -> None:
+    """Check that Redis is empty before `give_up`. Redis delivers again what dead consumers did not acknowledge."""
+    while (left := _left_in_redis(installation)) and time.monotonic() < give_up:
         time.sleep(0.5)
     for line in left:
-        ledger.broken("nothing is left in Redis", line)
+        ledger.record_broken("nothing is left in Redis", line)
 
 
-def check_unfinished_messages(it: Installation, ledger: Ledger) -> None:
-    """No chunk is waiting in Redis; what a dead consumer had not acknowledged may still be there, if it is done."""
-    for line in _left_in_redis(it):
-        # Maintenance is asked for all the time.
+def check_unfinished_messages(installation: Installation, ledger: Ledger) -> None:
+    """Check that no queue holds messages, and that unacknowledged messages are only of chunks that are finished.
+
+    This check does not wait until Redis delivers again what dead consumers did not acknowledge.
+    """
+    for line in _left_in_redis(installation):
+        # Beat sends maintenance tasks all the time.
         if not line.startswith(("unacked", Queue.MAINTENANCE.value)):
-            ledger.broken("nothing is left in Redis", line)
-    under_way = chunks_under_way(it) or set()
-    for raw in it.redis.hvals("unacked"):
+            ledger.record_broken("nothing is left in Redis", line)
+    in_progress = find_chunks_in_progress(installation) or set()
+    for raw in installation.redis.hvals("unacked"):
         chunk_id = _chunk_id(raw)
-        if chunk_id in under_way:
-            ledger.broken("nothing is left in Redis", f"unacked: {chunk_id}")
+        if chunk_id in in_progress:
+            ledger.record_broken("nothing is left in Redis", f"unacked: {chunk_id}")
 
 
-def _left_in_redis(it: Installation) -> list[str]:
-    queues = {queue.value: it.redis.llen(queue.value) for queue in Queue}
-    unacked = it.redis.hlen("unacked")
+def _left_in_redis(installation: Installation) -> list[str]:
+    queues = {queue.value: installation.redis.llen(queue.value) for queue in Queue}
+    unacked = installation.redis.hlen("unacked")
     return [f"{name}: {count} messages" for name, count in {**queues, "unacked": unacked}.items() if count]
 
 
@@ -163,7 +174,7 @@ def _chunk_id(raw: bytes | str) -> str:
     return str(arguments.get("chunk_id", ""))
 
 
-def unfinished(ledger: Ledger) -> list[str]:
+def list_unfinished(ledger: Ledger) -> list[str]:
     return [
         f"{submission.name}: {submission.job['counts'] if submission.job else 'never seen'}"
         for submission in ledger.all()

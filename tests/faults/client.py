@@ -1,4 +1,4 @@
-"""A client as a careful user would write one: it tries again, and finds out what became of what got no answer."""
+"""A careful client: it repeats failed requests, and looks up what became of a request that got no answer."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from tests.faults.ledger import TERMINAL, Ledger, Submission
 from tests.faults.shelf import Shelf
 
 ANSWER_SECONDS = 30.0
-"""After this long without an answer it counts as lost."""
+"""A request without an answer for this long counts as lost."""
 PAUSE_SECONDS = 0.2
-"""Between one attempt and the next."""
-_NOT_NOW = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE, HTTPStatus.TOO_MANY_REQUESTS}
-"""Answers that ask to try again: whatever is broken meanwhile, it has to be one of these."""
+"""Seconds between two attempts."""
+_TRY_LATER = {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE, HTTPStatus.TOO_MANY_REQUESTS}
+"""The only statuses that the service may answer while a part of it is broken. They ask the client to try again."""
 
 
 class GaveUp(Exception):
-    """The campaign is over, or the service did not come back."""
+    """The campaign ended, or the service did not recover."""
 
 
 class Client:
-    """One connection to the API, for one thread."""
+    """An HTTP client of the API for one thread."""
 
-    def __init__(self, url: str, ledger: Ledger, shelf: Shelf, over: threading.Event) -> None:
+    def __init__(self, url: str, ledger: Ledger, shelf: Shelf, ended: threading.Event) -> None:
         self._http = httpx.Client(base_url=url, trust_env=False, timeout=ANSWER_SECONDS)
         self._ledger = ledger
         self._shelf = shelf
-        self._over = over
+        self._ended = ended
 
     def close(self) -> None:
         self._http.close()
 
     def submit(self, submission: Submission, wait_seconds: int = 0) -> None:
-        """Submit until the service is known to have it.
+        """Submit until the service has certainly stored the submission.
 
         Raises:
-            GaveUp: the campaign ended before.
+            GaveUp: the campaign ended first.
         """
         while True:
             answer = self._send(submission, wait_seconds)
-            if answer is not None and self._understood(submission, answer):
+            if answer is not None and self._read_answer(submission, answer):
                 break
             if submission.read_by_worker:
-                # With the same key it is not stored twice.
+                # The same Idempotency-Key keeps the service from storing it twice.
                 continue
-            # It may have been stored all the same, so it is looked for before it is sent once more.
+            # The service may have stored it although the answer was lost, so the client looks for it before it repeats.
             submission.job_id = self._find(submission)
             if submission.job_id:
                 break
-        self._ledger.accepted(submission)
+        self._ledger.record_accepted(submission)
 
     def _send(self, submission: Submission, wait_seconds: int) -> httpx.Response | None:
         headers = {"Prefer": f"wait={wait_seconds}"}
@@ -79,7 +79,7 @@ class Client:
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w") as archive:
             for place, picture in enumerate(submission.pictures):
-                # The same each time, or it would be another request with the same key.
+                # ZipInfo has a fixed date, so every attempt sends the same bytes; other bytes with the same key fail.
                 archive.writestr(zipfile.ZipInfo(f"{place}/{picture.number}.jpg"), picture.data)
         return file.getvalue()
 
@@ -88,94 +88,101 @@ class Client:
 
     def _crawl(self, submission: Submission) -> dict[str, Any]:
         sitemap = self._shelf.open_shop(submission.name, submission.pictures)
-        # Longer than any clock jumps: how long a crawl may take is counted from its beginning.
+        # Longer than any clock jump, because a crawl's time limit counts from its start.
         return {"start_urls": [sitemap], "limits": {"minutes": 24 * 60}}
 
-    def _understood(self, submission: Submission, answer: httpx.Response) -> bool:
-        """Whether the answer says which job it is; a picture that cannot be opened is answered with its error."""
+    def _read_answer(self, submission: Submission, answer: httpx.Response) -> bool:
+        """Take the job's id from an answer; return False if there is none.
+
+        The answer to a single picture that cannot be opened is its error.
+        """
         if answer.is_success:
             submission.job_id = answer.json()["job_id" if submission.single else "id"]
             return True
         problem, picture = answer.json(), submission.pictures[0]
         if problem["code"] == "request_in_progress" and submission.read_by_worker:
-            self._ledger.refused(problem["code"])
-            self._over.wait(PAUSE_SECONDS)
+            self._ledger.record_refusal(problem["code"])
+            self._ended.wait(PAUSE_SECONDS)
             return False
         if not submission.single or problem["code"] != picture.error:
-            self._ledger.broken("answers are clear", f"{submission.name}: {answer.status_code} {answer.text[:300]}")
+            self._ledger.record_broken(
+                "answers are clear", f"{submission.name}: {answer.status_code} {answer.text[:300]}"
+            )
         return False
 
     def _find(self, submission: Submission) -> str:
-        """The id of the job of that name, or an empty string if the service does not have it."""
+        """Return the id of the job of that name, or an empty string if the service does not have it."""
         query = {"q": submission.name, **({"source": "classification"} if submission.single else {})}
-        rows = self.certain("GET", "/v1/jobs", params=query).json()["data"]
+        rows = self.ask_until_answered("GET", "/v1/jobs", params=query).json()["data"]
         found = [row["id"] for row in rows if row["name"] == submission.name]
         return str(found[0]) if found else ""
 
-    def look(self, submission: Submission) -> None:
-        """See how a job stands, if the service answers just now."""
+    def poll(self, submission: Submission) -> None:
+        """Read a job and record what the service says of it, if the service answers at the moment."""
         headers = {"If-None-Match": submission.etag} if submission.etag else {}
         answer = self._ask("GET", f"/v1/jobs/{submission.job_id}", headers=headers)
         if answer is None or answer.status_code == HTTPStatus.NOT_MODIFIED:
             return
         if answer.is_success:
-            self._ledger.saw(submission, answer.json(), answer.headers.get("ETag", ""))
+            self._ledger.record_answer(submission, answer.json(), answer.headers.get("ETag", ""))
         else:
-            self._ledger.broken("nothing is lost", f"{submission.name}: {answer.status_code} {answer.text[:300]}")
+            self._ledger.record_broken(
+                "nothing is lost", f"{submission.name}: {answer.status_code} {answer.text[:300]}"
+            )
 
     def cancel(self, submission: Submission) -> None:
-        """Cancel a job; one that is over by then stays as it is."""
+        """Cancel a job. A job that has already ended stays as it is."""
         submission.cancel_asked = True
-        answer = self.certain("POST", f"/v1/jobs/{submission.job_id}/cancel")
+        answer = self.ask_until_answered("POST", f"/v1/jobs/{submission.job_id}/cancel")
         if answer.status_code not in (HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT):
-            self._ledger.broken("answers are clear", f"cancel {submission.name}: {answer.text[:300]}")
+            self._ledger.record_broken("answers are clear", f"cancel {submission.name}: {answer.text[:300]}")
 
     def retry(self, submission: Submission) -> None:
-        """Have the failed items of a job tried again."""
+        """Ask the service to retry the failed items of a job."""
         submission.retried = True
-        answer = self.certain("POST", f"/v1/jobs/{submission.job_id}/retry")
+        answer = self.ask_until_answered("POST", f"/v1/jobs/{submission.job_id}/retry")
         if answer.status_code not in (HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT):
-            self._ledger.broken("answers are clear", f"retry {submission.name}: {answer.text[:300]}")
-        # Whatever was read before says nothing of what is to come.
+            self._ledger.record_broken("answers are clear", f"retry {submission.name}: {answer.text[:300]}")
+        # A retried job starts again, so its earlier state is no longer compared with later ones.
         submission.job, submission.etag = None, ""
 
-    def is_over(self, submission: Submission) -> bool:
-        """Whether a job is terminal, if the service answers just now."""
+    def is_finished(self, submission: Submission) -> bool:
+        """Return whether a job is known to have ended; False if the service does not answer at the moment."""
         answer = self._ask("GET", f"/v1/jobs/{submission.job_id}")
         return answer is not None and answer.is_success and answer.json()["status"] in TERMINAL
 
     def items(self, submission: Submission) -> list[dict[str, Any]]:
-        """All items of a job, in order."""
+        """Return all items of a job, in order."""
         found: list[dict[str, Any]] = []
         query: dict[str, str] = {"limit": "200"}
         while True:
-            page = self.certain("GET", f"/v1/jobs/{submission.job_id}/items", params=query).json()
+            page = self.ask_until_answered("GET", f"/v1/jobs/{submission.job_id}/items", params=query).json()
             found += page["data"]
             if page["next_cursor"] is None:
                 return found
             query["cursor"] = page["next_cursor"]
 
-    def certain(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """An answer, however long it takes.
+    def ask_until_answered(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Repeat a request until the service answers it.
 
         Raises:
-            GaveUp: the campaign ended before there was one.
+            GaveUp: the campaign ended first.
         """
         while (answer := self._ask(method, path, **request)) is None:
             pass
         return answer
 
     def _ask(self, method: str, path: str, **request: Any) -> httpx.Response | None:
-        """One attempt; None, after a pause, if there was no answer or one that asks to try again."""
-        if self._over.is_set():
+        """Send a request once. Return None, after a pause, if the client has to try again."""
+        if self._ended.is_set():
             raise GaveUp
         try:
             answer = self._http.request(method, path, **request)
         except httpx.TransportError as error:
-            self._ledger.refused(type(error).__name__)
+            self._ledger.record_refusal(type(error).__name__)
         else:
-            if answer.status_code not in _NOT_NOW:
+            if answer.status_code not in _TRY_LATER:
                 return answer
-            self._ledger.refused(str(answer.status_code))
-        self._over.wait(PAUSE_SECONDS)
+            self._ledger.record_refusal(str(answer.status_code))
+        self._ended.wait(PAUSE_SECONDS)
         return None

@@ -1,4 +1,4 @@
-"""The whole service in real processes, started one by one, as on many machines."""
+"""The whole service in real processes, started one by one, as on several machines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.faults.servers import PostgreSQL, SmallDisk, free_port, redis_answers
 DatabaseKind = Literal["sqlite", "postgresql"]
 
 LEASE_SECONDS = 5
-"""The shortest that the settings allow, so that the campaign need not wait long for leases to run out."""
+"""The shortest lease that the settings allow. The campaign often has to wait until a lease runs out."""
 READY_SECONDS = 120.0
 WORKERS = ("worker-1", "worker-2")
 _COMMANDS = {
@@ -40,38 +40,38 @@ _COMMANDS = {
 
 @dataclass(slots=True)
 class Installation:
-    """Everything that runs, by name, and the ways to hurt it."""
+    """The processes of a campaign, by name, and the ways to hurt them."""
 
     kind: DatabaseKind
     folder: Path
     settings: Settings
-    """Of whoever looks on: Redis is reached without a proxy."""
+    """The settings of the campaign itself, which reaches Redis without a proxy."""
     database: Database
     redis: Redis
     supervisor: Supervisor
     processes: dict[str, Process] = field(default_factory=dict)
     wires: dict[str, Proxy] = field(default_factory=dict)
-    """The connection of each of our processes to Redis."""
+    """The connection of each process of the service to Redis."""
     disk: SmallDisk | None = None
-    """None where this user may not mount anything."""
+    """None where this user may not mount file systems."""
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
-    def start(cls, kind: DatabaseKind, chance: random.Random) -> Installation:
-        """Start everything; returns once it is ready."""
+    def start(cls, kind: DatabaseKind, rng: random.Random) -> Installation:
+        """Start all processes and return when the service is ready."""
         stack = ExitStack()
         try:
-            return cls._start(kind, chance, stack)
+            return cls._start(kind, rng, stack)
         except BaseException:
             stack.close()
             raise
 
     @classmethod
-    def _start(cls, kind: DatabaseKind, chance: random.Random, stack: ExitStack) -> Installation:
+    def _start(cls, kind: DatabaseKind, rng: random.Random, stack: ExitStack) -> Installation:
         folder = Path(tempfile.mkdtemp(prefix="lookbook-faults-"))
-        # PostgreSQL runs as another user where we are root, and has to get to its own folder.
+        # PostgreSQL runs as another user if the tests run as root, and that user has to reach its folder.
         folder.chmod(0o755)
-        supervisor = Supervisor(random.Random(chance.random()))
+        supervisor = Supervisor(random.Random(rng.random()))
         stack.callback(supervisor.stop)
         redis_port, database_url = free_port(), f"sqlite:///{folder / 'home' / 'lookbook.db'}"
         processes = {"redis": supervisor.start(redis_process(folder, redis_port))}
@@ -90,7 +90,7 @@ class Installation:
             redis_url=f"redis://127.0.0.1:{redis_port}/0",
             lease_seconds=LEASE_SECONDS,
         )
-        made = cls(
+        installation = cls(
             kind,
             folder,
             settings,
@@ -100,10 +100,10 @@ class Installation:
             processes,
             disk=_disk(settings, stack),
         )
-        stack.callback(made.database.close)
-        made._start_service(redis_port, stack)
-        made._stack = stack
-        return made
+        stack.callback(installation.database.close)
+        installation._start_service(redis_port, stack)
+        installation._stack = stack
+        return installation
 
     def _start_service(self, redis_port: int, stack: ExitStack) -> None:
         proxies = Proxies()
@@ -122,14 +122,14 @@ class Installation:
             command = [sys.executable, "-m", "cli", *arguments]
             process = Process(name, command, self._environment(name, wire.port), self.folder / f"{name}.log")
             self.processes[name] = self.supervisor.start(process)
-        # Processes first, then the wires that they speak through.
+        # The stack runs this first, so the processes end before their proxies do.
         stack.callback(self.supervisor.stop)
         wait_until(self._ready, "the service is ready", READY_SECONDS)
 
     def _environment(self, name: str, redis_port: int) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("LOOKBOOK_")}
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("LOOKBOOK_")}
         return {
-            **kept,
+            **inherited,
             "PYTHONPATH": os.pathsep.join([str(PROJECT), str(Path(__file__).parent / "clock")]),
             "PYTHONUNBUFFERED": "1",
             "LOOKBOOK_FAULT_CLOCK": str(self.folder / "clock" / name),
@@ -140,10 +140,10 @@ class Installation:
             "LOOKBOOK_LEASE_SECONDS": str(LEASE_SECONDS),
             "LOOKBOOK_SWEEP_SECONDS": "1",
             "LOOKBOOK_DECODERS": "1",
-            # Where the shelf is; it does not mind being asked quickly, but crawls should last until a fault strikes.
+            # The shelf is a server on loopback. The delay makes crawls last until a fault strikes.
             "LOOKBOOK_FETCH_ALLOW": "127.0.0.0/8",
             "LOOKBOOK_CRAWL_DELAY": "0.05",
-            # Small chunks: there is always one under way when a fault strikes.
+            # Small chunks take long enough in total that one is in progress when a fault strikes.
             "LOOKBOOK_CHUNK_SIZE": "32",
             "LOOKBOOK_API_PROCESSES": "2",
             "LOOKBOOK_API_THREADS": "8",
@@ -157,18 +157,18 @@ class Installation:
         return answer.is_success and len(answer.json()["workers"]) == len(WORKERS) + 3
 
     def set_clock(self, name: str, seconds_ahead: float) -> None:
-        """Have the clock of one of our processes jump."""
+        """Make the clock of one process of the service jump."""
         (self.folder / "clock" / name).write_text(str(seconds_ahead))
 
     def stop(self) -> list[str]:
-        """End everything; the names of processes that had to be killed. Logs stay in `folder`."""
+        """Stop all processes and return the names of those that had to be killed. Logs stay in `folder`."""
         if self.disk is not None:
             self.disk.free()
         for wire in self.wires.values():
             wire.heal()
-        stubborn = self.supervisor.stop()
+        killed = self.supervisor.stop()
         self._stack.close()
-        return stubborn
+        return killed
 
 
 def _disk(settings: Settings, stack: ExitStack) -> SmallDisk | None:

@@ -1,4 +1,4 @@
-"""What the campaign knows: what was submitted, how it stands, and every promise that was seen broken."""
+"""The campaign's records: what was submitted, its last known state, and every broken promise."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 from tests.faults.pictures import Picture
 
 TERMINAL = {"completed", "canceled", "failed"}
-_SHOWN = 20
-"""Broken promises of one kind beyond these are only counted."""
+_MAX_DETAILS = 20
+"""Details that are kept of one broken promise. Further cases are only counted."""
 
 
 @dataclass(slots=True, eq=False)
 class Submission:
-    """One job, or one picture that somebody waits for, and what the service has said of it so far."""
+    """One job, or one picture whose client waits for the answer, and its last known state."""
 
     name: str
-    """No other has it: what got no answer is found by it."""
+    """Unique, so that the client can find a submission that got no answer."""
     pictures: Sequence[Picture]
     source: str
-    """That of the job: classification, uploads, archive, manifest or crawl."""
+    """The job's source: classification, uploads, archive, manifest or crawl."""
     job_id: str = ""
     job: dict[str, Any] | None = None
     etag: str = ""
     cancel_asked: bool = False
     retried: bool = False
-    """Whether its failed items were to be tried again."""
+    """Whether the client asked for a retry of its failed items."""
 
     @property
     def single(self) -> bool:
@@ -37,7 +37,7 @@ class Submission:
 
     @property
     def read_by_worker(self) -> bool:
-        """Whether its items are only found by and by, and it is sent with an `Idempotency-Key`."""
+        """Whether a worker finds its items after the submission. These submissions have an `Idempotency-Key`."""
         return self.source in {"archive", "manifest", "crawl"}
 
     @property
@@ -46,22 +46,22 @@ class Submission:
 
     @property
     def broken(self) -> int:
-        """How many of its pictures cannot be opened."""
+        """The number of its pictures that cannot be opened."""
         return sum(picture.error is not None for picture in self.pictures)
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Shared by all threads of a campaign."""
+    """The records that all threads of a campaign share."""
 
     submissions: list[Submission] = field(default_factory=list)
     refusals: Counter[str] = field(default_factory=Counter)
-    """Answers, and missing answers, after which the client had to try again."""
+    """How often the client had to try again, by status or by the kind of missing answer."""
     _broken: dict[str, list[str]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def accepted(self, submission: Submission) -> None:
+    def record_accepted(self, submission: Submission) -> None:
         with self._lock:
             self.submissions.append(submission)
 
@@ -69,49 +69,49 @@ class Ledger:
         with self._lock:
             return list(self.submissions)
 
-    def open(self) -> list[Submission]:
+    def unfinished(self) -> list[Submission]:
         return [submission for submission in self.all() if not submission.terminal]
 
-    def refused(self, why: str) -> None:
+    def record_refusal(self, why: str) -> None:
         with self._lock:
             self.refusals[why] += 1
 
-    def broken(self, promise: str, detail: str) -> None:
-        """A promise was seen broken."""
+    def record_broken(self, promise: str, detail: str) -> None:
+        """Count a broken promise and keep its detail."""
         with self._lock:
             self._counts[promise] += 1
-            shown = self._broken.setdefault(promise, [])
-            if len(shown) < _SHOWN:
-                shown.append(detail)
+            details = self._broken.setdefault(promise, [])
+            if len(details) < _MAX_DETAILS:
+                details.append(detail)
 
     def counts(self) -> dict[str, int]:
-        """How often each promise was broken."""
+        """Return how often each promise was broken."""
         with self._lock:
             return dict(self._counts)
 
     def report(self) -> list[str]:
-        """A line for each broken promise, and the first details."""
+        """Return a line for each broken promise, followed by its details."""
         with self._lock:
             lines = []
-            for promise, shown in self._broken.items():
-                lines += [f"{promise}: {self._counts[promise]}", *(f"  {detail}" for detail in shown)]
+            for promise, details in self._broken.items():
+                lines += [f"{promise}: {self._counts[promise]}", *(f"  {detail}" for detail in details)]
             return lines
 
-    def saw(self, submission: Submission, job: dict[str, Any], etag: str) -> None:
-        """Compare what the service says of a job with what it said before."""
+    def record_answer(self, submission: Submission, job: dict[str, Any], etag: str) -> None:
+        """Keep what the service says of a job, and record every promise that it breaks."""
         counts, name = job["counts"], submission.name
         if counts["total"] != counts["pending"] + counts["succeeded"] + counts["failed"] + counts["canceled"]:
-            self.broken("counts add up", f"{name}: {counts}")
-        # What is canceled is read no further.
+            self.record_broken("counts add up", f"{name}: {counts}")
+        # A worker stops reading a source when its job is canceled.
         fewer = submission.read_by_worker and (job["discovering"] or submission.cancel_asked)
         if counts["total"] != len(submission.pictures) and not (fewer and counts["total"] < len(submission.pictures)):
-            self.broken("counts add up", f"{name}: {len(submission.pictures)} pictures were sent, {counts}")
+            self.record_broken("counts add up", f"{name}: {len(submission.pictures)} pictures were sent, {counts}")
         if job["status"] in TERMINAL and counts["pending"]:
-            self.broken("nothing is pending in a job that is over", f"{name}: {job['status']} with {counts}")
+            self.record_broken("nothing is pending in a job that is over", f"{name}: {job['status']} with {counts}")
         if job["status"] == "canceled" and not submission.cancel_asked:
-            self.broken("only what was canceled is canceled", f"{name}: nobody asked for it")
+            self.record_broken("only canceled jobs are canceled", f"{name}: the client did not cancel it")
         if job["status"] == "failed":
-            self.broken("no job fails", f"{name}: {job['error']}")
+            self.record_broken("no job fails", f"{name}: {job['error']}")
         before = submission.job
         if before is not None:
             self._compare(submission, before, job)
@@ -121,7 +121,7 @@ class Ledger:
         for count in ("succeeded", "failed", "canceled"):
             if job["counts"][count] < before["counts"][count]:
                 detail = f"{submission.name}: {before['counts']}, then {job['counts']}"
-                self.broken("what is done stays done", detail)
+                self.record_broken("finished items stay finished", detail)
         if submission.terminal and (job["status"], job["counts"]) != (before["status"], before["counts"]):
             detail = f"{submission.name}: {before['status']} {before['counts']}, then {job['status']} {job['counts']}"
-            self.broken("what is over stays over", detail)
+            self.record_broken("ended jobs do not change", detail)

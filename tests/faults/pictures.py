@@ -1,4 +1,4 @@
-"""Pictures for the campaign, drawn from a seed, and what the service has to say of each."""
+"""Pictures for the campaign, drawn from a seed, and the answer that the service has to give for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core.types import ModelRef
 from samples import broken
 
 SIDES = (100, 140)
-"""Shortest and longest side in pixels; of smaller ones crawls think that they are no pictures of products."""
+"""Shortest and longest side in pixels. Crawls leave smaller pictures out, because they take them for decoration."""
 BROKEN_SHARE = 0.03
 _BATCH = 64
 _BROKEN = {
@@ -40,12 +40,12 @@ class Picture:
     data: bytes
     sha256: str
     error: str | None
-    """The code that its item has to fail with; None: it has a prediction."""
+    """The error code that its item has to have, or None if the picture can be classified."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the model says of a picture, computed without the service."""
+    """The prediction for a picture, computed without the service."""
 
     label: str
     scores: dict[str, float]
@@ -53,7 +53,7 @@ class Expected:
 
 @lru_cache(maxsize=4096)
 def draw(seed: int, number: int) -> Picture:
-    """The picture of that number: always the same for one seed, different from all others."""
+    """Return the picture of a number. It depends only on seed and number, and differs from all others."""
     random = np.random.default_rng([seed, number])
     if random.random() < BROKEN_SHARE:
         error = str(random.choice(list(_BROKEN)))
@@ -68,7 +68,7 @@ def draw(seed: int, number: int) -> Picture:
         shape(tuple(int(edge) for edge in box), fill=_colour(random))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=85)
-    # Two drawings may look the same once they are compressed: a comment makes the files differ in any case.
+    # Two drawings may compress to the same bytes; a comment makes every file different.
     return _picture(number, _commented(file.getvalue(), f"{seed} {number}"), None)
 
 
@@ -87,14 +87,14 @@ def _commented(jpeg: bytes, text: str) -> bytes:
 
 
 def expectations(settings: Settings, model: ModelRef, pictures: Iterable[Picture]) -> dict[str, Expected]:
-    """What the model says of each of the pictures that can be opened, by SHA-256, computed in this process."""
+    """Return the prediction for each picture that can be opened, by SHA-256, computed in this process."""
     artifact = find_artifact(settings.models, model)
     runtime = open_runtime(artifact, settings.runtime, settings.precision)
-    wanted = list({picture.sha256: picture for picture in pictures if picture.error is None}.values())
+    distinct = list({picture.sha256: picture for picture in pictures if picture.error is None}.values())
     labels = [label.id for label in artifact.taxonomy.labels]
     found = {}
-    for start in range(0, len(wanted), _BATCH):
-        part = wanted[start : start + _BATCH]
+    for start in range(0, len(distinct), _BATCH):
+        part = distinct[start : start + _BATCH]
         pixels = np.stack([prepare(picture.data, artifact.input).pixels for picture in part])
         for picture, row in zip(part, predict(runtime, pixels), strict=True):
             scores = dict(zip(labels, map(float, row), strict=True))

@@ -1,4 +1,4 @@
-"""Processes one by one, and a keeper that starts again what has died, as any process manager does."""
+"""Processes, and a supervisor that restarts those that have died, as any process manager does."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ import psutil
 from core.settings import PROJECT
 
 RESTART_SECONDS = (0.2, 1.5)
-"""Shortest and longest time until the keeper starts again what has died."""
+"""Shortest and longest time until the supervisor restarts a dead process."""
 STOP_SECONDS = 25.0
-"""How long a process may take to end when it is asked to."""
-_LOOK_SECONDS = 0.05
+"""Seconds that a process may take to end after it was asked to end."""
+_POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
-"""linux/prctl.h"""
+"""The value of this constant in linux/prctl.h."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,18 +36,18 @@ class Process:
     environment: Mapping[str, str]
     log: Path
     user: str | None = None
-    """Whom it runs as, where it is not us."""
+    """The user that it runs as, or None for the user of the tests."""
     stop_signal: signal.Signals = signal.SIGTERM
-    """What asks it to end."""
+    """The signal that asks it to end."""
     running: subprocess.Popen[bytes] | None = None
     restart_at: float | None = None
-    struck: bool = False
-    """Whether its death, if it is dead, is our doing."""
-    own_deaths: list[int] = field(default_factory=list)
-    """Exit codes of deaths that were not our doing."""
+    ended_by_us: bool = False
+    """Whether the campaign ended it."""
+    unexpected_exits: list[int] = field(default_factory=list)
+    """Its exit codes when it ended although the campaign had not ended it."""
 
     def start(self) -> None:
-        self.restart_at, self.struck = None, False
+        self.restart_at, self.ended_by_us = None, False
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
                 self.command,
@@ -58,7 +58,7 @@ class Process:
                 stderr=log,
                 user=self.user,
                 start_new_session=True,
-                # prctl alone runs there: nothing that takes a lock which another thread may hold.
+                # preexec_fn is unsafe only if it takes a lock that another thread may hold; prctl takes none.
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
             )
 
@@ -67,7 +67,7 @@ class Process:
         return self.running is not None and self.running.poll() is None
 
     def children(self) -> list[psutil.Process]:
-        """Its children, not their children."""
+        """Return its direct children."""
         if self.running is None:
             return []
         try:
@@ -76,13 +76,13 @@ class Process:
             return []
 
     def kill(self) -> None:
-        """SIGKILL for the process itself; the keeper ends what it leaves behind."""
-        self.struck = True
+        """Send SIGKILL to the process alone. The supervisor kills the children that it leaves behind."""
+        self.ended_by_us = True
         self._signal(signal.SIGKILL, group=False)
 
     def kill_group(self) -> None:
-        """SIGKILL for the process and its children at once."""
-        self.struck = True
+        """Send SIGKILL to the process and its children at once."""
+        self.ended_by_us = True
         self._signal(signal.SIGKILL, group=True)
 
     def freeze(self) -> None:
@@ -92,11 +92,11 @@ class Process:
         self._signal(signal.SIGCONT, group=True)
 
     def terminate(self) -> None:
-        self.struck = True
+        self.ended_by_us = True
         self._signal(self.stop_signal, group=False)
 
-    def bury(self) -> None:
-        """End what a dead process has left in its group."""
+    def end_group(self) -> None:
+        """Kill the children that a dead process has left in its group."""
         assert self.running is not None
         self._signal(signal.SIGKILL, group=True)
         self.running = None
@@ -110,25 +110,25 @@ class Process:
             else:
                 self.running.send_signal(number)
         except (ProcessLookupError, PermissionError):
-            # Gone already. macOS says EPERM for a group whose processes are all gone.
+            # The process is gone already. macOS answers EPERM for a group without processes.
             return
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end the process if the campaign itself is killed (prctl(2))."""
+    """Have the kernel kill the process if the campaign itself is killed (prctl(2))."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Supervisor:
-    """Starts processes, and starts again those that have died, after a delay by chance."""
+    """Starts processes, and restarts dead ones after a random delay."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
+    def __init__(self, rng: random.Random) -> None:
+        self._chance = rng
         self._processes: list[Process] = []
         self._lock = threading.Lock()
         self._stopping = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._thread.start()
 
     def start(self, process: Process) -> Process:
@@ -138,37 +138,37 @@ class Supervisor:
         return process
 
     def stop(self) -> list[str]:
-        """End everything, what was started last first. The names of those that had to be killed."""
+        """Stop all processes in the reverse order of their start. Return the names of those that had to be killed."""
         with self._lock:
             self._stopping = True
-            stubborn = [process.name for process in reversed(self._processes) if not self._end(process)]
-        # Only now: the kernel takes the thread that started a process for its parent.
+            killed = [process.name for process in reversed(self._processes) if not self._stop_process(process)]
+        # The thread ends last, because the kernel kills a process when the thread that started it ends.
         self._ended.set()
         self._thread.join()
-        return stubborn
+        return killed
 
-    def own_deaths(self) -> dict[str, list[int]]:
-        """Exit codes of processes that died without our doing, by name."""
-        return {process.name: process.own_deaths for process in self._processes if process.own_deaths}
+    def unexpected_exits(self) -> dict[str, list[int]]:
+        """Return the exit codes of processes that the campaign did not end, by process name."""
+        return {process.name: process.unexpected_exits for process in self._processes if process.unexpected_exits}
 
     def _run(self) -> None:
-        while not self._ended.wait(_LOOK_SECONDS):
+        while not self._ended.wait(_POLL_SECONDS):
             with self._lock:
                 for process in () if self._stopping else self._processes:
-                    self._look_after(process)
+                    self._restart_if_dead(process)
 
-    def _look_after(self, process: Process) -> None:
+    def _restart_if_dead(self, process: Process) -> None:
         if process.running is not None and not process.alive:
-            if not process.struck:
-                process.own_deaths.append(process.running.returncode)
-            process.bury()
+            if not process.ended_by_us:
+                process.unexpected_exits.append(process.running.returncode)
+            process.end_group()
             process.restart_at = time.monotonic() + self._chance.uniform(*RESTART_SECONDS)
         if process.restart_at is not None and time.monotonic() >= process.restart_at:
             process.start()
 
     @staticmethod
-    def _end(process: Process) -> bool:
-        """Whether it ended when it was asked to."""
+    def _stop_process(process: Process) -> bool:
+        """Stop a process and return whether it ended without being killed."""
         if process.running is None:
             return True
         process.thaw()
@@ -180,5 +180,5 @@ class Supervisor:
             process.kill_group()
             process.running.wait()
             ended = False
-        process.bury()
+        process.end_group()
         return ended

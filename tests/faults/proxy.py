@@ -1,4 +1,4 @@
-"""A wire that can be cut: a TCP proxy between one process and Redis."""
+"""A TCP proxy between one process and Redis, whose connections can be cut."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ ResultT = TypeVar("ResultT")
 
 
 class Cut(Enum):
-    """How a wire fails."""
+    """The ways in which a network connection can fail."""
 
     DROPPED = "connections dropped"
-    """Open connections end; new ones work at once."""
+    """Open connections end, and new ones work at once."""
     REFUSED = "connections refused"
-    """Open connections end, and no new ones are accepted until it is healed."""
+    """Open connections end, and new ones are refused until the proxy is healed."""
     SILENT = "silence"
-    """Nothing comes through any more and nobody is told: open connections stay silent for ever, and so do those that
-    are opened before it is healed."""
+    """The proxy passes nothing on and closes nothing. Connections that are open, or opened before the proxy is healed,
+    stay silent for ever."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +45,7 @@ class _Wire:
 
 
 class Proxies:
-    """The event loop that all proxies of a campaign share, in a thread of its own."""
+    """All proxies of a campaign, which share one event loop in its own thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -54,7 +54,7 @@ class Proxies:
         self._proxies: list[Proxy] = []
 
     def open(self, target: int | Path) -> Proxy:
-        """A new wire to a port of this machine, or to a Unix socket."""
+        """Open a proxy to a port of this machine or to a Unix socket."""
         proxy = Proxy(self, target)
         self._proxies.append(proxy)
         return proxy
@@ -94,7 +94,7 @@ class Proxy:
         self._run(self._cut(how))
 
     def heal(self) -> None:
-        """New connections work again."""
+        """Let new connections work again."""
         self._run(self._heal())
 
     async def _listen(self) -> None:
@@ -143,7 +143,7 @@ class Proxy:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: _Wire) -> None:
-    """Pass bytes on until one side ends. Once the wire is silent, the other side does not learn of that end either."""
+    """Pass bytes on until one side ends. A silent wire hides that end from the other side as well."""
     with contextlib.suppress(OSError):
         while data := await reader.read(_BLOCK):
             if not wire.silent:

@@ -1,4 +1,4 @@
-"""docs/reliability.md: its table, from what the campaigns left in results/."""
+"""Writes the tables of docs/reliability.md from the campaigns' results in results/."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _COUNTED = {
     "items lost": ("nothing is lost",),
     "predictions doubled": ("no prediction is doubled",),
     "wrong pictures answered": ("no wrong picture is answered",),
-    "jobs stuck": ("no job is stuck", "no chunk is left", "it recovers"),
+    "jobs stuck": ("no job is stuck", "no chunk is left", "the service recovers"),
 }
-"""What is said of every campaign, and which promises that covers; the others are one figure."""
+"""The rows of the table of outcomes, and the promises that each row counts. All other promises share one row."""
 
 
 def keep(result: Result, command: str) -> Path:
-    """Write down what a campaign led to, and where."""
+    """Store a campaign's result and return the path of its file."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{result.database}.json"
     figures = {"machine": Machine.here().name, "python": platform.python_version(), "command": command}
@@ -38,20 +38,20 @@ def keep(result: Result, command: str) -> Path:
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """The figures of each database's last campaign, as far as there was one."""
+    """Return the figures of each database's last campaign. A database without a campaign is missing."""
     paths = {kind: RESULTS / f"{kind}.json" for kind in get_args(DatabaseKind)}
     return {kind: json.loads(path.read_text("utf-8")) for kind, path in paths.items() if path.is_file()}
 
 
 def write_page() -> None:
-    """Put the tables of what is in results/ between the markers of the page."""
+    """Write the tables of all results between the markers of the page."""
     text = PAGE.read_text("utf-8")
     head, tail = text.partition(BEGIN)[0], text.partition(END)[2]
     PAGE.write_text(f"{head}{BEGIN}\n{tables()}\n{END}{tail}", "utf-8")
 
 
 def tables() -> str:
-    """What stands between the markers."""
+    """Return the text that belongs between the markers of the page."""
     found = read()
     return "\n\n".join([_outcomes(found), _recoveries(found), _provenance(found)])
 
@@ -80,11 +80,13 @@ def _recoveries(found: dict[str, dict[str, Any]]) -> str:
 
 
 def _cells(figures: dict[str, Any], fault: str) -> tuple[str, str, str]:
-    mine = [one for one in figures["recoveries"] if one["fault"] == fault]
-    if not mine:
+    recoveries = [recovery for recovery in figures["recoveries"] if recovery["fault"] == fault]
+    if not recoveries:
         return "", "", ""
-    answering, settled = (_times([one[which] for one in mine]) for which in ("answering", "settled"))
-    return str(len(mine)), answering, settled
+    answering, recorded = (
+        _times([recovery[figure] for recovery in recoveries]) for figure in ("answering", "recorded")
+    )
+    return str(len(recoveries)), answering, recorded
 
 
 def _times(values: Sequence[float | None]) -> str:

@@ -1,4 +1,4 @@
-"""The faults: what can happen to an installation, and which of it happens when, from a seed."""
+"""The kinds of fault, and the choice of faults for a campaign from its seed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.faults.proxy import Cut
 from tests.faults.servers import wait_until
 
 Strike = Callable[[Installation, random.Random], None]
-"""Does it, and returns when it is over (what is killed is started again by the keeper)."""
+"""Does the fault and returns when it has ended. The supervisor restarts what was killed."""
 
 OUTAGE_SECONDS = (1.5, 6.0)
-"""How long wires stay cut and disks stay full."""
+"""Shortest and longest time in which connections stay cut and disks stay full."""
 CLOCK_JUMP_SECONDS = (600.0, 4 * 3600.0)
 _CLOCK_WRONG_SECONDS = (3.0, 8.0)
 _CRAWL_SECONDS = 10.0
-_OURS = (*WORKERS, "ingest", "crawler", "maintenance", "beat", "api")
-"""The processes that are neither Redis nor the database."""
+_SERVICE_PROCESSES = (*WORKERS, "ingest", "crawler", "maintenance", "beat", "api")
+"""The processes of the service, without Redis and the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Fault:
 
 
 def _killed(*names: str) -> Strike:
-    def strike(it: Installation, chance: random.Random) -> None:
-        process = it.processes[chance.choice(names)]
+    def strike(installation: Installation, rng: random.Random) -> None:
+        process = installation.processes[rng.choice(names)]
         wait_until(lambda: process.alive, f"{process.name} runs")
         process.kill()
 
@@ -49,86 +49,86 @@ def _killed(*names: str) -> Strike:
 
 
 def _child_killed(*names: str) -> Strike:
-    def strike(it: Installation, chance: random.Random) -> None:
-        process = it.processes[chance.choice(names)]
+    def strike(installation: Installation, rng: random.Random) -> None:
+        process = installation.processes[rng.choice(names)]
         wait_until(lambda: bool(process.children()), f"{process.name} has children")
-        # Spawned Python processes have a helper beside them that does no work.
+        # multiprocessing starts a resource tracker as well, which does no work.
         children = [child for child in process.children() if "resource_tracker" not in " ".join(child.cmdline())]
         if children:
-            chance.choice(children).kill()
+            rng.choice(children).kill()
 
     return strike
 
 
-def _kill_crawl(it: Installation, chance: random.Random) -> None:
-    """One of the crawls that are under way, if there is one before long."""
-    process, give_up = it.processes["crawler"], time.monotonic() + _CRAWL_SECONDS
+def _kill_crawl(installation: Installation, rng: random.Random) -> None:
+    """Kill one of the running crawls, if one runs within `_CRAWL_SECONDS`."""
+    process, give_up = installation.processes["crawler"], time.monotonic() + _CRAWL_SECONDS
     while not (crawls := process.children()) and time.monotonic() < give_up:
         time.sleep(0.05)
     if crawls:
-        chance.choice(crawls).kill()
+        rng.choice(crawls).kill()
 
 
-def _stop_worker(it: Installation, chance: random.Random) -> None:
-    process = it.processes[chance.choice(WORKERS)]
+def _stop_worker(installation: Installation, rng: random.Random) -> None:
+    process = installation.processes[rng.choice(WORKERS)]
     wait_until(lambda: process.alive, f"{process.name} runs")
     process.freeze()
-    time.sleep(LEASE_SECONDS + chance.uniform(1, 4))
+    time.sleep(LEASE_SECONDS + rng.uniform(1, 4))
     process.thaw()
 
 
-def _empty_redis(it: Installation, _: random.Random) -> None:
-    it.redis.flushall()
+def _empty_redis(installation: Installation, _: random.Random) -> None:
+    installation.redis.flushall()
 
 
-def _kill_postgresql(it: Installation, _: random.Random) -> None:
-    it.processes["postgresql"].kill_group()
+def _kill_postgresql(installation: Installation, _: random.Random) -> None:
+    installation.processes["postgresql"].kill_group()
 
 
 def _cut(how: Cut) -> Strike:
-    def strike(it: Installation, chance: random.Random) -> None:
-        # One machine's network, or that of all.
-        hurt = _OURS if chance.random() < 0.3 else [chance.choice(_OURS)]
-        for name in hurt:
-            it.wires[name].cut(how)
+    def strike(installation: Installation, rng: random.Random) -> None:
+        # The network of all machines fails, or that of one.
+        affected = _SERVICE_PROCESSES if rng.random() < 0.3 else [rng.choice(_SERVICE_PROCESSES)]
+        for name in affected:
+            installation.wires[name].cut(how)
         if how is not Cut.DROPPED:
-            time.sleep(chance.uniform(*OUTAGE_SECONDS))
-        for name in hurt:
-            it.wires[name].heal()
+            time.sleep(rng.uniform(*OUTAGE_SECONDS))
+        for name in affected:
+            installation.wires[name].heal()
 
     return strike
 
 
-def _fill_disk(it: Installation, chance: random.Random) -> None:
-    assert it.disk is not None
-    it.disk.fill()
-    time.sleep(chance.uniform(*OUTAGE_SECONDS))
-    it.disk.free()
+def _fill_disk(installation: Installation, rng: random.Random) -> None:
+    assert installation.disk is not None
+    installation.disk.fill()
+    time.sleep(rng.uniform(*OUTAGE_SECONDS))
+    installation.disk.free()
 
 
-def _deliver_twice(it: Installation, _chance: random.Random) -> None:
-    """Send again what is under way, queued or in a worker's hands."""
-    with it.database.reading() as session:
+def _deliver_twice(installation: Installation, _chance: random.Random) -> None:
+    """Send the messages of all chunks that are queued or held by a worker twice more."""
+    with installation.database.reading() as session:
         query = select(Chunk.id, Chunk.job_id, Chunk.stage, Job.priority).join(Job, Job.id == Chunk.job_id)
         messages = [
             ChunkMessage(id_, job, queue_of(stage, priority)) for id_, job, stage, priority in session.execute(query)
         ]
-    broker = Broker.connect(it.settings)
+    broker = Broker.connect(installation.settings)
     for _ in range(2):
         broker.send(messages)
     broker.close()
 
 
 def _jump(sign: int) -> Strike:
-    def strike(it: Installation, chance: random.Random) -> None:
-        # SQLite means one machine, and that has one clock; with PostgreSQL it is one machine's clock among several.
-        hurt = _OURS if it.kind == "sqlite" else [chance.choice(_OURS)]
-        seconds = sign * chance.uniform(*CLOCK_JUMP_SECONDS)
-        for name in hurt:
-            it.set_clock(name, seconds)
-        time.sleep(chance.uniform(*_CLOCK_WRONG_SECONDS))
-        for name in hurt:
-            it.set_clock(name, 0)
+    def strike(installation: Installation, rng: random.Random) -> None:
+        # With SQLite all processes share one machine and its clock. With PostgreSQL they may run on several machines.
+        affected = _SERVICE_PROCESSES if installation.kind == "sqlite" else [rng.choice(_SERVICE_PROCESSES)]
+        seconds = sign * rng.uniform(*CLOCK_JUMP_SECONDS)
+        for name in affected:
+            installation.set_clock(name, seconds)
+        time.sleep(rng.uniform(*_CLOCK_WRONG_SECONDS))
+        for name in affected:
+            installation.set_clock(name, 0)
 
     return strike
 
@@ -157,28 +157,34 @@ _SINGLE = [
 ]
 
 
-def _two_at_once(it: Installation, chance: random.Random) -> None:
-    for fault in chance.sample(_possible(_SINGLE, it), 2):
-        fault.strike(it, chance)
+def _two_at_once(installation: Installation, rng: random.Random) -> None:
+    for fault in rng.sample(_possible(_SINGLE, installation), 2):
+        fault.strike(installation, rng)
 
 
 FAULTS = {fault.name: fault for fault in [*_SINGLE, Fault("two of these at once", _two_at_once)]}
 
 
-def _possible(faults: Sequence[Fault], it: Installation) -> list[Fault]:
-    return [fault for fault in faults if fault.only in (None, it.kind) and not (fault.needs_disk and it.disk is None)]
+def _possible(faults: Sequence[Fault], installation: Installation) -> list[Fault]:
+    return [
+        fault
+        for fault in faults
+        if fault.only in (None, installation.kind) and not (fault.needs_disk and installation.disk is None)
+    ]
 
 
-def plan(it: Installation, count: int, chance: random.Random, names: Sequence[str] = ()) -> list[Fault]:
-    """`count` faults: all kinds that are possible here (or those that are named) in turn, shuffled each time."""
-    kinds = _possible([FAULTS[name] for name in names or FAULTS], it)
+def choose_faults(installation: Installation, count: int, rng: random.Random, names: Sequence[str] = ()) -> list[Fault]:
+    """Return `count` faults: all kinds that are possible here (or the named ones) in turn, shuffled in each round."""
+    kinds = _possible([FAULTS[name] for name in names or FAULTS], installation)
     planned: list[Fault] = []
     while len(planned) < count:
-        planned += chance.sample(kinds, len(kinds))
+        planned += rng.sample(kinds, len(kinds))
     return planned[:count]
 
 
-def left_out(it: Installation) -> list[str]:
-    """Kinds that belong to this database but cannot be done here."""
-    possible = _possible(list(FAULTS.values()), it)
-    return [fault.name for fault in FAULTS.values() if fault.only in (None, it.kind) and fault not in possible]
+def list_left_out(installation: Installation) -> list[str]:
+    """Return the names of the kinds of this database that this machine does not allow."""
+    possible = _possible(list(FAULTS.values()), installation)
+    return [
+        fault.name for fault in FAULTS.values() if fault.only in (None, installation.kind) and fault not in possible
+    ]

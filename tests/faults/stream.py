@@ -1,4 +1,4 @@
-"""What the users do meanwhile: jobs of all sizes, single pictures, some canceled, some tried again; and they look."""
+"""The clients of a campaign: they submit jobs and single pictures, cancel and retry some jobs, and poll all of them."""
 
 from __future__ import annotations
 
@@ -15,29 +15,32 @@ from tests.faults.pictures import Picture, draw
 from tests.faults.shelf import Shelf
 
 DUPLICATES = 0.05
-"""Share of pictures that were sent before."""
+"""Share of the pictures that were sent before."""
 CANCELED, CANCELED_WITHIN = 0.2, 1.5
-"""Share of jobs that are canceled, and within how many seconds after they were accepted."""
+"""Share of the jobs that are canceled, and the longest time in seconds between acceptance and cancelation."""
 SOURCES = {"uploads": 3, "archive": 1, "manifest": 1, "crawl": 1}
-"""How often jobs come in which way."""
+"""The relative frequency of each source of jobs."""
 RETRIED = 0.5
-"""Share of the jobs with failed items of which those are tried again, once."""
-OPEN_JOBS = 6
-"""No further job is submitted while this many are not over."""
+"""Share of the jobs with failed items that are retried once."""
+MAX_UNFINISHED_JOBS = 6
+"""The clients submit no further job while this many have not ended."""
 _SINGLE_WAIT, _POLL_SECONDS, _SINGLE_PAUSE = 5, 0.15, 0.25
 
 
 @dataclass(slots=True)
 class Stream:
-    """The users. Single pictures come all the time; `allowed` says how many pictures jobs may fill that up to."""
+    """The clients of a campaign, each in its own thread.
+
+    One client sends single pictures all the time. Another submits jobs until `allowed` pictures were sent in total.
+    """
 
     url: str
     seed: int
     largest: int
-    """Most pictures in one job."""
+    """The largest number of pictures in one job."""
     ledger: Ledger
     shelf: Shelf
-    over: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
     submitting: threading.Event = field(default_factory=threading.Event)
     allowed: int = 0
     sent: int = 0
@@ -55,26 +58,26 @@ class Stream:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        self.over.set()
+        self.ended.set()
         for thread in self._threads:
             thread.join()
 
     @property
     def idle(self) -> bool:
-        """Whether all that was to be submitted is accepted."""
+        """Whether the service has accepted every submission that was begun."""
         return self.sent == sum(len(submission.pictures) for submission in self.ledger.all())
 
     def check(self) -> None:
-        """Raise what ended one of the threads."""
+        """Raise the error that ended one of the threads, if there is one."""
         if self._errors:
             raise self._errors[0]
 
     def client(self) -> Client:
-        return Client(self.url, self.ledger, self.shelf, self.over)
+        return Client(self.url, self.ledger, self.shelf, self.ended)
 
-    def single(self, chance: random.Random) -> Submission:
-        """A picture of its own, to be submitted."""
-        return self._submission(chance, 1, "classification")
+    def single(self, rng: random.Random) -> Submission:
+        """Return a single picture to be submitted."""
+        return self._submission(rng, 1, "classification")
 
     def _run(self, work: Callable[[Client, random.Random], None]) -> None:
         client = self.client()
@@ -87,45 +90,45 @@ class Stream:
         finally:
             client.close()
 
-    def _submission(self, chance: random.Random, size: int, source: str) -> Submission:
+    def _submission(self, rng: random.Random, size: int, source: str) -> Submission:
         with self._lock:
             self._named += 1
             name = f"{source} {self._named} of {self.seed}"
-            # What a crawl cannot open it takes for no picture of a product.
-            pictures = [self._picture(chance, whole=source == "crawl") for _ in range(size)]
+            # A crawl leaves out files that it cannot open, so it gets none.
+            pictures = [self._picture(rng, whole=source == "crawl") for _ in range(size)]
             self.sent += size
         return Submission(name, pictures, source)
 
-    def _picture(self, chance: random.Random, *, whole: bool) -> Picture:
+    def _picture(self, rng: random.Random, *, whole: bool) -> Picture:
         while True:
-            if self._drawn and chance.random() < DUPLICATES:
-                picture = draw(self.seed, chance.randrange(self._drawn))
+            if self._drawn and rng.random() < DUPLICATES:
+                picture = draw(self.seed, rng.randrange(self._drawn))
             else:
                 picture = draw(self.seed, self._drawn)
                 self._drawn += 1
             if picture.error is None or not whole:
                 return picture
 
-    def _submit_jobs(self, client: Client, chance: random.Random) -> None:
+    def _submit_jobs(self, client: Client, rng: random.Random) -> None:
         to_cancel: list[tuple[float, Submission]] = []
-        while not self.over.is_set():
+        while not self.ended.is_set():
             for due, submission in list(to_cancel):
                 if time.monotonic() >= due:
                     to_cancel.remove((due, submission))
                     client.cancel(submission)
-            busy = len(self.ledger.open()) >= OPEN_JOBS
+            busy = len(self.ledger.unfinished()) >= MAX_UNFINISHED_JOBS
             if busy or self.sent >= self.allowed or not self.submitting.is_set():
-                self.over.wait(0.05)
+                self.ended.wait(0.05)
                 continue
-            (source,) = chance.choices(list(SOURCES), list(SOURCES.values()))
-            submission = self._submission(chance, self._size(chance), source)
+            (source,) = rng.choices(list(SOURCES), list(SOURCES.values()))
+            submission = self._submission(rng, self._size(rng), source)
             client.submit(submission)
-            if chance.random() < CANCELED:
-                to_cancel.append((time.monotonic() + chance.uniform(0, CANCELED_WITHIN), submission))
+            if rng.random() < CANCELED:
+                to_cancel.append((time.monotonic() + rng.uniform(0, CANCELED_WITHIN), submission))
 
-    def _size(self, chance: random.Random) -> int:
-        """Most jobs are small, a few are as large as allowed: the logarithm of the size is uniform."""
-        return max(1, min(self.largest, round(math.pow(self.largest, chance.random()))))
+    def _size(self, rng: random.Random) -> int:
+        """Return a size whose logarithm is uniform: most jobs are small, a few are as large as allowed."""
+        return max(1, min(self.largest, round(math.pow(self.largest, rng.random()))))
 
     def _try_again(self, client: Client) -> None:
         for submission in self.ledger.all():
@@ -134,19 +137,19 @@ class Stream:
             if submission.broken and random.Random(f"{self.seed} {submission.name}").random() < RETRIED:
                 client.retry(submission)
 
-    def _submit_singles(self, client: Client, chance: random.Random) -> None:
-        while not self.over.wait(_SINGLE_PAUSE):
+    def _submit_singles(self, client: Client, rng: random.Random) -> None:
+        while not self.ended.wait(_SINGLE_PAUSE):
             if self.submitting.is_set():
-                client.submit(self.single(chance), _SINGLE_WAIT)
+                client.submit(self.single(rng), _SINGLE_WAIT)
 
-    def _poll(self, client: Client, chance: random.Random) -> None:
-        while not self.over.wait(_POLL_SECONDS):
-            # In this thread, so that what is read before and after are not taken for each other.
+    def _poll(self, client: Client, rng: random.Random) -> None:
+        while not self.ended.wait(_POLL_SECONDS):
+            # Retries run in this thread, so that no poll from before a retry is compared with one from after it.
             if self.submitting.is_set():
                 self._try_again(client)
-            for submission in self.ledger.open():
-                client.look(submission)
-            over = [submission for submission in self.ledger.all() if submission.terminal]
-            if over:
-                # What is over must stay as it is.
-                client.look(chance.choice(over))
+            for submission in self.ledger.unfinished():
+                client.poll(submission)
+            terminal = [submission for submission in self.ledger.all() if submission.terminal]
+            if terminal:
+                # A terminal job must not change any more.
+                client.poll(rng.choice(terminal))

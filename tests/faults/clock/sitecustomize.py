@@ -1,8 +1,9 @@
-"""Python imports this by its name when it starts, if its folder is on PYTHONPATH: the process's clock can then be set.
+"""A clock that the campaign can set, for one process.
 
-The file that LOOKBOOK_FAULT_CLOCK names holds by how many seconds this process's clock is ahead. The campaign writes
-it while the process runs, so its clock jumps as when somebody sets it. What reads the time through `time.time`,
-`time.time_ns` or `datetime.now` is fooled; `time.monotonic`, databases, Redis and C libraries are not.
+Python imports a module of this name when it starts, if the module's folder is on PYTHONPATH. The file that
+LOOKBOOK_FAULT_CLOCK names holds the seconds by which this process's clock is ahead. The campaign writes the file while
+the process runs, so the clock jumps as it does when an administrator sets it. Only `time.time`, `time.time_ns` and
+`datetime.now` jump; `time.monotonic`, databases, Redis and C libraries keep the real time.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-_LOOK_SECONDS = 0.2
-"""How often the file is read again."""
+_REREAD_SECONDS = 0.2
+"""Seconds between two readings of the file."""
 
 _path = Path(os.environ["LOOKBOOK_FAULT_CLOCK"])
 _real_time, _real_time_ns = time.time, time.time_ns
 _RealDatetime = datetime.datetime
-_ahead, _looked = 0.0, float("-inf")
+_ahead, _read_at = 0.0, float("-inf")
 
 
 def _seconds_ahead() -> float:
-    global _ahead, _looked  # noqa: PLW0603 (one clock a process)
+    global _ahead, _read_at  # noqa: PLW0603 (a process has one clock)
     now = time.monotonic()
-    if now - _looked > _LOOK_SECONDS:
-        _looked = now
+    if now - _read_at > _REREAD_SECONDS:
+        _read_at = now
         try:
             _ahead = float(_path.read_text())
         except (OSError, ValueError):
@@ -42,8 +43,8 @@ def _time_ns() -> int:
     return _real_time_ns() + int(_seconds_ahead() * 1e9)
 
 
-class _Kind(type):
-    """Instances are always of the real class: nobody who asks for a type meets another one."""
+class _RealInstances(type):
+    """Makes `isinstance` and `issubclass` accept the real class, because all instances are of the real class."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, _RealDatetime)
@@ -52,10 +53,10 @@ class _Kind(type):
         return issubclass(subclass, _RealDatetime)
 
 
-class _Datetime(_RealDatetime, metaclass=_Kind):
-    """`datetime.datetime` whose `now` is that of this process's clock."""
+class _Datetime(_RealDatetime, metaclass=_RealInstances):
+    """`datetime.datetime` whose `now` reads this process's clock."""
 
-    # As large as the real one: extension modules compare the sizes.
+    # Extension modules compare the size of instances with that of the real class.
     __slots__ = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
