@@ -1,4 +1,4 @@
-"""The way of a picture through the worker: decode -> batch -> predict -> record."""
+"""The classify stage: decode the pictures of a chunk, predict them in batches, and record the predictions."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A chunk that was taken up: what of it is still to be classified, and by what."""
+    """What is to be done for a chunk: the pictures that are pending, and the model that classifies them."""
 
     model_version_id: int
     model: ModelRef
     pictures: list[PictureKey]
     known: list[PictureKey]
-    """Those among the pictures whose prediction is in the database."""
+    """Those of the pictures whose prediction is in the database already."""
     taken_at: datetime
 
 
 class ClassifyStage(ChunkStage[_Work]):
-    """Classifies chunks."""
+    """Classifies the pictures of chunks, each picture once even if several chunks contain it at the same time."""
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class ClassifyStage(ChunkStage[_Work]):
             if split.to_compute:
                 with self._models.using(work.model) as model:
                     self._compute(model, split.to_compute, split.claim.outcomes, message)
+                # End the claim before waiting for other chunks, because two chunks may wait for each other's pictures.
                 split.claim.end()
             outcomes |= split.claim.outcomes
             outcomes |= {
@@ -96,45 +97,47 @@ class ClassifyStage(ChunkStage[_Work]):
         outcomes: dict[PictureKey, Outcome],
         message: ChunkMessage,
     ) -> None:
-        """Find out the outcome of each picture."""
+        """Decode and predict pictures, and put the outcome of each into `outcomes`."""
         interactive = message.queue == Queue.INTERACTIVE
-        predicting: list[tuple[list[tuple[PictureKey, DecodedPicture]], Future[list[Scores | ModelFailed]]]] = []
+        submitted: list[tuple[list[tuple[PictureKey, DecodedPicture]], Future[list[Scores | ModelFailed]]]] = []
         for call in self._decoders.decode(pictures, model.artifact.input, message.job_id, interactive=interactive):
-            ready: list[tuple[PictureKey, DecodedPicture]] = []
+            decoded_pictures: list[tuple[PictureKey, DecodedPicture]] = []
             for picture, decoded in call:
                 if isinstance(decoded, DecodedPicture):
-                    ready.append((picture, decoded))
+                    decoded_pictures.append((picture, decoded))
                 else:
                     outcomes[picture] = Outcome(error=decoded)
-            if ready:
-                predicting.append((ready, self._predict(model, [decoded for _, decoded in ready], message)))
-        for ready, future in predicting:
-            for (picture, decoded), found in zip(ready, future.result(), strict=True):
-                outcomes[picture] = _outcome(found, decoded.info, model.artifact.taxonomy)
+            if decoded_pictures:
+                submitted.append(
+                    (decoded_pictures, self._predict(model, [decoded for _, decoded in decoded_pictures], message))
+                )
+        for decoded_pictures, future in submitted:
+            for (picture, decoded), result in zip(decoded_pictures, future.result(), strict=True):
+                outcomes[picture] = _outcome(result, decoded.info, model.artifact.taxonomy)
 
     def _predict(
-        self, model: LoadedModel, ready: Sequence[DecodedPicture], message: ChunkMessage
+        self, model: LoadedModel, decoded_pictures: Sequence[DecodedPicture], message: ChunkMessage
     ) -> Future[list[Scores | ModelFailed]]:
-        """Have pictures predicted, and their pixels let go of afterwards."""
-        pixels = [decoded.pixels for decoded in ready]
+        """Submit pictures to the batcher. Their pixels are released when the prediction has ended."""
+        pixels = [decoded.pixels for decoded in decoded_pictures]
         future = model.batcher.submit(pixels, message.job_id, interactive=message.queue == Queue.INTERACTIVE)
 
-        def let_go(_: object) -> None:
-            for decoded in ready:
+        def release(_: object) -> None:
+            for decoded in decoded_pictures:
                 decoded.release()
 
-        future.add_done_callback(let_go)
+        future.add_done_callback(release)
         return future
 
 
-def _outcome(found: Scores | ModelFailed, info: PictureInfo, taxonomy: Taxonomy) -> Outcome:
-    if isinstance(found, ModelFailed):
-        return Outcome(error=found, info=info)
-    return Outcome(new_prediction=interpret(found, taxonomy), info=info)
+def _outcome(result: Scores | ModelFailed, info: PictureInfo, taxonomy: Taxonomy) -> Outcome:
+    if isinstance(result, ModelFailed):
+        return Outcome(error=result, info=info)
+    return Outcome(new_prediction=_to_prediction(result, taxonomy), info=info)
 
 
-def interpret(scores: Scores, taxonomy: Taxonomy) -> NewPrediction:
-    """Softmax scores, float32 [labels] in the taxonomy's order, as a prediction."""
+def _to_prediction(scores: Scores, taxonomy: Taxonomy) -> NewPrediction:
+    """Return the prediction that softmax scores stand for: float32 [labels], in the order of the taxonomy."""
     top = int(scores.argmax())
     label = taxonomy.labels[top]
     return NewPrediction(

@@ -1,4 +1,4 @@
-"""Pictures that are being classified right now: two that are identical are computed once."""
+"""The pictures that are being classified right now, so that identical pictures are computed only once."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from db.steps.recording import Outcome
 
 
 class Claim:
-    """Pictures that one chunk computes, and what became of them."""
+    """The pictures that one chunk has claimed to compute, with their outcomes so far."""
 
     def __init__(self) -> None:
         self.outcomes: dict[PictureKey, Outcome] = {}
-        """Complete once it is over, unless it failed."""
+        """The chunk fills this in. It is complete when the claim ends, unless the chunk failed."""
         self._failure: BaseException = RuntimeError("the chunk that was to compute this picture left it out")
-        self._over = threading.Event()
+        self._ended = threading.Event()
 
     def end(self, failure: BaseException | None = None) -> None:
-        """Let those go on who wait; it may end again, which changes nothing."""
-        if not self._over.is_set():
+        """End the claim, so that the chunks that wait for its outcomes go on. Ending it again changes nothing."""
+        if not self._ended.is_set():
             self._failure = failure or self._failure
-            self._over.set()
+            self._ended.set()
 
     def wait_for_outcome(self, picture: PictureKey) -> Outcome:
-        """What became of a picture, once the claim is over.
+        """Wait until the claim ends, and return the outcome of one of its pictures.
 
         Raises:
-            BaseException: what the chunk failed with that was to compute it.
+            BaseException: the error with which the chunk that claimed the picture failed.
         """
-        self._over.wait()
+        self._ended.wait()
         if picture not in self.outcomes:
             raise self._failure
         return self.outcomes[picture]
@@ -40,37 +40,39 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class WorkSplit:
-    """How the pictures of one chunk are shared out: whoever came first computes, the others wait for it."""
+    """How the pictures of one chunk are split: some it computes itself, others another chunk is computing already."""
 
     claim: Claim = field(default_factory=Claim)
+    """This chunk's claim on the pictures in `to_compute`. Their outcomes go into it."""
     to_compute: list[PictureKey] = field(default_factory=list)
-    """What is claimed: their outcomes go into `claim`."""
     computed_elsewhere: dict[PictureKey, Claim] = field(default_factory=dict)
+    """Pictures that another chunk is computing, and the claim of that chunk, from which to get the outcome."""
 
 
 class PicturesInFlight:
-    """Who computes what, across the threads of a worker process."""
+    """The claims of all threads of a worker process, by model and picture."""
 
     def __init__(self) -> None:
-        self._computing: dict[tuple[ModelRef, PictureKey], Claim] = {}
+        self._claims: dict[tuple[ModelRef, PictureKey], Claim] = {}
         self._lock = threading.Lock()
 
     @contextmanager
     def claiming(self, model: ModelRef, pictures: Sequence[PictureKey]) -> Iterator[WorkSplit]:
-        """Claim pictures until the end of the block, which should come after their results are recorded.
+        """Claim those of `pictures` that no other chunk has claimed, until the end of the block.
 
-        What is claimed and has no outcome by then is left to nobody: whoever waits for it gets the block's error.
+        The block should record the outcomes, so that they are in the database before the claim is given up. Chunks that
+        wait for a claimed picture without an outcome get the error that ended the block.
         """
         failure: BaseException | None = None
         split = WorkSplit()
         with self._lock:
             for picture in pictures:
-                known = self._computing.get((model, picture))
-                if known is None:
-                    self._computing[model, picture] = split.claim
+                claim = self._claims.get((model, picture))
+                if claim is None:
+                    self._claims[model, picture] = split.claim
                     split.to_compute.append(picture)
                 else:
-                    split.computed_elsewhere[picture] = known
+                    split.computed_elsewhere[picture] = claim
         try:
             yield split
         except BaseException as error:
@@ -79,5 +81,5 @@ class PicturesInFlight:
         finally:
             with self._lock:
                 for picture in split.to_compute:
-                    del self._computing[model, picture]
+                    del self._claims[model, picture]
             split.claim.end(failure)
