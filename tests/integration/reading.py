@@ -34,7 +34,7 @@ from tests.conftest import RunningRedis
 from tests.integration.builders import WORKER, a_model, read_job, record_chunk, scored
 from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
-from worker.sources.entries import Found, SourceLimits
+from worker.sources.entries import FoundItem, SourceLimits
 from worker.sources.expander import SourceExpander
 
 OTHER = "wrk_2@there-7"
@@ -170,13 +170,13 @@ def expected(pictures: int) -> list[str]:
 def fail(place: Place, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Have reading fail, whoever tries, after a number of members."""
     stored = 0
-    really = worker.sources.entries._store
+    really = worker.sources.entries._read_member
 
-    def store(blobs: BlobStore, member: Member) -> Found | None:
+    def store(blobs: BlobStore, member: Member) -> FoundItem | None:
         nonlocal stored
         stored += 1
         if stored > after:
             raise RuntimeError("a bug")
         return really(blobs, member)
 
-    monkeypatch.setattr(worker.sources.entries, "_store", store)
+    monkeypatch.setattr(worker.sources.entries, "_read_member", store)

@@ -1,4 +1,4 @@
-"""What the expander reads from: the members of an archive, or the rows of a manifest, as items to be."""
+"""Read a source entry by entry: the members of an archive or the rows of a manifest become new items."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from db.steps.discoveries import LeasedSource
 from db.steps.submitting import NewItem, StoredBlob
 from db.tables import JobSource
 
-_BLOCK = 1024 * 1024
+_COPY_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class SourceLimits:
-    """How much of a source is read, and where it is put if it must be sought in."""
+    """How much of a source is read, and the folder for a local copy of a source in which the reader has to seek."""
 
     archive: ArchiveLimits
     spool: Path
@@ -40,47 +40,48 @@ class SourceLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """An item to be; its bytes, if it came with any, are finished, but not in the store."""
+class FoundItem:
+    """A new item that was read from a source. If it has bytes, they are complete, but not in the blob store yet."""
 
     item: NewItem
     writer: BlobWriter | None = None
 
 
-Entry = Callable[[], Found | None]
-"""Reads one member or row; None if it is passed over. Not calling it costs little."""
+Entry = Callable[[], FoundItem | None]
+"""Reads one member or row. Returns None for one that is skipped. An entry that is not called costs little."""
 
 
 @contextmanager
 def open_source(
-    blobs: BlobStore, fetcher: Fetcher, taken: LeasedSource, limits: SourceLimits
+    blobs: BlobStore, fetcher: Fetcher, source: LeasedSource, limits: SourceLimits
 ) -> Iterator[Iterator[Entry]]:
-    """The entries of a source, the same in every reading of it.
+    """Yield the entries of a source, in the same order in every reading.
 
-    They, and calling one of them, raise `SourceEnded` where the source cannot be read any further.
+    The iterator and each entry raise `SourceEnded` at the place where the source cannot be read any further.
     """
     with ExitStack() as stack:
-        file = stack.enter_context(blobs.open(taken.sha256))
-        if taken.source is JobSource.MANIFEST:
+        file = stack.enter_context(blobs.open(source.sha256))
+        if source.source is JobSource.MANIFEST:
             rows = stack.enter_context(closing(manifest_rows(file, limits.archive.members)))
-            yield (partial(_found, fetcher, row) for row in rows)
+            yield (partial(_read_row, fetcher, row) for row in rows)
             return
         head = file.read(HEAD_BYTES)
         file.seek(0)
         if blobs.is_remote and not is_read_in_order(head):
             # A ZIP reader seeks to each member, and each seek in a bucket is a request. A local copy has no such cost.
-            file = _spooled(file, limits.spool, stack)
+            file = _copy_to_disk(file, limits.spool, stack)
         yield _members(blobs, file, limits.archive)
 
 
 def _members(blobs: BlobStore, file: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry]:
     for member in archive_members(file, limits):
-        yield partial(_store, blobs, member)
+        yield partial(_read_member, blobs, member)
 
 
-def _store(blobs: BlobStore, member: Member) -> Found | None:
+def _read_member(blobs: BlobStore, member: Member) -> FoundItem | None:
+    """Return a member as an item, with its bytes in a writer of the blob store."""
     if member.error is not None:
-        return Found(NewItem(member.name, None, error=member.error))
+        return FoundItem(NewItem(member.name, None, error=member.error))
     if member.pieces is None:
         return None
     writer = blobs.writer()
@@ -90,15 +91,15 @@ def _store(blobs: BlobStore, member: Member) -> Found | None:
         blob = StoredBlob(writer.finish(), writer.bytes_written)
     except ItemError as error:
         writer.abort()
-        return Found(NewItem(member.name, None, error=error))
+        return FoundItem(NewItem(member.name, None, error=error))
     except BaseException:
         writer.abort()
         raise
-    return Found(NewItem(member.name, blob), writer)
+    return FoundItem(NewItem(member.name, blob), writer)
 
 
-def _found(fetcher: Fetcher, row: Row | None) -> Found | None:
-    """A row as an item; one whose URL will never be fetched has its error already."""
+def _read_row(fetcher: Fetcher, row: Row | None) -> FoundItem | None:
+    """Return a row as an item. If its URL may never be fetched, the item has that error already."""
     if row is None:
         return None
     name, url, error = f"row {row.number}", row.url[:MAX_URL] or None, row.error
@@ -109,19 +110,22 @@ def _found(fetcher: Fetcher, row: Row | None) -> Found | None:
             fetcher.check_without_lookup(target)
         except ItemError as refused:
             error = with_row_number(row.number, refused)
-    return Found(NewItem(name, None, row.crop, error, row.custom_id, url, row.provenance or None, row.details or None))
+    return FoundItem(
+        NewItem(name, None, row.crop, error, row.custom_id, url, row.provenance or None, row.details or None)
+    )
 
 
-def _spooled(file: IO[bytes], folder: Path, stack: ExitStack) -> IO[bytes]:
-    """A copy on this machine, gone with the block.
+def _copy_to_disk(file: IO[bytes], folder: Path, stack: ExitStack) -> IO[bytes]:
+    """Return a copy of a file on this machine. It is removed when `stack` is left.
 
     Raises:
-        StorageFull, BlobStoreUnavailable: there is no room for it, or it cannot be read.
+        StorageFull: the disk has no room for the copy.
+        BlobStoreUnavailable: the file cannot be read.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         copy = stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115 (the stack closes it)
-        copyfileobj(file, copy, _BLOCK)
+        copyfileobj(file, copy, _COPY_BYTES)
     except OSError as error:
         raise storage_error(error) from error
     copy.seek(0)

@@ -1,6 +1,6 @@
-"""The expander: reads archives and manifests, and commits what it finds as items, batch by batch.
+"""The expander reads archives and manifests, and adds their items to the job, one source batch after another.
 
-It works in threads of its own, so that sweeping never waits for somebody's archive of gigabytes.
+It has threads of its own, so that no other task of the worker waits for an archive of gigabytes.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from db.steps.expanding import Expanded, SourceBatch
 from db.steps.leasing import SOURCE_LEASES
 from worker.background import BackgroundThreads
 from worker.leases import OUTAGE_PAUSE, HeldLeases
-from worker.sources.entries import Entry, Found, SourceLimits, open_source
+from worker.sources.entries import Entry, FoundItem, SourceLimits, open_source
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 2
-"""Sources that one worker reads at once."""
+MAX_SOURCES = 2
+"""Sources that one worker reads at the same time."""
 BATCH_ITEMS = 1000
 BATCH_BYTES = 64 * 2**20
 BATCH_SECONDS = 2.0
-"""A batch is committed when it is one of these large, or old."""
+"""A source batch is committed as soon as it has so many items, so many bytes, or so much time has passed."""
 
 
 class SourceExpander(BackgroundThreads[LeasedSource]):
-    """Reads sources that wait. Once it is stopped it commits the batches under way, and gives their sources back."""
+    """Reads the sources that wait. A stop lets it commit the current source batches; then it gives the sources back."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
         fetcher: Fetcher,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        super().__init__("expander", AT_ONCE)
+        super().__init__("expander", MAX_SOURCES)
         self._database = database
         self._broker = broker
         self._blobs = blobs
@@ -83,94 +83,101 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
         with self._database.writing() as session:
             return expanding.take(session, self._leases.worker, self._policy, self._clock())
 
-    def _do(self, taken: LeasedSource) -> None:
-        log.info("expanding", job=taken.job_id, source=taken.source.value, position=taken.position)
+    def _do(self, source: LeasedSource) -> None:
+        log.info("expanding", job=source.job_id, source=source.source.value, position=source.position)
         try:
-            self._read(taken)
+            self._read(source)
         except LeaseLost:
-            self._stop(taken)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the sweeper decides what becomes of the source)
-            self._give_back(taken, error)
+            self._stop_canceled(source)
+        except Exception as error:  # noqa: BLE001 (after any error the sweeper decides what happens to the source)
+            self._give_back_failed(source, error)
 
-    def _read(self, taken: LeasedSource) -> None:
+    def _read(self, source: LeasedSource) -> None:
         with ExitStack() as stack:
-            with self._leases.holding(taken.job_id):
-                entries = stack.enter_context(open_source(self._blobs, self._fetcher, taken, self._limits))
-            batches = _Batches(entries, taken.position)
+            with self._leases.holding(source.job_id):
+                entries = stack.enter_context(open_source(self._blobs, self._fetcher, source, self._limits))
+            reader = _BatchReader(entries, source.position)
             while True:
-                # Anew for each batch: a source may take hours, but a batch that does is hanging.
-                with self._leases.holding(taken.job_id), batches.next() as read:
-                    expanded = self._commit(taken, read)
-                taken = taken.at(read.position)
+                # Each batch counts as held from its own start. Reading a source may take hours, but a batch that takes
+                # hours is hanging, and its lease must end.
+                with self._leases.holding(source.job_id), reader.next_batch() as batch:
+                    expanded = self._commit(source, batch)
+                source = source.at(batch.position)
                 dispatch(self._database, self._broker, expanded.chunks)
                 if expanded.over:
-                    self._tell(taken, expanded)
+                    self._announce(source, expanded)
                     return
                 if self.stopping.is_set():
-                    self._hand_back(taken, timedelta(), "its worker was stopped")
+                    self._give_back(source, timedelta(), "its worker was stopped")
                     return
 
-    def _commit(self, taken: LeasedSource, read: _Read) -> Expanded:
+    def _commit(self, source: LeasedSource, batch: _OpenBatch) -> Expanded:
+        """Store the bytes of a source batch and add its items to the job. Beyond the quota, the source is cut off."""
         try:
-            self._blobs.commit(read.writers)
+            self._blobs.commit(batch.writers)
             with self._database.writing() as session:
-                expanded = expanding.commit_batch(session, taken, read.batch(), self._policy, self._clock())
+                expanded = expanding.commit_batch(session, source, batch.to_source_batch(), self._policy, self._clock())
         except QuotaExceeded as error:
-            within, beyond = read.cut(error.pictures_left, OverQuota(error.detail))
+            within, beyond = batch.cut(error.pictures_left, OverQuota(error.detail))
             discard_uncommitted(self._database, self._blobs, beyond.writers)
-            return self._commit(taken, within)
+            return self._commit(source, within)
         except BaseException:
-            discard_uncommitted(self._database, self._blobs, read.writers)
+            discard_uncommitted(self._database, self._blobs, batch.writers)
             raise
         for attempt in retry_outages(self._policy.deadlines.max_hold, (Unavailable, StorageFull)):
             with attempt:
-                self._blobs.ensure(read.writers)
+                self._blobs.ensure(batch.writers)
         return expanded
 
-    def _stop(self, taken: LeasedSource) -> None:
+    def _stop_canceled(self, source: LeasedSource) -> None:
+        """Stop reading a source that may not add items any more. If its job is being canceled, end the source."""
         try:
             with self._database.writing() as session:
-                stopped = expanding.stop_canceled(session, taken, self._clock())
+                stopped = expanding.stop_canceled(session, source, self._clock())
         except TRANSIENT_ERRORS as error:
-            log.warning("not_stopped", job=taken.job_id, reason=str(error.orig), until="its lease ends")
+            log.warning("expanding_not_stopped", job=source.job_id, reason=str(error.orig), until="its lease ends")
             return
-        log.info("expanding_stopped", job=taken.job_id, canceled=stopped is not None)
+        log.info("expanding_stopped", job=source.job_id, canceled=stopped is not None)
         if stopped is not None:
-            self._tell(taken, stopped)
+            self._announce(source, stopped)
 
-    def _tell(self, taken: LeasedSource, expanded: Expanded) -> None:
+    def _announce(self, source: LeasedSource, expanded: Expanded) -> None:
+        """Announce the end of the job if it has ended, and have the purger remove the bytes of the source."""
         if expanded.job_terminal:
-            announce_end(self._broker, taken.job_id, webhook=expanded.webhook)
+            announce_end(self._broker, source.job_id, webhook=expanded.webhook)
         run_task_soon(self._broker, PURGE)
 
-    def _give_back(self, taken: LeasedSource, error: Exception) -> None:
-        """What follows is the sweeper's to decide; that something was away or full is not the source's fault."""
+    def _give_back_failed(self, source: LeasedSource, error: Exception) -> None:
+        """Give back a source that could not be read, so that the sweeper decides what happens to it.
+
+        An outage is not the fault of the source and therefore does not count as an attempt.
+        """
         reason = error.detail if isinstance(error, LookbookError) else repr(error)
         if isinstance(error, OUTAGE_ERRORS):
-            self._hand_back(taken, OUTAGE_PAUSE, reason)
+            self._give_back(source, OUTAGE_PAUSE, reason)
             return
-        log.error("not_expanded", job=taken.job_id, error=repr(error), exc_info=error)
+        log.error("expanding_failed", job=source.job_id, error=repr(error), exc_info=error)
         try:
             with self._database.writing() as session:
-                SOURCE_LEASES.fail_attempt(session, taken.job_id, taken.worker, self._clock(), reason)
+                SOURCE_LEASES.fail_attempt(session, source.job_id, source.worker, self._clock(), reason)
         except TRANSIENT_ERRORS:
-            log.warning("lease_not_given_back", job=taken.job_id, until="its lease ends")
+            log.warning("lease_not_given_back", job=source.job_id, until="its lease ends")
 
-    def _hand_back(self, taken: LeasedSource, pause: timedelta, reason: str) -> None:
-        log.warning("expanding_interrupted", job=taken.job_id, reason=reason)
+    def _give_back(self, source: LeasedSource, pause: timedelta, reason: str) -> None:
+        log.warning("expanding_interrupted", job=source.job_id, reason=reason)
         try:
             with self._database.writing() as session:
-                SOURCE_LEASES.give_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
+                SOURCE_LEASES.give_back(session, [source.job_id], source.worker, self._clock() + pause, reason)
         except TRANSIENT_ERRORS:
-            log.warning("lease_not_given_back", job=taken.job_id, until="its lease ends")
+            log.warning("lease_not_given_back", job=source.job_id, until="its lease ends")
 
 
 @dataclass(slots=True)
-class _Read:
-    """A batch that is being gathered; its files are removed at the end of a `with` block, whatever became of them."""
+class _OpenBatch:
+    """A source batch that is being read. As a context manager, it removes its temporary files at the end."""
 
     position: int
-    found: list[Found]
+    found: list[FoundItem]
     over: bool = False
     ended: SourceEnded | None = None
 
@@ -178,16 +185,16 @@ class _Read:
     def writers(self) -> list[BlobWriter]:
         return [found.writer for found in self.found if found.writer is not None]
 
-    def batch(self) -> SourceBatch:
+    def to_source_batch(self) -> SourceBatch:
         items = [found.item for found in self.found]
         return SourceBatch(items, self.position, self.over, self.ended.reason if self.ended else None)
 
-    def cut(self, count: int, reason: ItemError) -> tuple[_Read, _Read]:
-        """Its first items, as all that is read of the source for that reason; and what is left over."""
-        within = _Read(self.position, self.found[:count], over=True, ended=SourceEnded(reason))
-        return within, _Read(self.position, self.found[count:])
+    def cut(self, count: int, reason: ItemError) -> tuple[_OpenBatch, _OpenBatch]:
+        """Split off the items after the first `count`. The first batch then ends the source, because of `reason`."""
+        within = _OpenBatch(self.position, self.found[:count], over=True, ended=SourceEnded(reason))
+        return within, _OpenBatch(self.position, self.found[count:])
 
-    def __enter__(self) -> _Read:
+    def __enter__(self) -> _OpenBatch:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -195,37 +202,37 @@ class _Read:
             writer.abort()
 
 
-class _Batches:
-    """Cuts what is read into batches, from a position on."""
+class _BatchReader:
+    """Reads the entries of a source as source batches, from a position on."""
 
     def __init__(self, entries: Iterator[Entry], position: int) -> None:
         self._entries = entries
         self._position = position
         self._number = 0
 
-    def next(self) -> _Read:
-        """The next batch; an empty one if all that time went into what was read before."""
-        read = _Read(self._position, [])
+    def next_batch(self) -> _OpenBatch:
+        """Return the next source batch. It is empty if skipping the entries before the position took all the time."""
+        batch = _OpenBatch(self._position, [])
         try:
-            self._fill(read)
+            self._fill(batch)
         except SourceEnded as ended:
-            read.over, read.ended = True, ended
+            batch.over, batch.ended = True, ended
         except BaseException:
-            read.__exit__()
+            batch.__exit__()
             raise
-        self._position = read.position
-        return read
+        self._position = batch.position
+        return batch
 
-    def _fill(self, read: _Read) -> None:
+    def _fill(self, batch: _OpenBatch) -> None:
         size, until = 0, time.monotonic() + BATCH_SECONDS
         while (entry := next(self._entries, None)) is not None:
             self._number += 1
-            if self._number > read.position:
+            if self._number > batch.position:
                 found = entry()
-                read.position = self._number
+                batch.position = self._number
                 if found is not None:
-                    read.found.append(found)
+                    batch.found.append(found)
                     size += found.item.blob.bytes if found.item.blob else 0
-            if len(read.found) >= BATCH_ITEMS or size >= BATCH_BYTES or time.monotonic() >= until:
+            if len(batch.found) >= BATCH_ITEMS or size >= BATCH_BYTES or time.monotonic() >= until:
                 return
-        read.over = True
+        batch.over = True
