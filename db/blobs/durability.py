@@ -1,10 +1,10 @@
-"""What makes written files survive a power failure, for one file or for thousands at the cost of a few.
+"""Make written files survive a power failure, thousands of files at the cost of a few.
 
-`fsync` of each of 2,000 pictures and of its folder took longer than all the rest of storing them; `syncfs`, which makes
-everything on the file system durable at once, takes next to nothing (docs/adr/0013-blob-stores.md). It is used where it
-gives the same promise: on Linux from 5.8 on, which reports errors of earlier writes through it, and on file systems of
-this machine that are known to pass it on to the disk. And not for a few files: those would wait for whatever else is
-being written to the same disk.
+`fsync` of each of 2,000 pictures and of its folder took longer than all the rest of storing them. `syncfs` makes
+everything on a file system durable at once and takes next to nothing (docs/adr/0013-blob-stores.md). It is used only
+where it gives the same guarantee: on Linux from 5.8 on, where it also reports that an earlier write has failed, and on
+local file systems that are known to pass it on to the disk. A few files are synced one by one, because `syncfs` would
+also wait for everything else that is being written to the same file system.
 """
 
 from __future__ import annotations
@@ -18,40 +18,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-FEW = 16
-"""Up to so many files are synced one by one."""
+_MAX_SINGLE_SYNCS = 16
+"""Up to this number, files and folders are synced one by one."""
 
-_KNOWN = {0xEF53, 0x58465342, 0x9123683E}
+_LOCAL_FILE_SYSTEMS = {0xEF53, 0x58465342, 0x9123683E}
 """`f_type` of ext2/3/4, XFS and Btrfs (statfs(2))."""
 
-_REPORTS_ERRORS = (5, 8)
+_FIRST_LINUX = (5, 8)
 """The first Linux whose `syncfs` reports that an earlier write has failed (syncfs(2))."""
 
 
-def sync_files(root: Path, files: Sequence[str]) -> None:
-    """Make the bytes of files under `root`, which are closed, durable.
+def sync_paths(root: Path, paths: Sequence[str]) -> None:
+    """Make closed files durable, or the names in folders. All of them lie on the file system of `root`.
 
     Raises:
-        OSError: some could not be written.
+        OSError: Some could not be written.
     """
-    if len(files) > FEW and _syncs_at_once(root):
+    if len(paths) > _MAX_SINGLE_SYNCS and _can_use_syncfs(root):
         _syncfs(root)
     else:
-        for file in files:
-            _fsync(file)
-
-
-def sync_folders(root: Path, folders: Sequence[str]) -> None:
-    """Make the names in folders, which lie under `root`, durable.
-
-    Raises:
-        OSError: some could not be written.
-    """
-    if len(folders) > FEW and _syncs_at_once(root):
-        _syncfs(root)
-    else:
-        for folder in folders:
-            _fsync(folder)
+        for path in paths:
+            _fsync(path)
 
 
 def _fsync(path: str) -> None:
@@ -78,14 +65,14 @@ def _libc() -> ctypes.CDLL:
 
 
 @functools.cache
-def _syncs_at_once(root: Path) -> bool:
-    if sys.platform != "linux" or _linux_version() < _REPORTS_ERRORS or not hasattr(_libc(), "syncfs"):
+def _can_use_syncfs(root: Path) -> bool:
+    if sys.platform != "linux" or _linux_version() < _FIRST_LINUX or not hasattr(_libc(), "syncfs"):
         return False
-    # `struct statfs` begins with f_type on every architecture, in a word; 512 bytes are more than any has.
+    # On every architecture `struct statfs` starts with f_type, in one word, and is smaller than 512 bytes.
     answer = ctypes.create_string_buffer(512)
     if _libc().statfs(os.fsencode(root), answer) != 0:
         return False
-    return ctypes.c_ulong.from_buffer(answer).value & 0xFFFFFFFF in _KNOWN
+    return ctypes.c_ulong.from_buffer(answer).value & 0xFFFFFFFF in _LOCAL_FILE_SYSTEMS
 
 
 def _linux_version() -> tuple[int, ...]:

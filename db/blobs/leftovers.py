@@ -1,4 +1,4 @@
-"""What a submission that failed has put into the store: bytes that no row will ever name."""
+"""Remove bytes from the blob store that no row will ever refer to, because the submission that stored them failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from db.tables import Blob
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE = 500
+_MAX_AT_ONCE = 500
+"""How many blobs one transaction removes. Others want to write, too."""
 
 
 def discard_uncommitted(database: Database, blobs: BlobStore, writers: Sequence[BlobWriter]) -> None:
@@ -34,31 +35,33 @@ def discard_uncommitted(database: Database, blobs: BlobStore, writers: Sequence[
 
 
 def remove_leftovers(database: Database, blobs: BlobStore, sha256s: Sequence[str]) -> None:
-    """Remove the bytes of blobs that have no row, of those among `sha256s` that a `commit` has put there anew.
+    """Remove those of the blobs that have no row. All of them were new in the store when they were committed there.
 
-    A submission that found such a blob a moment ago is not harmed: it is committed either before, and its row is seen
-    here, or after, and then it puts the blob again (`BlobStore.ensure`).
+    Another submission that has found such a blob in the store is safe. If it is committed before this transaction, its
+    row is seen here and the blob stays. If it is committed later, it puts the blob again (`BlobStore.ensure`).
     """
-    for start in range(0, len(sha256s), _AT_ONCE):
-        part = sorted(sha256s[start : start + _AT_ONCE])
+    for start in range(0, len(sha256s), _MAX_AT_ONCE):
+        part = sorted(sha256s[start : start + _MAX_AT_ONCE])
         with database.writing() as session:
             if database.is_sqlite:
-                # Nobody else is writing now.
-                unknown = _without_row(session, part)
-                blobs.delete(unknown)
+                # The transaction has the only write lock, so no other one can insert these rows now.
+                blobs.delete(_list_without_row(session, part))
             else:
-                unknown = _hold_missing_rows(session, part)
+                unknown = _insert_missing_rows(session, part)
                 blobs.delete(unknown)
                 session.execute(delete(Blob).where(Blob.sha256.in_(unknown)))
 
 
-def _without_row(session: Session, sha256s: Sequence[str]) -> list[str]:
+def _list_without_row(session: Session, sha256s: Sequence[str]) -> list[str]:
     known = set(session.scalars(select(Blob.sha256).where(Blob.sha256.in_(sha256s))))
     return [sha256 for sha256 in sha256s if sha256 not in known]
 
 
-def _hold_missing_rows(session: Session, sha256s: Sequence[str]) -> list[str]:
-    """Insert the rows that are missing: who else wants to insert one of them waits for the end of this transaction."""
+def _insert_missing_rows(session: Session, sha256s: Sequence[str]) -> list[str]:
+    """Insert the missing rows and return their keys.
+
+    A transaction that wants to insert the same row then waits until this one ends.
+    """
     now = utc_now()
     statement = postgresql.insert(Blob).on_conflict_do_nothing().returning(Blob.sha256)
     rows = [{"sha256": sha256, "bytes": 0, "created_at": now} for sha256 in sha256s]

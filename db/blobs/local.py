@@ -1,4 +1,4 @@
-"""Blobs in a folder of this machine, or of one that several machines share."""
+"""Blobs in a folder, on this machine or shared by several machines."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from core.errors import BlobMissing, BlobStoreUnavailable
-from db.blobs.durability import sync_files, sync_folders
+from db.blobs.durability import sync_paths
 from db.blobs.spool import BlobWriter, storage_error
 from db.blobs.store import checked_name, checked_sha256
 
-_DIGITS = 64
+_SHA256_DIGITS = 64
 
 
 class LocalBlobStore:
-    """`ab/abcd…`, what was derived of it beside it as `ab/abcd….thumbnail.jpg`, and unfinished writes in `tmp/`.
+    """Keeps a blob as the file `ab/abcd…`. Derived files stand beside it (`ab/abcd….thumbnail.jpg`).
 
-    A blob enters its folder as a second name of the file that it was written to (a hard link), so that the first can
-    give it back (`ensure`) until the request is over.
+    A blob is first written to a file in `tmp/`. `commit` gives that file its final name as a hard link and keeps the
+    name in `tmp/` until the request ends, so that `ensure` can put a blob again that was deleted meanwhile.
     """
 
     is_remote: ClassVar[bool] = False
@@ -37,13 +37,14 @@ class LocalBlobStore:
 
     def commit(self, writers: Sequence[BlobWriter]) -> None:
         try:
-            # In this order: a name in the store never stands for bytes that a power failure could take.
-            sync_files(self.temporary, [writer.path for writer in writers])
+            # The bytes are synced before the links are made, so that a name in the store never refers to bytes that
+            # a power failure could lose.
+            sync_paths(self.temporary, [writer.path for writer in writers])
             for writer in writers:
                 writer.created = self._link(writer)
                 writer.found = not writer.created
-            # Those of blobs that were found too: who put them may not have come as far as this.
-            sync_folders(self.folder, self._folders(writer.sha256 for writer in writers))
+            # The folders of found blobs are synced, too, because the process that put them may not have done so yet.
+            sync_paths(self.folder, self._folders(writer.sha256 for writer in writers))
         except OSError as error:
             raise storage_error(error) from error
 
@@ -51,7 +52,7 @@ class LocalBlobStore:
         try:
             again = [writer.sha256 for writer in writers if not self._has(writer.sha256) and self._link(writer)]
             if again:
-                sync_folders(self.folder, self._folders(again))
+                sync_paths(self.folder, self._folders(again))
         except OSError as error:
             raise storage_error(error) from error
 
@@ -67,7 +68,7 @@ class LocalBlobStore:
 
     def open(self, sha256: str) -> IO[bytes]:
         try:
-            return open(self._place(sha256), "rb")  # noqa: PTH123 (its reader closes it)
+            return open(self._path(sha256), "rb")  # noqa: PTH123 (its reader closes it)
         except FileNotFoundError as error:
             self.ping()
             raise BlobMissing(f"no blob {sha256} in the store") from error
@@ -86,16 +87,17 @@ class LocalBlobStore:
 
     def read_derived(self, sha256: str, name: str) -> bytes | None:
         try:
-            return Path(self._place(sha256, f".{checked_name(name)}")).read_bytes()
+            return Path(self._path(sha256, f".{checked_name(name)}")).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise storage_error(error) from error
 
     def put_derived(self, sha256: str, name: str, data: bytes) -> None:
-        # It can be made again: it is renamed into place, but not synced.
+        # The file is renamed into place, so that readers never see half of it. It is not synced, because it can be
+        # made again.
         temporary = self.temporary / secrets.token_hex(16)
-        target = Path(self._place(sha256, f".{checked_name(name)}"))
+        target = Path(self._path(sha256, f".{checked_name(name)}"))
         try:
             temporary.write_bytes(data)
             temporary.replace(target)
@@ -110,11 +112,11 @@ class LocalBlobStore:
         gone = {checked_sha256(sha256) for sha256 in sha256s}
         try:
             for sha256 in gone:
-                Path(self._place(sha256)).unlink(missing_ok=True)
-            # What was derived of them can be anything: each folder is looked through once.
+                Path(self._path(sha256)).unlink(missing_ok=True)
+            # The names of derived files are not known, therefore each folder is searched once.
             for folder in self._folders(gone):
                 for file in list(Path(folder).iterdir()):
-                    if file.name[:_DIGITS] in gone:
+                    if file.name[:_SHA256_DIGITS] in gone:
                         file.unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(error) from error
@@ -124,25 +126,25 @@ class LocalBlobStore:
             raise BlobStoreUnavailable(f"the folder {self.folder} of the blob store is not there")
 
     def _make_folders(self) -> None:
-        # All of them at once, so that their own names need not be synced again with the blobs in them.
+        # All 256 folders are made at the start, so that later commits need not sync the names of the folders.
         missing = {f"{number:02x}" for number in range(256)} - {path.name for path in self.folder.iterdir()}
         for name in missing:
             (self.folder / name).mkdir(exist_ok=True)
         if missing:
-            sync_folders(self.folder, [str(self.folder), str(self.folder.parent)])
+            sync_paths(self.folder, [str(self.folder), str(self.folder.parent)])
 
-    def _place(self, sha256: str, suffix: str = "") -> str:
+    def _path(self, sha256: str, suffix: str = "") -> str:
         return f"{self.folder}/{sha256[:2]}/{checked_sha256(sha256)}{suffix}"
 
     def _has(self, sha256: str) -> bool:
-        return os.path.exists(self._place(sha256))  # noqa: PTH110 (`Path` would cost more than the question)
+        return os.path.exists(self._path(sha256))  # noqa: PTH110 (`Path` would cost more than the question)
 
     def _folders(self, sha256s: Iterable[str]) -> list[str]:
         return [f"{self.folder}/{prefix}" for prefix in sorted({sha256[:2] for sha256 in sha256s})]
 
     def _link(self, writer: BlobWriter) -> bool:
-        """Give the blob its name; False if there is one of that name."""
-        target = self._place(writer.sha256)
+        """Give the blob its name in the store. Return False if the name exists already."""
+        target = self._path(writer.sha256)
         try:
             os.link(writer.path, target)
         except FileExistsError:

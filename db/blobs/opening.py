@@ -1,4 +1,4 @@
-"""The one place where a blob store is made."""
+"""Open the blob store that the settings name."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from db.blobs.store import BlobStore
 
 
 def open_blob_store(settings: Settings) -> BlobStore:
-    """The store that the settings name. Nothing needs to answer yet."""
+    """Return the blob store that the settings name. A bucket is not asked anything yet."""
     if not settings.blobs:
         return LocalBlobStore(settings.blobs_folder)
-    # Not at the top: what is not used need not be loaded by every decoder process.
+    # Imported here, because otherwise every decoder process would load the S3 client even if it is not used.
     from db.blobs.s3 import S3BlobStore
 
     return S3BlobStore(settings.blobs, settings.spool_folder)
 
 
 def remove_unfinished_uploads(settings: Settings) -> None:
-    """Remove what uploads left that were cut off. Only while nobody else works on the data folder."""
+    """Remove the files that interrupted uploads left. Call it only while no other process uses the data folder."""
     shutil.rmtree(settings.spool_folder, ignore_errors=True)

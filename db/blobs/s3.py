@@ -1,4 +1,4 @@
-"""Blobs in a bucket of Amazon S3, or of anything that speaks its protocol."""
+"""Blobs in a bucket of Amazon S3, or of another service with the same protocol."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from obstore import ReadableFile
     from obstore.store import ClientConfig, RetryConfig
 
-CALLS_AT_ONCE = 32
-"""Calls that one process has open: each holds at most one blob in memory."""
-CALLS_PER_REQUEST = 16
-"""Of those, by one request: one of two thousand pictures leaves room for one of a single picture."""
-WHOLE_BYTES = 32 * 2**20
-"""Larger blobs are put in parts: a picture is never one, an archive is."""
+MAX_CALLS = 32
+"""Calls that one process makes to the bucket at the same time. Each holds at most one blob in memory."""
+MAX_CALLS_PER_REQUEST = 16
+"""Calls that one request makes at the same time. A request of two thousand pictures then leaves calls for others."""
+MAX_SINGLE_PUT_BYTES = 32 * 2**20
+"""Size up to which a blob is uploaded by one call. Pictures are never larger, archives are, and are sent in parts."""
 
-_PART_BYTES, _PARTS_AT_ONCE = 16 * 2**20, 4
+_PART_BYTES, _MAX_PARTS_AT_ONCE = 16 * 2**20, 4
 _CALL_SECONDS, _RETRY_SECONDS = 15.0, 5.0
 _CLIENT: ClientConfig = {
-    # An endpoint such as http://minio:9000 says itself that it is not encrypted.
+    # Allows endpoints such as http://minio:9000. Their URL shows that the connection is not encrypted.
     "allow_http": True,
     "connect_timeout": timedelta(seconds=2),
     "timeout": timedelta(seconds=_CALL_SECONDS),
@@ -43,25 +43,25 @@ _RETRIES: RetryConfig = {
     "retry_timeout": timedelta(seconds=_RETRY_SECONDS),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1), "base": 2},
 }
-_NOTHING = "0" * 64
+_ABSENT_SHA256 = "0" * 64
 
 
 class S3BlobStore:
-    """`ab/abcd…` under the URL's prefix, what was derived of it under `derived/ab/abcd…/`.
+    """Keeps a blob as the object `ab/abcd…` under the URL's prefix, and its derived files under `derived/ab/abcd…/`.
 
-    Endpoint, region and credentials come from the `AWS_*` environment variables, as with every S3 client.
+    Endpoint, region and credentials come from the `AWS_*` environment variables, as with other S3 clients.
     """
 
     is_remote: ClassVar[bool] = True
     max_call_seconds: ClassVar[float] = _CALL_SECONDS + _RETRY_SECONDS + 1
 
     def __init__(self, url: str, spool: Path) -> None:
-        """`spool` is a local folder for what is being uploaded."""
+        """Open the bucket at `url`. `spool` is the local folder for blobs that are being written."""
         self._url = url
         self._spool = spool
         spool.mkdir(parents=True, exist_ok=True)
         self._bucket = S3Store.from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
-        self._pool = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="blobs")
+        self._pool = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="blobs")
 
     def __reduce__(self) -> tuple[type[S3BlobStore], tuple[str, Path]]:
         return type(self), (self._url, self._spool)
@@ -73,8 +73,8 @@ class S3BlobStore:
         self._each(self._put, writers)
 
     def ensure(self, writers: Sequence[BlobWriter]) -> None:
-        # The others were put here a moment ago, and to ask for each would double its cost. They can be gone only if a
-        # purger died between deleting their bytes and its commit, and came round again just now.
+        # Only found blobs are checked, because a check costs as much as a put. A blob that `commit` has just created
+        # can be gone only if a purger died between deleting its bytes and its commit, and has just repeated that.
         self._each(self._put_if_gone, [writer for writer in writers if writer.found])
 
     def put(self, data: bytes) -> str:
@@ -88,11 +88,11 @@ class S3BlobStore:
             writer.abort()
 
     def open(self, sha256: str) -> IO[bytes]:
-        with _asking(sha256):
-            return io.BufferedReader(_Reader(obstore.open_reader(self._bucket, _key(sha256))))
+        with _translated_errors(sha256):
+            return io.BufferedReader(_ObjectFile(obstore.open_reader(self._bucket, _key(sha256))))
 
     def read(self, sha256: str) -> bytes:
-        with _asking(sha256):
+        with _translated_errors(sha256):
             return bytes(obstore.get(self._bucket, _key(sha256)).bytes())
 
     def read_all(self, sha256s: Sequence[str]) -> Iterator[bytes]:
@@ -100,36 +100,36 @@ class S3BlobStore:
 
     def read_derived(self, sha256: str, name: str) -> bytes | None:
         try:
-            with _asking(sha256):
+            with _translated_errors(sha256):
                 return bytes(obstore.get(self._bucket, _derived_key(sha256, name)).bytes())
         except BlobMissing:
             return None
 
     def put_derived(self, sha256: str, name: str, data: bytes) -> None:
         key = _derived_key(sha256, name)
-        with _asking(sha256):
+        with _translated_errors(sha256):
             obstore.put(self._bucket, key, data)
             if not self._has(sha256):
                 obstore.delete(self._bucket, key)
 
     def delete(self, sha256s: Sequence[str]) -> None:
-        with _asking():
+        with _translated_errors():
             obstore.delete(self._bucket, [_key(sha256) for sha256 in sha256s])
             derived = [key for keys in self._each(self._derived_keys, sha256s) for key in keys]
             obstore.delete(self._bucket, derived)
 
     def ping(self) -> None:
         with suppress(BlobMissing):
-            self.read(_NOTHING)
+            self.read(_ABSENT_SHA256)
 
     def _each(self, call: Callable[[Any], Any], arguments: Sequence[Any]) -> list[Any]:
         results: list[Any] = []
-        for start in range(0, len(arguments), CALLS_PER_REQUEST):
-            results += self._pool.map(call, arguments[start : start + CALLS_PER_REQUEST])
+        for start in range(0, len(arguments), MAX_CALLS_PER_REQUEST):
+            results += self._pool.map(call, arguments[start : start + MAX_CALLS_PER_REQUEST])
         return results
 
     def _put(self, writer: BlobWriter) -> None:
-        if writer.bytes_written > WHOLE_BYTES:
+        if writer.bytes_written > MAX_SINGLE_PUT_BYTES:
             self._put_in_parts(writer)
             return
         try:
@@ -137,25 +137,30 @@ class S3BlobStore:
         except OSError as error:
             raise storage_error(error) from error
         try:
-            with _asking(writer.sha256):
+            with _translated_errors(writer.sha256):
                 obstore.put(self._bucket, _key(writer.sha256), data, mode="create")
             writer.created = True
         except FileExistsError:
             writer.found = True
 
     def _put_in_parts(self, writer: BlobWriter) -> None:
-        """Put an archive of gigabytes. Who puts the same one at the same time writes the same bytes."""
-        with _asking(writer.sha256):
+        """Put an archive of gigabytes. Two calls that put the same one at the same time write the same bytes."""
+        with _translated_errors(writer.sha256):
             writer.found = self._has(writer.sha256)
             if not writer.found:
                 key, path = _key(writer.sha256), Path(writer.path)
                 obstore.put(
-                    self._bucket, key, path, use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
+                    self._bucket,
+                    key,
+                    path,
+                    use_multipart=True,
+                    chunk_size=_PART_BYTES,
+                    max_concurrency=_MAX_PARTS_AT_ONCE,
                 )
                 writer.created = True
 
     def _put_if_gone(self, writer: BlobWriter) -> None:
-        with _asking(writer.sha256):
+        with _translated_errors(writer.sha256):
             gone = not self._has(writer.sha256)
         if gone:
             self._put(writer)
@@ -168,13 +173,13 @@ class S3BlobStore:
         return True
 
     def _derived_keys(self, sha256: str) -> list[str]:
-        with _asking(sha256):
+        with _translated_errors(sha256):
             listed = obstore.list(self._bucket, _derived_key(sha256), chunk_size=1000)
             return [found["path"] for found in listed.collect()]
 
 
-class _Reader(io.RawIOBase):
-    """An object of the bucket as a file."""
+class _ObjectFile(io.RawIOBase):
+    """An object of the bucket as a file that can be read and seeked in."""
 
     def __init__(self, reader: ReadableFile) -> None:
         self._reader = reader
@@ -187,13 +192,13 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         into = memoryview(buffer)
-        with _asking():
+        with _translated_errors():
             data = self._reader.read(len(into))
         into[: len(data)] = memoryview(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with _asking():
+        with _translated_errors():
             return self._reader.seek(offset, whence)
 
     def tell(self) -> int:
@@ -201,24 +206,24 @@ class _Reader(io.RawIOBase):
 
 
 @contextmanager
-def _asking(sha256: str = "") -> Iterator[None]:
-    """What the store says of a call, in our own words.
+def _translated_errors(sha256: str = "") -> Iterator[None]:
+    """Translate the S3 client's errors into Lookbook's.
 
     Raises:
-        BlobMissing, BlobStoreUnavailable, StorageFull: what came instead of an answer.
-        FileExistsError: it was to be created, and is there.
+        BlobMissing, BlobStoreUnavailable, StorageFull: The call failed for that reason.
+        FileExistsError: The object was to be created, and exists already.
     """
     try:
         yield
     except (AlreadyExistsError, PreconditionError) as error:
         raise FileExistsError(sha256) from error
     except (BaseError, FileNotFoundError) as error:
-        said = str(error).split("\n\nDebug source:", maxsplit=1)[0]
-        if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in said:
+        message = str(error).split("\n\nDebug source:", maxsplit=1)[0]
+        if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in message:
             raise BlobMissing(f"no blob {sha256} in the store") from error
-        if "507 Insufficient Storage" in said or "StorageFull" in said or "QuotaExceeded" in said:
+        if "507 Insufficient Storage" in message or "StorageFull" in message or "QuotaExceeded" in message:
             raise StorageFull from error
-        raise BlobStoreUnavailable(f"the blob store does not answer as it should: {said}") from error
+        raise BlobStoreUnavailable(f"the blob store does not answer as it should: {message}") from error
 
 
 def _key(sha256: str) -> str:

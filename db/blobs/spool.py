@@ -1,4 +1,4 @@
-"""Bytes on their way into a store: a file on this machine until their digest, which is their name, is known."""
+"""Blobs on their way into a store. A blob is a local file until all its bytes, and so its SHA-256, are known."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from core.errors import BlobStoreUnavailable, StorageFull
 
 
 def storage_error(error: OSError) -> BlobStoreUnavailable | StorageFull:
-    """What a file system's error means to whoever wanted to store or read something."""
+    """Return the error that the store's caller gets for an error of the file system."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageFull()
     return BlobStoreUnavailable(f"the blob store cannot be used: {error.strerror or error}")
 
 
 def create_file(path: str) -> int:
-    """A new file, open for writing."""
+    """Create a file and return its descriptor, open for writing."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
 class BlobWriter:
-    """One blob that is being written. Nothing of it is in the store before the store's `commit`."""
+    """One blob that is being written. It enters the store only by the store's `commit`."""
 
     def __init__(self, folder: Path) -> None:
-        # A request may hold ten thousand: no path objects, no buffers.
+        # A request may hold ten thousand writers, therefore each one holds neither a `Path` nor a buffer.
         self.path = f"{folder}/{secrets.token_hex(16)}"
         self.bytes_written = 0
         self.created = self.found = False
-        """Whether `commit` has put the blob into the store, or has found it there; neither before it was there."""
+        """Whether `commit` has put the blob into the store (`created`), or has found it there (`found`). Both are False
+        before `commit`."""
         self._digest = hashlib.sha256()
         self._sha256 = ""
         try:
@@ -42,16 +43,16 @@ class BlobWriter:
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the finished blob, in hex."""
+        """Return the SHA-256 of the finished blob, in hex."""
         assert self._sha256, "finish() comes first"
         return self._sha256
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Add bytes; how many.
+        """Add bytes and return how many they are.
 
         Raises:
-            StorageFull, BlobStoreUnavailable: they cannot be kept.
-            ValueError: the blob is finished.
+            StorageFull, BlobStoreUnavailable: The bytes cannot be written.
+            ValueError: The blob is finished.
         """
         if self._file < 0:
             raise ValueError("expected no more bytes: the blob is finished and its file closed")
@@ -66,10 +67,12 @@ class BlobWriter:
         return len(data)
 
     def finish(self) -> str:
-        """All bytes are written: their SHA-256 in hex. Closes the file: many blobs may wait for their commit.
+        """Finish the blob and return its SHA-256 in hex.
+
+        The file is closed, because thousands of finished blobs can wait for one commit.
 
         Raises:
-            StorageFull, BlobStoreUnavailable: what was written could not be kept after all.
+            StorageFull, BlobStoreUnavailable: The file system reported on closing that bytes were lost.
         """
         if not self._sha256:
             try:
@@ -80,8 +83,8 @@ class BlobWriter:
         return self._sha256
 
     def abort(self) -> None:
-        """Remove the file. Harmless after `commit`, whose blob stays, and a second time."""
-        # What cannot be removed now is removed by the next start.
+        """Remove the local file. After `commit` the blob stays in the store. A second call does nothing."""
+        # A file that cannot be removed now is removed at the next start of the service.
         with suppress(OSError):
             self._close()
         with suppress(OSError):

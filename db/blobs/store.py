@@ -1,4 +1,4 @@
-"""The blob store: bytes under their SHA-256. Names are made of digests only, never of a user's text."""
+"""The interface of a blob store: bytes under their SHA-256. Names are made of digests, never of a user's text."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from typing import IO, ClassVar, Protocol
 from db.blobs.spool import BlobWriter
 
 THUMBNAIL = "thumbnail.jpg"
-"""The name of a blob's thumbnail beside it."""
+"""The name of a blob's thumbnail among its derived files."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DERIVED = re.compile(r"[a-z0-9_]+\.[a-z]+")
 
 
 class BlobStore(Protocol):
-    """Where blobs are kept. One object serves all threads of a process, and pickles into others.
+    """The place where blobs are kept. One object serves all threads of a process. It can be pickled for others.
 
-    Storing is four steps, so that thousands of blobs share what each would pay alone: `writer` for each, `commit` of
-    them together, the transaction with the rows that refer to them, `ensure`. The last is what makes deleting safe:
-    whoever deletes a blob does so inside a transaction that removes its row, so it may delete what a `commit` has just
-    found in the store; after the rows are committed nobody deletes it any more, and what is gone is put again.
+    Blobs are stored in four steps, so that thousands of blobs share the cost of syncing and of the transaction:
+
+    1. A `writer` for each blob takes its bytes.
+    2. `commit` puts all of them into the store.
+    3. A database transaction inserts the rows that refer to them.
+    4. `ensure` puts those again that were deleted between steps 2 and 3.
+
+    Step 4 is needed because a blob is deleted inside a transaction that removes its row. That transaction can delete a
+    blob that step 2 has just found in the store. After step 3 the row protects the blob.
 
     Raises (every method that reads or writes):
-        BlobStoreUnavailable: the store does not answer.
-        StorageFull: there is no room, here or in the store.
-        ValueError: what should be a SHA-256 is not 64 hexadecimal digits.
+        BlobStoreUnavailable: The store does not answer.
+        StorageFull: The store or this machine has no room.
+        ValueError: A SHA-256 does not consist of 64 hexadecimal digits.
     """
 
     is_remote: ClassVar[bool]
@@ -36,76 +41,76 @@ class BlobStore(Protocol):
     which answers at once."""
 
     def writer(self) -> BlobWriter:
-        """Bytes on their way into the store. Its user aborts it in the end, whatever became of it."""
+        """Open a new blob for writing. The caller calls `abort` in the end, also after a success."""
         ...
 
     def commit(self, writers: Sequence[BlobWriter]) -> None:
-        """Make finished blobs durable under their digests; those that are there already are `found`."""
+        """Put finished blobs into the store and make them durable. Blobs that exist already are marked as `found`."""
         ...
 
     def ensure(self, writers: Sequence[BlobWriter]) -> None:
-        """Put again what was committed here and deleted before the rows that refer to it were committed."""
+        """Put those blobs again that were deleted after `commit` and before their rows were committed."""
         ...
 
     def put(self, data: bytes) -> str:
-        """Store one blob; its SHA-256 in hex."""
+        """Store one blob and return its SHA-256 in hex."""
         ...
 
     def open(self, sha256: str) -> IO[bytes]:
-        """The blob, open for reading.
+        """Open a blob for reading.
 
         Raises:
-            BlobMissing: it is not in the store.
+            BlobMissing: The blob is not in the store.
         """
         ...
 
     def read(self, sha256: str) -> bytes:
-        """The whole blob.
+        """Return the bytes of a blob.
 
         Raises:
-            BlobMissing: it is not in the store.
+            BlobMissing: The blob is not in the store.
         """
         ...
 
     def read_all(self, sha256s: Sequence[str]) -> Iterator[bytes]:
-        """Whole blobs in the order given, fetched at the same time where fetching takes time.
+        """Return the bytes of several blobs in the given order. A remote store fetches them at the same time.
 
         Raises:
-            BlobMissing: one is not in the store.
+            BlobMissing: A blob is not in the store.
         """
         ...
 
     def read_derived(self, sha256: str, name: str) -> bytes | None:
-        """What was made of a blob and can be made again, such as its thumbnail; None if it is not there yet."""
+        """Return a file that was made from a blob and can be made again, such as its thumbnail, or None."""
         ...
 
     def put_derived(self, sha256: str, name: str, data: bytes) -> None:
-        """Keep what was made of a blob; of one that was deleted meanwhile nothing is kept."""
+        """Store a file that was made from a blob. If the blob was deleted meanwhile, nothing is stored."""
         ...
 
     def delete(self, sha256s: Sequence[str]) -> None:
-        """Remove blobs, and whatever was made of them. Those that are not there are none the worse."""
+        """Remove blobs and all files that were made from them. Blobs that do not exist are ignored."""
         ...
 
     def ping(self) -> None:
-        """One round trip.
+        """Make one round trip to the store.
 
         Raises:
-            BlobStoreUnavailable: the store does not answer.
+            BlobStoreUnavailable: The store does not answer.
         """
         ...
 
 
 def explanation_name(prediction_id: str) -> str:
-    """The name of a prediction's heat map beside its blob."""
+    """Return the name of a prediction's heat map among the derived files of its blob."""
     return f"{prediction_id}.png"
 
 
 def checked_sha256(sha256: str) -> str:
-    """`sha256` itself.
+    """Return `sha256` unchanged.
 
     Raises:
-        ValueError: it is not 64 hexadecimal digits.
+        ValueError: It does not consist of 64 hexadecimal digits.
     """
     if not _SHA256.fullmatch(sha256):
         raise ValueError(f"expected a SHA-256 of 64 hexadecimal digits, got {sha256!r}")
@@ -113,10 +118,10 @@ def checked_sha256(sha256: str) -> str:
 
 
 def checked_name(name: str) -> str:
-    """`name` itself, of something derived.
+    """Return `name`, the name of a derived file, unchanged.
 
     Raises:
-        ValueError: it is not one that could be.
+        ValueError: It contains other characters than such a name may.
     """
     if not _DERIVED.fullmatch(name):
         raise ValueError(f"expected a name of lower-case letters, digits, _ and one dot, got {name!r}")
