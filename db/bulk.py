@@ -1,22 +1,24 @@
-"""Statements over many rows, which both databases know and each wants put differently.
+"""Statements over many rows, for which SQLite and PostgreSQL need different SQL.
 
-They are made once, as every statement on the way of a picture is: SQLAlchemy then has what it compiles them to at hand.
-One that is built anew takes it five times as long as running it.
+Each statement is built once, at import, like every statement that runs for each picture. SQLAlchemy then finds its
+compiled form in a cache. Building a statement anew takes five times as long as running it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    CursorResult,
     SQLColumnExpression,
     String,
     Table,
     TableValuedAlias,
+    Update,
     any_,
     bindparam,
     column,
@@ -32,7 +34,7 @@ _INSERTS: dict[str, Any] = {_POSTGRESQL: postgresql.insert, "sqlite": sqlite.ins
 
 
 class InsertMissing:
-    """INSERT … ON CONFLICT DO NOTHING: insert rows, passing over those whose unique key is there already."""
+    """Insert rows, except those whose unique key exists already (INSERT … ON CONFLICT DO NOTHING)."""
 
     def __init__(self, table: Table) -> None:
         self._statements = {
@@ -41,10 +43,10 @@ class InsertMissing:
         }
 
     def execute(self, session: Session, rows: Sequence[dict[str, Any]]) -> int:
-        """How many were inserted.
+        """Insert the rows and return how many were new.
 
-        Rows should come sorted by their key: two transactions that insert the same rows in different orders could wait
-        for each other.
+        Pass the rows sorted by their key, because two transactions that insert the same rows in different orders can
+        deadlock.
         """
         if not rows:
             return 0
@@ -52,53 +54,53 @@ class InsertMissing:
 
 
 class UpdateRows:
-    """Set `columns` in the table's row of the same primary key (one column), where `where` holds.
+    """Update `columns` of the rows with the given primary keys (of one column), if the row fulfils `where`.
 
-    PostgreSQL gets one statement that joins the rows' arrays, since it would run one for each; SQLite, which is no
-    round trip away, prepares one and steps through them.
+    PostgreSQL gets one statement for all rows, with an array for each column, because one statement a row would cost a
+    round trip each. SQLite has no round trips, therefore it runs one prepared statement for each row.
     """
 
     def __init__(self, table: Table, columns: Sequence[str], *where: ColumnElement[bool]) -> None:
         (self._key,) = table.primary_key.columns.keys()
         self._columns = columns
         key = table.c[self._key]
-        given = _given(table, (self._key, *columns))
-        self._at_once = (
-            update(table).where(key == given.c[self._key], *where).values({name: given.c[name] for name in columns})
+        rows = _rows_of_arrays(table, (self._key, *columns))
+        self._all_rows = (
+            update(table).where(key == rows.c[self._key], *where).values({name: rows.c[name] for name in columns})
         )
         values: Any = {name: bindparam(_parameter(name)) for name in columns}
-        self._one_by_one = update(table).where(key == bindparam(_parameter(self._key)), *where).values(values)
+        self._one_row = update(table).where(key == bindparam(_parameter(self._key)), *where).values(values)
 
     def execute(self, session: Session, rows: Sequence[dict[str, Any]]) -> int:
-        """How many were changed. Each row has its key and the columns."""
+        """Update the rows and return how many were changed. Each row holds its key and all of `columns`."""
         if not rows:
             return 0
         names = (self._key, *self._columns)
         if on_postgresql(session):
-            return session.connection().execute(self._at_once, _arrays(names, rows)).rowcount
+            return session.connection().execute(self._all_rows, _arrays(names, rows)).rowcount
         parameters = [{_parameter(name): row[name] for name in names} for row in rows]
-        return session.connection().execute(self._one_by_one, parameters).rowcount
+        return session.connection().execute(self._one_row, parameters).rowcount
 
 
 class AddToRows:
-    """INSERT … ON CONFLICT DO UPDATE: insert rows, or add their `adding` columns to the row of the same key.
+    """Insert rows, or add their `added` columns to the row of the same key (INSERT … ON CONFLICT DO UPDATE).
 
-    One statement on both databases, as with `UpdateRows`.
+    PostgreSQL gets one statement with arrays, for the reason that `UpdateRows` gives.
     """
 
-    def __init__(self, table: Table, adding: Sequence[str]) -> None:
+    def __init__(self, table: Table, added: Sequence[str]) -> None:
         self._columns = table.columns.keys()
         self._statements = {}
         for name, make in _INSERTS.items():
             insert: Any = make(table)
             if name == _POSTGRESQL:
-                insert = insert.from_select(self._columns, select(_given(table, self._columns)))
-            sums = {column: table.c[column] + insert.excluded[column] for column in adding}
+                insert = insert.from_select(self._columns, select(_rows_of_arrays(table, self._columns)))
+            sums = {column: table.c[column] + insert.excluded[column] for column in added}
             key = list(table.primary_key.columns)
             self._statements[name] = insert.on_conflict_do_update(index_elements=key, set_=sums)
 
     def execute(self, session: Session, rows: Sequence[dict[str, Any]]) -> None:
-        """Each row has every column, and a key of its own."""
+        """Insert or add the rows. Each row holds every column of the table, and no two rows have the same key."""
         if not rows:
             return
         parameters: Any = _arrays(self._columns, rows) if on_postgresql(session) else list(rows)
@@ -106,12 +108,12 @@ class AddToRows:
 
 
 def _parameter(column: str) -> str:
-    """What a column's value is called in a statement: its own name would mean a value to set."""
+    """Return the name of a column's parameter. SQLAlchemy would read the column's own name as a value to set."""
     return f"p_{column}"
 
 
-def _given(table: Table, names: Sequence[str]) -> TableValuedAlias:
-    """Rows that come as an array for each of a table's columns (PostgreSQL)."""
+def _rows_of_arrays(table: Table, names: Sequence[str]) -> TableValuedAlias:
+    """Return a table expression that makes rows of one array parameter for each column (PostgreSQL)."""
     arrays = [bindparam(_parameter(name), type_=ARRAY(table.c[name].type)) for name in names]
     columns = [column(name, table.c[name].type) for name in names]
     return func.unnest(*arrays).table_valued(*columns).render_derived("given")
@@ -121,19 +123,25 @@ def _arrays(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> dict[str, l
     return {_parameter(name): [row[name] for row in rows] for name in names}
 
 
-def in_values(session: Session, of: SQLColumnExpression[str], values: Sequence[str]) -> ColumnElement[bool]:
-    """`of IN values`, as one statement however many they are.
+def in_values(session: Session, column: SQLColumnExpression[str], values: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition `column IN values`, with the same SQL for any number of values.
 
-    For each other number of values an IN is another statement, and SQLite's driver keeps the last 128 of them: for
-    hundreds of values that is a hundred megabytes.
+    A plain IN has different SQL for each number of values, and SQLite's driver keeps the last 128 statements in memory.
+    With hundreds of values each, that takes a hundred megabytes.
     """
     if on_postgresql(session):
-        return of == any_(bindparam(None, list(values), type_=ARRAY(String)))
-    return of.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+        return column == any_(bindparam(None, list(values), type_=ARRAY(String)))
+    return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+
+
+def count_changed(session: Session, statement: Update) -> int:
+    """Run an update and return how many rows it changed. Objects of the session are not refreshed."""
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return cast("CursorResult[Any]", result).rowcount
 
 
 def on_postgresql(session: Session) -> bool:
-    """Whether the session speaks to PostgreSQL (else it is SQLite)."""
+    """Return whether the session's database is PostgreSQL. Otherwise it is SQLite."""
     return _dialect(session) == _POSTGRESQL
 
 

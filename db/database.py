@@ -1,4 +1,4 @@
-"""Connections to the database: SQLite in WAL mode or PostgreSQL, the same calls for both."""
+"""Connections to the database, with the same calls for SQLite (in WAL mode) and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -20,46 +20,47 @@ if TYPE_CHECKING:
     import psycopg
 
 SQLITE_BUSY_SECONDS = 30.0
-"""How long a writer waits for the one before it: a bound, not a habit, for write transactions are short."""
+"""Longest time that a SQLite writer waits for another process's write. Writes are short, so it rarely waits long."""
 
 TRANSIENT_ERRORS = (OperationalError, InterfaceError)
-"""What a database that is away, full or in a deadlock raises: the same may succeed a moment later."""
+"""Errors of a database that is down, full or in a deadlock. The same call may succeed a moment later."""
 
 _WRITING = "lookbook_writing"
 _POSTGRESQL_DISK_FULL = "53100"
-"""PostgreSQL, appendix A: `disk_full`."""
+"""The error code `disk_full` (appendix A of PostgreSQL's manual)."""
 
 
 class Database:
-    """One engine, and the two kinds of transaction that the project uses: reading and writing."""
+    """The connections to one database, and the two kinds of transaction that the project uses: reading and writing."""
 
     def __init__(self, url: str, *, pool_size: int = 20, durable: bool = True) -> None:
-        """`durable`: a commit is on the disk when it returns.
+        """Prepare connections to `url`. Nothing is connected yet.
 
-        Without it the power may take the last commits of a SQLite database with it (a process that dies never does):
-        enough for workers, whose work is then done once more, and they do not hold the write lock while a disk syncs.
+        With `durable`, a commit to SQLite is on the disk when it returns. Without it, a power failure can undo the last
+        commits (the end of a process cannot). Workers accept that, because their work is simply done again. In return
+        they do not hold the write lock while the disk syncs.
         """
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._make_parent_folder()
-        # Last in, first out: a few connections serve ordinary load, and only their caches fill.
+        # LIFO, so that ordinary load uses few connections and only these fill their caches.
         self.engine = create_engine(
             self.url, pool_size=pool_size, max_overflow=pool_size, pool_use_lifo=True, **self._options()
         )
         if self.is_sqlite:
             event.listen(self.engine, "connect", partial(_prepare_sqlite, "FULL" if durable else "NORMAL"))
             event.listen(self.engine, "begin", _begin_sqlite)
-        self._single = self.engine if self.is_sqlite else self._make_single()
+        self._autocommit_engine = self.engine if self.is_sqlite else self._create_autocommit_engine()
         if not self.is_sqlite:
-            for engine in (self.engine, self._single):
+            for engine in (self.engine, self._autocommit_engine):
                 event.listen(engine, "connect", _check_postgresql)
-        self._turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
+        self._write_lock: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(**{_WRITING: True}), expire_on_commit=False)
 
-    def _make_single(self) -> Engine:
-        """For single statements on PostgreSQL: each a transaction of its own, of which nothing else is said to it."""
+    def _create_autocommit_engine(self) -> Engine:
+        """Create the PostgreSQL engine for single statements. It sends no BEGIN, COMMIT or ROLLBACK around them."""
         return create_engine(self.url, isolation_level="AUTOCOMMIT", pool_use_lifo=True, pool_reset_on_return=None)
 
     def _make_parent_folder(self) -> None:
@@ -69,24 +70,24 @@ class Database:
     def _options(self) -> dict[str, Any]:
         if self.is_sqlite:
             return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}}
-        # A PostgreSQL that was restarted leaves dead connections in the pool: ask before use.
+        # A restart of PostgreSQL leaves dead connections in the pool, therefore each one is tested before use.
         return {"pool_pre_ping": True}
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that only reads."""
+        """Open a session that only reads."""
         with self._readers() as session:
             yield session
 
     def fetch_one(self, sql: str, parameters: Any, *, describe: bool) -> tuple[tuple[Any, ...] | None, Sequence[Any]]:
-        """The first row of a statement in the driver's own words, and if asked to what that says of its columns.
+        """Run a statement by the driver itself, in a transaction of its own (see db/look_up.py).
 
-        It is a transaction of its own (see db/look_up.py).
+        Return its first row as the driver gives it and, with `describe`, the driver's description of the columns.
 
         Raises:
-            driver_error: it could not be executed; its connection is not used again.
+            driver_error: The statement failed. Its connection is not used again.
         """
-        connection = self._single.raw_connection()
+        connection = self._autocommit_engine.raw_connection()
         try:
             cursor = connection.cursor()
             cursor.execute(sql, parameters)
@@ -101,44 +102,44 @@ class Database:
 
     @property
     def driver_error(self) -> type[Exception]:
-        """What the driver's own errors have in common."""
+        """Return the base class of the driver's own errors."""
         error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
         return error
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A session that writes; commits on leaving, rolls back on an exception.
+        """Open a session that writes. It commits at the end of the block and rolls back on an exception.
 
-        On SQLite the transaction takes the write lock at its start (BEGIN IMMEDIATE), so that two writers
-        queue instead of one of them failing half-way. Those of one process wait for each other in Python, where the
-        next one begins at once: SQLite's own waiting is sleeping and looking again, for up to 100 ms at a time.
+        On SQLite the transaction takes the write lock at its start (BEGIN IMMEDIATE), so that two writers queue instead
+        of one failing half-way. The writers of one process queue for a lock in Python, because the next one then starts
+        at once. SQLite's own waiting polls, with pauses of up to 100 ms.
         """
-        with self._turn, self._writers.begin() as session:
+        with self._write_lock, self._writers.begin() as session:
             yield session
 
     def ping(self) -> None:
-        """One round trip.
+        """Make one round trip to the database.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+            sqlalchemy.exc.SQLAlchemyError: The database does not answer.
         """
         with self.reading() as session:
             session.execute(text("SELECT 1"))
 
     def close(self) -> None:
         self.engine.dispose()
-        self._single.dispose()
+        self._autocommit_engine.dispose()
 
 
 def has_table(database: Database, name: str) -> bool:
-    """Whether the database has a table, and so at least the version that brought it. A file is not made for asking."""
+    """Return whether the database has a table. If the file of a SQLite database is missing, it is not created."""
     if database.is_sqlite and database.url.database and not Path(database.url.database).exists():
         return False
     return inspect(database.engine).has_table(name)
 
 
 def is_full(error: DBAPIError) -> bool:
-    """Whether the database could not write because its disk, or what it may use of it, is full."""
+    """Return whether a write failed because the database's disk, or its share of the disk, is full."""
     original = error.orig
     if isinstance(original, sqlite3.Error):
         return getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
@@ -146,14 +147,14 @@ def is_full(error: DBAPIError) -> bool:
 
 
 def _prepare_sqlite(synchronous: str, connection: sqlite3.Connection, _record: object) -> None:
-    # The driver's own transaction control begins late and would hide our BEGIN; it is switched off.
+    # The driver would begin transactions itself, and later than our BEGIN. This switches its transaction control off.
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _check_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:
-    # libpq tells the version as one number, 150004 for 15.4, without a query.
+    # libpq knows the server's version without a query, as one number: 150004 means 15.4.
     major, minor = divmod(connection.info.server_version, 10_000)
     POSTGRESQL.check((major, minor), "LOOKBOOK_DATABASE_URL")
 

@@ -1,6 +1,16 @@
-"""One row, thousands of times a second: a statement that is compiled once and handed to the driver as it is.
+"""Statements for one row that run thousands of times a second: compiled once, then given to the driver directly.
 
-SQLAlchemy's way through takes five times as long as such a statement itself, and then most of an unchanged poll's time.
+A client polls its job until the job ends, and most polls find it unchanged. With a plain session, SQLAlchemy's own work
+is half of such a poll. This was measured in microseconds of CPU time: the best of five rounds of 1,000 calls of the
+WSGI application without an HTTP server, and the best of seven rounds of 2,000 calls of the statement (Python 3.11,
+SQLAlchemy 2.1, PostgreSQL by a Unix socket):
+
+| | `LookUp` | Core, AUTOCOMMIT engine | Core, session |
+| --- | --- | --- | --- |
+| SQLite, statement | 10 | 59 | 117 |
+| SQLite, whole poll answered 304 | 144 | 205 | 274 |
+| PostgreSQL, statement | 25 | 81 | 228 |
+| PostgreSQL, whole poll answered 304 | 179 | 226 | 382 |
 """
 
 from __future__ import annotations
@@ -18,42 +28,43 @@ Convert = Callable[[Any], Any]
 
 @dataclass(slots=True)
 class _Compiled:
-    """A statement as one kind of database wants it."""
+    """A statement in the SQL of one kind of database."""
 
     sql: str
-    fixed: dict[str, Any]
-    """Parameters that the statement itself brings along."""
-    order: list[str] | None
-    """Of the parameters, where the driver knows them by their place."""
+    fixed_parameters: dict[str, Any]
+    """Parameters whose values are part of the statement."""
+    parameter_order: list[str] | None
+    """The names of the parameters in order, if the driver takes them by position. None if it takes them by name."""
     converters: Sequence[tuple[int, Convert]] | None = None
-    """Columns that the driver does not give as Python should have them: known with its first answer."""
+    """Index and conversion of each column whose value the driver returns in another type than Python needs. None until
+    the driver has described the columns, with its first answer."""
 
 
 class LookUp:
-    """A statement for one row. Its parameters are texts and numbers, which drivers take as they are."""
+    """A statement that reads one row. Its parameters are texts and numbers, because drivers take these as they are."""
 
     def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
     def first(self, database: Database, **parameters: str | int) -> tuple[Any, ...] | None:
-        """The first row, in a transaction of its own.
+        """Return the first row, read in a transaction of its own.
 
         Raises:
-            sqlalchemy.exc.DBAPIError: the database does not answer.
+            sqlalchemy.exc.DBAPIError: The database does not answer.
         """
         dialect = database.engine.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             compiled = self._compiled[dialect.name] = _compile(self._statement, dialect)
-        given: Any = {**compiled.fixed, **parameters}
-        if compiled.order is not None:
-            given = [given[name] for name in compiled.order]
+        arguments: Any = {**compiled.fixed_parameters, **parameters}
+        if compiled.parameter_order is not None:
+            arguments = [arguments[name] for name in compiled.parameter_order]
         try:
-            # Describing the columns takes psycopg half as long as fetching them: once is enough.
-            row, columns = database.fetch_one(compiled.sql, given, describe=compiled.converters is None)
+            # The columns are described only once, because that takes psycopg half as long as fetching the row.
+            row, columns = database.fetch_one(compiled.sql, arguments, describe=compiled.converters is None)
         except database.driver_error:
-            # A connection from before the database was restarted, or one that is away: SQLAlchemy knows what to do.
+            # The database is down, or was restarted after this connection was opened. SQLAlchemy handles both.
             with database.reading() as session:
                 found = session.execute(self._statement, parameters).first()
             return None if found is None else tuple(found)
@@ -66,13 +77,13 @@ class LookUp:
             values[index] = convert(values[index])
         return tuple(values)
 
-    def _converters(self, dialect: Dialect, described: Sequence[Any]) -> list[tuple[int, Convert]]:
-        found: list[tuple[int, Convert]] = []
-        for index, (column, description) in enumerate(zip(self._statement.selected_columns, described, strict=True)):
+    def _converters(self, dialect: Dialect, descriptions: Sequence[Any]) -> list[tuple[int, Convert]]:
+        converters: list[tuple[int, Convert]] = []
+        for index, (column, description) in enumerate(zip(self._statement.selected_columns, descriptions, strict=True)):
             convert = column.type.dialect_impl(dialect).result_processor(dialect, description[1])
             if convert is not None:
-                found.append((index, convert))
-        return found
+                converters.append((index, convert))
+        return converters
 
 
 def _compile(statement: Select[*tuple[Any, ...]], dialect: Dialect) -> _Compiled:

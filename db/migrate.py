@@ -1,4 +1,4 @@
-"""Bringing a database to the tables of this version, through Alembic."""
+"""Bring a database to the tables of this version, by Alembic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FOLDER = Path(__file__).parent / "migrations"
 
 def _config() -> Config:
     config = Config()
-    # ConfigParser would read a % in the project's path as an interpolation.
+    # ConfigParser reads a single % as the start of an interpolation, and the project's path may contain one.
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
@@ -28,12 +28,12 @@ def upgrade(database: Database, revision: str = "head") -> None:
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
-    """Take back every migration after `revision`."""
+    """Undo every migration after `revision`, in one transaction."""
     _run(database, lambda config: command.downgrade(config, revision))
 
 
 def head_revision() -> str:
-    """The newest migration of this version of the code."""
+    """Return the newest migration of this version of the code."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None
     return head

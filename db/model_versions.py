@@ -1,4 +1,4 @@
-"""Model versions and aliases, as the database knows them."""
+"""Model versions and their aliases in the database: register, find, list and promote them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from db.look_up import LookUp
 from db.tables import ModelAlias, ModelVersion
 
 PRODUCTION = "production"
-"""The alias that jobs use when they name no model."""
+"""The alias that a job uses if it names no model."""
 CANDIDATE = "candidate"
-"""The alias of what is about to become `PRODUCTION`: workers load it beside the present one."""
+"""The alias of the version that is about to become `PRODUCTION`. Workers load it beside the present one."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewModelVersion:
-    """What an artifact says of itself."""
+    """The description of a model version, as read from its artifact."""
 
     ref: ModelRef
     digest: str
@@ -35,10 +35,10 @@ class NewModelVersion:
 
 
 def register(session: Session, new: NewModelVersion, now: datetime) -> ModelVersion:
-    """Make a model version known; the first one becomes `production`. Registering it again changes nothing.
+    """Store a model version. The first one becomes `production`. Registering a version again changes nothing.
 
     Raises:
-        ArtifactInvalid: this name and version are known with other content; versions are immutable.
+        ArtifactInvalid: The name and version are registered with other content, and versions are immutable.
     """
     known = _find(session, new.ref)
     if known is not None:
@@ -66,10 +66,10 @@ def register(session: Session, new: NewModelVersion, now: datetime) -> ModelVers
 
 
 def resolve(session: Session, reference: str) -> ModelVersion:
-    """The model version that an alias, a `name@version` or a name (its newest version) means now.
+    """Return the model version that an alias, a `name@version` or a name (its newest version) refers to now.
 
     Raises:
-        ModelUnknown: none; the message lists what there is.
+        ModelUnknown: There is no such version. The message lists the aliases and versions that exist.
     """
     alias = session.get(ModelAlias, reference)
     if alias is not None:
@@ -90,17 +90,20 @@ _VERSION_OF_ALIAS = LookUp(
 
 
 class ModelVersionCache:
-    """The model versions of one process: where an alias leads is looked up every time, what a version is but once."""
+    """The model versions that one process has read. An alias is looked up each time, because it can move.
+
+    A version never changes, therefore it is read only once.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[tuple[int, str], ModelVersion] = {}
 
     def resolve(self, reference: str) -> ModelVersion:
-        """What `resolve` says, without what a version keeps for those who look at it (`metrics`, `card`).
+        """Return the same version as the function `resolve`, without its `metrics` and `card`.
 
         Raises:
-            ModelUnknown: nothing is called that; the message lists what there is.
+            ModelUnknown: There is no such version. The message lists the aliases and versions that exist.
         """
         found = _VERSION_OF_ALIAS.first(self._database, name=reference)
         known = None if found is None else self._known.get((found[0], found[1]))
@@ -112,23 +115,23 @@ class ModelVersionCache:
 
 
 def make_candidate(session: Session, version: ModelVersion) -> None:
-    """Make a model version the candidate, so that workers load it."""
+    """Set the alias `candidate` to a model version, so that workers load it."""
     _set_alias(session, CANDIDATE, version)
 
 
 def promote(session: Session, version: ModelVersion) -> None:
-    """Make a model version `production`; jobs that are there already keep theirs."""
+    """Set the alias `production` to a model version. Existing jobs keep theirs."""
     _set_alias(session, PRODUCTION, version)
     session.execute(delete(ModelAlias).where(ModelAlias.name == CANDIDATE))
 
 
 def list_all(session: Session) -> Sequence[ModelVersion]:
-    """Every model version, by name, newest first."""
+    """Return every model version, sorted by name, the newest version of a name first."""
     return session.scalars(select(ModelVersion).order_by(ModelVersion.name, ModelVersion.id.desc())).all()
 
 
 def list_aliases(session: Session) -> dict[str, str]:
-    """Alias to `name@version`."""
+    """Return a mapping from alias to `name@version`."""
     return {alias.name: alias.model_version.ref for alias in session.scalars(select(ModelAlias))}
 
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Table, Update, bindparam, func, select, update
+from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
 from core.errors import BadCrop, BadRow, ItemError, JobNotOver, JobOver, NothingToRetry
-from db.bulk import UpdateRows
+from db.bulk import UpdateRows, count_changed
 from db.crawls import requests
 from db.steps import chunks, discoveries, tallies, webhooks
 from db.tables import Chunk, Item, ItemStatus, Job, JobStatus
@@ -138,7 +138,7 @@ def cancel_waiting_items(session: Session, job: Job, now: datetime) -> int:
         .where(Item.chunk_id.is_(None) | Item.chunk_id.not_in(in_hand))
         .limit(MAX_CANCELED_AT_ONCE)
     )
-    canceled = _changed(
+    canceled = count_changed(
         session,
         update(Item)
         .where(Item.id.in_(waiting), Item.status == ItemStatus.PENDING)
@@ -169,7 +169,7 @@ def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
     retryable = (Item.job_id == job.id, Item.status == ItemStatus.FAILED, bytes_to_be_had)
     by_code = session.execute(select(Item.error_code, func.count()).where(*retryable).group_by(Item.error_code))
     tallies.count_errors(session, job.id, {str(code): -count for code, count in by_code})
-    again = _changed(
+    again = count_changed(
         session,
         update(Item)
         .where(*retryable)
@@ -207,11 +207,6 @@ def mark_job_deleted(job: Job, now: datetime) -> None:
         raise JobNotOver(f"expected a job that is over, this one is {job.status}: cancel it first")
     job.deleted_at = now
     job.revision += 1
-
-
-def _changed(session: Session, statement: Update) -> int:
-    result = session.execute(statement.execution_options(synchronize_session=False))
-    return cast("CursorResult[Any]", result).rowcount
 
 
 def _measure_rate(job: Job, now: datetime) -> None:

@@ -12,14 +12,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
 
-from sqlalchemy import CursorResult, Update, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, undefer
 
 from core.clock import rfc3339
 from core.ids import new_id
 from db.access.secrets import get_or_create_secret
+from db.bulk import count_changed
 from db.database import Database
 from db.tables import Delivery, DeliveryStatus, Job, JobEvent
 from db.views.job import job_out
@@ -135,7 +135,7 @@ def record_attempt(session: Session, attempt: Attempt, answer: Answer, now: date
     """
     status, next_attempt_at = _next_state(attempt, answer, now)
     mine = Delivery.id == attempt.delivery_id, Delivery.next_attempt_at == attempt.leased_until
-    changed = _changed(
+    changed = count_changed(
         session,
         update(Delivery)
         .where(*mine)
@@ -168,7 +168,9 @@ def _next_state(attempt: Attempt, answer: Answer, now: datetime) -> tuple[Delive
 
 def _disable_rest(session: Session, job_id: str) -> None:
     waiting = Delivery.job_id == job_id, Delivery.status == DeliveryStatus.PENDING
-    _changed(session, update(Delivery).where(*waiting).values(status=DeliveryStatus.DISABLED, next_attempt_at=None))
+    count_changed(
+        session, update(Delivery).where(*waiting).values(status=DeliveryStatus.DISABLED, next_attempt_at=None)
+    )
 
 
 def replay(session: Session, job_id: str, delivery_id: str, now: datetime) -> Delivery | None:
@@ -198,8 +200,3 @@ def signing_secret(database: Database, configured: str) -> str:
 
 def _make_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-
-
-def _changed(session: Session, statement: Update) -> int:
-    result = session.execute(statement.execution_options(synchronize_session=False))
-    return cast("CursorResult[Any]", result).rowcount
