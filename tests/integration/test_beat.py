@@ -38,12 +38,12 @@ def test_each_task_is_asked_for_at_its_own_intervals(broker: Broker, redis: Runn
     beat = Beat(broker, {"often": 2.0, "seldom": 60.0}, clock)
     asked = []
     for _ in range(4):
-        beat.tick()
+        beat.queue_due_tasks()
         asked.append(taken(redis))
         clock.now += 1.0
     assert asked == [["often", "seldom"], [], ["often"], []]
     clock.now += 60.0
-    beat.tick()
+    beat.queue_due_tasks()
     assert taken(redis) == ["often", "seldom"]
 
 
@@ -51,13 +51,13 @@ def test_without_a_worker_the_tasks_do_not_pile_up_and_none_is_forgotten(broker:
     clock = Clock()
     beat = Beat(broker, {"often": 2.0}, clock)
     for _ in range(50):
-        beat.tick()
+        beat.queue_due_tasks()
         clock.now += 2.0
     assert taken(redis) == ["often"]
-    beat.tick()
+    beat.queue_due_tasks()
     assert taken(redis) == ["often"]
 
 
 def test_beat_outlives_redis(broker: Broker, redis: RunningRedis) -> None:
     redis.stop()
-    Beat(broker, {"often": 2.0}).tick()
+    Beat(broker, {"often": 2.0}).queue_due_tasks()

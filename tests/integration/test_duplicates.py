@@ -309,7 +309,7 @@ def test_a_job_of_more_items_than_one_transaction_takes_is_linked_whole(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(linker, "MAX_AT_ONCE", 2)
-    monkeypatch.setattr(linker, "_PAGE", 3)
+    monkeypatch.setattr(linker, "_PAGE_ITEMS", 3)
     outcomes = {f"{n}": seen(flipped(SHIRT, n % 5) + RED) for n in range(9)}
     job_id = a_job_of(database, list(outcomes), outcomes)
     Linker(database).run_pending()

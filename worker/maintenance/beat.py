@@ -1,8 +1,8 @@
-"""Beat: asks for maintenance at regular times.
+"""Beat: queues the maintenance tasks at regular intervals.
 
-Celery's own beat plans by the wall clock: once that is set back by an hour, nothing is asked for within the next hour.
-And a message that expires by the wall clock is never taken where the clocks of two machines differ. Here intervals are
-measured by a clock that does not jump, and a task is not asked for while an earlier one still waits.
+Celery's own beat plans by the wall clock: if that clock is set back by an hour, it queues nothing for an hour. And if the
+clocks of two machines differ, a worker never runs a message that expires by the wall clock. This beat measures intervals
+with a monotonic clock. Its messages do not expire; instead, it queues no task while an earlier one still waits.
 """
 
 from __future__ import annotations
@@ -24,48 +24,48 @@ from core.settings import Settings
 log = structlog.get_logger(__name__)
 
 PURGE_SECONDS = 60.0
-"""How often jobs past retention are looked for."""
+"""Seconds between two searches for jobs past retention."""
 
 WEBHOOK_SECONDS = 5.0
-"""How often webhooks to be tried again are looked for; new ones are asked for when their job ends."""
+"""Seconds between two searches for webhooks to try again. New ones are sent as soon as their job ends."""
 
 DUPLICATES_SECONDS = 15.0
-"""How often jobs that are over are looked at for duplicates; those of many pictures are when they end."""
+"""Seconds between two searches for finished jobs to find duplicates in. Most are found earlier: when they end."""
 
-_LONGEST_PAUSE = 1.0
+_MAX_PAUSE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class Beat:
-    """Any number may run at once: what is asked for twice does no harm."""
+    """Queues each task at its interval. Several beats may run at once, because a task that runs twice does no harm."""
 
     broker: Broker
     intervals: Mapping[str, float]
-    """Seconds from one time to the next, by task."""
+    """Seconds between two runs of a task, by task."""
     clock: Callable[[], float] = time.monotonic
     _due: dict[str, float] = field(default_factory=dict)
 
-    def tick(self) -> None:
-        """Ask for what is due. While Redis is away, or earlier tasks wait for a worker, it stays due."""
+    def queue_due_tasks(self) -> None:
+        """Queue the due tasks. They stay due while Redis is unavailable or an earlier task waits for a worker."""
         now = self.clock()
         due = [task for task in self.intervals if self._due.get(task, now) <= now]
         try:
-            # All in one go, so that none of them keeps the others out.
+            # All due tasks are queued together. Queued one by one, the first would keep the others out of the queue.
             if due and self.broker.queue_tasks(*due):
                 for task in due:
                     self._due[task] = now + self.intervals[task]
         except BrokerUnavailable as error:
-            log.warning("not_asked", tasks=due, reason=str(error))
+            log.warning("tasks_not_queued", tasks=due, reason=str(error))
 
     def run(self, stopped: threading.Event) -> None:
-        """Tick until told to stop."""
-        pause = min(_LONGEST_PAUSE, *(seconds / 2 for seconds in self.intervals.values()))
+        """Queue due tasks until `stopped` is set."""
+        pause = min(_MAX_PAUSE_SECONDS, *(seconds / 2 for seconds in self.intervals.values()))
         while not stopped.wait(pause):
-            self.tick()
+            self.queue_due_tasks()
 
 
 def run_beat(settings: Settings) -> None:
-    """Ask for sweeping every `sweep_seconds`, and for the other maintenance, until told to stop."""
+    """Queue the sweeper every `sweep_seconds`, and the other maintenance tasks, until a signal stops the process."""
     configure_logging(settings.log_level)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""Delivering webhooks: takes what is due out of the outbox, signs it, posts it, records what came of it."""
+"""The courier delivers webhooks: it takes due deliveries from the outbox, signs and posts them, records the answers."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from worker.background import BackgroundThreads
 
 log = structlog.get_logger(__name__)
 
-LIMITS = FetchLimits(seconds=15.0, max_bytes=64 * 1024, max_redirects=0)
-"""One attempt: what Standard Webhooks recommends at least, and more of an answer than anybody reads."""
+ATTEMPT_LIMITS = FetchLimits(seconds=15.0, max_bytes=64 * 1024, max_redirects=0)
+"""Limits of one attempt. Standard Webhooks recommends at least this time, and no answer needs more bytes."""
 
-AT_ONCE = 8
-"""Attempts that one worker makes at once: a receiver that does not answer keeps one of them for the whole deadline."""
+MAX_ATTEMPTS_AT_ONCE = 8
+"""Attempts that one worker makes at the same time. A receiver that does not answer uses up one of them until the
+deadline."""
 
 
 class Courier(BackgroundThreads[Attempt]):
-    """Delivers in the background, so that the worker's tasks never wait for somebody else's server."""
+    """Delivers webhooks in threads of its own, so that the worker's tasks never wait for a receiver's server."""
 
     def __init__(
         self, database: Database, fetcher: Fetcher, secret: str = "", clock: Callable[[], datetime] = utc_now
     ) -> None:
-        super().__init__("courier", AT_ONCE)
+        super().__init__("courier", MAX_ATTEMPTS_AT_ONCE)
         self._database = database
         self._fetcher = fetcher
         self._secret = secret
@@ -46,7 +47,7 @@ class Courier(BackgroundThreads[Attempt]):
             return webhooks.take(session, self._clock())
 
     def _do(self, attempt: Attempt) -> None:
-        # No transaction is open from here until there is an answer.
+        # The answer may take long, so no transaction is open while this waits for it.
         answer = self._post(attempt)
         with self._database.writing() as session:
             status = webhooks.record_attempt(session, attempt, answer, self._clock())
@@ -71,7 +72,7 @@ class Courier(BackgroundThreads[Attempt]):
             "webhook-signature": Webhook(secret).sign(attempt.delivery_id, now, attempt.body),
         }
         try:
-            fetched = self._fetcher.post(attempt.url, attempt.body.encode(), headers=headers, limits=LIMITS)
+            fetched = self._fetcher.post(attempt.url, attempt.body.encode(), headers=headers, limits=ATTEMPT_LIMITS)
         except ItemError as error:
             return Answer(error=f"{error.code}: {error.detail}", final=not error.retryable)
         return _answer(fetched, now)

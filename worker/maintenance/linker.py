@@ -1,8 +1,8 @@
-"""The linker: finds the items of a job that show the same picture, once the job is over.
+"""The linker finds items of a finished job that show the same picture, and links each duplicate to its original.
 
-Off the way of a picture, since indexing costs more than recording; and at the end, since only then it is known which
-item came first. Any number of workers may do it at once, and what was interrupted is repeated: what is found depends on
-nothing but the items.
+It runs apart from classifying, because indexing a picture costs more than recording it. And it runs after the end of the
+job, because only then it is certain which item came first. Several workers may link the same job, and an interrupted run
+may be repeated, because the result depends only on the items.
 """
 
 from __future__ import annotations
@@ -26,72 +26,73 @@ from worker.background import BackgroundThreads
 
 log = structlog.get_logger(__name__)
 
-_JOBS_AT_ONCE = 100
-_PAGE = 10 * MAX_AT_ONCE
-"""So many items of a large job are read at once."""
+_MAX_JOBS = 100
+"""Finished jobs that are read at a time."""
+_PAGE_ITEMS = 10 * MAX_AT_ONCE
+"""Items of a large job that are read at a time."""
 
 
 class Linker(BackgroundThreads[list[FinishedJob]]):
-    """Looks at jobs that are over and were not looked at: small ones several at a time."""
+    """Links the duplicates of finished jobs: of a large job alone, of several small jobs in one transaction."""
 
     def __init__(self, database: Database) -> None:
-        # One thread: a second would find the same jobs.
+        # One thread only, because a second one would find the same jobs.
         super().__init__("linker", max_threads=1)
         self._database = database
 
     def _take(self) -> list[FinishedJob] | None:
         with self._database.reading() as session:
-            return _together(linking.list_unlinked_jobs(session, _JOBS_AT_ONCE)) or None
+            return _first_transaction(linking.list_unlinked_jobs(session, _MAX_JOBS)) or None
 
     def _do(self, jobs: list[FinishedJob]) -> None:
         try:
             if jobs[0].total > MAX_AT_ONCE:
-                self._look_at_large(jobs[0])
+                self._link_large(jobs[0])
             else:
-                self._look_at(jobs)
+                self._link_small(jobs)
         except IntegrityError:
-            # They are past retention, and will be found again: what is left of them, if anything.
+            # The purger removed items of these jobs meanwhile. The next run finds whatever is left of the jobs.
             log.info("purged_meanwhile", jobs=[job.id for job in jobs])
 
-    def _look_at(self, jobs: Iterable[FinishedJob]) -> None:
+    def _link_small(self, jobs: Iterable[FinishedJob]) -> None:
         found = []
         with self._database.reading() as session:
             for job in jobs:
                 pictures = linking.list_pictures(session, job.id, -1, MAX_AT_ONCE)
-                numbers = _Numbers()
-                numbers.add(pictures)
-                number, changes = links(pictures, numbers.shared())
-                found.append(FoundDuplicates(job, _new_bands(pictures), changes, number))
+                candidates = _Candidates()
+                candidates.add(pictures)
+                duplicates, changes = find_links(pictures, candidates.positions())
+                found.append(FoundDuplicates(job, _new_bands(pictures), changes, duplicates))
         self._store(found)
 
-    def _look_at_large(self, job: FinishedJob) -> None:
-        """Of a job of a million items not everything has to be in memory at once: it is read twice."""
-        numbers = _Numbers()
+    def _link_large(self, job: FinishedJob) -> None:
+        """Link a job of up to a million items. They are read twice, page by page, so that not all are in memory at once."""
+        candidates = _Candidates()
         for page in self._pages(job):
-            numbers.add(page)
+            candidates.add(page)
             for start in range(0, len(page), MAX_AT_ONCE):
                 new = _new_bands(page[start : start + MAX_AT_ONCE])
                 if new and not self._store([FoundDuplicates(job, new)]):
                     return
-        number, changes = links(chain.from_iterable(self._pages(job)), numbers.shared())
+        duplicates, changes = find_links(chain.from_iterable(self._pages(job)), candidates.positions())
         *parts, last = [changes[start : start + MAX_AT_ONCE] for start in range(0, len(changes) or 1, MAX_AT_ONCE)]
         for part in parts:
             if not self._store([FoundDuplicates(job, links=part)]):
                 return
-        self._store([FoundDuplicates(job, links=last, duplicates=number)])
+        self._store([FoundDuplicates(job, links=last, duplicates=duplicates)])
 
     def _pages(self, job: FinishedJob) -> Iterator[list[Picture]]:
         after = -1
         while True:
             with self._database.reading() as session:
-                page = linking.list_pictures(session, job.id, after, _PAGE)
+                page = linking.list_pictures(session, job.id, after, _PAGE_ITEMS)
             yield page
-            if len(page) < _PAGE:
+            if len(page) < _PAGE_ITEMS:
                 return
             after = page[-1].position
 
     def _store(self, found: Sequence[FoundDuplicates]) -> bool:
-        """Whether anything of it was stored, and more may be."""
+        """Store what was found. Return False if the caller should stop, because nothing was stored or the worker stops."""
         if self.stopping.is_set():
             return False
         with self._database.writing() as session:
@@ -102,40 +103,40 @@ class Linker(BackgroundThreads[list[FinishedJob]]):
         return bool(stored)
 
 
-def _together(jobs: Iterable[FinishedJob]) -> list[FinishedJob]:
-    """The first of the jobs; and those behind it, as long as one transaction will do for all of them."""
-    some, items = list[FinishedJob](), 0
+def _first_transaction(jobs: Iterable[FinishedJob]) -> list[FinishedJob]:
+    """Return the first job, and those after it that together with it are small enough for one transaction."""
+    first_jobs, items = list[FinishedJob](), 0
     for job in jobs:
         items += job.total
-        if some and items > MAX_AT_ONCE:
+        if first_jobs and items > MAX_AT_ONCE:
             break
-        some.append(job)
-    return some
+        first_jobs.append(job)
+    return first_jobs
 
 
 def _new_bands(pictures: Iterable[Picture]) -> list[BlobBandValues]:
-    """Of blobs that are not found by their fingerprints yet."""
+    """Return the bands of those blobs that are not in the index of fingerprints yet."""
     new = {p.sha256: p.fingerprint for p in pictures if p.fingerprint is not None and not p.indexed}
     return list(zip(new, bands_of(list(new.values())).tolist(), strict=True))
 
 
-class _Numbers:
-    """What of pictures is compared at first, as numbers to be sorted."""
+class _Candidates:
+    """Finds the pictures that may have duplicates, by sorting numbers. Only these pictures are compared in full."""
 
     def __init__(self) -> None:
-        # Positions and values: of bytes (and crops), and of bands.
+        # Pairs of positions and values. A value is a hash of bytes and crop, or the bands of a fingerprint.
         self._bytes: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         self._bands: list[tuple[NDArray[np.int64], NDArray[np.int32]]] = []
 
     def add(self, pictures: Sequence[Picture]) -> None:
-        same = np.array([hash((p.sha256, p.crop_key)) for p in pictures], np.int64)
-        self._bytes.append((np.array([p.position for p in pictures], np.int64), same))
-        whole = [(p.position, print_) for p in pictures if (print_ := p.seen_whole) is not None]
+        hashes = np.array([hash((p.sha256, p.crop_key)) for p in pictures], np.int64)
+        self._bytes.append((np.array([p.position for p in pictures], np.int64), hashes))
+        whole = [(p.position, fingerprint) for p in pictures if (fingerprint := p.seen_whole) is not None]
         positions = np.array([position for position, _ in whole], np.int64)
-        self._bands.append((positions, bands_of([print_ for _, print_ in whole])))
+        self._bands.append((positions, bands_of([fingerprint for _, fingerprint in whole])))
 
-    def shared(self) -> set[int]:
-        """Positions of pictures that have their bytes, or a band, in common with another."""
+    def positions(self) -> set[int]:
+        """Return the positions of the pictures that share their bytes or a band with another picture."""
         found = _shared(*_joined(self._bytes))
         positions, columns = _joined(self._bands)
         return found.union(*(_shared(positions, column) for column in columns.T))
@@ -147,47 +148,48 @@ def _joined(parts: Sequence[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray
 
 
 def _shared(positions: NDArray[np.int64], values: NDArray[Any]) -> set[int]:
-    """Positions whose values are not theirs alone."""
+    """Return the positions whose value occurs more than once."""
     order = values.argsort()
     ordered = values[order]
     same = np.flatnonzero(ordered[1:] == ordered[:-1])
     return set(positions[order[np.concatenate((same, same + 1))]].tolist())
 
 
-def links(pictures: Iterable[Picture], suspected: set[int]) -> tuple[int, list[Link]]:
-    """How many of the pictures, given by position, are duplicates; and what of that is not stored yet.
+def find_links(pictures: Iterable[Picture], candidates: set[int]) -> tuple[int, list[Link]]:
+    """Return the number of duplicates among the pictures, and the links that differ from the stored ones.
 
-    A duplicate is linked to the first picture that it is alike and that is no duplicate itself: of those that are
-    hidden, one always remains to be seen.
+    Only pictures at the positions `candidates` are compared. A duplicate is linked to the first alike picture that is
+    not a duplicate itself, so that hiding all duplicates always leaves one of the alike pictures visible.
     """
     originals = _Originals()
-    found, changes = 0, list[Link]()
+    duplicates, changes = 0, list[Link]()
     for picture in pictures:
-        first = originals.of(picture) if picture.position in suspected else None
-        found += first is not None
-        if first != picture.duplicate_of:
-            changes.append((picture.item_id, first))
-    return found, changes
+        original = originals.original_of(picture) if picture.position in candidates else None
+        duplicates += original is not None
+        if original != picture.duplicate_of:
+            changes.append((picture.item_id, original))
+    return duplicates, changes
 
 
 class _Originals:
-    """The pictures so far that are no duplicates."""
+    """The originals among the pictures seen so far."""
 
     def __init__(self) -> None:
         self._by_bytes: dict[tuple[str, str], str] = {}
         self._by_band: defaultdict[tuple[int, int], list[Picture]] = defaultdict(list)
 
-    def of(self, picture: Picture) -> str | None:
-        """The id of the item that this one is a duplicate of; None if it is another original."""
+    def original_of(self, picture: Picture) -> str | None:
+        """Return the id of the item that a picture is a duplicate of. Return None if it is a new original."""
         key = (picture.sha256, picture.crop_key)
         known = self._by_bytes.get(key)
         if known is not None:
             return known
-        near = None if picture.seen_whole is None else self._near(picture, picture.seen_whole)
-        self._by_bytes[key] = near or picture.item_id
-        return near
+        alike_id = None if picture.seen_whole is None else self._find_alike(picture, picture.seen_whole)
+        self._by_bytes[key] = alike_id or picture.item_id
+        return alike_id
 
-    def _near(self, picture: Picture, fingerprint: Fingerprint) -> str | None:
+    def _find_alike(self, picture: Picture, fingerprint: Fingerprint) -> str | None:
+        """Return the item id of the first original that is alike. If none is, remember the picture as an original."""
         found: Picture | None = None
         lists = [self._by_band[band] for band in enumerate(bands(fingerprint))]
         for original in (original for originals in lists for original in originals):
@@ -197,7 +199,7 @@ class _Originals:
         if found is not None:
             return found.item_id
         for originals in lists:
-            # Thousands that agree in a band are another kind of picture: of one design, or of nearly nothing.
+            # If thousands of originals share a band, the band says little: they have one design, or are nearly empty.
             if len(originals) < MAX_CANDIDATES:
                 originals.append(picture)
         return None

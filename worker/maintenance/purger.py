@@ -1,4 +1,4 @@
-"""The purger: removes what belongs to deleted and expired jobs, in transactions so small that others get their turn."""
+"""The purger removes what belongs to deleted and expired jobs, in small transactions that let others write between."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 def purge(database: Database, blobs: BlobStore, clock: Callable[[], datetime] = utc_now) -> int:
-    """Remove all that is to be removed; how many items it were. Safe to run twice at once."""
+    """Remove everything that is due for removal, and return the number of items removed. May run twice at once."""
     removed, now = 0, clock()
     with database.reading() as session:
         job_ids = purging.list_jobs_to_purge(session, now)
@@ -32,7 +32,7 @@ def purge(database: Database, blobs: BlobStore, clock: Callable[[], datetime] = 
         try:
             removed += _purge_job(database, blobs, job_id, now)
         except (Unavailable, *TRANSIENT_ERRORS) as error:
-            # The next round goes on where this one stopped.
+            # The next run of the purger goes on where this one stopped.
             log.warning("purge_interrupted", job=job_id, reason=str(error))
     with database.writing() as session:
         idempotency.delete_expired(session, now)
@@ -49,7 +49,8 @@ def _purge_job(database: Database, blobs: BlobStore, job_id: str, now: datetime)
     while True:
         with database.writing() as session:
             batch = purging.remove_items(session, job_id)
-            # Within the transaction: whoever stores the same picture again waits for its end, and then finds it gone.
+            # Delete the bytes before the commit. A submission of the same picture waits for the commit, then finds no
+            # blob and stores the bytes again.
             blobs.delete(batch.blobs)
             if not batch.items:
                 purging.finish_purge(session, job_id, now)

@@ -1,6 +1,7 @@
-"""The sweeper: finds what was never sent, what was lost, what outlived its lease, and what is to be canceled.
+"""The sweeper repairs what others left undone: messages that were not sent or got lost, ended leases, cancelations.
 
-Any number may run at once: every change is a conditional update, or is made while the job's row is held.
+Several sweepers may run at the same time, because every change is a conditional update or is made under the lock of the
+job's row.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ log = structlog.get_logger(__name__)
 
 
 def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callable[[], datetime] = utc_now) -> int:
-    """One round; how many chunks were sent."""
+    """Do one round, and return the number of chunks that were sent."""
     now = clock()
-    _notice_loss(database, broker, now)
+    _requeue_after_redis_loss(database, broker, now)
     with database.reading() as session:
         due = chunks.any_due(session, now)
         with_room = list(chunks.list_jobs_with_room(session, policy))
@@ -44,7 +45,7 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
             lost = chunks.list_lost_leases(session, now)
         for lease in lost:
             _end_attempt(database, broker, policy, lease, now)
-        sent += _send_again(database, broker, policy, now)
+        sent += _resend_lost(database, broker, policy, now)
     sent += _sweep_discoveries(database, broker, policy, now)
     for job_id in with_room:
         sent += _fill_window(database, broker, policy, job_id, now)
@@ -53,8 +54,8 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
     return sent
 
 
-def _notice_loss(database: Database, broker: Broker, now: datetime) -> None:
-    """A Redis that has started anew, or was emptied, holds none of the messages that the database believes queued."""
+def _requeue_after_redis_loss(database: Database, broker: Broker, now: datetime) -> None:
+    """Mark all queued chunks as unsent if Redis was restarted or emptied, because their messages are then lost."""
     try:
         run = broker.redis_run()
         if run.kept:
@@ -63,16 +64,17 @@ def _notice_loss(database: Database, broker: Broker, now: datetime) -> None:
             chunks.mark_unsent(session, now)
         broker.remember_run(run)
     except BrokerUnavailable as error:
-        log.warning("redis_away", reason=str(error))
+        log.warning("redis_unavailable", reason=str(error))
         return
     log.warning("redis_was_emptied", sending="every queued chunk again")
 
 
-def _send_again(database: Database, broker: Broker, policy: ChunkPolicy, now: datetime) -> int:
+def _resend_lost(database: Database, broker: Broker, policy: ChunkPolicy, now: datetime) -> int:
+    """Send the messages of queued chunks again if they are lost, and return their number."""
     try:
         empty = broker.empty_queues()
     except BrokerUnavailable:
-        # Then nothing can be sent, either.
+        # Without Redis nothing can be sent.
         return 0
     with database.writing() as session:
         messages = chunks.find_lost_messages(session, empty, policy, now)
@@ -81,6 +83,7 @@ def _send_again(database: Database, broker: Broker, policy: ChunkPolicy, now: da
 
 
 def _fill_window(database: Database, broker: Broker, policy: ChunkPolicy, job_id: str, now: datetime) -> int:
+    """Send chunks of a job that has items waiting and room for more chunks, and return their number."""
     with database.writing() as session:
         job = lifecycle.lock_job(session, job_id)
         messages = [] if job is None else chunks.claim(session, job, policy, now)
@@ -89,6 +92,7 @@ def _fill_window(database: Database, broker: Broker, policy: ChunkPolicy, job_id
 
 
 def _cancel_rest(database: Database, broker: Broker, job_id: str, now: datetime) -> None:
+    """Cancel the items of a job that no worker holds, in transactions of limited size."""
     while True:
         with database.writing() as session:
             job = lifecycle.lock_job(session, job_id)
@@ -103,7 +107,10 @@ def _cancel_rest(database: Database, broker: Broker, job_id: str, now: datetime)
 
 
 def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: LostLease, now: datetime) -> None:
-    """A chunk's worker has died, stalled or failed: another attempt, two halves, or the end of its only picture."""
+    """Decide what follows for a chunk whose worker has died, stalled or failed.
+
+    It gets another attempt. After its last attempt it is split into halves; a single picture in it fails instead.
+    """
     with database.writing() as session:
         job = lifecycle.lock_job(session, lost.job_id)
         chunk = CHUNK_LEASES.lock_lost(session, lost.chunk_id, now)
@@ -118,7 +125,7 @@ def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: 
         if len(pending) > 1:
             chunks.split(session, chunk, pending, now)
             return
-        # One picture, or none: recording it also forgets the chunk.
+        # The chunk has one pending item or none. Recording the item as failed also deletes the chunk.
         recorded = _give_up(session, job, chunk, f"in {MAX_ATTEMPTS} attempts; the last one: {reason}", policy, now)
     log.error("given_up", chunk=lost.chunk_id, job=lost.job_id, items=recorded.finished_items, reason=reason)
     dispatch(database, broker, recorded.next_chunks)
@@ -127,6 +134,7 @@ def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: 
 
 
 def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: ChunkPolicy, now: datetime) -> Recorded:
+    """Record the pending item of a chunk as failed."""
     message = ChunkMessage(chunk.id, job.id, chunks.queue_of(chunk.stage, job.priority))
     if chunk.stage is Stage.FETCH:
         error = FetchFailed(f"not fetched {reason}")
@@ -138,7 +146,7 @@ def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: Chun
 
 
 def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, now: datetime) -> int:
-    """Have sources that wait read, and decide on those whose worker has not got on with them within its lease."""
+    """Have waiting sources read, and end the attempts of workers whose lease on a source has ended."""
     with database.reading() as session:
         lost = discoveries.list_lost_leases(session, now)
     sent = 0
@@ -151,17 +159,17 @@ def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, 
             sent += len(ended.chunks)
             if ended.job_terminal:
                 announce_end(broker, job_id, webhook=ended.webhook)
-    _have_read(database, broker, now, EXPAND, Queue.INGEST)
-    _have_read(database, broker, now, CRAWL, Queue.CRAWL)
+    _queue_reading(database, broker, now, EXPAND, Queue.INGEST)
+    _queue_reading(database, broker, now, CRAWL, Queue.CRAWL)
     return sent
 
 
-def _have_read(database: Database, broker: Broker, now: datetime, task: str, queue: Queue) -> None:
+def _queue_reading(database: Database, broker: Broker, now: datetime, task: str, queue: Queue) -> None:
     with database.reading() as session:
         waiting = discoveries.find_next_waiting(session, now, crawls=task == CRAWL)
     if waiting is not None:
         try:
-            # One message has them all read, one after the other.
+            # One message is enough: the worker that gets it reads all waiting sources, one after another.
             broker.queue_tasks(task, queue=queue)
         except BrokerUnavailable as error:
             log.info("task_not_queued", task=task, reason=str(error))
