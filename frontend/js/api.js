@@ -1,4 +1,4 @@
-// Everything that speaks to the server: fetch, abort, back-off, errors.
+// All requests to the server: sending, errors, sign-in, and polling a job.
 
 export class ApiError extends Error {
   constructor(status, problem) {
@@ -9,24 +9,41 @@ export class ApiError extends Error {
   }
 }
 
-/** The server did not answer, or said that part of it is away: trying again makes sense. */
+/** The server did not answer, or it is overloaded or partly down. Sending the request again can help. */
 export class Unreachable extends Error {}
 
-const TOKEN = /(?:^|; )lookbook_csrf=([^;]*)/;
+const CSRF_COOKIE = /(?:^|; )lookbook_csrf=([^;]*)/;
 
-/** Whether somebody signed in; without keys nobody has to. */
-export const signedIn = () => TOKEN.test(document.cookie);
+/** Whether the visitor has a session. A service without keys needs none. */
+export const signedIn = () => CSRF_COOKIE.test(document.cookie);
 
-/** What has to come with everything that changes something. */
-export function token() {
-  const found = TOKEN.exec(document.cookie);
+/** The header that the server requires on every request that changes something. Empty without a session. */
+export function csrfHeader() {
+  const found = CSRF_COOKIE.exec(document.cookie);
   return found ? { "X-CSRF-Token": found[1] } : {};
 }
 
-/** Nobody is signed in (any more): lead to where that is done, and from there back here. Never resolves. */
+/** Go to the login page, which leads back here. The promise never resolves, so that the caller does not go on. */
 function toLogin() {
   location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
   return new Promise(() => {});
+}
+
+/** Send a request. Throws Unreachable if no response comes, and AbortError if `signal` ends the request. */
+async function send(path, options) {
+  try {
+    return await fetch(path, { cache: "no-store", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Unreachable(error.message);
+  }
+}
+
+/** The response, if it is a success. Throws ApiError otherwise; without a session, goes to the login page. */
+async function successful(response) {
+  if (response.status === 401) return toLogin();
+  if (!response.ok) throw new ApiError(response.status, await problemOf(response));
+  return response;
 }
 
 async function problemOf(response) {
@@ -37,29 +54,25 @@ async function problemOf(response) {
   }
 }
 
-/** GET JSON. With `etag`, an unchanged thing is `{unchanged: true}`. */
+/** GET JSON. Resolves to `{body, etag, retryAfter}`, or to `{unchanged: true}` if the server still has `etag`. */
 export async function get(path, { etag, signal } = {}) {
-  let response;
-  try {
-    response = await fetch(path, { signal, cache: "no-store", headers: etag ? { "If-None-Match": etag } : {} });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Unreachable(error.message);
-  }
+  const response = await send(path, { signal, headers: etag ? { "If-None-Match": etag } : {} });
   const retryAfter = Number(response.headers.get("Retry-After")) || 0;
   if (response.status === 304) return { unchanged: true, etag, retryAfter };
-  if (response.status === 401) return toLogin();
   if (response.status === 503 || response.status === 429) throw new Unreachable(`HTTP ${response.status}`);
-  if (!response.ok) throw new ApiError(response.status, await problemOf(response));
+  await successful(response);
   return { body: await response.json(), etag: response.headers.get("ETag"), retryAfter };
 }
 
-/** POST a form; `onProgress(sent, total)` in bytes. Resolves to `{status, body}`. XMLHttpRequest, for fetch tells nothing of uploads. */
+/**
+ * POST a form. Calls `onProgress(sent, total)` with bytes. Resolves to `{status, body}`.
+ * It uses XMLHttpRequest because fetch does not report the progress of an upload.
+ */
 export function post(path, form, { onProgress, signal } = {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", path);
-    for (const [name, value] of Object.entries(token())) request.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries(csrfHeader())) request.setRequestHeader(name, value);
     request.responseType = "json";
     if (onProgress) request.upload.addEventListener("progress", (event) => onProgress(event.loaded, event.total));
     request.addEventListener("load", () => {
@@ -74,67 +87,51 @@ export function post(path, form, { onProgress, signal } = {}) {
   });
 }
 
-/** POST JSON. Resolves to what it led to. */
+/** POST JSON. Resolves to the JSON of the response. */
 export async function postJson(path, value) {
-  let response;
-  try {
-    const headers = { "Content-Type": "application/json", ...token() };
-    response = await fetch(path, { method: "POST", cache: "no-store", headers, body: JSON.stringify(value) });
-  } catch (error) {
-    throw new Unreachable(error.message);
-  }
-  if (response.status === 401) return toLogin();
-  if (!response.ok) throw new ApiError(response.status, await problemOf(response));
-  return response.json();
+  const headers = { "Content-Type": "application/json", ...csrfHeader() };
+  const response = await send(path, { method: "POST", headers, body: JSON.stringify(value) });
+  return (await successful(response)).json();
 }
 
-/** Ask for a change without a body: `method` is POST or DELETE. Resolves to what it led to, if the server says. */
+/** Send a POST or DELETE without a body. Resolves to the JSON of the response, or to null if it has no body. */
 export async function change(method, path) {
-  let response;
-  try {
-    response = await fetch(path, { method, cache: "no-store", headers: token() });
-  } catch (error) {
-    throw new Unreachable(error.message);
-  }
-  if (response.status === 401) return toLogin();
-  if (!response.ok) throw new ApiError(response.status, await problemOf(response));
+  const response = await successful(await send(path, { method, headers: csrfHeader() }));
   return response.status === 204 ? null : response.json();
 }
 
-/** GET a file, as one that a person has chosen. */
+/** GET a file. Resolves to a File, as if a person had chosen it. */
 export async function getFile(url, name) {
   const response = await fetch(url);
   return new File([await response.blob()], name);
 }
 
-/** Exchange a key for a session. */
+/** Start a session with a key. */
 export async function signIn(key) {
-  let response;
-  try {
-    const headers = { "Content-Type": "application/json" };
-    response = await fetch("/session", { method: "POST", cache: "no-store", headers, body: JSON.stringify({ key }) });
-  } catch (error) {
-    throw new Unreachable(error.message);
-  }
+  const headers = { "Content-Type": "application/json" };
+  const response = await send("/session", { method: "POST", headers, body: JSON.stringify({ key }) });
+  // A 401 means a wrong key here: the login page is already open.
   if (!response.ok) throw new ApiError(response.status, await problemOf(response));
 }
 
-/** End the session, and lead to where the next one begins. */
+/** End the session and go to the login page. */
 export async function signOut() {
   await change("DELETE", "/session");
   location.assign("/login");
 }
 
+/** Milliseconds between two polls: at first, and at most. */
 const FIRST_WAIT = 700;
 const LONGEST_WAIT = 15000;
 
 /**
- * Follow a job until it is over. `onJob(job)` on every change; `onTrouble(true|false)` when the server goes and comes back.
- * Waits as long as the server's Retry-After says, longer while nothing changes, and while the page is hidden.
+ * Poll a job until it is over. Calls `onJob(job)` on every change, `onTrouble(true)` when the server stops answering, and
+ * `onTrouble(false)` when it answers again. The next poll waits for the server's Retry-After, longer while the job does
+ * not change, and as long as the page is hidden.
  */
 export async function followJob(id, { onJob, onTrouble, signal }) {
   let etag;
-  let quiet = 0;
+  let unchangedPolls = 0;
   let failures = 0;
   for (;;) {
     let wait = FIRST_WAIT;
@@ -142,12 +139,12 @@ export async function followJob(id, { onJob, onTrouble, signal }) {
       const answer = await get(`/v1/jobs/${encodeURIComponent(id)}`, { etag, signal });
       if (failures) onTrouble(false);
       failures = 0;
-      quiet = answer.unchanged ? quiet + 1 : 0;
-      wait = Math.max(answer.retryAfter * 1000, FIRST_WAIT * 1.5 ** quiet);
+      unchangedPolls = answer.unchanged ? unchangedPolls + 1 : 0;
+      wait = Math.max(answer.retryAfter * 1000, FIRST_WAIT * 1.5 ** unchangedPolls);
       if (!answer.unchanged) {
         await onJob(answer.body);
         if (isOver(answer.body)) return;
-        // Only now: what could not be drawn is asked for again.
+        // Remember the ETag only after drawing, so that a job that could not be drawn is fetched again.
         etag = answer.etag;
       }
     } catch (error) {

@@ -1,5 +1,5 @@
-// The API's documentation, drawn by Swagger UI, whose trial requests are sent as the other pages send theirs.
-import { token } from "./api.js";
+// Show the API documentation with Swagger UI. Its trial requests carry the CSRF header, like those of the other pages.
+import { csrfHeader } from "./api.js";
 
 SwaggerUIBundle({
   url: "/openapi.json",
@@ -7,7 +7,7 @@ SwaggerUIBundle({
   deepLinking: true,
   validatorUrl: null,
   requestInterceptor: (request) => {
-    Object.assign(request.headers, token());
+    Object.assign(request.headers, csrfHeader());
     return request;
   },
 });
