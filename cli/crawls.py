@@ -10,8 +10,8 @@ VERDICTS = {
     "empty": "no picture of a product was found on its pages",
     "blocked_by_robots": "robots.txt forbids its pages",
     "unreachable": "its pages could not be had",
-    "broken_off": "the crawl broke off before its end",
-    "over_quota": "the key's quota of pictures was used up before its end",
+    "broken_off": "the crawl stopped before it was finished",
+    "quota_exceeded": "the key's monthly quota of pictures was used up before the crawl was finished",
 }
 """Verdicts of the API, as sentences go on from `the crawl ended: …`."""
 

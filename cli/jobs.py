@@ -14,10 +14,18 @@ from lookbook import DEFAULT_URL, Job
 
 
 def jobs(
-    status: Annotated[str, typer.Option(help="Only jobs in this status.", show_default=False)] = "",
+    status: Annotated[
+        str,
+        typer.Option(
+            help="List jobs in this status: queued, running, completed, canceled, failed.", show_default=False
+        ),
+    ] = "",
     source: Annotated[
         str,
-        typer.Option(help="Only of this source: uploads, archive, manifest, items, crawl.", show_default=False),
+        typer.Option(
+            help="List jobs with this source: classification, uploads, archive, manifest, items, crawl.",
+            show_default=False,
+        ),
     ] = "",
     q: Annotated[str, typer.Option("--name", help="Only jobs with this in their name.", show_default=False)] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
@@ -139,7 +147,9 @@ def deliveries(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """List what a job's webhook was told, newest first.
+    """List the deliveries to a job's webhook, newest first.
+
+    A delivery is pending, delivered, failed (given up after a day), or disabled (the receiver answered 410).
 
     Examples:
 

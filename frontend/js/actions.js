@@ -1,17 +1,17 @@
-// What a person can do with a job: export it, stop it, try its failed pictures again, delete it.
-import { ApiError, change, isOver, Unreachable } from "./api.js";
-import { $, onLanguage, say, sayError } from "./page.js";
+// The actions on a job: export, stop, retry failed pictures, delete.
+import { change, isOver } from "./api.js";
+import { $, onLanguage, say, sayFailure } from "./page.js";
 
-/** The row of actions. `onChanged(job)` after every change, with null once the job is deleted. */
+/** The row of actions. Calls `onChanged(job)` after every change, and `onChanged(null)` after the job is deleted. */
 export class Actions {
   constructor(onChanged) {
     this.onChanged = onChanged;
     this.job = null;
-    $("cancel").addEventListener("click", () => this.#ask("POST", this.job.links.cancel));
-    $("retry").addEventListener("click", () => this.#ask("POST", this.job.links.retry));
+    $("cancel").addEventListener("click", () => this.#request("POST", this.job.links.cancel));
+    $("retry").addEventListener("click", () => this.#request("POST", this.job.links.retry));
     $("delete").addEventListener("click", () => $("sure").showModal());
     $("sure").addEventListener("close", () => {
-      if ($("sure").returnValue === "delete") this.#ask("DELETE", this.job.links.self);
+      if ($("sure").returnValue === "delete") this.#request("DELETE", this.job.links.self);
       $("sure").returnValue = "";
     });
     this.#closeMenu();
@@ -31,7 +31,7 @@ export class Actions {
     $("delete").hidden = !over;
   }
 
-  /** The menu of exports closes once a format is chosen, by Escape, and by a click elsewhere. */
+  /** Close the export menu after a format is chosen, on Escape, and on a click elsewhere. */
   #closeMenu() {
     const menu = $("export");
     addEventListener("click", (event) => {
@@ -44,7 +44,7 @@ export class Actions {
     });
   }
 
-  async #ask(method, path) {
+  async #request(method, path) {
     const buttons = [...$("actions").querySelectorAll("button")];
     for (const button of buttons) button.disabled = true;
     $("refused").hidden = true;
@@ -53,10 +53,9 @@ export class Actions {
       for (const button of buttons) button.disabled = false;
       this.onChanged(job);
     } catch (error) {
-      if (!(error instanceof ApiError || error instanceof Unreachable)) throw error;
-      for (const button of buttons) button.disabled = false;
+      $("refused").textContent = sayFailure(error);
       $("refused").hidden = false;
-      $("refused").textContent = sayError(error.code ?? "unreachable", error.message);
+      for (const button of buttons) button.disabled = false;
     }
   }
 }

@@ -1,4 +1,4 @@
-// The bars of labels, under their groups. They are the filter: pressing one shows its pictures, pressing it again all.
+// The bars of labels, sorted under their groups. A click on a bar shows its pictures; a second click shows all pictures.
 import { make, number } from "./page.js";
 
 export class Bars {
@@ -9,20 +9,21 @@ export class Bars {
   }
 
   draw(summary, names, chosen) {
-    const most = Math.max(1, ...summary.labels.map((row) => row.count));
-    const shape = summary.groups.map((group) => [group.id, ...summary.labels.filter((row) => row.group === group.id).map((row) => row.id)]);
-    // Rebuilt only when rows come or change places: a focused bar keeps its focus while numbers move.
-    if (JSON.stringify(shape) !== this.shape) this.build(summary, JSON.stringify(shape));
+    const largest = Math.max(1, ...summary.labels.map((row) => row.count));
+    const labelsOf = (group) => summary.labels.filter((row) => row.group === group.id).map((row) => row.id);
+    const layout = JSON.stringify(summary.groups.map((group) => [group.id, ...labelsOf(group)]));
+    // Rebuild only when bars are added or reordered: a rebuilt bar loses the keyboard focus.
+    if (layout !== this.layout) this.build(summary, layout);
     for (const group of summary.groups) {
       this.update("group", group, names.group(group.id), 0, chosen.group === group.id);
     }
     for (const label of summary.labels) {
-      this.update("label", label, names.label(label.id), label.count / most, chosen.label === label.id);
+      this.update("label", label, names.label(label.id), label.count / largest, chosen.label === label.id);
     }
   }
 
-  build(summary, shape) {
-    this.shape = shape;
+  build(summary, layout) {
+    this.layout = layout;
     this.buttons.clear();
     this.element.replaceChildren(
       ...summary.groups.map((group) => {

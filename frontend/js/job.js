@@ -1,4 +1,4 @@
-// The results page of one job.
+// The page of one job: progress, filters, pictures.
 import { Actions } from "./actions.js";
 import { ApiError, followJob, get, isOver } from "./api.js";
 import { Bars } from "./bars.js";
@@ -8,17 +8,33 @@ import { $, duration, make, number, onLanguage, percent, say, sayError, setUpPag
 import { Sheet } from "./sheet.js";
 import { Viewer } from "./viewer.js";
 
-/** Below this confidence a prediction is called doubtful. */
-const DOUBT = 0.6;
-const MOST_OFTEN = 1000;
+/** A prediction with a confidence below this is called doubtful. */
+const DOUBTFUL_BELOW = 0.6;
+/** The shortest time between two reads of the summary, in milliseconds. */
+const SUMMARY_INTERVAL = 1000;
 
 const id = location.pathname.split("/").filter(Boolean).pop();
-const state = { job: null, summary: null, names: null, filter: "all", label: null, group: null, sort: "position", read: 0, following: false };
+const state = {
+  job: null,
+  summary: null,
+  names: null,
+  filter: "all",
+  label: null,
+  group: null,
+  sort: "position",
+  summaryReadAt: 0,
+  following: false,
+};
 
 setUpPage();
 const viewer = new Viewer(() => state.names);
-const sheet = new Sheet({ job: id, doubt: DOUBT, names: () => state.names, open: (item, step) => viewer.open(item, step) });
-const bars = new Bars($("bars"), choose);
+const sheet = new Sheet({
+  job: id,
+  doubtfulBelow: DOUBTFUL_BELOW,
+  names: () => state.names,
+  open: (item, step) => viewer.open(item, step),
+});
+const bars = new Bars($("bars"), toggleFilter);
 const actions = new Actions(onChanged);
 const crawl = new CrawlSection(id);
 
@@ -51,7 +67,9 @@ async function follow() {
     if (!(error instanceof ApiError)) throw error;
     $("job").hidden = true;
     $("missing").hidden = false;
-    $("missing-text").textContent = error.status === 404 ? say("unknownJob") : error.status === 410 ? say("expiredJob") : sayError(error.code, error.message);
+    const words = { 404: "unknownJob", 410: "expiredJob" };
+    const word = words[error.status];
+    $("missing-text").textContent = word ? say(word) : sayError(error.code, error.message);
   }
 }
 
@@ -60,9 +78,9 @@ async function onJob(job) {
   state.job = job;
   state.names ??= await namesOf(`${job.model.name}@${job.model.version}`);
   $("job").hidden = false;
-  // Not more than once a second, but always at the end.
-  if (first || isOver(job) || Date.now() - state.read > MOST_OFTEN) {
-    state.read = Date.now();
+  // The summary is read at most once in SUMMARY_INTERVAL, but always when the job is over.
+  if (first || isOver(job) || Date.now() - state.summaryReadAt > SUMMARY_INTERVAL) {
+    state.summaryReadAt = Date.now();
     ({ body: state.summary } = await get(`/v1/jobs/${id}/summary`));
     draw();
     if (first) await reload();
@@ -78,20 +96,21 @@ async function onChanged(job) {
     return;
   }
   await onJob(job);
-  // Pictures that were settled may be waiting again.
+  // A retry makes failed pictures pending again.
   await reload();
   if (!state.following) follow();
 }
 
-function onTrouble(away) {
-  $("trouble").hidden = !away;
+function onTrouble(unreachable) {
+  $("trouble").hidden = !unreachable;
   $("trouble").textContent = say("unreachable");
 }
 
-function choose(kind, value) {
-  const same = state[kind] === value;
+/** Filter by a label or a group, or show all pictures if that filter is already on. */
+function toggleFilter(kind, value) {
+  const wasOn = state[kind] === value;
   Object.assign(state, { filter: "all", label: null, group: null });
-  if (!same) state[kind] = value;
+  if (!wasOn) state[kind] = value;
   reload();
 }
 
@@ -100,7 +119,7 @@ function reload() {
   if (state.label) query.label = state.label;
   if (state.group) query.group = state.group;
   if (state.filter === "failed") query.status = "failed";
-  if (state.filter === "doubtful") query.max_confidence = DOUBT;
+  if (state.filter === "doubtful") query.max_confidence = DOUBTFUL_BELOW;
   draw();
   return sheet.show(query);
 }
@@ -110,7 +129,7 @@ function draw() {
   const { total, pending, failed, canceled, reused } = job.counts;
   const over = isOver(job);
   const share = total ? (total - pending) / total : Number(over);
-  // Of how many, nobody knows while the source is still read.
+  // While the source is still being read, the total is unknown, so no percentage is shown.
   const shown = over || job.discovering ? "" : percent(share);
   document.title = `${shown && `${shown} · `}${job.name} · Lookbook`;
   $("name").textContent = job.name;
@@ -127,9 +146,12 @@ function draw() {
   if (job.discovering) facts.push([say(job.crawl?.pages.seen ? "crawling" : job.crawl ? "waiting" : "discovering")]);
   else if (!over && !job.started_at) facts.push([say("waiting")]);
   if (job.error && !job.crawl?.verdict) facts.push([`${sayError(job.error.code, "")} (${job.error.detail})`, "failed"]);
-  if (over && job.finished_at) facts.push([say("took", { time: duration((new Date(job.finished_at) - new Date(job.created_at)) / 1000) })]);
+  if (over && job.finished_at) {
+    const milliseconds = new Date(job.finished_at) - new Date(job.created_at);
+    facts.push([say("took", { time: duration(milliseconds / 1000) })]);
+  }
   $("facts").replaceChildren(...facts.map(([text, kind]) => make("span", { class: kind }, text)));
-  // Of nothing there is nothing to choose.
+  // A job without pictures needs no filters.
   for (const part of ["bars", "filters", "end"]) $(part).hidden = !total;
   actions.draw(job);
   crawl.draw(job);
@@ -142,7 +164,7 @@ function draw() {
 function drawFilters(summary) {
   const counts = {
     all: summary.counts.total,
-    doubtful: summary.confidence_histogram.slice(0, Math.round(DOUBT * 10)).reduce((sum, n) => sum + n, 0),
+    doubtful: summary.confidence_histogram.slice(0, Math.round(DOUBTFUL_BELOW * 10)).reduce((sum, n) => sum + n, 0),
     failed: summary.counts.failed,
   };
   const words = { all: "all", doubtful: "doubtful", failed: "failedFilter" };

@@ -1,15 +1,16 @@
-// Names of labels and groups, in both languages, once per model.
+// Names of labels and groups in both languages, fetched once per model.
 import { get } from "./api.js";
 import { nameOf } from "./page.js";
 
-const known = new Map();
+/** Model -> promise of its labels and groups. */
+const fetched = new Map();
 
-/** Functions that name labels and groups of a model `name@version`; unknown ids name themselves. */
+/** Resolves to functions that name the labels and groups of a model `name@version`. An unknown id is its own name. */
 export async function namesOf(model) {
-  if (!known.has(model)) {
-    known.set(model, get(`/v1/labels?model=${encodeURIComponent(model)}`).then(({ body }) => body));
+  if (!fetched.has(model)) {
+    fetched.set(model, get(`/v1/labels?model=${encodeURIComponent(model)}`).then(({ body }) => body));
   }
-  const { labels, groups } = await known.get(model);
+  const { labels, groups } = await fetched.get(model);
   const byId = (rows) => new Map(rows.map((row) => [row.id, row.names]));
   const labelNames = byId(labels);
   const groupNames = byId(groups);

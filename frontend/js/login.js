@@ -1,4 +1,4 @@
-// The door: a key is exchanged for a session.
+// The login page: a key starts a session.
 import { ApiError, signIn } from "./api.js";
 import { $, onLanguage, say, sayError, setUpPage } from "./page.js";
 
@@ -16,17 +16,17 @@ $("door").addEventListener("submit", async (event) => {
   showRefusal();
   try {
     await signIn($("key").value.trim());
-    location.replace(whereto());
+    location.replace(destination());
   } catch (error) {
-    refusal = error instanceof ApiError ? { code: error.code, detail: error.message } : { code: "unreachable", detail: "" };
+    refusal = error instanceof ApiError ? { code: error.code, detail: error.message } : { code: "no_answer", detail: "" };
     showRefusal();
     $("enter").disabled = false;
     $("key").select();
   }
 });
 
-/** Where the visitor was going, if that is a page of ours. */
-function whereto() {
+/** The path of the page that led here, or "/". Only paths of this site are followed, so that no link can lead to another. */
+function destination() {
   const next = new URL(new URLSearchParams(location.search).get("next") || "/", location.origin);
   return next.origin === location.origin ? next.pathname : "/";
 }

@@ -1,5 +1,5 @@
-// What both pages share: language, light or dark, numbers, small DOM helpers.
-import { signedIn, signOut } from "./api.js";
+// What all pages share: language, theme, number formats, small DOM helpers.
+import { ApiError, signedIn, signOut, Unreachable } from "./api.js";
 import { CRAWL_WORDS } from "./words-crawl.js";
 import { WORDS } from "./words.js";
 
@@ -12,18 +12,27 @@ let language = localStorage.getItem(STORED_LANGUAGE) || (navigator.language.star
 const listeners = [];
 const SENTENCES = { en: { ...WORDS.en, ...CRAWL_WORDS.en }, ko: { ...WORDS.ko, ...CRAWL_WORDS.ko } };
 
-/** A sentence in the present language, its {members} filled in. */
-export function say(key, members = {}) {
-  return SENTENCES[language][key].replace(/\{(\w+)\}/g, (_, name) => members[name]);
+/** A sentence in the present language, with its {placeholders} filled in. */
+export function say(key, values = {}) {
+  return filled(SENTENCES[language][key], values);
 }
 
-/** The word for one of a group of codes (`states`, `reasons` …); a code without one is shown as it is. */
+const filled = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+/** The word for a code of a group, such as `states` or `reasons`. A code without a word is shown as it is. */
 export const sayOf = (group, code) => SENTENCES[language][group][code] || code.replaceAll("_", " ");
 
-/** Why an item or a request failed, for a person. */
+/** Why an item or a request failed, in a sentence for its error code. */
 export function sayError(code, detail) {
-  const errors = WORDS[language].errors;
-  return errors[code] || errors.other.replace("{detail}", detail);
+  const { errors } = WORDS[language];
+  return filled(errors[code] ?? errors.other, { detail });
+}
+
+/** Why a request failed: a sentence for an error of api.js. Throws any other error again, because it is a bug. */
+export function sayFailure(error) {
+  if (error instanceof ApiError) return sayError(error.code, error.message);
+  if (error instanceof Unreachable) return sayError("no_answer", "");
+  throw error;
 }
 
 export const nameOf = (names) => names[language] || names.en;
@@ -37,7 +46,7 @@ export function bytes(value) {
   return new Intl.NumberFormat(language, format).format(value / 1000 ** step);
 }
 
-/** A price as people write it, if it is a number in a currency that there is; as it was given otherwise. */
+/** A price in the format of the language. A price that is no number, or has no currency code, is shown as given. */
 export function money(price, currency) {
   const given = [price, currency].filter(Boolean).join(" ");
   if (!/^\d+(\.\d+)?$/.test(price) || !/^[A-Z]{3}$/.test(currency ?? "")) return given;
@@ -52,13 +61,13 @@ export function duration(seconds) {
   return say("minutes", { n: number(Math.round(seconds / 60)) });
 }
 
-/** Called now and whenever the language changes. */
+/** Call `render` now and whenever the language changes. */
 export function onLanguage(render) {
   listeners.push(render);
   render();
 }
 
-/** An element with attributes, text and children; text is never taken as HTML. */
+/** Make an element with attributes and children. Text is never parsed as HTML. */
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -69,16 +78,16 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Where an address leads, if that is the web and nowhere else; null otherwise. */
-export const webAddress = (address) => (/^https?:\/\//i.test(address ?? "") ? address : null);
+/** The URL if its scheme is http or https, null otherwise. Links with other schemes could run scripts. */
+export const webUrl = (url) => (/^https?:\/\//i.test(url ?? "") ? url : null);
 
-/** An address as a link, if following it leads to the web; as text otherwise. */
-export function link(address, text = address) {
-  const href = webAddress(address);
+/** A link to a web URL. Any other URL is plain text. */
+export function link(url, text = url) {
+  const href = webUrl(url);
   return href ? make("a", { href, target: "_blank", rel: "noopener noreferrer" }, text) : text;
 }
 
-/** Ranked labels with their bars: `rows` of {name, score}. */
+/** Show ranked labels with bars. `rows` are {name, score}, best first. */
 export function showRanks(list, rows) {
   list.replaceChildren(
     ...rows.map(({ name, score }) => {
@@ -89,6 +98,7 @@ export function showRanks(list, rows) {
   );
 }
 
+/** Set up what every page has: theme, language, sign-out. */
 export function setUpPage() {
   const theme = localStorage.getItem(STORED_THEME);
   const system = matchMedia("(prefers-color-scheme: dark)");

@@ -1,30 +1,34 @@
-// The contact sheet: pages of items, fetched as they are scrolled to. It never jumps: a cell keeps its place once it is
-// there, and what arrives later fills waiting cells or joins at the end.
+// The contact sheet: pages of items, fetched when they are scrolled to. It never jumps: a cell keeps its place, new
+// predictions fill pending cells, and new items are appended.
 import { get, Unreachable } from "./api.js";
-import { $, link, make, money, percent, say, sayError, webAddress } from "./page.js";
+import { $, link, make, money, percent, say, sayError, webUrl } from "./page.js";
 
-const PAGE = 100;
+const PAGE_SIZE = 100;
+/** Pixels below the window within which the next page is fetched. */
+const PREFETCH = 800;
 
-/** The server is away: the next scroll, or the next change of the job, asks again. */
-function laterAgain(error) {
+/** Ignore that the server does not answer: the next scroll or the next change of the job asks again. */
+function ignoreUnreachable(error) {
   if (!(error instanceof Unreachable)) throw error;
 }
 
 export class Sheet {
+  /** Cursor of a page -> ids of its items. */
   pageItems = new Map();
 
-  constructor({ job, doubt, names, open }) {
-    Object.assign(this, { job, doubt, names, open });
+  /** `names()` gives the names of labels; `open(item, step)` shows an item large. */
+  constructor({ job, doubtfulBelow, names, open }) {
+    Object.assign(this, { job, doubtfulBelow, names, open });
     this.element = $("sheet");
     this.cells = new Map();
     this.generation = 0;
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.element.addEventListener("click", (event) => this.onClick(event));
-    const scrolled = (entries) => entries.some((entry) => entry.isIntersecting) && this.more().catch(laterAgain);
-    new IntersectionObserver(scrolled, { rootMargin: "800px" }).observe($("end"));
+    const scrolled = (entries) => entries.some((entry) => entry.isIntersecting) && this.more().catch(ignoreUnreachable);
+    new IntersectionObserver(scrolled, { rootMargin: `${PREFETCH}px` }).observe($("end"));
   }
 
-  /** Start anew with another filter or order. */
+  /** Empty the sheet and fill it with another filter or order. */
   async show(query) {
     this.query = query;
     this.generation += 1;
@@ -50,34 +54,34 @@ export class Sheet {
     } finally {
       if (generation === this.generation) this.busy = false;
     }
-    // A tall window may have room for more at once.
-    if ($("end").getBoundingClientRect().top < innerHeight + 800) await this.more();
+    // A tall window may have room for another page.
+    if ($("end").getBoundingClientRect().top < innerHeight + PREFETCH) await this.more();
   }
 
-  /** Look again at the pages that are shown: fill what was waiting, append what is new. */
+  /** Fetch the pages that are shown again: fill pending cells and append new items. */
   async refresh() {
     if (this.busy) return;
     for (const cursor of [...this.pages]) {
-      // At the end more may have come, be it an empty page.
-      const end = cursor === this.pages.at(-1) && this.next === null;
-      if (!end && this.settled(cursor)) continue;
+      // The last page may have grown, even if it was empty.
+      const last = cursor === this.pages.at(-1) && this.next === null;
+      if (!last && this.isFinal(cursor)) continue;
       const page = await this.fetch(cursor);
       if (!page) return;
       this.put(page.data);
-      if (end) this.next = page.next_cursor;
+      if (last) this.next = page.next_cursor;
     }
     await this.more();
   }
 
-  /** Whether a page of the whole list, in order of arrival, has nothing left to change. */
-  settled(cursor) {
-    const whole = this.query.sort === "position" && Object.keys(this.query).length === 1;
-    return whole && this.pageItems.get(cursor)?.every((id) => this.cells.get(id)?.item.status !== "pending");
+  /** Whether a page cannot change any more: the list is unfiltered, in original order, and no item of it is pending. */
+  isFinal(cursor) {
+    const unfiltered = this.query.sort === "position" && Object.keys(this.query).length === 1;
+    return unfiltered && this.pageItems.get(cursor)?.every((id) => this.cells.get(id)?.item.status !== "pending");
   }
 
   async fetch(cursor) {
     const { generation } = this;
-    const query = new URLSearchParams({ ...this.query, limit: PAGE, ...(cursor && { cursor }) });
+    const query = new URLSearchParams({ ...this.query, limit: PAGE_SIZE, ...(cursor && { cursor }) });
     const { body } = await get(`/v1/jobs/${this.job}/items?${query}`);
     if (generation !== this.generation) return null;
     this.pageItems.set(cursor, body.data.map((item) => item.id));
@@ -85,15 +89,15 @@ export class Sheet {
   }
 
   put(items) {
-    const fresh = document.createDocumentFragment();
+    const added = document.createDocumentFragment();
     for (const item of items) {
       const cell = this.cells.get(item.id);
-      if (!cell) fresh.append(this.add(item));
+      if (!cell) added.append(this.add(item));
       else if (cell.item.status !== item.status) this.fill(cell, item);
     }
-    this.element.append(fresh);
+    this.element.append(added);
     const first = this.element.querySelector(".cell");
-    if (first && !this.current()) reachable(first, true);
+    if (first && !this.current()) setTabbable(first, true);
     $("end").textContent = this.cells.size ? "" : say("nothing");
   }
 
@@ -108,7 +112,7 @@ export class Sheet {
   fill(cell, item) {
     cell.item = item;
     const { prediction, error } = item;
-    const doubtful = prediction && prediction.confidence < this.doubt;
+    const doubtful = prediction && prediction.confidence < this.doubtfulBelow;
     cell.element.className = `cell ${item.status}${doubtful ? " doubtful" : ""}`;
     const frame = make("span", { class: "frame" });
     const caption = make("span", { class: "caption" }, make("span"), make("span"));
@@ -131,7 +135,7 @@ export class Sheet {
     if (error) element.querySelector(".frame span").textContent = sayError(error.code, error.detail);
   }
 
-  /** The language changed. */
+  /** Write all captions again, after the language has changed. */
   relabel() {
     for (const cell of this.cells.values()) {
       this.label(cell);
@@ -152,7 +156,7 @@ export class Sheet {
     this.open(item, (step) => this.step(step));
   }
 
-  /** The neighbour's item, for the viewer's arrow keys; the sheet's focus goes along. */
+  /** Focus the next or previous item that is not pending, and return it; null at the ends. The viewer's arrow keys use it. */
   step(step) {
     let slot = this.current()?.parentElement;
     let item;
@@ -165,15 +169,15 @@ export class Sheet {
     return item;
   }
 
-  /** The cell that Tab leads to. */
+  /** The one cell that the Tab key reaches. */
   current() {
     return this.element.querySelector('.cell[tabindex="0"]');
   }
 
   focus(element) {
     const before = this.current();
-    if (before) reachable(before, false);
-    reachable(element, true);
+    if (before) setTabbable(before, false);
+    setTabbable(element, true);
     element.focus();
   }
 
@@ -188,20 +192,20 @@ export class Sheet {
   }
 }
 
-/** What a page says of a picture's product: its title, leading to its page, and its price. */
+/** The line below a picture with its product's title, linked to the product's page, and price. Empty without both. */
 function product({ title, price, currency, product_url, page_url }) {
   if (!title && !price) return [];
   const line = make("span", { class: "product" });
   if (title) {
-    const leading = link(webAddress(product_url) ?? page_url ?? "", title);
-    if (leading.tabIndex === 0) leading.tabIndex = -1;
-    line.append(make("span", { class: "title", title }, leading));
+    const titleLink = link(webUrl(product_url) ?? page_url ?? "", title);
+    if (titleLink.tabIndex === 0) titleLink.tabIndex = -1;
+    line.append(make("span", { class: "title", title }, titleLink));
   }
   if (price) line.append(make("span", { class: "price" }, money(price, currency)));
   return [line];
 }
 
-/** Tab leads to one cell, and to the link below it: not through thousands of them. */
-function reachable(element, on) {
+/** Let the Tab key reach a cell and the link below it, or not. One cell at a time is enough: a sheet has thousands. */
+function setTabbable(element, on) {
   for (const target of [element, element.parentElement.querySelector(".product a")]) if (target) target.tabIndex = on ? 0 : -1;
 }

@@ -1,22 +1,24 @@
-// The upload page: drop, choose, paste, photograph; one picture is answered here, many become a job.
+// The start page: drop, choose, paste or photograph pictures. One picture is answered here; several become a job.
 import { ApiError, get, getFile, post } from "./api.js";
 import { setUpCrawlForm } from "./crawl-form.js";
 import { namesOf } from "./labels.js";
 import { $, bytes, make, number, onLanguage, percent, say, sayError, setUpPage, showRanks } from "./page.js";
 
 const EARLIER_JOBS = 8;
+/** AbortController of the upload that runs. */
 let aborter = null;
-let answered = null;
+/** The classification that is shown: {item, file}. */
+let answer = null;
 
 setUpPage();
 listenForFiles();
 setUpCrawlForm();
 showSamples();
 onLanguage(showEarlier);
-onLanguage(() => answered && showAnswer(answered));
-// Drawn in the language of the moment, with the browser's own "back" bringing the drop zone.
+onLanguage(() => answer && showAnswer(answer));
 $("again").addEventListener("click", reset);
 $("abort").addEventListener("click", () => aborter?.abort());
+// The browser's "back" restores the page as it was left: while sending.
 addEventListener("pageshow", (event) => event.persisted && reset());
 
 function listenForFiles() {
@@ -27,7 +29,7 @@ function listenForFiles() {
       send(files);
     });
   }
-  // The whole page takes files: a near miss must not make the browser open the picture instead.
+  // The whole page accepts files, because the browser would open a picture that is dropped beside the drop zone.
   let depth = 0;
   addEventListener("dragenter", () => toggleOver((depth += 1)));
   addEventListener("dragleave", () => toggleOver((depth -= 1)));
@@ -46,7 +48,7 @@ function toggleOver(depth) {
   $("drop").classList.toggle("over", depth > 0);
 }
 
-/** All files of a drop, folders walked through. */
+/** All files of a drop, including those in folders. */
 async function filesOf(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
@@ -62,7 +64,7 @@ async function walk(entry, found) {
   }
   const reader = entry.createReader();
   for (;;) {
-    // A reader hands out a hundred entries at a time.
+    // A reader returns at most 100 entries at a time, and none at the end.
     const part = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!part.length) return;
     for (const child of part) await walk(child, found);
@@ -70,7 +72,7 @@ async function walk(entry, found) {
 }
 
 async function send(files) {
-  // Folders bring along what is no picture; a single file is sent as it is, and the server says what it thinks of it.
+  // Folders contain hidden files such as .DS_Store. A single file is always sent, so that the server can say what is wrong.
   const pictures = files.length > 1 ? files.filter((file) => !file.name.startsWith(".")) : files;
   if (!pictures.length) {
     if (files.length) showProblem(say("noPictures"));
@@ -87,7 +89,7 @@ async function send(files) {
   } catch (error) {
     reset();
     if (error.name !== "AbortError") {
-      showProblem(error instanceof ApiError ? sayError(error.code, error.message) : sayError("unreachable"));
+      showProblem(error instanceof ApiError ? sayError(error.code, error.message) : sayError("no_answer", ""));
     }
   }
 }
@@ -100,8 +102,8 @@ async function sendOne(file) {
     location.href = `/jobs/${body.job_id}`;
     return;
   }
-  answered = { item: body, file };
-  await showAnswer(answered);
+  answer = { item: body, file };
+  await showAnswer(answer);
 }
 
 async function sendMany(files) {
@@ -148,7 +150,7 @@ async function showAnswer({ item, file }) {
 }
 
 function reset() {
-  answered = null;
+  answer = null;
   $("answer").hidden = true;
   $("start").hidden = false;
   $("sending").hidden = true;
@@ -181,7 +183,7 @@ async function showEarlier() {
   try {
     ({ body: { data: jobs } } = await get(`/v1/jobs?limit=${EARLIER_JOBS}`));
   } catch {
-    return; // The list is a convenience; what matters will say itself that the server is away.
+    return; // Without this list the page still works, and an upload reports that the server does not answer.
   }
   const when = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
   $("earlier").hidden = jobs.length === 0;

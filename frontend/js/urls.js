@@ -1,12 +1,13 @@
-// Every address that a crawl met, with what became of it: pages of rows, fetched as they are scrolled to.
+// The list of every URL that a crawl met and its state: pages of rows, fetched when they are scrolled to.
 import { get, Unreachable } from "./api.js";
 import { $, link, make, onLanguage, say, sayOf } from "./page.js";
 import { CRAWL_WORDS } from "./words-crawl.js";
 
-const PAGE = 100;
-const NEAR = 800;
-/** Nobody asks where these were found. */
-const QUIET = new Set(["queued", "done", "not_modified"]);
+const PAGE_SIZE = 100;
+/** Pixels below the window within which the next page is fetched. */
+const PREFETCH = 800;
+/** States in which it does not matter where a URL was found. */
+const WITHOUT_REFERRER = new Set(["queued", "done", "not_modified"]);
 
 export class Urls {
   constructor(job) {
@@ -15,18 +16,18 @@ export class Urls {
     this.opened = false;
     for (const id of ["urls-state", "urls-kind"]) $(id).addEventListener("change", () => this.show());
     new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.more(), {
-      rootMargin: `${NEAR}px`,
+      rootMargin: `${PREFETCH}px`,
     }).observe($("urls-end"));
     onLanguage(() => this.relabel());
   }
 
-  /** The list is looked at; the first time, it is fetched. */
+  /** Fetch the list when it is shown for the first time. */
   open() {
     if (!this.opened) this.show();
     this.opened = true;
   }
 
-  /** Start anew, with the filter that is chosen. */
+  /** Empty the list and fill it with the chosen filter. */
   async show() {
     this.generation += 1;
     this.pages = [];
@@ -39,7 +40,7 @@ export class Urls {
   async more() {
     if (this.busy || this.next === null || this.next === undefined) return;
     const cursor = this.next;
-    await this.alone(async () => {
+    await this.exclusively(async () => {
       const page = { cursor, body: make("tbody"), rows: [] };
       if (!(await this.fill(page))) return false;
       $("urls-table").append(page.body);
@@ -47,27 +48,27 @@ export class Urls {
       $("urls-end").textContent = page.rows.length || this.pages.length > 1 ? "" : say("noUrls");
       return true;
     });
-    if (!$("urls-view").hidden && $("urls-end").getBoundingClientRect().top < innerHeight + NEAR) await this.more();
+    if (!$("urls-view").hidden && $("urls-end").getBoundingClientRect().top < innerHeight + PREFETCH) await this.more();
   }
 
-  /** Something has changed: look again at what is on the screen and still waited, and at the end for what is new. */
+  /** Fetch visible pages with queued URLs again, and the last page, which may have grown. */
   async refresh() {
-    // With a state chosen, rows would come and go under the reader's eyes.
+    // With a filter by state, rows would appear and disappear while the person reads.
     if (this.busy || $("urls-state").value) return;
-    const stale = this.pages.filter(({ body, rows }) => visible(body) && rows.some((row) => row.state === "queued"));
+    const queued = this.pages.filter(({ body, rows }) => visible(body) && rows.some((row) => row.state === "queued"));
     const last = this.next === null ? this.pages.slice(-1) : [];
-    await this.alone(async () => {
-      for (const page of new Set([...stale, ...last])) if (!(await this.fill(page))) return false;
+    await this.exclusively(async () => {
+      for (const page of new Set([...queued, ...last])) if (!(await this.fill(page))) return false;
       return true;
     });
   }
 
-  /** One look at the server at a time; while it is away, the next scroll or change asks again. */
-  async alone(look) {
+  /** Load one thing at a time. If the server does not answer, the next scroll or change tries again. */
+  async exclusively(load) {
     this.busy = true;
     const { generation } = this;
     try {
-      await look();
+      await load();
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
     } finally {
@@ -75,12 +76,12 @@ export class Urls {
     }
   }
 
-  /** Fetch a page's rows; false if meanwhile another list is wanted. */
+  /** Fetch the rows of a page. Resolves to false if another filter was chosen meanwhile. */
   async fill(page) {
     const { generation } = this;
-    const wanted = { state: $("urls-state").value, kind: $("urls-kind").value, cursor: page.cursor };
-    const given = Object.entries(wanted).filter(([, value]) => value);
-    const { body } = await get(`${this.path}?${new URLSearchParams([["limit", PAGE], ...given])}`);
+    const query = { state: $("urls-state").value, kind: $("urls-kind").value, cursor: page.cursor };
+    const filter = Object.entries(query).filter(([, value]) => value);
+    const { body } = await get(`${this.path}?${new URLSearchParams([["limit", PAGE_SIZE], ...filter])}`);
     if (generation !== this.generation) return false;
     page.rows = body.data;
     page.body.replaceChildren(...page.rows.map(row));
@@ -88,9 +89,10 @@ export class Urls {
     return true;
   }
 
+  /** Write everything again, after the language has changed. */
   relabel() {
-    options($("urls-state"), "anyState", CRAWL_WORDS.en.states, "states");
-    options($("urls-kind"), "anyKind", CRAWL_WORDS.en.kinds, "kinds");
+    setOptions($("urls-state"), "anyState", CRAWL_WORDS.en.states, "states");
+    setOptions($("urls-kind"), "anyKind", CRAWL_WORDS.en.kinds, "kinds");
     for (const { body, rows } of this.pages ?? []) body.replaceChildren(...rows.map(row));
     if ($("urls-end").textContent) $("urls-end").textContent = say("noUrls");
   }
@@ -101,7 +103,8 @@ function visible(element) {
   return bottom > 0 && top < innerHeight;
 }
 
-function options(select, any, codes, group) {
+/** Fill a select with the codes of a group, after a first option that stands for all. */
+function setOptions(select, any, codes, group) {
   const { value } = select;
   const named = Object.keys(codes).map((code) => make("option", { value: code }, sayOf(group, code)));
   select.replaceChildren(make("option", { value: "" }, say(any)), ...named);
@@ -110,9 +113,9 @@ function options(select, any, codes, group) {
 
 function row({ url, kind, state, status, reason, referrer }) {
   const notes = [];
-  if (reason) notes.push(make("span", {}, why(reason)));
+  if (reason) notes.push(make("span", {}, reasonText(reason)));
   if (status && status !== 200) notes.push(make("span", {}, `HTTP ${status}`));
-  if (referrer && !QUIET.has(state)) notes.push(make("span", { class: "found" }, say("foundOn", { page: referrer })));
+  if (referrer && !WITHOUT_REFERRER.has(state)) notes.push(make("span", { class: "found" }, say("foundOn", { page: referrer })));
   return make(
     "tr",
     { class: state },
@@ -122,8 +125,8 @@ function row({ url, kind, state, status, reason, referrer }) {
   );
 }
 
-/** A reason in the reader's language, and what exactly came. */
-function why({ code, detail }) {
-  const known = sayOf(code in CRAWL_WORDS.en.reasons ? "reasons" : "errors", code);
-  return detail ? `${known} (${detail})` : known;
+/** A reason in the present language, with its detail in parentheses. */
+function reasonText({ code, detail }) {
+  const word = sayOf(code in CRAWL_WORDS.en.reasons ? "reasons" : "errors", code);
+  return detail ? `${word} (${detail})` : word;
 }

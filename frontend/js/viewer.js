@@ -1,4 +1,4 @@
-// One picture, large, with everything that is known of it.
+// The viewer: one picture, large, with all its facts.
 import { $, bytes, link, make, money, number, say, sayError, showRanks } from "./page.js";
 
 export class Viewer {
@@ -15,7 +15,7 @@ export class Viewer {
     this.dialog.addEventListener("keydown", (event) => this.onKey(event));
   }
 
-  /** Show an item; `step(±1)` gives the neighbour's item, or null at the ends. */
+  /** Show an item. `step(1)` and `step(-1)` return the next and the previous item, or null at the ends. */
   open(item, step) {
     this.step = step;
     this.show(item);
@@ -30,7 +30,7 @@ export class Viewer {
     $("viewer-photo").alt = source.name;
     this.item = item;
     $("viewer-explain").hidden = !prediction;
-    // Whoever walks through the pictures with the overlay on sees it on each.
+    // The overlay stays on when the person moves to another picture.
     this.explain(this.explained);
     const ranks = prediction ? prediction.labels : [];
     showRanks($("viewer-ranks"), ranks.map(({ id, score }) => ({ name: this.names().label(id), score })));
@@ -39,7 +39,7 @@ export class Viewer {
     $("viewer-facts").replaceChildren(...this.facts(item));
   }
 
-  /** Lay the heat map over the picture, or take it away; `word` is what the button says. */
+  /** Show or hide the heat map. `word` is the key of the button's text. */
   explain(on, word = "explain") {
     this.explained = on;
     const shown = on && Boolean(this.item.prediction);
@@ -59,7 +59,7 @@ export class Viewer {
     if (source.title) rows.push([say("title"), source.title]);
     if (source.price) rows.push([say("price"), money(source.price, source.currency)]);
     if (source.page_url) rows.push([say("page"), link(source.page_url)]);
-    if (source.url) rows.push([say("address"), link(source.url)]);
+    if (source.url) rows.push([say("pictureUrl"), link(source.url)]);
     if (image?.width) rows.push([say("size"), `${number(image.width)} × ${number(image.height)}`]);
     if (image) rows.push([say("bytes"), bytes(image.bytes)]);
     if (image?.format) rows.push([say("format"), image.format]);

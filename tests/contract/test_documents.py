@@ -17,9 +17,7 @@ from typer.main import get_command
 
 from api.app import create_app
 from cli.main import app
-from core.errors import ItemError
 from core.settings import PROJECT, Settings
-from crawler.extraction.found import LeftOut, PageKind
 from db.views.exports import Export
 from db.views.item_pages import ItemFilter
 from samples.draw import SAMPLES
@@ -105,33 +103,6 @@ def test_pages_begin_alike() -> None:
     shared_buttons = r' +<button class="quiet" id="(?:language|theme)".*'
     assert len({re.split(own_style, page, maxsplit=1)[0] for page in pages}) == 1
     assert len({tuple(re.findall(shared_buttons, page)) for page in pages}) == 1
-
-
-@pytest.mark.parametrize("name", ["words.js", "words-crawl.js"])
-def test_both_languages_of_the_pages_have_the_same_sentences(name: str) -> None:
-    text = (PROJECT / "frontend" / "js" / name).read_text("utf-8")
-    english, korean = text.split("\n  ko: {")
-    keys = [re.findall(r"^ +(\w+):", part, re.MULTILINE) for part in (english, korean)]
-    assert keys[0][keys[0].index("en") + 1 :] == keys[1]
-    members = [sorted(re.findall(r"\{\w+\}", part)) for part in (english, korean)]
-    assert members[0] == members[1]
-
-
-def test_pages_have_words_for_every_error_that_an_item_can_have() -> None:
-    def kinds(error: type[ItemError]) -> set[type[ItemError]]:
-        return {error}.union(*(kinds(kind) for kind in error.__subclasses__()))
-
-    text = "".join((PROJECT / "frontend" / "js" / name).read_text("utf-8") for name in ("words.js", "words-crawl.js"))
-    said = set(re.findall(r"^      (\w+):", text, re.MULTILINE))
-    assert {kind.code for kind in kinds(ItemError)} <= said
-
-
-def test_pages_have_words_for_whatever_extraction_says_of_a_page_and_leaves_out() -> None:
-    text = (PROJECT / "frontend" / "js" / "words-crawl.js").read_text("utf-8")
-    said = set(
-        re.findall(r"^      (\w+):", text.partition("\n    reasons: {")[2].partition("\n    },")[0], re.MULTILINE)
-    )
-    assert {code.value for code in [*LeftOut, *PageKind]} <= said
 
 
 def luminance(colour: str) -> float:

@@ -21,7 +21,7 @@ OpenPage = Callable[..., Page]
 SHOP = "https://shop.example"
 SCRIPT = "<script>alert(1)</script>"
 MANY = 130
-"""Addresses: more than are fetched at once."""
+"""More URLs than the page fetches at once."""
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_the_page_of_a_crawl_says_what_was_asked_for_and_what_became_of_it(open_
 
 def test_every_address_is_listed_with_what_became_of_it_page_after_page(open_page: OpenPage, crawled: str) -> None:
     page = open_page(crawled)
-    page.get_by_role("link", name="Addresses 130").click()
+    page.get_by_role("link", name="URLs 130").click()
     rows = page.locator("#urls-table tbody tr")
     expect(page.locator("#sheet")).to_be_hidden()
     expect(rows.first).to_be_visible()
@@ -156,14 +156,15 @@ def test_addresses_are_filtered_by_state_and_kind_and_speak_korean(open_page: Op
     page.get_by_label("종류").select_option("sitemap")
     expect(page.locator("#urls-end")).to_have_text("이 조건에 맞는 주소가 없습니다.")
     page.get_by_role("button", name="English").click()
-    expect(page.locator("#urls-end")).to_have_text("No address here with this filter.")
+    expect(page.locator("#urls-end")).to_have_text("No URL matches this filter.")
 
 
 @pytest.mark.parametrize(
     ("status", "verdict", "sentence"),
     [
         (JobStatus.FAILED, "cookie_wall", "agree to something first"),
-        (JobStatus.COMPLETED, "broken_off", "broke off before its end"),
+        (JobStatus.COMPLETED, "quota_exceeded", "monthly quota of pictures is used up"),
+        (JobStatus.COMPLETED, "broken_off", "stopped before it was finished"),
     ],
 )
 def test_a_verdict_is_said_plainly(
@@ -187,10 +188,10 @@ def test_a_host_that_wants_to_be_left_alone_is_named_while_the_crawl_goes_on(
         crawl.progress = {**crawl.progress, "waiting_on": waiting}
         session.execute(update(Job).where(Job.id == job_id).values(status=JobStatus.RUNNING))
     page = open_page(crawled)
-    expect(page.locator("#crawl-counts")).to_contain_text("shop.example wants to be left alone until")
+    expect(page.locator("#crawl-counts")).to_contain_text("shop.example asks for no requests until")
     with database.writing() as session:
         session.execute(update(Job).where(Job.id == job_id).values(status=JobStatus.COMPLETED, revision=200))
-    expect(page.locator("#crawl-counts")).not_to_contain_text("left alone")
+    expect(page.locator("#crawl-counts")).not_to_contain_text("no requests")
 
 
 def test_a_crawl_is_looked_at_by_keyboard(open_page: OpenPage, crawled: str) -> None:
@@ -201,7 +202,7 @@ def test_a_crawl_is_looked_at_by_keyboard(open_page: OpenPage, crawled: str) -> 
     page.keyboard.press("Tab")
     # From a picture to its product's page, and from there out of the sheet.
     assert page.evaluate("document.activeElement.href") == f"{SHOP}/p/0"
-    page.get_by_role("link", name="Addresses 130").focus()
+    page.get_by_role("link", name="URLs 130").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#urls-table tbody tr").first).to_be_visible()
     page.keyboard.press("Tab")
@@ -218,11 +219,11 @@ def test_on_a_phone_a_crawl_is_not_wider_than_the_screen(open_page: OpenPage, cr
 
 def test_a_shop_is_given_by_its_address(open_page: OpenPage, http: httpx.Client) -> None:
     page = open_page("/")
-    page.get_by_label("Or give the address of a shop:").fill("example.com/shop")
+    page.get_by_label("Or enter the URL of a shop:").fill("example.com/shop")
     page.get_by_text("search word, recipe, limit").click()
     page.get_by_label("Search word").fill("coat")
     page.get_by_label("Recipe").fill("shop-cards")
-    page.get_by_label("At most so many pages").fill("7")
+    page.get_by_label("Maximum number of pages").fill("7")
     page.keyboard.press("Enter")
     page.wait_for_url("**/jobs/job_*")
     expect(page.locator("#crawl-asked")).to_contain_text(
@@ -236,12 +237,12 @@ def test_a_shop_is_given_by_its_address(open_page: OpenPage, http: httpx.Client)
 @pytest.mark.parametrize(
     ("fields", "field", "sentence"),
     [
-        ({}, "shop-url", "Give an address, such as"),
+        ({}, "shop-url", "Enter a URL, such as"),
         ({"#shop-url": "http://127.0.0.1/"}, "shop-url", "not on the public internet"),
-        ({"#shop-url": "ftp://shop.example/"}, "shop-url", "cannot be downloaded from"),
+        ({"#shop-url": "ftp://shop.example/"}, "shop-url", "may not download from this URL"),
         ({"#shop-recipe": "nobody"}, "shop-recipe", "There is no such recipe: expected one of shop-cards"),
-        ({"#shop-pages": "0"}, "shop-pages", "So many pages are not possible"),
-        ({"#shop-pages": "a few"}, "shop-pages", "So many pages are not possible"),
+        ({"#shop-pages": "0"}, "shop-pages", "This number of pages is not possible"),
+        ({"#shop-pages": "a few"}, "shop-pages", "This number of pages is not possible"),
     ],
 )
 def test_what_cannot_be_crawled_is_said_at_its_field(

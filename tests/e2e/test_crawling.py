@@ -110,7 +110,7 @@ def test_a_shop_given_on_the_page_fills_its_jobs_page_with_products(
     open_page: OpenPage, shop: Shop, client: Client
 ) -> None:
     page = open_page("/")
-    page.get_by_label("Or give the address of a shop:").fill(shop.address_url("open-graph", "/"))
+    page.get_by_label("Or enter the URL of a shop:").fill(shop.address_url("open-graph", "/"))
     page.get_by_role("button", name="Crawl").click()
     page.wait_for_url("**/jobs/job_*")
     expect(page.locator("#line.done")).to_be_visible(timeout=90_000)
@@ -122,7 +122,7 @@ def test_a_shop_given_on_the_page_fills_its_jobs_page_with_products(
     assert set(titles) <= products.keys()
     link = page.locator(".slot .title a").first
     assert str(link.get_attribute("href")).startswith(shop.address_url("open-graph", "/p/"))
-    page.get_by_role("link", name="Addresses").click()
+    page.get_by_role("link", name="URLs").click()
     expect(page.locator("#urls-table tbody tr").first).to_contain_text(shop.address_url("open-graph", "/"))
 
 

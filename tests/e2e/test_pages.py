@@ -133,7 +133,7 @@ def test_one_photograph_is_answered_on_the_spot(open_page: OpenPage) -> None:
     expect(page.locator("#ranks li")).to_have_count(5)
     expect(page.locator("#ranks li").first).to_contain_text("Dress")
     expect(page.locator("#answer-foot")).to_contain_text("Group: Tops")
-    page.get_by_role("button", name="Another photograph").click()
+    page.get_by_role("button", name="Another picture").click()
     expect(page.locator("#headline")).to_be_visible()
 
 
@@ -191,7 +191,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(open_page: OpenPage, finish
     if path == "job":
         expect(page.locator(".cell img.in").first).to_be_visible()
     else:
-        expect(page.get_by_text("Take a photograph")).to_be_visible()
+        expect(page.get_by_text("Take a photo")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
@@ -243,7 +243,7 @@ def test_failed_pictures_are_tried_again_from_the_page(
 ) -> None:
     first = http.get(f"/v1{finished_job}").json()["finished_at"]
     page = open_page(finished_job)
-    page.get_by_role("button", name="Try the failed ones again").click()
+    page.get_by_role("button", name="Try the failed pictures again").click()
     until(lambda: http.get(f"/v1{finished_job}").json()["finished_at"] not in {None, first})
     expect(page.locator("#line.done")).to_be_visible()
     expect(page.locator("#facts")).to_contain_text("3 failed")

@@ -65,7 +65,14 @@ def test_what_came_of_a_crawl_is_told_and_one_that_broke_off_is_exit_code_3() ->
     assert "pages: 3 seen, 1 queued, 2 done\n" in done.stdout
     assert "left out: 2 logo\n" in done.stdout
     assert "since job_0: 1 new, 2 changed, 3 unchanged, 4 gone\n" in done.stdout
-    assert "job_1: the crawl broke off before its end" in done.stderr
+    assert "job_1: the crawl stopped before it was finished" in done.stderr
+
+
+def test_a_crawl_that_ended_because_of_the_quota_says_so_in_words() -> None:
+    with answering(PING, Reply(202, over(verdict="quota_exceeded")), ITEMS, Reply(200, SUMMARY)) as server:
+        done = run(server, "crawl", "https://shop.example/")
+    assert done.exit_code == ExitCode.ITEMS_FAILED
+    assert "job_1: the key's monthly quota of pictures was used up before the crawl was finished" in done.stderr
 
 
 def test_a_crawl_that_found_nothing_is_exit_code_1_and_says_why() -> None:
