@@ -1,8 +1,8 @@
 """Beat: queues the maintenance tasks at regular intervals.
 
-Celery's own beat plans by the wall clock: if that clock is set back by an hour, it queues nothing for an hour. And if the
-clocks of two machines differ, a worker never runs a message that expires by the wall clock. This beat measures intervals
-with a monotonic clock. Its messages do not expire; instead, it queues no task while an earlier one still waits.
+Celery's own beat plans by the wall clock: if that clock is set back by an hour, it queues nothing for an hour. And if
+the clocks of two machines differ, a worker never runs a message that expires by the wall clock. This beat measures
+intervals with a monotonic clock. Its messages do not expire; instead, it queues no task while an earlier one waits.
 """
 
 from __future__ import annotations

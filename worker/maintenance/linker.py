@@ -1,8 +1,8 @@
 """The linker finds items of a finished job that show the same picture, and links each duplicate to its original.
 
-It runs apart from classifying, because indexing a picture costs more than recording it. And it runs after the end of the
-job, because only then it is certain which item came first. Several workers may link the same job, and an interrupted run
-may be repeated, because the result depends only on the items.
+It runs apart from classifying, because indexing a picture costs more than recording it. And it runs after the end of
+the job, because only then it is certain which item came first. Several workers may link the same job, and an
+interrupted run may be repeated, because the result depends only on the items.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Linker(BackgroundThreads[list[FinishedJob]]):
         self._store(found)
 
     def _link_large(self, job: FinishedJob) -> None:
-        """Link a job of up to a million items. They are read twice, page by page, so that not all are in memory at once."""
+        """Link a job of up to a million items. They are read twice in pages, so that not all are in memory at once."""
         candidates = _Candidates()
         for page in self._pages(job):
             candidates.add(page)
@@ -92,7 +92,7 @@ class Linker(BackgroundThreads[list[FinishedJob]]):
             after = page[-1].position
 
     def _store(self, found: Sequence[FoundDuplicates]) -> bool:
-        """Store what was found. Return False if the caller should stop, because nothing was stored or the worker stops."""
+        """Store what was found. Return False to stop the caller, if nothing was stored or the worker stops."""
         if self.stopping.is_set():
             return False
         with self._database.writing() as session:
