@@ -1,6 +1,6 @@
-"""API keys: making, checking and revoking them, and who a request comes from.
+"""API keys: create, check, list and revoke them, and the caller that a key identifies.
 
-A key is written `lb_<id>_<secret>`. Only the digest of its secret is kept, so nobody can be shown a key again.
+The text of a key is `lb_<id>_<secret>`. Only a digest of the secret is stored, therefore a key can be shown only once.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ from core.ids import new_id
 from db.tables import ApiKey, Job, Scope
 
 LAST_USED_INTERVAL = timedelta(minutes=1)
-"""`last_used_at` is this far behind at most: a key that is used all the time costs one write a minute."""
+"""Longest delay of `last_used_at`. A key that is always in use then costs only one write a minute."""
 
 _SECRET_BYTES = 32
 _ID_PREFIX = "key_"
-_WRITTEN = re.compile(r"lb_([0-9a-z]{26})_([2-7a-z]{52})")
-_NO_DIGEST = "0" * 64
+_KEY_TEXT = re.compile(r"lb_([0-9a-z]{26})_([2-7a-z]{52})")
+_UNKNOWN_DIGEST = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request comes from: a key, or whoever it is while the service is open to all."""
+    """The sender of a request: a key, or anyone while the service is open."""
 
     key_id: str | None
-    """Whose the jobs are that it makes; None: nobody's."""
+    """The owner of the jobs that the caller submits. None: they have no owner."""
     scopes: frozenset[Scope]
     rate_limit: int | None = None
-    """Requests per minute; None: as the settings say."""
+    """Requests per minute. None: the limit of the settings."""
     quota: int | None = None
-    """Pictures per calendar month; None: any number."""
-    inherited: frozenset[str] | None = frozenset()
-    """Keys that are no more, whose jobs this caller looks after, as it does after those that are nobody's.
+    """Pictures per calendar month. None: no limit."""
+    inherited_keys: frozenset[str] | None = frozenset()
+    """Revoked keys whose jobs the caller may see. None: it may see the jobs of all owners.
 
-    None: it sees the jobs of all. Empty: its own alone, which is so for everyone but administrators.
+    Only administrators inherit the jobs of revoked keys. They also see the jobs without an owner.
     """
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
     def sees(self, key_id: str | None) -> bool:
-        """Whether it may see a job of that owner."""
-        if self.inherited is None or key_id == self.key_id:
+        """Return whether the caller may see the jobs of an owner."""
+        if self.inherited_keys is None or key_id == self.key_id:
             return True
-        return Scope.ADMIN in self.scopes and (key_id is None or key_id in self.inherited)
+        return Scope.ADMIN in self.scopes and (key_id is None or key_id in self.inherited_keys)
 
     @property
     def sees_job(self) -> ColumnElement[bool]:
-        """`sees`, as a condition on jobs."""
-        if self.inherited is None:
+        """Return `sees` as a condition on the rows of jobs."""
+        if self.inherited_keys is None:
             return true()
         if Scope.ADMIN not in self.scopes:
             return Job.key_id == self.key_id
-        return or_(Job.key_id == self.key_id, Job.key_id.is_(None), Job.key_id.in_(self.inherited))
+        return or_(Job.key_id == self.key_id, Job.key_id.is_(None), Job.key_id.in_(self.inherited_keys))
 
 
-ANYONE = Caller(key_id=None, scopes=frozenset(Scope), inherited=None)
-"""Whoever asks, where no key is needed."""
+ANYONE = Caller(key_id=None, scopes=frozenset(Scope), inherited_keys=None)
+"""The caller of every request while the service is open."""
 
 
 def create(
@@ -77,14 +77,14 @@ def create(
     rate_limit: int | None = None,
     quota: int | None = None,
 ) -> tuple[ApiKey, str]:
-    """Store a new key; it, and how it is written: that is said here and never again."""
+    """Store a new key. Return its row and its text, which is known only here."""
     secret = base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode().rstrip("=").lower()
-    wanted = set(scopes)
+    granted = set(scopes)
     key = ApiKey(
         id=new_id("key"),
         name=name,
         secret_sha256=_digest(secret),
-        scopes=[scope.value for scope in Scope if scope in wanted],
+        scopes=[scope.value for scope in Scope if scope in granted],
         rate_limit=rate_limit,
         quota=quota,
         created_at=now,
@@ -94,18 +94,21 @@ def create(
     return key, f"lb_{key.id.removeprefix(_ID_PREFIX)}_{secret}"
 
 
-def find_caller(session: Session, written: str) -> Caller | None:
-    """Who a key stands for; None if there is no such key, its secret is another, or it is revoked."""
-    match = _WRITTEN.fullmatch(written)
+def find_caller(session: Session, key_text: str) -> Caller | None:
+    """Check the text of a key and return its caller.
+
+    Return None if there is no such key, if the secret is wrong, or if the key is revoked.
+    """
+    match = _KEY_TEXT.fullmatch(key_text)
     if match is None:
         return None
     key = session.get(ApiKey, _ID_PREFIX + match[1])
-    same = hmac.compare_digest(_digest(match[2]), _NO_DIGEST if key is None else key.secret_sha256)
-    return _caller(session, key) if same and key is not None else None
+    is_correct = hmac.compare_digest(_digest(match[2]), _UNKNOWN_DIGEST if key is None else key.secret_sha256)
+    return _caller(session, key) if is_correct and key is not None else None
 
 
 def find_caller_by_id(session: Session, key_id: str) -> Caller | None:
-    """Who a key stands for that was checked before (a signed session says so); None if it is revoked by now."""
+    """Return the caller of a key that a signed session names. None if the key does not exist or is revoked."""
     key = session.get(ApiKey, key_id)
     return None if key is None else _caller(session, key)
 
@@ -115,12 +118,12 @@ def _caller(session: Session, key: ApiKey) -> Caller | None:
         return None
     scopes = frozenset(Scope(value) for value in key.scopes)
     revoked = select(ApiKey.id).where(ApiKey.revoked_at.is_not(None))
-    inherited = frozenset(session.scalars(revoked)) if Scope.ADMIN in scopes else frozenset()
-    return Caller(key.id, scopes, key.rate_limit, key.quota, inherited)
+    inherited_keys = frozenset(session.scalars(revoked)) if Scope.ADMIN in scopes else frozenset()
+    return Caller(key.id, scopes, key.rate_limit, key.quota, inherited_keys)
 
 
 def any_key_exists(session: Session) -> bool:
-    """Whether a key was ever made: from then on one is needed, even if all are revoked."""
+    """Return whether a key was ever created. From then on requests need a key, even if all keys are revoked."""
     return session.scalar(select(ApiKey.id).limit(1)) is not None
 
 
@@ -129,13 +132,13 @@ def get(session: Session, key_id: str) -> ApiKey | None:
 
 
 def list_newest(session: Session, before: str | None = None, limit: int | None = None) -> Sequence[ApiKey]:
-    """Keys older than the id `before`, newest first, the revoked ones included."""
+    """Return the keys that are older than the id `before`, newest first, including revoked ones."""
     query = select(ApiKey).order_by(ApiKey.id.desc()).limit(limit)
     return session.scalars(query if before is None else query.where(ApiKey.id < before)).all()
 
 
 def revoke(session: Session, key_id: str, now: datetime) -> bool:
-    """Make a key useless for ever; False if there is none. What it owns stays, and goes over to administrators."""
+    """Revoke a key for ever. Its jobs stay, and administrators inherit them. Return False if there is no such key."""
     key = session.get(ApiKey, key_id)
     if key is None:
         return False
@@ -145,7 +148,7 @@ def revoke(session: Session, key_id: str, now: datetime) -> bool:
 
 
 def note_use(session: Session, key_id: str, now: datetime) -> None:
-    """Remember that a key is in use, unless that was done a moment ago."""
+    """Set `last_used_at` of a key, if the stored value is older than `LAST_USED_INTERVAL`."""
     stale = ApiKey.last_used_at.is_(None) | (ApiKey.last_used_at <= now - LAST_USED_INTERVAL)
     session.execute(update(ApiKey).where(ApiKey.id == key_id, stale).values(last_used_at=now))
 

@@ -1,4 +1,4 @@
-"""What this installation makes for itself once, and nobody else may know."""
+"""Secrets that this installation generates for itself."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SECRETS = InsertMissing(cast(Table, Secret.__table__))
 
 
 def get_or_create_secret(database: Database, name: str, make: Callable[[], str]) -> str:
-    """The secret of that name, which `make` makes when it is first asked for."""
-    known = select(Secret.value).where(Secret.name == name)
+    """Return the secret of that name. If there is none, `make` generates it and it is stored."""
+    stored = select(Secret.value).where(Secret.name == name)
     with database.reading() as session:
-        value = session.scalar(known)
+        value = session.scalar(stored)
     if value is None:
         row = {"name": name, "value": make(), "created_at": utc_now()}
         with database.writing() as session:
-            # Somebody else may have been faster, and theirs is the one that counts.
+            # Another process may have stored the secret meanwhile, and the stored one counts.
             _SECRETS.execute(session, [row])
-            value = session.scalars(known).one()
+            value = session.scalars(stored).one()
     return value

@@ -1,4 +1,4 @@
-"""How much every owner submits, by day, and what is left of a key's quota."""
+"""Usage: count the jobs and items that each owner submits on each day, and check the quotas of keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from db.bulk import AddToRows
 from db.tables import ApiKey, UsageDay
 
 NO_OWNER = ""
-"""The owner of what was submitted without a key."""
+"""The owner of jobs that were submitted without a key."""
 
 _USAGE = cast(Table, UsageDay.__table__)
 _ADD = AddToRows(_USAGE, ("jobs", "items"))
@@ -23,17 +23,19 @@ _ADD = AddToRows(_USAGE, ("jobs", "items"))
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was submitted in some stretch of time."""
+    """What an owner submitted in a period."""
 
     jobs: int = 0
     items: int = 0
 
 
 def add(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0, items: int = 0) -> None:
-    """Count what this transaction stores for an owner. Call it last: the owner's day is held until the commit.
+    """Add what this transaction stores to the owner's usage of the day.
+
+    Call it last in the transaction, because it locks the owner's row of the day until the commit.
 
     Raises:
-        QuotaExceeded: the key has fewer pictures left this month than `items`; store none of them.
+        QuotaExceeded: The key has fewer pictures left this month than `items`. The caller stores none of them.
     """
     row = {"owner": key_id or NO_OWNER, "day": now.astimezone(UTC).date(), "jobs": jobs, "items": items}
     _ADD.execute(session, [row])
@@ -47,10 +49,10 @@ def add(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0, i
 
 
 def check_quota(session: Session, key_id: str | None, now: datetime) -> None:
-    """Look whether an owner may submit anything at all, before it sends what cannot be kept.
+    """Check that an owner may submit at least one more picture, before the body of the request is read.
 
     Raises:
-        QuotaExceeded: no picture is left for this month.
+        QuotaExceeded: The owner has no pictures left this month.
     """
     quota = quota_of(session, key_id)
     if quota is not None and read_month(session, key_id, now).items >= quota:
@@ -58,29 +60,29 @@ def check_quota(session: Session, key_id: str | None, now: datetime) -> None:
 
 
 def quota_of(session: Session, key_id: str | None) -> int | None:
-    """Pictures that an owner may submit in a calendar month; None: any number."""
+    """Return how many pictures an owner may submit in a calendar month. None: no limit."""
     return None if key_id is None else session.scalar(select(ApiKey.quota).where(ApiKey.id == key_id))
 
 
 def read_month(session: Session, key_id: str | None, now: datetime) -> Usage:
-    """What an owner submitted in the present calendar month (UTC)."""
+    """Return what an owner submitted in the current calendar month (UTC)."""
     return _sum(session, key_id, now.astimezone(UTC).date().replace(day=1))
 
 
 def read_day(session: Session, key_id: str | None, now: datetime) -> Usage:
-    """What an owner submitted today (UTC)."""
+    """Return what an owner submitted today (UTC)."""
     return _sum(session, key_id, now.astimezone(UTC).date())
 
 
 def list_days(session: Session, key_id: str | None, now: datetime, days: int) -> Sequence[UsageDay]:
-    """An owner's last `days` days on which it submitted anything, in their order."""
+    """Return those of the last `days` days on which an owner submitted something, oldest first."""
     since = now.astimezone(UTC).date() - timedelta(days=days - 1)
     of_owner = UsageDay.owner == (key_id or NO_OWNER)
     return session.scalars(select(UsageDay).where(of_owner, UsageDay.day >= since).order_by(UsageDay.day)).all()
 
 
 def next_month_start(now: datetime) -> datetime:
-    """When quotas begin anew: the first moment of the next calendar month (UTC)."""
+    """Return when quotas start anew: the first moment of the next calendar month (UTC)."""
     first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (first + timedelta(days=32)).replace(day=1)
 

@@ -123,7 +123,7 @@ class LocalBlobStore:
 
     def ping(self) -> None:
         if not self.temporary.is_dir():
-            raise BlobStoreUnavailable(f"the folder {self.folder} of the blob store is not there")
+            raise BlobStoreUnavailable(f"the folder {self.folder} of the blob store does not exist")
 
     def _make_folders(self) -> None:
         # All 256 folders are made at the start, so that later commits need not sync the names of the folders.

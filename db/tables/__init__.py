@@ -1,4 +1,4 @@
-"""The tables. The database is the truth: whatever Redis loses can be found again from here."""
+"""The tables. The database is the source of truth: everything that Redis loses is restored from it."""
 
 from core.types import Scope
 from db.tables.access import ApiKey, IdempotentRequest, UsageDay

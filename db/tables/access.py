@@ -1,4 +1,4 @@
-"""Who may do what, how much of it was done, and what was answered before."""
+"""API keys, the usage of their owners, and the answers to idempotent requests."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from db.tables.base import Base
 
 
 class ApiKey(Base):
-    """A key, without its secret: only a digest of that is kept."""
+    """An API key. Instead of its secret, only a digest is stored."""
 
     __tablename__ = "api_keys"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     secret_sha256: Mapped[str] = mapped_column(String(64))
-    """Enough for a secret of 256 random bits: what nobody can guess need not be slow to check."""
+    """A fast hash is enough, because a secret of 256 random bits cannot be guessed."""
     scopes: Mapped[list[Any]]
     """Values of `Scope`."""
     rate_limit: Mapped[int | None]
-    """Requests per minute; None: as the settings say."""
+    """Requests per minute. None: the limit of the settings."""
     quota: Mapped[int | None]
-    """Pictures per calendar month (UTC); None: any number."""
+    """Pictures per calendar month (UTC). None: no limit."""
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
@@ -37,29 +37,29 @@ class UsageDay(Base):
     __tablename__ = "usage_days"
 
     owner: Mapped[str] = mapped_column(String(40), primary_key=True)
-    """The id of a key; empty for whoever needed none (a value rather than NULL, so that unique keys hold)."""
+    """The id of a key, or the empty string for submissions without a key. A NULL could not be part of a unique key."""
     day: Mapped[date] = mapped_column(primary_key=True)
     jobs: Mapped[int] = mapped_column(default=0)
     items: Mapped[int] = mapped_column(default=0)
 
 
 class IdempotentRequest(Base):
-    """A POST with an `Idempotency-Key`: what it was, and what was answered once it was."""
+    """A POST with an `Idempotency-Key`, and its answer as soon as there is one."""
 
     __tablename__ = "idempotent_requests"
     __table_args__ = (Index(None, "due_at"),)
 
     owner: Mapped[str] = mapped_column(String(40), primary_key=True)
-    """As in `UsageDay`: each key has its own."""
+    """As in `UsageDay`. Two owners can use the same key for different requests."""
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[str | None] = mapped_column(String(64))
-    """SHA-256 of method, path and payload; None while they are still coming in."""
+    """SHA-256 of method, path and payload. None until the payload has been received."""
     job_id: Mapped[str | None] = mapped_column(String(40))
-    """The job that it made, from the moment when that is stored."""
+    """The job that the request has stored."""
     status: Mapped[int | None]
-    """The status of HTTP that was answered; None while the first request is still running."""
+    """The HTTP status of the answer. None while the first request is still running."""
     headers: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     body: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
-    """Running: when it counts as broken off unless that is renewed. Answered: when it is forgotten."""
+    """While the request runs: when it counts as broken off, unless it is renewed. Then: when the answer is removed."""

@@ -1,4 +1,4 @@
-"""What all tables share: the declarative base, moments in UTC, and enumerations."""
+"""The base class of all tables, and the column types for times in UTC and for enumerations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC: timezone-aware in Python on every database (SQLite keeps no zone)."""
+    """A time in UTC. In Python it always has a time zone, although SQLite does not store one."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -43,5 +43,5 @@ class Base(DeclarativeBase):
 
 
 def enum(kind: type[StrEnum], name: str) -> Enum:
-    """A column for a StrEnum: its values as text, so that a new one needs no migration."""
+    """Return a column type for a StrEnum. It stores the values as text, so that a new value needs no migration."""
     return Enum(kind, name=name, native_enum=False, length=20, values_callable=lambda e: [m.value for m in e])

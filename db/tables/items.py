@@ -1,4 +1,4 @@
-"""Items: one picture within a job each; the blobs that they show, what is predicted of them and what people say."""
+"""Items (one picture of a job each), their blobs, the predictions for these, and the reviews by people."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ BAND_COLUMNS = tuple(f"band_{number}" for number in range(BANDS))
 
 
 class ItemStatus(StrEnum):
-    """pending -> succeeded | failed | canceled. The right-hand three are terminal."""
+    """pending -> succeeded | failed | canceled. The last three are terminal."""
 
     PENDING = "pending"
-    """Waiting, or in the hands of a worker."""
+    """The item waits, or a worker holds it."""
     SUCCEEDED = "succeeded"
-    """Has a prediction."""
+    """The item has a prediction."""
     FAILED = "failed"
-    """Cannot be classified; `error_code` says why."""
+    """The item cannot be classified. `error_code` says why."""
     CANCELED = "canceled"
-    """Its job was canceled before it was classified."""
+    """The job was canceled before the item was classified."""
 
 
 class Blob(Base):
-    """Bytes in the blob store. Format and size are known once a decoder has opened the picture."""
+    """Bytes in the blob store. Format, width and height are NULL until a decoder has opened the picture."""
 
     __tablename__ = "blobs"
 
@@ -38,18 +38,18 @@ class Blob(Base):
     bytes: Mapped[int] = mapped_column(BigInteger)
     format: Mapped[str | None] = mapped_column(String(20))
     width: Mapped[int | None]
-    """Pixels as a person sees the picture (after EXIF rotation); so is `height`."""
+    """In pixels, as a person sees the picture (after the EXIF rotation). The same holds for `height`."""
     height: Mapped[int | None]
     fingerprint: Mapped[Fingerprint | None]
-    """By which the same picture is recognised in other bytes (core/fingerprints.py). None until it was decoded,
-    and of a picture that shows next to nothing."""
+    """Recognises the same picture in other bytes (core/fingerprints.py). None until the picture is decoded, and for
+    pictures that show almost nothing."""
     created_at: Mapped[datetime]
 
 
 class BlobBands(Base):
-    """The bands of a blob's fingerprint, each with an index: pictures that agree in one may be the same.
+    """The bands of a blob's fingerprint, each with an index. Pictures that have a band in common may be the same.
 
-    Added after the job that brought the blob has ended; a blob whose row is missing is not found yet.
+    The row is added after the job that brought the blob has ended. Without it, the fingerprint does not find the blob.
     """
 
     __tablename__ = "blob_bands"
@@ -67,7 +67,7 @@ class BlobBands(Base):
 
 
 class Prediction(Base):
-    """What one model version says of one blob under one crop: computed once, pointed at by many items."""
+    """The prediction of one model version for one crop of one blob. It is computed once and shared by many items."""
 
     __tablename__ = "predictions"
     __table_args__ = (UniqueConstraint("blob_sha256", "crop_key", "model_version_id"),)
@@ -75,7 +75,7 @@ class Prediction(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     blob_sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256"))
     crop_key: Mapped[str] = mapped_column(String(80))
-    """`core.types.Crop.key`, or the empty string for the whole picture."""
+    """`core.types.Crop.key`. The empty string means the whole picture."""
     model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
     label: Mapped[str] = mapped_column(String(100))
     label_group: Mapped[str] = mapped_column(String(100))
@@ -85,12 +85,12 @@ class Prediction(Base):
     created_at: Mapped[datetime]
 
 
-def _partial(where: str, *columns: str) -> Index:
+def _partial_index(where: str, *columns: str) -> Index:
     return Index(None, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
 class Item(Base):
-    """One picture within a job."""
+    """One picture of a job."""
 
     __tablename__ = "items"
     __table_args__ = (
@@ -104,10 +104,11 @@ class Item(Base):
         ),
         Index(None, "chunk_id"),
         Index(None, "job_id", "status", "position"),
-        # Those of pages, each in one order (db/views/item_pages.py). An item enters them when recorded, not before.
-        _partial("label IS NOT NULL", "job_id", "label", "position"),
-        _partial("label IS NOT NULL", "job_id", "label", "confidence", "position"),
-        _partial("confidence IS NOT NULL", "job_id", "confidence", "position"),
+        # One index for each order of a page of items (db/views/item_pages.py). They are partial, so that an item enters
+        # them only when it is recorded.
+        _partial_index("label IS NOT NULL", "job_id", "label", "position"),
+        _partial_index("label IS NOT NULL", "job_id", "label", "confidence", "position"),
+        _partial_index("confidence IS NOT NULL", "job_id", "confidence", "position"),
         Index(None, "blob_sha256"),
         CheckConstraint("status != 'succeeded' OR prediction_id IS NOT NULL", name="succeeded_has_prediction"),
         CheckConstraint("status != 'failed' OR error_code IS NOT NULL", name="failed_has_error"),
@@ -118,28 +119,30 @@ class Item(Base):
     position: Mapped[int]
     status: Mapped[ItemStatus] = mapped_column(enum(ItemStatus, "status"), default=ItemStatus.PENDING)
     chunk_id: Mapped[str | None] = mapped_column(String(40))
-    """The chunk that it travels or has travelled in; None while it waits in the database."""
+    """The chunk that the item is or was part of. None while it waits for one."""
     blob_sha256: Mapped[str | None] = mapped_column(ForeignKey("blobs.sha256"))
-    """None while they are still to be downloaded, and of an item that failed before there were any."""
+    """None until the bytes are downloaded, and for items that failed before."""
     crop_key: Mapped[str] = mapped_column(String(80), default="")
     custom_id: Mapped[str | None] = mapped_column(Text)
-    """The client's own name for it."""
+    """The client's own name for the item."""
     source_name: Mapped[str] = mapped_column(Text)
-    """The uploaded file's name, the archive member's path or the last part of the URL: text to show, never a path."""
+    """The name of the uploaded file, the path of the archive member, or the last part of the URL. It is only shown, and
+    never used as a path."""
     source_url: Mapped[str | None] = mapped_column(Text)
-    """Where its bytes are downloaded from; None if they came with the job."""
+    """The URL to download the bytes from. None if they came with the job."""
     provenance: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """What else is known of where it came from: `page_url`, `title`, `price`, `currency`, `alt`, as far as given."""
+    """More about the origin of the picture. Optional keys: `page_url`, `title`, `price`, `currency`, `alt`."""
     details: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSON(none_as_null=True))
-    """The client's own object (`metadata` in the API; SQLAlchemy keeps that name for itself)."""
+    """The client's own object (`metadata` in the API, because SQLAlchemy reserves that name)."""
     prediction_id: Mapped[str | None] = mapped_column(ForeignKey("predictions.id"))
     reused: Mapped[bool] = mapped_column(default=False)
     label: Mapped[str | None] = mapped_column(String(100))
-    """The prediction's label, group and confidence again: filters and sorting need them beside `job_id`."""
+    """A copy of the prediction's label (as are `label_group` and `confidence`), because the indexes for filtering and
+    sorting need it in the same table as `job_id`."""
     label_group: Mapped[str | None] = mapped_column(String(100))
     confidence: Mapped[float | None]
     duplicate_of: Mapped[str | None] = mapped_column(String(40))
-    """The item of the same job that showed the same picture first; None if this one did, or it is not known yet."""
+    """The first item of the same job with the same picture. None if this is the first one, or before the linker ran."""
     error_code: Mapped[str | None] = mapped_column(String(50))
     error_detail: Mapped[str | None] = mapped_column(Text)
     error_retryable: Mapped[bool | None]
@@ -153,7 +156,7 @@ class Item(Base):
 
 
 class Review(Base):
-    """A person's verdict on an item's prediction: another label (or the same), or that none fits."""
+    """A person's review of an item's prediction: a label (another one or the same), or `rejected` if no label fits."""
 
     __tablename__ = "reviews"
     __table_args__ = (
@@ -165,12 +168,12 @@ class Review(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     item_id: Mapped[str] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    """The item's job and position again: lists and filters need them beside each other."""
+    """A copy of the item's job (as is `position`), because lists and filters need both in one index."""
     position: Mapped[int]
     label: Mapped[str | None] = mapped_column(String(100))
     rejected: Mapped[bool]
     key_id: Mapped[str | None] = mapped_column(String(40))
-    """Who; None if it was given without a key."""
+    """The key of the reviewer. None if the request had no key."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 

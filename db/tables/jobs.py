@@ -1,4 +1,4 @@
-"""Jobs, the chunks that their items travel in, and the sources that are still being read."""
+"""Jobs, the chunks of their items, the sources that are still being read, and the tallies of items."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from db.tables.model_versions import ModelVersion
 
 
 class JobStatus(StrEnum):
-    """queued -> running -> completed | canceled | failed. The right-hand three are terminal.
+    """queued -> running -> completed | canceled | failed. The last three are terminal.
 
-    docs/states.md draws what leads from one to another; db/steps/lifecycle.py is the only place where it happens.
+    docs/states.md draws the transitions. Only db/steps/lifecycle.py makes them.
     """
 
     QUEUED = "queued"
-    """Stored; no item has been recorded yet."""
+    """The job is stored, and no item has been recorded yet."""
     RUNNING = "running"
-    """At least one item has been recorded, and some are pending or are not yet read from the source."""
+    """At least one item has been recorded. Others are pending, or are not yet read from the source."""
     COMPLETED = "completed"
-    """Every item is terminal. Some may have failed: the counts say so. Trying those again makes it running again."""
+    """Every item is terminal. Some may have failed, and the counts show how many. A retry makes the job run again."""
     CANCELED = "canceled"
-    """A person stopped it, and nothing of it runs any more."""
+    """A person stopped the job, and no worker holds any of its items."""
     FAILED = "failed"
-    """Its source could not be read at all; `error` says why."""
+    """The source could not be read at all. `error` says why."""
 
 
 TERMINAL = (JobStatus.COMPLETED, JobStatus.CANCELED, JobStatus.FAILED)
 
 
 class JobSource(StrEnum):
-    """Where a job's pictures come from."""
+    """The origin of a job's pictures."""
 
     CLASSIFICATION = "classification"
-    """One picture that somebody waits for."""
+    """One picture, for which a client waits."""
     UPLOADS = "uploads"
     """Files in the request itself."""
     ARCHIVE = "archive"
-    """A ZIP or TAR file, expanded by a worker."""
+    """A ZIP or TAR file, read by a worker."""
     MANIFEST = "manifest"
     """A CSV or JSONL file of URLs, read by a worker."""
     ITEMS = "items"
@@ -55,25 +55,22 @@ class JobSource(StrEnum):
 UNLINKED = text(
     "duplicates IS NULL AND status IN ('completed', 'canceled', 'failed') AND deleted_at IS NULL AND purged_at IS NULL"
 )
-"""Jobs that are over, and whose duplicates are still to be found."""
+"""The condition for jobs that have ended and whose duplicates are not found yet."""
 
 
 class Priority(StrEnum):
-    """Which queue a job's chunks go through."""
+    """The priority of a job. It determines the queue of the job's chunks."""
 
     INTERACTIVE = "interactive"
-    """Ahead of all bulk work; only single classifications."""
+    """Goes before all bulk work. Only single classifications have it."""
     NORMAL = "normal"
     """Bulk work."""
     LOW = "low"
-    """Bulk work that waits for other bulk work."""
+    """Bulk work that goes after all other bulk work."""
 
 
 class Job(Base):
-    """One submission of many pictures.
-
-    The counts always add up: total = pending + succeeded + failed + canceled.
-    """
+    """One submission of pictures. Always total = pending + succeeded + failed + canceled."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -93,70 +90,71 @@ class Job(Base):
     status: Mapped[JobStatus] = mapped_column(enum(JobStatus, "status"), default=JobStatus.QUEUED)
     priority: Mapped[Priority] = mapped_column(enum(Priority, "priority"), default=Priority.NORMAL)
     discovering: Mapped[bool] = mapped_column(default=False)
-    """Whether an archive, manifest or crawl is still adding items."""
+    """Whether an archive, a manifest or a crawl still adds items."""
     total: Mapped[int] = mapped_column(default=0)
     pending: Mapped[int] = mapped_column(default=0)
     succeeded: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)
     canceled: Mapped[int] = mapped_column(default=0)
     reused: Mapped[int] = mapped_column(default=0)
-    """Succeeded items whose prediction was already known."""
+    """How many succeeded items have a prediction that existed before."""
     duplicates: Mapped[int | None]
-    """Items that show the same picture as an earlier one; None until they were looked for, after the job's end."""
+    """How many items show the same picture as an earlier one. None until the linker has run, after the job's end."""
     model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
     top_k: Mapped[int] = mapped_column(default=5)
-    """How many labels each item's prediction shows."""
+    """How many labels are shown for each prediction."""
     details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
-    """The client's own object (`metadata` in the API; SQLAlchemy keeps that name for itself)."""
+    """The client's own object (`metadata` in the API, because SQLAlchemy reserves that name)."""
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     revision: Mapped[int] = mapped_column(default=0)
-    """Raised by every change: the ETag."""
+    """Increased by every change of the job. It is the ETag."""
     rate: Mapped[float | None]
-    """Items per second over the last stretch of at least `db.steps.recording.RATE_STRETCH`."""
+    """Items per second in the last interval of at least `db.steps.lifecycle.RATE_INTERVAL`."""
     rate_at: Mapped[datetime | None]
-    """When the present stretch began, and `rate_done`: how many items were terminal then."""
+    """When the current interval started."""
     rate_done: Mapped[int] = mapped_column(default=0)
+    """How many items were terminal at `rate_at`."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
-    """When a worker took up the first chunk to be recorded."""
+    """When a worker took up the chunk that was recorded first."""
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
-    """From then on a job that is terminal is gone (410), and the purger removes what belongs to it."""
+    """From then on a terminal job is answered with 410, and the purger removes its items."""
     cancel_requested_at: Mapped[datetime | None]
-    """Somebody wants it to stop; it is canceled once no worker has anything of it in hand."""
+    """When a person canceled the job. It is canceled once no worker holds any of its items."""
     deleted_at: Mapped[datetime | None]
-    """Somebody deleted it: it is not there any more, for anyone but the purger."""
+    """When a person deleted the job. From then on only the purger sees it."""
     purged_at: Mapped[datetime | None]
-    """Its items are removed; the row stays to say that it expired."""
+    """When the items of an expired job were removed. The row stays, so that the job is still answered with 410."""
     webhook: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """`{"url", "events"}`: whom to tell of its end."""
+    """`{"url", "events"}`: where to send which ends of the job. None: nowhere."""
     key_id: Mapped[str | None] = mapped_column(String(40))
-    """Whose it is (keys are revoked, never removed); None if it was submitted without a key."""
+    """The owner: a key, also if it is revoked. None if the job was submitted without a key."""
 
     model_version: Mapped[ModelVersion] = relationship(lazy="joined")
     crawl: Mapped[Crawl | None] = relationship(viewonly=True)
-    """Of a crawl; read when asked for."""
+    """Only of a crawl. Unlike `model_version`, it is read when it is first used."""
 
     @property
     def terminal(self) -> bool:
         return self.status in TERMINAL
 
     def expired(self, now: datetime) -> bool:
-        """Whether it is past retention."""
+        """Return whether the job is terminal and past its retention."""
         return self.terminal and self.expires_at is not None and self.expires_at <= now
 
 
 class Stage(StrEnum):
-    """What the next worker does with a chunk: fetch -> classify."""
+    """What the next worker does with a chunk: fetch, then classify."""
 
     FETCH = "fetch"
-    """Download the pictures that are known by their URL only."""
+    """Download the pictures of which only the URL is known."""
     CLASSIFY = "classify"
     """Decode, batch, predict, record."""
 
 
 class Chunk(Base):
-    """Items on their way: queued in Redis or in the hands of a worker. Recorded chunks are deleted."""
+    """Items that travel in one message: queued in Redis, or held by a worker. A recorded chunk is deleted."""
 
     __tablename__ = "chunks"
     __table_args__ = (Index(None, "job_id"), Index(None, "due_at"), Index(None, "taken_by"))
@@ -165,21 +163,21 @@ class Chunk(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     stage: Mapped[Stage] = mapped_column(enum(Stage, "stage"), default=Stage.CLASSIFY)
     taken_by: Mapped[str | None] = mapped_column(String(200))
-    """The worker that has it in hand; None while it is queued."""
+    """The worker that holds the chunk. None while it is queued."""
     queued_at: Mapped[datetime | None]
-    """When its message was sent (last); None if there is none in Redis."""
+    """When its message was last sent. None if Redis holds no message for it."""
     due_at: Mapped[datetime]
-    """When the sweeper looks at it. In hand: the end of the worker's lease, unless it is renewed."""
+    """When the sweeper looks at the chunk. While a worker holds it, this is the end of the lease."""
     attempts: Mapped[int] = mapped_column(default=0)
-    """How often a worker has taken it up."""
+    """How often a worker has taken up the chunk."""
     error: Mapped[str | None] = mapped_column(Text)
-    """Why the last attempt ended without its being recorded."""
+    """Why the last attempt ended before the chunk was recorded."""
 
 
 class Discovery(Base):
-    """A source that is on its way to become items of its job: an archive or a manifest.
+    """A source (archive, manifest or crawl) from which items of its job are still made.
 
-    It is over when its job is not `discovering` any more: the purger removes it then, and its bytes.
+    It is over when its job is no longer `discovering`. The purger then removes it together with its bytes.
     """
 
     __tablename__ = "discoveries"
@@ -187,37 +185,37 @@ class Discovery(Base):
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     blob_sha256: Mapped[str | None] = mapped_column(ForeignKey("blobs.sha256"))
-    """The bytes of the source."""
+    """The bytes of the source. None for a crawl."""
     file_name: Mapped[str] = mapped_column(Text)
-    """As it was uploaded: text to show, never a path."""
+    """The name of the uploaded file, or the first start URL of a crawl. It is only shown, and never used as a path."""
     position: Mapped[int] = mapped_column(default=0)
-    """How many members or rows have become items (or were passed over): where the next attempt goes on."""
+    """How many members or rows have been read (for a crawl: settled URLs). The next attempt continues there."""
     taken_by: Mapped[str | None] = mapped_column(String(200))
-    """The worker that has it in hand; None while it is queued."""
+    """The worker that holds the source. None while it waits."""
     due_at: Mapped[datetime]
-    """Waiting: from when on a worker may take it up. In hand: the end of the worker's lease, unless it is renewed."""
+    """While it waits: from when on a worker may take it up. While a worker holds it: the end of the lease."""
     attempts: Mapped[int] = mapped_column(default=0)
-    """How often a worker has taken it up since it last got on."""
+    """How often a worker has taken up the source since `position` last grew."""
     error: Mapped[str | None] = mapped_column(Text)
     """Why the last attempt ended."""
 
 
 class LabelTally(Base):
-    """How many items of a job have a label with a confidence in a bin: kept with the items, so that none is counted."""
+    """How many items of a job have a label with a confidence in a bin. Stored, because counting items would be slow."""
 
     __tablename__ = "label_tallies"
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     label: Mapped[str] = mapped_column(String(100), primary_key=True)
     bin: Mapped[int] = mapped_column(primary_key=True)
-    """Which of the bins of the confidence histogram."""
+    """The number of the bin in the confidence histogram."""
     label_group: Mapped[str] = mapped_column(String(100))
     count: Mapped[int]
     confidence_sum: Mapped[float]
 
 
 class ErrorTally(Base):
-    """How many items of a job have failed with a code."""
+    """How many items of a job have failed with an error code."""
 
     __tablename__ = "error_tallies"
 

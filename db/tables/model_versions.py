@@ -12,7 +12,7 @@ from db.tables.base import Base
 
 
 class ModelVersion(Base):
-    """One immutable model artifact, as its files say, so that the API need not read them."""
+    """One immutable model artifact. Its description is stored here, so that the API does not read its files."""
 
     __tablename__ = "model_versions"
     __table_args__ = (UniqueConstraint("name", "version"),)
@@ -26,7 +26,7 @@ class ModelVersion(Base):
     """`labels.json`: name, version, groups and labels in the order of the model's output."""
     input: Mapped[dict[str, Any]]
     metrics: Mapped[dict[str, Any]] = mapped_column(deferred=True)
-    """Read, like `card`, when somebody looks at the model: every job loads its version, and these are large."""
+    """Deferred, like `card`, because it is large, and every job loads its model version without needing it."""
     card: Mapped[str] = mapped_column(Text, deferred=True)
     created_at: Mapped[datetime]
 

@@ -1,4 +1,4 @@
-"""The outbox of webhooks, and what this installation keeps to itself."""
+"""The outbox of webhooks, and the secrets of this installation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from db.tables.base import Base, enum
 
 
 class JobEvent(StrEnum):
-    """What a webhook is told of: the ends that a job can come to."""
+    """The events of a job that can be sent to a webhook: its possible ends."""
 
     COMPLETED = "job.completed"
     CANCELED = "job.canceled"
@@ -20,20 +20,20 @@ class JobEvent(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """pending -> delivered | failed | disabled; db/steps/webhooks.py is the only place where it changes."""
+    """pending -> delivered | failed | disabled. Only db/steps/webhooks.py makes these transitions."""
 
     PENDING = "pending"
-    """To be sent, now or at `next_attempt_at`."""
+    """It is sent at `next_attempt_at`, or is being sent."""
     DELIVERED = "delivered"
-    """The receiver has answered with a 2xx."""
+    """The receiver has answered with a 2xx status."""
     FAILED = "failed"
-    """Given up after a day of attempts, or at once where trying again could not help."""
+    """The courier gave up after a day of attempts, or at once if another attempt could not succeed."""
     DISABLED = "disabled"
-    """The receiver wants no more of this job (410)."""
+    """The receiver has answered that it wants no more events of this job (410)."""
 
 
 class Delivery(Base):
-    """One end of a job that is to be told to its webhook: the outbox."""
+    """An entry of the outbox: one end of a job that is sent to its webhook."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -43,19 +43,19 @@ class Delivery(Base):
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    """Sent as `webhook-id`: the same in every attempt."""
+    """Sent as `webhook-id`. It is the same in every attempt."""
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     event: Mapped[JobEvent] = mapped_column(enum(JobEvent, "event"))
     url: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text, deferred=True)
-    """What is signed and sent, to the byte (ASCII)."""
+    """The exact bytes that are signed and sent (ASCII)."""
     status: Mapped[DeliveryStatus] = mapped_column(enum(DeliveryStatus, "status"), default=DeliveryStatus.PENDING)
     attempts: Mapped[int] = mapped_column(default=0)
-    """How often a worker has taken it up since it was made, or replayed."""
+    """How often a worker has taken up the delivery since it was created or replayed."""
     next_attempt_at: Mapped[datetime | None]
-    """When it is due. While a worker has it in hand: when that worker's lease ends."""
+    """When the delivery is due. While a worker holds it, this is the end of the lease."""
     last_status: Mapped[int | None]
-    """The status of HTTP that the last attempt was answered with; None if it was not answered."""
+    """The HTTP status that answered the last attempt. None if there was no answer."""
     last_error: Mapped[str | None] = mapped_column(Text)
     """Why the last attempt failed."""
     created_at: Mapped[datetime]
@@ -63,7 +63,7 @@ class Delivery(Base):
 
 
 class Secret(Base):
-    """What this installation made for itself, and nobody else may know."""
+    """A secret that this installation generated for itself."""
 
     __tablename__ = "secrets"
 
