@@ -105,7 +105,7 @@ def _expander(settings: Settings) -> Iterator[psutil.Process]:
     )
     broker = Broker.connect(settings)
     try:
-        while not broker.workers():
+        while not broker.list_live_workers():
             time.sleep(0.1)
         yield psutil.Process(process.pid)
     finally:

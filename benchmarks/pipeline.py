@@ -98,7 +98,7 @@ def worker(settings: Settings, *arguments: str, **environment: str) -> Iterator[
 def _wait_for_worker(broker: Broker, process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
         try:
-            if broker.workers():
+            if broker.list_live_workers():
                 return
         except BrokerUnavailable:
             pass

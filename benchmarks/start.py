@@ -84,7 +84,7 @@ def _until_ready(settings: Settings) -> float:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli", "worker"], cwd=PROJECT, env=environment, stdout=log, stderr=log
         )
-    while not broker.workers():
+    while not broker.list_live_workers():
         if process.poll() is not None:
             raise RuntimeError(f"the worker ended with code {process.returncode}")
         time.sleep(0.01)

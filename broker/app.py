@@ -1,4 +1,4 @@
-"""The Celery application, configured once for everyone who sends or receives."""
+"""The Celery app. Senders and workers use the same configuration, which is therefore made here."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from core.messages import Queue
 from core.settings import Settings
 
 CONNECT_SECONDS = 2.0
-"""How long a sender waits for Redis before it says that Redis is not there."""
+"""Seconds that a sender waits for a connection to Redis before Redis counts as unavailable."""
 ANSWER_SECONDS = 2.0
-"""A connection on which Redis owes an answer for longer is given up: a network may drop it without telling us."""
+"""Seconds that Redis may take for an answer. It is then closed, because the network may have dropped it."""
 HEALTH_SECONDS = 3
-"""How often connections that only listen are asked whether they still lead to Redis."""
+"""Seconds between two checks that a connection that only listens still leads to Redis."""
 
 
 def make_celery(settings: Settings) -> Celery:
-    """A Celery application with the settings of docs/adr/0005-celery-on-redis.md.
+    """Return a Celery app with the settings that docs/adr/0005-celery-on-redis.md explains.
 
-    Tasks are registered by worker/; senders name them by the constants of core/messages.py.
+    It has no tasks: worker/ registers them, and senders use the task names in core/messages.py.
     """
     app = Celery("lookbook", set_as_current=False)
     app.conf.update(
@@ -29,14 +29,14 @@ def make_celery(settings: Settings) -> Celery:
         broker_transport_options={
             "visibility_timeout": Deadlines.of(settings).visibility_timeout.total_seconds(),
             "queue_order_strategy": "priority",
-            # One list a queue: priorities are whole queues here, asked in their order.
+            # Kombu can keep a Redis list for each priority. Here each priority is a queue, so one list is enough.
             "priority_steps": [0],
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_timeout": ANSWER_SECONDS,
             "socket_keepalive": True,
             "health_check_interval": HEALTH_SECONDS,
         },
-        # The database is the truth: results are never written to, nor read from, Celery.
+        # Outcomes are in the database. Celery stores no results.
         task_ignore_result=True,
         result_backend=None,
         accept_content=["json"],
@@ -61,7 +61,7 @@ def make_celery(settings: Settings) -> Celery:
 
 
 def _kombu_url(redis_url: str) -> str:
-    """Kombu spells a Unix socket `redis+socket:///path`, redis-py `unix:///path`."""
+    """Return the URL in Kombu's form: redis-py writes a Unix socket as `unix:///path`, Kombu as `redis+socket:///path`."""
     if redis_url.startswith("unix://"):
         return "redis+socket://" + redis_url.removeprefix("unix://")
     return redis_url

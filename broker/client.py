@@ -1,4 +1,7 @@
-"""What the project does with Redis beside receiving tasks: send chunks, tell who waits, show who is alive."""
+"""The connection to Redis: send chunks and tasks, announce the end of jobs, and exchange heartbeats.
+
+Receiving tasks is not here, because Celery does that.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +30,21 @@ if TYPE_CHECKING:
     from celery import Celery
 
 HEARTBEAT_SECONDS = 3.0
-"""How often a worker says that it is alive."""
+"""Seconds between two heartbeats of a worker."""
 EXPLANATION_SECONDS = 10.0
-"""How long someone waits for an explanation before asking again."""
+"""Seconds that a request waits for an explanation. After that the client has to ask again."""
 _HEARTBEAT_KEPT_SECONDS = 10
+"""Seconds after which a worker without a new heartbeat no longer counts as alive."""
 _HEARTBEATS = "lookbook:worker:"
 _CHANNEL = "lookbook:done:"
 _RUN_KEY = "lookbook:run"
-"""Holds the run of Redis in which the messages were sent: it is gone, or another's, when they are."""
+"""Key of the id of the Redis run in which the messages were sent. If the key is missing or holds another id, Redis has
+lost the messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """One worker process, as it describes itself."""
+    """What a worker process says about itself."""
 
     worker: str
     queues: list[str]
@@ -50,21 +55,22 @@ class Heartbeat:
 
 
 def worker_suffix(process_id: int) -> str:
-    """How the name of a worker of this host ends, by which its process is found."""
+    """Return the end of the name of a worker on this host. The worker of a process can be found by it."""
     return f"@{socket.gethostname()}-{process_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class RedisRun:
-    """One run of a Redis server, and whether its data is what we left in it."""
+    """One run of a Redis server, from its start to its end."""
 
     id: str
     kept: bool
+    """Whether Redis still holds everything that was sent in the run that was remembered last."""
 
 
 @contextmanager
 def _redis_errors() -> Iterator[None]:
-    """Whatever keeps Redis from answering is a `BrokerUnavailable` to the rest of the project."""
+    """Raise `BrokerUnavailable` in place of any error that keeps Redis from answering."""
     try:
         yield
     except (redis.RedisError, OperationalError) as error:
@@ -72,46 +78,49 @@ def _redis_errors() -> Iterator[None]:
 
 
 class Subscription:
-    """A subscription to one announcement. Made before the state is read, so that none is missed."""
+    """A subscription to one announcement.
+
+    Subscribe before you read the state from the database, so that no announcement is missed in between.
+    """
 
     def __init__(self, listener: Any, channel: str) -> None:
         self._listener = listener
         self._channel = channel
 
     def wait(self, seconds: float) -> bool:
-        """Whether it was announced within `seconds`.
+        """Wait up to `seconds`, and return whether the announcement came.
 
         Raises:
-            BrokerUnavailable: Redis went away meanwhile.
+            BrokerUnavailable: Redis became unavailable meanwhile.
         """
         with _redis_errors():
             return _receives(self._listener, "message", self._channel, seconds)
 
 
 def _receives(listener: Any, kind: str, channel: str, seconds: float) -> bool:
-    """Whether a message of a kind comes from a channel within `seconds`; what comes from others is passed over."""
-    give_up, wanted = time.monotonic() + seconds, (kind, channel.encode())
-    left = seconds
-    while left >= 0:
-        message = listener.get_message(timeout=left)
-        if message is not None and (message["type"], message["channel"]) == wanted:
+    """Return whether a message of a kind comes from a channel within `seconds`. Skip all other messages."""
+    deadline, expected = time.monotonic() + seconds, (kind, channel.encode())
+    remaining = seconds
+    while remaining >= 0:
+        message = listener.get_message(timeout=remaining)
+        if message is not None and (message["type"], message["channel"]) == expected:
             return True
-        left = give_up - time.monotonic()
+        remaining = deadline - time.monotonic()
     return False
 
 
 class Broker:
-    """One connection pool to Redis, for one process."""
+    """The connection pool of one process to Redis."""
 
     def __init__(self, celery: Celery, connection: redis.Redis) -> None:
         self.celery = celery
         self._redis = connection
-        # Subscriptions that nobody uses now: making one means connecting anew.
+        # Listeners that are free for reuse, because a new one needs a new connection.
         self._listeners: SimpleQueue[Any] = SimpleQueue()
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
-        """Prepare to speak to Redis; nothing is sent yet."""
+        """Return a broker. It connects to Redis when it is first used."""
         celery = make_celery(settings)
         connection = redis.Redis.from_url(
             settings.resolved_redis_url,
@@ -122,7 +131,7 @@ class Broker:
         return cls(celery, connection)
 
     def send(self, messages: Sequence[ChunkMessage]) -> list[ChunkMessage]:
-        """Put chunks into their queues; returns those that could not be sent because Redis is not there."""
+        """Put chunks into their queues. Return those that could not be sent because Redis does not answer."""
         envelopes: dict[Queue, list[str]] = {}
         for message in messages:
             envelopes.setdefault(message.queue, []).append(envelope(message))
@@ -131,12 +140,12 @@ class Broker:
                 for queue, values in envelopes.items():
                     self._redis.lpush(queue.value, *values)
         except BrokerUnavailable:
-            # Some may have arrived: a message that is sent twice does no harm.
+            # Some may have arrived. Sending a message twice does no harm.
             return list(messages)
         return []
 
     def queue_explanation(self, item_id: str) -> None:
-        """Have a worker explain an item's prediction; it announces the item's id when it has.
+        """Have a worker explain an item's prediction. The worker announces the item's id when it is done.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -146,29 +155,29 @@ class Broker:
                 EXPLAIN_ITEM,
                 kwargs={"item_id": item_id},
                 queue=Queue.INTERACTIVE.value,
-                # Asked again by whoever still wants it.
+                # A client that still wants the explanation asks again.
                 expires=EXPLANATION_SECONDS,
                 retry=False,
             )
 
     def queue_tasks(self, *tasks: str, max_waiting: int = 0, queue: Queue = Queue.MAINTENANCE) -> bool:
-        """Have tasks run soon; False, and nothing asked for, while more than `waiting` tasks wait in the queue.
+        """Queue tasks. Return False and queue nothing if more than `max_waiting` messages wait in the queue.
 
-        They do not expire, for the clock of whoever takes them may be another: this is what bounds their number.
+        This limit bounds the number of messages. Expiry could not, because the clock of the worker may differ.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
         with _redis_errors():
-            # Asked first: Celery would try for seconds where Redis is away.
+            # Reading the length first fails fast if Redis is unavailable. Celery would try for seconds.
             if self._redis.llen(queue.value) > max_waiting:
                 return False
             for task in tasks:
                 self.celery.send_task(task, queue=queue.value, retry=False)
         return True
 
-    def redis_run(self) -> RedisRun:
-        """Whether this is still the Redis that was seen before, with all that it held then.
+    def read_redis_run(self) -> RedisRun:
+        """Return the run of Redis, and whether it is still the one that was remembered, with all its data.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -179,7 +188,7 @@ class Broker:
         return RedisRun(run, kept=seen == run.encode())
 
     def remember_run(self, run: RedisRun) -> None:
-        """What was lost with the last Redis has been sent again, or will be.
+        """Remember the run of Redis, once everything that an earlier run has lost is marked to be sent again.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -188,7 +197,7 @@ class Broker:
             self._redis.set(_RUN_KEY, run.id)
 
     def queue_lengths(self) -> dict[Queue, int]:
-        """How many messages wait for a worker, by queue.
+        """Return the number of messages that wait for a worker, by queue.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -200,7 +209,7 @@ class Broker:
             return dict(zip(Queue, pipe.execute(), strict=True))
 
     def empty_queues(self) -> set[Queue]:
-        """The queues in which no message waits for a worker.
+        """Return the queues in which no message waits for a worker.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -208,7 +217,7 @@ class Broker:
         return {queue for queue, length in self.queue_lengths().items() if length == 0}
 
     def ping(self) -> None:
-        """One round trip.
+        """Check that Redis answers.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -232,53 +241,53 @@ class Broker:
         REDIS.check(parse_version(version), "LOOKBOOK_REDIS_URL")
 
     @contextmanager
-    def waiting_for(self, what: str) -> Iterator[Subscription]:
-        """Listen for what `announce` will say of `what`.
+    def waiting_for(self, subject_id: str) -> Iterator[Subscription]:
+        """Subscribe to the announcement for the id of a job or item, until the end of the block.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        listener, channel = self._listener(), _CHANNEL + what
+        listener, channel = self._take_listener(), _CHANNEL + subject_id
         try:
             with _redis_errors():
                 listener.subscribe(channel)
-                # The confirmation is read here: from now on nothing that is announced can be missed.
+                # Once Redis has confirmed the subscription, no announcement can be missed.
                 if not _receives(listener, "subscribe", channel, CONNECT_SECONDS):
                     raise BrokerUnavailable(f"Redis does not confirm a subscription within {CONNECT_SECONDS:g} s")
             yield Subscription(listener, channel)
         except BaseException:
             listener.close()
             raise
-        self._give_back(listener, channel)
+        self._give_back_listener(listener, channel)
 
-    def _give_back(self, listener: Any, channel: str) -> None:
+    def _give_back_listener(self, listener: Any, channel: str) -> None:
         try:
             with _redis_errors():
-                # Nobody waits for the confirmation: whoever listens next passes over it.
+                # The confirmation is not awaited. The next user of the listener skips it.
                 listener.unsubscribe(channel)
         except BrokerUnavailable:
-            # Whoever waited has been told already; the next one connects anew.
+            # The announcement was received already. The next subscription gets a new connection.
             listener.close()
         else:
             self._listeners.put(listener)
 
-    def _listener(self) -> Any:
+    def _take_listener(self) -> Any:
         try:
             return self._listeners.get_nowait()
         except Empty:
             return self._redis.pubsub()  # type: ignore[no-untyped-call]
 
-    def announce(self, what: str) -> None:
-        """Wake whoever waits for a job's end or an item's explanation, by its id.
+    def announce(self, subject_id: str) -> None:
+        """Wake all that wait for the end of a job or the explanation of an item, by its id.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
         with _redis_errors():
-            self._redis.publish(_CHANNEL + what, "done")
+            self._redis.publish(_CHANNEL + subject_id, "done")
 
     def send_heartbeat(self, heartbeat: Heartbeat) -> None:
-        """Say that a worker is alive.
+        """Tell Redis that a worker is alive.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -287,7 +296,7 @@ class Broker:
             self._redis.set(_HEARTBEATS + heartbeat.worker, json.dumps(asdict(heartbeat)), ex=_HEARTBEAT_KEPT_SECONDS)
 
     def remove_heartbeat(self, worker: str) -> None:
-        """A worker that stops says so, rather than being missed.
+        """Delete the heartbeat of a worker that stops, so that it no longer counts as alive.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -295,8 +304,8 @@ class Broker:
         with _redis_errors():
             self._redis.delete(_HEARTBEATS + worker)
 
-    def workers(self) -> list[Heartbeat]:
-        """Workers that were alive a moment ago.
+    def list_live_workers(self) -> list[Heartbeat]:
+        """Return the heartbeats of the workers that are alive.
 
         Raises:
             BrokerUnavailable: Redis does not answer.

@@ -1,4 +1,7 @@
-"""What follows a commit: sending what it queued, and telling who waits. Neither fails when Redis is not there."""
+"""What follows a commit: send the chunks that it queued, and announce the end of jobs.
+
+No function here raises when Redis is unavailable, because the sweeper and beat catch up later.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ from db.steps import chunks
 log = structlog.get_logger(__name__)
 
 MAX_WAITING_TASKS = 100
-"""So many maintenance tasks may wait for a worker: beyond that there is none, and beat will ask again."""
+"""Tasks that may wait in a queue before no more are added. So many wait only if no worker runs, and beat asks again."""
 
 
 def dispatch(database: Database, broker: Broker, messages: Sequence[ChunkMessage]) -> None:
-    """Send chunks. What cannot be sent is noted, and the sweeper sends it when Redis is back."""
+    """Send chunks. Chunks that cannot be sent are marked as unsent, and the sweeper sends them when Redis is back."""
     unsent = broker.send(messages)
     if unsent:
         log.warning("chunks_not_sent", count=len(unsent), reason="Redis does not answer")
@@ -28,18 +31,18 @@ def dispatch(database: Database, broker: Broker, messages: Sequence[ChunkMessage
             chunks.mark_unsent(session, utc_now(), [message.chunk_id for message in unsent])
 
 
-def announce(broker: Broker, what: str) -> None:
-    """Wake whoever waits for a job's end or an item's explanation, by its id; without Redis nobody does."""
+def announce(broker: Broker, subject_id: str) -> None:
+    """Wake all that wait for the end of a job or the explanation of an item, by its id."""
     try:
-        broker.announce(what)
+        broker.announce(subject_id)
     except BrokerUnavailable as error:
-        log.warning("not_announced", what=what, reason=str(error))
+        log.warning("not_announced", id=subject_id, reason=str(error))
 
 
 def announce_end(broker: Broker, job_id: str, *, webhook: bool, has_several_items: bool = True) -> None:
-    """A job is over: wake whoever waits for it, and do without delay what follows.
+    """Announce that a job has ended, and start at once what follows from it.
 
-    Its `webhook`, if it has one, is told; unless it had one item rather than several, duplicates are looked for.
+    If the job has a `webhook`, it is delivered. If the job has several items, duplicates are searched among them.
     """
     announce(broker, job_id)
     if webhook:
@@ -49,7 +52,7 @@ def announce_end(broker: Broker, job_id: str, *, webhook: bool, has_several_item
 
 
 def run_task_soon(broker: Broker, task: str, queue: Queue = Queue.MAINTENANCE) -> None:
-    """Have a task run now rather than when beat or the sweeper next asks for it; without Redis it is their turn."""
+    """Have a task run before beat or the sweeper queues it the next time. Without Redis it has to wait for them."""
     try:
         broker.queue_tasks(task, max_waiting=MAX_WAITING_TASKS, queue=queue)
     except BrokerUnavailable as error:

@@ -1,7 +1,7 @@
-"""A chunk's message in the form in which it lies in Redis: Celery's protocol, version 2, in kombu's wrapping.
+"""The message of a chunk as it is stored in Redis: version 2 of Celery's protocol, wrapped by kombu.
 
-To have Celery send one takes five times as long, most of it for what never changes from one to the next. That
-nothing but what is random differs from what it would have sent is tested.
+Celery takes five times as long to send a message, mostly for parts that are the same in every message. A test checks
+that this message differs from Celery's only in random values.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import uuid
 
 from core.messages import ChunkMessage
 
-_NOTHING_FOLLOWS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+_NO_FOLLOWING_TASKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _PERSISTENT = 2
 
 
 def envelope(message: ChunkMessage) -> str:
-    """What a worker finds in the queue's list."""
+    """Return the message of a chunk, as a worker reads it from the list of its queue."""
     task_id = str(uuid.uuid4())
     arguments = message.arguments()
-    body = json.dumps(((), arguments, _NOTHING_FOLLOWS))
+    body = json.dumps(((), arguments, _NO_FOLLOWING_TASKS))
     return json.dumps(
         {
             "body": base64.b64encode(body.encode()).decode(),

@@ -135,7 +135,7 @@ def health_worker(
     from broker.client import Broker
 
     try:
-        workers = Broker.connect(Settings.read()).workers()
+        workers = Broker.connect(Settings.read()).list_live_workers()
     except BrokerUnavailable as error:
         typer.echo(error.detail, err=True)
         raise typer.Exit(1) from error

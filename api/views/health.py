@@ -41,7 +41,7 @@ def readyz() -> Answer:
         missing.append("blobs")
     workers: list[Heartbeat] = []
     try:
-        workers = current_services().broker.workers()
+        workers = current_services().broker.list_live_workers()
     except BrokerUnavailable:
         missing.append("broker")
     if not any(Queue.INTERACTIVE.value in worker.queues for worker in workers):

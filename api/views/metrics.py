@@ -79,7 +79,7 @@ class _Collector:
 
     def _broker_gauges(self) -> Iterator[GaugeMetricFamily]:
         lengths = self._services.broker.queue_lengths()
-        alive = self._services.broker.workers()
+        alive = self._services.broker.list_live_workers()
         queues = GaugeMetricFamily("lookbook_queue_messages", "Messages waiting for a worker", labels=["queue"])
         workers = GaugeMetricFamily("lookbook_workers", "Workers that serve a queue", labels=["queue"])
         for queue, length in lengths.items():

@@ -58,7 +58,7 @@ def get_model(name: str, version: str) -> Answer:
 )
 def promote_model(name: str, json_data: PromotionIn) -> Answer:
     live_workers = [
-        worker for worker in current_services().broker.workers() if Queue.INTERACTIVE.value in worker.queues
+        worker for worker in current_services().broker.list_live_workers() if Queue.INTERACTIVE.value in worker.queues
     ]
     with current_services().database.writing() as session:
         row = model_versions.resolve(session, f"{name}@{json_data.version}")

@@ -151,7 +151,7 @@ def test_each_gpu_has_a_worker_that_sees_it_alone(tmp_path: Path, redis: Running
     running = subprocess.Popen([sys.executable, "-c", GPUS], cwd=PROJECT, env=environment)
     broker = Broker.connect(Settings(home=tmp_path, redis_url=redis.url))
     try:
-        until(lambda: len(broker.workers()) == 2)
+        until(lambda: len(broker.list_live_workers()) == 2)
         family = psutil.Process(running.pid).children()
         assert sorted(p.environ()["CUDA_VISIBLE_DEVICES"] for p in family) == ["0", "1"]
     finally:

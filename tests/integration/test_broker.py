@@ -150,10 +150,10 @@ def test_a_redis_that_goes_away_while_somebody_waits_troubles_nobody_after_that(
 def test_workers_are_seen_while_they_beat_and_gone_after_their_farewell(broker: Broker, redis: RunningRedis) -> None:
     heartbeat = Heartbeat("wrk_1@here-1", ["bulk"], "openvino", "CPU", "f32", ["garments@1"])
     broker.send_heartbeat(heartbeat)
-    assert broker.workers() == [heartbeat]
+    assert broker.list_live_workers() == [heartbeat]
     assert 0 < redis.connection.ttl("lookbook:worker:wrk_1@here-1") <= 10
     broker.remove_heartbeat("wrk_1@here-1")
-    assert broker.workers() == []
+    assert broker.list_live_workers() == []
 
 
 def test_only_json_is_accepted_and_the_visibility_timeout_is_the_one_of_the_deadlines(
@@ -165,15 +165,15 @@ def test_only_json_is_accepted_and_the_visibility_timeout_is_the_one_of_the_dead
 
 
 def test_a_redis_is_known_again_until_it_is_emptied_or_another_one(broker: Broker, redis: RunningRedis) -> None:
-    first = broker.redis_run()
+    first = broker.read_redis_run()
     assert not first.kept
     broker.remember_run(first)
-    assert broker.redis_run().kept
+    assert broker.read_redis_run().kept
     redis.connection.set("lookbook:run", "the run of an earlier server, restored from its file")
-    assert not broker.redis_run().kept
+    assert not broker.read_redis_run().kept
     broker.remember_run(first)
     redis.connection.flushall()
-    assert not broker.redis_run().kept
+    assert not broker.read_redis_run().kept
 
 
 def test_queues_without_messages_are_empty(broker: Broker) -> None:

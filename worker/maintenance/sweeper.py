@@ -57,7 +57,7 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
 def _requeue_after_redis_loss(database: Database, broker: Broker, now: datetime) -> None:
     """Mark all queued chunks as unsent if Redis was restarted or emptied, because their messages are then lost."""
     try:
-        run = broker.redis_run()
+        run = broker.read_redis_run()
         if run.kept:
             return
         with database.writing() as session:
