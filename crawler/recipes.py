@@ -1,4 +1,4 @@
-"""Site recipes: YAML in recipes/sites/, data only, checked against schema.json there."""
+"""Site recipes: YAML files in recipes/sites/ that contain only data. `schema.json` there describes and checks them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SITES = PROJECT / "recipes" / "sites"
 
 
 class Source(StrEnum):
-    """Where on a page a recipe's products are."""
+    """The part of a page that contains the products of a recipe."""
 
     NEXT_DATA = "next_data"
     JSON = "json"
@@ -33,7 +33,7 @@ class Source(StrEnum):
 
 
 class LabelFrom(StrEnum):
-    """Which text is a weak label."""
+    """The text that becomes a weak label."""
 
     QUERY = "query"
     CATEGORY = "category"
@@ -42,7 +42,7 @@ class LabelFrom(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """How a list goes on."""
+    """How the URL of the next page of a list is built."""
 
     param: str
     size: int | None = None
@@ -51,10 +51,10 @@ class Paging:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to read one site. The members are those of schema.json, which describes them."""
+    """Instructions for reading one site. schema.json describes the members."""
 
     name: str
-    """The file's name without its ending."""
+    """The name of the file without its extension."""
     hosts: tuple[str, ...]
     paths: tuple[str, ...]
     source: Source
@@ -71,33 +71,34 @@ class Recipe:
         return any(fnmatchcase(host, glob) for glob in self.hosts) and any(fnmatchcase(path, g) for g in self.paths)
 
     def query_of(self, url: str) -> str | None:
-        """The word that a page of results was searched with, if its URL says so."""
+        """Return the search word in the URL of a page of results, or None."""
         values = parse_qs(urlsplit(url).query).get(self.query, []) if self.query else []
         return values[0].strip() or None if values else None
 
     def with_query(self, url: str, query: str) -> str:
-        """The first page of results of another word."""
+        """Return the URL of the first page of results for another search word."""
         changes = {self.query: query} if self.query else {}
         if self.page:
             changes |= {self.page.param: "1"}
-        return _with(url, changes)
+        return _with_parameters(url, changes)
 
     def next_page(self, url: str, products: int) -> str | None:
-        """The page behind the one at `url`, which has `products`; None if that was the last."""
+        """Return the URL of the page after `url`, which has this number of products, or None after the last page."""
         if self.page is None or products < (self.page.size or 1):
             return None
         number = parse_qs(urlsplit(url).query).get(self.page.param, ["1"])[0]
         following = int(number) + 1 if number.isdecimal() and len(number) < 7 else 2
         if self.page.max is not None and following > self.page.max:
             return None
-        return _with(url, {self.page.param: str(following)})
+        return _with_parameters(url, {self.page.param: str(following)})
 
 
 def load_recipe(path: Path) -> Recipe:
-    """The recipe of one file.
+    """Read a recipe from a file.
 
     Raises:
-        RecipeInvalid: it is none; the message has a line for each fault: file, place, what was expected and what came.
+        RecipeInvalid: the file is not a valid recipe. Each line of the message describes one fault: file, line,
+            location, expected value and actual value.
     """
     try:
         text = path.read_text("utf-8")
@@ -107,41 +108,42 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeInvalid(f"{path}: expected a file that can be read, got {error.strerror or error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeInvalid(f"{path}: expected YAML, got {' '.join(str(error).split())}") from error
-    faults = [(list(error.absolute_path), _said(error)) for error in _validator().iter_errors(data)]
-    faults = faults or _wrong_expressions(data)
+    faults = [(list(error.absolute_path), _expected_and_actual(error)) for error in _validator().iter_errors(data)]
+    faults = faults or _expression_faults(data)
     if faults:
-        lines = [f"{path}:{_line(tree, place)}: {_dotted(place)}: {fault}" for place, fault in faults]
+        lines = [f"{path}:{_line(tree, location)}: {_dotted(location)}: {fault}" for location, fault in faults]
         raise RecipeInvalid("\n".join(lines))
     return _recipe(path.stem, data)
 
 
 def load_recipes(folder: Path = SITES) -> list[Recipe]:
-    """The recipes of a folder, those for the fewest pages first.
+    """Read all recipes of a folder. Those that match the fewest pages come first.
 
     Raises:
-        RecipeInvalid: one of them is none.
+        RecipeInvalid: a file is not a valid recipe.
     """
     recipes = [load_recipe(path) for path in sorted(folder.glob("*.yaml"))]
     return sorted(
-        recipes, key=lambda one: (any("*" in host for host in one.hosts), -max(map(len, one.paths)), one.name)
+        recipes,
+        key=lambda recipe: (any("*" in host for host in recipe.hosts), -max(map(len, recipe.paths)), recipe.name),
     )
 
 
 def find_recipe(recipes: list[Recipe], url: str) -> Recipe | None:
-    """The recipe for a page."""
+    """Return the first recipe that matches a URL, or None."""
     return next((recipe for recipe in recipes if recipe.matches(url)), None)
 
 
 def _recipe(name: str, data: dict[str, Any]) -> Recipe:
-    match, of_list, page = data["match"], data["list"], data["list"].get("page")
+    match, product_list, page = data["match"], data["list"], data["list"].get("page")
     return Recipe(
         name=name,
         hosts=tuple(match["hosts"]),
         paths=tuple(match.get("paths", ["/*"])),
-        source=Source(of_list["source"]),
-        path=of_list["path"],
+        source=Source(product_list["source"]),
+        path=product_list["path"],
         fields=dict(data["fields"]),
-        query=of_list.get("query"),
+        query=product_list.get("query"),
         page=Paging(**page) if page else None,
         delay=data.get("delay"),
         label_from=LabelFrom(data["label_from"]) if "label_from" in data else None,
@@ -153,56 +155,56 @@ def _validator() -> Draft202012Validator:
     return Draft202012Validator(json.loads((SITES / "schema.json").read_text("utf-8")))
 
 
-def _said(error: ValidationError) -> str:
-    """What was expected, and what came."""
-    came: Any = error.instance
-    wanted: Any = error.validator_value
+def _expected_and_actual(error: ValidationError) -> str:
+    """Return a text with the expected value and the actual value."""
+    actual: Any = error.instance
+    allowed: Any = error.validator_value
     schema: Any = error.schema
     match error.validator:
         case "enum":
-            expected = f"one of {', '.join(wanted)}"
+            expected = f"one of {', '.join(allowed)}"
         case "type":
-            expected = {"object": "a mapping", "array": "a list", "string": "text"}.get(wanted, f"a {wanted}")
+            expected = {"object": "a mapping", "array": "a list", "string": "text"}.get(allowed, f"a {allowed}")
         case "required":
-            missing = [name for name in wanted if name not in came]
-            return f"expected {' and '.join(missing)}, got {', '.join(came) or 'nothing'}"
+            missing = [name for name in allowed if name not in actual]
+            return f"expected {' and '.join(missing)}, got {', '.join(actual) or 'nothing'}"
         case "additionalProperties":
             known = schema["properties"]
-            unknown = [str(name) for name in came if name not in known]
+            unknown = [str(name) for name in actual if name not in known]
             return f"expected only {', '.join(known)}, got {', '.join(unknown)}"
         case "minItems" | "minLength":
-            expected = "something"
+            expected = "a value that is not empty"
         case "minimum" | "maximum":
-            expected = f"at {'least' if error.validator == 'minimum' else 'most'} {wanted}"
+            expected = f"at {'least' if error.validator == 'minimum' else 'most'} {allowed}"
         case "pattern":
-            expected = "a path that begins with /" if wanted == "^/" else "a host name, or one behind *."
+            expected = "a path that begins with /" if allowed == "^/" else "a host name, with or without *. before it"
         case _:
             return error.message
-    return f"expected {expected}, got {_shown(came)}"
+    return f"expected {expected}, got {_excerpt(actual)}"
 
 
-def _wrong_expressions(data: dict[str, Any]) -> list[tuple[list[str | int], str]]:
+def _expression_faults(data: dict[str, Any]) -> list[tuple[list[str | int], str]]:
     expressions: list[tuple[list[str | int], str]] = [(["list", "path"], data["list"]["path"])]
     expressions += [(["fields", name], text) for name, text in data["fields"].items()]
     faults: list[tuple[list[str | int], str]] = []
-    for place, text in expressions:
+    for location, text in expressions:
         try:
             if data["list"]["source"] == Source.CSS:
                 HTMLTranslator().css_to_xpath(text)
             else:
                 jmespath.compile(text)
         except SelectorError as error:
-            faults.append((place, f"expected a CSS selector, got {_shown(text)} ({error})"))
+            faults.append((location, f"expected a CSS selector, got {_excerpt(text)} ({error})"))
         except (JMESPathError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            faults.append((place, f"expected a JMESPath expression, got {_shown(text)} ({reason})"))
+            faults.append((location, f"expected a JMESPath expression, got {_excerpt(text)} ({reason})"))
     return faults
 
 
-def _line(tree: Any, place: list[str | int]) -> int:
-    """The line, from 1, of the innermost part of a document that is still on the way to `place`."""
+def _line(tree: Any, location: list[str | int]) -> int:
+    """Return the line number, from 1, of a location, or of the innermost part of the document that contains it."""
     node, line = tree, 1
-    for step in place:
+    for step in location:
         if isinstance(node, yaml.MappingNode):
             found = next(((key, value) for key, value in node.value if key.value == step), None)
             if found is None:
@@ -214,16 +216,16 @@ def _line(tree: Any, place: list[str | int]) -> int:
     return line
 
 
-def _dotted(place: list[str | int]) -> str:
-    return ".".join(map(str, place)) or "recipe"
+def _dotted(location: list[str | int]) -> str:
+    return ".".join(map(str, location)) or "recipe"
 
 
-def _shown(value: object) -> str:
+def _excerpt(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:80] + "…"
 
 
-def _with(url: str, changes: dict[str, str]) -> str:
+def _with_parameters(url: str, changes: dict[str, str]) -> str:
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True)) | changes
     return urlunsplit(parts._replace(query=urlencode(query)))

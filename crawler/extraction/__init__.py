@@ -1,4 +1,4 @@
-"""From a page to its products' pictures (docs/crawling.md)."""
+"""Finds the pictures of products on a page (docs/crawling.md)."""
 
 from crawler.extraction.extract import extract
 from crawler.extraction.found import Extraction, FoundPicture, LeftOut, Links, PageKind, Rule

@@ -1,4 +1,4 @@
-"""A recipe on a page: the products that it finds, and what each of its fields yields."""
+"""Applies a recipe to a page, and records the value of each field for each product."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from crawler.extraction.products import Product
 from crawler.extraction.variants import Variant
 from crawler.recipes import LabelFrom, Recipe, Source
 
-_MOST_PRODUCTS = 2_000
+_MAX_PRODUCTS = 2_000
 
 
 @dataclass(slots=True)
-class Applied:
-    """What a recipe gave on one page."""
+class RecipeResult:
+    """The result of a recipe on one page."""
 
     recipe: Recipe
     nodes: int
-    """How many nodes `list.path` found."""
+    """The number of nodes that `list.path` found."""
     query: str | None
     next_page: str | None
     products: list[Product] = field(default_factory=list)
     yields: dict[str, list[str]] = field(default_factory=dict)
-    """Field → of each node what it gave, as text; empty where it gave nothing."""
+    """Field → its value in each node, as text. The text is empty if the field found nothing."""
 
     @property
     def is_list(self) -> bool:
         return self.recipe.page is not None or len(self.products) > 1
 
     def label(self, category: str | None, breadcrumb: tuple[str, ...]) -> str | None:
-        """The weak label of a picture."""
+        """Return the weak label of a picture."""
         match self.recipe.label_from:
             case LabelFrom.QUERY:
                 return self.query
@@ -52,36 +52,37 @@ class Applied:
                 return None
 
 
-def apply(recipe: Recipe, page: Page, query: str | None = None) -> Applied:
-    """Read a page by a recipe. Where the page has nothing for it, nothing is found; it never raises.
+def apply_recipe(recipe: Recipe, page: Page, query: str | None = None) -> RecipeResult:
+    """Read a page with a recipe. It never raises. If the page does not fit the recipe, the result is empty.
 
-    `query`: the word searched for, if the page's URL does not say.
+    `query`: the search word, if the URL of the page does not contain it.
     """
-    nodes = _nodes(recipe, page)[:_MOST_PRODUCTS]
-    applied = Applied(recipe, len(nodes), recipe.query_of(page.url) or query, recipe.next_page(page.url, len(nodes)))
-    applied.yields = {name: [] for name in recipe.fields}
-    read = _of_css if recipe.source is Source.CSS else _of_json
+    nodes = _nodes(recipe, page)[:_MAX_PRODUCTS]
+    query = recipe.query_of(page.url) or query
+    result = RecipeResult(recipe, len(nodes), query, recipe.next_page(page.url, len(nodes)))
+    result.yields = {name: [] for name in recipe.fields}
+    read = _css_values if recipe.source is Source.CSS else _json_values
     for node in nodes:
         values = {name: read(page, node, name, text) for name, text in recipe.fields.items()}
         for name, value in values.items():
-            applied.yields[name].append(", ".join(str(part) for part in value))
+            result.yields[name].append(", ".join(str(part) for part in value))
         product = _product(page, values)
         if product.pictures:
-            applied.products.append(product)
-    return applied
+            result.products.append(product)
+    return result
 
 
 def _nodes(recipe: Recipe, page: Page) -> list[Any]:
     if recipe.source is Source.CSS:
-        return _selected(page.tree, recipe.path)
-    within = recipe.source is Source.NEXT_DATA
-    text = page.first("string(//script[@id='__NEXT_DATA__'])") if within else page.text
-    found = _searched(lenient_json.read(text), recipe.path)
+        return _select(page.tree, recipe.path)
+    in_script = recipe.source is Source.NEXT_DATA
+    text = page.first("string(//script[@id='__NEXT_DATA__'])") if in_script else page.text
+    found = _search(lenient_json.read(text), recipe.path)
     return found if isinstance(found, list) else [found] if found is not None else []
 
 
-def _of_json(page: Page, node: Any, name: str, expression: str) -> list[str]:
-    value = _searched(node, expression)
+def _json_values(page: Page, node: Any, name: str, expression: str) -> list[str]:
+    value = _search(node, expression)
     parts = value if isinstance(value, list) else [value]
     return [
         str(part)
@@ -90,9 +91,9 @@ def _of_json(page: Page, node: Any, name: str, expression: str) -> list[str]:
     ]
 
 
-def _of_css(page: Page, node: Any, name: str, expression: str) -> list[str]:
+def _css_values(page: Page, node: Any, name: str, expression: str) -> list[str]:
     values = []
-    for part in _selected(node, expression):
+    for part in _select(node, expression):
         if isinstance(part, str):
             text = part
         elif name == "image":
@@ -116,15 +117,15 @@ def _product(page: Page, values: dict[str, list[str]]) -> Product:
     return product
 
 
-def _searched(value: Any, expression: str) -> Any:
+def _search(value: Any, expression: str) -> Any:
     try:
         return _compiled(expression).search(value)
     except (JMESPathError, TypeError, ValueError, RecursionError):
-        # A function that was given another type than it expects: this page is not of the shape that the recipe is for.
+        # A JMESPath function got a value of the wrong type, so the page has another structure than the recipe expects.
         return None
 
 
-def _selected(node: Any, selector: str) -> list[Any]:
+def _select(node: Any, selector: str) -> list[Any]:
     found = _selector(selector)(node)
     return found if isinstance(found, list) else []
 

@@ -1,4 +1,4 @@
-"""What extraction gives: pictures with their provenance, what was left out and why, and where to go on."""
+"""The result of extraction: pictures with their origin, the reasons for pictures that were left out, and links."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from enum import StrEnum
 
 
 class Rule(StrEnum):
-    """Which rule found a picture. In the order in which they are believed."""
+    """The rule that found a picture. The most trusted rule comes first."""
 
     RECIPE = "recipe"
     JSON_LD = "json_ld"
     MICRODATA = "microdata"
     OPEN_GRAPH = "open_graph"
     STATE = "state"
-    """`__NEXT_DATA__` and whatever else a page's scripts keep of its products."""
+    """`__NEXT_DATA__` and other data about products in the scripts of a page."""
     PICTURE = "picture"
     """`<picture>` and `srcset`."""
     LAZY = "lazy"
@@ -25,56 +25,56 @@ class Rule(StrEnum):
 
 
 class LeftOut(StrEnum):
-    """Why a picture of a page is not one of its products' pictures."""
+    """The reason why a picture of a page was not used."""
 
     DATA_URI = "data_uri"
     BAD_URL = "bad_url"
-    """Not http(s), or no URL at all."""
+    """The URL is not http or https, or it is not a URL."""
     SPACER = "spacer"
-    """Declared smaller than a thumbnail, or named as a placeholder or a counting pixel."""
+    """The declared size is smaller than a thumbnail, or the name says that it is a placeholder or a tracking pixel."""
     ICON = "icon"
     LOGO = "logo"
     SPRITE = "sprite"
     BANNER = "banner"
-    """Named so, or declared more than three times as wide as high."""
+    """The name says so, or the declared width is more than three times the height."""
     FURNITURE = "furniture"
-    """In a header, footer or menu."""
+    """The picture is in a header, footer or menu."""
     REPEATED = "repeated"
-    """On so many pages of the host that it belongs to none of them."""
+    """The picture is on so many pages of the host that it belongs to none of their products."""
     OTHER_PRODUCT = "other_product"
-    """On a product's page, and leads to another's, which a crawl reads itself."""
+    """The picture is on a product page and links to another product, whose own page a crawl reads."""
     DUPLICATE = "duplicate"
-    """In a list, of a product that a rule above has a picture of."""
+    """The picture is in a list and shows a product that already has a picture from a more trusted rule."""
     NO_PRODUCT = "no_product"
-    """Nothing says that it shows a product, on a page where other pictures do."""
+    """Nothing shows that the picture belongs to a product, while other pictures of the page do."""
     TOO_MANY = "too_many"
-    """Beyond what is read of one page."""
+    """The page has more pictures than are read from one page."""
 
 
 class PageKind(StrEnum):
-    """What a page is to a crawl."""
+    """The kind of a page, as a crawl sees it."""
 
     PRODUCT = "product"
     LISTING = "listing"
     OTHER = "other"
-    """Pictures, but neither one product nor a list of some."""
+    """The page has pictures, but it shows neither one product nor a list of products."""
     EMPTY = "empty"
     CONSENT = "consent"
-    """A cookie wall, an age check, or another question that stands before the shop."""
+    """A cookie wall, an age check, or another question that the visitor must answer first."""
     ERROR = "error"
-    """An error, whatever its status says."""
+    """An error page, whatever its status is."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundPicture:
-    """A picture and where it came from. All text is as the page has it: to be shown as text, never as HTML."""
+    """A picture and its origin. All texts are those of the page. Display them as text, never as HTML."""
 
     url: str
-    """Absolute; the largest of the variants that the page offers."""
+    """The absolute URL of the largest variant on the page."""
     page_url: str
     rule: Rule
     rank: int
-    """1 for the first picture of the page."""
+    """The position of the picture on the page, starting at 1."""
     title: str | None = None
     price: Decimal | None = None
     currency: str | None = None
@@ -82,25 +82,25 @@ class FoundPicture:
     category: str | None = None
     breadcrumb: tuple[str, ...] = ()
     product_url: str | None = None
-    """The product's own page, where the page is another."""
+    """The URL of the product's own page, if that is another page."""
     width: float | None = None
-    """In pixels, as far as the page or the URL says."""
+    """The width in pixels, or None if neither the page nor the URL tells it."""
     label: str | None = None
-    """The weak label, where a recipe says which text is one."""
+    """The weak label, if a recipe says which text to use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where a crawl may go on. Absolute, in the order of the page, each once."""
+    """The absolute URLs that a crawl may follow, in the order of the page and without repetitions."""
 
     products: tuple[str, ...] = ()
-    """Pages of the products that were found on a listing."""
+    """The product pages that a listing links to."""
     pages: tuple[str, ...] = ()
-    """Further pages of this listing."""
+    """The other pages of this listing."""
     others: tuple[str, ...] = ()
-    """Every other page of the same host."""
+    """All other pages of the same host."""
     feeds: tuple[str, ...] = ()
-    """RSS and Atom."""
+    """RSS and Atom feeds."""
     canonical: str | None = None
     nofollow: bool = False
     noindex: bool = False
@@ -108,17 +108,17 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """All that one page gave."""
+    """Everything that was extracted from one page."""
 
     url: str
     kind: PageKind
     pictures: tuple[FoundPicture, ...] = ()
     left_out: Mapping[LeftOut, int] = field(default_factory=dict)
-    """How many pictures were left out, by reason."""
+    """The number of pictures that were left out, by reason."""
     links: Links = Links()
     title: str | None = None
     recipe: str | None = None
     """The name of the recipe that was used."""
     yields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Field of the recipe → of each node what it gave, empty where it gave nothing."""
+    """Field of the recipe → its value in each node. The value is empty if the field found nothing."""
     encoding: str | None = None

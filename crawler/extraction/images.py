@@ -1,4 +1,4 @@
-"""`<img>` and what stands around it: which files an image of a page may be, and by which rule."""
+"""Reads `<img>` and the elements around it: the files that an image offers, and the rule that finds them."""
 
 from __future__ import annotations
 
@@ -11,65 +11,66 @@ from crawler.extraction.variants import Variant, key_of, largest, read_srcset
 from crawler.words import words
 
 _PICTURE_NAME = re.compile(r"\.(?:jpe?g|png|webp|avif|gif|bmp)(?:$|[?#])", re.I)
-_LAZY = words(
+_LAZY_ATTRIBUTES = words(
     "data-src data-original data-lazy-src data-lazy data-original-src data-img-src data-image-src data-image data-img "
     "data-echo data-hi-res-src data-high-res-src data-zoom-image data-zoom data-large_image data-large-image "
     "data-large-src data-full-src data-full data-bg data-url ec-data-src lazy-src loadsrc"
 )
-_LAZY_SRCSET = ("data-srcset", "data-lazy-srcset", "data-original-set", "lazy-srcset")
-_MOST = 64
+_LAZY_SRCSET_ATTRIBUTES = ("data-srcset", "data-lazy-srcset", "data-original-set", "lazy-srcset")
+_MAX_VARIANTS = 64
 
 
 def variants_of_image(page: Page, image: Any) -> list[Variant]:
-    """The files that an image may be, the largest first; empty if there are none."""
+    """Return the files that an image offers, the largest first. The list is empty if there are none."""
     return read_image(page, image)[1]
 
 
 def read_image(page: Page, image: Any) -> tuple[Rule, list[Variant]]:
-    """The rule that finds an image's largest file, and its files, that one first.
+    """Return the rule that finds the largest file of an image, and all its files, the largest first.
 
-    `src` counts where nothing else is there, or where its name says that it is the same picture: beside a lazy
-    attribute it is mostly a placeholder, which all images of the page share.
+    `src` counts only if no other attribute has a file, or if its name shows that it is the same picture. Next to a lazy
+    attribute, it is mostly a placeholder that all images of the page share.
     """
-    sets = _of_srcsets(page, image, ("srcset",))
-    lazy = _of_srcsets(page, image, _LAZY_SRCSET)
-    for name in _LAZY:
+    from_srcset = _srcset_variants(page, image, ("srcset",))
+    from_lazy = _srcset_variants(page, image, _LAZY_SRCSET_ATTRIBUTES)
+    for name in _LAZY_ATTRIBUTES:
         reference = image.get(name)
         if (
             reference
             and (name != "data-url" or _PICTURE_NAME.search(reference))
             and not reference.startswith(("{", "["))
         ):
-            lazy += _variant(page, reference)
-    plain = _variant(page, image.get("src"))
-    if lazy or sets:
-        keys = {key_of(variant.url) for variant in (*lazy, *sets)}
+            from_lazy += _single_variant(page, reference)
+    plain = _single_variant(page, image.get("src"))
+    if from_lazy or from_srcset:
+        keys = {key_of(variant.url) for variant in (*from_lazy, *from_srcset)}
         plain = [variant for variant in plain if key_of(variant.url) in keys]
-    zoomed = _zoomed(page, image)
-    offered = [*lazy, *sets, *plain, *zoomed][:_MOST]
-    if not offered:
+    zoom = _zoom_variant(page, image)
+    variants = [*from_lazy, *from_srcset, *plain, *zoom][:_MAX_VARIANTS]
+    if not variants:
         return Rule.IMG, []
-    best = largest(offered)
-    return _rule(image, best, lazy, sets), [best, *(variant for variant in offered if variant.url != best.url)]
+    best = largest(variants)
+    others = [variant for variant in variants if variant.url != best.url]
+    return _rule(image, best, from_lazy, from_srcset), [best, *others]
 
 
-def _rule(image: Any, best: Variant, lazy: list[Variant], sets: list[Variant]) -> Rule:
-    if best in lazy:
+def _rule(image: Any, best: Variant, from_lazy: list[Variant], from_srcset: list[Variant]) -> Rule:
+    if best in from_lazy:
         return Rule.LAZY
     if any(ancestor.tag == "noscript" for ancestor in image.iterancestors()):
         return Rule.NOSCRIPT
-    return Rule.PICTURE if best in sets else Rule.IMG
+    return Rule.PICTURE if best in from_srcset else Rule.IMG
 
 
 def is_picture_name(reference: str) -> bool:
-    """Whether a reference ends as a picture's does."""
+    """Return whether a reference ends with the extension of a picture."""
     return _PICTURE_NAME.search(reference) is not None
 
 
-def _of_srcsets(page: Page, image: Any, names: tuple[str, ...]) -> list[Variant]:
+def _srcset_variants(page: Page, image: Any, names: tuple[str, ...]) -> list[Variant]:
     texts = [image.get(name) for name in names]
     parent = image.getparent()
-    # A <source> that was not closed holds the image in libxml2's tree.
+    # In the tree of libxml2, an unclosed <source> contains the image.
     while parent is not None and parent.tag in {"source", "noscript"}:
         parent = parent.getparent()
     if parent is not None and parent.tag == "picture":
@@ -77,30 +78,30 @@ def _of_srcsets(page: Page, image: Any, names: tuple[str, ...]) -> list[Variant]
     found = []
     for text in texts:
         if text:
-            found += _candidates(page, text, image.get("width"))
+            found += _srcset_candidates(page, text, image.get("width"))
     return found
 
 
-def _candidates(page: Page, text: str, declared: str | None) -> list[Variant]:
+def _srcset_candidates(page: Page, text: str, declared: str | None) -> list[Variant]:
     candidates = []
     for reference, number, descriptor in read_srcset(text):
         url = page.picture(reference)
         if url is not None:
             candidates.append((url, number, descriptor))
-    # Only densities: they compare with each other; the width in CSS pixels, if it is given, makes pixels of them.
-    css = float(declared) if declared and declared.isdecimal() and len(declared) < 5 else 600.0
-    return [Variant(url, number if descriptor == "w" else number * css) for url, number, descriptor in candidates]
+    # Densities (2x) become pixels by the declared width in CSS pixels. Without one, any value keeps them comparable.
+    css_width = float(declared) if declared and declared.isdecimal() and len(declared) < 5 else 600.0
+    return [Variant(url, number if descriptor == "w" else number * css_width) for url, number, descriptor in candidates]
 
 
-def _variant(page: Page, reference: str | None) -> list[Variant]:
+def _single_variant(page: Page, reference: str | None) -> list[Variant]:
     url = page.picture(reference)
     return [Variant(url)] if url else []
 
 
-def _zoomed(page: Page, image: Any) -> list[Variant]:
-    """The file that a link around the image leads to."""
+def _zoom_variant(page: Page, image: Any) -> list[Variant]:
+    """Return the picture file to which a link around the image leads."""
     parent = image.getparent()
     while parent is not None and parent.tag in {"picture", "source", "span", "noscript"}:
         parent = parent.getparent()
     href = parent.get("href") if parent is not None and parent.tag == "a" else None
-    return _variant(page, href) if href and is_picture_name(href) else []
+    return _single_variant(page, href) if href and is_picture_name(href) else []

@@ -1,4 +1,4 @@
-"""What is no picture of a product by its looks: spacers, sprites, logos, icons, banners, and what is on every page."""
+"""Recognises images that show no product: spacers, sprites, logos, icons, banners, and images on every page."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from crawler.extraction.found import LeftOut
 from crawler.extraction.variants import key_of
 from crawler.words import words
 
-_SMALLEST_ICON, _SMALLEST_PICTURE = 8, 64
-"""In CSS pixels, as declared: below the first nothing is to be seen; below the second nothing to be recognised."""
-_WIDEST = 3.0
+_MIN_ICON, _MIN_PICTURE = 8, 64
+"""Declared sizes in CSS pixels. Images up to the first are invisible. Below the second, nothing can be recognised."""
+_MAX_ASPECT_RATIO = 3.0
 _WORD = re.compile(r"[a-z]+", re.I)
 _HINTS = {
     **dict.fromkeys(
@@ -34,27 +34,28 @@ _HINTS = {
 }
 
 
-def unfit(image: Any, url: str, title: str) -> LeftOut | None:
-    """What speaks against an image: its declared size and shape, its file's format, the words in its name and classes.
+def reason_unfit(image: Any, url: str, title: str) -> LeftOut | None:
+    """Return why an image does not look like a picture of a product, or None.
 
-    A hoodie may be called `logo-hoodie.jpg`: words of the product's own title do not count.
+    The reasons are the declared size and shape, the format of the file, and the words in its name and classes. Words of
+    the product's title do not count, because the picture of a hoodie can have the name `logo-hoodie.jpg`.
     """
     width, height = declared(image, "width"), declared(image, "height")
     known = [side for side in (width, height) if side is not None]
-    if known and min(known) <= _SMALLEST_ICON:
+    if known and min(known) <= _MIN_ICON:
         return LeftOut.SPACER
-    if known and max(known) < _SMALLEST_PICTURE:
+    if known and max(known) < _MIN_PICTURE:
         return LeftOut.ICON
     path = urlsplit(url).path
     if path.lower().endswith((".svg", ".ico")):
-        return _hint(path, title) or LeftOut.ICON
-    if width and height and width / height > _WIDEST:
-        return _hint(path, title) or LeftOut.BANNER
-    return _hint(f"{path.rpartition('/')[2]} {image.get('class') or ''} {image.get('id') or ''}", title)
+        return _reason_by_name(path, title) or LeftOut.ICON
+    if width and height and width / height > _MAX_ASPECT_RATIO:
+        return _reason_by_name(path, title) or LeftOut.BANNER
+    return _reason_by_name(f"{path.rpartition('/')[2]} {image.get('class') or ''} {image.get('id') or ''}", title)
 
 
 def declared(image: Any, side: str) -> float | None:
-    """A side in CSS pixels as its attribute or its style says; None if neither does."""
+    """Return the length of a side in CSS pixels from its attribute or its style, or None if neither declares it."""
     text = (image.get(side) or "").strip().removesuffix("px")
     if text.isdecimal() and text.isascii() and len(text) < 6:
         return float(text)
@@ -67,10 +68,10 @@ _STYLED = {side: re.compile(rf"(?:^|[;\s]){side}\s*:\s*(\d{{1,5}})(?:\.\d+)?px",
 
 
 class RepeatedImages:
-    """Counts, for one host, on how many pages an image stood that nothing tied to a product.
+    """Counts the pages of one host on which an image appears without a connection to a product.
 
-    What is on more than `most` pages, and on at least `share` of those seen, is furniture: a banner without a telling
-    name, a payment mark, a picture of the shop itself.
+    An image belongs to the site and not to a product if it is on more than `max_pages` pages, and on at least
+    `min_share` of all pages so far. Examples are banners with an ordinary name, payment logos and photos of the shop.
     """
 
     def __init__(self, max_pages: int = 4, min_share: float = 0.25, max_remembered: int = 20_000) -> None:
@@ -79,7 +80,7 @@ class RepeatedImages:
         self._counts: OrderedDict[str, int] = OrderedDict()
 
     def add_page(self, urls: set[str]) -> None:
-        """A page was read; `urls` are its images that have neither price, title nor link of a product."""
+        """Count a page. `urls` are its images that have neither a link nor a price."""
         self._pages += 1
         for key in {key_of(url) for url in urls}:
             self._counts[key] = self._counts.pop(key, 0) + 1
@@ -87,12 +88,12 @@ class RepeatedImages:
             self._counts.popitem(last=False)
 
     def is_repeated(self, url: str) -> bool:
-        """Whether a picture is furniture, by the pages so far."""
+        """Return whether a picture belongs to the site and not to a product, judging by the pages so far."""
         count = self._counts.get(key_of(url), 0)
         return count > self._max_pages and count >= self._min_share * self._pages
 
 
-def _hint(name: str, title: str) -> LeftOut | None:
-    words = [word.lower() for word in _WORD.findall(unquote(name)[-200:])]
-    hints = [word for word in words if word in _HINTS]
+def _reason_by_name(name: str, title: str) -> LeftOut | None:
+    lower_words = [word.lower() for word in _WORD.findall(unquote(name)[-200:])]
+    hints = [word for word in lower_words if word in _HINTS]
     return next((_HINTS[word] for word in hints if word not in title.lower()), None) if hints else None

@@ -1,4 +1,4 @@
-"""What a page is: so that a cookie wall is not reported as a shop without products."""
+"""Determines the kind of a page, so that a cookie wall is not reported as a shop without products."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import re
 from crawler.extraction.found import PageKind
 from crawler.extraction.page import Page, xpath
 
-_SHORT = 3_000
-"""A page with more text than this, in characters, is not just a question that stands before the shop."""
+_MAX_CONSENT_TEXT = 3_000
+"""Maximum number of characters on a consent page. A page with more text has other content, too."""
 _CONSENT = re.compile(
     r"cookie|consent|gdpr|privacy (?:choices|preferences)|verify (?:that )?you are|are you (?:a )?(?:human|over)"
     r"|age verification|captcha|enable javascript|checking your browser|쿠키|개인정보|동의|성인\s*인증|로그인이 필요"
     r"|einwilligung|zustimm",
     re.I,
 )
-_ASKS = (
+_CONTROLS = (
     "//form | //button | //input[@type='submit' or @type='button'] | //iframe | //*[@role='dialog' or @role='button']"
 )
 _ERROR = re.compile(
@@ -26,11 +26,13 @@ _ERROR = re.compile(
 )
 
 
-def kind_of(page: Page, products: int, pictures: int, listed: int, *, is_product: bool = False) -> PageKind:
-    """The verdict.
+def page_kind(page: Page, products: int, pictures: int, listed: int, *, is_product: bool = False) -> PageKind:
+    """Return the kind of a page.
 
-    `products`, `pictures`: found on the page; `listed`: products with pages of their own; `is_product`: the page is
-    about one product.
+    Args:
+        products, pictures: the numbers that were found on the page.
+        listed: the number of products that have a page of their own.
+        is_product: whether the page is about one product.
     """
     if page.status >= 400:
         return PageKind.ERROR
@@ -43,9 +45,11 @@ def kind_of(page: Page, products: int, pictures: int, listed: int, *, is_product
         return PageKind.ERROR
     if pictures:
         return PageKind.LISTING if products > 2 else PageKind.OTHER
-    return PageKind.CONSENT if _asks_first(page, heading) else PageKind.EMPTY
+    return PageKind.CONSENT if _is_consent_page(page, heading) else PageKind.EMPTY
 
 
-def _asks_first(page: Page, heading: str) -> bool:
+def _is_consent_page(page: Page, heading: str) -> bool:
     text = " ".join(xpath("//body//text()[not(parent::script or parent::style)]")(page.tree)[:2_000])
-    return len(text) < _SHORT and _CONSENT.search(f"{heading} {text}") is not None and bool(page.find(_ASKS))
+    if len(text) >= _MAX_CONSENT_TEXT or not _CONSENT.search(f"{heading} {text}"):
+        return False
+    return bool(page.find(_CONTROLS))

@@ -1,4 +1,4 @@
-"""JSON as shops write it: with comments, trailing commas, raw line ends, HTML entities, or as a JavaScript object."""
+"""Reads JSON with the faults that shops make: comments, trailing commas, raw line ends, HTML entities, JavaScript."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ _OPENINGS = ("<!--", "//<![CDATA[", "// <![CDATA[", "/*<![CDATA[*/", "/* <![CDAT
 _CLOSINGS = ("-->", "//]]>", "// ]]>", "/*]]>*/", "/* ]]> */", "]]>", ";")
 _BARE_ESCAPE = re.compile(r"\\(?![\"\\/bfnrtu])")
 _BYTE_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
-_BEGIN = re.compile(r"[{\[]")
-_MAX = 4 * 2**20
-"""Longest text that is read, in characters. What a page says of its products is far shorter."""
-# strict=False: raw line ends and tabs within strings, the commonest fault of all.
+_OPENING_BRACKET = re.compile(r"[{\[]")
+_MAX_LENGTH = 4 * 2**20
+"""Maximum length of a text in characters. The product data of a page is far shorter."""
+# strict=False allows raw line ends and tabs in strings, which are the most common fault.
 _DECODER = json.JSONDecoder(strict=False)
 
 
 def read(text: str) -> Any:
-    """The first JSON value of a text, None if there is none that can be understood. Never raises."""
-    if len(text) > _MAX:
+    """Return the first JSON value of a text, or None if the text has no readable value. It never raises."""
+    if len(text) > _MAX_LENGTH:
         return None
-    bare = _unwrapped(text)
-    if not bare:
+    unwrapped = _unwrapped(text)
+    if not unwrapped:
         return None
-    value = _strict(bare)
-    if value is None and "&quot;" in bare:
-        bare = html.unescape(bare)
-        value = _strict(bare)
-    return _javascript(bare) if value is None else value
+    value = _strict(unwrapped)
+    if value is None and "&quot;" in unwrapped:
+        unwrapped = html.unescape(unwrapped)
+        value = _strict(unwrapped)
+    return _javascript(unwrapped) if value is None else value
 
 
 def read_at(text: str, start: int) -> tuple[Any, int]:
-    """The JavaScript object or array that begins at `start`, and where to go on; None for what cannot be understood."""
+    """Return the JavaScript object or array at `start`, or None if it is unreadable, and the position after it."""
     try:
         return _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
-        return (_javascript(text[start:]) if len(text) - start <= _MAX else None), start + 1
+        return (_javascript(text[start:]) if len(text) - start <= _MAX_LENGTH else None), start + 1
 
 
 def _unwrapped(text: str) -> str:
-    bare = text.strip()
+    unwrapped = text.strip()
     for _ in range(4):
-        before = bare
+        before = unwrapped
         for opening in _OPENINGS:
-            bare = bare.removeprefix(opening).lstrip()
+            unwrapped = unwrapped.removeprefix(opening).lstrip()
         for closing in _CLOSINGS:
-            bare = bare.removesuffix(closing).rstrip()
-        if bare == before:
+            unwrapped = unwrapped.removesuffix(closing).rstrip()
+        if unwrapped == before:
             break
-    return bare
+    return unwrapped
 
 
 def _strict(text: str) -> Any:
@@ -64,11 +64,11 @@ def _strict(text: str) -> Any:
 
 
 def _javascript(text: str) -> Any:
-    begin = _BEGIN.search(text)
-    if begin is None:
+    opening = _OPENING_BRACKET.search(text)
+    if opening is None:
         return None
     try:
-        return chompjs.parse_js_object(text[begin.start() :], loader=_load)
+        return chompjs.parse_js_object(text[opening.start() :], loader=_load)
     except (ValueError, RecursionError):
         return None
 
@@ -77,5 +77,5 @@ def _load(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except ValueError:
-        # JavaScript's \x41 and \' are no JSON.
+        # The escapes \x41 and \' are valid in JavaScript but not in JSON.
         return _DECODER.decode(_BARE_ESCAPE.sub("", _BYTE_ESCAPE.sub(r"\\u00\1", text)))

@@ -1,4 +1,4 @@
-"""Where a page leads: the next page of its listing, other pages, feeds, and what it says to robots."""
+"""Finds the links of a page: the next page of its listing, other pages, feeds, and the rules for robots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crawler.extraction.page import Page
 from crawler.urls import canonical_url
 from crawler.words import words
 
-_MOST = 5_000
+_MAX_LINKS = 5_000
 _PAGE_PARAMETERS = frozenset(
     words("page p pg pageno page_no pagenum pagenumber paged pagingindex currentpage cpage offset start")
 )
@@ -24,77 +24,76 @@ _OTHER_FILES = re.compile(
 _FEEDS = ("application/rss+xml", "application/atom+xml")
 
 
-def links(page: Page, products: Collection[str], next_page: str | None = None) -> Links:
-    """All links of a page.
+def find_links(page: Page, products: Collection[str], next_page: str | None = None) -> Links:
+    """Return all links of a page.
 
-    `products`: URLs that extraction knows to be products' pages. `next_page`: where a recipe says that the list goes
-    on.
+    `products`: the URLs of product pages that other rules have found. `next_page`: the next page according to a recipe.
     """
-    here = urlsplit(page.url)
-    told, feeds, nexts, canonical_link = _head(page)
+    own = urlsplit(page.url)
+    robots, feeds, next_pages, canonical_link = _head_links(page)
     found: dict[str, tuple[str, str]] = {}
-    """Canonical spelling → URL, and which of the lists it belongs to."""
+    """Canonical URL → (URL, kind of the link)."""
     for url in products:
         found.setdefault(canonical_url(url), (url, "product"))
-    for url in [*([next_page] if next_page else []), *nexts]:
+    for url in [*([next_page] if next_page else []), *next_pages]:
         found.setdefault(canonical_url(url), (url, "page"))
-    for anchor in page.find("//a[@href] | //area[@href]")[:_MOST]:
+    for anchor in page.find("//a[@href] | //area[@href]")[:_MAX_LINKS]:
         href = anchor.get("href")
         if href.startswith("#") or "nofollow" in (anchor.get("rel") or "").lower() or is_picture_name(href):
             continue
         target = page.absolute(href)
         parts = urlsplit(target or "")
-        if target is None or parts.netloc != here.netloc or _OTHER_FILES.search(parts.path):
+        if target is None or parts.netloc != own.netloc or _OTHER_FILES.search(parts.path):
             continue
         key = canonical_url(target)
         if key not in found:
-            paging = "next" in (anchor.get("rel") or "").lower().split() or _turns_the_page(here, parts)
+            paging = "next" in (anchor.get("rel") or "").lower().split() or _is_other_page_of_list(own, parts)
             found[key] = (target, "page" if paging else "other")
     found.pop(canonical_url(page.url), None)
-    lists: dict[str, list[str]] = {"product": [], "page": [], "other": []}
-    for one, kind in found.values():
-        lists[kind].append(one)
+    urls_by_kind: dict[str, list[str]] = {"product": [], "page": [], "other": []}
+    for url, kind in found.values():
+        urls_by_kind[kind].append(url)
     return Links(
-        products=tuple(lists["product"]),
-        pages=tuple(lists["page"]),
-        others=tuple(lists["other"]),
+        products=tuple(urls_by_kind["product"]),
+        pages=tuple(urls_by_kind["page"]),
+        others=tuple(urls_by_kind["other"]),
         feeds=feeds,
         canonical=canonical_link,
-        nofollow="nofollow" in told or "none" in told,
-        noindex="noindex" in told or "none" in told,
+        nofollow="nofollow" in robots or "none" in robots,
+        noindex="noindex" in robots or "none" in robots,
     )
 
 
-def _head(page: Page) -> tuple[set[str], tuple[str, ...], list[str], str | None]:
-    """What robots are told; feeds; the next page by `<link>`; the canonical URL."""
-    told: list[str] = [page.headers.get("x-robots-tag", "").lower()]
+def _head_links(page: Page) -> tuple[set[str], tuple[str, ...], list[str], str | None]:
+    """Return the words for robots, the feeds, the next pages and the canonical URL from the head of a page."""
+    robots: list[str] = [page.headers.get("x-robots-tag", "").lower()]
     for meta in page.find("//meta[@name][@content]"):
         if meta.get("name").lower() in {"robots", "lookbook"}:
-            told.append(meta.get("content").lower())
+            robots.append(meta.get("content").lower())
     feeds: dict[str, None] = {}
-    nexts: list[str] = []
+    next_pages: list[str] = []
     canonical_link = None
     for link in page.find("//link[@rel][@href]"):
-        words = link.get("rel").lower().split()
+        relations = link.get("rel").lower().split()
         url = page.absolute(link.get("href"))
         if url is None:
             continue
-        if "next" in words:
-            nexts.append(url)
-        elif "canonical" in words and canonical_link is None:
+        if "next" in relations:
+            next_pages.append(url)
+        elif "canonical" in relations and canonical_link is None:
             canonical_link = url
-        elif "alternate" in words and (link.get("type") or "").lower() in _FEEDS:
+        elif "alternate" in relations and (link.get("type") or "").lower() in _FEEDS:
             feeds[url] = None
-    return set(re.split(r"[\s,;:]+", " ".join(told))), tuple(feeds), nexts, canonical_link
+    return set(re.split(r"[\s,;:]+", " ".join(robots))), tuple(feeds), next_pages, canonical_link
 
 
-def _turns_the_page(here: Any, there: Any) -> bool:
-    """Whether a URL is this one's with another page number."""
-    if here.path == there.path:
-        before, after = dict(parse_qsl(here.query)), dict(parse_qsl(there.query))
+def _is_other_page_of_list(own: Any, other: Any) -> bool:
+    """Return whether a URL differs from the page's own URL only in its page number."""
+    if own.path == other.path:
+        before, after = dict(parse_qsl(own.query)), dict(parse_qsl(other.query))
         changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         return len(changed) == 1 and all(
             name.lower() in _PAGE_PARAMETERS and after.get(name, "1").isdigit() for name in changed
         )
-    bare = _PAGE_PATH.sub("", here.path).rstrip("/")
-    return _PAGE_PATH.search(there.path) is not None and _PAGE_PATH.sub("", there.path).rstrip("/") == bare
+    base_path = _PAGE_PATH.sub("", own.path).rstrip("/")
+    return _PAGE_PATH.search(other.path) is not None and _PAGE_PATH.sub("", other.path).rstrip("/") == base_path

@@ -1,4 +1,4 @@
-"""Products as people see them: images, and the text that stands in one card with them."""
+"""Finds products in the markup of a page: images, and the texts that are in the same card."""
 
 from __future__ import annotations
 
@@ -10,81 +10,81 @@ from urllib.parse import urlsplit
 
 from crawler.extraction.found import LeftOut, Rule
 from crawler.extraction.images import is_picture_name, read_image
-from crawler.extraction.junk import unfit
+from crawler.extraction.junk import reason_unfit
 from crawler.extraction.page import Page, text_of, tidy
 from crawler.extraction.prices import Price, looks_like_price
 from crawler.extraction.tags import FURNITURE, PriceTag, own_price, own_title, price_now, price_tag, title_at
 from crawler.extraction.variants import Variant
 
-_MOST_IMAGES = 3_000
-_HIGHEST_CLIMB = 12
-"""How far above its image a card may begin, in elements."""
-_LARGEST_CARD = 400
-"""In elements."""
+_MAX_IMAGES = 3_000
+_MAX_CARD_DEPTH = 12
+"""Maximum number of elements between an image and the root of its card."""
+_MAX_CARD_ELEMENTS = 400
+"""Maximum number of elements of a card that are read."""
 _BREADCRUMB = (
     "//*[contains(translate(@class, 'BCRUMDPATHLON', 'bcrumdpathlon'), 'breadcrumb') "
     "or contains(translate(@aria-label, 'BCRUMD', 'bcrumd'), 'breadcrumb')][1]"
 )
-_MANY = object()
+_SEVERAL_OWNERS = object()
 
 
 @dataclass(slots=True)
-class Sight:
-    """An image of a page, and what stands with it."""
+class PageImage:
+    """An image of a page, and the data in its card."""
 
     rule: Rule
     variants: list[Variant]
-    """The largest first."""
+    """The files of the image, the largest first."""
     alt: str | None
     link: str | None
-    """Another page of the shop that its card leads to."""
+    """The other page of the shop to which the card links."""
     title: str | None
     price: Price | None
     furniture: bool
-    """In a header, footer or menu."""
+    """Whether the image is in a header, footer or menu."""
     doubt: LeftOut | None
-    """Why its looks speak against it, where nothing speaks for it."""
+    """The reason why the image does not look like a picture of a product, or None."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What a page shows, and its own heading and price, which are those of a product if it is a product's page."""
+class PageMarkup:
+    """The images of a page, and its own heading and price. On a product page, these belong to the product."""
 
-    sights: list[Sight]
+    images: list[PageImage]
     heading: str | None
     price: Price | None
     breadcrumb: tuple[str, ...]
 
     @property
     def has_priced_cards(self) -> bool:
-        return any(sight.price and sight.link for sight in self.sights)
+        return any(image.price and image.link for image in self.images)
 
 
-def markup(page: Page) -> Shown:
-    """Everything that a person would see of the page's pictures."""
+def read_markup(page: Page) -> PageMarkup:
+    """Return the images of a page with the texts around them."""
     elements = page.find("//img | //amp-img | //input[@type='image']")
-    for image in elements[_MOST_IMAGES:]:
+    for image in elements[_MAX_IMAGES:]:
         page.left_out[image.get("src") or ""] = LeftOut.TOO_MANY
-    images = [(image, *read) for image in elements[:_MOST_IMAGES] if (read := read_image(page, image))[1]]
+    images = [(image, *read) for image in elements[:_MAX_IMAGES] if (read := read_image(page, image))[1]]
     owners = _owners(page, [(image, variants[0].url) for image, _, variants in images])
     roots = [_card_root(image, owners) for image, _, _ in images]
     cards = {root: _Card(page, root, owners.get(root)) for root in dict.fromkeys(roots)}
-    elsewhere = {element for root, card in cards.items() if card.link for element in root.iter()}
-    price = own_price(page, elsewhere)
-    title = own_title(page, price, elsewhere)
-    sights = []
+    other_pages = {element for root, card in cards.items() if card.link for element in root.iter()}
+    price = own_price(page, other_pages)
+    title = own_title(page, price, other_pages)
+    page_images = []
     for (image, rule, variants), root in zip(images, roots, strict=True):
         card = cards[root]
         furniture = any(ancestor.tag in FURNITURE for ancestor in image.iterancestors())
-        doubt = unfit(image, variants[0].url, f"{title} {card.title}")
-        sights.append(
-            Sight(rule, variants, tidy(image.get("alt")), card.link, card.title, card.price, furniture, doubt)
+        doubt = reason_unfit(image, variants[0].url, f"{title} {card.title}")
+        page_images.append(
+            PageImage(rule, variants, tidy(image.get("alt")), card.link, card.title, card.price, furniture, doubt)
         )
-    return Shown(sights, title, price.price if price else None, _breadcrumb(page))
+    return PageMarkup(page_images, title, price.price if price else None, _breadcrumb(page))
 
 
 class _Card:
-    """The part of a page that belongs to one product: the link, the title and the price that stand with an image."""
+    """The part of a page that belongs to one product, with the link, the title and the price next to its image."""
 
     def __init__(self, page: Page, root: Any, owner: object) -> None:
         self.link: str | None = owner if isinstance(owner, str) else None
@@ -94,7 +94,7 @@ class _Card:
         first: str | None = None
         texts: list[str] = []
         tags: list[PriceTag] = []
-        for element in _within(root):
+        for element in _elements_of_card(root):
             if element.tag == "a":
                 link = _page_link(page, element)
                 first = first or link
@@ -109,35 +109,39 @@ class _Card:
         now = price_now(tags)
         self.price = now.price if now else None
         if self.link is None and self.price is not None:
-            # The image stands beside the link. Without a price it may be any link.
+            # The image is next to the link. Without a price, the link could lead anywhere.
             self.link = first
 
 
 def _owners(page: Page, images: list[tuple[Any, str]]) -> dict[Any, object]:
-    """Of each image what it leads to (itself if nowhere), and of each element around images the same if all agree.
+    """Return an owner for each image and for the elements around it.
 
-    Elements around the page's only `<h1>` are the page's own, no card. Icons and the like that lead nowhere have no
-    say: they are in every card.
+    The owner of an image is the URL to which it links, or the image itself. An element has the owner of its images if
+    all of them have the same one. Elements around the only `<h1>` belong to the page and not to a card. Icons without a
+    link are ignored, because every card has them.
     """
     headings = page.find("//h1")
     own = set(headings[0].iterancestors()) if len(headings) == 1 else set()
     owners: dict[Any, object] = {}
     for image, url in images:
-        link = _leads_to(page, image)
-        if link is None and unfit(image, url, ""):
+        link = _link_of(page, image)
+        if link is None and reason_unfit(image, url, ""):
             continue
         owner: object = link or image
         owners[image] = owner
-        for ancestor in islice(image.iterancestors(), _HIGHEST_CLIMB):
+        for ancestor in islice(image.iterancestors(), _MAX_CARD_DEPTH):
             if ancestor.tag in {"body", "html", "main"} or ancestor in own:
                 break
-            owners[ancestor] = owner if owners.get(ancestor, owner) == owner else _MANY
+            owners[ancestor] = owner if owners.get(ancestor, owner) == owner else _SEVERAL_OWNERS
     return owners
 
 
-def _leads_to(page: Page, image: Any) -> str | None:
-    """The page that a link around an image leads to, or one around another image that stands directly beside it, as a
-    second picture that appears under the pointer does."""
+def _link_of(page: Page, image: Any) -> str | None:
+    """Return the page to which an image links.
+
+    The link is around the image, or around another image directly beside it: some shops show a second picture while the
+    pointer is on the first one.
+    """
     anchor = next((ancestor for ancestor in image.iterancestors() if ancestor.tag == "a"), None)
     if anchor is not None:
         return _page_link(page, anchor)
@@ -145,30 +149,30 @@ def _leads_to(page: Page, image: Any) -> str | None:
     while node.getparent() is not None and node.getparent().tag in {"picture", "source", "noscript"}:
         node = node.getparent()
     beside = chain(islice(node.itersiblings(), 3), islice(node.itersiblings(preceding=True), 3))
-    links = {_page_link(page, one) for one in beside if one.tag == "a" and one.find(".//img") is not None}
+    links = {_page_link(page, link) for link in beside if link.tag == "a" and link.find(".//img") is not None}
     return links.pop() if len(links) == 1 else None
 
 
 def _card_root(image: Any, owners: dict[Any, object]) -> Any:
-    """The highest element around the image in which no image leads elsewhere."""
+    """Return the highest element around an image in which no image links to another page."""
     root = image
     for ancestor in image.iterancestors() if image in owners else ():
-        if owners.get(ancestor, _MANY) is _MANY:
+        if owners.get(ancestor, _SEVERAL_OWNERS) is _SEVERAL_OWNERS:
             break
         root = ancestor
     return root
 
 
-def _within(root: Any) -> Iterator[Any]:
+def _elements_of_card(root: Any) -> Iterator[Any]:
     for count, element in enumerate(root.iter()):
-        if count >= _LARGEST_CARD:
+        if count >= _MAX_CARD_ELEMENTS:
             return
         if isinstance(element.tag, str):
             yield element
 
 
 def _page_link(page: Page, anchor: Any) -> str | None:
-    """Where a link leads, if to another page of the same host."""
+    """Return the URL of a link if it leads to another page of the same host, or None."""
     href = anchor.get("href")
     if not href or href.startswith("#") or is_picture_name(href):
         return None

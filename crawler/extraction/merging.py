@@ -1,4 +1,4 @@
-"""One picture, found by several rules, at several sizes, once."""
+"""Merges the finds of several rules, so that each picture of a page is kept once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from crawler.extraction.found import FoundPicture, Rule
 from crawler.extraction.prices import Price
 from crawler.extraction.variants import UNSIZED, Variant, key_of, largest
 
-_MOST_VARIANTS = 100
+_MAX_VARIANTS = 100
 
 
 @dataclass(slots=True)
 class Picture:
-    """A picture and what is known of it so far. What a rule above said stays; rules below fill in what is missing."""
+    """A picture and its data so far. The data of a more trusted rule stays. Later rules fill in what is missing."""
 
     rule: Rule
     variants: list[Variant]
@@ -28,9 +28,9 @@ class Picture:
     def __post_init__(self) -> None:
         self.best = largest(self.variants)
 
-    def learn(self, other: Picture) -> None:
+    def fill_in(self, other: Picture) -> None:
         new = [variant for variant in other.variants if variant not in self.variants]
-        if new and len(self.variants) < _MOST_VARIANTS:
+        if new and len(self.variants) < _MAX_VARIANTS:
             self.variants += new
             self.best = largest(self.variants)
         self.title = self.title or other.title
@@ -41,27 +41,27 @@ class Picture:
 
 
 class Album:
-    """The pictures of a page, in the order in which they were found."""
+    """The pictures of a page in the order in which they were found."""
 
     def __init__(self) -> None:
         self.pictures: list[Picture] = []
         self._by_key: dict[str, Picture] = {}
 
-    def known(self, variants: Iterable[Variant]) -> Picture | None:
-        """The picture that one of these files is a variant of."""
-        return next((self._by_key[key] for one in variants if (key := key_of(one.url)) in self._by_key), None)
+    def find(self, variants: Iterable[Variant]) -> Picture | None:
+        """Return the picture to which one of these files belongs, or None."""
+        return next((self._by_key[key] for variant in variants if (key := key_of(variant.url)) in self._by_key), None)
 
     def has(self, key: str) -> bool:
         return key in self._by_key
 
     def add(self, picture: Picture) -> Picture:
-        """Takes a picture in, or lets the one that it is a variant of learn from it; the one that is kept."""
-        kept = self.known(picture.variants)
+        """Add a picture, or merge it into the same picture if that exists. Return the picture that is kept."""
+        kept = self.find(picture.variants)
         if kept is None:
             kept = picture
             self.pictures.append(picture)
         else:
-            kept.learn(picture)
+            kept.fill_in(picture)
         for variant in picture.variants:
             self._by_key.setdefault(key_of(variant.url), kept)
         return kept
@@ -70,7 +70,7 @@ class Album:
 def as_found(
     picture: Picture, page_url: str, rank: int, breadcrumb: tuple[str, ...], label: str | None
 ) -> FoundPicture:
-    """The picture as it leaves extraction."""
+    """Return the picture in the form in which extraction returns it."""
     size = picture.best.size
     return FoundPicture(
         url=picture.best.url,

@@ -1,4 +1,4 @@
-"""A page as extraction reads it: decoded, parsed, its URLs absolute."""
+"""A page for extraction: its text is decoded, its HTML is parsed, and its URLs are absolute."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from crawler.extraction.found import LeftOut
 from crawler.urls import absolute_url
 
 MAX_BYTES = 8 * 2**20
-"""How much of a page is read, in bytes."""
+"""Maximum number of bytes of a page that are read."""
 
-_SAFE = r"A-Za-z0-9_~!$&()*+,=:@%.\-"
-_PLAIN = re.compile(rf"/(?:[{_SAFE}][{_SAFE}/]*)?(?:\?[{_SAFE}/?]+)?(?:#[\w-]*)?", re.ASCII)
-"""A path within the site, with a query perhaps, that is in its one spelling already."""
-_LONG = 1_000
-"""Beyond so many characters the long way counts them."""
-_SPACE = re.compile(r"\s+")
-_TEXT = (
+_UNESCAPED = r"A-Za-z0-9_~!$&()*+,=:@%.\-"
+_SIMPLE_PATH = re.compile(rf"/(?:[{_UNESCAPED}][{_UNESCAPED}/]*)?(?:\?[{_UNESCAPED}/?]+)?(?:#[\w-]*)?", re.ASCII)
+"""Matches a path on the same site, with or without a query, that already has its canonical escapes."""
+_MAX_SIMPLE = 1_000
+"""Maximum number of characters for the fast conversion. `absolute_url` handles longer references."""
+_WHITE_SPACE = re.compile(r"\s+")
+_TEXT_PARTS = (
     ".//text()[not(parent::script or parent::style)] | .//br | .//div | .//p | .//li | .//td | .//dd | .//h2 | .//h3"
 )
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
@@ -30,28 +30,29 @@ _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]"
 
 @cache
 def xpath(expression: str) -> Any:
-    """A compiled XPath expression, kept."""
+    """Return a compiled XPath expression from the cache."""
     return etree.XPath(expression, smart_strings=False)
 
 
 class Page:
-    """One fetched page. Making one never raises, whatever the bytes are."""
+    """One fetched page. No bytes make the constructor raise an error."""
 
     def __init__(self, body: bytes, url: str, headers: Mapping[str, str] | None = None, status: int = 200) -> None:
-        """`url`: that answered. `headers`: names in lower case."""
+        """`url`: the URL that gave the response. `headers`: the headers, with names in lower case."""
         self.url = url
         self.status = status
         self.headers = dict(headers or {})
         self.encoding, self.text = decoded(body[:MAX_BYTES], self.headers.get("content-type"))
         self.left_out: dict[str, LeftOut] = {}
-        """Reference as the page has it → why no picture was made of it."""
+        """Reference in the page → the reason why it is not a picture."""
         self._absolute: dict[str, str | None] = {}
 
     @cached_property
     def tree(self) -> Any:
-        """The root element."""
+        """Return the root element."""
         text = _NOT_IN_XML.sub("", self.text).strip() or "<html/>"
-        # huge_tree is about depth here (2048 instead of 256 elements, which unclosed tags reach): the size is capped.
+        # huge_tree raises the maximum depth from 256 to 2048 elements, which unclosed tags reach. MAX_BYTES limits the
+        # size.
         parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
         try:
             root = etree.fromstring(text.encode(), parser)
@@ -76,21 +77,21 @@ class Page:
         return str(xpath(expression)(self.tree))
 
     def has(self, word: str) -> bool:
-        """Whether the text of the page holds `word`: cheaper than looking into a tree for what is not there."""
+        """Return whether the text of the page contains `word`. A search in the tree would cost more."""
         return word in self.text
 
     def absolute(self, reference: str | None) -> str | None:
-        """A reference of this page as an http(s) URL without a fragment, None if it leads elsewhere or nowhere."""
+        """Return a reference of this page as an http or https URL without a fragment, or None for others."""
         if not reference:
             return None
         if reference not in self._absolute:
-            self._absolute[reference] = self._plain(reference) or absolute_url(self.base, reference.strip())
+            self._absolute[reference] = self._simple_url(reference) or absolute_url(self.base, reference.strip())
         return self._absolute[reference]
 
-    def _plain(self, reference: str) -> str | None:
-        """What `absolute_url` would say of the most usual references, ten times sooner; None of all others."""
+    def _simple_url(self, reference: str) -> str | None:
+        """Return the URL of a common reference in a tenth of the time of `absolute_url`, or None for others."""
         path = reference.removeprefix(self._origin)
-        if len(reference) > _LONG or "/." in path or not _PLAIN.fullmatch(path):
+        if len(reference) > _MAX_SIMPLE or "/." in path or not _SIMPLE_PATH.fullmatch(path):
             return None
         return self._origin + path.partition("#")[0]
 
@@ -100,7 +101,7 @@ class Page:
         return whole.removesuffix("/") if whole else "\n"
 
     def picture(self, reference: object) -> str | None:
-        """`absolute`, of a picture's reference; what is none is noted in `left_out`."""
+        """Return the absolute URL of a picture, or None. Record a reference that is not a URL in `left_out`."""
         if not isinstance(reference, str) or not reference.strip():
             return None
         data = reference.lstrip()[:5].lower() == "data:"
@@ -110,21 +111,21 @@ class Page:
         return url
 
 
-def tidy(text: object, longest: int = 1000) -> str | None:
-    """A text in one line, None if nothing is left of it."""
-    return (_SPACE.sub(" ", text).strip()[:longest] or None) if isinstance(text, str) else None
+def tidy(text: object, max_length: int = 1000) -> str | None:
+    """Return a text in one line, or None if it is empty or not a text."""
+    return (_WHITE_SPACE.sub(" ", text).strip()[:max_length] or None) if isinstance(text, str) else None
 
 
 def text_of(element: Any) -> str | None:
-    """The text of an element and what is in it, without that of scripts and styles; blocks stand apart."""
-    return tidy("".join(part if isinstance(part, str) else " " for part in xpath(_TEXT)(element)))
+    """Return the text of an element without scripts and styles. Spaces separate the texts of block elements."""
+    return tidy("".join(part if isinstance(part, str) else " " for part in xpath(_TEXT_PARTS)(element)))
 
 
 def decoded(body: bytes, content_type: str | None = None) -> tuple[str, str]:
-    """The encoding and the text of a page.
+    """Return the encoding and the text of a page.
 
-    What the header or the page declares counts, in the order and with the aliases that browsers use (EUC-KR is CP949),
-    unless the bytes cannot be that and are flawless UTF-8 or CP949.
+    The declaration in the header or page counts, in the order and with the aliases of browsers (EUC-KR is CP949).
+    If the bytes do not fit the declaration but are valid UTF-8 or CP949, that encoding is used.
     """
     try:
         encoding, text = html_to_unicode(content_type, body, default_encoding="utf-8", auto_detect_fun=_guessed)

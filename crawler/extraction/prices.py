@@ -1,4 +1,4 @@
-"""Prices: an amount and its currency out of what a shop wrote."""
+"""Reads prices: the amount and the currency in the text of a shop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from price_parser import Price as Parsed
 
-_SIGNS = {
+_CURRENCIES = {
     **dict.fromkeys(["₩", "￦", "원", "won"], "KRW"),
     **dict.fromkeys(["€", "euro"], "EUR"),
     **dict.fromkeys(["$", "us$"], "USD"),
@@ -23,38 +23,40 @@ _AMOUNT = r"\d[\d.,'’]*(?:[\s\xa0\u202f]\d{3}(?!\d))*(?:[.,]\d{1,2})?"
 _WITH_CURRENCY = re.compile(
     rf"(?:{_SIGN}|\b(?:{_CODES})|us\$)[\s\xa0]*{_AMOUNT}|{_AMOUNT}[\s\xa0\u202f]*(?:{_SIGN}|(?:{_CODES}|won)\b)", re.I
 )
-_PER_CENT = re.compile(r"-?\d+(?:[.,]\d+)?[\s\xa0]*%")
+_PERCENTAGE = re.compile(r"-?\d+(?:[.,]\d+)?[\s\xa0]*%")
 _PLAIN = re.compile(r"\d{1,12}(?:\.(?:\d{1,2}|\d{4,6}))?")
 _NEGATIVE = re.compile(r"[-−][\d.,\s]+")
-_LONGEST = 80
-_HIGHEST = 10**12
+_MAX_TEXT = 80
+_MAX_AMOUNT = 10**12
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a product costs now."""
+    """The current price of a product."""
 
     amount: Decimal
     currency: str | None
-    """ISO 4217, None if the shop does not say."""
+    """The ISO 4217 code, or None if the shop does not name the currency."""
 
 
 def looks_like_price(text: str) -> bool:
-    """Whether a short text holds an amount with a currency."""
-    return len(text) <= _LONGEST and _WITH_CURRENCY.search(text) is not None
+    """Return whether a text is short and contains an amount with a currency."""
+    return len(text) <= _MAX_TEXT and _WITH_CURRENCY.search(text) is not None
 
 
 def read_price(value: Any, currency: Any = None) -> Price | None:
-    """A price from a number or a text (`₩39,000`, `1.299,00 €`), None if it is none.
+    """Return the price in a number or a text (`₩39,000`, `1.299,00 €`), or None if there is no price.
 
-    Of several amounts in one text, the lowest is what it costs now, unless it is so low that it must be something
-    else (points, a monthly rate). `currency`: what the page says of it elsewhere, a code or a sign.
+    If a text has several amounts, the lowest one is the current price. Amounts below a tenth of the first one are
+    ignored, because they are something else, such as points or a monthly rate.
+
+    `currency`: a code or sign from another part of the page.
     """
     hint = currency_code(currency) if isinstance(currency, str) else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    text = _PER_CENT.sub(" ", str(value)).strip()
-    if not text or len(text) > _LONGEST or _NEGATIVE.fullmatch(text):
+    text = _PERCENTAGE.sub(" ", str(value)).strip()
+    if not text or len(text) > _MAX_TEXT or _NEGATIVE.fullmatch(text):
         return None
     if _PLAIN.fullmatch(text):
         return _checked(Decimal(text), hint)
@@ -66,11 +68,11 @@ def read_price(value: Any, currency: Any = None) -> Price | None:
 
 
 def currency_code(text: str | None) -> str | None:
-    """The ISO 4217 code of a code or a sign, None if it is neither."""
+    """Return the ISO 4217 code for a code or a sign, or None if the text is neither."""
     if not text:
         return None
     stripped = text.strip()
-    return _SIGNS.get(stripped.lower()) or (stripped.upper() if _CODE.fullmatch(stripped) else None)
+    return _CURRENCIES.get(stripped.lower()) or (stripped.upper() if _CODE.fullmatch(stripped) else None)
 
 
 def _parsed(text: str, hint: str | None) -> Price | None:
@@ -80,9 +82,9 @@ def _parsed(text: str, hint: str | None) -> Price | None:
 
 
 def _checked(amount: Decimal | None, currency: str | None) -> Price | None:
-    if amount is None or not amount.is_finite() or not 0 < amount < _HIGHEST:
+    if amount is None or not amount.is_finite() or not 0 < amount < _MAX_AMOUNT:
         return None
-    # 39000, 39000.00 and 3.9E+4 are one price, written as 39000; 12.5 is written as 12.50.
+    # 39000, 39000.00 and 3.9E+4 are the same price and become 39000. 12.5 becomes 12.50.
     for step in (Decimal(1), Decimal("0.01")):
         if amount == amount.quantize(step):
             return Price(amount.quantize(step), currency)

@@ -1,4 +1,4 @@
-"""A product as one rule read it, and how schema.org's vocabulary says it (JSON-LD and microdata alike)."""
+"""Products as a single rule finds them, and the reader for schema.org data (both JSON-LD and microdata)."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from crawler.words import words
 
 Node = dict[str, Any]
 
-_PRODUCTS = frozenset(words("product productgroup productmodel individualproduct someproducts clothing"))
-_NOT_THE_PRODUCT = frozenset(
+_PRODUCT_TYPES = frozenset(words("product productgroup productmodel individualproduct someproducts clothing"))
+_FOREIGN_MEMBERS = frozenset(
     words(
         "review reviews aggregaterating author brand logo publisher seller manufacturer shippingdetails "
         "hasmerchantreturnpolicy potentialaction video audience"
     )
 )
-"""Members that hold pictures, names and prices of somebody else."""
-_DEEPEST = 12
-_MOST_NODES = 20_000
+"""Members whose pictures, names and prices do not belong to the product."""
+_MAX_DEPTH = 12
+_MAX_NODES = 20_000
 
 
 @dataclass(slots=True)
 class Product:
-    """What one rule read of one product. Nothing of it is certain."""
+    """The data of one product from one rule. Any member can be missing or wrong."""
 
     pictures: list[list[Variant]] = field(default_factory=list)
-    """Of each picture its variants."""
+    """One list of variants for each picture."""
     title: str | None = None
     price: Price | None = None
     url: str | None = None
@@ -41,82 +41,82 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """What structured data says of a page: products in its order, and the page's own breadcrumb."""
+class StructuredData:
+    """The structured data of a page: its products in their order, and its breadcrumb."""
 
     products: list[Product]
     breadcrumb: tuple[str, ...] = ()
 
 
-def describe(page: Page, roots: list[Any]) -> Described:
-    """Read schema.org nodes, in the shape of JSON-LD without a context."""
+def read_schema_org(page: Page, roots: list[Any]) -> StructuredData:
+    """Read schema.org nodes, which have the structure of JSON-LD without a context."""
     graph = _Graph(page, roots)
     products = [graph.product(node, parent) for node, parent in graph.product_nodes()]
-    return Described([product for product in products if product.pictures or product.url], graph.breadcrumb())
+    return StructuredData([product for product in products if product.pictures or product.url], graph.breadcrumb())
 
 
 class _Graph:
     def __init__(self, page: Page, roots: list[Any]) -> None:
         self._page = page
         self._nodes: list[tuple[Node, Node | None]] = []
-        """Each with the product that it is within."""
+        """Each node, with the product that contains it, or None."""
         self._by_id: dict[str, Node] = {}
         for root in roots:
-            self._collect(root)
+            self._add_nodes(root)
 
-    def _collect(self, root: Any) -> None:
+    def _add_nodes(self, root: Any) -> None:
         stack: list[tuple[Any, Node | None, int]] = [(root, None, 0)]
-        while stack and len(self._nodes) < _MOST_NODES:
-            value, within, depth = stack.pop()
-            if depth > _DEEPEST:
+        while stack and len(self._nodes) < _MAX_NODES:
+            value, parent_product, depth = stack.pop()
+            if depth > _MAX_DEPTH:
                 continue
             if isinstance(value, list):
-                stack.extend((part, within, depth + 1) for part in reversed(value))
+                stack.extend((part, parent_product, depth + 1) for part in reversed(value))
                 continue
             if not isinstance(value, dict):
                 continue
-            self._nodes.append((value, within))
+            self._nodes.append((value, parent_product))
             name = value.get("@id")
             if isinstance(name, str) and len(value) > 1:
                 self._by_id.setdefault(name, value)
-            inner = value if types_of(value) & _PRODUCTS else within
-            members = [part for key, part in value.items() if key.lower() not in _NOT_THE_PRODUCT]
-            stack.extend((part, inner, depth + 1) for part in reversed(members) if isinstance(part, dict | list))
+            own_product = value if types_of(value) & _PRODUCT_TYPES else parent_product
+            members = [part for key, part in value.items() if key.lower() not in _FOREIGN_MEMBERS]
+            stack.extend((part, own_product, depth + 1) for part in reversed(members) if isinstance(part, dict | list))
 
     def product_nodes(self) -> Iterator[tuple[Node, Node | None]]:
-        for node, within in self._nodes:
-            if types_of(node) & _PRODUCTS and node.keys() - {"@id", "@type"}:
-                yield node, within
+        for node, parent_product in self._nodes:
+            if types_of(node) & _PRODUCT_TYPES and node.keys() - {"@id", "@type"}:
+                yield node, parent_product
 
-    def product(self, node: Node, within: Node | None) -> Product:
-        """A variant has what it does not say itself from its group."""
+    def product(self, node: Node, parent_product: Node | None) -> Product:
+        """Return the product of a node. A variant takes missing data from its product group."""
         product = Product(title=_text(node.get("name")), url=self._url(node), category=self._category(node))
         product.price = self._price(node)
         for value in (node.get("image"), node.get("images"), node.get("photo")):
             self._add_pictures(product, value, 0)
-        if within is not None and "isVariantOf" not in within and not node.get("isRelatedTo"):
-            of_group = _mentions(within, "hasVariant", node) or _mentions(within, "model", node)
+        if parent_product is not None and "isVariantOf" not in parent_product and not node.get("isRelatedTo"):
+            of_group = _mentions(parent_product, "hasVariant", node) or _mentions(parent_product, "model", node)
             if of_group:
-                product.title = _text(within.get("name")) or product.title
-                product.price = product.price or self._price(within)
-                product.category = product.category or self._category(within)
+                product.title = _text(parent_product.get("name")) or product.title
+                product.price = product.price or self._price(parent_product)
+                product.category = product.category or self._category(parent_product)
         return product
 
     def breadcrumb(self) -> tuple[str, ...]:
         for node, _ in self._nodes:
             if "breadcrumblist" in types_of(node):
-                parts = [self._crumb(part) for part in _listed(node.get("itemListElement"))[:20]]
+                parts = [self._breadcrumb_part(part) for part in _as_list(node.get("itemListElement"))[:20]]
                 if any(parts):
                     return tuple(part for part in parts if part)
         return ()
 
-    def _crumb(self, value: Any) -> str | None:
+    def _breadcrumb_part(self, value: Any) -> str | None:
         node = self._resolved(value)
         item = self._resolved(node.get("item"))
         return _text(node.get("name")) or _text(item.get("name"))
 
     def _resolved(self, value: Any) -> Node:
-        """The node that a value is or refers to; an empty one if it is neither."""
+        """Return the node that a value is or refers to, or an empty node if there is none."""
         if isinstance(value, list):
             value = value[0] if value else None
         if not isinstance(value, dict):
@@ -142,36 +142,36 @@ class _Graph:
 
     def _offers(self, node: Node) -> list[Node]:
         found = []
-        for value in _listed(node.get("offers")):
+        for value in _as_list(node.get("offers")):
             offer = self._resolved(value)
             found.append(offer)
-            found += [self._resolved(inner) for inner in _listed(offer.get("offers"))]
+            found += [self._resolved(part) for part in _as_list(offer.get("offers"))]
         return found
 
     def _price(self, node: Node) -> Price | None:
-        """Of the first offer that names one."""
+        """Return the price of the first offer that has one."""
         for offer in [*self._offers(node), node]:
             currency = _first(offer.get("priceCurrency"))
-            for value in (self._current(offer), offer.get("price"), offer.get("lowPrice"), offer.get("highPrice")):
+            for value in (self._sale_price(offer), offer.get("price"), offer.get("lowPrice"), offer.get("highPrice")):
                 price = read_price(_first(value), currency)
                 if price:
                     return price
-            for value in _listed(offer.get("priceSpecification")):
+            for value in _as_list(offer.get("priceSpecification")):
                 part = self._resolved(value)
                 price = read_price(_first(part.get("price")), _first(part.get("priceCurrency")) or currency)
                 if price and not _is_list_price(part):
                     return price
         return None
 
-    def _current(self, offer: Node) -> Any:
-        for value in _listed(offer.get("priceSpecification")):
+    def _sale_price(self, offer: Node) -> Any:
+        for value in _as_list(offer.get("priceSpecification")):
             part = self._resolved(value)
             if "saleprice" in str(part.get("priceType", "")).lower():
                 return part.get("price")
         return None
 
     def _add_pictures(self, product: Product, value: Any, depth: int) -> None:
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             return
         if isinstance(value, list):
             for part in value[:200]:
@@ -201,11 +201,11 @@ class _Graph:
 
 
 def types_of(node: Node) -> set[str]:
-    """The types of a node, in lower case and without their vocabulary."""
+    """Return the types of a node in lower case, without the prefix of their vocabulary."""
     values = node.get("@type", node.get("type"))
     return {
         value.rstrip("/").rpartition("/")[2].rpartition(":")[2].rpartition("#")[2].lower()
-        for value in _listed(values)
+        for value in _as_list(values)
         if isinstance(value, str)
     }
 
@@ -216,10 +216,10 @@ def _is_list_price(part: Node) -> bool:
 
 
 def _mentions(node: Node, key: str, part: Node) -> bool:
-    return any(value is part for value in _listed(node.get(key)))
+    return any(value is part for value in _as_list(node.get(key)))
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

@@ -1,7 +1,7 @@
-"""Products in what a page keeps for its own scripts: `__NEXT_DATA__` and its like.
+"""Finds products in the data that a page has for its own scripts, such as `__NEXT_DATA__`.
 
-Nothing is known of its shape. A product is any object that holds a picture, a name and a price, whatever they are
-called, within the words that shops use.
+The structure of this data is unknown. A product is any object with a picture, a name and a price. Regular expressions
+match the keys that shops use for them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from crawler.extraction.prices import Price, currency_code, read_price
 from crawler.extraction.products import Product
 from crawler.extraction.variants import Variant, key_of
 
-_MOST_NODES = 100_000
-_MOST_PRODUCTS = 1_000
-_MOST_STATES = 20
-_DEEPEST = 30
+_MAX_NODES = 100_000
+_MAX_PRODUCTS = 1_000
+_MAX_SCRIPTS = 20
+_MAX_DEPTH = 30
 
-_ASSIGNED = re.compile(r"(?<![\w$.])[\w$.]++[\"'\]]*+\s*+=\s*+(?P<parse>JSON\.parse\(\s*+)?(?P<begin>[{\[\"'])")
-_FLIGHT = re.compile(r"self\.__next_f\.push\(\s*(?=\[)")
-_ROW = re.compile(r"^[\da-f]+:(?=[\[{])", re.M)
+_ASSIGNMENT = re.compile(r"(?<![\w$.])[\w$.]++[\"'\]]*+\s*+=\s*+(?P<parse>JSON\.parse\(\s*+)?(?P<begin>[{\[\"'])")
+_FLIGHT_PUSH = re.compile(r"self\.__next_f\.push\(\s*(?=\[)")
+_FLIGHT_ROW = re.compile(r"^[\da-f]+:(?=[\[{])", re.M)
 _IMAGE = re.compile(r"image|img|photo|picture|thumb|media", re.I)
 _NOT_IMAGE = re.compile(
     r"count|width|height|alt|type|size|ratio|icon|logo|banner|badge|flag|video|brand|seller|avatar", re.I
@@ -45,43 +45,42 @@ _CATEGORY = re.compile(r"categor|breadcrumb", re.I)
 _VARIANTS = re.compile(r"variant|option|sku|colou?rs?$|sizes?$|swatch", re.I)
 
 
-def state(page: Page) -> list[Product]:
-    """The products of the page's state, in its order."""
+def products_in_scripts(page: Page) -> list[Product]:
+    """Return the products in the data of a page's scripts, in their order."""
     found: dict[tuple[str | None, str], Product] = {}
-    for value in _states(page):
+    for value in _script_data(page):
         for product in _products(page, value):
             found.setdefault((product.title, key_of(product.pictures[0][0].url)), product)
-            if len(found) >= _MOST_PRODUCTS:
+            if len(found) >= _MAX_PRODUCTS:
                 return list(found.values())
     return list(found.values())
 
 
-def _states(page: Page) -> Iterator[Any]:
-    scripts = [script for script in page.find("//script[not(@src)]") if script.text and _promises(script.text)]
+def _script_data(page: Page) -> Iterator[Any]:
+    scripts = [script for script in page.find("//script[not(@src)]") if script.text and _may_hold_product(script.text)]
     flight = []
-    for script in scripts[: _MOST_STATES * 5]:
+    for script in scripts[: _MAX_SCRIPTS * 5]:
         kind = (script.get("type") or "").lower()
         if kind == "application/ld+json":
             continue
         if "json" in kind:
             yield lenient_json.read(script.text)
         elif "__next_f" in script.text:
-            flight += [
-                row for push in _FLIGHT.finditer(script.text) if isinstance(row := _pushed(script.text, push), str)
-            ]
+            pushed = (_pushed_value(script.text, push) for push in _FLIGHT_PUSH.finditer(script.text))
+            flight += [row for row in pushed if isinstance(row, str)]
         else:
-            yield from _assigned(script.text)
+            yield from _assigned_values(script.text)
     text = "".join(flight)
-    for row in list(_ROW.finditer(text))[:5_000]:
+    for row in list(_FLIGHT_ROW.finditer(text))[:5_000]:
         yield lenient_json.read_at(text, row.end())[0]
     if page.has("{&quot;"):
-        for text in page.find("//@*[starts-with(., '{\"') and string-length(.) > 60]")[:_MOST_STATES]:
-            if _promises(text):
+        for text in page.find("//@*[starts-with(., '{\"') and string-length(.) > 60]")[:_MAX_SCRIPTS]:
+            if _may_hold_product(text):
                 yield lenient_json.read(text)
 
 
-def _promises(text: str) -> bool:
-    """Whether a script can hold a product at all: most hold none, and reading one costs."""
+def _may_hold_product(text: str) -> bool:
+    """Return whether a script can contain a product. Most contain none, and parsing a script is slow."""
     return _IMAGE.search(text) is not None and _PRICE_WORD.search(text) is not None and ("{" in text)
 
 
@@ -89,31 +88,31 @@ _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'", re.S)
 _PRICE_WORD = re.compile(r"price|prc|amount", re.I)
 
 
-def _pushed(script: str, push: re.Match[str]) -> Any:
+def _pushed_value(script: str, push: re.Match[str]) -> Any:
     value, _ = lenient_json.read_at(script, push.end())
     return value[1] if isinstance(value, list) and len(value) > 1 else None
 
 
-def _assigned(script: str) -> Iterator[Any]:
+def _assigned_values(script: str) -> Iterator[Any]:
     position = 0
-    for _ in range(_MOST_STATES):
-        match = _ASSIGNED.search(script, position)
+    for _ in range(_MAX_SCRIPTS):
+        match = _ASSIGNMENT.search(script, position)
         if match is None:
             return
         position = match.end()
-        begin = match.start("begin")
+        start = match.start("begin")
         if match["begin"] in "\"'":
             if match["parse"]:
-                text = _string_at(script, begin)
+                text = _string_at(script, start)
                 yield lenient_json.read(text) if text else None
             continue
-        value, end = lenient_json.read_at(script, begin)
+        value, end = lenient_json.read_at(script, start)
         yield value
         position = max(position, end)
 
 
-def _string_at(script: str, begin: int) -> str | None:
-    match = _STRING.match(script, begin)
+def _string_at(script: str, start: int) -> str | None:
+    match = _STRING.match(script, start)
     if match is None:
         return None
     text = match.group()
@@ -131,21 +130,21 @@ def _string_at(script: str, begin: int) -> str | None:
 def _products(page: Page, root: Any) -> Iterator[Product]:
     stack: list[tuple[Any, int]] = [(root, 0)]
     seen = 0
-    while stack and seen < _MOST_NODES:
+    while stack and seen < _MAX_NODES:
         value, depth = stack.pop()
         seen += 1
-        if depth > _DEEPEST or not isinstance(value, dict | list):
+        if depth > _MAX_DEPTH or not isinstance(value, dict | list):
             continue
         if isinstance(value, list):
             stack.extend((part, depth + 1) for part in reversed(value))
             continue
         product = _product(page, value)
-        inner = list(value.items())
+        members = list(value.items())
         if product is not None:
             yield product
-            # What it holds of itself is no product of its own; what it recommends is.
-            inner = [(k, v) for k, v in inner if not (_VARIANTS.search(k) or _IMAGE.search(k) or _PRICE.search(k))]
-        stack.extend((part, depth + 1) for _, part in reversed(inner) if isinstance(part, dict | list))
+            # Objects below these keys describe the product itself. Others, such as recommendations, are products.
+            members = [(k, v) for k, v in members if not (_VARIANTS.search(k) or _IMAGE.search(k) or _PRICE.search(k))]
+        stack.extend((part, depth + 1) for _, part in reversed(members) if isinstance(part, dict | list))
 
 
 def _product(page: Page, node: dict[str, Any]) -> Product | None:
@@ -161,8 +160,8 @@ def _product(page: Page, node: dict[str, Any]) -> Product | None:
             _add_pictures(page, product, value, 0)
         elif _VARIANTS.search(key) and isinstance(value, list):
             for part in value[:200]:
-                for inner, picture in part.items() if isinstance(part, dict) else ():
-                    if _IMAGE.search(inner) and not _NOT_IMAGE.search(inner):
+                for part_key, picture in part.items() if isinstance(part, dict) else ():
+                    if _IMAGE.search(part_key) and not _NOT_IMAGE.search(part_key):
                         _add_pictures(page, product, picture, 0)
     if not product.pictures:
         return None
@@ -173,16 +172,16 @@ def _product(page: Page, node: dict[str, Any]) -> Product | None:
 
 
 def _price(node: dict[str, Any]) -> Price | None:
-    """What it costs now: a sale price before a price, and both before what it cost."""
+    """Return the current price. A sale price comes first, then other prices, and a former price last."""
     currency = next((v for k, v in node.items() if _CURRENCY.search(k) and isinstance(v, str)), None)
-    told = sorted(((_rank(k), k, v) for k, v in node.items() if _PRICE.search(k)), key=lambda one: one[0])
-    for _, key, value in told:
+    prices = sorted(((_rank(k), k, v) for k, v in node.items() if _PRICE.search(k)), key=lambda price: price[0])
+    for _, key, value in prices:
         if not _NOT_PRICE.search(key):
             price = read_price(value, currency)
             if price:
                 return price
     offers = [(_rank(k), k, v) for k, v in node.items() if re.search(r"offer", k, re.I)]
-    for _, _, value in [*told, *offers]:
+    for _, _, value in [*prices, *offers]:
         part = value[0] if isinstance(value, list) and value else value
         price = _amount(part, currency) if isinstance(part, dict) else None
         if price:
@@ -210,7 +209,7 @@ def _amount(part: dict[str, Any], currency: str | None) -> Price | None:
 
 
 def _add_pictures(page: Page, product: Product, value: Any, depth: int) -> None:
-    """Pictures out of whatever hangs under a picture's key; those of one name and several sizes are one."""
+    """Add all pictures below a picture key. Files that differ only in size are one picture."""
     if depth > 4 or len(product.pictures) > 100:
         return
     if isinstance(value, list):

@@ -1,5 +1,7 @@
-"""Which URLs are one picture at several sizes, and which of them is the largest. Nothing is guessed: only URLs that the
-page contains are compared."""
+"""Decides which URLs are the same picture at several sizes, and which of them is the largest.
+
+Only URLs that the page contains are compared. No URL is guessed.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 from crawler.words import words
 
 UNSIZED = 5_000
-"""The width, in pixels, that a URL without any size in it is taken to have where others have one: the original."""
-_WORDS = {
+"""The width in pixels of a URL without a size, because such a URL is that of the original picture."""
+_WIDTH_BY_WORD = {
     **dict.fromkeys(["pico", "micro", "xs", "xxs", "tiny"], 50),
     **dict.fromkeys(["thumb", "thumbnail", "thumbs", "thumbnails", "mini"], 100),
     **dict.fromkeys(["small", "sm", "compact"], 200),
@@ -22,20 +24,20 @@ _WORDS = {
     **dict.fromkeys(["xl", "xlarge", "zoom", "master", "full", "fullsize", "xxl"], 2_000),
     **dict.fromkeys(["original", "orig"], UNSIZED),
 }
-_WORD = "|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True))
-_SUFFIX = re.compile(
+_SIZE_WORD = "|".join(sorted(map(re.escape, _WIDTH_BY_WORD), key=len, reverse=True))
+_SIZE_SUFFIX = re.compile(
     r"[-_@.](?:(?P<w>\d{2,4})x(?P<h>\d{2,4})?(?:q\d{1,3})?|x(?P<high>\d{2,4})|(?P<px>\d{2,4})(?:w|px|q\d{1,3})"
-    rf"|(?P<scale>[1-4])x|(?P<word>{_WORD}))(?P<crop>_crop_\w+)?(?=(?:\.[a-z]{{3,5}}){{1,2}}$|$)",
+    rf"|(?P<scale>[1-4])x|(?P<word>{_SIZE_WORD}))(?P<crop>_crop_\w+)?(?=(?:\.[a-z]{{3,5}}){{1,2}}$|$)",
     re.I,
 )
-_SEGMENT = re.compile(
-    rf"(?:(?P<w>\d{{2,4}})x(?P<h>\d{{2,4}})?|w(?P<px>\d{{2,4}})|(?P<word>{_WORD})"
+_SIZE_SEGMENT = re.compile(
+    rf"(?:(?P<w>\d{{2,4}})x(?P<h>\d{{2,4}})?|w(?P<px>\d{{2,4}})|(?P<word>{_SIZE_WORD})"
     r"|(?P<commands>(?:[a-z]{1,2}_[\w.:-]+)(?:,[a-z]{1,3}_[\w.:-]+)*))",
     re.I,
 )
 _COMMAND_WIDTH = re.compile(r"(?:^|,)w_(\d+)")
-_SIZES = frozenset(words("w width wid sw imwidth imagewidth maxwidth max-width size sz s resize rs"))
-_DRESS = frozenset(
+_SIZE_PARAMETERS = frozenset(words("w width wid sw imwidth imagewidth maxwidth max-width size sz s resize rs"))
+_FORMAT_PARAMETERS = frozenset(
     words(
         "h height hei sh imheight maxheight max-height q quality qlt dpr fit crop format fm fmt auto sm op_sharpen bg "
         "trim strip sharp mode rect"
@@ -50,7 +52,7 @@ class Variant:
 
     url: str
     width: float = 0.0
-    """In pixels as far as is known; 0 if the page does not say, and the URL has to."""
+    """The width in pixels, or 0 if the page does not declare it. In that case the URL decides."""
 
     @property
     def size(self) -> float:
@@ -58,29 +60,33 @@ class Variant:
 
 
 def largest(variants: Iterable[Variant]) -> Variant:
-    """The largest; of equals the first. A width that was declared once counts for its URL wherever else that stands."""
-    offered = list(variants)
-    declared = {variant.url: variant for variant in sorted(offered, key=lambda variant: variant.width) if variant.width}
-    return max((declared.get(variant.url, variant) for variant in offered), key=lambda variant: variant.size)
+    """Return the largest variant, or the first of several equal ones.
+
+    A width that one variant declares counts for all variants with the same URL.
+    """
+    candidates = list(variants)
+    by_width = sorted(candidates, key=lambda variant: variant.width)
+    declared = {variant.url: variant for variant in by_width if variant.width}
+    return max((declared.get(variant.url, variant) for variant in candidates), key=lambda variant: variant.size)
 
 
 @lru_cache(maxsize=4096)
 def size_in(url: str) -> float:
-    """The width that a URL speaks of, in pixels; that of an original if it speaks of none."""
-    return _taken_apart(url)[1]
+    """Return the width in pixels that a URL contains, or `UNSIZED` if it contains none."""
+    return _key_and_size(url)[1]
 
 
 @lru_cache(maxsize=4096)
 def key_of(url: str) -> str:
-    """What the URLs of one picture have in common: everything but sizes, quality, format and scheme."""
-    return _taken_apart(url)[0]
+    """Return the part that all URLs of one picture share, which excludes size, quality, format and scheme."""
+    return _key_and_size(url)[0]
 
 
 def read_srcset(text: str) -> list[tuple[str, float, str]]:
-    """The candidates of a srcset: (reference, number, descriptor `w`, `x` or empty).
+    """Return the candidates of a srcset as (reference, number, descriptor). The descriptor is `w`, `x` or empty.
 
-    References may hold commas, as the HTML standard has it: a candidate ends at a comma behind white space, behind a
-    descriptor, or at the end of the reference.
+    By the HTML standard, references may contain commas. A candidate ends at a comma after white space or after a
+    descriptor, or at a comma at the end of the reference.
     """
     found: list[tuple[str, float, str]] = []
     position, end = 0, len(text)
@@ -109,34 +115,35 @@ _DESCRIPTOR = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)([wx])\b")
 
 
 @lru_cache(maxsize=4096)
-def _taken_apart(url: str) -> tuple[str, float]:
+def _key_and_size(url: str) -> tuple[str, float]:
     parts = urlsplit(url)
     sizes: list[float] = []
-    kept = sorted((name, value) for name, value in parse_qsl(parts.query) if not _dresses(name.lower(), value, sizes))
+    parameters = parse_qsl(parts.query)
+    kept = sorted((name, value) for name, value in parameters if not _is_size_or_format(name.lower(), value, sizes))
     *folders, name = parts.path.split("/")
-    path = [folder for folder in folders if not _is_size(folder, sizes)]
-    suffix = _SUFFIX.search(name)
+    path = [folder for folder in folders if not _is_size_folder(folder, sizes)]
+    suffix = _SIZE_SUFFIX.search(name)
     while suffix and suffix.start() > 0:
         sizes.append(_suffix_size(suffix))
         name = name[: suffix.start()] + name[suffix.end() :]
-        suffix = _SUFFIX.search(name)
+        suffix = _SIZE_SUFFIX.search(name)
     key = f"{parts.netloc}{'/'.join(path)}/{name}?{kept}"
-    # Several sizes in one URL (a folder of originals, scaled by a parameter): what is made at last counts.
+    # A URL can have several sizes, for example a folder of originals and a parameter that scales. The smallest counts.
     return key, min(sizes) if sizes else UNSIZED
 
 
-def _dresses(name: str, value: str, sizes: list[float]) -> bool:
-    if name in _SIZES:
+def _is_size_or_format(name: str, value: str, sizes: list[float]) -> bool:
+    if name in _SIZE_PARAMETERS:
         number = _DIGITS.match(value)
-        if number is None and value.lower() not in _WORDS:
+        if number is None and value.lower() not in _WIDTH_BY_WORD:
             return False
-        sizes.append(float(number.group()) if number else _WORDS[value.lower()])
+        sizes.append(float(number.group()) if number else _WIDTH_BY_WORD[value.lower()])
         return True
-    return name in _DRESS
+    return name in _FORMAT_PARAMETERS
 
 
-def _is_size(folder: str, sizes: list[float]) -> bool:
-    match = _SEGMENT.fullmatch(folder)
+def _is_size_folder(folder: str, sizes: list[float]) -> bool:
+    match = _SIZE_SEGMENT.fullmatch(folder)
     if match is None:
         return False
     if match["commands"]:
@@ -144,14 +151,14 @@ def _is_size(folder: str, sizes: list[float]) -> bool:
         if width:
             sizes.append(float(width[1]))
         return width is not None
-    sizes.append(float(match["w"] or match["px"] or 0) or float(_WORDS.get((match["word"] or "").lower(), 0)))
+    sizes.append(float(match["w"] or match["px"] or 0) or float(_WIDTH_BY_WORD.get((match["word"] or "").lower(), 0)))
     return True
 
 
 def _suffix_size(match: re.Match[str]) -> float:
     if match["scale"]:
-        # Against an unscaled file of the same name, which is half as large as its @2x.
+        # A file with @2x is twice as large as the file of the same name without a scale.
         return UNSIZED * float(match["scale"])
     if match["word"]:
-        return float(_WORDS[match["word"].lower()])
+        return float(_WIDTH_BY_WORD[match["word"].lower()])
     return float(match["w"] or match["px"] or match["high"])

@@ -133,7 +133,7 @@ def test_the_recipe_for_the_fewest_pages_is_taken(tmp_path: Path) -> None:
         (
             ('"*.shop.example"', "http://shop"),
             2,
-            'match.hosts.0: expected a host name, or one behind *., got "http://shop"',
+            'match.hosts.0: expected a host name, with or without *. before it, got "http://shop"',
         ),
         (('["/search/*"]', "[search]"), 2, 'match.paths.0: expected a path that begins with /, got "search"'),
     ],
