@@ -1,4 +1,4 @@
-"""A client of Lookbook: `Client().classify("dress.jpg")`. docs/client.md tells the rest."""
+"""The Python client of Lookbook: `Client().classify("dress.jpg")`. docs/client.md describes it."""
 
 from lookbook.answers import Item, JobState, Summary
 from lookbook.client import DEFAULT_URL, Client

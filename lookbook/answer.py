@@ -1,4 +1,4 @@
-"""The base of everything that is read from an answer."""
+"""The base class of all answers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Anything that is read from an answer."""
+    """Data that the service answered. `raw` is the JSON object as it was received."""
 
     raw: dict[str, Any] = field(repr=False, compare=False)

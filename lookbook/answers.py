@@ -1,6 +1,6 @@
-"""What the service answers, as frozen dataclasses: the members of docs/http-api.md under their own names.
+"""The answers of the service as frozen dataclasses. Their fields have the names of docs/http-api.md.
 
-`raw` is the JSON object as it came, with whatever a newer service says beyond these.
+`raw` is the JSON object as it was received, including members that only a newer service sends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lookbook.crawl_answers import Crawl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure(Answer):
-    """Why an item or a job failed."""
+    """The reason why an item or a job failed."""
 
     code: str
     detail: str
@@ -24,7 +24,10 @@ class Failure(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts(Answer):
-    """total = pending + succeeded + failed + canceled; `reused` of the succeeded ones were known before."""
+    """The items of a job by status. `total` is the sum of pending, succeeded, failed and canceled items.
+
+    `reused` of the succeeded items have a prediction that existed before.
+    """
 
     total: int
     pending: int
@@ -45,7 +48,7 @@ class ModelRef(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState(Answer):
-    """A job as it stood when the service was asked."""
+    """The state of a job when the service was asked."""
 
     id: str
     name: str
@@ -54,9 +57,9 @@ class JobState(Answer):
     """queued, running, completed, canceled or failed."""
     counts: Counts
     canceling: bool
-    """Asked to stop, and not yet canceled."""
+    """Whether the job was asked to stop and is not canceled yet."""
     discovering: bool
-    """Its archive or manifest is still being read, or its shop crawled: `total` grows."""
+    """Whether its archive or manifest is still being read or its shop still crawled. `total` grows meanwhile."""
     rate: float | None
     """Pictures per second."""
     eta_seconds: int | None
@@ -64,7 +67,7 @@ class JobState(Answer):
     priority: str
     metadata: dict[str, Any]
     crawl: Crawl | None
-    """Of a crawl: what was asked for and how far it is."""
+    """The options and the progress of a crawl. None for other jobs."""
     error: Failure | None
     created_at: datetime
     started_at: datetime | None
@@ -75,7 +78,7 @@ class JobState(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(Answer):
-    """Where an item came from."""
+    """The origin of an item."""
 
     name: str
     url: str | None
@@ -90,12 +93,12 @@ class Source(Answer):
     rank: int | None
     product_url: str | None
     rule: str | None
-    """Which rule found it on a page that was crawled."""
+    """The extraction rule that found the picture on a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image(Answer):
-    """What was stored of an item: its bytes' SHA-256, size and format, and paths to pictures of it."""
+    """The stored picture of an item, with the paths to its original, thumbnail and explanation."""
 
     sha256: str
     width: int | None
@@ -109,7 +112,7 @@ class Image(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crop(Answer):
-    """A rectangle in pixels of the picture as a person sees it."""
+    """A rectangle in pixels of the picture as people see it, that is, after EXIF rotation."""
 
     x: int
     y: int
@@ -126,7 +129,7 @@ class LabelRef(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored(Answer):
-    """A label or group with its score, 0 to 1."""
+    """A label or group with its score, from 0 to 1."""
 
     id: str
     score: float
@@ -136,7 +139,7 @@ class Scored(Answer):
 class Prediction(Answer):
     label: LabelRef
     confidence: float
-    """Of the top label, 0 to 1."""
+    """The score of the top label, from 0 to 1."""
     labels: list[Scored]
     groups: list[Scored]
     model: str
@@ -145,19 +148,19 @@ class Prediction(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review(Answer):
-    """A person's verdict on a prediction: another label, the same one, or none that fits (`rejected`)."""
+    """A person's verdict on a prediction: the correct label, or `rejected` if no label fits."""
 
     label: LabelRef | None
     rejected: bool
     by: str | None
-    """The id of the key that it was given with."""
+    """The id of the key that submitted the review."""
     created_at: datetime
     updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemReview(Review):
-    """With the prediction that it judges."""
+    """A review, with the prediction under review."""
 
     id: str
     item_id: str
@@ -211,7 +214,7 @@ class ErrorCount(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary(Answer):
-    """What a job's items come to."""
+    """The items of a job, counted by label, group, error and confidence."""
 
     counts: Counts
     labels: list[LabelCount]
@@ -219,14 +222,14 @@ class Summary(Answer):
     errors: list[ErrorCount]
     reviewed: int
     duplicates: int | None
-    """Items with `duplicate_of`; None until they were looked for, when the job is over."""
+    """Items with `duplicate_of`. None until duplicates have been searched, which happens after the job has ended."""
     confidence_histogram: list[int]
-    """Items per tenth of confidence, 0 to 1."""
+    """Items per tenth of confidence, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery(Answer):
-    """One end of a job that its webhook is told of."""
+    """A message to a webhook about the end of a job."""
 
     id: str
     job_id: str
@@ -290,7 +293,7 @@ class ModelVersion(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVersionDetail(ModelVersion):
-    """With its taxonomy and its card (Markdown)."""
+    """A model version with its taxonomy and its card (Markdown)."""
 
     groups: list[Group]
     labels: list[Label]
@@ -301,22 +304,22 @@ class ModelVersionDetail(ModelVersion):
 class Promotion(Answer):
     promoted: bool
     workers: int
-    """Workers that were alive a moment ago."""
+    """Workers that sent a heartbeat recently."""
     waiting_for: list[str]
-    """Those of them that have not loaded the model version yet."""
+    """Workers that have not loaded the model version yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key(Answer):
-    """Who may use the service, without the secret."""
+    """An API key without its secret."""
 
     id: str
     name: str
     scopes: list[str]
     rate_limit: int | None
-    """Requests per minute; None: as the service's settings say."""
+    """Requests per minute. None: the limit of the service's settings."""
     quota: int | None
-    """Pictures per calendar month (UTC); None: any number."""
+    """Pictures per calendar month (UTC). None: no limit."""
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
@@ -325,7 +328,7 @@ class Key(Answer):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewKey(Key):
     key: str = field(repr=False)
-    """What requests are sent with. It is told this once."""
+    """The key to send with requests. The service shows it only once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,15 +344,15 @@ class Day(Amount):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage(Answer):
-    """What a key submitted, and may still submit; on a service without keys, what everyone did."""
+    """What was submitted with a key or, on a service without keys, by everyone."""
 
     key_id: str | None
     rate_limit: int | None
     quota: int | None
     left: int | None
-    """Pictures left of the quota."""
+    """Pictures that the quota still allows. None: no limit."""
     resets_at: datetime
     today: Amount
     month: Amount
     days: list[Day]
-    """The last 30, oldest first."""
+    """The last 30 days, oldest first."""

@@ -1,4 +1,4 @@
-"""The client: where everything begins."""
+"""The client of a Lookbook service."""
 
 from __future__ import annotations
 
@@ -25,7 +25,15 @@ from lookbook.answers import (
 from lookbook.errors import ProblemError, WaitTimeout
 from lookbook.jobs import POLL_SECONDS, Job
 from lookbook.multipart import MultipartBody, Sendable, Sent
-from lookbook.options import ClassificationOptions, CrawlLimits, JobOptions, UrlItem, fields, members, prefer
+from lookbook.options import (
+    ClassificationOptions,
+    CrawlLimits,
+    JobOptions,
+    UrlItem,
+    form_fields,
+    json_members,
+    prefer_header,
+)
 from lookbook.reading import read
 from lookbook.retrying import retry_after
 from lookbook.transport import Body, Query, Transport, json_object
@@ -35,14 +43,14 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 class Client:
-    """A Lookbook service.
+    """A client of one Lookbook service.
 
-    `url` and `key` come from LOOKBOOK_URL and LOOKBOOK_KEY if they are not given. What the service refuses for the
-    moment (429, 503), and what gets no answer, is tried again up to `retries` times, after growing pauses or after as
-    many seconds as the service asks for (`Retry-After`). Jobs and classifications carry an Idempotency-Key, so that
-    none is made twice. `timeout` is for how many seconds nothing may move.
+    `url` and `key` default to LOOKBOOK_URL and LOOKBOOK_KEY. The client repeats requests that the service refuses for
+    the moment (429, 503) and requests without an answer, up to `retries` times. The pauses grow, or last as long as
+    the service asks for (`Retry-After`). Jobs and classifications are sent with an Idempotency-Key, so that none is
+    created twice. `timeout` is the number of seconds without any transfer after which a request fails.
 
-    Every method may raise `ProblemError` (the service refuses), `NotReached` or `UnexpectedAnswer`: each an `Error`.
+    Every method may raise `ProblemError` (the service refused), `NotReached` or `UnexpectedAnswer`. Each is an `Error`.
     """
 
     def __init__(
@@ -65,7 +73,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._transport.close()
 
     @property
@@ -73,12 +81,12 @@ class Client:
         return self._transport.url
 
     def ping(self) -> None:
-        """Ask once whether the service is there.
+        """Check once that the service answers.
 
         Raises:
-            NotReached: it is not.
+            NotReached: the service does not answer.
         """
-        self._transport.object("GET", "/healthz", retries=0)
+        self._transport.request_object("GET", "/healthz", retries=0)
 
     def classify(
         self,
@@ -87,22 +95,22 @@ class Client:
         timeout: float = 60.0,
         **options: Unpack[ClassificationOptions],
     ) -> Item:
-        """Classify one picture, ahead of all bulk work: a file, the bytes of one, or a URL (http or https).
+        """Classify one picture, ahead of all bulk work. `picture` is a path, the bytes of a file, or an HTTP(S) URL.
 
         Raises:
-            ProblemError: it cannot be classified; `code` says why.
-            WaitTimeout: it is not classified after `timeout` seconds.
+            ProblemError: the picture cannot be classified; `code` says why.
+            WaitTimeout: the picture is not classified after `timeout` seconds.
         """
         query: Mapping[str, str] = {}
         body: Body
         if isinstance(picture, bytes):
-            body, query = BytesBody(picture, "application/octet-stream"), fields(options)
+            body, query = BytesBody(picture, "application/octet-stream"), form_fields(options)
         elif is_url(picture):
-            body = json_body({"url": picture, **members(options)})
+            body = json_body({"url": picture, **json_members(options)})
         else:
-            body = MultipartBody(fields(options), "image", [picture])
-        give_up = time.monotonic() + timeout
-        response = self._create("/v1/classifications", body, query=query, headers=prefer(timeout))
+            body = MultipartBody(form_fields(options), "image", [picture])
+        deadline = time.monotonic() + timeout
+        response = self._create("/v1/classifications", body, query=query, headers=prefer_header(timeout))
         while True:
             item = read(Item, json_object(response))
             if item.error is not None:
@@ -110,7 +118,7 @@ class Client:
                 raise ProblemError(status, item.error.code, item.error.detail)
             if item.status != "pending":
                 return item
-            left = give_up - time.monotonic()
+            left = deadline - time.monotonic()
             if left <= 0:
                 raise WaitTimeout(f"{item.id} is still pending after {timeout:g} s")
             self._transport.sleep(min(left, retry_after(response.headers) or POLL_SECONDS))
@@ -119,21 +127,21 @@ class Client:
     def submit_uploads(
         self, files: Iterable[Sendable], *, sent: Sent | None = None, **options: Unpack[JobOptions]
     ) -> Job:
-        """Submit files, each opened when its turn comes; `pictures_in(folder)` lists those of a folder."""
+        """Submit files. Each is opened when it is sent. `pictures_in(folder)` lists the pictures of a folder."""
         return self._submit_files("images", files, sent, options)
 
     def submit_archive(self, archive: Sendable, *, sent: Sent | None = None, **options: Unpack[JobOptions]) -> Job:
-        """Submit a ZIP, TAR or TAR.GZ file of pictures; a worker expands it."""
+        """Submit a ZIP, TAR or TAR.GZ file of pictures. A worker reads it."""
         return self._submit_files("archive", [archive], sent, options)
 
     def submit_manifest(self, manifest: Sendable, *, sent: Sent | None = None, **options: Unpack[JobOptions]) -> Job:
-        """Submit a CSV or JSONL file that names a picture's URL in each row; a worker reads it."""
+        """Submit a CSV or JSONL file with the URL of a picture in each row. A worker reads it."""
         return self._submit_files("manifest", [manifest], sent, options)
 
     def submit_items(self, items: Iterable[UrlItem | str], **options: Unpack[JobOptions]) -> Job:
-        """Submit URLs, alone or with what belongs to each; workers fetch them."""
+        """Submit URLs of pictures, with or without details. Workers fetch them."""
         rows = [{"url": item} if isinstance(item, str) else item for item in items]
-        return self._submit(json_body({**members(options), "items": rows}), options)
+        return self._submit(json_body({**json_members(options), "items": rows}), options)
 
     def crawl(
         self,
@@ -145,61 +153,62 @@ class Client:
         since: Job | str | None = None,
         **options: Unpack[JobOptions],
     ) -> Job:
-        """Have a shop crawled, from pages, listings, sitemaps or feeds on; its pictures are the job's items.
+        """Crawl a shop, starting from pages, listings, sitemaps or feeds. Its pictures become the job's items.
 
-        `recipe` is the name of a site recipe, `query` the word to search for. With `since`, a crawl that is over, it is
-        done again: what has not changed is not downloaded anew, and what is not given here is as it was then.
+        `recipe` is the name of a site recipe, `query` a word to search for. `since` is a crawl that has ended and is to
+        be repeated: pictures that have not changed are not downloaded again, and options that are not given are taken
+        from that crawl.
         """
         urls = [start_urls] if isinstance(start_urls, str) else list(start_urls)
         crawl = {
             "start_urls": urls or None,
             "recipe": recipe,
             "query": query,
-            "limits": members(limits) if limits else None,
+            "limits": json_members(limits) if limits else None,
             "since": since.id if isinstance(since, Job) else since,
         }
-        return self._submit(json_body({**members(options), "crawl": members(crawl)}), options)
+        return self._submit(json_body({**json_members(options), "crawl": json_members(crawl)}), options)
 
     def job(self, job_id: str) -> Job:
-        return Job.asked(self._transport, job_id)
+        return Job.fetch(self._transport, job_id)
 
     def jobs(self, *, status: str | None = None, source: str | None = None, q: str | None = None) -> Iterator[Job]:
-        """Jobs, newest first; `q` is a part of the name."""
+        """Yield jobs, newest first. `q` is a part of the name."""
         for row in self._transport.pages("/v1/jobs", {"status": status, "source": source, "q": q}):
             yield Job(self._transport, row)
 
     def item(self, item_id: str) -> Item:
-        return read(Item, self._transport.object("GET", item_path(item_id)))
+        return read(Item, self._transport.request_object("GET", item_path(item_id)))
 
     def picture(self, item: Item | str) -> bytes:
-        """The bytes of an item's picture, as they came."""
+        """Return the original bytes of an item's picture."""
         return self._transport.request("GET", f"{item_path(item)}/image").content
 
     def review(self, item: Item | str, label: str) -> ItemReview:
-        """Say which label (its id) an item shows: another than the predicted one, or the same. The last one counts."""
+        """Review an item: `label` is the id of the correct label. A new review replaces an earlier one."""
         return self._review(item, {"label": label})
 
     def reject(self, item: Item | str) -> ItemReview:
-        """Say that no label of the model fits an item."""
+        """Review an item: no label of the model fits."""
         return self._review(item, {"rejected": True})
 
     def unreview(self, item: Item | str) -> None:
-        """Take back what was said of an item."""
+        """Remove the review of an item."""
         self._transport.request("DELETE", f"{item_path(item)}/review")
 
     def models(self) -> Iterator[ModelVersion]:
-        """Model versions with their aliases and figures."""
+        """Yield model versions with their aliases and metrics."""
         for row in self._transport.pages("/v1/models"):
             yield read(ModelVersion, row)
 
     def model(self, name: str, version: str) -> ModelVersionDetail:
-        """One model version with its labels and card."""
+        """Return a model version with its labels and card."""
         path = f"/v1/models/{quote(name, safe='')}/{quote(version, safe='')}"
-        return read(ModelVersionDetail, self._transport.object("GET", path))
+        return read(ModelVersionDetail, self._transport.request_object("GET", path))
 
     def labels(self, model: str = "production") -> Labels:
-        """Labels and groups of a model: name, name@version or alias."""
-        return read(Labels, self._transport.object("GET", "/v1/labels", query={"model": model}))
+        """Return the labels and groups of a model, which is a name, name@version or an alias."""
+        return read(Labels, self._transport.request_object("GET", "/v1/labels", query={"model": model}))
 
     def promote(
         self,
@@ -209,14 +218,14 @@ class Client:
         progress: Callable[[Promotion], object] | None = None,
         timeout: float = 120.0,
     ) -> Promotion:
-        """Make a model version `production` as soon as every worker that is alive has loaded it.
+        """Make a model version `production` as soon as every live worker has loaded it.
 
-        `progress` is called after each look at which have.
+        `progress` is called after each check.
 
         Raises:
-            WaitTimeout: some have not loaded it after `timeout` seconds; nothing has changed.
+            WaitTimeout: not all workers have loaded it after `timeout` seconds. `production` has not changed.
         """
-        give_up = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         path = f"/v1/models/{quote(name, safe='')}/promote"
         while True:
             response = self._transport.request("POST", path, body=json_body({"version": version}), repeatable=True)
@@ -225,18 +234,20 @@ class Client:
                 progress(promotion)
             if promotion.promoted:
                 return promotion
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 missing = ", ".join(promotion.waiting_for)
-                late = f"not loaded after {timeout:g} s by {missing}; their logs say why"
-                raise WaitTimeout(f"{name}@{version} stays a candidate: {late}")
+                raise WaitTimeout(
+                    f"{name}@{version} stays a candidate: after {timeout:g} s it is not loaded by {missing}; "
+                    "the logs of these workers say why"
+                )
             self._transport.sleep(retry_after(response.headers) or POLL_SECONDS)
 
     def usage(self) -> Usage:
-        """What this client's key submitted, and may still submit."""
-        return read(Usage, self._transport.object("GET", "/v1/usage"))
+        """Return the usage and the remaining quota of this client's key."""
+        return read(Usage, self._transport.request_object("GET", "/v1/usage"))
 
     def keys(self) -> Iterator[Key]:
-        """Keys, newest first, the revoked ones included (with the scope `admin`, as the next two)."""
+        """Yield keys, newest first, including revoked ones. Needs the scope `admin`."""
         for row in self._transport.pages("/v1/keys"):
             yield read(Key, row)
 
@@ -248,30 +259,30 @@ class Client:
         rate_limit: int | None = None,
         quota: int | None = None,
     ) -> NewKey:
-        """Make a key of some of the scopes submit, read and admin; its `key` is told this once.
+        """Create a key with some of the scopes submit, read and admin. Only this answer shows its `key`.
 
-        `rate_limit` is in requests per minute, `quota` in pictures per calendar month.
+        `rate_limit` is in requests per minute, `quota` in pictures per calendar month. Needs the scope `admin`.
         """
-        wanted = {"name": name, "scopes": list(scopes), "rate_limit": rate_limit, "quota": quota}
-        return read(NewKey, self._transport.object("POST", "/v1/keys", body=json_body(members(wanted))))
+        body = {"name": name, "scopes": list(scopes), "rate_limit": rate_limit, "quota": quota}
+        return read(NewKey, self._transport.request_object("POST", "/v1/keys", body=json_body(json_members(body))))
 
     def revoke_key(self, key: Key | str) -> None:
-        """Make a key useless for ever. Its jobs stay."""
-        given = key if isinstance(key, str) else key.id
-        self._transport.request("DELETE", f"/v1/keys/{quote(given, safe='')}")
+        """Revoke a key permanently. Its jobs remain. Needs the scope `admin`."""
+        key_id = key if isinstance(key, str) else key.id
+        self._transport.request("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
 
     def _review(self, item: Item | str, verdict: dict[str, object]) -> ItemReview:
         path = f"{item_path(item)}/review"
-        return read(ItemReview, self._transport.object("PUT", path, body=json_body(verdict)))
+        return read(ItemReview, self._transport.request_object("PUT", path, body=json_body(verdict)))
 
     def _submit_files(self, field: str, files: Iterable[Sendable], sent: Sent | None, options: JobOptions) -> Job:
-        body = MultipartBody(fields(options), field, list(files))
+        body = MultipartBody(form_fields(options), field, list(files))
         if sent is not None:
             body.on_sent = sent
         return self._submit(body, options)
 
     def _submit(self, body: Body, options: JobOptions) -> Job:
-        response = self._create("/v1/jobs", body, headers=prefer(options.get("prefer_wait")))
+        response = self._create("/v1/jobs", body, headers=prefer_header(options.get("prefer_wait")))
         return Job(self._transport, json_object(response), response.headers)
 
     def _create(

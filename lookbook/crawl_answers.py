@@ -1,4 +1,4 @@
-"""What the service answers of crawls, as lookbook/answers.py has the rest."""
+"""The answers of the service about crawls. lookbook/answers.py has the others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lookbook.answer import Answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrawlLimits(Answer):
-    """How far a crawl goes."""
+    """The limits of a crawl."""
 
     pages: int
     pictures: int
@@ -22,7 +22,7 @@ class CrawlLimits(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlCounts(Answer):
-    """How many URLs are in which state; `seen` is their sum."""
+    """The number of URLs in each state. `seen` is their sum."""
 
     seen: int
     queued: int
@@ -39,7 +39,7 @@ class UrlCounts(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting(Answer):
-    """A host that wants to be left alone for a while."""
+    """A host that the crawl must not ask before a certain time."""
 
     host: str
     until: datetime
@@ -47,7 +47,7 @@ class Waiting(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes(Answer):
-    """Pictures, against the crawl that is repeated."""
+    """Pictures compared with the crawl that is repeated."""
 
     new: int
     changed: int
@@ -57,7 +57,7 @@ class Changes(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crawl(Answer):
-    """What a crawl was asked for, and how far it is."""
+    """The options and the progress of a crawl."""
 
     start_urls: list[str]
     recipe: str | None
@@ -66,17 +66,17 @@ class Crawl(Answer):
     """The id of the crawl that it repeats."""
     limits: CrawlLimits
     pages: UrlCounts
-    """Sitemaps and feeds among them."""
+    """Including sitemaps and feeds."""
     pictures: UrlCounts
     left_out: dict[str, int]
-    """What was not asked for or not used: reason -> how many."""
+    """The number of URLs that were not fetched or not used, by reason."""
     bytes: int
-    """Received so far."""
+    """Bytes received so far."""
     waiting_on: list[Waiting]
     changes: Changes | None
-    """Of a crawl that repeats another."""
+    """None unless the crawl repeats another one."""
     verdict: str | None
-    """Why it found nothing, or ended early; docs/http-api.md lists them."""
+    """Why the crawl found nothing or ended early. docs/http-api.md lists the values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,20 +87,20 @@ class Reason(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrawlUrl(Answer):
-    """A URL that a crawl met, and what became of it."""
+    """A URL that a crawl found, and its state."""
 
     url: str
     kind: str
     """page, picture, sitemap, feed or robots."""
     state: str
-    """queued, or another of those that `UrlCounts` counts: all of them are final."""
+    """queued, or one of the other states of `UrlCounts`, all of which are final."""
     reason: Reason | None
     status: int | None
-    """Of the last answer, by HTTP."""
+    """The HTTP status of the last response."""
     depth: int
     referrer: str | None
-    """Where it was met first."""
+    """The page on which the URL was found first."""
     item_id: str | None
-    """Of a picture: the item that it became."""
+    """The item that was created from the picture."""
     found_at: datetime
     settled_at: datetime | None

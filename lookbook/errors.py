@@ -1,4 +1,4 @@
-"""What the client raises: everything under one base."""
+"""The errors of the client. All derive from `Error`."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 
 
 class Error(Exception):
-    """Something went wrong; the text says what was expected and what came."""
+    """Base class. The text says what was expected and what was received."""
 
 
 class NotReached(Error):
-    """The service did not answer, or stopped in the middle of its answer."""
+    """The service did not answer, or its answer broke off."""
 
 
 class UnexpectedAnswer(Error):
-    """What answered does not speak as Lookbook does."""
+    """The answer is not one of a Lookbook service."""
 
 
 class FileChanged(Error):
-    """A file was given another size while it was being sent."""
+    """The size of a file changed while the file was being sent."""
 
 
 class WaitTimeout(Error):
-    """What was waited for is not over yet; it goes on, and can be waited for again."""
+    """The work did not end in time. It continues, and the caller may wait for it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field of a request."""
+    """The problem with one field of a request."""
 
     pointer: str
     """JSON Pointer, such as `/crop/width`."""
@@ -37,7 +37,7 @@ class FieldError:
 
 
 class ProblemError(Error):
-    """The service refused: problem details as RFC 9457 has them."""
+    """The service refused a request. The attributes are its problem details (RFC 9457)."""
 
     def __init__(
         self,
@@ -49,26 +49,25 @@ class ProblemError(Error):
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(
-            f"{detail} ({code}, HTTP {status})" if code else f"{detail} (HTTP {status}: is it a Lookbook?)"
-        )
+        origin = f"{code}, HTTP {status}" if code else f"HTTP {status}: is this a Lookbook service?"
+        super().__init__(f"{detail.removesuffix('.')} ({origin})")
         self.status = status
         self.code = code
-        """Stable, in snake case; empty if it was not Lookbook that answered."""
+        """A stable code in snake case. Empty if another service than Lookbook answered."""
         self.detail = detail
         self.errors = tuple(errors)
         self.request_id = request_id
-        """Under which the service logged the request."""
+        """The id under which the service logged the request."""
         self.retry_after = retry_after
-        """Seconds after which trying again makes sense, if the service said so."""
+        """Seconds after which a retry makes sense, if the service said so."""
 
 
-def problem(
+def problem_error(
     status: int, reason: str, body: object, *, request_id: str | None, retry_after: float | None
 ) -> ProblemError:
-    """The error that an answer's JSON tells of; one without problem details keeps its status and `reason`."""
-    told: Mapping[str, Any] = body if isinstance(body, dict) else {}
-    errors = [FieldError(str(e.get("pointer", "")), str(e.get("detail", ""))) for e in told.get("errors") or []]
-    detail = str(told.get("detail") or reason)
-    code = str(told.get("code") or "")
+    """Return the error that the JSON of an answer describes. Without problem details, its text is `reason`."""
+    problem: Mapping[str, Any] = body if isinstance(body, dict) else {}
+    errors = [FieldError(str(e.get("pointer", "")), str(e.get("detail", ""))) for e in problem.get("errors") or []]
+    detail = str(problem.get("detail") or reason)
+    code = str(problem.get("code") or "")
     return ProblemError(status, code, detail, errors=errors, request_id=request_id, retry_after=retry_after)

@@ -1,4 +1,4 @@
-"""A multipart body that streams: each file is opened when its turn comes and closed after it."""
+"""A multipart body that streams. Each file is opened only while it is being sent."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 from lookbook.errors import FileChanged
 
 BLOCK = 256 * 1024
+"""Bytes that are read and sent at once."""
 _ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
-"""As the HTML standard has browsers escape names in multipart/form-data."""
+"""How the HTML standard escapes names in multipart/form-data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file to be sent: its name as the service shall know it, and where its bytes are, or they themselves."""
+    """A file to send: the name that the service shows, and the path of the file or its bytes."""
 
     name: str
     content: Path | bytes = field(repr=False)
@@ -27,38 +28,38 @@ class Upload:
         return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
 
     def blocks(self, size: int) -> Iterator[bytes]:
-        """The `size` bytes that it had.
+        """Yield the content. `size` is the number of bytes that were announced.
 
         Raises:
-            FileChanged: it has another number of them by now.
+            FileChanged: the file has another size now.
         """
         if isinstance(self.content, bytes):
             yield from (self.content[start : start + BLOCK] for start in range(0, size, BLOCK))
             return
         left = size
         with self.content.open("rb") as file:
-            # One byte more than is left shows that it has grown.
+            # Reading one byte more than is left shows whether the file has grown.
             while block := file.read(min(BLOCK, left + 1)):
                 left -= len(block)
                 if left < 0:
                     break
                 yield block
         if left:
-            raise FileChanged(f"{self.content} had {size:,} bytes when the request began, and has not any more")
+            raise FileChanged(f"{self.content} had {size:,} bytes when the request began, but now has another size")
 
 
 Sendable = str | os.PathLike[str] | Upload
-"""A file on disk, sent under its own name; or one under another name."""
+"""The path of a file, which is sent under its own name, or an `Upload` with another name."""
 
 
 Sent = Callable[[int, int], object]
-"""Called while something is sent, with the bytes sent so far and those of all of it."""
+"""A callback with the number of bytes sent so far and the number of bytes in total."""
 
 
 class MultipartBody:
-    """Text fields, then files under one field name. Give `content_type` and `length` as headers.
+    """A form of text fields, followed by files in one field. Send `content_type` and `length` as headers.
 
-    It can be sent again: every iteration starts anew.
+    A body can be sent again, because each iteration starts from the beginning.
     """
 
     def __init__(self, fields: Mapping[str, str], field: str, files: Sequence[Sendable]) -> None:
@@ -69,7 +70,7 @@ class MultipartBody:
         self.content_type = f"multipart/form-data; boundary={self._boundary}"
         self.length = sum(len(part) for part in self._texts()) + sum(size for _, size in self._files)
         self.on_sent: Sent = lambda sent, total: None
-        """Called after each block. When everything is sent again, it begins at 0 again."""
+        """Called after each block. The count starts at 0 again when the body is sent again."""
 
     def __iter__(self) -> Iterator[bytes]:
         sent = 0
@@ -99,7 +100,7 @@ class MultipartBody:
         return f"{head}{value}\r\n".encode()
 
     def _file_head(self, file: Upload) -> bytes:
-        # A name that is no UTF-8 (surrogates stand for its bytes) is sent as near as UTF-8 comes.
+        # File names that are not UTF-8 contain surrogates in Python. Each is sent as a question mark.
         name = file.name.translate(_ESCAPES).encode("utf-8", "replace").decode()
         return (
             f"--{self._boundary}\r\n"

@@ -1,4 +1,4 @@
-"""What can be said with a submission; the words are those of docs/http-api.md."""
+"""The options of submissions. Their names are those of docs/http-api.md."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, Literal, NotRequired, TypedDict
 
 MAX_HOLD_SECONDS = 30
-"""For how long the service holds an answer back at most."""
+"""The longest time for which the service delays an answer."""
 
 
 class Rectangle(TypedDict):
-    """Pixels of the picture as a person sees it, after EXIF rotation."""
+    """A rectangle in pixels of the picture as people see it, that is, after EXIF rotation."""
 
     x: int
     y: int
@@ -21,20 +21,20 @@ class Rectangle(TypedDict):
 
 
 class ClassificationOptions(TypedDict, total=False):
-    """With one picture."""
+    """The options of a single classification. None means the default."""
 
     crop: Rectangle | None
     model: str | None
-    """name, name@version or alias."""
+    """A name, name@version or an alias."""
     top_k: int | None
 
 
 class UrlItem(TypedDict):
-    """A picture on the web, and what is known of it."""
+    """The URL of a picture, with optional details about the picture."""
 
     url: str
     custom_id: NotRequired[str]
-    """Your own name for it."""
+    """Your own id for the item."""
     crop: NotRequired[Rectangle]
     metadata: NotRequired[Mapping[str, Any]]
     title: NotRequired[str]
@@ -45,56 +45,56 @@ class UrlItem(TypedDict):
 
 
 class CrawlLimits(TypedDict, total=False):
-    """How far a crawl goes. What is None is as if it were not given."""
+    """The limits of a crawl. None means the default."""
 
     pages: int | None
     pictures: int | None
     bytes: int | None
-    """Received in all."""
+    """Bytes to receive in total."""
     depth: int | None
-    """Links from a start URL."""
+    """Links to follow from a start URL."""
     minutes: int | None
     hosts: Sequence[str] | None
-    """On which pages may be, beside those of the start URLs."""
+    """Hosts whose pages may be visited besides those of the start URLs."""
 
 
 class Webhook(TypedDict):
-    """Whom to tell of a job's end."""
+    """The receiver of a message about the job's end."""
 
     url: str
     events: NotRequired[Sequence[str]]
 
 
 class JobOptions(TypedDict, total=False):
-    """With any job. What is None is as if it were not given."""
+    """The options of a job. None means the default."""
 
     name: str | None
     model: str | None
-    """name, name@version or alias."""
+    """A name, name@version or an alias."""
     top_k: int | None
     priority: Literal["normal", "low"] | None
     metadata: Mapping[str, Any] | None
     webhook: Webhook | None
     expires_at: datetime | None
-    """With a zone: kept until then."""
+    """When the job is deleted. The value needs a time zone."""
     prefer_wait: int | None
-    """For so many seconds (at most 30) the answer may wait for the job's end."""
+    """Seconds (at most 30) for which the answer may wait for the job's end."""
 
 
-def prefer(seconds: float | None) -> dict[str, str]:
-    """The header that says for how long an answer may wait for the end of what was asked for (RFC 7240)."""
+def prefer_header(seconds: float | None) -> dict[str, str]:
+    """Return the header that says how long an answer may wait for the end of the work (RFC 7240)."""
     return {} if seconds is None else {"Prefer": f"wait={max(0, min(int(seconds), MAX_HOLD_SECONDS))}"}
 
 
-def members(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as members of a JSON object."""
+def json_members(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as the members of a JSON object."""
     given = {name: value for name, value in options.items() if value is not None and name != "prefer_wait"}
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in given.items()}
 
 
-def fields(options: Mapping[str, Any]) -> dict[str, str]:
-    """Options as fields of a form: objects are JSON in them."""
+def form_fields(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return options as the fields of a form. Objects become JSON text."""
     return {
         name: json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else str(value)
-        for name, value in members(options).items()
+        for name, value in json_members(options).items()
     }

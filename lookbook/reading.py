@@ -1,4 +1,4 @@
-"""From an answer's JSON to the dataclasses of `lookbook.answers`."""
+"""Turns the JSON of answers into the dataclasses of `lookbook.answers`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 def read(kind: type[AnswerT], data: Any) -> AnswerT:
-    """`data` as a `kind`. Members that this version does not know are ignored; they stay in `raw`.
+    """Return `data` as a `kind`. Members that this version does not know are kept in `raw` only.
 
     Raises:
-        UnexpectedAnswer: a member is missing or has another shape.
+        UnexpectedAnswer: a member is missing or has an unexpected type.
     """
     if not isinstance(data, dict):
         raise UnexpectedAnswer(f"expected {kind.__name__} as an object, got {data!r:.80}")
@@ -42,12 +42,12 @@ def _members(kind: type[Answer]) -> list[tuple[str, Callable[[Any], Any]]]:
 def _reader(hint: Any) -> Callable[[Any], Any]:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in {Union, types.UnionType}:
-        (wanted,) = [argument for argument in arguments if argument is not types.NoneType]
-        reader = _reader(wanted)
+        (inner,) = [argument for argument in arguments if argument is not types.NoneType]
+        reader = _reader(inner)
         return lambda value: None if value is None else reader(value)
     if origin is list:
         element = _reader(arguments[0])
-        return lambda value: [element(one) for one in value]
+        return lambda values: [element(value) for value in values]
     if isinstance(hint, type) and issubclass(hint, Answer):
         return lambda value: read(hint, value)
     if hint in {date, datetime}:
@@ -58,7 +58,7 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
 
 
 def _checked(expected: type, value: Any) -> Any:
-    # JSON has one kind of number.
+    # JSON does not distinguish integers from floats.
     if not isinstance(value, (int, float) if expected is float else expected):
         raise TypeError(f"expected {expected.__name__}")
     return value

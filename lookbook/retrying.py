@@ -1,4 +1,4 @@
-"""When a request that failed is tried again, and after how long."""
+"""Decides which failed requests are repeated, and after which pause."""
 
 from __future__ import annotations
 
@@ -12,54 +12,58 @@ from http import HTTPStatus
 import httpx
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 16.0
-"""Seconds before the second attempt, doubled before each further one until the longest."""
+"""Seconds before the second attempt. The pause doubles before each further attempt, up to the longest."""
 LONGEST_RETRY_AFTER = 120.0
-"""A `Retry-After` of more seconds than that is for the caller to wait for."""
+"""Seconds. If `Retry-After` is longer, the client raises the error so that the caller can decide."""
 
 _REFUSED = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-"""Answers after which nothing was done."""
-_LOST = {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
-"""Answers of a proxy that got none: what was asked for may have been done."""
+"""Answers after which the service has done nothing."""
+_NO_ANSWER = {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
+"""Answers of a proxy that received no answer. The service may have done the work."""
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_OWN_FAULT = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
+_CLIENT_ERRORS = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
 
 
 @dataclass(frozen=True, slots=True)
-class Retrying:
-    """How often, and which: `repeatable` requests may be sent twice although the first may have had its effect."""
+class RetryPolicy:
+    """How a request is repeated after a failure."""
 
     retries: int
     repeatable: bool
+    """Whether the request may be sent again although the first attempt may have had its effect."""
 
-    def after_answer(self, response: httpx.Response, attempt: int) -> float | None:
-        """Seconds until an answered request is tried again, `attempt` being its attempts so far; None: it is not."""
-        status, wanted = response.status_code, retry_after(response.headers)
-        # A first attempt with the same Idempotency-Key is still being worked on, perhaps for a while.
-        running = self.repeatable and status == HTTPStatus.CONFLICT and wanted is not None
-        lost = self.repeatable and status in _LOST
+    def after_response(self, response: httpx.Response, attempt: int) -> float | None:
+        """Return the seconds until a refused request is repeated after `attempt` attempts, or None."""
+        status, requested = response.status_code, retry_after(response.headers)
+        # The service may still be working on an earlier attempt with the same Idempotency-Key.
+        running = self.repeatable and status == HTTPStatus.CONFLICT and requested is not None
+        lost = self.repeatable and status in _NO_ANSWER
         if attempt > self.retries or not (status in _REFUSED or running or lost):
             return None
-        if running and wanted is not None:
-            return max(wanted, pause(attempt))
-        if wanted is None:
+        if running and requested is not None:
+            return max(requested, pause(attempt))
+        if requested is None:
             return pause(attempt)
-        return wanted if wanted <= LONGEST_RETRY_AFTER else None
+        return requested if requested <= LONGEST_RETRY_AFTER else None
 
-    def after_silence(self, attempt: int, error: httpx.TransportError | None = None) -> float | None:
-        """The same of a request that got no answer, or only a part of one."""
-        if attempt > self.retries or isinstance(error, _OWN_FAULT):
+    def after_no_response(self, attempt: int, error: httpx.TransportError | None = None) -> float | None:
+        """Return the seconds until a request without a complete answer is repeated, or None."""
+        if attempt > self.retries or isinstance(error, _CLIENT_ERRORS):
             return None
         return pause(attempt) if self.repeatable or isinstance(error, _NEVER_SENT) else None
 
 
 def pause(attempt: int) -> float:
-    """Seconds after `attempt` attempts: doubled each time, then shortened by up to half so that many clients spread."""
+    """Return the pause in seconds after `attempt` attempts.
+
+    It doubles each time. A random part of up to half is taken off, so that many clients do not retry at the same time.
+    """
     longest: float = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
     return longest * random.uniform(0.5, 1.0)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that an answer's `Retry-After` asks for (as a number or a date); None: nothing that can be read."""
+    """Return the seconds that `Retry-After` asks for, as a number or a date. None: it is missing or not valid."""
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value)

@@ -1,4 +1,4 @@
-"""Requests to one service: the key, retries, problem details, pages, streamed answers."""
+"""HTTP requests to one service: authentication, retries, problem details, pagination and streamed answers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from lookbook.errors import Error, NotReached, ProblemError, UnexpectedAnswer, problem
-from lookbook.retrying import Retrying, retry_after
+from lookbook.errors import Error, NotReached, ProblemError, UnexpectedAnswer, problem_error
+from lookbook.retrying import RetryPolicy, retry_after
 
 Query = Mapping[str, Any]
-"""Parameters of a URL: text, numbers and truths; those that are None are left out."""
+"""The query parameters of a URL: text, numbers and booleans. Those that are None are left out."""
 
 PAGE_SIZE = 200
-"""The most that a list gives at once."""
+"""The largest page that the service allows."""
 _REPEATABLE = {"GET", "PUT", "DELETE"}
-"""Sent twice, they do what they do once (RFC 9110)."""
+"""Idempotent methods (RFC 9110): sending them twice has the same effect as sending them once."""
 
 
 class Body(Protocol):
-    """What is sent: iterated anew by every attempt."""
+    """A request body. Each attempt iterates over it from the beginning."""
 
     content_type: str
     length: int
@@ -36,22 +36,22 @@ class Body(Protocol):
 
 
 class Transport:
-    """One pool of connections; usable from several threads at once."""
+    """A pool of connections to one service. It is safe to use from several threads."""
 
     def __init__(
         self, url: str, key: str | None, *, retries: int, timeout: float, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         if key is not None and not (key.isascii() and key.isprintable()):
-            raise Error("expected a key such as lb_…, got one with characters that no header can hold")
+            raise Error("expected a key such as lb_…, got one with characters that an HTTP header cannot hold")
         self.url = url.rstrip("/")
         self.sleep = sleep
         self._retries = retries
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            # Uploads may be long; what is bounded is how long nothing moves.
+            # Uploads may take long, so only the time without any transfer is limited.
             timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
-            # A proxy of the environment does not lead to this machine's own loopback.
+            # A proxy that environment variables name cannot reach the loopback of this machine.
             trust_env=not _on_loopback(self.url),
         )
 
@@ -71,40 +71,40 @@ class Transport:
         repeatable: bool | None = None,
         retries: int | None = None,
     ) -> httpx.Response:
-        """The answer, once it is a success or a 304.
+        """Send a request and return the answer, which is a success or a 304.
 
-        With an `idempotency_key` the service does once what it is asked twice, so that trying again is safe;
-        `repeatable` says the same of requests that are so by their nature, as GET, PUT and DELETE are.
+        An `idempotency_key` makes a retry safe, because the service does the work only once. `repeatable` says that a
+        retry is safe without one, as it is for GET, PUT and DELETE.
 
         Raises:
-            ProblemError: the service refused, and trying again did not help or cannot.
-            NotReached: there was no answer, and trying again did not help or is not safe.
+            ProblemError: the service refused, and a retry failed or makes no sense.
+            NotReached: there was no answer, and a retry failed or is not safe.
         """
-        wanted = {**(headers or {})}
+        all_headers = {**(headers or {})}
         if idempotency_key is not None:
-            wanted["Idempotency-Key"] = idempotency_key
+            all_headers["Idempotency-Key"] = idempotency_key
         if body is not None:
-            wanted |= {"Content-Type": body.content_type, "Content-Length": str(body.length)}
+            all_headers |= {"Content-Type": body.content_type, "Content-Length": str(body.length)}
         if repeatable is None:
             repeatable = method in _REPEATABLE or idempotency_key is not None
 
         def build() -> httpx.Request:
             content = None if body is None else iter(body)
             return self._http.build_request(
-                method, path, params=_given(query), json=json, content=content, headers=wanted
+                method, path, params=_without_none(query), json=json, content=content, headers=all_headers
             )
 
-        return self._send(build, Retrying(self._retries if retries is None else retries, repeatable))
+        return self._send(build, RetryPolicy(self._retries if retries is None else retries, repeatable))
 
-    def object(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        """The JSON object that answers `request` (see there)."""
+    def request_object(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """Send a request like `request` and return the JSON object of the answer."""
         return json_object(self.request(method, path, **request))
 
     def pages(self, path: str, query: Query | None = None) -> Iterator[dict[str, Any]]:
-        """The elements of a list; a page is asked for when the one before is used up."""
+        """Yield the elements of a list. Each page is requested when it is needed."""
         cursor: str | None = None
         while True:
-            page = self.object("GET", path, query={"limit": PAGE_SIZE, **(query or {}), "cursor": cursor})
+            page = self.request_object("GET", path, query={"limit": PAGE_SIZE, **(query or {}), "cursor": cursor})
             if not isinstance(page.get("data"), list):
                 raise UnexpectedAnswer(f"expected a list as data from {self.url}{path}, got {page!r:.80}")
             yield from page["data"]
@@ -114,42 +114,42 @@ class Transport:
 
     @contextmanager
     def stream(self, path: str, query: Query | None = None) -> Iterator[Iterator[bytes]]:
-        """An answer's bytes as they come.
+        """Send a GET request and return the bytes of the answer as they arrive.
 
         Raises:
-            ProblemError, NotReached: as `request`; and NotReached when the answer breaks off.
+            ProblemError, NotReached: as in `request`, and NotReached if the answer breaks off.
         """
-        retrying = Retrying(self._retries, repeatable=True)
-        build = partial(self._http.build_request, "GET", path, params=_given(query))
-        response = self._send(build, retrying, stream=True)
+        policy = RetryPolicy(self._retries, repeatable=True)
+        build = partial(self._http.build_request, "GET", path, params=_without_none(query))
+        response = self._send(build, policy, stream=True)
         try:
             yield response.iter_bytes()
         except httpx.TransportError as error:
-            raise _BrokenOff(f"the answer of {self.url} broke off ({error})") from error
+            raise _AnswerBrokeOff(f"the answer of {self.url} broke off ({error})") from error
         finally:
             response.close()
 
     def download(self, path: str, target: Path, query: Query | None = None) -> int:
-        """Write an answer to the file `target`, which changes only once all of it is there; how many bytes it has.
+        """Write an answer to the file `target` and return its size in bytes.
 
-        What breaks off is asked for again from its beginning.
+        `target` changes only after a full download. An answer that breaks off is requested again from the beginning.
 
         Raises:
-            ProblemError, NotReached: as `request`; `target` is as it was.
+            ProblemError, NotReached: as in `request`. `target` has not changed.
         """
-        retrying, attempt = Retrying(self._retries, repeatable=True), 1
+        policy, attempt = RetryPolicy(self._retries, repeatable=True), 1
         while True:
             try:
-                with replacing(target) as file, self.stream(path, query) as blocks:
+                with atomic_write(target) as file, self.stream(path, query) as blocks:
                     return sum(file.write(block) for block in blocks)
-            except _BrokenOff:
-                pause = retrying.after_silence(attempt)
+            except _AnswerBrokeOff:
+                pause = policy.after_no_response(attempt)
                 if pause is None:
                     raise
             self.sleep(pause)
             attempt += 1
 
-    def _send(self, build: Callable[[], httpx.Request], retrying: Retrying, *, stream: bool = False) -> httpx.Response:
+    def _send(self, build: Callable[[], httpx.Request], policy: RetryPolicy, *, stream: bool = False) -> httpx.Response:
         attempt = 1
         while True:
             failure: ProblemError | NotReached
@@ -158,26 +158,26 @@ class Transport:
                 if response.is_success or response.status_code == httpx.codes.NOT_MODIFIED:
                     return response
                 failure = _problem_of(response)
-                pause = retrying.after_answer(response, attempt)
+                pause = policy.after_response(response, attempt)
             except httpx.TransportError as error:
-                failure = NotReached(f"no answer from {self.url} ({error or type(error).__name__})")
+                failure = NotReached(f"{self.url} does not answer ({error or type(error).__name__})")
                 failure.__cause__ = error
-                pause = retrying.after_silence(attempt, error)
+                pause = policy.after_no_response(attempt, error)
             if pause is None:
                 raise failure
             self.sleep(pause)
             attempt += 1
 
 
-class _BrokenOff(NotReached):
-    """The answer had begun."""
+class _AnswerBrokeOff(NotReached):
+    """The connection was lost while the answer was being received."""
 
 
 def json_object(response: httpx.Response) -> dict[str, Any]:
-    """An answer's JSON object.
+    """Return the JSON object of an answer.
 
     Raises:
-        UnexpectedAnswer: it has none.
+        UnexpectedAnswer: the answer holds no JSON object.
     """
     try:
         body = response.json()
@@ -185,21 +185,21 @@ def json_object(response: httpx.Response) -> dict[str, Any]:
         body = None
     if not isinstance(body, dict):
         kind = response.headers.get("Content-Type", "no Content-Type")
-        raise UnexpectedAnswer(f"expected a JSON object from {response.url}, got {kind}: is it a Lookbook?")
+        raise UnexpectedAnswer(f"expected a JSON object from {response.url}, got {kind}: is this a Lookbook service?")
     return body
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A file that takes `target`'s place when all went well, and is gone when not."""
-    # In the same folder, for a rename is atomic only within one file system.
-    made = target.parent / f".{target.name}.{secrets.token_hex(4)}.part"
+def atomic_write(target: Path) -> Iterator[IO[bytes]]:
+    """Return a file that replaces `target` if the block succeeds, and is removed if it fails."""
+    # The file is in the same folder, because a rename is atomic only within one file system.
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.part"
     try:
-        with made.open("xb") as file:
+        with temporary.open("xb") as file:
             yield file
-        made.replace(target)
+        temporary.replace(target)
     except BaseException:
-        made.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -211,7 +211,7 @@ def _problem_of(response: httpx.Response) -> ProblemError:
         body = None
     finally:
         response.close()
-    return problem(
+    return problem_error(
         response.status_code,
         response.reason_phrase,
         body,
@@ -220,7 +220,7 @@ def _problem_of(response: httpx.Response) -> ProblemError:
     )
 
 
-def _given(query: Query | None) -> dict[str, Any]:
+def _without_none(query: Query | None) -> dict[str, Any]:
     return {name: value for name, value in (query or {}).items() if value is not None}
 
 

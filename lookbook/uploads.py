@@ -1,4 +1,4 @@
-"""What is in folders, and bodies that are no forms."""
+"""The pictures of folders, and request bodies in memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from lookbook.multipart import Upload
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".avif", ".bmp"}
-"""What is picked up from folders. A file that is named itself is sent whatever it is called."""
+"""The endings of files that `pictures_in` returns. A file that is submitted by its own path may have any name."""
 
 
 class BytesBody:
-    """Bytes in memory."""
+    """A request body in memory."""
 
     def __init__(self, data: bytes, content_type: str) -> None:
         self._data = data
@@ -30,7 +30,10 @@ def json_body(value: object) -> BytesBody:
 
 
 def pictures_in(folder: str | os.PathLike[str]) -> list[Upload]:
-    """The pictures of a folder and of those in it, sorted, each named by its path from that folder (`coats/1.jpg`)."""
+    """Return the pictures in a folder and its subfolders, sorted.
+
+    Each is named by its path relative to the folder, such as `coats/1.jpg`.
+    """
     root = Path(folder)
-    found = (path for path in root.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-    return [Upload(path.relative_to(root).as_posix(), path) for path in sorted(found) if path.is_file()]
+    paths = (path for path in root.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    return [Upload(path.relative_to(root).as_posix(), path) for path in sorted(paths) if path.is_file()]

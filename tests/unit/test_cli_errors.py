@@ -49,7 +49,7 @@ def test_a_service_that_is_not_there_is_named_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = said(monkeypatch, capsys, "jobs", "--url", NOBODY)
-    assert line.startswith(f"lookbook: no answer from {NOBODY}")
+    assert line.startswith(f"lookbook: {NOBODY} does not answer")
     assert line.endswith("--url or LOOKBOOK_URL says where")
 
 
@@ -65,7 +65,7 @@ def test_what_answers_without_being_a_lookbook_is_doubted(
 ) -> None:
     with answering(Reply(404, b"<html>"), Reply(404, b"<html>")) as server:
         line = said(monkeypatch, capsys, "jobs", "--url", server.url)
-    assert line == "lookbook: Not Found (HTTP 404: is it a Lookbook?)"
+    assert line == "lookbook: Not Found (HTTP 404: is this a Lookbook service?)"
 
 
 def test_a_missing_key_is_said_with_where_it_belongs(
@@ -81,7 +81,7 @@ def test_what_answers_but_is_no_lookbook_is_said_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with answering(Reply(200, b"<html>")) as server:
-        assert "is it a Lookbook?" in said(monkeypatch, capsys, "jobs", "--url", server.url)
+        assert "is this a Lookbook service?" in said(monkeypatch, capsys, "jobs", "--url", server.url)
 
 
 def test_a_file_that_cannot_be_written_is_named(
