@@ -1,4 +1,4 @@
-"""Bytes that are no proper pictures: what the service answers to them is shown in the README and tested."""
+"""Bytes that are not valid pictures. The README shows how the service answers them, and tests check it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from samples.draw import FOLDER
 
 
 def truncated_jpeg() -> bytes:
-    """A real JPEG that ends halfway."""
+    """Return the first half of a valid JPEG."""
     data = (FOLDER / "t-shirt-red.jpg").read_bytes()
     return data[: len(data) // 2]
 
 
 def text() -> bytes:
-    """No picture at all, whatever its name says."""
+    """Return text, which is no picture whatever the file name says."""
     return b"This is a shopping list, not a picture.\n" * 20
 
 
@@ -24,13 +24,13 @@ def empty() -> bytes:
 
 
 def huge_png() -> bytes:
-    """A PNG of a few bytes whose header announces 60 megapixels."""
+    """Return a PNG of a few bytes whose header announces 60 megapixels."""
     header = struct.pack(">IIBBBBB", 10_000, 6_000, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0")) + _chunk(b"IEND", b"")
 
 
 def svg() -> bytes:
-    """A drawing in a format that is known, but not accepted."""
+    """Return an SVG. The service recognises this format but does not accept it."""
     return b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>'
 
 

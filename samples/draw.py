@@ -1,6 +1,6 @@
-"""Draws the sample pictures: `python -m samples.draw` writes samples/pictures/ anew.
+"""Draws the sample pictures. `python -m samples.draw` replaces the files in samples/pictures/.
 
-Nothing here was photographed. Outlines come from samples/garments.py; cloth, folds, light and backgrounds are computed.
+No picture is a photo. The outlines come from samples/garments.py; fabrics, folds, light and backgrounds are computed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from samples.garments import Part, Point
 
 FOLDER = Path(__file__).parent / "pictures"
 CANVAS = 1000
-_SUPER = 2
-"""Drawn at twice the size and scaled down: smooth edges."""
+"""Side of the square in whose coordinates garments are defined."""
+_SUPERSAMPLING = 2
+"""Garments are drawn at this multiple of the canvas and scaled down, so that their edges are smooth."""
 
 _FILL = 0.84
-"""Share of the picture's width or height that the garment takes."""
+"""The part of the picture's width or height that the garment fills."""
 
 Colour = tuple[int, int, int]
 Cloth = Callable[[int, np.random.Generator], NDArray[np.float32]]
-"""Makes float32 [side, side, 3] in 0..255."""
+"""Returns the fabric's pixels as float32 [side, side, 3] in 0..255."""
 
 
 def plain(colour: Colour) -> Cloth:
@@ -76,7 +77,7 @@ def denim(colour: Colour) -> Cloth:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture: what is drawn, in which cloth, before which wall, how large, and in which format."""
+    """One sample picture. The ending of `name` decides the file format."""
 
     name: str
     parts: list[Part]
@@ -84,7 +85,7 @@ class Sample:
     background: tuple[Colour, Colour]
     size: tuple[int, int]
     special: str = ""
-    """A property that tests need: exif6, grey, cmyk, profile, alpha, palette."""
+    """A property that tests need: exif6, grey, cmyk, profile, alpha or palette. Empty for ordinary pictures."""
 
 
 PAPER, WALL, SAND = (
@@ -138,7 +139,7 @@ SAMPLES = [
 
 
 def draw(sample: Sample) -> Image.Image:
-    """The picture in RGB (RGBA without a background where `special` is alpha or palette)."""
+    """Return the picture in RGB, or in RGBA without a background if `special` is alpha or palette."""
     random = np.random.default_rng(sum(map(ord, sample.name)))
     garment = _garment(sample, random)
     garment = garment.crop(garment.getbbox())
@@ -147,7 +148,7 @@ def draw(sample: Sample) -> Image.Image:
     place = ((sample.size[0] - garment.width) // 2, (sample.size[1] - garment.height) // 2)
     layer = Image.new("RGBA", sample.size, (0, 0, 0, 0))
     layer.paste(garment, place)
-    scale *= _SUPER
+    scale *= _SUPERSAMPLING
     if sample.special in {"alpha", "palette"}:
         return layer
     picture = _background(sample, random)
@@ -158,7 +159,7 @@ def draw(sample: Sample) -> Image.Image:
 
 
 def _garment(sample: Sample, random: np.random.Generator) -> Image.Image:
-    side = CANVAS * _SUPER
+    side = CANVAS * _SUPERSAMPLING
     cloth = sample.cloth(side, random)
     shade = _folds(side, random)
     garment = Image.new("RGBA", (side, side), (0, 0, 0, 0))
@@ -172,7 +173,7 @@ def _garment(sample: Sample, random: np.random.Generator) -> Image.Image:
 
 
 def _curve(corners: Sequence[Point], *, closed: bool) -> list[Point]:
-    """A curve near the corners that rounds them softly (Chaikin's corner cutting, three rounds)."""
+    """Return a curve that rounds the corners (three rounds of Chaikin's corner cutting)."""
     points = list(corners)
     for _ in range(3):
         following = points[1:] + points[:1] if closed else points[1:]
@@ -191,7 +192,7 @@ def _mask(outline: Sequence[Point], side: int) -> Image.Image:
 
 
 def _folds(side: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Soft, mostly hanging folds: noise of two sizes, stretched downwards; around 1."""
+    """Return the brightness of soft hanging folds, around 1: noise of two sizes, stretched downwards."""
     folds = np.ones((side, side), np.float32)
     for across, down, strength in ((9, 4, 0.10), (22, 7, 0.05)):
         noise = Image.fromarray(random.normal(0, 1, (down, across)).astype(np.float32))
@@ -201,7 +202,7 @@ def _folds(side: int, random: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _rounding(mask: Image.Image) -> NDArray[np.float32]:
-    """Darker towards the edge of the part, as cloth that turns away from the light."""
+    """Return a brightness that falls towards the edge of the part, like cloth that turns away from the light."""
     small = mask.resize((250, 250))
     soft = small.filter(ImageFilter.GaussianBlur(9)).resize(mask.size, Image.Resampling.BICUBIC)
     return np.asarray(0.62 + 0.38 * np.asarray(soft, np.float32) / 255, np.float32)
@@ -249,7 +250,7 @@ def _grain(picture: Image.Image, random: np.random.Generator) -> Image.Image:
 
 
 def encode(sample: Sample, picture: Image.Image) -> bytes:
-    """The file of a sample, in the format that its name says, with the property that it is there for."""
+    """Return the file of a sample, in the format of its name and with its special property."""
     out = io.BytesIO()
     suffix = sample.name.rsplit(".", 1)[1]
     if suffix == "jpg":
@@ -268,7 +269,7 @@ def encode(sample: Sample, picture: Image.Image) -> bytes:
 def _save_jpeg(sample: Sample, picture: Image.Image, out: io.BytesIO) -> None:
     options: dict[str, object] = {"quality": 86}
     if sample.special == "exif6":
-        # Stored lying on its side, to be turned by whoever shows it.
+        # The picture is stored rotated. EXIF orientation 6 tells viewers to rotate it back.
         picture = picture.transpose(Image.Transpose.ROTATE_90)
         exif = Image.Exif()
         exif[0x0112] = 6

@@ -1,7 +1,7 @@
 """The outlines of garments, as polygons on a canvas of 1000 x 1000.
 
-Each garment is a list of parts, drawn in order: an outline (its corners are rounded into curves), the seams that are
-drawn on it, and whether it lies in the shade (the inside of a collar, a sole).
+A garment is a list of parts that are drawn in order. Each part has an outline, whose corners are rounded into curves,
+the seams that are drawn on it, and a tone, which is dark for the inside of a collar, for example.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One piece of cloth. `tone` darkens (below 1) or lightens it."""
+    """One piece of cloth."""
 
     outline: Sequence[Point]
     seams: Sequence[Sequence[Point]] = ()
     tone: float = 1.0
+    """Brightness: below 1 the part is darker than its cloth, above 1 lighter."""
     dots: Sequence[Point] = ()
-    """Buttons, eyelets."""
+    """Centres of buttons or eyelets."""
 
 
 def mirrored(points: Sequence[Point]) -> list[Point]:
-    """The right half of a garment completed by its left half."""
+    """Return the outline of a garment from its right half, by adding the mirrored left half."""
     return [*points, *((1000 - x, y) for x, y in reversed(points))]
 
 
 def _neck(depth: float, width: float = 90) -> Part:
-    """The inside of the back of the neck, seen through the opening."""
+    """Return the inside of the collar at the back, which is visible through the neck opening."""
     return Part(mirrored([(500, 178), (500 + width, 165), (500 + width * 0.6, 165 + depth * 0.8)]), tone=0.62)
 
 
