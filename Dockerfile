@@ -1,10 +1,10 @@
-# Two images from one file: `serve` (API, CPU workers, beat) and `gpu` (a worker with TensorFlow).
-# Never built where this project is developed: there is no Docker engine there (docs/operations.md).
+# This file builds two images: `serve` (API, CPU workers, beat) and `gpu` (a worker with TensorFlow).
+# The project's developers have no Docker engine, so they have never built them (docs/operations.md).
 
 FROM python:3.12-slim AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
-# The user and the data folder come first: they never change.
+# The user and the data folder never change, so they come before the layers that do.
 RUN useradd --system --uid 10001 --create-home lookbook && install -d -o lookbook /data
 ENV LOOKBOOK_HOME=/data
 
@@ -21,7 +21,7 @@ CMD ["lookbook", "api"]
 FROM base AS gpu
 COPY requirements/serve.txt requirements/train.txt requirements/
 RUN pip install --require-hashes -r requirements/train.txt
-# The CUDA libraries that this TensorFlow was built with; their versions are TensorFlow's own choice.
+# The extra and-cuda installs the CUDA libraries that this version of TensorFlow was built with.
 RUN pip install "tensorflow[and-cuda]==$(pip show tensorflow | sed -n 's/^Version: //p')"
 COPY . .
 RUN pip install --no-build-isolation --no-deps -e .

@@ -1,10 +1,10 @@
-# The index of commands. `make up` runs the service, `make test` proves it; both install what is missing.
+# The commands of this project. `make up` runs the service and `make test` tests it; both first install what is missing.
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
-# The first interpreter that runs and is 3.11 to 3.13, for which the embedded Redis and TensorFlow have wheels; else any
-# newer python3, with which `make up` needs a redis-server on the PATH.
+# The first interpreter that runs and is 3.11 to 3.13, because the embedded Redis and TensorFlow have wheels for these. If
+# there is none, any newer python3; `make up` then needs a redis-server on the PATH.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; exit; }; done; \
 	python3 -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null && echo python3)
@@ -12,12 +12,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 .PHONY: help up test lint format bench faults train clean requirements
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(lastword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
 
-# One stamp a list of requirements: installing again happens only when the list changes.
+# Each list of requirements has a stamp file, so that it is installed again only after the list has changed.
 define install
-	@test -n "$(PYTHON)" || { echo "Lookbook needs Python 3.11 or newer (best 3.11 to 3.13); none of python3, python3.13, python3.12, python3.11 is one." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Lookbook needs Python 3.11 or newer, preferably 3.11 to 3.13. No such python3, python3.13, python3.12 or python3.11 was found." >&2; exit 1; }
 	@test -x $(BIN)/python || { echo "creating .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing requirements/$(1).txt (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt
@@ -48,11 +48,11 @@ format: $(VENV)/.installed-test ## let ruff format the code
 bench: $(VENV)/.installed-test ## run the benchmarks
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-faults: $(VENV)/.installed-test ## kill, stop, cut and fill what the service stands on, and count what it loses
+faults: $(VENV)/.installed-test ## kill and stop processes, cut connections, fill disks, and count what the service loses
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 train: $(VENV)/.installed-train ## train a model: make train DATA=folder [RECIPE=…] [NAME=…]
-	@test -n "$(DATA)" || { echo "say where the pictures are: make train DATA=<folder with train/ and validation/>" >&2; exit 2; }
+	@test -n "$(DATA)" || { echo "DATA is missing. Usage: make train DATA=<folder with train/ and validation/>" >&2; exit 2; }
 	@$(BIN)/lookbook train --data "$(abspath $(DATA))" $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(NAME),--name "$(NAME)") $(ARGS)
 
 requirements: ## pin requirements/*.in again (needs uv)
