@@ -54,15 +54,15 @@ class CrawlOut(BaseModel):
     start_urls: list[str]
     recipe: str | None
     query: str | None
-    since: str | None = Field(description="the job that this one repeats")
+    since: str | None = Field(description="The crawl that this one repeats.")
     limits: CrawlLimitsOut
-    pages: UrlCountsOut = Field(description="pages, sitemaps and feeds")
+    pages: UrlCountsOut = Field(description="Pages, sitemaps and feeds.")
     pictures: UrlCountsOut
-    left_out: dict[str, int] = Field(description="what was not asked for or not used, by reason")
-    bytes: int = Field(description="received so far")
+    left_out: dict[str, int] = Field(description="URLs that were not fetched or not used, by reason.")
+    bytes: int = Field(description="Bytes received so far.")
     waiting_on: list[WaitingOut]
-    changes: ChangesOut | None = Field(description="of a crawl that repeats another")
-    verdict: str | None = Field(description="why it found nothing, or ended early")
+    changes: ChangesOut | None = Field(description="Null unless the crawl repeats another one.")
+    verdict: str | None = Field(description="Why the crawl found nothing or ended early.")
 
 
 def crawl_out(crawl: Crawl) -> CrawlOut:

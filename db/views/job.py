@@ -36,7 +36,7 @@ class CountsOut(Output):
 class JobLinksOut(Output):
     self: str
     items: str
-    urls: str = Field(description="what a crawl met")
+    urls: str = Field(description="The URLs that a crawl found.")
     summary: str
     export: str
     deliveries: str
@@ -57,14 +57,14 @@ class JobOut(Output):
     source: JobSource
     status: JobStatus
     counts: CountsOut
-    canceling: bool = Field(description="asked to stop, and not yet canceled")
+    canceling: bool = Field(description="True if the job was asked to stop and is not canceled yet.")
     discovering: bool
-    rate: float | None = Field(description="pictures per second")
+    rate: float | None = Field(description="Pictures per second.")
     eta_seconds: int | None
     model: ModelOut
     priority: Priority
     metadata: dict[str, Any]
-    crawl: CrawlOut | None = Field(description="of a crawl")
+    crawl: CrawlOut | None = Field(description="Null unless the job is a crawl.")
     error: ErrorOut | None
     created_at: Time
     started_at: Time | None
