@@ -52,6 +52,7 @@ class RateLimit:
 
     @property
     def storage_key(self) -> str:
+        """The key of the counter, in the format of earlier releases."""
         return f"LIMITER/lookbook/{self.subject}/global/{self.requests}/1/minute"
 
 

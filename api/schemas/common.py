@@ -18,11 +18,11 @@ def _storable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-"""What every database keeps."""
+"""Text without NUL, because PostgreSQL refuses NUL."""
 
 
 class Input(BaseModel):
-    """What a client sends: unknown members are errors, so that a misspelt option does not pass unseen."""
+    """The base class of requests. Unknown members are errors, so that misspelt options do not go unnoticed."""
 
     model_config = ConfigDict(extra="forbid")
 
