@@ -1,4 +1,4 @@
-"""Archives as they come: what is taken from them, what is refused, and where reading ends."""
+"""Reading archives: which members are read, which are refused, and where reading ends."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ NOISE = os.urandom(3 * 2**20)
 
 @dataclass
 class Read:
-    """What came out of an archive."""
+    """The contents of an archive."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     refused: dict[str, ItemError] = field(default_factory=dict)
-    passed_over: int = 0
+    skipped: int = 0
     ended: ItemError | None = None
 
     @property
@@ -45,7 +45,7 @@ def read(data: bytes, limits: ArchiveLimits = LIMITS) -> Read:
             if member.error is not None:
                 found.refused[member.name] = member.error
             elif member.pieces is None:
-                found.passed_over += 1
+                found.skipped += 1
             else:
                 try:
                     found.files[member.name] = b"".join(member.pieces())
@@ -102,7 +102,7 @@ def make(request: pytest.FixtureRequest) -> Callable[[Iterable[tuple[str, bytes]
 Make = Callable[[Iterable[tuple[str, bytes]]], bytes]
 
 
-def test_every_kind_gives_back_what_was_put_in(make: Make) -> None:
+def test_every_kind_of_archive_gives_back_its_files(make: Make) -> None:
     long_name = "폴더/" + "아주-긴-이름-" * 20 + ".jpg"
     files = {
         "a.jpg": NOISE[: 2 * 2**20],
@@ -115,21 +115,21 @@ def test_every_kind_gives_back_what_was_put_in(make: Make) -> None:
     assert (found.refused, found.ended) == ({}, None)
 
 
-def test_folders_and_litter_are_passed_over(make: Make) -> None:
+def test_folders_and_files_of_operating_systems_are_skipped(make: Make) -> None:
     litter = ["__MACOSX/._a.jpg", "a/.DS_Store", "Thumbs.db", "b/desktop.ini", ".git/config", "./._x"]
     found = read(make([(name, b"x") for name in litter] + [("./a.jpg", b"a")]))
-    assert (found.files, found.refused, found.passed_over) == ({"./a.jpg": b"a"}, {}, len(litter))
+    assert (found.files, found.refused, found.skipped) == ({"./a.jpg": b"a"}, {}, len(litter))
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/etc/a.jpg", "b/../../a.jpg", "..\\a.jpg", "C:\\a.jpg", "\\\\host\\a"])
-def test_names_that_lead_elsewhere_are_refused_and_the_others_read(make: Make, name: str) -> None:
+def test_names_that_lead_out_of_the_archive_are_refused_and_the_others_are_read(make: Make, name: str) -> None:
     found = read(make([("before.jpg", b"1"), (name, b"x"), ("after.jpg", b"2")]))
     assert found.files == {"before.jpg": b"1", "after.jpg": b"2"}
     assert list(found.codes.values()) == ["archive_unsafe"]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_the_second_of_a_name_is_refused(make: Make) -> None:
+def test_the_second_member_of_the_same_name_is_refused(make: Make) -> None:
     found = read(make([("a.jpg", b"first"), ("a.jpg", b"second")]))
     assert found.files == {"a.jpg": b"first"}
     assert found.codes == {"a.jpg": "archive_unsafe"}
@@ -138,18 +138,18 @@ def test_the_second_of_a_name_is_refused(make: Make) -> None:
 def test_a_member_that_unpacks_to_a_hundred_times_its_size_is_refused(make: Make) -> None:
     data = make([("bomb.bmp", bytes(16 * 2**20)), ("a.jpg", b"a")])
     found = read(data, ArchiveLimits(9, 2**24, 2**26))
-    # What is not compressed may be as flat as it likes.
+    # An archive without compression is as large as its members, so nothing in it is a bomb.
     bombs = {} if len(data) > 16 * 2**20 else {"bomb.bmp": "archive_unsafe"}
     assert (found.codes, found.files.pop("a.jpg")) == (bombs, b"a")
     assert ("bomb.bmp" in found.files) != bool(bombs)
 
 
-def test_a_member_larger_than_a_picture_may_be_is_cut(make: Make) -> None:
+def test_a_member_larger_than_the_limit_for_pictures_is_refused(make: Make) -> None:
     found = read(make([("large.jpg", NOISE), ("a.jpg", b"a")]))
     assert (found.codes, found.files) == ({"large.jpg": "too_large"}, {"a.jpg": b"a"})
 
 
-def test_an_empty_member_is_no_image(make: Make) -> None:
+def test_an_empty_member_is_refused_as_no_image(make: Make) -> None:
     assert read(make([("empty.jpg", b"")])).codes == {"empty.jpg": "not_an_image"}
 
 
@@ -161,14 +161,14 @@ def test_an_archive_within_an_archive_is_not_opened(make: Make, inner: bytes) ->
     assert (found.codes, found.files) == ({"inner": "archive_unsafe"}, {"a.jpg": b"a"})
 
 
-def test_more_members_than_may_be_end_the_reading(make: Make) -> None:
+def test_reading_ends_at_the_limit_of_members(make: Make) -> None:
     found = read(make([(f"{n}.jpg", b"x") for n in range(51)]))
     assert found.ended is not None
     assert found.ended.code == "archive_unsafe"
     assert "at most 50 members" in found.ended.detail
 
 
-def test_more_bytes_than_may_be_end_the_reading(make: Make) -> None:
+def test_reading_ends_at_the_limit_of_unpacked_bytes(make: Make) -> None:
     found = read(make([(f"{n}.jpg", NOISE[: 2**20]) for n in range(20)]))
     assert found.ended is not None
     assert "unpacked bytes" in found.ended.detail
@@ -176,7 +176,7 @@ def test_more_bytes_than_may_be_end_the_reading(make: Make) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in MAKERS if "tar" in kind])
-def test_a_tar_file_that_is_cut_off_keeps_what_came_before(kind: str) -> None:
+def test_a_truncated_tar_file_gives_the_members_before_the_cut(kind: str) -> None:
     whole = MAKERS[kind]([(f"{n}.jpg", NOISE[n * 400_000 :][:400_000]) for n in range(5)])
     found = read(whole[: len(whole) // 2])
     assert found.ended is not None
@@ -186,14 +186,14 @@ def test_a_tar_file_that_is_cut_off_keeps_what_came_before(kind: str) -> None:
     assert found.refused == {}
 
 
-def test_a_tar_file_without_its_end_mark_was_cut_off_between_members() -> None:
+def test_a_tar_file_without_an_end_mark_counts_as_truncated() -> None:
     whole = a_tar([("a.jpg", b"a" * 512)], tarfile.USTAR_FORMAT)
     found = read(whole[:1024])
     assert list(found.files) == ["a.jpg"]
     assert found.ended is not None
 
 
-def test_a_zip_file_that_is_cut_off_has_no_directory() -> None:
+def test_a_truncated_zip_file_gives_no_members() -> None:
     found = read(a_zip([("a.jpg", NOISE[:5000])])[:-30])
     assert found.files == {}
     assert found.ended is not None
@@ -210,12 +210,12 @@ def test_a_zip_file_that_is_cut_off_has_no_directory() -> None:
         (tarfile.FIFOTYPE, "pipe"),
     ],
 )
-def test_what_is_no_file_in_a_tar_file_is_refused(kind: bytes, word: str) -> None:
+def test_links_devices_and_pipes_in_a_tar_file_are_refused(kind: bytes, word: str) -> None:
     info, after = tarfile.TarInfo("strange"), tarfile.TarInfo("folder")
     info.type, info.linkname, after.type = kind, "/etc/passwd", tarfile.DIRTYPE
     found = read(a_tar_of(info, after))
     assert word in found.refused["strange"].detail
-    assert (found.passed_over, found.ended) == (1, None)
+    assert (found.skipped, found.ended) == (1, None)
 
 
 def test_links_and_encrypted_members_of_a_zip_file_are_refused() -> None:
@@ -233,7 +233,7 @@ def test_links_and_encrypted_members_of_a_zip_file_are_refused() -> None:
     assert (found.codes, found.files) == (dict.fromkeys(["link.jpg", "secret.jpg"], "archive_unsafe"), {"a.jpg": b"a"})
 
 
-def test_a_compression_that_is_not_known_is_refused() -> None:
+def test_an_unknown_compression_method_is_refused() -> None:
     found = read(a_zip([("a.jpg", b"a" * 100)], zipfile.ZIP_LZMA))
     assert "compression method 14" in found.refused["a.jpg"].detail
 
@@ -241,13 +241,13 @@ def test_a_compression_that_is_not_known_is_refused() -> None:
 def test_members_that_share_bytes_are_refused() -> None:
     data = bytearray(a_zip([("a.jpg", NOISE[:5000]), ("b.jpg", NOISE[5000:9000])], zipfile.ZIP_STORED))
     entry = data.rindex(b"PK\x01\x02")
-    # The second entry leads to the first one's bytes.
+    # The second entry points to the bytes of the first one.
     data[entry + 42 : entry + 46] = bytes(4)
     found = read(bytes(data))
     assert (found.codes, found.files) == (dict.fromkeys(["a.jpg", "b.jpg"], "archive_unsafe"), {})
 
 
-def test_sizes_that_lie_are_not_believed() -> None:
+def test_members_with_a_wrong_size_in_the_directory_are_refused() -> None:
     for announced in (10, 10**6):
         data = bytearray(a_zip([("a.jpg", b"a" * 5000), ("b.jpg", b"b")]))
         entry = data.index(b"PK\x01\x02")
@@ -256,7 +256,7 @@ def test_sizes_that_lie_are_not_believed() -> None:
         assert (found.codes, found.files) == ({"a.jpg": "archive_unsafe"}, {"b.jpg": b"b"})
 
 
-def test_a_checksum_that_does_not_fit_is_damage() -> None:
+def test_a_member_with_a_wrong_checksum_is_refused_as_damaged() -> None:
     data = bytearray(a_zip([("a.jpg", b"a" * 5000), ("b.jpg", b"b")], zipfile.ZIP_STORED))
     data[100] ^= 0xFF
     found = read(bytes(data))
@@ -264,7 +264,7 @@ def test_a_checksum_that_does_not_fit_is_damage() -> None:
     assert found.files == {"b.jpg": b"b"}
 
 
-def test_a_million_entries_are_refused_before_they_are_read() -> None:
+def test_a_directory_that_announces_too_many_entries_is_refused_before_reading() -> None:
     data = bytearray(a_zip([("a.jpg", b"a")]))
     end = data.rindex(b"PK\x05\x06")
     data[end + 8 : end + 12] = struct.pack("<2H", 60_000, 60_000)
@@ -282,23 +282,23 @@ def test_zip64_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(data).files == files
 
 
-def test_a_zip_file_behind_a_program_is_read() -> None:
+def test_a_zip_file_that_follows_a_program_is_read() -> None:
     assert read(b"MZ" + NOISE[:1000] + a_zip([("a.jpg", b"a")])).files == {"a.jpg": b"a"}
 
 
-def test_names_that_a_korean_windows_wrote_are_read() -> None:
+def test_names_in_the_encoding_of_korean_windows_are_read() -> None:
     raw = "셔츠.jpg".encode("cp949")
     data = a_zip([("x" * len(raw), b"a")]).replace(b"x" * len(raw), raw)
     assert list(read(data).files) == ["셔츠.jpg"]
 
 
-def test_joined_and_padded_gzip_files_are_one() -> None:
+def test_concatenated_and_padded_gzip_streams_are_read_as_one_file() -> None:
     whole = a_tar([("a.jpg", NOISE[:200_000])])
     parts = [gzip.compress(whole[start : start + 65_000]) for start in range(0, len(whole), 65_000)]
     assert read(b"".join(parts) + bytes(1000)).files == {"a.jpg": NOISE[:200_000]}
 
 
-def test_an_extended_header_may_not_be_as_long_as_it_likes() -> None:
+def test_an_extended_header_beyond_the_limit_ends_the_reading() -> None:
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2**40
     found = read(info.tobuf(tarfile.GNU_FORMAT) + bytes(2**20))
@@ -307,7 +307,7 @@ def test_an_extended_header_may_not_be_as_long_as_it_likes() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"Rar!\x1a\x07\x01\x00" + bytes(600), NOISE[:5000], b"PK\x03\x04"])
-def test_what_is_no_archive_is_told_at_once(data: bytes) -> None:
+def test_data_that_is_no_archive_is_refused_at_once(data: bytes) -> None:
     found = read(data)
     assert found.ended is not None
     assert found.ended.code == "archive_unsafe"
@@ -323,7 +323,7 @@ SMALL = [("a.jpg", b"a" * 700), ("folder/b.png", NOISE[:900]), ("c", b"")]
     changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=8),
     cut=st.none() | st.integers(0, 10**6),
 )
-def test_damage_of_any_kind_gives_members_errors_or_an_end(
+def test_a_damaged_archive_never_raises_an_unexpected_error(
     kind: str, changes: list[tuple[int, int]], cut: int | None
 ) -> None:
     data = bytearray(MAKERS[kind](SMALL))
@@ -339,5 +339,5 @@ def test_damage_of_any_kind_gives_members_errors_or_an_end(
 )
 @example(head=b"", rest=bytes(1024))
 @example(head=b"PK\x05\x06", rest=b"\xff" * 40)
-def test_any_bytes_are_an_archive_or_none(head: bytes, rest: bytes) -> None:
+def test_reading_any_bytes_never_raises_an_unexpected_error(head: bytes, rest: bytes) -> None:
     read(head + rest)

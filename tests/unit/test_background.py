@@ -10,14 +10,14 @@ SECONDS = 10.0
 
 
 class Letters(BackgroundThreads[str]):
-    """Works off a queue; what is done with each is up to the test."""
+    """Takes letters from a queue and does with each what the test says."""
 
     def __init__(self, do: Callable[[str], None], max_threads: int = 1) -> None:
         super().__init__("letters", max_threads)
         self.waiting: SimpleQueue[str] = SimpleQueue()
         self.done: list[str] = []
         self.looked = threading.Semaphore(0)
-        """Released whenever nothing was found."""
+        """Released each time the queue is found empty."""
         self._handle = do
 
     def put(self, letters: str) -> None:
@@ -36,7 +36,7 @@ class Letters(BackgroundThreads[str]):
         self.done.append(work)
 
 
-def test_one_wake_works_off_all_that_waits() -> None:
+def test_one_wake_processes_all_waiting_work() -> None:
     letters = Letters(lambda _: None)
     letters.put("abc")
     letters.wake()
@@ -45,7 +45,7 @@ def test_one_wake_works_off_all_that_waits() -> None:
     assert letters.done == ["a", "b", "c"]
 
 
-def test_as_many_work_max_threads_as_may_and_no_more() -> None:
+def test_work_runs_in_at_most_max_threads_threads() -> None:
     together = threading.Barrier(3, timeout=SECONDS)
 
     def wait_for_two_others(_: str) -> None:
@@ -60,7 +60,7 @@ def test_as_many_work_max_threads_as_may_and_no_more() -> None:
     assert sorted(letters.done) == list("abcdef")
 
 
-def test_who_is_woken_after_it_has_looked_for_the_last_time_looks_once_more() -> None:
+def test_a_wake_during_the_last_look_is_not_lost() -> None:
     class WokenTooLate(Letters):
         def _take(self) -> str | None:
             found = super()._take()
@@ -77,20 +77,20 @@ def test_who_is_woken_after_it_has_looked_for_the_last_time_looks_once_more() ->
     assert letters.done == ["a"]
 
 
-def test_what_is_stopped_finishes_what_it_has_in_hand_and_begins_nothing_more() -> None:
-    begun, go_on = threading.Event(), threading.Event()
+def test_stopping_finishes_the_current_work_and_starts_no_more() -> None:
+    started, continue_ = threading.Event(), threading.Event()
 
-    def slowly(_: str) -> None:
-        begun.set()
-        assert go_on.wait(SECONDS)
+    def wait_for_the_test(_: str) -> None:
+        started.set()
+        assert continue_.wait(SECONDS)
 
-    letters = Letters(slowly)
+    letters = Letters(wait_for_the_test)
     letters.put("ab")
     letters.wake()
-    assert begun.wait(SECONDS)
+    assert started.wait(SECONDS)
     letters.stop()
     letters.wake()
-    go_on.set()
+    continue_.set()
     letters.close()
     assert letters.done == ["a"]
     assert letters.waiting.qsize() == 1

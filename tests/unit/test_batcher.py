@@ -17,9 +17,10 @@ SIDE = 2
 
 
 class Echo:
-    """A runtime whose score is the picture's first byte; it fails on 13, and holds back until allowed to go on.
+    """A runtime whose score is the picture's first byte.
 
-    Batches of more than `memory` pictures do not fit it. Padding shows as zeros.
+    It fails on 13, runs out of memory on batches of more than `memory` pictures, and waits for `may_continue` in each
+    batch. Padding gives zeros.
     """
 
     name: RuntimeName = "openvino"
@@ -34,8 +35,8 @@ class Echo:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
         self.started = threading.Semaphore(0)
-        self.go_on = threading.Event()
-        self.go_on.set()
+        self.may_continue = threading.Event()
+        self.may_continue.set()
 
     def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
         values = batch[:, 0, 0, 0].astype(np.float32)
@@ -43,7 +44,7 @@ class Echo:
             return values[:, None]
         self.batches.append([int(value) for value in values])
         self.started.release()
-        self.go_on.wait()
+        self.may_continue.wait()
         if len(batch) > self.memory:
             raise OutOfDeviceMemory("no room")
         if 13 in values:
@@ -58,7 +59,7 @@ class Echo:
 
 
 class Ticks:
-    """A clock on which batches of one picture take as long as batches of four: so batches of four are made."""
+    """A clock on which batches of one and of four pictures take the same time, so that batches of four are made."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -77,20 +78,20 @@ def submit(batcher: Batcher, *values: int, job: str = "job", interactive: bool =
 
 
 def scores(future: Future[list[Any]]) -> list[int]:
-    """What came back for the pictures of one call: their own values."""
-    return [int(found[0]) for found in future.result()]
+    """Return the scores of the pictures of one call."""
+    return [int(row[0]) for row in future.result()]
 
 
 @pytest.fixture
 def held() -> Iterator[tuple[Echo, Batcher]]:
-    """A batcher whose device is held on the picture 1."""
+    """A batcher whose device is busy with picture 1 until the test lets it continue."""
     runtime = Echo()
-    runtime.go_on.clear()
+    runtime.may_continue.clear()
     batcher = Batcher(runtime, Ticks())
     submit(batcher, 1)
     runtime.started.acquire()
     yield runtime, batcher
-    runtime.go_on.set()
+    runtime.may_continue.set()
     batcher.close()
 
 
@@ -103,19 +104,19 @@ def test_every_picture_gets_its_own_scores() -> None:
     batcher.close()
 
 
-def test_whoever_waits_for_room_in_the_queue_comes_in_as_others_go(held: tuple[Echo, Batcher]) -> None:
+def test_submissions_that_wait_for_room_in_the_queue_are_all_predicted(held: tuple[Echo, Batcher]) -> None:
     runtime, batcher = held
     with ThreadPoolExecutor(4) as threads:
-        # 80 pictures, more than fit into the queue at once.
+        # 80 pictures are more than the queue holds.
         submitted = [threads.submit(submit, batcher, *[value] * 8) for value in range(20, 30)]
-        runtime.go_on.set()
-        assert [scores(one.result()) for one in submitted] == [[value] * 8 for value in range(20, 30)]
+        runtime.may_continue.set()
+        assert [scores(call.result()) for call in submitted] == [[value] * 8 for value in range(20, 30)]
 
 
-def test_pictures_that_gather_while_the_device_works_go_together(held: tuple[Echo, Batcher]) -> None:
+def test_pictures_that_arrive_while_the_device_works_share_a_batch(held: tuple[Echo, Batcher]) -> None:
     runtime, batcher = held
     futures = [submit(batcher, 2), submit(batcher, 3, 4)]
-    runtime.go_on.set()
+    runtime.may_continue.set()
     for future in futures:
         future.result()
     assert runtime.batches == [[1], [2, 3, 4, 0]]
@@ -125,28 +126,28 @@ def test_interactive_pictures_go_first_and_bulk_fills_the_batch(held: tuple[Echo
     runtime, batcher = held
     futures = [submit(batcher, n) for n in (2, 3, 4, 5)]
     futures.append(submit(batcher, 9, job="other", interactive=True))
-    runtime.go_on.set()
+    runtime.may_continue.set()
     for future in futures:
         future.result()
     assert runtime.batches == [[1], [9, 2, 3, 4], [5]]
 
 
-def test_a_batch_that_fails_costs_only_the_picture_that_it_fails_on(held: tuple[Echo, Batcher]) -> None:
+def test_a_failed_batch_fails_only_the_picture_that_caused_it(held: tuple[Echo, Batcher]) -> None:
     runtime, batcher = held
     together, apart = submit(batcher, 11, 12, 13), submit(batcher, 14)
-    runtime.go_on.set()
+    runtime.may_continue.set()
     found = together.result()
     assert isinstance(found[2], ModelFailed)
     assert "unlucky" in found[2].detail
-    assert [int(one[0]) for one in found[:2]] == [11, 12]
+    assert [int(row[0]) for row in found[:2]] == [11, 12]
     assert scores(apart) == [14]
 
 
-def test_a_batch_too_large_for_the_device_is_halved_for_good(held: tuple[Echo, Batcher]) -> None:
+def test_batches_too_large_for_the_device_are_halved_from_then_on(held: tuple[Echo, Batcher]) -> None:
     runtime, batcher = held
     runtime.memory = 2
     futures = [submit(batcher, n) for n in (2, 3, 4, 5)]
-    runtime.go_on.set()
+    runtime.may_continue.set()
     assert [scores(future) for future in futures] == [[2], [3], [4], [5]]
     assert runtime.batches == [[1], [2, 3, 4, 5], [2], [3], [4], [5]]
     runtime.batches.clear()
@@ -155,30 +156,30 @@ def test_a_batch_too_large_for_the_device_is_halved_for_good(held: tuple[Echo, B
     assert sorted(runtime.batches) == [[6], [7], [8], [9]]
 
 
-def test_a_picture_that_nobody_wants_any_more_never_reaches_the_device(held: tuple[Echo, Batcher]) -> None:
+def test_a_canceled_picture_never_reaches_the_device(held: tuple[Echo, Batcher]) -> None:
     runtime, batcher = held
-    unwanted, wanted = submit(batcher, 2), submit(batcher, 3)
-    assert unwanted.cancel()
-    runtime.go_on.set()
-    wanted.result()
+    canceled, other = submit(batcher, 2), submit(batcher, 3)
+    assert canceled.cancel()
+    runtime.may_continue.set()
+    other.result()
     assert 2 not in [value for batch in runtime.batches for value in batch]
 
 
-def test_a_device_that_does_not_answer_is_seen_as_stuck(held: tuple[Echo, Batcher]) -> None:
+def test_the_age_of_the_oldest_batch_grows_while_the_device_hangs(held: tuple[Echo, Batcher]) -> None:
     runtime, batcher = held
     assert batcher.seconds_on_oldest_batch() < batcher.seconds_on_oldest_batch()
-    runtime.go_on.set()
+    runtime.may_continue.set()
     submit(batcher, 2).result()
     batcher.close()
     assert batcher.seconds_on_oldest_batch() == 0
 
 
-def test_closing_finishes_what_is_queued() -> None:
+def test_closing_finishes_the_queued_pictures() -> None:
     runtime = Echo()
-    runtime.go_on.clear()
+    runtime.may_continue.clear()
     batcher = Batcher(runtime)
     futures = [submit(batcher, n) for n in range(1, 7)]
-    runtime.go_on.set()
+    runtime.may_continue.set()
     batcher.close()
     assert all(future.done() for future in futures)
     with pytest.raises(RuntimeError, match="closed"):
@@ -189,18 +190,18 @@ class WithExpress(Echo):
     has_express_slot = True
 
 
-def test_an_interactive_picture_does_not_wait_for_a_device_that_takes_one_beside_its_batches() -> None:
+def test_an_interactive_picture_uses_the_express_slot_while_a_bulk_batch_runs() -> None:
     runtime = WithExpress()
     batcher = Batcher(runtime, Ticks())
-    runtime.go_on.clear()
+    runtime.may_continue.clear()
     bulk = [submit(batcher, n) for n in (1, 2, 3, 4)]
     runtime.started.acquire()
-    hurried = submit(batcher, 9, job="other", interactive=True)
-    # The device still works on the bulk batch when the other one reaches it.
+    interactive = submit(batcher, 9, job="other", interactive=True)
+    # The device still works on the bulk batch when the interactive picture reaches it.
     runtime.started.acquire()
     assert [9] in runtime.batches
     assert not any(future.done() for future in bulk)
-    runtime.go_on.set()
-    assert scores(hurried) == [9]
+    runtime.may_continue.set()
+    assert scores(interactive) == [9]
     assert [scores(future) for future in bulk] == [[1], [2], [3], [4]]
     batcher.close()

@@ -32,7 +32,7 @@ def write_artifact(folder: Path, _ref: ModelRef) -> None:
     (folder / "model.keras").write_bytes(b"weights")
 
 
-def test_prepared_pixels_are_the_graphs_input() -> None:
+def test_prepared_pixels_have_the_shape_and_type_of_the_models_input() -> None:
     prepared = prepare((SAMPLES / "t-shirt-red.jpg").read_bytes(), InputSpec(224))
     assert prepared.pixels.shape == (224, 224, 3)
     assert prepared.pixels.dtype == np.uint8
@@ -45,7 +45,7 @@ def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixe
 
     store = LocalBlobStore(tmp_path / "blobs")
     paths = sorted(SAMPLES.iterdir())
-    learned = read_pictures([Example(path, 0) for path in paths], InputSpec(224), lambda it, _length, /: it)
+    learned = read_pictures([Example(path, 0) for path in paths], InputSpec(224), lambda paths, _length, /: paths)
     keys = [(store.put(path.read_bytes()), "") for path in paths]
     decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 224)
     served = [
@@ -55,7 +55,7 @@ def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixe
     assert [s.pixels.tobytes() for s in served] == [p.tobytes() for p in learned.pixels]  # type: ignore[union-attr]
 
 
-def test_a_crop_is_what_the_model_sees_of_the_picture() -> None:
+def test_a_crop_changes_the_pixels_and_not_the_pictures_size() -> None:
     data = (SAMPLES / "jacket-denim.jpg").read_bytes()
     whole, part = prepare(data, InputSpec(64)), prepare(data, InputSpec(64), Crop(300, 300, 400, 400))
     assert part.info == whole.info
@@ -67,7 +67,7 @@ def test_an_input_that_this_version_cannot_prepare_is_refused() -> None:
         InputSpec.from_json({"size": 224, "resize": "letterbox", "colour": "srgb"})
 
 
-def test_published_versions_count_up_and_open_with_their_digest(tmp_path: Path) -> None:
+def test_published_versions_are_numbered_and_found_by_their_number(tmp_path: Path) -> None:
     first = publish(tmp_path, "garments", NOW, write_artifact)
     second = publish(tmp_path, "garments", NOW, write_artifact)
     assert [str(a.ref) for a in list_artifacts(tmp_path)] == ["garments@1", "garments@2"]
@@ -87,7 +87,7 @@ def test_a_publication_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["change", "remove", "add"])
-def test_an_artifact_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path, damage: str) -> None:
+def test_an_artifact_that_differs_from_its_manifest_is_refused(tmp_path: Path, damage: str) -> None:
     folder = publish(tmp_path, "garments", NOW, write_artifact).folder
     if damage == "change":
         (folder / "model.keras").write_bytes(b"other")
@@ -99,12 +99,12 @@ def test_an_artifact_that_is_not_what_its_manifest_says_is_refused(tmp_path: Pat
         Artifact.open(folder)
 
 
-def test_an_unknown_artifact_is_named(tmp_path: Path) -> None:
+def test_the_error_names_an_unknown_artifact(tmp_path: Path) -> None:
     with pytest.raises(ModelUnknown, match="nobody@1"):
         find_artifact(tmp_path, ModelRef("nobody", "1"))
 
 
-def test_the_committed_model_is_intact_small_and_at_least_as_good_as_promised() -> None:
+def test_the_committed_model_is_intact_small_and_as_accurate_as_its_card_says() -> None:
     artifact = list_artifacts(PROJECT / "models")[-1]
     size = sum(path.stat().st_size for path in artifact.folder.rglob("*") if path.is_file())
     assert size <= 25 * 2**20
@@ -125,7 +125,7 @@ def test_every_label_and_group_has_an_english_and_a_korean_name() -> None:
         assert names["ko"]
 
 
-def test_figures_of_known_scores() -> None:
+def test_metrics_of_known_scores_are_right() -> None:
     taxonomy = TAXONOMY.restricted_to(["dress", "shirt", "pants"])
     scores = np.array([[0.8, 0.1, 0.1], [0.6, 0.4, 0.0], [0.1, 0.7, 0.2], [0.2, 0.2, 0.6]], np.float32)
     metrics = evaluate(scores, np.array([0, 1, 1, 2]), taxonomy)
@@ -144,7 +144,7 @@ def test_unreadable_training_files_are_listed_and_left_out(tmp_path: Path) -> No
         Image.new("RGB", (30, 40), "red").save(tmp_path / label / "good.jpg")
     (tmp_path / "dress" / "bad.jpg").write_bytes(broken.truncated_jpeg())
     examples = find_examples(tmp_path, TAXONOMY.label_ids)
-    pictures = read_pictures(examples, InputSpec(32), lambda it, _length, /: it)
+    pictures = read_pictures(examples, InputSpec(32), lambda paths, _length, /: paths)
     assert pictures.pixels.shape == (2, 32, 32, 3)
     assert [path.name for path in pictures.unreadable] == ["bad.jpg"]
     labels = TAXONOMY.label_ids
@@ -152,9 +152,7 @@ def test_unreadable_training_files_are_listed_and_left_out(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("make", "said"), [(None, "expected a folder"), ("socks", "got socks"), ("dress", "got none")])
-def test_a_folder_that_is_no_dataset_is_refused_with_what_was_expected(
-    tmp_path: Path, make: str | None, said: str
-) -> None:
+def test_the_refusal_of_a_folder_says_what_a_dataset_needs(tmp_path: Path, make: str | None, said: str) -> None:
     folder = tmp_path / "train"
     if make:
         (folder / make).mkdir(parents=True)
@@ -162,7 +160,7 @@ def test_a_folder_that_is_no_dataset_is_refused_with_what_was_expected(
         find_examples(folder, TAXONOMY.label_ids)
 
 
-def test_a_misspelt_recipe_names_the_member(tmp_path: Path) -> None:
+def test_the_error_names_a_misspelt_member_of_a_recipe(tmp_path: Path) -> None:
     good = (PROJECT / "recipes/training/garments.yaml").read_text("utf-8")
     (tmp_path / "recipe.yaml").write_text(good.replace("batch: 32", "batches: 32"), "utf-8")
     with pytest.raises(DatasetInvalid, match="batch"):

@@ -1,4 +1,4 @@
-"""What the command line says of crawls, against a small real server; tests/e2e/ has the real one."""
+"""The command line's crawl commands against a small server. tests/e2e/ has the tests against the real one."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ def run(server: Answering, *arguments: str) -> Result:
     return CliRunner(env={"LOOKBOOK_URL": server.url, "COLUMNS": "200"}).invoke(app, list(arguments))
 
 
-def over(**changes: Any) -> dict[str, Any]:
+def ended_crawl(**changes: Any) -> dict[str, Any]:
+    """Return a crawl job that has ended."""
     return {**JOB_OVER, "source": "crawl", "crawl": CRAWL | changes}
 
 
-def test_limits_and_the_rest_are_sent_as_they_are_given() -> None:
+def test_options_of_a_crawl_are_sent_as_given() -> None:
     queued = Reply(202, {**JOB, "source": "crawl", "crawl": CRAWL})
     with answering(PING, queued) as server:
         done = run(
@@ -56,9 +57,9 @@ def test_limits_and_the_rest_are_sent_as_they_are_given() -> None:
     }
 
 
-def test_what_came_of_a_crawl_is_told_and_one_that_broke_off_is_exit_code_3() -> None:
+def test_the_outcome_of_a_crawl_is_printed_and_a_broken_off_crawl_has_exit_code_3() -> None:
     changes = {"new": 1, "changed": 2, "unchanged": 3, "gone": 4}
-    answer = over(verdict="broken_off", since="job_0", changes=changes)
+    answer = ended_crawl(verdict="broken_off", since="job_0", changes=changes)
     with answering(PING, Reply(202, answer), ITEMS, Reply(200, SUMMARY)) as server:
         done = run(server, "crawl", "--since", "job_0")
     assert done.exit_code == ExitCode.ITEMS_FAILED
@@ -69,22 +70,22 @@ def test_what_came_of_a_crawl_is_told_and_one_that_broke_off_is_exit_code_3() ->
 
 
 def test_a_crawl_that_ended_because_of_the_quota_says_so_in_words() -> None:
-    with answering(PING, Reply(202, over(verdict="quota_exceeded")), ITEMS, Reply(200, SUMMARY)) as server:
+    with answering(PING, Reply(202, ended_crawl(verdict="quota_exceeded")), ITEMS, Reply(200, SUMMARY)) as server:
         done = run(server, "crawl", "https://shop.example/")
     assert done.exit_code == ExitCode.ITEMS_FAILED
     assert "job_1: the key's monthly quota of pictures was used up before the crawl was finished" in done.stderr
 
 
-def test_a_crawl_that_found_nothing_is_exit_code_1_and_says_why() -> None:
+def test_a_crawl_that_found_nothing_has_exit_code_1_and_prints_the_reason() -> None:
     error = {"code": "cookie_wall", "detail": "expected pages, got a question", "retryable": False}
-    answer = {**over(verdict="cookie_wall"), "status": "failed", "error": error}
+    answer = {**ended_crawl(verdict="cookie_wall"), "status": "failed", "error": error}
     with answering(PING, Reply(202, answer), ITEMS, Reply(200, SUMMARY)) as server:
         done = run(server, "crawl", "https://shop.example/")
     assert done.exit_code == ExitCode.ERROR
     assert "job_1 failed: expected pages, got a question (cookie_wall)" in done.stderr
 
 
-def test_urls_are_a_line_each_whatever_characters_they_bring() -> None:
+def test_each_url_is_printed_on_one_line_without_control_characters() -> None:
     row = {
         "url": "https://shop.example/[red]\u001b[2J",
         "kind": "page",
@@ -97,7 +98,7 @@ def test_urls_are_a_line_each_whatever_characters_they_bring() -> None:
         "found_at": "2026-01-31T12:00:00.000Z",
         "settled_at": None,
     }
-    with answering(PING, Reply(200, over()), Reply(200, {"data": [row], "next_cursor": None})) as server:
+    with answering(PING, Reply(200, ended_crawl()), Reply(200, {"data": [row], "next_cursor": None})) as server:
         done = run(server, "urls", "job_1", "--state", "failed", "--kind", "page")
     assert (
         done.stdout
@@ -110,6 +111,6 @@ def test_urls_are_a_line_each_whatever_characters_they_bring() -> None:
     "arguments",
     [["crawl"], ["crawl", "https://shop.example/", "--max-pages", "0"], ["urls", "job_1", "--state", "lost"]],
 )
-def test_what_is_not_understood_is_exit_code_2(arguments: list[str]) -> None:
+def test_wrong_arguments_of_crawls_have_exit_code_2(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, [*arguments, "--url", "http://127.0.0.1:9"])
     assert done.exit_code == ExitCode.USAGE

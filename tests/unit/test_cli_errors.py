@@ -1,4 +1,4 @@
-"""What the command line says, and with which exit code it ends, when something goes wrong."""
+"""The command line's messages and exit codes when something goes wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cli.main import app, main
 from cli.output import ExitCode
 from tests.answering import JOB_OVER, Reply, answering
 
-NOBODY = "http://127.0.0.1:9"
+UNREACHABLE = "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize(
@@ -27,14 +27,14 @@ NOBODY = "http://127.0.0.1:9"
         ["export", "job_1", "-o", "predictions.xlsx"],
     ],
 )
-def test_what_is_not_understood_is_exit_code_2_and_nothing_is_sent(arguments: list[str]) -> None:
-    done = CliRunner().invoke(app, [*arguments, "--url", NOBODY])
+def test_wrong_arguments_have_exit_code_2_and_send_nothing(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, [*arguments, "--url", UNREACHABLE])
     assert done.exit_code == ExitCode.USAGE
     assert "Usage" in done.stderr
 
 
-def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line that a failing command writes to standard error."""
+def error_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a failing command and return the one line that it writes to standard error."""
     monkeypatch.setattr(sys, "argv", ["lookbook", *arguments])
     with pytest.raises(SystemExit) as end:
         main()
@@ -45,50 +45,52 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *a
     return line
 
 
-def test_a_service_that_is_not_there_is_named_at_once(
+def test_an_unreachable_service_is_named_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = said(monkeypatch, capsys, "jobs", "--url", NOBODY)
-    assert line.startswith(f"lookbook: {NOBODY} does not answer")
+    line = error_line(monkeypatch, capsys, "jobs", "--url", UNREACHABLE)
+    assert line.startswith(f"lookbook: {UNREACHABLE} does not answer")
     assert line.endswith("--url or LOOKBOOK_URL says where")
 
 
-def test_a_key_that_cannot_be_one_is_said_so(
+def test_a_malformed_key_is_refused_before_it_is_sent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for key in ("lb_böse", "lb_x\n"):
-        assert "expected a key such as lb_…" in said(monkeypatch, capsys, "jobs", "--url", NOBODY, "--key", key)
+        assert "expected a key such as lb_…" in error_line(
+            monkeypatch, capsys, "jobs", "--url", UNREACHABLE, "--key", key
+        )
 
 
-def test_what_answers_without_being_a_lookbook_is_doubted(
+def test_a_server_without_lookbooks_paths_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with answering(Reply(404, b"<html>"), Reply(404, b"<html>")) as server:
-        line = said(monkeypatch, capsys, "jobs", "--url", server.url)
+        line = error_line(monkeypatch, capsys, "jobs", "--url", server.url)
     assert line == "lookbook: Not Found (HTTP 404: is this a Lookbook service?)"
 
 
-def test_a_missing_key_is_said_with_where_it_belongs(
+def test_the_error_of_a_missing_key_says_where_to_give_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refusal = Reply(401, {"code": "key_required", "detail": "expected a key"})
     with answering(Reply(), refusal) as server:
-        line = said(monkeypatch, capsys, "jobs", "--url", server.url)
+        line = error_line(monkeypatch, capsys, "jobs", "--url", server.url)
     assert line == "lookbook: expected a key (key_required, HTTP 401); --key or LOOKBOOK_KEY is the key"
 
 
-def test_what_answers_but_is_no_lookbook_is_said_so(
+def test_a_server_with_other_answers_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with answering(Reply(200, b"<html>")) as server:
-        assert "is this a Lookbook service?" in said(monkeypatch, capsys, "jobs", "--url", server.url)
+        assert "is this a Lookbook service?" in error_line(monkeypatch, capsys, "jobs", "--url", server.url)
 
 
-def test_a_file_that_cannot_be_written_is_named(
+def test_the_error_names_a_file_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with answering(Reply(), Reply(200, JOB_OVER)) as server:
         target = str(tmp_path / "gone" / "x.csv")
-        line = said(monkeypatch, capsys, "export", "job_1", "-o", target, "--url", server.url)
+        line = error_line(monkeypatch, capsys, "export", "job_1", "-o", target, "--url", server.url)
     assert line.startswith(f"lookbook: {tmp_path / 'gone'}")
     assert line.endswith("No such file or directory")

@@ -1,4 +1,4 @@
-"""What the arguments of `lookbook submit` are taken for."""
+"""The sources that the arguments of `lookbook submit` mean."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_folder_is_its_pictures_by_their_paths_in_it(catalog: Path) -> None:
+def test_a_folder_means_its_pictures_named_by_their_paths(catalog: Path) -> None:
     source = read(str(catalog))
     assert source.kind is Kind.PICTURES
     assert names(source) == ["1.jpg", "coats/1.jpg", "coats/2.PNG"]
 
 
-def test_a_file_that_is_named_is_a_picture_whatever_it_is_called(catalog: Path) -> None:
+def test_a_named_file_is_taken_as_a_picture_whatever_its_ending(catalog: Path) -> None:
     assert names(read("notes.txt", "coats/2.PNG")) == ["notes.txt", "2.PNG"]
 
 
-def test_files_of_one_name_are_told_apart_by_their_paths(catalog: Path) -> None:
+def test_files_of_the_same_name_get_their_paths_as_names(catalog: Path) -> None:
     assert names(read("1.jpg", "coats/1.jpg", "coats/2.PNG")) == ["1.jpg", "coats/1.jpg", "2.PNG"]
     assert names(read("./1.jpg", "../" + catalog.name + "/coats/1.jpg")) == ["1.jpg", f"{catalog.name}/coats/1.jpg"]
 
 
 @pytest.mark.parametrize("pattern", ["**/*.jpg", "{}/**/*.jpg"])
-def test_a_pattern_that_the_shell_left_alone_is_expanded(catalog: Path, pattern: str) -> None:
+def test_a_pattern_that_the_shell_did_not_expand_is_expanded(catalog: Path, pattern: str) -> None:
     assert len(read(pattern.format(catalog)).files) == 2
 
 
-def test_a_file_whose_name_looks_like_a_pattern_is_that_file(catalog: Path) -> None:
+def test_an_existing_file_whose_name_looks_like_a_pattern_is_not_expanded(catalog: Path) -> None:
     (catalog / "look[1].jpg").touch()
     assert names(read("look[1].jpg")) == ["look[1].jpg"]
 
@@ -74,12 +74,12 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(catalog: Path) -> N
         ("rows.jsonl", Kind.MANIFEST),
     ],
 )
-def test_archives_and_manifests_are_known_by_their_endings(catalog: Path, name: str, kind: Kind) -> None:
+def test_archives_and_manifests_are_recognised_by_their_endings(catalog: Path, name: str, kind: Kind) -> None:
     source = read(name)
     assert (source.kind, names(source)) == (kind, [name])
 
 
-def test_urls_are_items(catalog: Path) -> None:
+def test_urls_become_items(catalog: Path) -> None:
     source = read("https://shop.example/1.jpg", "HTTP://shop.example/2.jpg")
     assert source.kind is Kind.URLS
     assert source.urls == ["https://shop.example/1.jpg", "HTTP://shop.example/2.jpg"]
@@ -123,6 +123,8 @@ def test_standard_input_may_be_a_manifest(catalog: Path, stdin: bytes, name: str
         (["-"], "no pictures there"),
     ],
 )
-def test_what_cannot_be_one_job_is_said_so(catalog: Path, arguments: list[str], sentence: str) -> None:
+def test_arguments_that_cannot_be_one_job_are_refused_with_the_reason(
+    catalog: Path, arguments: list[str], sentence: str
+) -> None:
     with pytest.raises(typer.BadParameter, match=re.escape(sentence)):
         read(*arguments)

@@ -1,4 +1,4 @@
-"""The client against a small real server: when it asks again, after how long, and with what."""
+"""The client against a small server: when it repeats requests, after which pause, and with what."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUSY = Reply(503, {"code": "saturated", "detail": "try again", "status": 503}, {
 
 @pytest.fixture
 def pauses() -> list[float]:
-    """For how long the client slept, had it slept."""
+    """The pauses that the client asked for; no test really sleeps."""
     return []
 
 
@@ -36,7 +36,9 @@ def pictures(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_a_busy_service_is_asked_again_after_as_long_as_it_wants(pictures: list[Path], pauses: list[float]) -> None:
+def test_a_busy_service_is_asked_again_after_the_pause_that_it_demands(
+    pictures: list[Path], pauses: list[float]
+) -> None:
     with answering(BUSY, ACCEPTED) as server, client_of(server, pauses) as client:
         job = client.submit_uploads(pictures, name="two", metadata={"season": "가을"})
     assert job.id == "job_1"
@@ -48,7 +50,9 @@ def test_a_busy_service_is_asked_again_after_as_long_as_it_wants(pictures: list[
     assert b'{"season": "\xea\xb0\x80\xec\x9d\x84"}' in first.body
 
 
-def test_a_reset_connection_is_followed_by_the_same_submission(pictures: list[Path], pauses: list[float]) -> None:
+def test_a_submission_is_repeated_with_the_same_key_after_a_reset_connection(
+    pictures: list[Path], pauses: list[float]
+) -> None:
     with answering(RESET, ACCEPTED) as server, client_of(server, pauses) as client:
         client.submit_uploads(pictures)
         client.submit_uploads(pictures)
@@ -58,13 +62,13 @@ def test_a_reset_connection_is_followed_by_the_same_submission(pictures: list[Pa
     assert FIRST_PAUSE / 2 <= slept <= FIRST_PAUSE
 
 
-def test_an_answer_that_breaks_off_is_asked_for_again(pauses: list[float]) -> None:
+def test_a_request_is_repeated_when_its_answer_breaks_off(pauses: list[float]) -> None:
     with answering(Reply(200, JOB, cut=20), Reply(200, JOB)) as server, client_of(server, pauses) as client:
         assert client.job("job_1").name == "two"
     assert len(pauses) == 1
 
 
-def test_retrying_failed_items_is_not_repeated_when_nobody_knows_whether_it_was_done(pauses: list[float]) -> None:
+def test_a_retry_of_failed_items_is_not_repeated_after_a_lost_answer(pauses: list[float]) -> None:
     with answering(Reply(200, JOB_OVER), RESET) as server, client_of(server, pauses) as client:
         job = client.job("job_1")
         with pytest.raises(NotReached, match=server.url):
@@ -72,7 +76,7 @@ def test_retrying_failed_items_is_not_repeated_when_nobody_knows_whether_it_was_
     assert pauses == []
 
 
-def test_a_refusal_is_not_repeated_and_keeps_all_that_was_said(pauses: list[float]) -> None:
+def test_a_refused_request_is_not_repeated_and_its_error_keeps_all_details(pauses: list[float]) -> None:
     body = {
         "status": 422,
         "code": "invalid_request",
@@ -91,7 +95,7 @@ def test_a_refusal_is_not_repeated_and_keeps_all_that_was_said(pauses: list[floa
     assert len(server.asked) == 1
 
 
-def test_it_gives_up_after_so_many_retries_with_the_services_last_word(pauses: list[float]) -> None:
+def test_the_client_gives_up_after_its_retries_and_raises_the_last_answer(pauses: list[float]) -> None:
     with (
         answering(BUSY) as server,
         client_of(server, pauses, retries=2) as client,
@@ -102,7 +106,7 @@ def test_it_gives_up_after_so_many_retries_with_the_services_last_word(pauses: l
     assert len(server.asked) == 3
 
 
-def test_what_asks_for_too_long_a_pause_is_left_to_the_caller(pauses: list[float]) -> None:
+def test_the_client_raises_instead_of_pausing_for_too_long(pauses: list[float]) -> None:
     limited = Reply(429, {"code": "rate_limited", "detail": "tomorrow"}, {"Retry-After": "86400"})
     with answering(limited) as server, client_of(server, pauses) as client, pytest.raises(ProblemError) as refusal:
         client.job("job_1")
@@ -120,7 +124,7 @@ def test_retry_after_may_be_a_date(pauses: list[float]) -> None:
     assert 0 < pauses[0] <= 60
 
 
-def test_a_first_attempt_that_is_still_being_worked_on_is_waited_for(pauses: list[float]) -> None:
+def test_the_client_waits_while_its_first_attempt_is_still_in_progress(pauses: list[float]) -> None:
     running = Reply(409, {"code": "in_progress", "detail": "the first is still running"}, {"Retry-After": "1"})
     with answering(RESET, running, running, running, ACCEPTED) as server, client_of(server, pauses) as client:
         assert client.submit_items(["https://shop.example/1.jpg"]).id == "job_1"
@@ -134,14 +138,14 @@ def test_pauses_double_until_the_longest_and_vary_by_half() -> None:
         assert whole / 2 <= min(drawn) < max(drawn) <= whole
 
 
-def test_waiting_asks_with_the_etag_and_tells_only_of_changes(pauses: list[float]) -> None:
+def test_waiting_sends_the_etag_and_reports_only_changes(pauses: list[float]) -> None:
     unchanged = Reply(304, b"", {"Retry-After": "4"})
     done = Reply(200, JOB_OVER, {"ETag": '"2"'})
-    told: list[str] = []
+    reported: list[str] = []
     with answering(ACCEPTED, unchanged, unchanged, done) as server, client_of(server, pauses) as client:
         job = client.submit_items(["https://shop.example/1.jpg", "https://shop.example/2.jpg"])
-        assert job.wait(progress=lambda job: told.append(job.status)) is job
-    assert told == ["queued", "completed"]
+        assert job.wait(progress=lambda job: reported.append(job.status)) is job
+    assert reported == ["queued", "completed"]
     assert pauses == [2.0, 4.0, 4.0]
     assert [asked.headers.get("if-none-match") for asked in server.asked] == [None, '"1"', '"1"', '"1"']
     assert (job.over, job.counts.succeeded) == (True, 2)
@@ -154,7 +158,7 @@ def test_waiting_ends_with_its_timeout(pauses: list[float]) -> None:
             job.wait(timeout=0)
 
 
-def test_lists_follow_their_cursors_as_they_are_used_up(pauses: list[float]) -> None:
+def test_lists_request_each_page_only_when_it_is_needed(pauses: list[float]) -> None:
     pages = [Reply(200, {"data": [JOB, JOB], "next_cursor": "abc"}), Reply(200, {"data": [JOB], "next_cursor": None})]
     with answering(*pages) as server, client_of(server, pauses) as client:
         rows = client.jobs(status="running")
@@ -167,7 +171,7 @@ def test_lists_follow_their_cursors_as_they_are_used_up(pauses: list[float]) -> 
     ]
 
 
-def test_an_export_that_breaks_off_is_written_anew(tmp_path: Path, pauses: list[float]) -> None:
+def test_an_export_starts_again_when_its_answer_breaks_off(tmp_path: Path, pauses: list[float]) -> None:
     table = b"id,label\n" + b"itm_1,dress\n" * 100_000
     target = tmp_path / "predictions.csv"
     with (
@@ -180,7 +184,7 @@ def test_an_export_that_breaks_off_is_written_anew(tmp_path: Path, pauses: list[
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_an_export_that_never_comes_leaves_the_file_as_it_was(tmp_path: Path, pauses: list[float]) -> None:
+def test_a_failed_export_does_not_change_the_file(tmp_path: Path, pauses: list[float]) -> None:
     target = tmp_path / "predictions.jsonl"
     target.write_text("yesterday's")
     with (
@@ -193,7 +197,7 @@ def test_an_export_that_never_comes_leaves_the_file_as_it_was(tmp_path: Path, pa
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_members_that_a_newer_service_adds_are_kept_as_they_came(pauses: list[float]) -> None:
+def test_unknown_members_of_a_newer_service_are_kept(pauses: list[float]) -> None:
     with answering(Reply(200, {**JOB, "mood": "good"})) as server, client_of(server, pauses) as client:
         job = client.job("job_1")
     assert job.state.raw["mood"] == "good"
@@ -201,7 +205,7 @@ def test_members_that_a_newer_service_adds_are_kept_as_they_came(pauses: list[fl
 
 
 @pytest.mark.parametrize("body", [b"<html>", {"id": "job_1"}, {**JOB, "counts": 7}, [JOB]])
-def test_what_does_not_speak_as_lookbook_is_said_so(body: object, pauses: list[float]) -> None:
+def test_an_answer_that_is_no_job_raises_an_error(body: object, pauses: list[float]) -> None:
     with (
         answering(Reply(200, body)) as server,
         client_of(server, pauses) as client,
@@ -210,7 +214,7 @@ def test_what_does_not_speak_as_lookbook_is_said_so(body: object, pauses: list[f
         client.job("job_1")
 
 
-def test_a_list_without_data_is_said_so(pauses: list[float]) -> None:
+def test_a_list_without_data_raises_an_error(pauses: list[float]) -> None:
     with (
         answering(Reply(200, {"jobs": []})) as server,
         client_of(server, pauses) as client,
@@ -219,7 +223,7 @@ def test_a_list_without_data_is_said_so(pauses: list[float]) -> None:
         list(client.jobs())
 
 
-def test_a_service_that_is_not_there_is_named(pauses: list[float]) -> None:
+def test_the_error_names_an_unreachable_service(pauses: list[float]) -> None:
     with (
         Client("http://127.0.0.1:9", sleep=pauses.append) as client,
         pytest.raises(NotReached, match=r"127\.0\.0\.1:9"),
@@ -238,7 +242,7 @@ def test_url_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, 
     assert server.asked[0].path == "/v1/jobs/a%2F..%2Fb"
 
 
-def test_a_picture_is_a_file_its_bytes_or_a_url(pictures: list[Path], pauses: list[float]) -> None:
+def test_a_picture_can_be_given_as_a_file_bytes_or_a_url(pictures: list[Path], pauses: list[float]) -> None:
     item = {
         **dict.fromkeys(("custom_id", "image", "crop", "duplicate_of", "prediction", "review", "error")),
         "id": "itm_1",
@@ -267,22 +271,22 @@ def test_a_picture_is_a_file_its_bytes_or_a_url(pictures: list[Path], pauses: li
     assert pauses == [1.0]
 
 
-def test_a_streamed_form_has_the_length_that_it_says(tmp_path: Path) -> None:
+def test_a_streamed_form_has_its_announced_length(tmp_path: Path) -> None:
     file = tmp_path / 'a "quoted"\nname.jpg'
     file.write_bytes(b"picture")
     body = MultipartBody({"name": "Herbst – 가을"}, "images", [file, str(file), Upload("b/c.jpg", b"bytes")])
-    told: list[tuple[int, int]] = []
-    body.on_sent = lambda sent, total: told.append((sent, total))
+    progress: list[tuple[int, int]] = []
+    body.on_sent = lambda sent, total: progress.append((sent, total))
     whole = b"".join(body)
     assert len(whole) == body.length
     assert b'filename="a %22quoted%22%0Aname.jpg"' in whole
     assert b'filename="b/c.jpg"' in whole
-    assert told[-1] == (body.length, body.length)
+    assert progress[-1] == (body.length, body.length)
     assert b"".join(body) == whole
 
 
 @pytest.mark.parametrize("size", [10, 2_000_000])
-def test_a_file_that_changes_while_it_is_sent_is_named(tmp_path: Path, size: int) -> None:
+def test_the_error_names_a_file_that_changes_while_it_is_sent(tmp_path: Path, size: int) -> None:
     file = tmp_path / "growing.jpg"
     file.write_bytes(b"x" * 1_000_000)
     body = MultipartBody({}, "images", [file])
@@ -291,7 +295,7 @@ def test_a_file_that_changes_while_it_is_sent_is_named(tmp_path: Path, size: int
         list(body)
 
 
-def test_a_folders_pictures_are_named_by_their_path_in_it(tmp_path: Path) -> None:
+def test_pictures_of_a_folder_are_named_by_their_paths_in_it(tmp_path: Path) -> None:
     for name in ("b.PNG", "coats/1.jpg", "coats/notes.txt", "a.jpg/inside.webp"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -299,7 +303,7 @@ def test_a_folders_pictures_are_named_by_their_path_in_it(tmp_path: Path) -> Non
     assert [upload.name for upload in pictures_in(tmp_path)] == ["a.jpg/inside.webp", "b.PNG", "coats/1.jpg"]
 
 
-def test_a_crawl_is_asked_for_with_nothing_but_what_was_given() -> None:
+def test_a_crawl_request_contains_only_the_given_options() -> None:
     with answering(Reply(202, {**JOB, "source": "crawl", "crawl": CRAWL})) as server, Client(server.url) as client:
         job = client.crawl("https://shop.example/", query="coat", limits={"pages": 5, "depth": None}, name="Shop")
         again = client.crawl(since=job)
@@ -312,7 +316,7 @@ def test_a_crawl_is_asked_for_with_nothing_but_what_was_given() -> None:
     assert (crawl.pages.done, crawl.left_out, crawl.waiting_on[0].until.second) == (2, {"logo": 2}, 10)
 
 
-def test_the_urls_of_a_crawl_are_read_page_after_page() -> None:
+def test_the_urls_of_a_crawl_are_read_page_by_page() -> None:
     met = {"kind": "page", "state": "done", "reason": None, "status": 200, "depth": 0, "referrer": None}
     times = {"item_id": None, "found_at": "2026-01-31T12:00:00.000Z", "settled_at": None}
     first = {"data": [{"url": "https://shop.example/", **met, **times}], "next_cursor": "c"}

@@ -1,4 +1,4 @@
-"""Datasets: labels of items, clusters of pictures, sides of a split, and the folder."""
+"""Datasets: the labels of items, the clusters of pictures, the sides of a split, and the folder."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def sha(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def item(content: str, said: str | None = None, *, crop: bool = False, **source: str) -> Item:
-    """An item that shows `content`; `said` is what a person said: a label, or `none`."""
-    told = None
-    if said is not None:
-        label = None if said == "none" else {"id": said, "name": said, "group": "tops"}
-        moments = {"created_at": "2026-01-31T12:00:00Z", "updated_at": "2026-01-31T12:00:00Z"}
-        told = {"label": label, "rejected": label is None, "by": None, **moments}
+def item(content: str, reviewed_as: str | None = None, *, crop: bool = False, **source: str) -> Item:
+    """Return an item that shows `content`. `reviewed_as` is the label of its review, or "none" for a rejection."""
+    review = None
+    if reviewed_as is not None:
+        label = None if reviewed_as == "none" else {"id": reviewed_as, "name": reviewed_as, "group": "tops"}
+        times = {"created_at": "2026-01-31T12:00:00Z", "updated_at": "2026-01-31T12:00:00Z"}
+        review = {"label": label, "rejected": label is None, "by": None, **times}
     picture = dict.fromkeys(["width", "height", "format", "thumbnail", "explanation"])
     return read(
         Item,
@@ -57,28 +57,32 @@ def item(content: str, said: str | None = None, *, crop: bool = False, **source:
             "image": {**picture, "sha256": sha(content), "bytes": 1, "original": ""},
             "crop": {"x": 0, "y": 0, "width": 1, "height": 1} if crop else None,
             "metadata": {},
-            "review": told,
+            "review": review,
         },
     )
 
 
 def a_vocabulary(**renamed: str) -> Vocabulary:
-    made = Vocabulary(renamed)
-    made.learn(LABELS)
-    return made
+    vocabulary = Vocabulary(renamed)
+    vocabulary.learn(LABELS)
+    return vocabulary
 
 
-def label_all(items: list[Item], wanted: LabelsFrom, **renamed: str) -> LabelledPictures:
+def label_all(items: list[Item], labels_from: LabelsFrom, **renamed: str) -> LabelledPictures:
     labelled = LabelledPictures()
-    assert list(labelled.add(items, wanted, a_vocabulary(**renamed))) == items
+    assert list(labelled.add(items, labels_from, a_vocabulary(**renamed))) == items
     return labelled
 
 
 def chosen(labelled: LabelledPictures, clusters: dict[str, str] | None = None) -> dict[str, tuple[str, str]]:
-    each = {name: name for name in labelled.pictures}
+    """Return the label of each picture and its kind, by the item's name.
+
+    Each picture is its own cluster unless `clusters` says otherwise.
+    """
+    own_clusters = {name: name for name in labelled.pictures}
     return {
-        given.source.name: (said.label, said.kind)
-        for given, said in agreed_labels(labelled, each | (clusters or {})).values()
+        labelled_item.source.name: (label.label, label.kind)
+        for labelled_item, label in agreed_labels(labelled, own_clusters | (clusters or {})).values()
     }
 
 
@@ -95,13 +99,13 @@ def chosen(labelled: LabelledPictures, clusters: dict[str, str] | None = None) -
         ("★", None),
     ],
 )
-def test_a_word_means_the_label_that_is_called_so_or_one_of_its_own(word: str, label: str | None) -> None:
+def test_a_word_means_the_label_of_that_name_or_a_new_label(word: str, label: str | None) -> None:
     vocabulary = Vocabulary({"Winter coats": "shirt"})
     vocabulary.learn(LABELS)
     assert vocabulary.label_of(word) == label
 
 
-def test_the_taxonomy_has_what_is_used_in_the_models_order_and_then_the_rest() -> None:
+def test_the_taxonomy_lists_the_models_labels_first_and_then_new_ones() -> None:
     vocabulary = a_vocabulary()
     used = [vocabulary.label_of(word) for word in ("zebra", "Coat", "dress")]
     taxonomy = vocabulary.taxonomy("mine", [label for label in used if label])
@@ -113,7 +117,7 @@ def test_the_taxonomy_has_what_is_used_in_the_models_order_and_then_the_rest() -
     assert [group["id"] for group in taxonomy["groups"]] == ["tops", "other"]
 
 
-def test_what_people_said_counts_more_than_words() -> None:
+def test_reviews_take_precedence_over_words() -> None:
     items = [
         item("a", category="Shirt"),
         item("b", "dress", category="Shirt"),
@@ -126,31 +130,31 @@ def test_what_people_said_counts_more_than_words() -> None:
     assert labelled.left_out == Counter(rejected=1, unlabelled=1, cropped=1)
 
 
-def test_with_labels_of_reviews_words_count_nothing() -> None:
+def test_words_are_ignored_if_labels_come_from_reviews() -> None:
     labelled = label_all([item("a", query="Shirt"), item("b", "dress", query="Shirt")], LabelsFrom.REVIEW)
     assert chosen(labelled) == {"b": ("dress", "verified")}
 
 
-def test_words_that_contradict_each_other_about_one_photo_are_left_out() -> None:
+def test_pictures_with_contradictory_words_are_left_out() -> None:
     items = [item("a", query="shirt"), item("a", query="dress"), item("b", query="shirt"), item("c", query="dress")]
     labelled = label_all(items, LabelsFrom.QUERY)
-    # b and c are the same photo in other bytes.
+    # b and c show the same picture in different bytes.
     assert chosen(labelled, {sha("b"): "one", sha("c"): "one"}) == {}
     assert labelled.left_out == Counter(contradictory=4)
 
 
-def test_a_person_decides_about_a_photo_and_words_that_say_otherwise_are_left_out() -> None:
+def test_a_review_decides_about_a_picture_and_contradictory_words_are_left_out() -> None:
     items = [item("a", "dress", query="shirt"), item("b", query="shirt"), item("c", query="dress")]
     labelled = label_all(items, LabelsFrom.QUERY)
-    one = dict.fromkeys([sha("a"), sha("b"), sha("c")], "one")
-    assert chosen(labelled, one) == {"a": ("dress", "verified"), "c": ("dress", "weak")}
+    same_cluster = dict.fromkeys([sha("a"), sha("b"), sha("c")], "one")
+    assert chosen(labelled, same_cluster) == {"a": ("dress", "verified"), "c": ("dress", "weak")}
     assert labelled.left_out == Counter(contradictory=1)
 
 
-def test_what_people_contradict_each_other_about_is_left_out() -> None:
+def test_a_picture_with_contradictory_reviews_is_left_out() -> None:
     items = [item("a", "dress"), item("a", "shirt"), item("b", "dress"), item("c", "shirt")]
     labelled = label_all(items, LabelsFrom.REVIEW)
-    # Of copies, each keeps what was said of it.
+    # Each copy keeps the label of its own review.
     assert chosen(labelled, {sha("b"): "one", sha("c"): "one"}) == {
         "b": ("dress", "verified"),
         "c": ("shirt", "verified"),
@@ -164,18 +168,18 @@ def test_a_renaming_has_two_sides(text: str) -> None:
 
 
 @pytest.mark.parametrize("label", ["..", ".hidden", "a/b", "", "a\\b"])
-def test_a_label_that_would_lead_out_of_the_folder_is_refused(label: str) -> None:
+def test_a_label_that_leads_out_of_the_folder_is_refused(label: str) -> None:
     with pytest.raises(DatasetInvalid):
         check_folder_name(label)
 
 
 def shown(name: str, *flipped: int, aspect: float = 1.0) -> PictureToCompare:
-    """A picture whose hash has these bits, all else being the same."""
+    """Return a picture whose hash has only these bits set."""
     bits = sum(1 << bit for bit in flipped)
     return PictureToCompare(sha(name), bits.to_bytes(32, "big") + bytes(3), aspect)
 
 
-def test_whatever_is_alike_through_others_is_one_cluster_in_any_order() -> None:
+def test_pictures_that_are_alike_through_others_form_one_cluster_in_any_order() -> None:
     far = range(0, 20)
     farther = range(20, 35)
     pictures = [shown("a"), shown("b", *far), shown("c", *far, *farther), shown("d", aspect=2.0)]
@@ -187,11 +191,11 @@ def test_whatever_is_alike_through_others_is_one_cluster_in_any_order() -> None:
     assert found[sha("a")] == min(sha(name) for name in "abc")[:16]
 
 
-def test_sides_are_drawn_by_the_clusters_name_and_about_as_large_as_asked() -> None:
+def test_each_side_of_a_split_gets_about_its_share_of_the_clusters() -> None:
     sides = Counter(choose_side(sha(str(n))[:16], {"test": 0.1, "validation": 0.2}, "train") for n in range(5000))
     assert 0.08 < sides["test"] / 5000 < 0.12
     assert 0.18 < sides["validation"] / 5000 < 0.22
-    # Another test set takes from whoever was in it by chance, and nobody comes from elsewhere.
+    # Without shares every cluster is in the default side.
     assert choose_side("0" * 16, {}, "train") == "train"
 
 
@@ -220,14 +224,14 @@ def test_an_interrupted_build_goes_on_and_a_finished_one_is_overwritten_only_whe
     assert not (tmp_path / "set" / "train").exists()
 
 
-def test_what_a_build_did_not_make_is_not_touched(tmp_path: Path) -> None:
+def test_a_build_does_not_touch_a_folder_with_other_files(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     for overwrite in (False, True):
         with pytest.raises(DatasetInvalid, match="other files"):
             DatasetFolder(tmp_path).check(overwrite=overwrite)
 
 
-def test_a_picture_that_is_not_what_it_is_called_is_neither_kept_nor_used(tmp_path: Path) -> None:
+def test_a_picture_whose_bytes_do_not_match_its_sha256_is_refused(tmp_path: Path) -> None:
     folder = DatasetFolder(tmp_path / "set")
     folder.begin()
     with pytest.raises(DatasetInvalid, match="SHA-256"):
@@ -239,7 +243,7 @@ def test_a_picture_that_is_not_what_it_is_called_is_neither_kept_nor_used(tmp_pa
     assert folder.read(sha("a")) is None
 
 
-def test_training_takes_its_labels_from_a_dataset_that_has_some(tmp_path: Path) -> None:
+def test_training_uses_the_labels_of_a_dataset_that_has_its_own(tmp_path: Path) -> None:
     recipe, taxonomy = read_recipe(PROJECT / "recipes" / "training" / "garments.yaml")
     assert fit_to_dataset(recipe, taxonomy, tmp_path) == (recipe, taxonomy)
     own = a_vocabulary().taxonomy("mine", ["dress"])

@@ -1,4 +1,4 @@
-"""Which URL is asked for next, and what is tried again: no network, and a clock of the test's own."""
+"""The order of downloads and their retries, without a network and with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Answer = Callable[[], BlobWriter]
 
 
 class Place:
-    """What stands in for the network: each URL waits until it is let through, then succeeds or raises what is set."""
+    """Replaces the network. A download waits until its URL is let through, then succeeds or raises the set failure."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.failures: dict[str, list[Exception]] = {}
         self.now = 0.0
         self._gates: dict[str, threading.Event] = {}
@@ -30,7 +30,7 @@ class Place:
         return self._gates.setdefault(url, threading.Event())
 
     def download(self, url: str) -> BlobWriter:
-        self.asked.append(url)
+        self.requested.append(url)
         assert self.gate(url).wait(30)
         if self.failures.get(url):
             raise self.failures[url].pop(0)
@@ -42,7 +42,7 @@ class Place:
     def clock(self) -> float:
         return self.now
 
-    def let_all(self, *urls: str) -> None:
+    def let_through(self, *urls: str) -> None:
         for url in urls:
             self.gate(url).set()
 
@@ -63,26 +63,24 @@ def urls(host: str, count: int) -> list[str]:
     return [f"http://{host}.example/{number}" for number in range(count)]
 
 
-def test_a_host_never_has_more_connections_than_it_may_and_others_do_not_wait_for_it(
-    place: Place, pool: DownloadPool
-) -> None:
+def test_a_host_never_exceeds_its_connections_and_other_hosts_do_not_wait(place: Place, pool: DownloadPool) -> None:
     slow, quick = urls("slow", 5), urls("quick", 2)
     batch = pool.start_batch([*slow, *quick])
-    until(lambda: len(place.asked) == 4)
-    assert sorted(place.asked) == sorted([*slow[:2], *quick])
-    place.let_all(*quick)
+    until(lambda: len(place.requested) == 4)
+    assert sorted(place.requested) == sorted([*slow[:2], *quick])
+    place.let_through(*quick)
     until(lambda: len(batch.results) == 2)
-    assert len(place.asked) == 4
-    place.let_all(*slow)
+    assert len(place.requested) == 4
+    place.let_through(*slow)
     assert batch.wait(30)
     assert len(batch.results) == 7
     batch.close()
     assert list(place.folder.iterdir()) == []
 
 
-def test_what_may_pass_is_tried_three_times_with_growing_pauses(place: Place, pool: DownloadPool) -> None:
+def test_a_temporary_failure_is_tried_three_times_with_growing_pauses(place: Place, pool: DownloadPool) -> None:
     (url,) = urls("moody", 1)
-    place.let_all(url)
+    place.let_through(url)
     place.failures[url] = [FetchFailed("one"), FetchFailed("two"), FetchFailed("three")]
     batch = pool.start_batch([url])
     until(lambda: len(place.failures[url]) == 2 and pool.waiting == 1)
@@ -97,71 +95,69 @@ def test_what_may_pass_is_tried_three_times_with_growing_pauses(place: Place, po
 
 
 @pytest.mark.parametrize("error", [FetchRefused("404"), FetchForbidden("no"), PauseRequested("an hour", 3600.0)])
-def test_what_is_final_or_would_take_too_long_is_not_tried_again(
-    place: Place, pool: DownloadPool, error: Exception
-) -> None:
+def test_a_final_failure_or_a_long_pause_is_not_retried(place: Place, pool: DownloadPool, error: Exception) -> None:
     (url,) = urls("final", 1)
-    place.let_all(url)
+    place.let_through(url)
     place.failures[url] = [error]
     batch = pool.start_batch([url])
     assert batch.wait(30)
     assert batch.results == {url: error}
-    assert place.asked == [url]
+    assert place.requested == [url]
 
 
-def test_a_url_that_has_used_up_its_time_is_not_given_it_again(place: Place, pool: DownloadPool) -> None:
+def test_a_url_that_used_up_its_time_is_not_retried(place: Place, pool: DownloadPool) -> None:
     (url,) = urls("endless", 1)
     place.failures[url] = [FetchTooSlow()]
     batch = pool.start_batch([url])
-    until(lambda: place.asked == [url])
+    until(lambda: place.requested == [url])
     place.now += 30
-    place.let_all(url)
+    place.let_through(url)
     assert batch.wait(30)
     assert isinstance(batch.results[url], FetchTooSlow)
 
 
-def test_a_host_that_asks_to_be_left_alone_is_as_a_whole(place: Place, pool: DownloadPool) -> None:
-    one, two, three = urls("busy", 3)
+def test_a_pause_that_one_url_demands_applies_to_the_whole_host(place: Place, pool: DownloadPool) -> None:
+    first_url, second_url, third_url = urls("busy", 3)
     other = "http://other.example/"
-    place.let_all(one, two, three, other)
-    place.failures[one] = [PauseRequested("busy", 3.0)]
-    first = pool.start_batch([one])
+    place.let_through(first_url, second_url, third_url, other)
+    place.failures[first_url] = [PauseRequested("busy", 3.0)]
+    first = pool.start_batch([first_url])
     until(lambda: pool.waiting == 1)
-    second = pool.start_batch([two, three, other])
+    second = pool.start_batch([second_url, third_url, other])
     until(lambda: list(second.results) == [other])
-    assert place.asked == [one, other]
+    assert place.requested == [first_url, other]
     place.now += 3
     assert first.wait(30)
     assert second.wait(30)
-    assert len(place.asked) == 5
+    assert len(place.requested) == 5
 
 
-def test_dropping_a_batch_leaves_what_has_begun_and_other_batches(place: Place, pool: DownloadPool) -> None:
+def test_dropping_a_batch_keeps_running_downloads_and_other_batches(place: Place, pool: DownloadPool) -> None:
     mine, others = urls("shop", 4), ["http://shop.example/others"]
     batch, another = pool.start_batch(mine), pool.start_batch(others)
-    until(lambda: len(place.asked) == 2)
+    until(lambda: len(place.requested) == 2)
     batch.drop_rest()
-    place.let_all(*mine, *others)
+    place.let_through(*mine, *others)
     assert batch.wait(30)
     assert another.wait(30)
     assert sorted(batch.results) == mine[:2]
-    assert sorted(place.asked) == sorted([*mine[:2], *others])
+    assert sorted(place.requested) == sorted([*mine[:2], *others])
 
 
-def test_what_arrives_after_its_batch_was_closed_leaves_nothing_behind(place: Place, pool: DownloadPool) -> None:
+def test_a_download_that_ends_after_its_batch_was_closed_leaves_no_file(place: Place, pool: DownloadPool) -> None:
     (url,) = urls("late", 1)
     batch = pool.start_batch([url])
-    until(lambda: place.asked == [url])
+    until(lambda: place.requested == [url])
     pool.stop()
     assert batch.wait(0)
     batch.close()
-    place.let_all(url)
+    place.let_through(url)
     until(lambda: url in batch.results)
     assert list(place.folder.iterdir()) == []
 
 
-def test_an_address_that_is_none_is_refused_without_asking(place: Place, pool: DownloadPool) -> None:
+def test_an_invalid_url_is_refused_without_a_request(place: Place, pool: DownloadPool) -> None:
     batch = pool.start_batch(["ftp://x", "http://a b/"])
     assert batch.wait(30)
     assert {type(result) for result in batch.results.values()} == {FetchForbidden}
-    assert place.asked == []
+    assert place.requested == []

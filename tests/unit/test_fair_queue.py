@@ -7,13 +7,13 @@ from worker.fair_queue import FairQueue
 
 
 def drain(queue: FairQueue[str], now: float) -> list[str]:
-    taken = []
+    popped = []
     while (element := queue.pop(now)) is not None:
-        taken.append(element)
-    return taken
+        popped.append(element)
+    return popped
 
 
-def test_interactive_comes_first_and_jobs_take_turns() -> None:
+def test_interactive_work_comes_first_and_jobs_take_turns() -> None:
     queue: FairQueue[str] = FairQueue()
     for n in range(3):
         queue.push(f"big{n}", "big", n, interactive=False)
@@ -22,12 +22,12 @@ def test_interactive_comes_first_and_jobs_take_turns() -> None:
     queue.push("urgent", "one", 20, interactive=True)
     assert queue.oldest() == 0
     assert len(queue) == 6
-    queue_now = 1.0
-    assert drain(queue, queue_now) == ["urgent", "big0", "small0", "big1", "small1", "big2"]
-    assert (len(queue), queue.oldest(), queue.pop(queue_now)) == (0, None, None)
+    now = 1.0
+    assert drain(queue, now) == ["urgent", "big0", "small0", "big1", "small1", "big2"]
+    assert (len(queue), queue.oldest(), queue.pop(now)) == (0, None, None)
 
 
-def test_bulk_that_has_waited_too_long_gets_every_second_turn() -> None:
+def test_bulk_work_that_has_waited_too_long_gets_every_second_turn() -> None:
     queue: FairQueue[str] = FairQueue(ageing_seconds=5)
     for n in range(3):
         queue.push(f"bulk{n}", "job", 0, interactive=False)
@@ -37,15 +37,15 @@ def test_bulk_that_has_waited_too_long_gets_every_second_turn() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=40))
-def test_everything_pushed_comes_out_once_and_each_job_in_its_own_order(pushed: list[tuple[str, bool]]) -> None:
+def test_each_element_comes_out_once_and_each_job_keeps_its_order(pushed: list[tuple[str, bool]]) -> None:
     queue: FairQueue[tuple[int, str, bool]] = FairQueue()
     for n, (job, interactive) in enumerate(pushed):
         queue.push((n, job, interactive), job, float(n), interactive=interactive)
-    taken = []
+    popped = []
     while (element := queue.pop(0.0)) is not None:
-        taken.append(element)
-    assert sorted(taken) == [(n, job, interactive) for n, (job, interactive) in enumerate(pushed)]
-    assert [entry[2] for entry in taken] == sorted((entry[2] for entry in taken), reverse=True)
+        popped.append(element)
+    assert sorted(popped) == [(n, job, interactive) for n, (job, interactive) in enumerate(pushed)]
+    assert [entry[2] for entry in popped] == sorted((entry[2] for entry in popped), reverse=True)
     for job in "abc":
-        mine = [n for n, owner, interactive in taken if owner == job and not interactive]
+        mine = [n for n, owner, interactive in popped if owner == job and not interactive]
         assert mine == sorted(mine)

@@ -1,4 +1,7 @@
-"""The guard against `fetch_vectors.json`, and proof by the interpreter's audit events that it opens no socket."""
+"""The guard of fetched URLs against the examples in `fetch_vectors.json`.
+
+The interpreter's audit events prove that the guard opens no socket.
+"""
 
 from __future__ import annotations
 
@@ -22,46 +25,46 @@ from core.settings import Settings
 
 VECTORS = json.loads(Path(__file__).with_name("fetch_vectors.json").read_text("utf-8"))
 PUBLIC = ipaddress.ip_address("8.8.8.8")
-_heard: list[list[str]] = []
+_recorded: list[list[str]] = []
 
 
-def _hear(event: str, _arguments: object) -> None:
-    if _heard and event.startswith("socket."):
-        _heard[-1].append(event)
+def _record_socket_event(event: str, _arguments: object) -> None:
+    if _recorded and event.startswith("socket."):
+        _recorded[-1].append(event)
 
 
-sys.addaudithook(_hear)
+sys.addaudithook(_record_socket_event)
 
 
 @pytest.fixture
 def socket_events() -> Iterator[list[str]]:
-    """What the interpreter did with sockets since the test began: no hook can be taken out, so this one can be deaf."""
-    _heard.append([])
-    yield _heard[-1]
-    _heard.clear()
+    """The interpreter's socket events since the test began. Audit hooks cannot be removed, so this one has a switch."""
+    _recorded.append([])
+    yield _recorded[-1]
+    _recorded.clear()
 
 
 def answering(*addresses: str) -> Fetcher:
-    """A fetcher whose resolver gives every name these addresses."""
+    """Return a fetcher whose resolver gives every host these IP addresses."""
     found = [ipaddress.ip_address(address) for address in addresses]
     return Fetcher(resolver=lambda _name: found)
 
 
 def outcome(url: str, fetcher: Fetcher) -> str:
-    """The canonical URL, or the code of the refusal."""
+    """Return the canonical URL or the code of the refusal."""
     try:
         return fetcher.check(url)
     except ItemError as error:
         return error.code
 
 
-def test_the_interpreter_tells_of_every_socket(socket_events: list[str]) -> None:
+def test_the_audit_hook_sees_every_socket(socket_events: list[str]) -> None:
     with socket.socket():
         assert socket_events == ["socket.__new__"]
 
 
 @pytest.mark.parametrize(("url", "what"), VECTORS["blocked"], ids=ascii)
-def test_what_is_not_public_is_refused_in_every_spelling_without_a_socket(
+def test_a_url_of_a_private_ip_address_is_refused_in_every_spelling_without_a_socket(
     url: str, what: str, socket_events: list[str]
 ) -> None:
     with answering("8.8.8.8") as fetcher:
@@ -72,7 +75,7 @@ def test_what_is_not_public_is_refused_in_every_spelling_without_a_socket(
 
 
 @pytest.mark.parametrize(("url", "what"), VECTORS["forbidden"], ids=ascii)
-def test_what_is_no_url_of_the_web_is_refused_without_a_socket(url: str, what: str, socket_events: list[str]) -> None:
+def test_a_url_that_is_no_web_url_is_refused_without_a_socket(url: str, what: str, socket_events: list[str]) -> None:
     with answering("8.8.8.8") as fetcher:
         for ask in (fetcher.check, fetcher.get, lambda url: fetcher.post(url, b"{}")):
             with pytest.raises(FetchForbidden):
@@ -81,12 +84,12 @@ def test_what_is_no_url_of_the_web_is_refused_without_a_socket(url: str, what: s
 
 
 @pytest.mark.parametrize(("url", "canonical"), VECTORS["public"], ids=ascii)
-def test_what_is_public_passes_in_one_spelling(url: str, canonical: str) -> None:
+def test_a_public_url_passes_and_gets_its_canonical_spelling(url: str, canonical: str) -> None:
     assert outcome(url, answering("8.8.8.8")) == canonical
     assert outcome(canonical, answering("8.8.8.8")) == canonical
 
 
-def test_no_ordinary_public_address_is_refused() -> None:
+def test_ordinary_public_ip_addresses_pass() -> None:
     asked = VECTORS["ordinary_addresses"]
     assert len(set(asked)) >= 100
     assert [
@@ -107,15 +110,15 @@ def test_no_ordinary_public_address_is_refused() -> None:
     ],
     ids=" ".join,
 )
-def test_one_answer_that_is_not_public_is_enough_to_refuse_a_name(answers: list[str], socket_events: list[str]) -> None:
+def test_a_host_with_one_private_ip_address_is_refused(answers: list[str], socket_events: list[str]) -> None:
     with answering(*answers) as fetcher, pytest.raises(BlockedAddress) as refusal:
         fetcher.get("http://shop.example/")
     assert socket_events == []
-    # Where a name leads inside this network is nobody's business outside.
+    # The error must not tell strangers which IP addresses hosts of this network have.
     assert not any(answer in refusal.value.detail for answer in answers)
 
 
-def test_a_literal_address_is_never_looked_up() -> None:
+def test_a_literal_ip_address_is_never_resolved() -> None:
     asked: list[str] = []
 
     def resolver(name: str) -> list[Address]:
@@ -137,7 +140,7 @@ def test_a_literal_address_is_never_looked_up() -> None:
 @example("127.0.0.1.")
 @example("1.2.3.4.")
 @example("4294967295")
-def test_numbers_are_read_as_the_c_library_reads_them_or_refused(text: str) -> None:
+def test_numeric_hosts_are_read_as_the_c_library_reads_them_or_refused(text: str) -> None:
     try:
         expected = ipaddress.ip_address(socket.inet_aton(text))
     except OSError:
@@ -156,18 +159,18 @@ def test_numbers_are_read_as_the_c_library_reads_them_or_refused(text: str) -> N
 
 @settings(deadline=None)
 @given(st.ip_addresses())
-def test_what_python_calls_private_is_never_called_public(address: Address) -> None:
+def test_ip_addresses_that_python_calls_private_are_never_public(address: Address) -> None:
     if not address.is_global and not (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped):
         assert why_not_public(address) is not None
 
 
-def test_a_url_may_have_2083_characters() -> None:
+def test_a_url_can_have_2083_characters() -> None:
     url = "http://shop.example/" + "a" * (2083 - 20)
     assert outcome(url, answering("8.8.8.8")) == url
     assert outcome(url + "a", answering("8.8.8.8")) == "fetch_forbidden"
 
 
-def test_allowed_networks_pass_on_any_port_and_nothing_else_does() -> None:
+def test_only_allowed_networks_pass_on_any_port() -> None:
     allow = [ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("64:ff9b::/96")]
     fetcher = Fetcher(allow=allow, resolver=lambda _name: [ipaddress.ip_address("10.1.2.3")])
     assert outcome("http://10.1.2.3:9000/hook", fetcher) == "http://10.1.2.3:9000/hook"
@@ -175,12 +178,12 @@ def test_allowed_networks_pass_on_any_port_and_nothing_else_does() -> None:
     assert outcome("http://hooks.internal:9000/hook", fetcher) == "http://hooks.internal:9000/hook"
     assert outcome("http://10.2.0.1/", fetcher) == "blocked_address"
     assert outcome("http://8.8.8.8:9000/", fetcher) == "fetch_forbidden"
-    # A translator's block is allowed, what lies behind it is still looked at.
+    # The block of the NAT64 translator is allowed, but the IPv4 address inside is still checked.
     assert outcome("http://[64:ff9b::8.8.8.8]/", fetcher) == "http://[64:ff9b::808:808]/"
     assert outcome("http://[64:ff9b::10.2.0.1]/", fetcher) == "blocked_address"
 
 
-def test_a_name_that_leads_to_allowed_and_other_addresses_keeps_to_the_usual_ports() -> None:
+def test_a_host_inside_and_outside_of_allowed_networks_is_limited_to_the_usual_ports() -> None:
     fetcher = Fetcher(
         allow=[ipaddress.ip_network("10.1.0.0/16")],
         resolver=lambda _name: [ipaddress.ip_address("10.1.2.3"), PUBLIC],
@@ -189,7 +192,7 @@ def test_a_name_that_leads_to_allowed_and_other_addresses_keeps_to_the_usual_por
     assert outcome("http://both.example:9000/", fetcher) == "fetch_forbidden"
 
 
-def test_a_name_without_addresses_is_not_fetched() -> None:
+def test_a_host_without_ip_addresses_is_not_fetched() -> None:
     def resolver(_name: str) -> list[Address]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -197,21 +200,21 @@ def test_a_name_without_addresses_is_not_fetched() -> None:
     assert outcome("http://shop.example/", answering()) == "fetch_failed"
 
 
-def test_a_resolver_that_hangs_is_too_slow() -> None:
-    over = threading.Event()
+def test_a_hanging_resolver_times_out() -> None:
+    test_ended = threading.Event()
 
     def resolver(_name: str) -> list[Address]:
-        over.wait()
+        test_ended.wait()
         return [PUBLIC]
 
     try:
         fetcher = Fetcher(resolver=resolver, limits=FetchLimits(seconds=0.1))
         assert outcome("http://shop.example/", fetcher) == "fetch_too_slow"
     finally:
-        over.set()
+        test_ended.set()
 
 
-def test_the_table_of_addresses_is_whole() -> None:
+def test_the_table_of_special_ip_addresses_is_complete() -> None:
     blocks = special_blocks()
     networks = [block.network for block in blocks]
     assert len(set(networks)) == len(networks)
@@ -220,7 +223,7 @@ def test_the_table_of_addresses_is_whole() -> None:
         assert ipaddress.ip_network(needed) in networks
 
 
-def test_the_allowed_networks_are_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_allowed_networks_are_read_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.read().fetch_allow == ()
     monkeypatch.setenv("LOOKBOOK_FETCH_ALLOW", "127.0.0.0/8, fd00:1::/64,")
     read = Settings.read()
@@ -229,7 +232,7 @@ def test_the_allowed_networks_are_a_setting(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("value", ["localhost", "10.0.0.1/8", "127.0.0.0/33", "*"])
-def test_a_network_that_is_none_refuses_to_start(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_network_in_the_settings_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOOKBOOK_FETCH_ALLOW", value)
     with pytest.raises(SettingsError, match="LOOKBOOK_FETCH_ALLOW"):
         Settings.read()

@@ -1,4 +1,4 @@
-"""Multipart bodies, read in blocks."""
+"""Multipart bodies that are read in blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.intake.forms import BLOCK, StreamingFormParser
 
 
 class Kept(io.BytesIO):
-    """A file of a form as the parser hands it on."""
+    """A file of a form, as the parser passes it on."""
 
     def __init__(
         self,
@@ -23,8 +23,8 @@ class Kept(io.BytesIO):
         super().__init__()
 
 
-def test_files_arrive_whole_wherever_the_blocks_end_in_which_they_are_read() -> None:
-    # Of each part the end of a block falls one byte earlier than of the one before: into data, boundary and header.
+def test_files_arrive_complete_wherever_a_block_ends() -> None:
+    # Each part is one byte longer than a block, so the blocks end in data, boundaries and headers in turn.
     sent = [(f"{number:03}.jpg", bytes([number]) * (BLOCK - 132)) for number in range(150)]
     request = httpx.Request("POST", "http://x/", files=[("images", file) for file in sent])
     body, content_type = request.read(), request.headers["Content-Type"]

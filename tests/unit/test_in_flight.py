@@ -13,7 +13,7 @@ MODEL = ModelRef("garments", "1")
 A, B, C = ("a" * 64, ""), ("b" * 64, ""), ("c" * 64, "")
 
 
-def test_what_another_chunk_is_computing_is_waited_for() -> None:
+def test_a_chunk_waits_for_pictures_that_another_chunk_computes() -> None:
     in_flight = PicturesInFlight()
     with (
         ThreadPoolExecutor(1) as thread,
@@ -30,7 +30,7 @@ def test_what_another_chunk_is_computing_is_waited_for() -> None:
         assert waiting.result() is outcome
 
 
-def test_another_crop_or_model_is_another_computation() -> None:
+def test_each_crop_and_each_model_is_computed_separately() -> None:
     in_flight = PicturesInFlight()
     newer = ModelRef("garments", "2")
     with (
@@ -41,7 +41,7 @@ def test_another_crop_or_model_is_another_computation() -> None:
         assert all(len(split.to_compute) == 1 for split in (first, second, third))
 
 
-def test_when_whoever_computes_fails_the_others_get_its_error_and_the_next_one_computes() -> None:
+def test_waiting_chunks_get_the_error_of_the_computing_one_and_the_next_one_computes() -> None:
     in_flight = PicturesInFlight()
     found: list[WorkSplit] = []
 
@@ -55,13 +55,13 @@ def test_when_whoever_computes_fails_the_others_get_its_error_and_the_next_one_c
         fail_while_another_waits()
     with pytest.raises(BlobMissing, match="gone"):
         found[0].computed_elsewhere[A].wait_for_outcome(A)
-    # What it had found out by then is as good as ever.
+    # Outcomes from before the failure stay valid.
     assert found[0].computed_elsewhere[B].wait_for_outcome(B).error is not None
     with in_flight.claiming(MODEL, [A]) as again:
         assert set(again.to_compute) == {A}
 
 
-def test_a_picture_that_was_left_out_is_nobodys_result() -> None:
+def test_waiting_for_a_picture_that_was_left_out_raises_an_error() -> None:
     in_flight = PicturesInFlight()
     with in_flight.claiming(MODEL, [A]), in_flight.claiming(MODEL, [A]) as waiting:
         computed_elsewhere = waiting.computed_elsewhere

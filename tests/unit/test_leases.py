@@ -10,18 +10,22 @@ from worker.leases import SharedExclusiveLock
 def hold(
     lock: SharedExclusiveLock, pool: ThreadPoolExecutor, *, exclusive: bool
 ) -> tuple[threading.Event, threading.Event, Future[None]]:
-    """Hold the lock in a thread. Return (set once it is held, set this to let go, the future of the thread)."""
+    """Hold the lock in a thread.
+
+    Return an event that is set when the thread holds the lock, an event that the test sets to release it, and the
+    future of the thread.
+    """
     inside, leave = threading.Event(), threading.Event()
 
-    def hold_until_told() -> None:
+    def hold_until_released() -> None:
         with lock.holding(exclusive=exclusive):
             inside.set()
             assert leave.wait(10)
 
-    return inside, leave, pool.submit(hold_until_told)
+    return inside, leave, pool.submit(hold_until_released)
 
 
-def test_any_number_hold_the_shared_lock_together() -> None:
+def test_any_number_of_threads_hold_the_lock_in_shared_mode() -> None:
     lock = SharedExclusiveLock()
     with ThreadPoolExecutor() as pool:
         guests = [hold(lock, pool, exclusive=False) for _ in range(3)]
@@ -31,7 +35,7 @@ def test_any_number_hold_the_shared_lock_together() -> None:
             done.result(10)
 
 
-def test_an_exclusive_holder_waits_for_the_others_and_goes_before_later_ones() -> None:
+def test_an_exclusive_holder_waits_for_current_holders_and_precedes_later_ones() -> None:
     lock, order = SharedExclusiveLock(), []
     with ThreadPoolExecutor() as pool:
         first_inside, first_leave, first = hold(lock, pool, exclusive=False)

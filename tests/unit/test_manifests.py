@@ -1,4 +1,4 @@
-"""Manifests as people and programs write them: rows, or errors with the rows' numbers, and never an exception."""
+"""Reading manifests: every manifest gives rows, or errors with row numbers, and no unexpected exception."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from core.types import Crop
 URL = "https://shop.example/look.jpg"
 
 
-def read(data: bytes | str, most: int = 100_000) -> list[Row | None]:
+def read(data: bytes | str, max_rows: int = 100_000) -> list[Row | None]:
     raw = data.encode() if isinstance(data, str) else data
-    return list(manifest_rows(io.BytesIO(raw), most))
+    return list(manifest_rows(io.BytesIO(raw), max_rows))
 
 
 def rows(data: bytes | str) -> list[Row]:
@@ -43,7 +43,7 @@ def refusal(data: bytes | str) -> ItemError:
     return caught.value.reason
 
 
-def test_what_is_known_of_a_picture_is_read_from_csv() -> None:
+def test_all_members_of_a_row_are_read_from_csv() -> None:
     header = "url,id,title,price,currency,page_url,alt,crop,season"
     values = f'{URL},sku-1,"Coat, ""long""",39.90,EUR,https://shop.example/coat,셔츠,"10,20,300,400",autumn'
     assert rows(f"{header}\n{values}\n") == [
@@ -64,7 +64,7 @@ def test_what_is_known_of_a_picture_is_read_from_csv() -> None:
     ]
 
 
-def test_the_same_is_read_from_jsonl() -> None:
+def test_all_members_of_a_row_are_read_from_jsonl() -> None:
     member = {
         "url": URL,
         "id": 17,
@@ -82,7 +82,7 @@ def test_the_same_is_read_from_jsonl() -> None:
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_the_one_with_which_there_is_a_column_url(delimiter: str) -> None:
+def test_the_delimiter_is_the_one_that_gives_a_column_url(delimiter: str) -> None:
     assert urls(f"title{delimiter}url\na,b;c{delimiter}{URL}".replace("a,b;c", "x")) == [URL]
 
 
@@ -94,12 +94,12 @@ def test_spreadsheets_write_many_encodings_and_line_ends(encoding: str, line_end
     assert [(row.url, row.provenance["title"]) for row in found] == [(URL, "셔츠"), (URL + "2", "원피스")]
 
 
-def test_excel_says_its_separator_in_a_line_of_its_own() -> None:
+def test_a_line_with_excels_separator_is_read() -> None:
     found = rows(f"sep=;\nURL;Page URL\n{URL};https://shop.example/\n")
     assert [(row.number, row.url, row.provenance) for row in found] == [(3, URL, {"page_url": "https://shop.example/"})]
 
 
-def test_bad_rows_are_numbered_as_a_spreadsheet_does_and_the_others_run() -> None:
+def test_bad_rows_are_numbered_as_in_a_spreadsheet_and_the_others_are_read() -> None:
     data = (
         "url,title,crop\n"
         f"{URL}1\n"
@@ -122,7 +122,7 @@ def test_bad_rows_are_numbered_as_a_spreadsheet_does_and_the_others_run() -> Non
     }
 
 
-def test_a_line_of_a_megabyte_is_an_error_and_the_others_run() -> None:
+def test_a_line_of_a_megabyte_is_an_error_and_the_others_are_read() -> None:
     long = "x" * 2**20
     for data in (f"url\n{long}\n{URL}\n", f'{{"url": "{URL}"}}\n{{"url": "{long}"}}\n{{"url": "{URL}"}}\n'):
         assert errors(data) == {2: "row 2: expected at most 65,536 characters, got more"}
@@ -130,13 +130,13 @@ def test_a_line_of_a_megabyte_is_an_error_and_the_others_run() -> None:
 
 
 @pytest.mark.parametrize("rest", ["", f"{URL}3\n" * 20_000])
-def test_a_quote_that_is_not_closed_costs_its_row_only(rest: str) -> None:
+def test_an_unclosed_quote_fails_only_its_row(rest: str) -> None:
     data = f'url,title\n{URL}1\n{URL}2,"open\n{URL}3\n{URL}4\n' + rest
     assert urls(data)[:3] == [URL + "1", URL + "3", URL + "4"]
     assert errors(data) == {3: "row 3: expected a closing quote, got none"}
 
 
-def test_lines_that_are_no_objects_are_numbered() -> None:
+def test_errors_of_lines_that_are_no_objects_have_line_numbers() -> None:
     bad = ["[1]", '{"url": 1}', "{", '{"url": "x", "price": NaN}', '{"url": "x", "a": 1e999}', '{"url": "\\u0000"}']
     deep = '{"url": "x", "a": ' + "[" * 20 + "]" * 20 + "}"
     deeper = '{"url": "x", "a": ' + "[" * 100_000 + "]" * 100_000 + "}"
@@ -145,12 +145,12 @@ def test_lines_that_are_no_objects_are_numbered() -> None:
     assert urls("\n".join(lines)) == [URL, URL]
 
 
-def test_halves_of_characters_are_replaced_in_what_people_read() -> None:
+def test_lone_surrogates_are_replaced_in_texts() -> None:
     (row,) = rows('{"url": "' + URL + '", "title": "\\ud83d", "x": {"\\udc00": "\\ud800"}}')
     assert (row.provenance, row.details) == ({"title": "\ufffd"}, {"x": {"\ufffd": "\ufffd"}})
 
 
-def test_a_title_in_another_encoding_is_shown_as_far_as_it_can_be_and_a_url_is_not_guessed() -> None:
+def test_wrong_bytes_are_replaced_in_a_title_and_refused_in_a_url() -> None:
     good = b"".join(f"{URL}{n}\n".encode() for n in range(5000))
     data = b"url,title\n" + good + URL.encode() + b",\xff\n" + b"https://shop.example/\xff.jpg\n"
     found = rows(data)
@@ -162,15 +162,15 @@ def test_a_title_in_another_encoding_is_shown_as_far_as_it_can_be_and_a_url_is_n
 @pytest.mark.parametrize(
     "data", ["", "\n\n", "\ufeff", "title,price\na,b\n", "[{}]", "<html>", b"\x89PNG\r\n\x1a\n\x00\x00"]
 )
-def test_what_is_no_manifest_is_told_at_once(data: bytes | str) -> None:
+def test_data_that_is_no_manifest_is_refused_at_once(data: bytes | str) -> None:
     assert refusal(data).code == "bad_manifest"
 
 
-def test_a_column_that_is_there_twice_is_refused() -> None:
+def test_a_manifest_with_a_repeated_column_is_refused() -> None:
     assert "url more than once" in refusal("url,title,url\n").detail
 
 
-def test_more_rows_than_may_be_end_the_reading() -> None:
+def test_reading_ends_at_the_limit_of_rows() -> None:
     found = manifest_rows(io.BytesIO(f"url\n{URL}\n{URL}\n{URL}\n".encode()), 2)
     assert [next(found), next(found)] == [Row(2, URL), Row(3, URL)]
     with pytest.raises(SourceEnded):
@@ -207,7 +207,7 @@ def test_any_table_that_python_writes_is_read_row_by_row(
     head=st.sampled_from([b"", b"url,id\n", b'{"url":"x"}\n', b'url;crop\n"', "url\t\n".encode("utf-16-le")]),
     rest=st.binary() | st.text('",;\n\r{}[]:x\\u0 \t', max_size=60).map(str.encode),
 )
-def test_any_bytes_are_rows_or_errors_with_their_numbers(mark: bytes, head: bytes, rest: bytes) -> None:
+def test_reading_any_bytes_gives_rows_or_errors_with_row_numbers(mark: bytes, head: bytes, rest: bytes) -> None:
     found: list[Row | None] = []
     with suppress(SourceEnded):
         found = read(mark + head + rest)

@@ -42,13 +42,13 @@ def drawn(cloth: Cloth) -> Image.Image:
 
 
 def as_imagehash(found: bytes) -> imagehash.ImageHash:
-    """The bits of a fingerprint where pHash has them."""
+    """Return the bits of a fingerprint in the order of pHash."""
     bits = np.unpackbits(np.frombuffer(found[:32], np.uint8))
     return imagehash.ImageHash(bits.reshape(BANDS, -1).T.reshape(16, 16).astype(bool))
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
-def test_the_hash_says_of_the_sample_what_imagehash_says(path: Path) -> None:
+def test_the_hash_is_close_to_the_hash_of_imagehash(path: Path) -> None:
     pixels = pixels_of(path.read_bytes())
     found = fingerprint(pixels)
     assert found is not None
@@ -56,7 +56,7 @@ def test_the_hash_says_of_the_sample_what_imagehash_says(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
-def test_only_frequencies_close_to_the_median_suffer_from_adding_rows(path: Path) -> None:
+def test_adding_rows_changes_only_bits_of_frequencies_close_to_the_median(path: Path) -> None:
     pixels = pixels_of(path.read_bytes())
     found = fingerprint(pixels)
     assert found is not None
@@ -76,14 +76,14 @@ def test_the_colour_is_the_mean_of_red_green_and_blue(path: Path) -> None:
 
 @pytest.mark.parametrize("side", [1600, 600, 200])
 @pytest.mark.parametrize("quality", [90, 50])
-def test_a_picture_at_another_size_and_quality_is_alike(side: int, quality: int) -> None:
+def test_a_picture_in_another_size_and_quality_is_alike(side: int, quality: int) -> None:
     image, _ = load(PHOTO_LIKE.read_bytes())
     copy = ImageOps.contain(image, (side, side))
     assert alike(print_of(image), print_of(copy, quality), 1.0)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_however_the_camera_was_held_the_fingerprint_is_of_the_upright_picture(orientation: int) -> None:
+def test_the_fingerprint_is_that_of_the_upright_picture(orientation: int) -> None:
     undone = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     image = drawn(plain((196, 52, 44)))
     turned = image if orientation == 1 else image.transpose(Image.Transpose(undone[orientation]))
@@ -96,13 +96,13 @@ def test_however_the_camera_was_held_the_fingerprint_is_of_the_upright_picture(o
     assert distance(found, print_of(image)) <= 4
 
 
-def test_the_same_cut_in_another_colour_is_not_alike() -> None:
+def test_the_same_garment_in_another_colour_is_not_alike() -> None:
     red, blue = print_of(drawn(plain((196, 52, 44)))), print_of(drawn(plain((42, 58, 150))))
     assert distance(red, blue) <= 20
     assert not alike(red, blue, 1.0)
 
 
-def test_other_garments_are_not_alike() -> None:
+def test_different_garments_are_not_alike() -> None:
     found = [fingerprint(pixels_of(path.read_bytes())) for path in SAMPLES]
     pairs = [(a, b) for n, a in enumerate(found) for b in found[:n]]
     assert not any(alike(a, b, 1.0) for a, b in pairs if a and b)
@@ -125,25 +125,25 @@ def test_the_same_hash_in_another_shape_is_not_alike() -> None:
     ],
     ids=["white", "gradient", "faint noise", "too narrow"],
 )
-def test_a_picture_that_shows_next_to_nothing_has_no_fingerprint(pixels: NDArray[np.uint8]) -> None:
+def test_a_picture_without_content_has_no_fingerprint(pixels: NDArray[np.uint8]) -> None:
     assert fingerprint(pixels) is None
 
 
 @pytest.mark.parametrize("shape", [(224, 168), (168, 224), (149, 224), (224, 33), (37, 224), (224, 224)])
-def test_any_shape_that_is_wide_enough_has_one_of_35_bytes(shape: tuple[int, int]) -> None:
+def test_a_picture_of_any_sufficient_shape_has_a_fingerprint_of_35_bytes(shape: tuple[int, int]) -> None:
     found = fingerprint(np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8))
     assert found is not None
     assert len(found) == 35
 
 
 @given(FINGERPRINTS, FINGERPRINTS)
-def test_the_distance_counts_the_bits_that_differ(first: bytes, second: bytes) -> None:
+def test_the_distance_is_the_number_of_different_bits(first: bytes, second: bytes) -> None:
     differing = sum((a ^ b).bit_count() for a, b in zip(first[:32], second[:32], strict=True))
     assert distance(first, second) == distance(second, first) == differing
 
 
 @given(FINGERPRINTS, st.sets(st.integers(0, 255), max_size=BANDS - 1))
-def test_hashes_that_differ_in_fewer_bits_than_there_are_bands_agree_in_a_band(found: bytes, flipped: set[int]) -> None:
+def test_hashes_with_fewer_different_bits_than_bands_share_a_band(found: bytes, flipped: set[int]) -> None:
     mask = sum(1 << bit for bit in flipped)
     other = (int.from_bytes(found[:32], "big") ^ mask).to_bytes(32, "big") + found[32:]
     assert any(a == b for a, b in zip(bands(found), bands(other), strict=True))

@@ -29,7 +29,7 @@ def colour_of(image: Image.Image) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
-def test_every_sample_is_loaded_as_upright_rgb_of_the_size_that_its_header_says(path: Path) -> None:
+def test_every_sample_is_loaded_as_upright_rgb_in_the_size_of_its_header(path: Path) -> None:
     image, info = load(path.read_bytes())
     assert image.mode == "RGB"
     assert image.size == (info.width, info.height)
@@ -51,12 +51,12 @@ def test_every_sample_is_loaded_as_upright_rgb_of_the_size_that_its_header_says(
         (broken.truncated_jpeg()[:20], TruncatedImage),
     ],
 )
-def test_what_is_no_proper_picture_is_refused_with_its_reason(data: bytes, expected: type[ItemError]) -> None:
+def test_a_file_that_is_no_valid_picture_is_refused_with_the_reason(data: bytes, expected: type[ItemError]) -> None:
     with pytest.raises(expected):
         load(data)
 
 
-def test_too_many_pixels_says_what_was_expected_and_what_came() -> None:
+def test_the_error_of_too_many_pixels_gives_the_limit_and_the_size() -> None:
     with pytest.raises(TooManyPixels, match=r"at most 50,000,000 pixels, got 10000 x 6000 = 60,000,000"):
         inspect(broken.huge_png())
 
@@ -98,7 +98,7 @@ def test_transparency_becomes_white() -> None:
     assert colour_of(load(encoded(grey, "PNG"))[0]) == (255, 255, 255)
 
 
-def test_sixteen_bits_are_scaled_not_clipped() -> None:
+def test_sixteen_bit_values_are_scaled_not_clipped() -> None:
     image = Image.fromarray(np.full((20, 20), 32768, np.uint16))
     assert colour_of(load(encoded(image, "PNG"))[0]) == pytest.approx((128, 128, 128), abs=1)
 
@@ -108,14 +108,14 @@ def test_cmyk_and_grey_become_rgb() -> None:
     assert colour_of(load(encoded(Image.new("L", (20, 20), 77), "JPEG"))[0]) == (77, 77, 77)
 
 
-def test_of_an_animation_the_first_frame_counts() -> None:
+def test_the_first_frame_of_an_animation_is_loaded() -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue", "green")]
     for kind in ("GIF", "WEBP", "PNG"):
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
         assert colour_of(load(data)[0])[0] > 240
 
 
-def test_a_jpeg_is_decoded_at_reduced_scale_but_its_long_side_never_below_the_target() -> None:
+def test_a_jpeg_is_decoded_at_reduced_scale_but_not_below_the_target() -> None:
     data = encoded(Image.new("RGB", (1600, 1200), "navy"), "JPEG")
     image, info = load(data, target=224)
     assert (info.width, info.height) == (1600, 1200)
@@ -123,7 +123,7 @@ def test_a_jpeg_is_decoded_at_reduced_scale_but_its_long_side_never_below_the_ta
     assert load(data, target=200)[0].size == (200, 150)
 
 
-def test_a_crop_is_cut_at_full_size_coordinates_whatever_the_decoding_scale() -> None:
+def test_crops_use_full_size_coordinates_at_every_decoding_scale() -> None:
     picture = Image.new("RGB", (1600, 1600), "white")
     picture.paste((200, 0, 0), (800, 400, 1600, 1200))
     crop = Crop(800, 400, 800, 800)
@@ -160,7 +160,7 @@ def test_a_small_picture_is_not_enlarged_for_its_thumbnail() -> None:
         assert image.size == (30, 40)
 
 
-def test_any_damage_to_a_picture_is_an_item_error_and_nothing_else() -> None:
+def test_a_damaged_picture_raises_only_item_errors() -> None:
     random = np.random.default_rng(7)
     for path in SAMPLES:
         if path.suffix in {".avif", ".webp", ".png", ".gif"} or path.stat().st_size < 60_000:

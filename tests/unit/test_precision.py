@@ -17,18 +17,18 @@ def test_f32_needs_no_check() -> None:
 
 
 @pytest.mark.parametrize("precision", CHECKED)
-def test_a_precision_that_keeps_its_labels_is_used(precision: Precision) -> None:
+def test_a_precision_that_keeps_the_labels_is_used(precision: Precision) -> None:
     assert refusal(precision, checked(5), ALL) is None
 
 
 @pytest.mark.parametrize("precision", CHECKED)
-def test_a_precision_that_changes_more_than_half_a_percent_is_not(precision: Precision) -> None:
+def test_a_precision_that_changes_more_than_half_a_percent_of_labels_is_refused(precision: Precision) -> None:
     assert "0.6%" in str(refusal(precision, checked(6), ALL))
 
 
-def test_a_precision_that_nobody_has_checked_is_not_used() -> None:
+def test_an_unchecked_precision_is_refused() -> None:
     assert "never checked in bf16" in str(refusal("bf16", {}, ALL))
 
 
-def test_a_precision_that_the_processor_lacks_is_not_used() -> None:
+def test_a_precision_that_the_processor_lacks_is_refused() -> None:
     assert "does not compute in bf16" in str(refusal("bf16", checked(0), ("f32",)))

@@ -1,4 +1,4 @@
-"""Small pages, each for one thing that pages do, and what is found on them."""
+"""Helpers that build small pages and read what extraction finds on them."""
 
 from __future__ import annotations
 

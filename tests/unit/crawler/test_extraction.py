@@ -1,4 +1,4 @@
-"""From a page as people see it to its products' pictures, prices and links."""
+"""Pictures, prices and links that are read from the visible content of a page."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ from tests.unit.crawler.small_pages import HERE, IMAGE, PRICED, SHOP, linked, on
         ("<IMG SRC=/i/dress.jpg ALT=x>", Rule.IMG),
     ],
 )
-def test_a_page_that_says_nothing_to_machines_is_read_as_people_see_it(image: str, rule: Rule) -> None:
+def test_a_page_without_structured_data_is_read_from_its_visible_content(image: str, rule: Rule) -> None:
     found = page(f"<main><div>{image}</div>{PRICED}</main>")
-    one = only(found)
-    assert (one.url, one.rule, one.title) == (IMAGE, rule, "Linen dress")
-    assert (one.price, one.currency) == (Decimal(39000), "KRW")
+    picture = only(found)
+    assert (picture.url, picture.rule, picture.title) == (IMAGE, rule, "Linen dress")
+    assert (picture.price, picture.currency) == (Decimal(39000), "KRW")
     assert found.kind is PageKind.PRODUCT
 
 
-def test_the_largest_file_is_taken_whichever_rule_found_the_picture() -> None:
+def test_the_largest_file_is_chosen_whichever_rule_found_the_picture() -> None:
     found = page('<img src="/i/dress_1200x.jpg" alt="From the front">', linked(product(image="/i/dress_300x.jpg")))
-    one = only(found)
-    assert (one.url, one.rule, one.alt) == (f"{SHOP}/i/dress_1200x.jpg", Rule.JSON_LD, "From the front")
+    picture = only(found)
+    assert (picture.url, picture.rule, picture.alt) == (f"{SHOP}/i/dress_1200x.jpg", Rule.JSON_LD, "From the front")
 
 
 def test_the_rest_of_a_gallery_belongs_to_the_product() -> None:
     found = page('<main><img src="/i/dress.jpg"><img src="/i/back.jpg" alt="Back"></main>', linked(product()))
-    assert [(one.url.removeprefix(SHOP), one.rule, one.price) for one in found.pictures] == [
+    assert [(picture.url.removeprefix(SHOP), picture.rule, picture.price) for picture in found.pictures] == [
         ("/i/dress.jpg", Rule.JSON_LD, Decimal(39000)),
         ("/i/back.jpg", Rule.IMG, Decimal(39000)),
     ]
 
 
-def test_other_products_on_a_products_page_are_left_to_their_own_pages() -> None:
+def test_pictures_of_other_products_on_a_product_page_are_left_out() -> None:
     other = '<li><a href="/p/2"><img src="/i/coat.jpg"></a><a href="/p/2">Coat</a><b>99,000원</b></li>'
     found = page(f"<main><img src='/i/dress.jpg'><ul>{other}</ul></main>", linked(product()))
     assert urls(found) == ["/i/dress.jpg"]
@@ -69,20 +69,22 @@ CARDS = "".join(
 
 def test_each_card_of_a_listing_keeps_its_title_price_and_link_together() -> None:
     found = page(f"<h1>Dresses</h1><ul>{CARDS}</ul>", url=f"{SHOP}/c/dresses")
-    assert [(one.url.removeprefix(SHOP), one.title, one.price) for one in found.pictures] == [
+    assert [(picture.url.removeprefix(SHOP), picture.title, picture.price) for picture in found.pictures] == [
         (f"/i/{n}{view}.jpg", f"Dress {n}", Decimal(n * 10_000 + 9_000)) for n in (2, 3, 4) for view in ("", "-back")
     ]
-    assert {one.product_url for one in found.pictures} == {f"{SHOP}/p/{n}?utm_source=list" for n in (2, 3, 4)}
+    assert {picture.product_url for picture in found.pictures} == {f"{SHOP}/p/{n}?utm_source=list" for n in (2, 3, 4)}
     assert found.kind is PageKind.LISTING
 
 
-def test_what_a_listing_says_to_machines_and_to_people_is_one_list() -> None:
+def test_structured_data_and_visible_cards_of_a_listing_are_merged() -> None:
     items = [
         {"@type": "ListItem", "url": f"/p/{n}", "item": product(name=f"Dress No. {n}", image=[], url=f"/p/{n}")}
         for n in (2, 3, 4)
     ]
     found = page(f"<ul>{CARDS}</ul>", linked({"@type": "ItemList", "itemListElement": items}), url=f"{SHOP}/c/dresses")
-    assert [one.title for one in found.pictures if "back" not in one.url] == [f"Dress No. {n}" for n in (2, 3, 4)]
+    assert [picture.title for picture in found.pictures if "back" not in picture.url] == [
+        f"Dress No. {n}" for n in (2, 3, 4)
+    ]
     assert len(found.links.products) == 3
 
 
@@ -97,10 +99,10 @@ def test_what_a_listing_says_to_machines_and_to_people_is_one_list() -> None:
         "<p class='prd_price'><span>판매가</span> <span>39,000원</span></p>",
     ],
 )
-def test_the_price_of_a_page_is_what_it_costs_now(price: str) -> None:
+def test_the_price_of_a_page_is_the_current_price(price: str) -> None:
     marked = price.replace("<b>", "<b class='price'>")
-    one = only(page(f"<main><img src='/i/dress.jpg'><h1>Linen dress</h1>{marked}</main>"))
-    assert one.price == 39000
+    picture = only(page(f"<main><img src='/i/dress.jpg'><h1>Linen dress</h1>{marked}</main>"))
+    assert picture.price == 39000
 
 
 JUNK = """<header><a href="/"><img class="logo" src="/shop.png" alt="Shop"></a><img src="/sale-banner.jpg"></header>
@@ -110,7 +112,7 @@ JUNK = """<header><a href="/"><img class="logo" src="/shop.png" alt="Shop"></a><
 <footer><img src="/promise.jpg" width="400" height="400"></footer>"""
 
 
-def test_furniture_is_left_out_and_counted_by_reason() -> None:
+def test_logos_icons_and_banners_are_left_out_and_counted_by_reason() -> None:
     found = page(JUNK, linked(product()))
     assert urls(found) == ["/i/dress.jpg"]
     assert found.left_out == {
@@ -124,12 +126,12 @@ def test_furniture_is_left_out_and_counted_by_reason() -> None:
     }
 
 
-def test_a_hoodie_with_a_logo_is_no_logo() -> None:
+def test_a_hoodie_with_a_logo_is_not_left_out() -> None:
     found = page(f'<main><img src="/i/logo-hoodie.jpg">{PRICED.replace("Linen dress", "Logo hoodie")}</main>')
     assert urls(found) == ["/i/logo-hoodie.jpg"]
 
 
-def test_what_is_on_every_page_belongs_to_none() -> None:
+def test_an_image_that_is_on_every_page_is_left_out() -> None:
     repeated_images = RepeatedImages(max_pages=3)
     seen = [
         urls(
@@ -158,11 +160,11 @@ def test_what_is_on_every_page_belongs_to_none() -> None:
         ("<main><img src='/team.jpg'><p>About us</p></main>", 200, PageKind.OTHER),
     ],
 )
-def test_a_page_is_told_what_it_is(body: str, status: int, kind: PageKind) -> None:
+def test_the_kind_of_a_page_is_recognised(body: str, status: int, kind: PageKind) -> None:
     assert page(body, status=status).kind is kind
 
 
-def test_links_lead_to_further_pages_products_feeds_and_nowhere_forbidden() -> None:
+def test_links_are_sorted_by_kind_and_forbidden_ones_are_left_out() -> None:
     head = (
         '<link rel="canonical" href="/c/dresses"><link rel="next" href="/c/dresses?page=2">'
         '<link rel="alternate" type="application/rss+xml" href="/feed.rss">'
@@ -186,19 +188,19 @@ def test_links_lead_to_further_pages_products_feeds_and_nowhere_forbidden() -> N
 
 @pytest.mark.parametrize("declared", ["", '<meta charset="euc-kr">', '<meta charset="utf-8">'])
 @pytest.mark.parametrize("encoding", ["cp949", "utf-8"])
-def test_korean_is_read_whatever_the_page_says_of_its_encoding(encoding: str, declared: str) -> None:
+def test_korean_is_read_even_if_the_page_declares_a_wrong_encoding(encoding: str, declared: str) -> None:
     html = f"<html><head>{declared}</head><img src='/i/dress.jpg'><h1>똠방각하 원피스</h1><b>39,000원</b></html>"
     found = extract(html.encode(encoding), HERE, {"content-type": "text/html"})
     assert only(found).title == "똠방각하 원피스"
     assert only(found).price == 39000
 
 
-def test_urls_are_those_of_the_base_in_their_one_spelling() -> None:
+def test_urls_are_resolved_against_the_base_and_spelled_canonically() -> None:
     body = f"<img src=' 옷 1.jpg '>{PRICED}"
     found = page(body, '<base href="https://cdn.example/i/">')
     assert only(found).url == "https://cdn.example/i/%EC%98%B7%201.jpg"
 
 
-def test_text_is_text() -> None:
+def test_markup_in_a_title_stays_text() -> None:
     found = page("", linked(product(name="<script>alert(1)</script> &amp; co")))
     assert only(found).title == "<script>alert(1)</script> & co"

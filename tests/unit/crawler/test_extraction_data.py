@@ -1,4 +1,4 @@
-"""What a page says to machines: JSON-LD, microdata, Open Graph, and the state of its scripts."""
+"""Structured data of a page: JSON-LD, microdata, Open Graph, and the state in its scripts."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.unit.crawler.small_pages import HERE, IMAGE, SHOP, linked, only, page
     ],
     ids=str,
 )
-def test_json_ld_has_its_image_in_many_shapes(image: object) -> None:
+def test_images_are_read_from_every_shape_of_json_ld(image: object) -> None:
     photo = {"@type": "ImageObject", "@id": "#photo", "url": IMAGE}
     found = page("", linked({"@graph": [product(image=image), photo]}))
-    one = only(found)
-    assert (one.url, one.rule, one.title) == (IMAGE, Rule.JSON_LD, "Linen dress")
-    assert (one.price, one.currency) == (Decimal(39000), "KRW")
-    assert (one.page_url, one.rank, one.product_url) == (HERE, 1, None)
+    picture = only(found)
+    assert (picture.url, picture.rule, picture.title) == (IMAGE, Rule.JSON_LD, "Linen dress")
+    assert (picture.price, picture.currency) == (Decimal(39000), "KRW")
+    assert (picture.page_url, picture.rank, picture.product_url) == (HERE, 1, None)
     assert found.kind is PageKind.PRODUCT
 
 
@@ -63,9 +63,9 @@ def test_json_ld_has_its_image_in_many_shapes(image: object) -> None:
     ],
     ids=str,
 )
-def test_json_ld_has_its_price_in_many_shapes(offers: object) -> None:
-    one = only(page("", linked(product(offers=offers))))
-    assert (one.price, one.currency) == (Decimal(39000), "KRW")
+def test_prices_are_read_from_every_shape_of_json_ld(offers: object) -> None:
+    picture = only(page("", linked(product(offers=offers))))
+    assert (picture.price, picture.currency) == (Decimal(39000), "KRW")
 
 
 @pytest.mark.parametrize(
@@ -79,20 +79,20 @@ def test_json_ld_has_its_price_in_many_shapes(offers: object) -> None:
     ],
     ids=str,
 )
-def test_json_ld_names_its_types_in_many_ways(kind: object) -> None:
+def test_products_are_recognised_by_every_spelling_of_their_type(kind: object) -> None:
     assert only(page("", linked(product(**{"@type": kind})))).rule is Rule.JSON_LD
 
 
-def test_a_broken_block_of_json_ld_does_not_lose_the_others_nor_the_other_rules() -> None:
+def test_a_broken_block_of_json_ld_does_not_affect_other_blocks_and_rules() -> None:
     og = f'<meta property="og:type" content="product"><meta property="og:image" content="{SHOP}/i/back.jpg">'
     found = page("", linked('{"@type": "Product", "name": ') + linked("[[[") + linked(product()) + og)
-    assert [(one.url, one.rule) for one in found.pictures] == [
+    assert [(picture.url, picture.rule) for picture in found.pictures] == [
         (IMAGE, Rule.JSON_LD),
         (f"{SHOP}/i/back.jpg", Rule.OPEN_GRAPH),
     ]
 
 
-def test_pictures_of_brand_review_and_seller_are_not_the_products() -> None:
+def test_pictures_of_brands_reviews_and_sellers_are_left_out() -> None:
     other = {"@type": "Organization", "name": "x", "logo": f"{SHOP}/logo.png", "image": f"{SHOP}/house.jpg"}
     review = {
         "@type": "Review",
@@ -103,7 +103,7 @@ def test_pictures_of_brand_review_and_seller_are_not_the_products() -> None:
     assert urls(found) == ["/i/dress.jpg"]
 
 
-def test_variants_of_a_group_have_its_title_and_their_own_pictures() -> None:
+def test_variants_of_a_product_group_share_its_title_and_have_their_own_pictures() -> None:
     variants = [
         {
             "@type": "Product",
@@ -116,19 +116,19 @@ def test_variants_of_a_group_have_its_title_and_their_own_pictures() -> None:
     group = {"@type": "ProductGroup", "name": "Linen dress", "image": IMAGE, "hasVariant": variants}
     found = page("", linked(group))
     assert sorted(urls(found)) == ["/i/blue.jpg", "/i/dress.jpg", "/i/red.jpg"]
-    assert {one.title for one in found.pictures} == {"Linen dress"}
-    assert {one.price for one in found.pictures} == {39000}
+    assert {picture.title for picture in found.pictures} == {"Linen dress"}
+    assert {picture.price for picture in found.pictures} == {39000}
     assert found.kind is PageKind.PRODUCT
 
 
-def test_a_list_in_json_ld_gives_each_picture_its_product() -> None:
+def test_each_picture_of_a_list_in_json_ld_gets_its_product() -> None:
     items = [
         {"@type": "ListItem", "position": n, "item": product(name=f"Dress {n}", image=f"/i/{n}.jpg", url=f"/p/{n}")}
         for n in (7, 8, 9)
     ]
     found = page("", linked({"@type": "ItemList", "itemListElement": items}), url=f"{SHOP}/c/dresses")
     assert found.kind is PageKind.LISTING
-    assert [(one.title, one.product_url, one.rank) for one in found.pictures] == [
+    assert [(picture.title, picture.product_url, picture.rank) for picture in found.pictures] == [
         (f"Dress {n}", f"{SHOP}/p/{n}", rank) for rank, n in enumerate((7, 8, 9), 1)
     ]
     assert found.links.products == tuple(f"{SHOP}/p/{n}" for n in (7, 8, 9))
@@ -138,8 +138,8 @@ def test_the_breadcrumb_comes_from_json_ld_or_from_the_page() -> None:
     trail = {"@type": "BreadcrumbList", "itemListElement": [{"name": "Women"}, {"item": {"name": "Dresses"}}]}
     assert only(page("", linked([product(), trail]))).breadcrumb == ("Women", "Dresses")
     nav = '<nav class="breadcrumb"><ol><li><a href="/">Women</a></li><li>Dresses</li></ol></nav>'
-    one = only(page(nav, linked(product())))
-    assert (one.breadcrumb, one.category) == (("Women", "Dresses"), "Dresses")
+    picture = only(page(nav, linked(product())))
+    assert (picture.breadcrumb, picture.category) == (("Women", "Dresses"), "Dresses")
 
 
 def test_microdata_is_read() -> None:
@@ -151,12 +151,12 @@ def test_microdata_is_read() -> None:
         '<meta itemprop="priceCurrency" content="EUR">'
         '<span itemprop="price" content="39.90">39,90 €</span></div></div>'
     )
-    one = only(found)
-    assert (one.url, one.rule, one.title) == (IMAGE, Rule.MICRODATA, "Linen dress")
-    assert (one.price, one.currency) == (Decimal("39.90"), "EUR")
+    picture = only(found)
+    assert (picture.url, picture.rule, picture.title) == (IMAGE, Rule.MICRODATA, "Linen dress")
+    assert (picture.price, picture.currency) == (Decimal("39.90"), "EUR")
 
 
-def test_microdata_may_stand_elsewhere_on_the_page() -> None:
+def test_microdata_is_followed_to_other_places_on_the_page() -> None:
     found = page(
         '<div itemscope itemtype="https://schema.org/Product" itemref="photo"><b itemprop="name">Dress</b></div>'
         '<p id="photo"><link itemprop="image" href="/i/dress.jpg"></p>'
@@ -164,13 +164,18 @@ def test_microdata_may_stand_elsewhere_on_the_page() -> None:
     assert only(found).title == "Dress"
 
 
-def test_open_graph_counts_on_a_products_page_only() -> None:
+def test_open_graph_is_used_only_on_product_pages() -> None:
     image = f'<meta property="og:image" content="{IMAGE}"><meta property="og:title" content="Linen dress">'
     price = (
         '<meta property="product:price:amount" content="39.00"><meta property="product:price:currency" content="USD">'
     )
-    one = only(page("", image + price))
-    assert (one.rule, one.title, one.price, one.currency) == (Rule.OPEN_GRAPH, "Linen dress", Decimal(39), "USD")
+    picture = only(page("", image + price))
+    assert (picture.rule, picture.title, picture.price, picture.currency) == (
+        Rule.OPEN_GRAPH,
+        "Linen dress",
+        Decimal(39),
+        "USD",
+    )
     plain = page("<p>About us</p>", image)
     assert plain.pictures == ()
     assert plain.left_out == {LeftOut.NO_PRODUCT: 1}
@@ -197,10 +202,15 @@ STATE = {
         '{src: "/i/dress.jpg", width: 900}], prices: {current: "39,000원", original: "59,000원"}}</script>',
     ],
 )
-def test_a_product_is_found_in_any_state(script: str) -> None:
-    one = only(page(script))
-    assert (one.url, one.rule, one.title, one.price) == (IMAGE, Rule.STATE, "Linen dress", Decimal(39000))
+def test_a_product_is_found_in_every_form_of_embedded_state(script: str) -> None:
+    picture = only(page(script))
+    assert (picture.url, picture.rule, picture.title, picture.price) == (
+        IMAGE,
+        Rule.STATE,
+        "Linen dress",
+        Decimal(39000),
+    )
 
 
-def test_state_without_prices_is_no_product() -> None:
+def test_embedded_state_without_prices_is_no_product() -> None:
     assert page('<script>window.x = {name: "Banner", image: "/banner.jpg", price: null}</script>').pictures == ()

@@ -1,4 +1,4 @@
-"""Pages that nobody meant, or that somebody means ill with: there is a result, and in time."""
+"""Broken and hostile pages: extraction always gives a result, and in time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.crawler.small_pages import HERE, SHOP
 
 
 @given(st.binary(max_size=2_000), st.sampled_from([None, "text/html; charset=euc-kr", "text/html; charset=nonsense"]))
-def test_any_bytes_give_a_result(body: bytes, content_type: str | None) -> None:
+def test_extraction_from_any_bytes_gives_a_result(body: bytes, content_type: str | None) -> None:
     extract(body, HERE, {"content-type": content_type} if content_type else {})
 
 
@@ -23,7 +23,7 @@ PARTS = r"""<div> </div> <img src= '/i/a.jpg' > <a href='/p/1'> </a> 39,000원 <
 
 
 @given(st.lists(st.sampled_from(PARTS.split()), max_size=60))
-def test_any_mixture_of_markup_gives_a_result(parts: list[str]) -> None:
+def test_extraction_from_any_mixture_of_markup_gives_a_result(parts: list[str]) -> None:
     extract(" ".join(parts).encode(), HERE)
 
 
@@ -44,13 +44,13 @@ def test_any_mixture_of_markup_gives_a_result(parts: list[str]) -> None:
     ],
     ids=lambda body: body[:30].decode(),
 )
-def test_pages_that_are_made_to_take_long_end(body: bytes) -> None:
+def test_pages_made_to_slow_extraction_down_are_read_in_time(body: bytes) -> None:
     assert extract(body, HERE).url == HERE
 
 
 @pytest.mark.parametrize("base", [HERE, f"{SHOP}/c/?page=2", "http://127.1.0.5:8080/a"])
 @given(reference=st.text("abA0/.:?#&=%-_~'() \\;@é", max_size=12))
-def test_the_short_way_to_a_url_leads_where_the_long_one_does(base: str, reference: str) -> None:
+def test_the_fast_resolution_of_a_url_agrees_with_the_full_one(base: str, reference: str) -> None:
     origin = base[: base.index("/", 8)]
     for tried in (reference, "/" + reference, origin + "/" + reference):
         assert Page(b"", base).absolute(tried) == absolute_url(base, tried.strip())

@@ -1,4 +1,4 @@
-"""Sitemaps and feeds."""
+"""Reading sitemaps and feeds."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def urlset(*locations: str) -> bytes:
     return f"{XML}<urlset {NS}>{urls}</urlset>".encode()
 
 
-def test_an_index_leads_to_further_sitemaps() -> None:
+def test_a_sitemap_index_lists_further_sitemaps() -> None:
     body = f"{XML}<sitemapindex {NS}><sitemap><loc>https://shop.example/a.xml.gz</loc></sitemap></sitemapindex>"
     assert read_feed(body.encode(), HERE).sitemaps == ("https://shop.example/a.xml.gz",)
 
 
-def test_a_set_of_urls_names_pages_with_their_images() -> None:
+def test_a_sitemap_lists_pages_with_their_images() -> None:
     body = (
         f"{XML}<urlset {NS}><url><loc> https://shop.example/p/1?a=1&amp;b=2 </loc><lastmod>2026-11-02</lastmod>"
         "<image:image><image:loc>https://cdn.example/1.jpg</image:loc></image:image>"
@@ -38,16 +38,16 @@ def test_a_set_of_urls_names_pages_with_their_images() -> None:
     )
 
 
-def test_gzip_is_unpacked_whatever_the_name_says() -> None:
+def test_gzip_is_unpacked_whatever_the_ending_of_the_url() -> None:
     assert len(read_feed(gzip.compress(urlset("https://shop.example/p/1")), HERE).entries) == 1
 
 
-def test_a_list_of_lines_is_a_sitemap_too() -> None:
+def test_a_list_of_lines_is_read_as_a_sitemap() -> None:
     found = read_feed(b"\xef\xbb\xbfhttps://shop.example/1\r\nhttps://shop.example/2\nwords\n", HERE)
     assert [entry.url for entry in found.entries] == ["https://shop.example/1", "https://shop.example/2"]
 
 
-def test_rss_and_atom_name_pages() -> None:
+def test_rss_and_atom_feeds_list_pages() -> None:
     rss = (
         '<rss version="2.0" xmlns:media="http://search.yahoo.com/mrss/"><channel>'
         "<link>https://shop.example/</link><item>"
@@ -68,7 +68,7 @@ def test_rss_and_atom_name_pages() -> None:
     assert read_feed(atom.encode(), HERE).entries == (Entry(page, "2026-11-02", "Coat"),)
 
 
-def test_a_sitemap_speaks_for_its_own_host_only() -> None:
+def test_a_sitemap_lists_only_urls_of_its_own_host() -> None:
     found = read_feed(
         urlset("https://www.shop.example/1", "http://10.0.0.1/", "file:///etc/passwd", "javascript:x"), HERE
     )
@@ -85,18 +85,18 @@ def test_entities_are_never_resolved(entity: str) -> None:
     assert [entry.url for entry in read_feed(body.encode(), HERE).entries] == ["https://shop.example/2"]
 
 
-def test_a_broken_sitemap_gives_what_stands_before_the_break() -> None:
+def test_a_broken_sitemap_gives_the_entries_before_the_break() -> None:
     body = urlset("https://shop.example/1", "https://shop.example/2")[:-30]
     assert [entry.url for entry in read_feed(body, HERE).entries][:1] == ["https://shop.example/1"]
 
 
-def test_what_goes_beyond_the_caps_is_cut() -> None:
+def test_a_sitemap_is_cut_at_the_limits() -> None:
     found = read_feed(urlset(*(f"/{n}" for n in range(MAX_URLS + 10))), HERE)
     assert (len(found.entries), found.cut) == (MAX_URLS, True)
     assert read_feed(gzip.compress(bytes(60 * 2**20), 1), HERE).cut
 
 
-def test_feeds_are_told_from_pages() -> None:
+def test_feeds_are_distinguished_from_pages() -> None:
     assert is_feed(urlset())
     assert is_feed(gzip.compress(urlset()))
     assert is_feed(b"<rss version='2.0'></rss>")
@@ -108,6 +108,6 @@ def test_feeds_are_told_from_pages() -> None:
     st.binary(max_size=500),
     st.sampled_from([b"", b"<urlset><url><loc>", b"<rss><channel><item><link>", b"\x1f\x8b\x08"]),
 )
-def test_any_bytes_are_a_feed_of_something_or_nothing(body: bytes, head: bytes) -> None:
+def test_reading_any_bytes_as_a_feed_raises_nothing(body: bytes, head: bytes) -> None:
     read_feed(head + body, HERE)
     is_feed(head + body)

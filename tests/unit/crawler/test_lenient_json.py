@@ -1,4 +1,4 @@
-"""JSON as it is found on pages."""
+"""Reading JSON with the mistakes that pages make."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from crawler.extraction.lenient_json import read, read_at
         '{"a": "\\x62"}',
     ],
 )
-def test_it_is_read_in_spite_of(text: str) -> None:
+def test_json_with_common_mistakes_is_read(text: str) -> None:
     assert read(text) == {"a": "b"}
 
 
-def test_control_characters_and_wrong_escapes_within_text_are_kept_or_dropped() -> None:
+def test_control_characters_are_kept_and_wrong_escapes_dropped() -> None:
     assert read('{"a": "line\none\ttab"}') == {"a": "line\none\ttab"}
     assert read('{"a": "it\\\'s",}') == {"a": "it's"}
 
 
 @pytest.mark.parametrize("text", ["", "null", "words", "{", "[[[", '{"a"', "{" * 100_000, "[" * 100_000])
-def test_what_cannot_be_understood_is_none(text: str) -> None:
+def test_text_that_is_no_json_gives_none(text: str) -> None:
     assert read(text) is None
 
 
-def test_an_object_is_read_out_of_a_script() -> None:
+def test_an_object_is_read_from_a_script() -> None:
     script = 'var a = 1; window.b = {c: [1, 2,]}; window.d = {"e": 2};'
     assert read_at(script, script.index("{c"))[0] == {"c": [1, 2]}
     value, end = read_at(script, script.index('{"e'))
@@ -49,7 +49,7 @@ def test_an_object_is_read_out_of_a_script() -> None:
 
 
 @given(st.text())
-def test_any_text_is_a_value_or_none(text: str) -> None:
+def test_reading_any_text_raises_nothing(text: str) -> None:
     read(text)
     read("{" + text)
     read('{"a": "' + text)

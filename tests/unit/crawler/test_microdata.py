@@ -1,4 +1,4 @@
-"""Our reading of microdata against extruct's, which is slower and reads more than products."""
+"""The reading of microdata compared with extruct, which is slower and reads more than products."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGES = [
 
 def products(value: Any) -> list[Any]:
     if isinstance(value, list):
-        return [one for part in value for one in products(part)]
+        return [product for part in value for product in products(part)]
     if not isinstance(value, dict):
         return []
     own = [value["properties"]] if str(value.get("type", "")).endswith("/Product") else []
@@ -33,10 +33,10 @@ def products(value: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("html", PAGES)
-def test_names_and_images_are_those_that_extruct_reads(html: str) -> None:
+def test_names_and_images_agree_with_those_of_extruct(html: str) -> None:
     base = "https://shop.example/"
     theirs = products(extruct.extract(html, base_url=base, syntaxes=["microdata"])["microdata"])
     ours = microdata(Page(html.encode(), base)).products
-    listed = [image if isinstance(image, list) else [image] for image in (one["image"] for one in theirs)]
-    assert [one.title for one in ours] == [one["name"] for one in theirs]
-    assert [[variants[0].url for variants in one.pictures] for one in ours] == listed
+    images = [image if isinstance(image, list) else [image] for image in (product["image"] for product in theirs)]
+    assert [product.title for product in ours] == [product["name"] for product in theirs]
+    assert [[variants[0].url for variants in product.pictures] for product in ours] == images

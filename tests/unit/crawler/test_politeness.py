@@ -19,7 +19,7 @@ def answer(status: int, body: str = "") -> Fetched:
     return Fetched("http://shop.example/robots.txt", status, {}, body.encode(), len(body), 0, ())
 
 
-def test_two_requests_to_a_host_are_a_delay_apart_and_others_do_not_wait_for_it() -> None:
+def test_requests_to_one_host_are_a_delay_apart_and_other_hosts_do_not_wait() -> None:
     clock = Clock()
     hosts = HostSchedule(0.5, 4, clock)
     hosts.begin("a")
@@ -28,7 +28,7 @@ def test_two_requests_to_a_host_are_a_delay_apart_and_others_do_not_wait_for_it(
     assert hosts.wait("a") == 0.0
 
 
-def test_a_host_has_no_more_requests_at_once_than_it_may() -> None:
+def test_a_host_never_exceeds_its_concurrent_requests() -> None:
     hosts = HostSchedule(0.0, 2, Clock())
     hosts.begin("a")
     hosts.begin("a")
@@ -53,7 +53,7 @@ def test_a_slow_host_is_asked_more_slowly_and_a_failure_never_makes_it_faster() 
     assert 0.1 <= hosts.host("a").delay < 0.11
 
 
-def test_a_host_that_asked_to_be_left_alone_is_until_then() -> None:
+def test_a_host_is_paused_until_the_longest_demanded_pause_ends() -> None:
     clock = Clock()
     hosts = HostSchedule(0.0, 2, clock)
     hosts.pause("a", 30.0)
@@ -63,7 +63,7 @@ def test_a_host_that_asked_to_be_left_alone_is_until_then() -> None:
     assert (hosts.wait("a"), hosts.paused()) == (0.0, {})
 
 
-def test_robots_txt_is_obeyed_under_our_plain_name() -> None:
+def test_robots_txt_is_obeyed_for_the_plain_name_of_the_crawler() -> None:
     rules = robots.read(
         answer(200, "User-agent: lookbook\nDisallow: /cart\nCrawl-delay: 2\n\nUser-agent: *\nDisallow: /")
     )
@@ -72,6 +72,6 @@ def test_robots_txt_is_obeyed_under_our_plain_name() -> None:
     assert rules.delay == 2.0
 
 
-def test_a_host_without_robots_txt_allows_everything_and_one_that_fails_to_give_it_nothing() -> None:
+def test_a_missing_robots_txt_allows_everything_and_a_failing_one_nothing() -> None:
     assert all(robots.read(answer(status)).allow("http://shop.example/") for status in (401, 403, 404, 410))
     assert not any(robots.read(answer(status)).allow("http://shop.example/") for status in (429, 500, 503))

@@ -1,4 +1,4 @@
-"""Prices as shops write them."""
+"""Reading prices as shops write them."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ from crawler.extraction.prices import looks_like_price, read_price
         ("가격 39,000원", None, "39000", "KRW"),
     ],
 )
-def test_a_price_is_read_whatever_its_spelling(
-    text: object, hint: str | None, amount: str, currency: str | None
-) -> None:
+def test_a_price_is_read_in_every_spelling(text: object, hint: str | None, amount: str, currency: str | None) -> None:
     price = read_price(text, hint)
     assert price is not None
     assert (str(price.amount), price.currency) == (amount, currency)
@@ -53,7 +51,7 @@ def test_a_price_is_read_whatever_its_spelling(
         ("39,000원 (적립 390원)", "39000"),
     ],
 )
-def test_of_several_amounts_the_one_that_it_costs_now_is_read(text: str, amount: str) -> None:
+def test_the_current_price_is_chosen_among_several_amounts(text: str, amount: str) -> None:
     price = read_price(text)
     assert price is not None
     assert str(price.amount) == amount
@@ -62,7 +60,7 @@ def test_of_several_amounts_the_one_that_it_costs_now_is_read(text: str, amount:
 @pytest.mark.parametrize(
     "value", [None, True, "", "Free", "sold out", "0", 0, -5.0, float("nan"), float("inf"), "50%", [], {}]
 )
-def test_what_is_no_price_is_none(value: object) -> None:
+def test_a_value_that_is_no_price_gives_none(value: object) -> None:
     assert read_price(value) is None
 
 
@@ -74,6 +72,6 @@ def test_a_size_or_a_count_does_not_look_like_a_price() -> None:
 
 
 @given(st.text(max_size=90) | st.floats() | st.integers(), st.none() | st.text(max_size=5))
-def test_anything_is_a_price_or_none(value: object, currency: str | None) -> None:
+def test_reading_any_value_gives_a_sensible_price_or_none(value: object, currency: str | None) -> None:
     price = read_price(value, currency)
     assert price is None or Decimal(0) < price.amount < Decimal(10) ** 12

@@ -1,4 +1,4 @@
-"""Site recipes: what they find, and what is said of wrong ones."""
+"""Site recipes: what they find, and the errors of wrong ones."""
 
 from __future__ import annotations
 
@@ -56,16 +56,19 @@ def search_page(count: int) -> bytes:
     return f'<script id="__NEXT_DATA__" type="application/json">{data}</script>'.encode()
 
 
-def test_a_search_is_read_with_the_word_searched_for_as_label(tmp_path: Path) -> None:
+def test_pictures_of_a_search_get_the_search_word_as_label(tmp_path: Path) -> None:
     url = "https://m.shop.example/search/all?query=%EC%BD%94%ED%8A%B8&pagingIndex=2"
     found = extract(search_page(2), url, recipe=recipe(tmp_path, SEARCH))
-    firsts = [(one.title, one.price, one.currency, one.category, one.label, one.rule) for one in found.pictures]
+    firsts = [
+        (picture.title, picture.price, picture.currency, picture.category, picture.label, picture.rule)
+        for picture in found.pictures
+    ]
     assert firsts == [(f"Coat {n}", Decimal(39000), "KRW", "Coats", "코트", Rule.RECIPE) for n in range(2)]
     assert found.links.products == ("https://m.shop.example/p/0", "https://m.shop.example/p/1")
     assert (found.kind, found.recipe) == (PageKind.LISTING, "example")
 
 
-def test_a_list_goes_on_while_its_pages_are_full_and_the_last_is_not_reached(tmp_path: Path) -> None:
+def test_a_list_continues_while_its_pages_are_full_and_below_the_maximum(tmp_path: Path) -> None:
     read = recipe(tmp_path, SEARCH)
     url = "https://m.shop.example/search/all?query=a&pagingIndex="
     assert read.next_page(f"{url}1", 2) == f"{url}2"
@@ -87,20 +90,20 @@ def test_cards_are_read_by_css(tmp_path: Path) -> None:
     trail = '<nav class="breadcrumb"><a href="/">Women</a> › <a href="/c">Coats</a></nav>'
     page = f"{trail}<ul>{cards}</ul>".encode()
     found = extract(page, "https://shop.example/c", recipe=recipe(tmp_path, CARDS))
-    assert [(one.url[-10:], one.title, one.price, one.label, one.rule) for one in found.pictures] == [
-        (f"{n}_800x.jpg", f"Coat {n}", Decimal(n * 10_000 + 9_000), "Coats", Rule.RECIPE) for n in (1, 2)
-    ]
+    assert [
+        (picture.url[-10:], picture.title, picture.price, picture.label, picture.rule) for picture in found.pictures
+    ] == [(f"{n}_800x.jpg", f"Coat {n}", Decimal(n * 10_000 + 9_000), "Coats", Rule.RECIPE) for n in (1, 2)]
 
 
-def test_a_page_of_another_shape_gives_nothing_by_recipe_and_loses_nothing_else(tmp_path: Path) -> None:
+def test_a_page_that_does_not_match_its_recipe_is_read_by_the_other_rules(tmp_path: Path) -> None:
     page = b'<script id="__NEXT_DATA__">[1]</script><img src="/i/a.jpg"><h1>Coat</h1><b>39,000\xec\x9b\x90</b>'
     found = extract(
         page, "https://m.shop.example/search/x", recipe=recipe(tmp_path, SEARCH.replace("  page:", "  # page:"))
     )
-    assert [(one.title, one.rule) for one in found.pictures] == [("Coat", Rule.IMG)]
+    assert [(picture.title, picture.rule) for picture in found.pictures] == [("Coat", Rule.IMG)]
 
 
-def test_the_recipe_for_the_fewest_pages_is_taken(tmp_path: Path) -> None:
+def test_the_most_specific_recipe_is_chosen(tmp_path: Path) -> None:
     for name, hosts, paths in (
         ("wide", "*.shop.example", ""),
         ("host", "m.shop.example", ""),
@@ -109,11 +112,11 @@ def test_the_recipe_for_the_fewest_pages_is_taken(tmp_path: Path) -> None:
         match = f"match: {{hosts: ['{hosts}']" + (f", paths: ['{paths}']" if paths else "") + "}"
         recipe(tmp_path, f"{match}\nlist: {{source: json, path: a}}\nfields: {{image: b}}\n", name)
     recipes = load_recipes(tmp_path)
-    taken = [
-        find_recipe(recipes, f"https://{where}")
-        for where in ("m.shop.example/c/1", "m.shop.example", "w.shop.example", "other")
+    chosen = [
+        find_recipe(recipes, f"https://{page}")
+        for page in ("m.shop.example/c/1", "m.shop.example", "w.shop.example", "other")
     ]
-    assert [one and one.name for one in taken] == ["deep", "host", "wide", None]
+    assert [found and found.name for found in chosen] == ["deep", "host", "wide", None]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,7 @@ def test_the_recipe_for_the_fewest_pages_is_taken(tmp_path: Path) -> None:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_fault_names_file_line_place_what_was_expected_and_what_came(
+def test_the_error_of_a_recipe_names_file_line_member_expectation_and_value(
     tmp_path: Path, change: tuple[str, str], line: int, fault: str
 ) -> None:
     with pytest.raises(RecipeInvalid) as caught:
@@ -147,24 +150,24 @@ def test_a_fault_names_file_line_place_what_was_expected_and_what_came(
     assert caught.value.detail.startswith(f"{tmp_path / 'example.yaml'}:{line}: {fault}")
 
 
-def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_of_a_recipe_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeInvalid) as caught:
         recipe(tmp_path, "match: {hosts: []}\nlist: {source: css}\nfields: {image: 1}\n")
     assert len(caught.value.detail.splitlines()) == 3
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "a: [", "match: &a [*a]", "\x00"])
-def test_what_is_no_recipe_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+def test_the_error_names_a_file_that_is_no_recipe(tmp_path: Path, text: str) -> None:
     with pytest.raises(RecipeInvalid, match=r"example\.yaml"):
         recipe(tmp_path, text)
 
 
-def test_a_wrong_selector_is_told(tmp_path: Path) -> None:
+def test_a_wrong_selector_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RecipeInvalid, match=r"4: fields.price: expected a CSS selector, got \"..now\""):
         recipe(tmp_path, CARDS.replace(".now", "..now"))
 
 
-def test_the_recipes_of_the_project_are_ten_lines_and_valid() -> None:
+def test_the_projects_recipes_are_valid_and_at_most_ten_lines_long() -> None:
     Draft202012Validator.check_schema(json.loads((SITES / "schema.json").read_text("utf-8")))
     assert {recipe.name for recipe in load_recipes()} >= {"shopping-search", "shop-cards"}
     for path in SITES.glob("*.yaml"):

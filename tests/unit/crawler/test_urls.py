@@ -1,4 +1,4 @@
-"""One spelling for one page, and an end to pages that only differ by a number."""
+"""The canonical spelling of URLs, and the limit of pages whose URLs differ only by a number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crawler.urls import PatternBound, canonical_url, url_pattern
 
 
 @pytest.mark.parametrize(
-    ("url", "spelled"),
+    ("url", "canonical"),
     [
         ("HTTP://Shop.Example:80/a#top", "http://shop.example/a"),
         ("https://shop.example", "https://shop.example/"),
@@ -26,13 +26,13 @@ from crawler.urls import PatternBound, canonical_url, url_pattern
         ("https://shop.example/a?flag", "https://shop.example/a?flag="),
     ],
 )
-def test_urls_of_one_page_have_one_spelling(url: str, spelled: str) -> None:
-    assert canonical_url(url) == spelled
-    assert canonical_url(spelled) == spelled
+def test_urls_of_the_same_page_have_one_canonical_spelling(url: str, canonical: str) -> None:
+    assert canonical_url(url) == canonical
+    assert canonical_url(canonical) == canonical
 
 
 @pytest.mark.parametrize(
-    ("url", "of_kind"),
+    ("url", "pattern"),
     [
         ("https://shop.example/item/123?color=2&page=7", "shop.example/item/{n}?color&page"),
         ("https://shop.example/calendar/2024-05-17", "shop.example/calendar/{date}"),
@@ -42,18 +42,18 @@ def test_urls_of_one_page_have_one_spelling(url: str, spelled: str) -> None:
         ("https://shop.example/a/b/a/b/a/b/a/b", "shop.example/a/b"),
     ],
 )
-def test_numbers_dates_and_hashes_do_not_tell_patterns_apart(url: str, of_kind: str) -> None:
-    assert url_pattern(url) == of_kind
+def test_urls_that_differ_only_in_numbers_dates_or_hashes_share_a_pattern(url: str, pattern: str) -> None:
+    assert url_pattern(url) == pattern
 
 
-def test_a_calendar_ends_at_the_cap() -> None:
+def test_endless_pages_of_one_pattern_end_at_the_limit() -> None:
     bound = PatternBound(max_barren=5)
     admitted = [bound.admit(f"https://shop.example/calendar/{year}/01/01") for year in range(1990, 2010)]
     assert sum(admitted) == 5
     assert bound.admit("https://shop.example/other/1")
 
 
-def test_pages_that_bring_something_are_never_cut_off() -> None:
+def test_a_pattern_whose_pages_have_pictures_has_no_limit() -> None:
     bound = PatternBound(max_barren=5)
     for number in range(1000):
         url = f"https://shop.example/item/{number}"
@@ -61,20 +61,20 @@ def test_pages_that_bring_something_are_never_cut_off() -> None:
         bound.mark_fruitful(url)
 
 
-def test_ever_new_patterns_end_as_well() -> None:
+def test_the_number_of_patterns_is_limited() -> None:
     bound = PatternBound(max_barren=2, max_patterns=3)
     admitted = [bound.admit(f"https://shop.example/{'ab' * (i + 1)}/x") for i in range(50)]
     assert sum(admitted) == 3 + 2
 
 
-def test_what_may_not_be_fetched_is_not_admitted() -> None:
+def test_a_url_that_cannot_be_fetched_is_not_admitted() -> None:
     assert not PatternBound().admit("ftp://shop.example/")
     with pytest.raises(FetchForbidden):
         canonical_url("javascript:alert(1)")
 
 
 @given(st.text(max_size=60))
-def test_spelling_again_changes_nothing(tail: str) -> None:
+def test_canonical_urls_stay_as_they_are(tail: str) -> None:
     try:
         once = canonical_url(f"https://shop.example/{tail}")
     except FetchForbidden:

@@ -1,4 +1,4 @@
-"""One picture at several sizes."""
+"""Recognising one picture in several sizes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SHOP = "https://shop.example"
         ("/i/12-0-400q75.jpg", "/i/12-0-800q90.jpg"),
     ],
 )
-def test_two_sizes_are_one_picture_and_the_larger_one_is_taken(smaller: str, larger: str) -> None:
+def test_two_sizes_are_one_picture_and_the_larger_one_is_chosen(smaller: str, larger: str) -> None:
     assert key_of(SHOP + smaller) == key_of(SHOP + larger)
     variants = [Variant(SHOP + smaller), Variant(SHOP + larger)]
     assert largest(variants).url == largest(variants[::-1]).url == SHOP + larger
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ("/i/dress-1.jpg", "/i/dress-2.jpg"),
         ("/i/IMG_1200.jpg", "/i/IMG_1201.jpg"),
@@ -45,11 +45,11 @@ def test_two_sizes_are_one_picture_and_the_larger_one_is_taken(smaller: str, lar
         ("/a/600x600", "/b/600x600"),
     ],
 )
-def test_two_pictures_stay_two(one: str, other: str) -> None:
-    assert key_of(SHOP + one) != key_of(SHOP + other)
+def test_different_pictures_are_not_merged(first: str, second: str) -> None:
+    assert key_of(SHOP + first) != key_of(SHOP + second)
 
 
-def test_what_the_page_declares_counts_more_than_the_name() -> None:
+def test_a_declared_width_takes_precedence_over_the_name() -> None:
     assert (
         largest([Variant("https://s.example/big.jpg", 300), Variant("https://s.example/small.jpg", 900)]).width == 900
     )
@@ -68,10 +68,10 @@ def test_what_the_page_declares_counts_more_than_the_name() -> None:
         ("", []),
     ],
 )
-def test_a_srcset_is_read_as_browsers_read_it(text: str, candidates: list[tuple[str, float, str]]) -> None:
+def test_a_srcset_is_read_as_browsers_do(text: str, candidates: list[tuple[str, float, str]]) -> None:
     assert read_srcset(text) == candidates
 
 
 @given(st.text())
-def test_any_text_is_a_srcset(text: str) -> None:
+def test_reading_any_text_as_a_srcset_raises_nothing(text: str) -> None:
     assert all(reference for reference, _, _ in read_srcset(text))
