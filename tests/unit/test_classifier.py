@@ -41,18 +41,19 @@ def test_prepared_pixels_have_the_shape_and_type_of_the_models_input() -> None:
 
 def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixels(tmp_path: Path) -> None:
     from db.blobs.local import LocalBlobStore
-    from worker.decoding.pool import DecoderLimits, DecoderPool
+    from worker.decoding.pool import DecoderLimits, DecoderPool, Ready
 
     store = LocalBlobStore(tmp_path / "blobs")
     paths = sorted(SAMPLES.iterdir())
     learned = read_pictures([Example(path, 0) for path in paths], InputSpec(224), lambda paths, _length, /: paths)
     keys = [(store.put(path.read_bytes()), "") for path in paths]
     decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 224)
-    served = [
+    outcomes = [
         outcome for call in decoders.decode(keys, InputSpec(224), "job", interactive=False) for _, outcome in call
     ]
+    served = [outcome.pixels.tobytes() for outcome in outcomes if isinstance(outcome, Ready)]
     decoders.close()
-    assert [s.pixels.tobytes() for s in served] == [p.tobytes() for p in learned.pixels]  # type: ignore[union-attr]
+    assert served == [pixels.tobytes() for pixels in learned.pixels]
 
 
 def test_a_crop_changes_the_pixels_and_not_the_pictures_size() -> None:

@@ -42,6 +42,9 @@ class Place:
     def clock(self) -> float:
         return self.now
 
+    def wait_for_failures_left(self, url: str, count: int) -> None:
+        until(lambda: len(self.failures[url]) == count)
+
     def let_through(self, *urls: str) -> None:
         for url in urls:
             self.gate(url).set()
@@ -89,7 +92,7 @@ def test_a_temporary_failure_is_tried_three_times_with_growing_pauses(place: Pla
         assert not batch.wait(0.1)
         assert len(place.failures[url]) == left + 1
         place.now += 0.01
-        until(lambda left=left: len(place.failures[url]) == left)  # type: ignore[misc]
+        place.wait_for_failures_left(url, left)
     assert batch.wait(30)
     assert str(batch.results[url]) == "three"
 
