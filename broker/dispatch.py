@@ -19,7 +19,7 @@ from db.steps import chunks
 log = structlog.get_logger(__name__)
 
 MAX_WAITING_TASKS = 100
-"""Tasks that may wait in a queue before no more are added. So many wait only if no worker runs, and beat asks again."""
+"""Tasks that may wait in a queue before no more are added. Only a queue without a worker reaches this limit."""
 
 
 def dispatch(database: Database, broker: Broker, messages: Sequence[ChunkMessage]) -> None:

@@ -22,7 +22,7 @@ def test_a_consumer_with_nothing_to_receive_is_not_stalled(consumer_watch: Consu
 
 
 @pytest.mark.parametrize("queue", [Queue.LOW, Queue.INTERACTIVE])
-def test_a_consumer_that_has_nothing_to_do_and_does_not_receive_what_waits_is_stalled(
+def test_a_consumer_that_has_nothing_to_do_and_does_not_receive_waiting_messages_is_stalled(
     broker: Broker, consumer_watch: ConsumerWatch, queue: Queue
 ) -> None:
     broker.send([ChunkMessage("chk_1", "job_1", queue)])
@@ -50,7 +50,7 @@ def test_a_consumer_that_receives_while_messages_wait_is_not_stalled(
         assert not consumer_watch.check_stalled()
 
 
-def test_a_redis_that_is_away_stalls_no_consumer(
+def test_no_consumer_counts_as_stalled_while_redis_is_unavailable(
     broker: Broker, consumer_watch: ConsumerWatch, redis: RunningRedis
 ) -> None:
     broker.send([ChunkMessage("chk_1", "job_1", Queue.BULK)])

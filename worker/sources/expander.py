@@ -49,7 +49,7 @@ MAX_SOURCES = 2
 BATCH_ITEMS = 1000
 BATCH_BYTES = 64 * 2**20
 BATCH_SECONDS = 2.0
-"""A source batch is committed as soon as it has so many items, so many bytes, or so much time has passed."""
+"""A source batch is committed as soon as it reaches one of these: number of items, bytes, or seconds spent reading."""
 
 
 class SourceExpander(BackgroundThreads[LeasedSource]):
