@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from core.fetching.urls import MAX_URL
 from crawler.extraction import lenient_json
 from crawler.extraction.images import is_picture_name
 from crawler.extraction.page import Page, tidy
@@ -234,7 +235,7 @@ def _may_hold_url(key: str) -> bool:
 
 
 def _looks_like_picture(text: str, key: str) -> bool:
-    if len(text) > 2083 or " " in text.strip() or text[:1] in "{[#":
+    if len(text) > MAX_URL or " " in text.strip() or text[:1] in "{[#":
         return False
     return is_picture_name(text) or text.startswith(("http://", "https://", "//"))
 
