@@ -131,7 +131,12 @@ def test_a_list_of_many_comes_in_pages(client: FlaskClient, app: LookbookApp, re
 @pytest.mark.parametrize(
     ("webhook", "pointer", "code", "says"),
     [
-        ("http://example.com/", "/webhook", "invalid_request", 'expected a JSON object with `url` and, optionally, `events`'),
+        (
+            "http://example.com/",
+            "/webhook",
+            "invalid_request",
+            "expected a JSON object with `url` and, optionally, `events`",
+        ),
         ("{}", "/webhook/url", "invalid_request", "Field required"),
         ('{"url": "ftp://example.com/"}', "/webhook/url", "fetch_forbidden", "http:// or https://"),
         ('{"url": "http://user:password@example.com/"}', "/webhook/url", "fetch_forbidden", "without a user name"),
