@@ -1,7 +1,7 @@
-"""The frontier: which URL is asked for next, and what has happened since the last commit.
+"""The frontier: decides which URL of a crawl is asked for next.
 
-The database is the truth. In memory are a window of what waits, what is under way, and what is to be committed next:
-all three bounded, whatever the size of the shop. Used from the event loop alone; only commits run in a thread.
+The database has all queued URLs. The frontier holds a part of them in memory, and the requests in progress. Both are
+bounded, whatever the size of the shop. It is used by the event loop alone.
 """
 
 from __future__ import annotations
@@ -10,185 +10,172 @@ import asyncio
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-import structlog
-
-from core.fetching.politeness import HostSchedule
+from core.fetching.politeness import Clock, HostSchedule
 from crawler.robots import Rules
-from db.blobs.spool import BlobWriter
-from db.crawls.met_urls import Met, Waiting
+from db.crawls.met_urls import QueuedUrl
 from db.crawls.requests import CrawlLimits
-from db.steps.crawling import CrawlBatch, Settled
-from db.steps.submitting import NewItem
-from db.tables import UrlKind, UrlReason
+from db.steps.crawling import SettledUrl
+from db.tables import Lane, UrlReason
 
-log = structlog.get_logger(__name__)
-
-WINDOW = 300
-"""URLs of each lane (pictures, everything else) that are held in memory."""
-AT_ONCE = 16
-"""Requests of a crawl that are under way at once, to all hosts together."""
-BATCH_SECONDS = 0.5
-BATCH_RESULTS = 200
-"""A batch is committed when it is that old, or that large, or nothing else is left to do."""
-TRIES = 3
-"""How often one URL is asked for before it counts as failed, if it is worth it."""
+LANE_SIZE = 300
+"""Maximum of URLs that a lane holds in memory."""
+MAX_REQUESTS = 16
+"""Maximum of a crawl's requests in progress, to all hosts together."""
+MAX_TRIES = 3
+"""How often a URL is asked for before it counts as failed. Errors that another try cannot mend fail at once."""
 _RETRY_SECONDS = (1.0, 4.0)
+"""Pauses before the second and the third try."""
 
 
 @dataclass(slots=True, eq=False)
-class Wanted:
-    """A URL on its way."""
+class UrlRequest:
+    """A request for a URL of the crawl, waiting or in progress."""
 
-    waiting: Waiting
+    url: QueuedUrl
     host: str
     origin: str
     tries: int = 0
     not_before: float = -math.inf
 
 
-@dataclass(slots=True)
-class Results:
-    """What is to be committed next."""
+@dataclass(frozen=True, slots=True)
+class RobotsRequest:
+    """A request for the robots.txt of an origin."""
 
-    met: list[Met] = field(default_factory=list)
-    settled: list[Settled] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    items: list[NewItem] = field(default_factory=list)
-    reused: set[str] = field(default_factory=set)
-    counted: dict[tuple[str, str], int] = field(default_factory=dict)
-    writers: list[BlobWriter] = field(default_factory=list)
-    pages: dict[str, set[str]] = field(default_factory=dict)
-    """URL of a page -> digests of the products and pictures that were met on it."""
-    bytes: int = 0
+    origin: str
 
-    def count(self, group: str, name: str, many: int = 1) -> None:
-        self.counted[group, name] = self.counted.get((group, name), 0) + many
 
-    def batch(self, waiting_on: Sequence[dict[str, str]]) -> CrawlBatch:
-        return CrawlBatch(
-            self.met,
-            self.settled,
-            self.unchanged,
-            self.items,
-            self.reused,
-            self.counted,
-            self.bytes,
-            waiting_on,
-        )
+@dataclass(frozen=True, slots=True)
+class ForbiddenUrl:
+    """A URL that is not asked for, because the robots.txt of its origin forbids it or cannot be read."""
+
+    request: UrlRequest
+    rules: Rules
+
+
+Step = UrlRequest | RobotsRequest | ForbiddenUrl
 
 
 @dataclass(slots=True)
-class _Lane:
-    """What waits of one kind, by host."""
+class _HostQueues:
+    """The waiting requests of one lane, by host. The host that was served last is at the end."""
 
-    hosts: OrderedDict[str, deque[Wanted]] = field(default_factory=OrderedDict)
+    by_host: OrderedDict[str, deque[UrlRequest]] = field(default_factory=OrderedDict)
     size: int = 0
 
-    def add(self, wanted: Wanted, *, first: bool = False) -> None:
-        queue = self.hosts.setdefault(wanted.host, deque())
+    def add(self, request: UrlRequest, *, first: bool = False) -> None:
+        queue = self.by_host.setdefault(request.host, deque())
         if first:
-            queue.appendleft(wanted)
+            queue.appendleft(request)
         else:
-            queue.append(wanted)
+            queue.append(request)
         self.size += 1
 
-    def take(self, host: str) -> Wanted:
-        queue = self.hosts[host]
+    def take(self, host: str, *, served: bool = True) -> UrlRequest:
+        """Remove the first request to a host, and return it. `served`: it is now the turn of the other hosts."""
+        queue = self.by_host[host]
         self.size -= 1
-        wanted = queue.popleft()
-        if queue:
-            self.hosts.move_to_end(host)
-        else:
-            del self.hosts[host]
-        return wanted
+        request = queue.popleft()
+        if not queue:
+            del self.by_host[host]
+        elif served:
+            self.by_host.move_to_end(host)
+        return request
 
 
 class Frontier:
-    """What is to be asked for, of one crawl."""
-
-    refuse: Callable[[Wanted, Rules], None]
-    """Called with what robots.txt does not allow: set by whoever settles it (`Visits`)."""
+    """The waiting requests of one crawl, its requests in progress, and its limits."""
 
     def __init__(
-        self, limits: CrawlLimits, hosts: HostSchedule, seconds_left: float, clock: Callable[[], float] = time.monotonic
+        self,
+        limits: CrawlLimits,
+        hosts: HostSchedule,
+        seconds_left: float,
+        *,
+        requested: Mapping[Lane, int],
+        received_bytes: int,
+        clock: Clock = time.monotonic,
     ) -> None:
-        self.results = Results()
-        self.hosts = hosts
-        self.rules: dict[str, Rules] = {}
-        """By origin."""
-        self.left_out: dict[str, str] = {}
-        """`pages`, `pictures` -> the limit that ended them."""
-        self.asked = {"pages": 0, "pictures": 0}
-        self.bytes = 0
+        """`requested`, `received_bytes`: what earlier processes of the same crawl have used of its limits."""
+        self.failure: Exception | None = None
+        """Why the crawl cannot go on: an outage, or a bug."""
         self._limits = limits
+        self._hosts = hosts
         self._clock = clock
         self._ends = clock() + seconds_left
-        self._lanes = {"pictures": _Lane(), "pages": _Lane()}
-        self._under_way: dict[str, Wanted] = {}
+        self._requested = dict(requested)
+        self._received_bytes = received_bytes
+        self._limits_reached: dict[Lane, UrlReason] = {}
+        self._rules: dict[str, Rules] = {}
+        """What robots.txt allows, by origin."""
+        # Pictures come first.
+        self._queues = {Lane.PICTURES: _HostQueues(), Lane.PAGES: _HostQueues()}
+        self._in_progress: dict[str, UrlRequest] = {}
+        """By digest."""
+        self._robots_in_progress: set[str] = set()
+        """Origins."""
         self._held: set[str] = set()
-        """Digests of everything in memory, what is settled and not yet committed included."""
-        self._robots_under_way: set[str] = set()
-        self.failure: Exception | None = None
-        """Why the crawl cannot go on: the store is away or full, or a fault of ours."""
+        """Digests of all URLs in memory, including those that are settled but not committed."""
         self._stopping = False
         self._changed = asyncio.Event()
 
     @property
     def idle(self) -> bool:
-        """Nothing is under way, and nothing in memory waits."""
-        return not (self._under_way or self._robots_under_way or any(lane.size for lane in self._lanes.values()))
+        """Whether no request is in progress or waits in memory."""
+        waiting = any(queues.size for queues in self._queues.values())
+        return not (self._in_progress or self._robots_in_progress or waiting)
 
     @property
     def stopped(self) -> bool:
         return self._stopping
 
+    @property
+    def held_count(self) -> int:
+        """The number of URLs in memory, including those that are settled but not committed."""
+        return len(self._held)
+
     def stop(self) -> None:
-        """Give out nothing more."""
+        """Begin no more requests."""
         self._stopping = True
         self._changed.set()
 
     def fail(self, error: Exception) -> None:
-        """Give out nothing more: the crawl cannot go on."""
+        """Begin no more requests, because the crawl cannot go on."""
         self.failure = self.failure or error
         self.stop()
 
-    def room(self, group: str) -> int:
-        """How many more URLs of a lane are wanted in memory; 0 once its limit is reached."""
-        lane = self._lanes[group]
-        return 0 if group in self.left_out or lane.size > WINDOW // 2 else WINDOW - lane.size
+    def room(self, lane: Lane) -> int:
+        """Return how many more URLs a lane can hold: 0 while it is more than half full or its limit is reached."""
+        size = self._queues[lane].size
+        return 0 if lane in self._limits_reached or size > LANE_SIZE // 2 else LANE_SIZE - size
 
-    def add(self, rows: Sequence[Waiting]) -> int:
-        """Take in what waits in the database; how many were not here already."""
-        added = 0
-        for row in rows:
-            if row.digest in self._held:
+    def add(self, urls: Sequence[QueuedUrl]) -> None:
+        """Add URLs that are queued in the database. Those already in memory are ignored."""
+        for url in urls:
+            if url.digest in self._held:
                 continue
-            parts = urlsplit(row.url)
-            self._held.add(row.digest)
-            self._lane(row.kind).add(Wanted(row, parts.netloc, f"{parts.scheme}://{parts.netloc}"))
-            added += 1
+            parts = urlsplit(url.url)
+            self._held.add(url.digest)
+            request = UrlRequest(url, parts.netloc, f"{parts.scheme}://{parts.netloc}")
+            self._queues[Lane.of(url.kind)].add(request)
         self._changed.set()
-        return added
 
-    def held(self) -> int:
-        return len(self._held)
+    def forget_committed(self, settled: Sequence[SettledUrl]) -> None:
+        """Forget URLs whose final state the database has now."""
+        self._held.difference_update(url.digest for url in settled)
 
-    def committed(self, settled: Sequence[Settled]) -> None:
-        """The database knows now what became of these."""
-        self._held.difference_update(one.digest for one in settled)
-
-    async def next(self) -> Wanted | str | None:
-        """What is to be asked for now, waiting for its turn: a URL, or an origin's robots.txt; None: no more."""
+    async def next(self) -> Step | None:
+        """Wait for what is to be done next, and return it. Return None when the frontier was stopped."""
         while not self._stopping:
             self._changed.clear()
             self._apply_limits()
-            found, pause = self._pick()
-            if found is not None:
-                return found
+            step, pause = self._pick()
+            if step is not None:
+                return step
             try:
                 async with asyncio.timeout(None if math.isinf(pause) else max(pause, 0.001)):
                     await self._changed.wait()
@@ -196,104 +183,104 @@ class Frontier:
                 continue
         return None
 
-    def learn(self, origin: str, rules: Rules) -> None:
-        """What an origin's robots.txt says."""
-        self.rules[origin] = rules
-        self._robots_under_way.discard(origin)
-        host = urlsplit(origin).netloc
-        self.hosts.slow_down(host, rules.delay)
+    def learn_rules(self, origin: str, rules: Rules) -> None:
+        """Apply the robots.txt of an origin to its URLs."""
+        self._rules[origin] = rules
+        self._robots_in_progress.discard(origin)
+        self._hosts.slow_down(urlsplit(origin).netloc, rules.delay)
         self._changed.set()
 
-    def done(self, wanted: Wanted, seconds: float | None, *, ok: bool) -> None:
-        """A request has ended. What becomes of its URL is said by `settle` or `again`."""
-        del self._under_way[wanted.waiting.digest]
-        self.hosts.end(wanted.host, seconds, ok=ok)
+    def end_request(self, request: UrlRequest, seconds: float | None, *, ok: bool) -> None:
+        """Note that a request has ended after so many seconds. `seconds` is None if there was no answer.
+
+        Afterwards the caller settles the URL or calls `retry`.
+        """
+        del self._in_progress[request.url.digest]
+        self._hosts.end(request.host, seconds, ok=ok)
         self._changed.set()
 
-    def robots_done(self, origin: str, seconds: float, *, ok: bool) -> None:
-        self.hosts.end(urlsplit(origin).netloc, seconds, ok=ok)
+    def end_robots_request(self, origin: str, seconds: float, *, ok: bool) -> None:
+        """Note that the request for a robots.txt has ended. Afterwards the caller calls `learn_rules`."""
+        self._hosts.end(urlsplit(origin).netloc, seconds, ok=ok)
 
-    def again(self, wanted: Wanted, pause: float | None = None) -> None:
-        """Ask for it once more, after `pause` seconds, or after a while that grows with every try."""
-        seconds = _RETRY_SECONDS[min(wanted.tries, len(_RETRY_SECONDS)) - 1] if pause is None else pause
-        wanted.not_before = self._clock() + seconds
-        self._lane(wanted.waiting.kind).add(wanted, first=True)
+    def retry(self, request: UrlRequest, pause: float | None = None) -> None:
+        """Ask for a URL once more after `pause` seconds. Without a pause given, it grows with each try."""
+        seconds = _RETRY_SECONDS[min(request.tries, len(_RETRY_SECONDS)) - 1] if pause is None else pause
+        request.not_before = self._clock() + seconds
+        self._queues[Lane.of(request.url.kind)].add(request, first=True)
         self._changed.set()
 
-    def settle(self, settled: Settled) -> None:
-        """This is what became of a URL; it is stored by the next commit."""
-        self.results.settled.append(settled)
-        self._changed.set()
+    def uncount(self, request: UrlRequest) -> None:
+        """Count a request no longer against the limit of its lane, because it brought nothing that the limit is for."""
+        self._requested[Lane.of(request.url.kind)] -= 1
 
-    def take_results(self) -> Results:
-        taken, self.results = self.results, Results()
-        return taken
+    def count_received(self, size: int) -> None:
+        """Count received bytes against the limit."""
+        self._received_bytes += size
 
-    def notice(self) -> None:
-        """Something may have changed for whoever waits in `next`."""
-        self._changed.set()
+    def limit_reached(self, lane: Lane) -> UrlReason | None:
+        """Return the limit that ended a lane, None if none did."""
+        return self._limits_reached.get(lane)
 
-    def _lane(self, kind: UrlKind) -> _Lane:
-        return self._lanes["pictures" if kind is UrlKind.PICTURE else "pages"]
+    def pause_host(self, host: str, seconds: float) -> None:
+        """Begin no request to a host for so many seconds."""
+        self._hosts.pause(host, seconds)
+
+    def slow_down_host(self, host: str, min_delay: float) -> None:
+        """Let at least so many seconds pass between two requests to a host."""
+        self._hosts.slow_down(host, min_delay)
+
+    def paused_hosts(self) -> dict[str, float]:
+        """Return the hosts that are paused, with the seconds that are left."""
+        return self._hosts.paused()
 
     def _apply_limits(self) -> None:
-        for group, most, reason in (
-            ("pages", self._limits.pages, UrlReason.LIMIT_PAGES),
-            ("pictures", self._limits.pictures, UrlReason.LIMIT_PICTURES),
-        ):
-            if self.asked[group] >= most:
-                self._end(group, reason)
-        for reached, name in (
-            (self.bytes >= self._limits.bytes, UrlReason.LIMIT_BYTES),
-            (self._clock() >= self._ends, UrlReason.LIMIT_MINUTES),
-        ):
-            if reached:
-                self._end("pages", name)
-                self._end("pictures", name)
+        if self._requested[Lane.PAGES] >= self._limits.pages:
+            self._end_lane(Lane.PAGES, UrlReason.LIMIT_PAGES)
+        if self._requested[Lane.PICTURES] >= self._limits.pictures:
+            self._end_lane(Lane.PICTURES, UrlReason.LIMIT_PICTURES)
+        for lane in Lane:
+            if self._received_bytes >= self._limits.bytes:
+                self._end_lane(lane, UrlReason.LIMIT_BYTES)
+            if self._clock() >= self._ends:
+                self._end_lane(lane, UrlReason.LIMIT_MINUTES)
 
-    def _end(self, group: str, reason: str) -> None:
-        """No more of a lane is asked for; what of it is in the database is left out when the crawl ends."""
-        if group in self.left_out:
+    def _end_lane(self, lane: Lane, reason: UrlReason) -> None:
+        """Begin no more requests of a lane. Its queued URLs in the database are left out when the crawl ends."""
+        if lane in self._limits_reached:
             return
-        self.left_out[group] = reason
-        for queue in self._lanes[group].hosts.values():
-            self._held.difference_update(wanted.waiting.digest for wanted in queue)
-        self._lanes[group] = _Lane()
+        self._limits_reached[lane] = reason
+        for queue in self._queues[lane].by_host.values():
+            self._held.difference_update(request.url.digest for request in queue)
+        self._queues[lane] = _HostQueues()
 
-    def _pick(self) -> tuple[Wanted | str | None, float]:
-        """What may be asked for now, or else how long that will take, in seconds."""
-        soonest = math.inf if len(self.left_out) == len(self._lanes) else self._ends - self._clock()
-        if len(self._under_way) + len(self._robots_under_way) >= AT_ONCE:
+    def _pick(self) -> tuple[Step | None, float]:
+        """Return what may be done now, or else None and the seconds until something may."""
+        soonest = math.inf if len(self._limits_reached) == len(Lane) else self._ends - self._clock()
+        if len(self._in_progress) + len(self._robots_in_progress) >= MAX_REQUESTS:
             return None, soonest
-        for group, lane in self._lanes.items():
-            for host in list(lane.hosts):
-                self._drop_forbidden(lane, host)
-                first = lane.hosts[host][0] if host in lane.hosts else None
-                if first is None or first.origin in self._robots_under_way:
+        for lane, queues in self._queues.items():
+            for host, queue in queues.by_host.items():
+                first = queue[0]
+                rules = self._rules.get(first.origin)
+                if rules is not None and not rules.allow(first.url.url):
+                    return ForbiddenUrl(queues.take(host, served=False), rules), 0.0
+                if first.origin in self._robots_in_progress:
                     continue
-                wait = max(self.hosts.wait(host), first.not_before - self._clock())
+                wait = max(self._hosts.wait(host), first.not_before - self._clock())
                 if wait > 0:
                     soonest = min(soonest, wait)
                     continue
-                self.hosts.begin(host)
-                if first.origin not in self.rules:
-                    self._robots_under_way.add(first.origin)
-                    return first.origin, 0.0
-                return self._begin(group, lane.take(host)), 0.0
+                self._hosts.begin(host)
+                if rules is None:
+                    self._robots_in_progress.add(first.origin)
+                    return RobotsRequest(first.origin), 0.0
+                return self._begin(lane, queues.take(host)), 0.0
         return None, soonest
 
-    def _begin(self, group: str, wanted: Wanted) -> Wanted:
-        wanted.tries += 1
-        if wanted.tries == 1:
-            self.asked[group] += 1
-        self._under_way[wanted.waiting.digest] = wanted
-        return wanted
-
-    def _drop_forbidden(self, lane: _Lane, host: str) -> None:
-        while host in lane.hosts:
-            first = lane.hosts[host][0]
-            rules = self.rules.get(first.origin)
-            if rules is None or rules.allow(first.waiting.url):
-                return
-            self.refuse(lane.take(host), rules)
-            self._changed.set()
+    def _begin(self, lane: Lane, request: UrlRequest) -> UrlRequest:
+        request.tries += 1
+        if request.tries == 1:
+            self._requested[lane] += 1
+        self._in_progress[request.url.digest] = request
+        return request

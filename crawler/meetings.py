@@ -1,120 +1,120 @@
-"""What is met on the way: the pictures of a page, the pages that it leads to, and how far each of them is wanted."""
+"""Notes the URLs that a crawl meets: the pictures of a page, the pages that it leads to, and the priority of each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from core.errors import FetchForbidden
 from crawler import recipes
 from crawler.extraction import Extraction, FoundPicture, LeftOut, PageKind, Rule
-from crawler.frontier import Frontier
+from crawler.findings import Findings
 from crawler.recipes import Recipe
 from crawler.urls import canonical_url, without_www
-from db.crawls.met_urls import Met, Waiting
+from db.crawls.met_urls import MetUrl, QueuedUrl
 from db.crawls.requests import CrawlRequest, digest_of
-from db.steps.crawling import FALLBACK
-from db.tables import UrlKind, UrlReason
+from db.tables import CrawlPriority, UrlKind, UrlReason
 
-PICTURE, START, PRODUCT, NEXT, OTHER = range(5)
-"""Priorities; db.steps.crawling.FALLBACK comes after them."""
-LONGEST_TEXT = 2_000
+MAX_TEXT = 2_000
+"""Maximum of characters of each text that is noted about a picture."""
 
 
 class Meetings:
-    """Notes what is met, for one crawl."""
+    """Decides for one crawl which of the URLs that it meets are asked for, and in which order."""
 
     def __init__(
-        self, request: CrawlRequest, frontier: Frontier, start_urls: Iterable[str], sites: list[Recipe]
+        self, crawl: CrawlRequest, findings: Findings, start_urls: Iterable[str], site_recipes: list[Recipe]
     ) -> None:
-        """`start_urls`: those of the request and whatever they moved to; pages may be on their hosts."""
-        self._request = request
-        self._frontier = frontier
-        self._sites = sites
-        self._chosen = next((one for one in sites if one.name == request.recipe), None)
-        self._hosts = {without_www(host) for host in request.limits.hosts}
+        """`start_urls`: the start URLs and the URLs that they redirect to. Pages may be on the hosts of all of them."""
+        self._crawl = crawl
+        self._findings = findings
+        self._site_recipes = site_recipes
+        self._chosen_recipe = next((recipe for recipe in site_recipes if recipe.name == crawl.recipe), None)
+        self._hosts = {without_www(host) for host in crawl.limits.hosts}
         self._hosts |= {without_www(urlsplit(url).hostname) for url in start_urls}
 
     def allow_host_of(self, url: str) -> None:
-        """Pages may be on that host, too."""
+        """Allow pages on the host of a URL."""
         self._hosts.add(without_www(urlsplit(url).hostname))
 
-    def seeds(self) -> list[Met]:
-        """The start URLs, as they are to be asked for."""
-        found = []
-        for url in self._request.start_urls:
-            recipe = self.recipe(url)
-            if recipe is not None and self._request.query is not None:
-                url = recipe.with_query(url, self._request.query)  # noqa: PLW2901
-            met = self._met(url, UrlKind.PAGE, START, 0, None)
+    def seeds(self) -> list[MetUrl]:
+        """Return the start URLs, with the query of the crawl where a recipe knows how to search."""
+        seeds = []
+        for url in self._crawl.start_urls:
+            recipe = self.recipe_for(url)
+            if recipe is not None and self._crawl.query is not None:
+                url = recipe.with_query(url, self._crawl.query)  # noqa: PLW2901
+            met = self._decide(url, UrlKind.PAGE, CrawlPriority.START, 0, None)
             if met is not None:
-                found.append(met)
-        return found
+                seeds.append(met)
+        return seeds
 
-    def follow(self, waiting: Waiting, extraction: Extraction, recipe: Recipe | None) -> None:
-        """What a page shows, and where it leads."""
+    def recipe_for(self, url: str) -> Recipe | None:
+        """Return the recipe by which a page is read, if there is one for its site."""
+        return self._chosen_recipe or recipes.find_recipe(self._site_recipes, url)
+
+    def follow(self, page: QueuedUrl, extraction: Extraction, recipe: Recipe | None) -> None:
+        """Meet the pictures that a page shows, and the pages that it leads to."""
         links = extraction.links
-        page = self._frontier.results.pages.setdefault(waiting.url, set())
-        aside = extraction.kind is PageKind.OTHER and waiting.priority == OTHER
-        if links.noindex or aside:
-            # Nobody asked for that page, and nothing on it says that it shows products.
-            reason = UrlReason.NOINDEX.value if links.noindex else LeftOut.NO_PRODUCT.value
-            self._frontier.results.count("left_out", reason, len(extraction.pictures))
+        unrelated = extraction.kind is PageKind.OTHER and page.priority is CrawlPriority.OTHER_PAGE
+        if links.noindex or unrelated:
+            # An unrelated page is neither a start URL nor in a sitemap, and nothing on it says that it shows products.
+            reason = UrlReason.NOINDEX if links.noindex else LeftOut.NO_PRODUCT
+            self._findings.count_left_out(reason, len(extraction.pictures))
         else:
-            query = recipe.query_of(waiting.url) if recipe is not None else None
-            for found in extraction.pictures:
-                known = _known(found, query or (self._request.query if recipe is not None else None))
-                page.add(self._meet_picture(waiting, found, known, links.nofollow))
+            query = recipe.query_of(page.url) if recipe is not None else None
+            for picture in extraction.pictures:
+                known = _source_of(picture, query or (self._crawl.query if recipe is not None else None))
+                self._meet_picture(page, picture, known, nofollow=links.nofollow)
         if links.nofollow:
             return
-        deeper = waiting.depth + 1
-        # A list that a recipe reads is complete: its pictures are what is wanted.
-        listed = found_by_recipe(extraction)
-        for url in () if listed else links.products:
-            page.add(self.meet(url, UrlKind.PAGE, PRODUCT, deeper, waiting.url))
+        # A listing that a recipe reads is complete, therefore the pages of its products are not needed.
+        is_complete = is_read_by_recipe(extraction)
+        for url in () if is_complete else links.products:
+            digest = self.meet(url, UrlKind.PAGE, CrawlPriority.PRODUCT, page.depth + 1, page.url)
+            self._findings.add_met_on_page(page.url, digest)
         for url in links.pages:
-            # Further pages of a list are no deeper than the first.
-            self.meet(url, UrlKind.PAGE, NEXT, waiting.depth, waiting.url)
-        for url in () if listed else links.others:
-            self.meet(url, UrlKind.PAGE, OTHER, deeper, waiting.url)
+            # Further pages of a listing are as deep as its first page.
+            self.meet(url, UrlKind.PAGE, CrawlPriority.NEXT_PAGE, page.depth, page.url)
+        for url in () if is_complete else links.others:
+            self.meet(url, UrlKind.PAGE, CrawlPriority.OTHER_PAGE, page.depth + 1, page.url)
 
-    def _meet_picture(self, waiting: Waiting, found: FoundPicture, known: dict[str, Any], nofollow: bool) -> str:
-        """A picture of a page. What a list shows of a product is small: it has its turn if the product's own page is
-        not read in the end."""
-        priority = PICTURE
-        if found.product_url is not None and found.rule is not Rule.RECIPE and not nofollow:
-            page = self._met(found.product_url, UrlKind.PAGE, PRODUCT, waiting.depth + 1, waiting.url)
-            if page is not None and page.left_out is None:
-                known, priority = {**known, "product_digest": page.digest}, FALLBACK
-        return self.meet(found.url, UrlKind.PICTURE, priority, waiting.depth, waiting.url, known)
+    def _meet_picture(self, page: QueuedUrl, picture: FoundPicture, known: dict[str, Any], *, nofollow: bool) -> None:
+        """Meet a picture of a page.
+
+        The pictures of a listing are small. Therefore such a picture is only a fallback for the page of its product.
+        """
+        priority = CrawlPriority.PICTURE
+        if picture.product_url is not None and picture.rule is not Rule.RECIPE and not nofollow:
+            product = self._decide(picture.product_url, UrlKind.PAGE, CrawlPriority.PRODUCT, page.depth + 1, page.url)
+            if product is not None and product.left_out is None:
+                known, priority = {**known, "product_digest": product.digest}, CrawlPriority.FALLBACK
+        digest = self.meet(picture.url, UrlKind.PICTURE, priority, page.depth, page.url, known)
+        self._findings.add_met_on_page(page.url, digest)
 
     def meet(
         self,
         url: str,
         kind: UrlKind,
-        priority: int,
+        priority: CrawlPriority,
         depth: int,
         referrer: str | None,
-        known: dict[str, Any] | None = None,
+        known: Mapping[str, Any] | None = None,
     ) -> str:
-        """Note that a URL was met; its digest, empty if nothing will come of it."""
-        met = self._met(url, kind, priority, depth, referrer, known)
+        """Note that a URL was met. Return its digest, or an empty string if it will not be asked for."""
+        met = self._decide(url, kind, priority, depth, referrer)
         if met is None:
-            self._frontier.results.count("left_out", LeftOut.BAD_URL.value)
+            self._findings.count_left_out(LeftOut.BAD_URL)
             return ""
-        self._frontier.results.met.append(met)
+        self._findings.add_met(replace(met, known=known))
         return met.digest if met.left_out is None else ""
 
-    def _met(
-        self,
-        url: str,
-        kind: UrlKind,
-        priority: int,
-        depth: int,
-        referrer: str | None,
-        known: dict[str, Any] | None = None,
-    ) -> Met | None:
+    def _decide(
+        self, url: str, kind: UrlKind, priority: CrawlPriority, depth: int, referrer: str | None
+    ) -> MetUrl | None:
+        """Return a URL with the decision whether it will be asked for. Return None if it can never be fetched."""
         try:
             digest = digest_of(canonical_url(url))
         except FetchForbidden:
@@ -123,36 +123,34 @@ class Meetings:
         if kind is not UrlKind.PICTURE:
             if referrer is not None and without_www(urlsplit(url).hostname) not in self._hosts:
                 left_out = UrlReason.OTHER_HOST
-            elif depth > self._request.limits.depth:
+            elif depth > self._crawl.limits.depth:
                 left_out = UrlReason.LIMIT_DEPTH
-        return Met(digest, url, kind, priority, depth, referrer, known, left_out)
-
-    def recipe(self, url: str) -> Recipe | None:
-        """How to read a page, if its site has a recipe."""
-        return self._chosen or recipes.find_recipe(self._sites, url)
+        return MetUrl(digest, url, kind, priority, depth, referrer, left_out=left_out)
 
 
-def found_by_recipe(extraction: Extraction) -> bool:
-    """Whether a recipe has read the page as a list."""
-    return extraction.recipe is not None and any(one.rule is Rule.RECIPE for one in extraction.pictures)
+def is_read_by_recipe(extraction: Extraction) -> bool:
+    """Return whether a recipe has read the page as a listing."""
+    return extraction.recipe is not None and any(picture.rule is Rule.RECIPE for picture in extraction.pictures)
 
 
-def _known(found: FoundPicture, query: str | None) -> dict[str, Any]:
-    known = {
-        "page_url": found.page_url,
-        "title": found.title,
-        "price": None if found.price is None else str(found.price),
-        "currency": found.currency,
-        "alt": found.alt,
-        "category": found.category,
+def _source_of(picture: FoundPicture, query: str | None) -> dict[str, Any]:
+    """Return what the picture's item will show as its `source`."""
+    source = {
+        "page_url": picture.page_url,
+        "title": picture.title,
+        "price": None if picture.price is None else str(picture.price),
+        "currency": picture.currency,
+        "alt": picture.alt,
+        "category": picture.category,
         "query": query,
-        "label": found.label,
-        "rank": found.rank,
-        "product_url": found.product_url,
-        "rule": found.rule.value,
+        "label": picture.label,
+        "rank": picture.rank,
+        "product_url": picture.product_url,
+        "rule": picture.rule.value,
     }
-    return {name: _short(value) for name, value in known.items() if value is not None}
+    return {name: _shortened(value) for name, value in source.items() if value is not None}
 
 
-def _short(value: Any) -> Any:
-    return value.replace("\0", "")[:LONGEST_TEXT] if isinstance(value, str) else value
+def _shortened(value: Any) -> Any:
+    # PostgreSQL stores no NUL characters in text.
+    return value.replace("\0", "")[:MAX_TEXT] if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""One crawl: commits what its requests bring, batch by batch, until it ends. crawler/run.py starts it."""
+"""One crawl: commits what its requests find out, batch by batch, until it ends. crawler/run.py starts it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
-from tenacity import Retrying
+from sqlalchemy.orm import Session
 
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch, run_task_soon
@@ -24,13 +24,14 @@ from core.messages import PURGE
 from core.settings import Settings
 from crawler import recipes
 from crawler.exits import CrawlExit, end_process
-from crawler.frontier import BATCH_RESULTS, BATCH_SECONDS, Frontier, Results
+from crawler.findings import Findings, UncommittedBatch
+from crawler.frontier import Frontier
 from crawler.visits import Visits, reason_of
 from crawler.web import CrawlFetcher
 from db.blobs.leftovers import discard_uncommitted
 from db.blobs.opening import open_blob_store
 from db.crawls import met_urls
-from db.crawls.met_urls import Waiting
+from db.crawls.met_urls import MetUrl, QueuedUrl
 from db.crawls.progress import Progress
 from db.crawls.requests import CrawlRequest
 from db.database import Database
@@ -39,56 +40,67 @@ from db.steps import crawling
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
 from db.steps.leasing import SOURCE_LEASES
-from db.tables import Crawl, UrlKind, UrlReason
+from db.tables import Crawl, Lane, UrlKind, UrlReason
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_LOOK_SECONDS = 0.05
-
-MET_AT_ONCE = 5_000
-"""Most URLs that one transaction adds to a crawl."""
+BATCH_SECONDS = 0.5
+BATCH_URLS = 200
+"""A crawl batch is committed when it is that old or has that many settled URLs, or when nothing else is left to do."""
+MAX_MET_PER_COMMIT = 5_000
+"""Maximum of URLs that one transaction adds. A large sitemap takes several, so that others can write in between."""
+MAX_HOSTS_SHOWN = 20
+"""Maximum of paused hosts that a job shows."""
+_MAX_PAUSE_SHOWN = 10**8
+"""Seconds. The end of a longer pause is shown as if the pause was that long."""
+_POLL_SECONDS = 0.05
 
 
 class CrawlRun:
-    """The crawl of one job."""
+    """The crawl of one job, in a process that has its lease."""
 
-    def __init__(self, settings: Settings, database: Database, taken: LeasedSource) -> None:
+    def __init__(self, settings: Settings, database: Database, lease: LeasedSource) -> None:
         self._database = database
         self._broker = Broker.connect(settings)
         self._policy = ChunkPolicy.of(settings)
         self._blobs = open_blob_store(settings)
-        self._taken = taken
+        self._lease = lease
         with self._database.reading() as session:
-            crawl = session.get_one(Crawl, taken.job_id)
-            started = crawling.start_hosts(session, taken.job_id)
+            crawl = session.get_one(Crawl, lease.job_id)
+            start_urls = crawling.list_start_urls(session, lease.job_id)
         self._crawl = crawl
         self._request = CrawlRequest.of(crawl)
-        self._progress = Progress(crawl.progress)
+        progress = Progress(crawl.progress)
+        self._is_new = progress.met == 0
         limits = self._request.limits
-        begun = crawl.begun_at or utc_now()
-        left = begun + timedelta(minutes=limits.minutes) - utc_now()
-        hosts = HostSchedule(settings.crawl_delay, settings.crawl_connections, time.monotonic)
-        self.frontier = Frontier(limits, hosts, left.total_seconds())
-        self.frontier.bytes = self._progress.bytes
-        for group in self.frontier.asked:
-            self.frontier.asked[group] = self._progress.asked(group)
-        start_urls = [*self._request.start_urls, *started]
-        self.visits = Visits(self._request, self.frontier, start_urls, recipes.load_recipes(), utc_now)
+        time_left = (crawl.begun_at or utc_now()) + timedelta(minutes=limits.minutes) - utc_now()
+        self.findings = Findings()
+        self.frontier = Frontier(
+            limits,
+            HostSchedule(settings.crawl_delay, settings.crawl_connections, time.monotonic),
+            time_left.total_seconds(),
+            requested={lane: progress.requested(lane) for lane in Lane},
+            received_bytes=progress.bytes,
+        )
+        start_urls = [*self._request.start_urls, *start_urls]
+        self.visits = Visits(self._request, self.frontier, self.findings, start_urls, recipes.load_recipes(), utc_now)
         self.web = CrawlFetcher(Fetcher(allow=settings.fetch_allow), self._blobs, settings.max_picture_bytes)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._told: set[str] = set()
-        """Hosts that the job says it is waiting on."""
-        self._repeated = (0, 0)
-        """How far the crawl that is repeated has been looked through for what was not met: pages, pictures."""
+        self._paused_hosts_shown: set[str] = set()
+        """The hosts that are paused according to the last commit."""
+        self._pages_looked_through = self._pictures_looked_through = 0
+        """How far the crawl that this one repeats was searched for URLs that this one has not met."""
 
     async def run(self) -> None:
-        """Commit what happens until the crawl is over, and end the process: requests that are still under way may take
-        half a minute more, and nobody waits for what they bring."""
-        for chatty in ("scrapy", "twisted"):
-            # Scrapy sets them anew when it starts, to two lines a URL.
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+        """Crawl until the crawl is over, then end the process.
+
+        The process ends at once, because requests in progress may take half a minute, and their answers have no use.
+        """
+        for noisy in ("scrapy", "twisted"):
+            # Scrapy sets the levels when it starts, and would then log two lines for each URL.
+            logging.getLogger(noisy).setLevel(logging.WARNING)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.frontier.stop)
         code = CrawlExit.ENDED
         try:
@@ -96,33 +108,32 @@ class CrawlRun:
         except LeaseLost:
             code = CrawlExit.LEASE_LOST
         except OUTAGE_ERRORS as error:
-            log.warning("crawl_interrupted", job=self._taken.job_id, reason=reason_of(error))
+            log.warning("crawl_interrupted", job=self._lease.job_id, reason=reason_of(error))
             code = CrawlExit.OUTAGE
         except Exception as error:
-            log.error("crawl_failed", job=self._taken.job_id, error=repr(error), exc_info=error)
-            self._note(error)
+            log.error("crawl_failed", job=self._lease.job_id, error=repr(error), exc_info=error)
+            self._record_failure(error)
             code = CrawlExit.FAILED
         end_process(code)
 
     async def _run(self) -> None:
-        frontier = self.frontier
-        if self._progress.met == 0:
-            frontier.results.met += self.visits.meetings.seeds()
-        renewed = 0.0
+        frontier, findings = self.frontier, self.findings
+        if self._is_new:
+            findings.add_met(*self.visits.meetings.seeds())
         while True:
-            results = frontier.take_results()
-            new = await self._in_thread(self._commit, results, self._waiting_on())
+            batch = findings.take()
+            new = await self._in_thread(self._commit, batch, self._show_paused_hosts())
             quota = new if isinstance(new, ItemError) else None
             if not isinstance(new, ItemError):
-                self.visits.new(results.pages, new)
+                self.visits.note_new_urls(batch.met_on_page, new)
             renewed = time.monotonic()
-            frontier.committed(results.settled)
+            frontier.forget_committed(batch.settled)
             if frontier.failure is not None:
                 raise frontier.failure
             if frontier.stopped:
                 return
             await self._refill()
-            if quota is not None or (frontier.idle and not frontier.results.settled):
+            if quota is not None or (frontier.idle and not findings.settled_count):
                 if quota is None and await self._in_thread(self._find_more):
                     continue
                 await self._in_thread(self._finish, quota)
@@ -130,130 +141,134 @@ class CrawlRun:
             await self._gather(renewed)
 
     async def _gather(self, renewed: float) -> None:
-        """Until there is a batch, or nothing else is left to do, or the lease is to be renewed."""
+        """Wait until there is a reason to commit: a full or old batch, an idle frontier, a host that was paused or goes
+        on, or a lease that has to be renewed."""
         began = time.monotonic()
-        renew = self._policy.deadlines.renewal_interval.total_seconds()
+        renewal_interval = self._policy.deadlines.renewal_interval.total_seconds()
         while not self.frontier.stopped:
-            now, settled = time.monotonic(), len(self.frontier.results.settled)
-            full = settled >= BATCH_RESULTS or (settled and now - began >= BATCH_SECONDS)
+            now, settled = time.monotonic(), self.findings.settled_count
             if (
-                self.frontier.hosts.paused().keys() != self._told
-                or full
+                settled >= BATCH_URLS
+                or (settled and now - began >= BATCH_SECONDS)
                 or self.frontier.idle
-                or now - renewed >= renew
+                or self.frontier.paused_hosts().keys() != self._paused_hosts_shown
+                or now - renewed >= renewal_interval
             ):
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _refill(self) -> None:
-        for group in ("pictures", "pages"):
-            room = self.frontier.room(group)
+        for lane in Lane:
+            room = self.frontier.room(lane)
             if room:
-                # What is held in memory comes first again: it is not settled yet.
-                limit = room + self.frontier.held()
-                rows = await self._in_thread(self._read_waiting, limit, group == "pictures")
-                self.frontier.add(rows)
+                # URLs in memory are still queued in the database, therefore they come again.
+                limit = room + self.frontier.held_count
+                self.frontier.add(await self._in_thread(self._read_queued, lane, limit))
 
-    def _read_waiting(self, limit: int, pictures: bool) -> list[Waiting]:
+    def _read_queued(self, lane: Lane, limit: int) -> list[QueuedUrl]:
         with self._database.reading() as session:
-            return crawling.waiting(session, self._taken.job_id, limit, pictures=pictures)
+            return crawling.list_queued(session, self._lease.job_id, lane, limit)
 
-    def _commit(self, results: Results, waiting_on: list[dict[str, str]]) -> set[str] | ItemError:
-        """Store a batch: which URLs were new, or else why nothing more may be added."""
+    def _commit(self, batch: UncommittedBatch, waiting_on: list[dict[str, str]]) -> set[str] | ItemError:
+        """Store a batch. Return the digests of the URLs that were new, or an error if the quota is used up."""
         new: set[str] = set()
         try:
-            while len(results.met) > MET_AT_ONCE:
-                # Of a large sitemap: others want to write, too.
-                part, results.met = results.met[:MET_AT_ONCE], results.met[MET_AT_ONCE:]
-                new |= self._store(Results(met=part), waiting_on)
-            return new | self._store(results, waiting_on)
+            while len(batch.met) > MAX_MET_PER_COMMIT:
+                part, batch.met = batch.met[:MAX_MET_PER_COMMIT], batch.met[MAX_MET_PER_COMMIT:]
+                new |= self._store(UncommittedBatch(met=part), waiting_on)
+            return new | self._store(batch, waiting_on)
         except QuotaExceeded as error:
             return OverQuota(error.detail)
         finally:
-            for writer in results.writers:
+            for writer in batch.writers:
                 writer.abort()
 
-    def _store(self, results: Results, waiting_on: list[dict[str, str]]) -> set[str]:
-        batch = results.batch(waiting_on)
+    def _store(self, batch: UncommittedBatch, waiting_on: list[dict[str, str]]) -> set[str]:
+        """Store a batch: first the bytes, then the rows. Return the digests of the URLs that were new."""
+        crawl_batch = batch.as_crawl_batch(waiting_on)
+        # A longer outage ends the attempt, because another worker may have the lease by then.
+        patience = self._policy.deadlines.lease / 2
         try:
-            for attempt in self._while_away():
+            for attempt in retry_outages(patience):
                 with attempt:
-                    self._blobs.commit(results.writers)
-            for attempt in self._while_away():
+                    self._blobs.commit(batch.writers)
+            for attempt in retry_outages(patience):
                 with attempt, self._database.writing() as session:
-                    committed = crawling.commit(session, self._taken, batch, self._policy, utc_now())
+                    committed = crawling.commit(session, self._lease, crawl_batch, self._policy, utc_now())
         except BaseException:
-            discard_uncommitted(self._database, self._blobs, results.writers)
+            discard_uncommitted(self._database, self._blobs, batch.writers)
             raise
-        for attempt in self._while_away():
+        for attempt in retry_outages(patience):
             with attempt:
-                self._blobs.ensure(results.writers)
-        self._taken = committed.taken
+                self._blobs.ensure(batch.writers)
+        self._lease = committed.lease
         dispatch(self._database, self._broker, committed.chunks)
-        return committed.new
+        return committed.new_digests
 
     def _find_more(self) -> bool:
-        """Nothing waits any more: whether something does after all."""
+        """Look for further URLs when none is queued any more. Return whether there are any."""
         with self._database.writing() as session:
-            decided = crawling.fall_back(session, self._taken, utc_now())
-        return decided > 0 or self._look_back()
+            decided = crawling.decide_fallbacks(session, self._lease, utc_now())
+        return decided > 0 or self._search_repeated_crawl()
 
-    def _look_back(self) -> bool:
-        """Ask for what the crawl that is repeated has read, and this one has not met; whether there is any."""
+    def _search_repeated_crawl(self) -> bool:
+        """Search the crawl that this one repeats for URLs that this one has not met.
+
+        Pages are asked for. Pictures count as gone, because no page shows them any more. Return whether any was found.
+        """
         if self._request.since is None:
             return False
-        pages, pictures = self._repeated
         with self._database.reading() as session:
-            while True:
-                met, further = met_urls.unreached(session, self._crawl, pages)
-                if further == pages:
-                    break
-                pages = further
-                if met:
-                    self.frontier.results.met += met
-                    break
-            gone = 0
-            while not met:
-                some, further = met_urls.vanished(session, self._crawl, pictures)
-                if further == pictures:
-                    break
-                gone, pictures = gone + some, further
-        self._repeated = (pages, pictures)
+            pages = self._find_unreached_pages(session)
+            gone = 0 if pages else self._count_vanished_pictures(session)
+        self.findings.add_met(*pages)
         if gone:
-            self.frontier.results.count("changes", "gone", gone)
-        return bool(met or gone)
+            self.findings.count_change("gone", gone)
+        return bool(pages or gone)
+
+    def _find_unreached_pages(self, session: Session) -> list[MetUrl]:
+        """Return some pages that the repeated crawl read and this one has not met; none at the end."""
+        while True:
+            pages, place = met_urls.list_unreached_pages(session, self._crawl, self._pages_looked_through)
+            at_end, self._pages_looked_through = place == self._pages_looked_through, place
+            if pages or at_end:
+                return pages
+
+    def _count_vanished_pictures(self, session: Session) -> int:
+        gone = 0
+        while True:
+            number, place = met_urls.count_vanished_pictures(session, self._crawl, self._pictures_looked_through)
+            at_end, self._pictures_looked_through = place == self._pictures_looked_through, place
+            if at_end:
+                return gone
+            gone += number
 
     def _finish(self, error: ItemError | None) -> None:
-        limits = self.frontier.left_out
-        rest = {kind: limits.get("pages", UrlReason.CANCELED) for kind in UrlKind}
-        rest[UrlKind.PICTURE] = limits.get("pictures", UrlReason.CANCELED)
-        if error is not None:
-            rest = dict.fromkeys(UrlKind, error.code)
-        for attempt in self._while_away():
+        """End the crawl. URLs that are still queued are left out because of the error, or the limit of their lane."""
+        left_out: dict[UrlKind, str] = {
+            kind: error.code if error is not None else self.frontier.limit_reached(Lane.of(kind)) or UrlReason.CANCELED
+            for kind in UrlKind
+        }
+        for attempt in retry_outages(self._policy.deadlines.lease / 2):
             with attempt, self._database.writing() as session:
-                finished = crawling.finish(session, self._taken, rest, error, utc_now())
-        log.info("crawled", job=self._taken.job_id)
+                finished = crawling.finish(session, self._lease, left_out, error, utc_now())
+        log.info("crawled", job=self._lease.job_id)
         if finished.job_terminal:
-            announce_end(self._broker, self._taken.job_id, webhook=finished.webhook)
+            announce_end(self._broker, self._lease.job_id, webhook=finished.webhook)
         run_task_soon(self._broker, PURGE)
 
-    def _waiting_on(self) -> list[dict[str, str]]:
-        now = utc_now()
-        paused = self.frontier.hosts.paused()
-        self._told = set(paused)
-        return [{"host": host, "until": rfc3339(_later(now, seconds))} for host, seconds in sorted(paused.items())[:20]]
+    def _show_paused_hosts(self) -> list[dict[str, str]]:
+        """Return the paused hosts as the job shows them, each with the time at which its pause ends."""
+        now, paused = utc_now(), self.frontier.paused_hosts()
+        self._paused_hosts_shown = set(paused)
+        return [
+            {"host": host, "until": rfc3339(now + timedelta(seconds=min(seconds, _MAX_PAUSE_SHOWN)))}
+            for host, seconds in sorted(paused.items())[:MAX_HOSTS_SHOWN]
+        ]
 
-    def _note(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         with self._database.writing() as session:
-            SOURCE_LEASES.fail_attempt(session, self._taken.job_id, self._taken.worker, utc_now(), reason_of(error))
-
-    def _while_away(self) -> Retrying:
-        # Longer, and the lease is another's.
-        return retry_outages(self._policy.deadlines.lease / 2)
+            SOURCE_LEASES.fail_attempt(session, self._lease.job_id, self._lease.worker, utc_now(), reason_of(error))
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
-
-
-def _later(now: datetime, seconds: float) -> datetime:
-    return now + timedelta(seconds=min(seconds, 10**8))

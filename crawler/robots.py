@@ -1,4 +1,4 @@
-"""What a host's robots.txt allows (RFC 9309)."""
+"""Reads the robots.txt of a host: which URLs it allows, and how often it may be asked (RFC 9309)."""
 
 from __future__ import annotations
 
@@ -11,47 +11,50 @@ from core.errors import ItemError
 from core.fetching import Fetched
 
 AGENT = "Lookbook"
-"""The product token that robots.txt names us by."""
+"""The product token by which a robots.txt names Lookbook."""
 MAX_BYTES = 512 * 2**10
-"""As much of a robots.txt as is read (RFC 9309, 2.5: at least 500 KiB)."""
+"""Maximum of bytes that are read of a robots.txt. RFC 9309, 2.5, demands at least 500 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of one host."""
+    """The rules of one origin."""
 
-    rules: Any = None
-    """None: there are none."""
-    closed: str | None = None
-    """Why nothing may be asked for, whatever the rules."""
+    parsed: Any = None
+    """Protego's rules. None if there is no robots.txt, so that everything is allowed."""
+    closed_reason: str | None = None
+    """Why nothing may be asked for: the robots.txt was answered with an error."""
     error: ItemError | None = None
-    """The host does not answer at all."""
+    """Why nothing may be asked for: there was no answer at all."""
 
     def allow(self, url: str) -> bool:
-        return (
-            self.closed is None
-            and self.error is None
-            and (self.rules is None or bool(self.rules.can_fetch(url, AGENT)))
-        )
+        """Return whether a URL of this origin may be asked for."""
+        if self.closed_reason is not None or self.error is not None:
+            return False
+        return self.parsed is None or bool(self.parsed.can_fetch(url, AGENT))
 
     @property
     def delay(self) -> float:
-        """Seconds between two requests that the host asks for; 0 if it does not."""
-        if self.rules is None:
+        """The minimum of seconds between two requests that the host demands; 0 if it demands none."""
+        if self.parsed is None:
             return 0.0
-        rate = self.rules.request_rate(AGENT)
+        rate = self.parsed.request_rate(AGENT)
         per_request = rate.seconds / rate.requests if rate and rate.requests else 0.0
-        return max(float(self.rules.crawl_delay(AGENT) or 0.0), per_request)
+        return max(float(self.parsed.crawl_delay(AGENT) or 0.0), per_request)
 
 
-def worth_another_try(answer: Fetched) -> bool:
+def may_succeed_later(answer: Fetched) -> bool:
+    """Return whether the server failed to give its robots.txt, so that another try may help."""
     return answer.status == 429 or answer.status >= 500
 
 
-def read(answer: Fetched) -> Rules:
-    """The rules of an answer: a host whose rules cannot be had just now forbids everything, one without allows it."""
+def read_rules(answer: Fetched) -> Rules:
+    """Return the rules of an answer.
+
+    RFC 9309: a host without a robots.txt allows everything. A host that fails to give it allows nothing.
+    """
     if answer.ok:
         return Rules(Protego.parse(answer.body.decode("utf-8-sig", "replace")))
-    if worth_another_try(answer):
-        return Rules(closed=f"robots.txt is answered with {answer.status}")
+    if may_succeed_later(answer):
+        return Rules(closed_reason=f"robots.txt is answered with {answer.status}")
     return Rules()

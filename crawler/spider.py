@@ -1,5 +1,5 @@
-"""Scrapy's side of a crawl: a spider whose requests the frontier gives out, and a download handler that hands them to
-the guarded fetcher. docs/adr/0022-crawling.md says what of Scrapy is used, and what is not."""
+"""The part of a crawl that Scrapy runs: a spider that sends the frontier's requests, and a download handler that gives
+them to the guarded fetcher. docs/adr/0022-crawling.md says which parts of Scrapy are used."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scrapy.core.downloader.handlers.base import BaseDownloadHandler
 from scrapy.http import Response
 
 from crawler import robots
-from crawler.frontier import AT_ONCE, TRIES, Wanted
+from crawler.frontier import MAX_REQUESTS, MAX_TRIES, ForbiddenUrl, RobotsRequest, UrlRequest
 from crawler.process import CrawlRun
 from crawler.web import Answer
 
-_ROBOTS_PAUSE = 2.0
-"""Seconds before a robots.txt that could not be had is asked for again."""
+_ROBOTS_RETRY_SECONDS = 2.0
+"""Pause before a robots.txt that could not be read is asked for again."""
 
 
 class ShopSpider(Spider):
@@ -34,73 +34,76 @@ class ShopSpider(Spider):
         self._run = crawling.run
 
     async def start(self) -> AsyncIterator[Any]:
-        """Requests, each when its turn has come: waiting for the next one is waiting for the frontier."""
+        """Yield each request when its turn has come, until the crawl is over."""
         running = asyncio.create_task(self._run())
-        while (wanted := await self.frontier.next()) is not None:
-            if isinstance(wanted, str):
-                yield self._request(f"{wanted}/robots.txt", self.read_robots, origin=wanted, tries=1)
-            elif self.visits.admit(wanted):
-                yield self._request(wanted.waiting.url, self.read, wanted=wanted)
+        while (step := await self.frontier.next()) is not None:
+            if isinstance(step, RobotsRequest):
+                yield self._request(f"{step.origin}/robots.txt", self.read_robots, step)
+            elif isinstance(step, ForbiddenUrl):
+                self.visits.blocked_by_robots(step.request, step.rules)
+            elif self.visits.admit(step):
+                yield self._request(step.url.url, self.read, step)
             else:
-                self.frontier.done(wanted, None, ok=True)
+                self.frontier.end_request(step, None, ok=True)
         await running
 
     def read(self, response: Response) -> None:
-        """What came of a URL."""
-        wanted: Wanted = response.meta["wanted"]
+        """Read the answer to the request for a URL."""
+        request: UrlRequest = response.meta["step"]
         answer: Answer = response.meta["answer"]
         try:
             fetched = answer.fetched
             ok = fetched is not None and (fetched.ok or fetched.status == 304)
-            self.frontier.done(wanted, None if fetched is None else answer.seconds, ok=ok)
-            self.visits.answered(wanted, answer)
-        except Exception as error:  # noqa: BLE001 (one URL, not the crawl)
+            self.frontier.end_request(request, None if fetched is None else answer.seconds, ok=ok)
+            self.visits.read_answer(request, answer)
+        except Exception as error:  # noqa: BLE001 (a bug in reading costs one URL, not the crawl)
             if answer.error is not None:
                 self.frontier.fail(error)
             else:
-                self.visits.broke(wanted, error)
+                self.visits.reading_failed(request, error)
         finally:
             if answer.writer is not None:
                 answer.writer.abort()
 
     async def read_robots(self, response: Response) -> None:
-        """What an origin's robots.txt says; one that cannot be had forbids everything, after a few tries."""
-        origin: str = response.meta["origin"]
+        """Read the robots.txt of an origin. If it cannot be read after a few tries, it forbids everything."""
+        robots_request: RobotsRequest = response.meta["step"]
+        origin = robots_request.origin
         answer: Answer = response.meta["answer"]
-        for _ in range(TRIES - 1):
-            if not _unavailable(answer):
+        for _ in range(MAX_TRIES - 1):
+            if not _may_succeed_later(answer):
                 break
-            await asyncio.sleep(_ROBOTS_PAUSE)
-            answer = await asyncio.get_running_loop().run_in_executor(None, self.web.robots, origin)
-        self.frontier.robots_done(origin, answer.seconds, ok=answer.fetched is not None)
-        self.visits.learn_robots(origin, answer)
+            await asyncio.sleep(_ROBOTS_RETRY_SECONDS)
+            answer = await asyncio.get_running_loop().run_in_executor(None, self.web.ask_robots, origin)
+        self.frontier.end_robots_request(origin, answer.seconds, ok=answer.fetched is not None)
+        self.visits.read_robots(origin, answer)
 
-    def _request(self, url: str, callback: Any, **meta: Any) -> Request:
-        return Request(url, callback=callback, dont_filter=True, meta=meta)
+    def _request(self, url: str, callback: Any, step: UrlRequest | RobotsRequest) -> Request:
+        return Request(url, callback=callback, dont_filter=True, meta={"step": step})
 
 
-def _unavailable(answer: Answer) -> bool:
-    return answer.error is not None or (answer.fetched is not None and robots.worth_another_try(answer.fetched))
+def _may_succeed_later(answer: Answer) -> bool:
+    return answer.error is not None or (answer.fetched is not None and robots.may_succeed_later(answer.fetched))
 
 
 class GuardedHandler(BaseDownloadHandler):
-    """The only way out: every request goes through the guarded fetcher, in a thread."""
+    """Gives every request to the guarded fetcher, in a thread. Scrapy itself opens no connections."""
 
     lazy = False
 
     def __init__(self, crawler: Any) -> None:
         super().__init__(crawler)
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="fetch")
+        self._threads = ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="fetch")
 
     async def download_request(self, request: Request) -> Response:
         spider = self.crawler.spider
         assert isinstance(spider, ShopSpider)
-        web = spider.web
+        web, step = spider.web, request.meta["step"]
         loop = asyncio.get_running_loop()
-        if "origin" in request.meta:
-            answer = await loop.run_in_executor(self._threads, web.robots, request.meta["origin"])
+        if isinstance(step, RobotsRequest):
+            answer = await loop.run_in_executor(self._threads, web.ask_robots, step.origin)
         else:
-            answer = await loop.run_in_executor(self._threads, web.ask, request.meta["wanted"].waiting)
+            answer = await loop.run_in_executor(self._threads, web.ask, step.url)
         request.meta["answer"] = answer
         return Response(request.url, status=answer.fetched.status if answer.fetched else 599, request=request)
 
@@ -111,16 +114,16 @@ class GuardedHandler(BaseDownloadHandler):
 SETTINGS: dict[str, Any] = {
     "TWISTED_REACTOR": "twisted.internet.asyncioreactor.AsyncioSelectorReactor",
     "DOWNLOAD_HANDLERS_BASE": {"http": GuardedHandler, "https": GuardedHandler},
-    # What these would do (robots, retries, redirects, cookies, pauses, depth) is done by the frontier, which outlives
-    # this process, or by the fetcher, which checks every address.
+    # Scrapy's middlewares are off: robots.txt, retries, redirects, cookies, delays, depth. The frontier does this work,
+    # because the database outlives the process, or the fetcher does it, because it checks every IP address.
     "DOWNLOADER_MIDDLEWARES_BASE": {},
     "SPIDER_MIDDLEWARES_BASE": {},
     "EXTENSIONS_BASE": {},
     "TELNETCONSOLE_ENABLED": False,
-    "CONCURRENT_REQUESTS": AT_ONCE * 2,
-    "CONCURRENT_REQUESTS_PER_DOMAIN": AT_ONCE * 2,
+    "CONCURRENT_REQUESTS": MAX_REQUESTS * 2,
+    "CONCURRENT_REQUESTS_PER_DOMAIN": MAX_REQUESTS * 2,
     "DOWNLOAD_DELAY": 0,
     "DUPEFILTER_CLASS": "scrapy.dupefilters.BaseDupeFilter",
     "LOG_ENABLED": False,
 }
-"""Scrapy's, all of them."""
+"""All settings that Scrapy gets."""

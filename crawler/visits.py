@@ -1,8 +1,8 @@
-"""What an answer means: what becomes of its URL, what is met by it, and the item that a picture becomes."""
+"""Reads the answers of a crawl: settles URLs, meets the URLs that a page leads to, and adds the items of pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,299 +24,323 @@ from core.ids import new_id
 from crawler import robots
 from crawler.extraction import LeftOut, PageKind, RepeatedImages, extract
 from crawler.feeds import Feed, is_feed, read_feed
-from crawler.frontier import TRIES, Frontier, Wanted
-from crawler.meetings import LONGEST_TEXT, PRODUCT, START, Meetings
+from crawler.findings import Change, Findings
+from crawler.frontier import MAX_TRIES, Frontier, UrlRequest
+from crawler.meetings import MAX_TEXT, Meetings
 from crawler.recipes import Recipe
 from crawler.robots import Rules
 from crawler.urls import PatternBound
 from crawler.web import Answer
 from db.crawls.requests import CrawlRequest
-from db.steps.crawling import OWN_NOTES, Settled
+from db.steps.crawling import INTERNAL_NOTES, SettledUrl
 from db.steps.submitting import NewItem, StoredBlob
-from db.tables import UrlKind, UrlReason, UrlState
+from db.tables import CrawlPriority, UrlKind, UrlReason, UrlState
 
 log = structlog.get_logger(__name__)
 
-SMALLEST_SIDE, WIDEST = 100, 4.0
-"""A picture whose longer side has fewer pixels, or is so many times the shorter one, shows no garment."""
-MOST_REDIRECTS = 10
-_LONGEST_TAG = 500
-_GONE = (404, 410)
+MIN_LONGER_SIDE = 100
+"""Pixels. A picture whose longer side is shorter shows no garment."""
+MAX_ASPECT = 4.0
+"""A picture whose longer side is more times the shorter one shows no garment."""
+MAX_REDIRECTS = 10
+_MAX_VALIDATOR = 500
+"""Maximum of characters of an ETag or a Last-Modified that is kept. A longer one is ignored."""
+_GONE_STATUSES = (404, 410)
 
 
 class Visits:
-    """Reads what comes, for one crawl."""
+    """Reads the answers of one crawl."""
 
     def __init__(
         self,
-        request: CrawlRequest,
+        crawl: CrawlRequest,
         frontier: Frontier,
+        findings: Findings,
         start_urls: Iterable[str],
-        sites: list[Recipe],
+        site_recipes: list[Recipe],
         now: Callable[[], datetime],
     ) -> None:
-        """`start_urls`: those of the request and whatever they moved to; pages may be on their hosts."""
-        self._request = request
+        """`start_urls`: the start URLs and the URLs that they redirect to. Pages may be on the hosts of all of them."""
+        self._crawl = crawl
         self._frontier = frontier
-        frontier.refuse = self.refused
+        self._findings = findings
         self._now = now
-        self.meetings = Meetings(request, frontier, start_urls, sites)
+        self.meetings = Meetings(crawl, findings, start_urls, site_recipes)
         self._repeated_images: dict[str, RepeatedImages] = {}
+        """By host."""
         self._bound = PatternBound()
 
-    def refused(self, wanted: Wanted, rules: Rules) -> None:
-        """What robots.txt does not allow; a host that does not answer when it is asked for that is not there."""
-        if rules.error is not None:
-            self._give_up(wanted, UrlState.FAILED, rules.error)
-        else:
-            self._settle(wanted, UrlState.BLOCKED_BY_ROBOTS, reason=UrlReason.ROBOTS, detail=rules.closed)
-
-    def admit(self, wanted: Wanted) -> bool:
-        """Whether to ask for a URL after all: one of ever new pages with nothing on them is left out."""
-        waiting = wanted.waiting
-        if waiting.kind is UrlKind.PICTURE or waiting.priority == START or wanted.tries > 1:
+    def admit(self, request: UrlRequest) -> bool:
+        """Return whether to ask for a URL. If many pages of its form showed nothing new, it is left out."""
+        url = request.url
+        if url.kind is UrlKind.PICTURE or url.priority is CrawlPriority.START or request.tries > 1:
             return True
-        if self._bound.admit(waiting.url):
+        if self._bound.admit(url.url):
             return True
-        self._settle(wanted, UrlState.LEFT_OUT, reason=UrlReason.ENDLESS_PATTERN)
-        self._frontier.asked["pages"] -= 1
+        self._settle(request, UrlState.LEFT_OUT, reason=UrlReason.ENDLESS_PATTERN)
+        self._frontier.uncount(request)
         return False
 
-    def new(self, pages: dict[str, set[str]], new: set[str]) -> None:
-        """Which URLs turned out to be new, of those that were met on these pages."""
-        for url, digests in pages.items():
-            if digests & new:
-                self._bound.mark_fruitful(url)
+    def note_new_urls(self, met_on_page: Mapping[str, set[str]], new_digests: set[str]) -> None:
+        """Note which pages showed URLs that were new to the crawl, so that further pages of their form are read."""
+        for page_url, digests in met_on_page.items():
+            if digests & new_digests:
+                self._bound.mark_fruitful(page_url)
 
-    def learn_robots(self, origin: str, answer: Answer) -> None:
-        """What an origin's robots.txt says, or that it cannot be had."""
+    def blocked_by_robots(self, request: UrlRequest, rules: Rules) -> None:
+        """Settle a URL that robots.txt forbids. If the host did not answer at all, the URL has failed."""
+        if rules.error is not None:
+            self._give_up(request, UrlState.FAILED, rules.error)
+        else:
+            self._settle(request, UrlState.BLOCKED_BY_ROBOTS, reason=UrlReason.ROBOTS, detail=rules.closed_reason)
+
+    def read_robots(self, origin: str, answer: Answer) -> None:
+        """Read the robots.txt of an origin, and give its rules to the frontier."""
         fetched, error = answer.fetched, answer.error
         if fetched is not None:
-            self._frontier.bytes += fetched.wire_bytes
-            self._frontier.results.bytes += fetched.wire_bytes
-            rules = robots.read(fetched)
+            self._count_received(fetched)
+            rules = robots.read_rules(fetched)
         elif isinstance(error, BlockedAddress | FetchForbidden):
-            # The pages will not be asked for either, and each says so itself.
+            # No page of the origin can be fetched either, and each is settled with the same error.
             rules = Rules()
         elif isinstance(error, ItemError):
-            rules = Rules(error=type(error)(f"robots.txt cannot be had: {error.detail}"))
+            rules = Rules(error=type(error)(f"robots.txt cannot be read: {error.detail}"))
         else:
             self._frontier.fail(error or FetchRefused())
             return
-        url = f"{origin}/robots.txt"
-        digest = self.meetings.meet(url, UrlKind.ROBOTS, START, 0, None)
+        digest = self.meetings.meet(f"{origin}/robots.txt", UrlKind.ROBOTS, CrawlPriority.START, 0, None)
         status = None if fetched is None else fetched.status
-        state = UrlState.FAILED if rules.closed or rules.error else UrlState.GONE if status in _GONE else UrlState.DONE
-        if isinstance(error, BlockedAddress):
-            state = UrlState.BLOCKED_ADDRESS
-        elif isinstance(error, FetchForbidden):
-            state = UrlState.NOT_ALLOWED
+        if isinstance(error, BlockedAddress | FetchForbidden):
+            state = _state_of(error)
+        elif rules.closed_reason or rules.error:
+            state = UrlState.FAILED
+        else:
+            state = UrlState.GONE if status in _GONE_STATUSES else UrlState.DONE
         code = error.code if isinstance(error, LookbookError) else None
-        detail = error.detail if isinstance(error, LookbookError) else rules.closed
-        self._frontier.settle(Settled(digest, UrlKind.ROBOTS, state, code, detail, status))
-        self._frontier.learn(origin, rules)
+        detail = error.detail if isinstance(error, LookbookError) else rules.closed_reason
+        self._findings.add_settled(SettledUrl(digest, UrlKind.ROBOTS, state, code, detail, status))
+        self._frontier.learn_rules(origin, rules)
 
-    def answered(self, wanted: Wanted, answer: Answer) -> None:
-        """Whatever came of a request."""
-        results = self._frontier.results
+    def read_answer(self, request: UrlRequest, answer: Answer) -> None:
+        """Read the answer to a request: settle its URL, or have it asked for again.
+
+        Raises:
+            Exception: an outage or a bug. It concerns the whole crawl.
+        """
         fetched = answer.fetched
         if fetched is None:
-            self._failed(wanted, answer.error or FetchRefused())
+            self._request_failed(request, answer.error or FetchRefused())
             return
-        self._frontier.bytes += fetched.wire_bytes
-        results.bytes += fetched.wire_bytes
-        if fetched.status == 304 and (wanted.waiting.before.etag or wanted.waiting.before.last_modified):
-            self._not_modified(wanted, fetched)
+        self._count_received(fetched)
+        earlier = request.url.earlier
+        if fetched.status == 304 and (earlier.etag or earlier.last_modified):
+            self._not_modified(request, fetched)
         elif answer.moved_to is not None:
-            self._moved(wanted, fetched, answer.moved_to)
+            self._moved(request, fetched, answer.moved_to)
         elif (pause := requested_pause(fetched, self._now())) is not None:
-            self._asked_to_wait(wanted, fetched, pause)
+            self._pause_requested(request, fetched, pause)
         elif not fetched.ok:
-            self._refused(wanted, fetched)
-        elif wanted.waiting.kind is UrlKind.PICTURE:
-            self._picture(wanted, fetched, answer)
+            self._bad_status(request, fetched)
+        elif request.url.kind is UrlKind.PICTURE:
+            self._picture(request, fetched, answer)
         else:
-            self._page(wanted, fetched)
+            self._page(request, fetched)
 
-    def broke(self, wanted: Wanted, error: BaseException) -> None:
-        """Reading an answer has failed, by a fault of ours: that URL alone is lost."""
-        log.error("not_read", url=wanted.waiting.url, error=repr(error), exc_info=error)
-        self._settle(wanted, UrlState.FAILED, reason=UrlReason.INTERNAL_ERROR, detail=repr(error))
+    def reading_failed(self, request: UrlRequest, error: BaseException) -> None:
+        """Settle a URL whose answer could not be read because of a bug. The crawl goes on without it."""
+        log.error("not_read", url=request.url.url, error=repr(error), exc_info=error)
+        self._settle(request, UrlState.FAILED, reason=UrlReason.INTERNAL_ERROR, detail=repr(error))
 
-    def _failed(self, wanted: Wanted, error: Exception) -> None:
+    def _request_failed(self, request: UrlRequest, error: Exception) -> None:
         if not isinstance(error, ItemError):
-            # The store is full or away, or the fault is ours: whoever runs the crawl decides.
+            # It is an outage or a bug, and no fault of the URL.
             raise error
-        if error.retryable and wanted.tries < TRIES:
-            self._frontier.again(wanted)
-            return
-        state = UrlState.FAILED
-        if isinstance(error, BlockedAddress):
-            state = UrlState.BLOCKED_ADDRESS
-        elif isinstance(error, FetchForbidden):
-            state = UrlState.NOT_ALLOWED
-        self._give_up(wanted, state, error)
-
-    def _asked_to_wait(self, wanted: Wanted, fetched: Fetched, seconds: float) -> None:
-        self._frontier.hosts.pause(wanted.host, seconds)
-        if wanted.tries < TRIES:
-            self._frontier.again(wanted, seconds)
+        if error.retryable and request.tries < MAX_TRIES:
+            self._frontier.retry(request)
         else:
-            self._refused(wanted, fetched)
+            self._give_up(request, _state_of(error), error)
 
-    def _refused(self, wanted: Wanted, fetched: Fetched) -> None:
+    def _pause_requested(self, request: UrlRequest, fetched: Fetched, seconds: float) -> None:
+        self._frontier.pause_host(request.host, seconds)
+        if request.tries < MAX_TRIES:
+            self._frontier.retry(request, seconds)
+        else:
+            self._bad_status(request, fetched)
+
+    def _bad_status(self, request: UrlRequest, fetched: Fetched) -> None:
         try:
             fetched.expect_ok()
         except ItemError as error:
-            if error.retryable and wanted.tries < TRIES:
-                self._frontier.again(wanted)
+            if error.retryable and request.tries < MAX_TRIES:
+                self._frontier.retry(request)
                 return
-            state = UrlState.GONE if fetched.status in _GONE else UrlState.FAILED
-            self._give_up(wanted, state, error, fetched.status)
+            state = UrlState.GONE if fetched.status in _GONE_STATUSES else UrlState.FAILED
+            self._give_up(request, state, error, fetched.status)
 
-    def _give_up(self, wanted: Wanted, state: UrlState, error: ItemError, status: int | None = None) -> None:
+    def _give_up(self, request: UrlRequest, state: UrlState, error: ItemError, status: int | None = None) -> None:
+        """Settle a URL that cannot be had. A picture becomes a failed item, unless it existed in an earlier crawl."""
         item_id = None
-        results = self._frontier.results
-        if wanted.waiting.kind is UrlKind.PICTURE:
-            if state is UrlState.GONE and wanted.waiting.before.sha256:
-                results.count("changes", "gone")
+        if request.url.kind is UrlKind.PICTURE:
+            if state is UrlState.GONE and request.url.earlier.sha256:
+                self._findings.count_change("gone")
             else:
-                item_id = self._add_item(wanted, None, error)
-        self._settle(wanted, state, reason=error.code, detail=error.detail, status=status, item_id=item_id)
+                item_id = self._add_item(request, None, error)
+        self._settle(request, state, reason=error.code, detail=error.detail, status=status, item_id=item_id)
 
-    def _moved(self, wanted: Wanted, fetched: Fetched, target: str) -> None:
-        waiting, frontier = wanted.waiting, self._frontier
-        redirects = int(waiting.known.get("redirects", 0)) + 1
-        if redirects > MOST_REDIRECTS:
-            error = FetchForbidden(f"expected at most {MOST_REDIRECTS} redirects, got another")
-            self._give_up(wanted, UrlState.NOT_ALLOWED, error, fetched.status)
+    def _moved(self, request: UrlRequest, fetched: Fetched, target: str) -> None:
+        url = request.url
+        redirects = int(url.known.get("redirects", 0)) + 1
+        if redirects > MAX_REDIRECTS:
+            error = FetchForbidden(f"expected at most {MAX_REDIRECTS} redirects, got another")
+            self._give_up(request, UrlState.NOT_ALLOWED, error, fetched.status)
             return
-        starts = waiting.priority == START and waiting.depth == 0
-        if starts:
-            # Whoever names a shop by an old address means the new one.
+        if url.priority is CrawlPriority.START and url.depth == 0:
+            # The shop has moved, therefore its pages are on the new host.
             self.meetings.allow_host_of(target)
-        known = {**waiting.known, "redirects": redirects}
-        self.meetings.meet(target, waiting.kind, waiting.priority, waiting.depth, waiting.url, known)
-        frontier.asked["pictures" if waiting.kind is UrlKind.PICTURE else "pages"] -= 1
-        self._settle(wanted, UrlState.MOVED, detail=target, status=fetched.status)
+        known = {**url.known, "redirects": redirects}
+        self.meetings.meet(target, url.kind, url.priority, url.depth, url.url, known)
+        self._frontier.uncount(request)
+        self._settle(request, UrlState.MOVED, detail=target, status=fetched.status)
 
-    def _not_modified(self, wanted: Wanted, fetched: Fetched) -> None:
-        waiting, results = wanted.waiting, self._frontier.results
-        item_id = None
-        if waiting.kind is UrlKind.PICTURE:
-            blob = StoredBlob(waiting.before.sha256 or "", 0)
-            item_id = self._add_item(wanted, blob, None)
-            results.reused.add(blob.sha256)
-            results.count("changes", "unchanged")
+    def _not_modified(self, request: UrlRequest, fetched: Fetched) -> None:
+        url, earlier, item_id = request.url, request.url.earlier, None
+        if url.kind is UrlKind.PICTURE:
+            blob = StoredBlob(earlier.sha256 or "", 0)
+            item_id = self._add_item(request, blob, None)
+            self._findings.add_reused_blob(blob.sha256)
+            self._findings.count_change("unchanged")
         else:
-            results.unchanged.append(waiting.url)
-        before = waiting.before
+            self._findings.add_unchanged_page(url.url)
         self._settle(
-            wanted,
+            request,
             UrlState.NOT_MODIFIED,
             status=304,
-            etag=_tag(fetched, "etag") or before.etag,
-            last_modified=_tag(fetched, "last-modified") or before.last_modified,
-            sha256=before.sha256,
+            etag=_validator(fetched, "etag") or earlier.etag,
+            last_modified=_validator(fetched, "last-modified") or earlier.last_modified,
+            sha256=earlier.sha256,
             item_id=item_id,
         )
 
-    def _picture(self, wanted: Wanted, fetched: Fetched, answer: Answer) -> None:
-        results, before = self._frontier.results, wanted.waiting.before
+    def _picture(self, request: UrlRequest, fetched: Fetched, answer: Answer) -> None:
         assert answer.writer is not None
         info = answer.info
         if fetched.size == 0:
-            self._give_up(wanted, UrlState.FAILED, NotAnImage("expected a picture, got an empty body"), fetched.status)
+            error = NotAnImage("expected a picture, got an empty body")
+            self._give_up(request, UrlState.FAILED, error, fetched.status)
             return
         if info is not None:
             longer, shorter = max(info.width, info.height), max(1, min(info.width, info.height))
-            reason = LeftOut.SPACER if longer < SMALLEST_SIDE else LeftOut.BANNER if longer / shorter > WIDEST else None
-            if reason is not None:
+            too_small, too_long = longer < MIN_LONGER_SIDE, longer / shorter > MAX_ASPECT
+            if too_small or too_long:
+                reason = LeftOut.SPACER if too_small else LeftOut.BANNER
                 detail = f"{info.width} x {info.height} pixels"
-                self._settle(wanted, UrlState.LEFT_OUT, reason=reason, detail=detail, status=fetched.status)
+                self._settle(request, UrlState.LEFT_OUT, reason=reason, detail=detail, status=fetched.status)
                 return
-        results.writers.append(answer.writer)
-        blob, answer.writer = StoredBlob(answer.writer.sha256, fetched.size), None
-        if self._request.since is not None:
-            change = "new" if before.sha256 is None else "unchanged" if before.sha256 == blob.sha256 else "changed"
-            results.count("changes", change)
-        item_id = self._add_item(wanted, blob, None)
+        # The next commit aborts the writer, and the spider aborts only writers that are still in the answer.
+        writer, answer.writer = answer.writer, None
+        self._findings.add_bytes_of_picture(writer)
+        blob = StoredBlob(writer.sha256, fetched.size)
+        if self._crawl.since is not None:
+            self._findings.count_change(_change(request.url.earlier.sha256, blob.sha256))
+        item_id = self._add_item(request, blob, None)
         self._settle(
-            wanted,
+            request,
             UrlState.DONE,
             status=fetched.status,
-            etag=_tag(fetched, "etag"),
-            last_modified=_tag(fetched, "last-modified"),
+            etag=_validator(fetched, "etag"),
+            last_modified=_validator(fetched, "last-modified"),
             sha256=blob.sha256,
             item_id=item_id,
         )
 
-    def _add_item(self, wanted: Wanted, blob: StoredBlob | None, error: ItemError | None) -> str:
-        waiting, item_id = wanted.waiting, new_id("itm")
-        provenance = {name: value for name, value in waiting.known.items() if name not in OWN_NOTES}
-        name = parse_url(waiting.url).name[:LONGEST_TEXT]
-        item = NewItem(name, blob, error=error, source_url=waiting.url, provenance=provenance or None, id=item_id)
-        self._frontier.results.items.append(item)
+    def _add_item(self, request: UrlRequest, blob: StoredBlob | None, error: ItemError | None) -> str:
+        """Add the item of a picture, and return its id."""
+        url, item_id = request.url, new_id("itm")
+        provenance = {name: value for name, value in url.known.items() if name not in INTERNAL_NOTES}
+        name = parse_url(url.url).name[:MAX_TEXT]
+        item = NewItem(name, blob, error=error, source_url=url.url, provenance=provenance or None, id=item_id)
+        self._findings.add_item(item)
         return item_id
 
-    def _page(self, wanted: Wanted, fetched: Fetched) -> None:
+    def _page(self, request: UrlRequest, fetched: Fetched) -> None:
         if is_feed(fetched.body, fetched.headers.get("content-type")):
-            self._feed(wanted, fetched, read_feed(fetched.body, fetched.url))
+            self._feed(request, fetched, read_feed(fetched.body, fetched.url))
             return
-        waiting, host = wanted.waiting, urlsplit(fetched.url).netloc
-        recipe = self.meetings.recipe(fetched.url)
+        host = urlsplit(fetched.url).netloc
+        recipe = self.meetings.recipe_for(fetched.url)
         extraction = extract(
             fetched.body,
             fetched.url,
             fetched.headers,
             fetched.status,
             recipe=recipe,
-            query=self._request.query,
+            query=self._crawl.query,
             repeated_images=self._repeated_images.setdefault(host, RepeatedImages()),
         )
-        results = self._frontier.results
         if recipe is not None and recipe.delay:
-            self._frontier.hosts.slow_down(wanted.host, recipe.delay)
-        for reason, many in extraction.left_out.items():
-            results.count("left_out", reason.value, many)
-        results.count("page_kinds", extraction.kind.value)
-        self.meetings.follow(waiting, extraction, recipe)
+            self._frontier.slow_down_host(request.host, recipe.delay)
+        for reason, number in extraction.left_out.items():
+            self._findings.count_left_out(reason, number)
+        self._findings.count_page_kind(extraction.kind)
+        self.meetings.follow(request.url, extraction, recipe)
         failed = extraction.kind is PageKind.ERROR
         self._settle(
-            wanted,
+            request,
             UrlState.FAILED if failed else UrlState.DONE,
-            reason=UrlReason.ERROR_PAGE if failed else extraction.kind.value,
+            reason=UrlReason.ERROR_PAGE if failed else extraction.kind,
             detail=extraction.title,
             status=fetched.status,
-            etag=_tag(fetched, "etag"),
-            last_modified=_tag(fetched, "last-modified"),
+            etag=_validator(fetched, "etag"),
+            last_modified=_validator(fetched, "last-modified"),
         )
 
-    def _feed(self, wanted: Wanted, fetched: Fetched, feed: Feed) -> None:
-        waiting, results = wanted.waiting, self._frontier.results
-        page = results.pages.setdefault(waiting.url, set())
-        for url in feed.sitemaps:
-            page.add(self.meetings.meet(url, UrlKind.SITEMAP, START, waiting.depth, waiting.url))
+    def _feed(self, request: UrlRequest, fetched: Fetched, feed: Feed) -> None:
+        url = request.url
+        for sitemap in feed.sitemaps:
+            digest = self.meetings.meet(sitemap, UrlKind.SITEMAP, CrawlPriority.START, url.depth, url.url)
+            self._findings.add_met_on_page(url.url, digest)
         for entry in feed.entries:
-            page.add(self.meetings.meet(entry.url, UrlKind.PAGE, PRODUCT, waiting.depth + 1, waiting.url))
+            digest = self.meetings.meet(entry.url, UrlKind.PAGE, CrawlPriority.PRODUCT, url.depth + 1, url.url)
+            self._findings.add_met_on_page(url.url, digest)
         if feed.refused:
-            results.count("left_out", LeftOut.BAD_URL.value, feed.refused)
+            self._findings.count_left_out(LeftOut.BAD_URL, feed.refused)
         if feed.cut:
-            results.count("left_out", LeftOut.TOO_MANY.value)
+            self._findings.count_left_out(LeftOut.TOO_MANY)
         head = fetched.body[:4096].lower()
         kind = UrlKind.FEED if b"<rss" in head or b"<feed" in head or b"<rdf:rdf" in head else UrlKind.SITEMAP
-        # Not asked for conditionally the next time: what it names may have changed where it has not.
-        self._settle(wanted, UrlState.DONE, kind=kind, detail=f"{len(feed.entries)} URLs", status=fetched.status)
+        # No ETag is kept. The next crawl asks for the feed again, because the pages in an unchanged feed may change.
+        self._settle(request, UrlState.DONE, kind=kind, detail=f"{len(feed.entries)} URLs", status=fetched.status)
 
-    def _settle(self, wanted: Wanted, state: UrlState, *, kind: UrlKind | None = None, **what: Any) -> None:
-        self._frontier.settle(Settled(wanted.waiting.digest, kind or wanted.waiting.kind, state, **what))
+    def _settle(self, request: UrlRequest, state: UrlState, *, kind: UrlKind | None = None, **values: Any) -> None:
+        self._findings.add_settled(SettledUrl(request.url.digest, kind or request.url.kind, state, **values))
+
+    def _count_received(self, fetched: Fetched) -> None:
+        self._frontier.count_received(fetched.wire_bytes)
+        self._findings.count_received(fetched.wire_bytes)
 
 
-def _tag(fetched: Fetched, name: str) -> str | None:
-    value = fetched.headers.get(name)
-    return value if value and len(value) <= _LONGEST_TAG and value.isprintable() else None
+def _state_of(error: ItemError) -> UrlState:
+    """Return the final state of a URL whose request failed with this error."""
+    if isinstance(error, BlockedAddress):
+        return UrlState.BLOCKED_ADDRESS
+    if isinstance(error, FetchForbidden):
+        return UrlState.NOT_ALLOWED
+    return UrlState.FAILED
+
+
+def _change(earlier: str | None, now: str) -> Change:
+    """Return how a picture has changed, by the SHA-256 of its bytes in the earlier crawl and now."""
+    if earlier is None:
+        return "new"
+    return "unchanged" if earlier == now else "changed"
+
+
+def _validator(fetched: Fetched, header: str) -> str | None:
+    """Return an ETag or a Last-Modified, if it is one that can be kept and sent back."""
+    value = fetched.headers.get(header)
+    return value if value and len(value) <= _MAX_VALIDATOR and value.isprintable() else None
 
 
 def reason_of(error: BaseException) -> str:
-    """What is written down of an error that ends a crawl's process."""
+    """Return what the database and the log keep about an error that ends the process of a crawl."""
     return error.detail if isinstance(error, LookbookError) else repr(error)

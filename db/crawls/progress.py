@@ -1,26 +1,24 @@
-"""How far a crawl is, as its row keeps it: counts that change in the same transaction as the URLs that they count."""
+"""The counts of a crawl, as its row keeps them. They change in the same transaction as the URLs that they count."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from db.tables import UrlKind, UrlState
+from db.tables import Lane, UrlKind, UrlState
 
-_GROUPS = {
-    UrlKind.PAGE: "pages",
-    UrlKind.SITEMAP: "pages",
-    UrlKind.FEED: "pages",
-    UrlKind.PICTURE: "pictures",
-    UrlKind.ROBOTS: "robots",
-}
+_GROUPS = {kind: "robots" if kind is UrlKind.ROBOTS else Lane.of(kind).value for kind in UrlKind}
+_NOT_REQUESTED = (UrlState.QUEUED, UrlState.LEFT_OUT, UrlState.BLOCKED_BY_ROBOTS, UrlState.MOVED)
 
 
 class Progress:
     """The counts of a crawl, read from its row and written back to it.
 
-    `pages` (sitemaps and feeds included), `pictures` and `robots`: state -> URLs. `left_out`: reason -> how many.
-    `page_kinds`: what pages turned out to be. `changes`: against the crawl that is repeated. `met`: the last `seq`.
+    `pages` (with sitemaps and feeds), `pictures` and `robots`: the number of URLs in each state.
+    `left_out`: the number of URLs and pictures that were left out, by reason.
+    `page_kinds`: the number of pages of each kind.
+    `changes`: the number of pictures that changed against the crawl that this one repeats.
+    `met`: the last `seq`.
     """
 
     def __init__(self, kept: Mapping[str, Any]) -> None:
@@ -30,6 +28,7 @@ class Progress:
 
     @property
     def stored(self) -> dict[str, Any]:
+        """The counts in the form that the row keeps."""
         return self._kept
 
     @property
@@ -41,35 +40,40 @@ class Progress:
         self._kept["met"] = seq
 
     def count(self, group: str, name: str, change: int = 1) -> None:
+        """Add to a count. Counts of zero are removed."""
         counts = self._kept.setdefault(group, {})
         counts[name] = counts.get(name, 0) + change
         if counts[name] == 0:
             del counts[name]
 
     def counted(self, group: str, name: str) -> int:
+        """Return a count, 0 if nothing was counted."""
         return int(self._kept.get(group, {}).get(name, 0))
 
-    def moved(self, kind: UrlKind, before: UrlState | None, after: UrlState, reason: str | None, many: int = 1) -> None:
-        """So many URLs have come from one state (None: from nowhere) to another."""
-        if before is not None:
-            self.count(_GROUPS[kind], before.value, -many)
-        self.count(_GROUPS[kind], after.value, many)
-        if after is UrlState.LEFT_OUT and reason is not None:
-            self.count("left_out", reason, many)
+    def count_move(
+        self, kind: UrlKind, old: UrlState | None, new: UrlState, reason: str | None, number: int = 1
+    ) -> None:
+        """Count that `number` URLs went from one state to another. `old` is None for URLs that were just met."""
+        if old is not None:
+            self.count(_GROUPS[kind], old.value, -number)
+        self.count(_GROUPS[kind], new.value, number)
+        if new is UrlState.LEFT_OUT and reason is not None:
+            self.count("left_out", reason, number)
 
-    def asked(self, group: str) -> int:
-        """How many URLs were asked for and answered, in whatever way."""
-        kept = self._kept.get(group, {})
-        unasked = (UrlState.QUEUED, UrlState.LEFT_OUT, UrlState.BLOCKED_BY_ROBOTS, UrlState.MOVED)
-        return int(sum(kept.values()) - sum(kept.get(state.value, 0) for state in unasked))
+    def requested(self, lane: Lane) -> int:
+        """Return how many URLs of a lane count against its limit: those that were requested, without redirects."""
+        counts = self._kept.get(lane.value, {})
+        return int(sum(counts.values()) - sum(counts.get(state.value, 0) for state in _NOT_REQUESTED))
 
     @property
     def bytes(self) -> int:
+        """The number of bytes received from all hosts."""
         return int(self._kept.get("bytes", 0))
 
     @bytes.setter
     def bytes(self, received: int) -> None:
         self._kept["bytes"] = received
 
-    def waiting_on(self, hosts: list[dict[str, str]]) -> None:
+    def set_waiting_on(self, hosts: list[dict[str, str]]) -> None:
+        """Store the hosts that are paused, each with the time (`until`) at which its pause ends."""
         self._kept["waiting_on"] = hosts

@@ -1,10 +1,10 @@
-"""Crawls: making them, and listing what they met. What happens while one runs is in db/steps/crawling.py."""
+"""Creates crawls and lists the URLs that they met. The steps of a running crawl are in db/steps/crawling.py."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,18 +17,18 @@ from db.tables import Crawl, CrawlUrl, UrlKind, UrlReason, UrlState
 
 @dataclass(frozen=True, slots=True)
 class CrawlLimits:
-    """How far a crawl goes. What is beyond is left out, and counted."""
+    """How far a crawl goes. URLs beyond a limit are left out and counted."""
 
     pages: int
     pictures: int
     bytes: int
-    """Received in all, from all hosts."""
+    """Maximum of bytes received from all hosts together."""
     depth: int
-    """Links from a start URL."""
+    """Maximum of links from a start URL."""
     minutes: int
-    """Since it was first taken up."""
+    """Counted from the moment when a worker takes up the crawl for the first time."""
     hosts: tuple[str, ...] = ()
-    """On which pages may be, beside those of the start URLs."""
+    """Further hosts on which pages may be, besides the hosts of the start URLs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +38,33 @@ class CrawlRequest:
     start_urls: tuple[str, ...]
     limits: CrawlLimits
     recipe: str | None = None
-    """The name of a site recipe; None: whichever matches a page."""
+    """The name of a site recipe. None: the recipe that matches each page, if one does."""
     query: str | None = None
-    """The word to search for, where a recipe knows how."""
-    since: str | None = field(default=None)
-    """The job that this one repeats."""
+    """The words to search for, on sites whose recipe says how."""
+    since: str | None = None
+    """The job of the crawl that this one repeats."""
 
     def stored(self) -> dict[str, Any]:
-        """As a column keeps it."""
+        """Return the request as `Crawl.request` keeps it. `since` has a column of its own."""
         kept = asdict(self)
         del kept["since"]
         return kept
 
     @classmethod
     def of(cls, crawl: Crawl) -> CrawlRequest:
+        """Return the request of a stored crawl."""
         kept = crawl.request
         limits = CrawlLimits(**kept["limits"] | {"hosts": tuple(kept["limits"]["hosts"])})
         return cls(tuple(kept["start_urls"]), limits, kept["recipe"], kept["query"], crawl.since_job_id)
 
 
 def digest_of(canonical: str) -> str:
-    """What a URL is known by within a crawl, from its canonical spelling."""
+    """Return the key of a URL within its crawl, for the URL's canonical spelling."""
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 def add(session: Session, job_id: str, request: CrawlRequest) -> None:
-    """Store what a job is to crawl."""
+    """Store the crawl of a new job."""
     session.execute(
         insert(Crawl).values(job_id=job_id, request=request.stored(), since_job_id=request.since, progress={})
     )
@@ -71,43 +72,44 @@ def add(session: Session, job_id: str, request: CrawlRequest) -> None:
 
 @dataclass(frozen=True, slots=True)
 class UrlFilter:
-    """Which URLs to list; everything given must hold."""
+    """Which URLs to list: those that match every field that is not None."""
 
     kind: UrlKind | None = None
     state: UrlState | None = None
 
 
-def list_urls(session: Session, job_id: str, wanted: UrlFilter, after: int, limit: int) -> Sequence[CrawlUrl]:
-    """URLs of a crawl behind `after`, in the order in which they were met."""
+def list_urls(session: Session, job_id: str, url_filter: UrlFilter, after: int, limit: int) -> Sequence[CrawlUrl]:
+    """Return URLs of a crawl with a `seq` greater than `after`, in the order in which the crawl met them."""
     query = select(CrawlUrl).where(CrawlUrl.job_id == job_id, CrawlUrl.seq > after).order_by(CrawlUrl.seq).limit(limit)
-    if wanted.kind:
-        query = query.where(CrawlUrl.kind == wanted.kind)
-    if wanted.state:
-        query = query.where(CrawlUrl.state == wanted.state)
+    if url_filter.kind:
+        query = query.where(CrawlUrl.kind == url_filter.kind)
+    if url_filter.state:
+        query = query.where(CrawlUrl.state == url_filter.state)
     return session.scalars(query).all()
 
 
-def leave_out_waiting(session: Session, crawl: Crawl, reasons: Mapping[UrlKind, str], now: datetime) -> None:
-    """queued -> left_out for every URL of these kinds that still waits. The caller holds the job's row."""
-    waiting = (CrawlUrl.job_id == crawl.job_id) & (CrawlUrl.state == UrlState.QUEUED)
+def leave_out_queued(session: Session, crawl: Crawl, reasons: Mapping[UrlKind, str], now: datetime) -> None:
+    """Leave out the queued URLs of these kinds, each kind for its reason. The caller has locked the job's row."""
+    queued = (CrawlUrl.job_id == crawl.job_id) & (CrawlUrl.state == UrlState.QUEUED)
     progress = Progress(crawl.progress)
-    for kind, many in session.execute(select(CrawlUrl.kind, func.count()).where(waiting).group_by(CrawlUrl.kind)).all():
+    counts = session.execute(select(CrawlUrl.kind, func.count()).where(queued).group_by(CrawlUrl.kind)).all()
+    for kind, number in counts:
         if kind not in reasons:
             continue
         session.execute(
             update(CrawlUrl)
-            .where(waiting, CrawlUrl.kind == kind)
+            .where(queued, CrawlUrl.kind == kind)
             .values(state=UrlState.LEFT_OUT, reason_code=reasons[kind], settled_at=now)
             .execution_options(synchronize_session=False)
         )
-        progress.moved(kind, UrlState.QUEUED, UrlState.LEFT_OUT, reasons[kind], many)
-    progress.waiting_on([])
+        progress.count_move(kind, UrlState.QUEUED, UrlState.LEFT_OUT, reasons[kind], number)
+    progress.set_waiting_on([])
     crawl.progress = progress.stored
     session.flush()
 
 
 def cancel(session: Session, job_id: str, now: datetime) -> None:
-    """Nothing more of a crawl is asked for: its job is to be canceled."""
+    """Leave out the queued URLs of a job that is being canceled. Nothing happens if the job is no crawl."""
     crawl = session.get(Crawl, job_id, populate_existing=True)
     if crawl is not None:
-        leave_out_waiting(session, crawl, dict.fromkeys(UrlKind, UrlReason.CANCELED), now)
+        leave_out_queued(session, crawl, dict.fromkeys(UrlKind, UrlReason.CANCELED), now)

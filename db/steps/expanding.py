@@ -130,7 +130,7 @@ def _give_up_error(job: Job, discovery: Discovery) -> ItemError:
 def _end(session: Session, job: Job, file_name: str, error: ItemError | None, now: datetime) -> None:
     """The source is read, or as much of it as can be."""
     if job.source == JobSource.CRAWL:
-        crawling.end(session, job, error, now)
+        crawling.end_crawl(session, job, error, now)
         return
     if job.total == 0:
         lifecycle.fail_job(session, job, error or EmptySource(f"expected pictures in {file_name}, found none"), now)

@@ -3,7 +3,7 @@
 from core.types import Scope
 from db.tables.access import ApiKey, IdempotentRequest, UsageDay
 from db.tables.base import Base, UtcDateTime
-from db.tables.crawls import Crawl, CrawlUrl, UrlKind, UrlReason, UrlState
+from db.tables.crawls import Crawl, CrawlPriority, CrawlUrl, Lane, UrlKind, UrlReason, UrlState
 from db.tables.items import Blob, BlobBands, Item, ItemStatus, Prediction, Review
 from db.tables.jobs import (
     TERMINAL,
@@ -28,6 +28,7 @@ __all__ = [
     "BlobBands",
     "Chunk",
     "Crawl",
+    "CrawlPriority",
     "CrawlUrl",
     "Delivery",
     "DeliveryStatus",
@@ -41,6 +42,7 @@ __all__ = [
     "JobSource",
     "JobStatus",
     "LabelTally",
+    "Lane",
     "ModelAlias",
     "ModelVersion",
     "Prediction",

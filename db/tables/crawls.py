@@ -1,9 +1,9 @@
-"""Crawls: what was asked for, how far it is, and every URL that was met."""
+"""Crawls: what each was asked to do, how far it is, and every URL that it met."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, String, Text
@@ -13,41 +13,70 @@ from db.tables.base import Base, enum
 
 
 class UrlKind(StrEnum):
-    """What a URL was met as."""
+    """What a URL leads to. A crawl may meet a sitemap or a feed as a page, and corrects that when it has read it."""
 
     PAGE = "page"
     PICTURE = "picture"
     SITEMAP = "sitemap"
-    """A sitemap, or an index of some."""
+    """A sitemap, or an index of sitemaps."""
     FEED = "feed"
     """RSS or Atom."""
     ROBOTS = "robots"
     """A host's robots.txt."""
 
 
+class Lane(StrEnum):
+    """The two lists of waiting URLs that a crawl keeps in memory. Their values are also the counts in `progress`."""
+
+    PICTURES = "pictures"
+    PAGES = "pages"
+    """Pages, sitemaps and feeds."""
+
+    @classmethod
+    def of(cls, kind: UrlKind) -> Lane:
+        """Return the lane in which URLs of a kind wait."""
+        return cls.PICTURES if kind is UrlKind.PICTURE else cls.PAGES
+
+
+class CrawlPriority(IntEnum):
+    """In which order the URLs of a crawl are asked for: the lowest number first."""
+
+    PICTURE = 0
+    """Pictures come before pages, so that classification begins with the first one."""
+    START = 1
+    """Start URLs, what these moved to, and sitemaps."""
+    PRODUCT = 2
+    """The page of a product."""
+    NEXT_PAGE = 3
+    """A further page of a listing."""
+    OTHER_PAGE = 4
+    FALLBACK = 9
+    """A picture that a listing shows. It is asked for only if its product's own page is not read in the end."""
+
+
 class UrlState(StrEnum):
-    """queued -> one of the others, each of which is final. docs/states.md says what leads where."""
+    """The state of a URL: `queued`, then exactly one of the others, which are final (docs/states.md)."""
 
     QUEUED = "queued"
-    """Not asked for yet, or to be asked for again."""
+    """The URL waits for its first or its next request."""
     DONE = "done"
-    """A page was read; a picture is an item with bytes."""
+    """The page was read, or the picture became an item with bytes."""
     NOT_MODIFIED = "not_modified"
-    """As it was when the crawl that this one repeats was there: nothing was downloaded."""
+    """The content is the same as in the crawl that this one repeats. Nothing was downloaded."""
     MOVED = "moved"
-    """It led to another URL, which is in the list as well."""
+    """The server redirects to another URL, which is in the list as well."""
     GONE = "gone"
-    """The server says that it is not there (404, 410), or no page shows it any more."""
+    """The server says that the URL does not exist (404, 410)."""
     FAILED = "failed"
-    """No usable answer, after all tries."""
+    """No request got a usable answer."""
     BLOCKED_BY_ROBOTS = "blocked_by_robots"
-    """The host's robots.txt forbids it, or could not be had."""
+    """The host's robots.txt forbids the URL, or could not be read."""
     BLOCKED_ADDRESS = "blocked_address"
-    """It leads to an address that is not public."""
+    """The host of the URL has an IP address that is not public."""
     NOT_ALLOWED = "not_allowed"
-    """It is not one that may be fetched: by its scheme, its port, or its redirects."""
+    """The URL may not be fetched because of its scheme, its port or its redirects."""
     LEFT_OUT = "left_out"
-    """Not asked for, or not used; the reason says why: a limit, another host, a spacer."""
+    """The URL was not asked for, or its content was not used. The reason says why: a limit, another host, a spacer."""
 
 
 class UrlReason(StrEnum):
@@ -83,54 +112,55 @@ class Crawl(Base):
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     request: Mapped[dict[str, Any]]
-    """`start_urls`, `recipe`, `query`, `limits`, as they apply (defaults and ceilings included)."""
+    """`start_urls`, `recipe`, `query` and `limits` as they apply, with defaults within the server's maximums."""
     since_job_id: Mapped[str | None] = mapped_column(String(40))
-    """The crawl that this one repeats."""
+    """The job of the crawl that this one repeats."""
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Counts, as db/crawls/progress.py keeps them: changed with the URLs that they count."""
+    """Counts (db/crawls/progress.py). They change in the same transaction as the URLs that they count."""
     verdict: Mapped[str | None] = mapped_column(String(50))
-    """Why a crawl that is over found nothing, or ended early; None if there is nothing to say."""
+    """Why the crawl found nothing or ended early. None if it did neither."""
     begun_at: Mapped[datetime | None]
-    """When a worker first took it up: its minutes count from then."""
+    """When a worker took up the crawl for the first time. The time limit counts from then."""
 
 
 class CrawlUrl(Base):
-    """One URL of a crawl: what waits to be asked for, and what became of everything else."""
+    """One URL that a crawl met: it waits to be asked for, or has reached its final state."""
 
     __tablename__ = "crawl_urls"
     __table_args__ = (
         Index("ix_crawl_urls_seq", "job_id", "seq", unique=True),
         Index("ix_crawl_urls_waiting", "job_id", "state", "priority", "seq"),
         Index("ix_crawl_urls_kind", "job_id", "kind", "seq"),
-        # What a page led to, if a later crawl finds it unchanged.
+        # Finds what a page led to, when a later crawl finds the page unchanged.
         Index("ix_crawl_urls_referrer", "job_id", "referrer"),
     )
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     digest: Mapped[str] = mapped_column(String(32), primary_key=True)
-    """The first 128 bits of the SHA-256 of the URL's canonical spelling, in hex: one URL is met once."""
+    """The first 128 bits of the SHA-256 of the URL's canonical spelling, in hex. Each canonical URL has one row."""
     seq: Mapped[int]
-    """In the order in which they were met."""
+    """1 for the URL that the crawl met first, then 2, 3 and so on."""
     url: Mapped[str] = mapped_column(Text)
-    """As it was met: what is asked for."""
+    """The URL as it was met. This spelling is asked for."""
     kind: Mapped[UrlKind] = mapped_column(enum(UrlKind, "kind"))
     state: Mapped[UrlState] = mapped_column(enum(UrlState, "state"), default=UrlState.QUEUED)
-    priority: Mapped[int] = mapped_column(default=0)
-    """What is asked for first: the lowest."""
+    priority: Mapped[int] = mapped_column(default=CrawlPriority.PICTURE)
+    """A value of `CrawlPriority`."""
     depth: Mapped[int] = mapped_column(default=0)
-    """Links from a start URL; further pages of a listing are as deep as the first."""
+    """Number of links from a start URL. Further pages of a listing are as deep as its first page."""
     referrer: Mapped[str | None] = mapped_column(Text)
-    """Where it was met first; None for a start URL."""
+    """The URL of the page on which it was met first. None for a start URL."""
     known: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """Of a picture what its item shows as its source; of what was redirected, how often (`redirects`)."""
+    """For a picture, the `source` that its item will show; for a redirected URL, the number of redirects."""
     reason_code: Mapped[str | None] = mapped_column(String(50))
+    """A value of `UrlReason` or `LeftOut`, the kind of the page, or the code of an error."""
     reason_detail: Mapped[str | None] = mapped_column(Text)
     status: Mapped[int | None]
-    """Of the last answer, by HTTP."""
+    """The HTTP status of the last answer."""
     etag: Mapped[str | None] = mapped_column(Text)
     last_modified: Mapped[str | None] = mapped_column(Text)
     blob_sha256: Mapped[str | None] = mapped_column(String(64))
-    """Of a picture: its bytes, as they were then. Not a reference: they go when no item shows them any more."""
+    """The SHA-256 of a picture's bytes. This is no reference: the blob is removed when no item shows it any more."""
     item_id: Mapped[str | None] = mapped_column(String(40))
     found_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]

@@ -64,7 +64,7 @@ def test_a_host_is_paused_until_the_longest_demanded_pause_ends() -> None:
 
 
 def test_robots_txt_is_obeyed_for_the_plain_name_of_the_crawler() -> None:
-    rules = robots.read(
+    rules = robots.read_rules(
         answer(200, "User-agent: lookbook\nDisallow: /cart\nCrawl-delay: 2\n\nUser-agent: *\nDisallow: /")
     )
     assert rules.allow("http://shop.example/p/1")
@@ -73,5 +73,5 @@ def test_robots_txt_is_obeyed_for_the_plain_name_of_the_crawler() -> None:
 
 
 def test_a_missing_robots_txt_allows_everything_and_a_failing_one_nothing() -> None:
-    assert all(robots.read(answer(status)).allow("http://shop.example/") for status in (401, 403, 404, 410))
-    assert not any(robots.read(answer(status)).allow("http://shop.example/") for status in (429, 500, 503))
+    assert all(robots.read_rules(answer(status)).allow("http://shop.example/") for status in (401, 403, 404, 410))
+    assert not any(robots.read_rules(answer(status)).allow("http://shop.example/") for status in (429, 500, 503))
