@@ -41,7 +41,7 @@ def test_prepared_pixels_have_the_shape_and_type_of_the_models_input() -> None:
 
 def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixels(tmp_path: Path) -> None:
     from db.blobs.local import LocalBlobStore
-    from worker.decoding.pool import DecoderLimits, DecoderPool, Ready
+    from worker.decoding.pool import DecodedPicture, DecoderLimits, DecoderPool
 
     store = LocalBlobStore(tmp_path / "blobs")
     paths = sorted(SAMPLES.iterdir())
@@ -51,7 +51,7 @@ def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixe
     outcomes = [
         outcome for call in decoders.decode(keys, InputSpec(224), "job", interactive=False) for _, outcome in call
     ]
-    served = [outcome.pixels.tobytes() for outcome in outcomes if isinstance(outcome, Ready)]
+    served = [outcome.pixels.tobytes() for outcome in outcomes if isinstance(outcome, DecodedPicture)]
     decoders.close()
     assert served == [pixels.tobytes() for pixels in learned.pixels]
 
