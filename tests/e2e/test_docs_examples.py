@@ -1,7 +1,7 @@
-"""Every example of the documents, executed against one running service.
+"""Run every example of the documents against one running service.
 
-The `sh` blocks of a document are run line by line by one bash, its `python` blocks in one namespace. A line that
-fails is a failure; what cannot be run here stands in `NOT_RUN` with the reason.
+One bash runs the `sh` blocks of a document line by line, and one namespace runs its `python` blocks. The test fails if
+a line fails. `NOT_RUN` lists the lines that cannot run here, with the reason.
 """
 
 from __future__ import annotations
@@ -41,27 +41,26 @@ DOCUMENTS = (
 )
 
 ELSEWHERE = {
-    "docs/operations.md": "is about other machines, buckets and containers; what can be tried of it has tests",
+    "docs/operations.md": "describes other machines, buckets and containers; other tests cover what can be tried here",
     "docs/training.md": "needs a folder of photographs and minutes: tests/integration/test_training.py",
-    "docs/crawling.md": "reads shops: tests/integration/test_extraction.py does, on the fixture shop",
 }
-"""Documents whose examples are not run here, and why."""
+"""Documents whose examples are not run here, with the reason."""
 
 NOT_RUN = {
-    "make up": "starts a service of its own: tests/e2e/test_up.py",
-    "make test": "this is it",
+    "make up": "starts a second service: tests/e2e/test_up.py",
+    "make test": "runs this test",
     "lookbook train --data searched --name searched": "takes minutes: tests/e2e/test_crawling.py trains on one",
 }
-"""Lines that are not run, and why."""
+"""Lines that are not run, with the reason."""
 
 WRITTEN_URL = "http://127.0.0.1:8000"
-"""Where the documents say that the service is."""
+"""URL of the service in the documents."""
 WRITTEN_SHOP = "https://shop.example"
-"""Where they have pictures from, and are told of what is over."""
+"""URL of the server in the documents that has pictures and receives webhooks."""
 WRITTEN_STORE = "https://store.example"
-"""What they crawl."""
+"""URL of the shop that the documents crawl."""
 LINE_SECONDS = 60.0
-"""No line takes longer than that."""
+"""Longest time that one line may take."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +71,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[str]:
-    """The URL of a shop that has a picture wherever it is asked."""
+    """Yield the URL of a server that answers every request with a picture."""
     picture = Reply(200, (SAMPLES / "coat-camel.jpg").read_bytes(), {"Content-Type": "image/jpeg"})
     with answering(picture) as server:
         yield server.url
@@ -80,21 +79,21 @@ def shop() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[str]:
-    """The URL of a shop with pages."""
+    """Yield the URL of a shop with pages."""
     with running_shop(seed=7, products=12) as running:
         yield running.address_url("next")
 
 
 @pytest.fixture(scope="module")
 def key(service: RunningService) -> str:
-    """A key that may do everything: examples make keys, and then everyone needs one."""
+    """Return a key with all scopes. The examples make keys, and then every request needs one."""
     with Client(service.url) as client:
         return client.create_key("examples", ["admin"]).key
 
 
 @pytest.fixture
 def folder(service: RunningService, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in which examples are run: it has what they name."""
+    """Return the folder in which the examples run, with the files that they name."""
     shutil.copytree(SAMPLES, tmp_path / "samples" / "pictures")
     shutil.make_archive(str(tmp_path / "catalog"), "zip", SAMPLES)
     shutil.copy(PROJECT / "recipes" / "sites" / "shopping-search.yaml", tmp_path / "my-shop.yaml")
@@ -108,7 +107,7 @@ def folder(service: RunningService, key: str, tmp_path: Path, monkeypatch: pytes
 
 
 class Things:
-    """What the placeholders of an example stand for, made when an example names it."""
+    """Makes the objects that placeholders in the examples stand for, when an example needs them."""
 
     def __init__(self, service: RunningService, key: str) -> None:
         self._service = service
@@ -119,7 +118,7 @@ class Things:
 
     @contextmanager
     def fill(self, line: str) -> Iterator[str]:
-        """`line` with its placeholders replaced; what they stand for is as the line needs it while the block lasts."""
+        """Yield the line with its placeholders replaced by objects that have the needed state during the block."""
         if "{running_job}" in line or re.search(r"jobs/\{id\}/cancel", line):
             worker = classifying_worker(self._service)
             worker.suspend()
@@ -179,7 +178,7 @@ def things(service: RunningService, key: str) -> Iterator[Things]:
 
 
 class Shell:
-    """One bash: what a line sets, the next lines find."""
+    """One bash process. Variables that a line sets are available to later lines."""
 
     PROLOGUE = f"""
         curl() {{
@@ -204,9 +203,9 @@ class Shell:
         self.run(self.PROLOGUE)
 
     def run(self, line: str) -> str:
-        """What the line prints; it must succeed."""
+        """Run the line, which must succeed, and return its output."""
         assert self._process.stdin is not None
-        # A pipe fails as its worst part does; the line's own standard input is empty.
+        # With pipefail, a pipe fails if any part of it fails. The line's standard input is empty.
         self._process.stdin.write(f"set -o pipefail\n{{ {line}\n}} < /dev/null\nprintf '\\n%s\\n' \"exit code $?\"\n")
         self._process.stdin.flush()
         late = threading.Timer(LINE_SECONDS, os.killpg, (self._process.pid, signal.SIGKILL))
@@ -236,7 +235,7 @@ def blocks(document: str) -> Iterator[tuple[str, str]]:
 
 
 def lines(block: str) -> Iterator[str]:
-    """The commands of a block: lines, joined where a quotation or a backslash goes on."""
+    """Yield the commands of a block. A command has several lines if a quotation or a backslash continues it."""
     pending = ""
     for text in block.splitlines():
         pending += text
@@ -255,7 +254,7 @@ def lines(block: str) -> Iterator[str]:
 
 
 def command(line: str) -> str:
-    """A line without its comment."""
+    """Return a line without its comment."""
     return " ".join(shlex.split(line, comments=True))
 
 
@@ -274,7 +273,7 @@ def test_the_examples_of_a_document_work(
                 if command(line) not in NOT_RUN:
                     with things.fill(line) as filled:
                         left = re.findall(r"\{\w+\}", filled)
-                        assert left == [], f"nobody says what stands for these in {line!r}"
+                        assert left == [], f"no maker for the placeholders in {line!r}"
                         shell.run(filled)
     finally:
         shell.close()
@@ -287,3 +286,4 @@ def test_what_is_not_run_here_is_known() -> None:
     assert NOT_RUN.keys() <= written
     pages = {str(path.relative_to(PROJECT)) for path in [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")]}
     assert {page for page in pages if any(blocks(page))} == {*DOCUMENTS, *ELSEWHERE}
+    assert set(DOCUMENTS) & ELSEWHERE.keys() == set()
