@@ -69,7 +69,7 @@ class _Collector:
         yield GaugeMetricFamily("lookbook_items_per_second", "Items classified per second", waiting.rate)
         chunks = GaugeMetricFamily("lookbook_chunks", "Unfinished chunks, by state", labels=["state"])
         chunks.add_metric(["queued"], now.chunks_queued)
-        chunks.add_metric(["in_hand"], now.chunks_in_hand)
+        chunks.add_metric(["in_hand"], now.chunks_leased)
         yield chunks
         yield GaugeMetricFamily(
             "lookbook_chunk_overdue_seconds",

@@ -1,4 +1,4 @@
-"""Chunks: which items travel together, who has them in hand and until when."""
+"""Chunks: put items into them, send and resend them, take them up, split them and delete them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from core.deadlines import Deadlines
 from core.ids import new_id
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
+from db.bulk import count_changed
 from db.tables import Chunk, Item, ItemStatus, Job, JobStatus, Priority, Stage
 
 MAX_ATTEMPTS = 3
-"""A chunk that was taken up this often without being recorded is split, or given up if it holds one picture."""
+"""Attempts at a chunk. If the last one also fails, the chunk is split, or its item fails if it is the only one."""
 
 _MIN_ITEMS, _CHUNKS_PER_JOB = 64, 16
-"""A chunk holds a sixteenth of its job, but never fewer items than this (nor more than the policy says)."""
+"""A job is cut into 16 chunks. Small jobs get fewer chunks, because a chunk has at least 64 items. Large jobs get more,
+because `ChunkPolicy.size` limits the items of a chunk."""
 
 _MAX_FETCH_ITEMS = 32
-"""Most items of a chunk that is to be fetched: all of them arrive before the first is classified."""
+"""Most items of a chunk at the stage `fetch`. All of them are downloaded before the first one is classified, therefore
+the chunk is small."""
 
 _QUEUES = {
     (Stage.FETCH, Priority.INTERACTIVE): Queue.FETCH_INTERACTIVE,
@@ -40,15 +43,17 @@ _WAITING_ITEMS = (
     select(_ITEMS.c.id, _ITEMS.c.blob_sha256.is_(None))
     .where(_ITEMS.c.job_id == bindparam("job_id"), _ITEMS.c.status == ItemStatus.PENDING, _ITEMS.c.chunk_id.is_(None))
     .order_by(_ITEMS.c.position)
-    .limit(bindparam("most"))
+    .limit(bindparam("max_items"))
 )
-_QUEUE = insert(_CHUNKS)
-_MOVE = (
+_INSERT = insert(_CHUNKS)
+_MOVE_ITEMS = (
     update(_ITEMS).where(_ITEMS.c.id.in_(bindparam("item_ids", expanding=True))).values(chunk_id=bindparam("to_chunk"))
 )
 _TAKE = (
     update(_CHUNKS)
-    .where(_CHUNKS.c.id == bindparam("wanted"), _CHUNKS.c.stage == bindparam("at_stage"), _CHUNKS.c.taken_by.is_(None))
+    .where(
+        _CHUNKS.c.id == bindparam("chunk_id"), _CHUNKS.c.stage == bindparam("at_stage"), _CHUNKS.c.taken_by.is_(None)
+    )
     .values(taken_by=bindparam("worker"), attempts=_CHUNKS.c.attempts + 1, due_at=bindparam("until"))
 )
 _DELETE = delete(_CHUNKS).where(_CHUNKS.c.id == bindparam("chunk_id"))
@@ -58,10 +63,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ChunkPolicy:
-    """How jobs are cut into chunks: most items per chunk, chunks of one job under way at once, and the deadlines."""
+    """The settings by which jobs are cut into chunks and chunks are leased."""
 
     size: int
+    """Most items of a chunk."""
     window: int
+    """Most chunks of one job that exist at the same time."""
     deadlines: Deadlines
 
     @classmethod
@@ -69,30 +76,34 @@ class ChunkPolicy:
         return cls(settings.chunk_size, settings.chunk_window, Deadlines.of(settings))
 
     def items_per_chunk(self, total: int, stage: Stage = Stage.CLASSIFY) -> int:
-        """How many items of a job of `total` travel together: small jobs show progress, large ones save messages."""
+        """Return how many items of a job of `total` items travel in one chunk.
+
+        Small chunks let small jobs show progress. Large chunks save messages in large jobs.
+        """
         if stage is Stage.FETCH:
             return min(self.size, _MAX_FETCH_ITEMS)
         return min(self.size, max(_MIN_ITEMS, total // _CHUNKS_PER_JOB))
 
 
 def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> list[ChunkMessage]:
-    """Make chunks of as many of the job's waiting items as its window has room for, in order of position.
+    """Put waiting items of a job into chunks, in order of position, until the job's window is full.
 
-    The messages go out after the commit. The caller holds the job's row, so two claims never overlap.
+    Return the messages, which the caller sends after the commit. The caller has locked the job's row, so that two
+    claims never overlap.
     """
     if job.terminal or job.cancel_requested_at is not None:
         return []
-    under_way = session.scalar(_COUNT_CHUNKS, {"job_id": job.id}) or 0
-    room = policy.window - under_way
+    chunk_count = session.scalar(_COUNT_CHUNKS, {"job_id": job.id}) or 0
+    room = policy.window - chunk_count
     if room <= 0:
         return []
-    most = room * max(policy.items_per_chunk(job.total, stage) for stage in Stage)
-    rows = session.execute(_WAITING_ITEMS, {"job_id": job.id, "most": most})
+    max_items = room * max(policy.items_per_chunk(job.total, stage) for stage in Stage)
+    rows = session.execute(_WAITING_ITEMS, {"job_id": job.id, "max_items": max_items})
     waiting = ((row[0], bool(row[1])) for row in rows)
     messages = []
     for stage, item_ids in _cut(job, waiting, policy, room):
-        message = _queue(session, job, stage, policy, now)
-        _move(session, item_ids, message.chunk_id)
+        message = _insert_chunk(session, job, stage, policy, now)
+        _move_items(session, item_ids, message.chunk_id)
         messages.append(message)
     return messages
 
@@ -100,51 +111,58 @@ def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> lis
 def claim_first(
     session: Session, job: Job, waiting: Iterable[tuple[int, bool]], policy: ChunkPolicy, now: datetime
 ) -> tuple[list[ChunkMessage], dict[int, str]]:
-    """Make the first chunks of a job whose items are about to be stored: positions, and whether each lacks its bytes.
+    """Make the first chunks of a job before its items are stored. They are the same that `claim` would make.
 
-    The messages, and the chunk of each position that is in one: what `claim` would do, without reading them back.
+    This saves the query that `claim` needs to read the items back. `waiting` holds the position of each item and
+    whether the item lacks its bytes. Return the messages, and a mapping from position to chunk id.
     """
     messages: list[ChunkMessage] = []
-    chunk_of: dict[int, str] = {}
+    chunk_ids: dict[int, str] = {}
     for stage, positions in _cut(job, waiting, policy, policy.window):
-        messages.append(_queue(session, job, stage, policy, now))
-        chunk_of |= dict.fromkeys(positions, messages[-1].chunk_id)
-    return messages, chunk_of
+        messages.append(_insert_chunk(session, job, stage, policy, now))
+        chunk_ids |= dict.fromkeys(positions, messages[-1].chunk_id)
+    return messages, chunk_ids
 
 
 def _cut(
-    job: Job, waiting: Iterable[tuple[T, bool]], policy: ChunkPolicy, most: int
+    job: Job, waiting: Iterable[tuple[T, bool]], policy: ChunkPolicy, max_chunks: int
 ) -> Iterator[tuple[Stage, Sequence[T]]]:
-    """Up to `most` chunks of items, given with whether each lacks its bytes: those that do travel among themselves."""
-    of_stage: dict[Stage, list[T]] = {Stage.FETCH: [], Stage.CLASSIFY: []}
-    for item, lacking in waiting:
-        of_stage[Stage.FETCH if lacking else Stage.CLASSIFY].append(item)
-    for stage, items in of_stage.items():
+    """Yield stage and items of up to `max_chunks` chunks.
+
+    `waiting` holds each item and whether it lacks its bytes. Items with bytes and items without never share a chunk.
+    """
+    items_of_stage: dict[Stage, list[T]] = {Stage.FETCH: [], Stage.CLASSIFY: []}
+    for item, lacks_bytes in waiting:
+        items_of_stage[Stage.FETCH if lacks_bytes else Stage.CLASSIFY].append(item)
+    for stage, items in items_of_stage.items():
         size = policy.items_per_chunk(job.total, stage)
-        for start in range(0, min(len(items), most * size), size):
-            most -= 1
+        for start in range(0, min(len(items), max_chunks * size), size):
+            max_chunks -= 1
             yield stage, items[start : start + size]
 
 
-def _queue(session: Session, job: Job, stage: Stage, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
+def _insert_chunk(session: Session, job: Job, stage: Stage, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
     chunk_id, due_at = new_id("chk"), now + policy.deadlines.lost_message_after
     row = {"id": chunk_id, "job_id": job.id, "stage": stage, "attempts": 0, "queued_at": now, "due_at": due_at}
-    session.connection().execute(_QUEUE, row)
+    session.connection().execute(_INSERT, row)
     return ChunkMessage(chunk_id, job.id, queue_of(stage, job.priority))
 
 
 def queue_of(stage: Stage, priority: Priority) -> Queue:
-    """The queue through which the chunks of jobs of this priority go to a stage."""
+    """Return the queue in which chunks of a priority wait for a stage."""
     return _QUEUES[stage, priority]
 
 
 def _is_last_attempt(attempts: int) -> bool:
-    """Whether the next attempt is the last: then nothing else may be in hand beside it, so that blame is certain."""
+    """Return whether the next attempt is the last one.
+
+    Its worker holds no other chunk meanwhile. If the worker dies, it is then certain that this chunk is the cause.
+    """
     return attempts + 1 >= MAX_ATTEMPTS
 
 
-def _move(session: Session, item_ids: Sequence[str], chunk_id: str) -> None:
-    session.execute(_MOVE, {"item_ids": list(item_ids), "to_chunk": chunk_id})
+def _move_items(session: Session, item_ids: Sequence[str], chunk_id: str) -> None:
+    session.execute(_MOVE_ITEMS, {"item_ids": list(item_ids), "to_chunk": chunk_id})
 
 
 def take(
@@ -155,32 +173,35 @@ def take(
     now: datetime,
     stage: Stage = Stage.CLASSIFY,
 ) -> bool:
-    """Take a queued chunk up for a stage.
+    """Take up a queued chunk at a stage.
 
-    False if it is at another stage, recorded, canceled, or in somebody's hands: nothing to do, then.
+    Return False if it is at another stage, recorded, canceled, or held by another worker.
     """
     until = now + policy.deadlines.lease
-    found = session.connection().execute(
-        _TAKE, {"wanted": chunk_id, "at_stage": stage, "worker": worker, "until": until}
+    taken = session.connection().execute(
+        _TAKE, {"chunk_id": chunk_id, "at_stage": stage, "worker": worker, "until": until}
     )
-    return found.rowcount == 1
+    return taken.rowcount == 1
 
 
 def mark_unsent(session: Session, now: datetime, chunk_ids: Collection[str] | None = None) -> None:
-    """The messages of these queued chunks (of all, by default) are not in Redis: they are to be sent (again) now."""
+    """Note that Redis does not hold the messages of these queued chunks (default: of all), so that they are sent again.
+
+    Chunks that a worker holds are not changed.
+    """
     query = update(Chunk).where(Chunk.taken_by.is_(None))
     if chunk_ids is not None:
         query = query.where(Chunk.id.in_(chunk_ids))
-    session.execute(query.values(queued_at=None, due_at=now).execution_options(synchronize_session=False))
+    count_changed(session, query.values(queued_at=None, due_at=now))
 
 
 def find_lost_messages(
-    session: Session, empty: Collection[Queue], policy: ChunkPolicy, now: datetime, limit: int = 1000
+    session: Session, empty_queues: Collection[Queue], policy: ChunkPolicy, now: datetime, limit: int = 1000
 ) -> list[ChunkMessage]:
-    """The messages of queued chunks that are lost; `empty` are the queues in which no message waits.
+    """Return the lost messages of queued chunks, which the caller sends again after the commit.
 
-    A message that waits in a long queue is not lost: it is sent again only once a lease (see `policy`) has passed since
-    it was sent. Twice in a queue does no harm, since a chunk is taken up once.
+    A message is lost if its queue is among `empty_queues`, or if the length of a lease has passed since it was sent. In
+    a long queue a message can still wait by then. A second message does no harm, because a chunk is taken up only once.
     """
     rows = session.execute(
         select(Chunk.id, Chunk.job_id, Chunk.stage, Chunk.attempts, Chunk.queued_at, Job.priority)
@@ -192,7 +213,7 @@ def find_lost_messages(
     lost, waiting = {}, []
     for chunk_id, job_id, stage, attempts, queued_at, priority in rows:
         queue = queue_of(stage, priority)
-        if queue in empty or queued_at is None or queued_at <= now - policy.deadlines.lease:
+        if queue in empty_queues or queued_at is None or queued_at <= now - policy.deadlines.lease:
             lost[chunk_id] = ChunkMessage(chunk_id, job_id, queue, alone=_is_last_attempt(attempts))
         else:
             waiting.append(chunk_id)
@@ -202,29 +223,32 @@ def find_lost_messages(
 
 
 def _update_due(session: Session, chunk_ids: Collection[str], now: datetime, **values: datetime) -> list[str]:
-    """Set values of those chunks that are still queued and due; which they are. Two sweepers never touch the same."""
+    """Update those of the chunks that are still queued and due, and return their ids.
+
+    Two sweepers never update the same chunk, because after the first update it is not due any more.
+    """
     if not chunk_ids:
         return []
-    touched = session.scalars(
+    updated = session.scalars(
         update(Chunk)
         .where(Chunk.id.in_(list(chunk_ids)), Chunk.taken_by.is_(None), Chunk.due_at <= now)
         .values(**values)
         .returning(Chunk.id)
         .execution_options(synchronize_session=False)
     ).all()
-    return sorted(touched)
+    return sorted(updated)
 
 
 @dataclass(frozen=True, slots=True)
 class LostLease:
-    """A chunk whose worker has not finished it within its lease."""
+    """A chunk that was not recorded before its lease ended."""
 
     chunk_id: str
     job_id: str
 
 
 def list_lost_leases(session: Session, now: datetime, limit: int = 1000) -> list[LostLease]:
-    """Chunks in hand whose lease has ended."""
+    """Return the chunks whose lease has ended while a worker held them."""
     rows = session.execute(
         select(Chunk.id, Chunk.job_id).where(Chunk.due_at <= now, Chunk.taken_by.is_not(None)).limit(limit)
     )
@@ -232,14 +256,14 @@ def list_lost_leases(session: Session, now: datetime, limit: int = 1000) -> list
 
 
 def get_at_stage(session: Session, chunk_id: str, stage: Stage) -> Chunk | None:
-    """The chunk as it stands, if it is (still) at this stage. The caller holds the job's row."""
+    """Return a chunk if it is still at this stage, otherwise None. The caller has locked the job's row."""
     return session.scalar(
         select(Chunk).where(Chunk.id == chunk_id, Chunk.stage == stage).execution_options(populate_existing=True)
     )
 
 
 def queue_for_classifying(session: Session, chunk: Chunk, job: Job, policy: ChunkPolicy, now: datetime) -> ChunkMessage:
-    """Queue a chunk whose pictures have been fetched for being classified; its message goes out after the commit."""
+    """Move a chunk from `fetch` to `classify`. Return its message, which the caller sends after the commit."""
     chunk.stage, chunk.attempts, chunk.taken_by, chunk.error = Stage.CLASSIFY, 0, None, None
     chunk.queued_at, chunk.due_at = now, now + policy.deadlines.lost_message_after
     session.flush()
@@ -247,21 +271,22 @@ def queue_for_classifying(session: Session, chunk: Chunk, job: Job, policy: Chun
 
 
 def release_items(session: Session, item_ids: Collection[str]) -> None:
-    """These items wait in the database again: they travel in the next chunk that is made of their job."""
-    session.execute(
-        update(Item).where(Item.id.in_(item_ids)).values(chunk_id=None).execution_options(synchronize_session=False)
-    )
+    """Take items out of their chunk, so that a later claim puts them into another one."""
+    count_changed(session, update(Item).where(Item.id.in_(item_ids)).values(chunk_id=None))
 
 
 def requeue(session: Session, chunk: Chunk, now: datetime) -> None:
-    """Let a chunk whose lease was lost be sent again."""
+    """Queue a chunk again whose lease was lost. The sweeper sends its message."""
     chunk.taken_by = None
     chunk.queued_at = None
     chunk.due_at = now
 
 
 def split(session: Session, chunk: Chunk, item_ids: Sequence[str], now: datetime) -> None:
-    """Replace a chunk by two of half its items, with one attempt each: one of them does not hold the bad picture."""
+    """Replace a chunk by two chunks of half its items. Each gets one attempt.
+
+    The half without the bad picture is then recorded.
+    """
     middle = len(item_ids) // 2
     for half in (item_ids[:middle], item_ids[middle:]):
         new = Chunk(
@@ -275,13 +300,13 @@ def split(session: Session, chunk: Chunk, item_ids: Sequence[str], now: datetime
         )
         session.add(new)
         session.flush()
-        _move(session, half, new.id)
+        _move_items(session, half, new.id)
     session.delete(chunk)
     session.flush()
 
 
 def drop_queued(session: Session, job_id: str) -> None:
-    """Delete the chunks of a job that nobody has in hand: their messages find nothing."""
+    """Delete the queued chunks of a job. A worker that receives one of their messages then finds nothing to do."""
     session.execute(
         delete(Chunk)
         .where(Chunk.job_id == job_id, Chunk.taken_by.is_(None))
@@ -290,23 +315,23 @@ def drop_queued(session: Session, job_id: str) -> None:
 
 
 def any_due(session: Session, now: datetime) -> bool:
-    """Whether the sweeper has to look at some chunk."""
+    """Return whether a chunk is due, so that the sweeper has to look at it."""
     return session.scalar(select(Chunk.id).where(Chunk.due_at <= now).limit(1)) is not None
 
 
 def list_jobs_with_room(session: Session, policy: ChunkPolicy) -> Iterator[str]:
-    """Ids of jobs that have items waiting and fewer chunks under way than their window."""
-    under_way = select(func.count()).where(Chunk.job_id == Job.id).scalar_subquery()
+    """Yield the ids of jobs with waiting items and with fewer chunks than their window allows."""
+    chunk_count = select(func.count()).where(Chunk.job_id == Job.id).scalar_subquery()
     waiting = (
         select(Item.id)
         .where(Item.job_id == Job.id, Item.status == ItemStatus.PENDING, Item.chunk_id.is_(None))
         .exists()
     )
     active = Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING))
-    wanted = active & Job.cancel_requested_at.is_(None)
-    yield from session.scalars(select(Job.id).where(wanted, under_way < policy.window, waiting))
+    not_canceling = Job.cancel_requested_at.is_(None)
+    yield from session.scalars(select(Job.id).where(active, not_canceling, chunk_count < policy.window, waiting))
 
 
 def delete_chunk(session: Session, chunk_id: str) -> None:
-    """The chunk has been recorded."""
+    """Delete a chunk that has been recorded, or whose items have all ended."""
     session.execute(_DELETE, {"chunk_id": chunk_id})

@@ -1,4 +1,4 @@
-"""Discoveries: who reads which source, how far it is read, and until when it is theirs (docs/adr/0015)."""
+"""Discoveries: which worker holds which source, and how far the source is read (docs/adr/0015)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.orm import Session
 
+from db.bulk import count_changed
 from db.steps.chunks import ChunkPolicy
 from db.tables import Discovery, Job, JobSource
 
 MAX_ATTEMPTS = 3
-"""A source that was taken up this often without getting on is read no further."""
+"""Attempts at a source without progress. After the last one, the source is not read any further."""
 
 _IS_DISCOVERING = select(Job.id).where(Job.id == Discovery.job_id, Job.discovering.is_(True)).exists()
 
 
 @dataclass(frozen=True, slots=True)
 class LeasedSource:
-    """A source that a worker has in hand, and where its reading goes on."""
+    """A source that a worker holds, with the position at which reading continues."""
 
     job_id: str
     source: JobSource
@@ -30,17 +31,20 @@ class LeasedSource:
     worker: str
 
     def at(self, position: int) -> LeasedSource:
-        """The same, read further."""
+        """Return the same source at a later position."""
         return replace(self, position=position)
 
 
 def add(session: Session, job_id: str, sha256: str | None, file_name: str, now: datetime) -> None:
-    """Have the source of a job read; the bytes' row is stored already."""
+    """Add the source of a job, for a worker to read. The row of its blob exists already."""
     session.execute(insert(Discovery).values(job_id=job_id, blob_sha256=sha256, file_name=file_name, due_at=now))
 
 
 def find_next_waiting(session: Session, now: datetime, *, crawls: bool = False) -> str | None:
-    """The job whose source has waited longest for a worker: a file to be read, or a shop to be crawled."""
+    """Return the id of the job whose source has waited longest for a worker.
+
+    With `crawls` only crawls are considered, otherwise only archives and manifests.
+    """
     waiting = Discovery.taken_by.is_(None) & (Discovery.due_at <= now) & Job.discovering.is_(True)
     kind = Job.source == JobSource.CRAWL if crawls else Job.source != JobSource.CRAWL
     query = select(Discovery.job_id).join(Job, Job.id == Discovery.job_id).where(waiting, kind)
@@ -48,7 +52,10 @@ def find_next_waiting(session: Session, now: datetime, *, crawls: bool = False) 
 
 
 def take(session: Session, job: Job, worker: str, policy: ChunkPolicy, now: datetime) -> LeasedSource | None:
-    """Take a waiting source up; None if it is read already, or in somebody's hands. The caller holds the job's row."""
+    """Take up the source of a job. The caller has locked the job's row.
+
+    Return None if the source has ended, or if another worker holds it.
+    """
     if not job.discovering:
         return None
     row = session.execute(
@@ -64,67 +71,59 @@ def take(session: Session, job: Job, worker: str, policy: ChunkPolicy, now: date
 
 
 def is_held(session: Session, job_id: str) -> bool:
-    """Whether a worker is reading the source of a job."""
+    """Return whether a worker holds the source of a job."""
     held = (Discovery.job_id == job_id) & Discovery.taken_by.is_not(None)
     return session.scalar(select(Discovery.job_id).where(held)) is not None
 
 
-def advance(session: Session, taken: LeasedSource, position: int, policy: ChunkPolicy, now: datetime) -> bool:
-    """Note that the source is read up to `position`; False if it is not that worker's any more, or not where it was.
+def advance(session: Session, source: LeasedSource, position: int, policy: ChunkPolicy, now: datetime) -> bool:
+    """Store that a source is read up to `position`, and renew its lease.
 
-    Two threads that believe to have the same source in hand never get it on from the same position.
+    Return False if the worker does not hold the source any more, or if another thread has advanced it. Two threads
+    that both believe to hold a source therefore never advance it from the same position.
     """
     values: dict[str, Any] = {"due_at": now + policy.deadlines.lease}
-    if position > taken.position:
-        # Not while it is only read again up to where it was: whoever dies then has not got on.
+    if position > source.position:
+        # The attempts start anew only with progress. A worker that dies before it gets beyond the old position has
+        # made none.
         values |= {"position": position, "attempts": 0, "error": None}
-    moved = session.execute(
-        update(Discovery)
-        .where(_is_held_by(taken), Discovery.position == taken.position)
-        .values(values)
-        .returning(Discovery.job_id)
-        .execution_options(synchronize_session=False)
-    )
-    return moved.first() is not None
+    return _update_at_position(session, source, values)
 
 
 def get_held(session: Session, job_id: str, source: JobSource, worker: str) -> LeasedSource | None:
-    """What a worker has in hand, as a process of its own that goes on with it finds it; None if it has it no more."""
+    """Return the source of a job as `worker` holds it. None if the worker does not hold it any more.
+
+    The process of a crawl uses it to continue with the source that its worker has taken up.
+    """
     row = session.get(Discovery, job_id)
     if row is None or row.taken_by != worker:
         return None
     return LeasedSource(job_id, source, row.blob_sha256 or "", row.file_name, row.position, worker)
 
 
-def renew(session: Session, taken: LeasedSource, policy: ChunkPolicy, now: datetime) -> bool:
-    """Renew the lease of a source where it was; False if it is not that worker's any more, or not where it was."""
-    kept = session.execute(
-        update(Discovery)
-        .where(_is_held_by(taken), Discovery.position == taken.position)
-        .values(due_at=now + policy.deadlines.lease)
-        .returning(Discovery.job_id)
-        .execution_options(synchronize_session=False)
-    )
-    return kept.first() is not None
+def renew(session: Session, source: LeasedSource, policy: ChunkPolicy, now: datetime) -> bool:
+    """Renew the lease of a source at the same position.
+
+    Return False if the worker does not hold the source any more, or if another thread has advanced it.
+    """
+    return _update_at_position(session, source, {"due_at": now + policy.deadlines.lease})
 
 
-def release(session: Session, taken: LeasedSource) -> bool:
-    """Have it in hand no more; False if it is not that worker's."""
-    left = session.execute(
-        update(Discovery)
-        .where(_is_held_by(taken))
-        .values(taken_by=None)
-        .returning(Discovery.job_id)
-        .execution_options(synchronize_session=False)
-    )
-    return left.first() is not None
+def _update_at_position(session: Session, source: LeasedSource, values: dict[str, Any]) -> bool:
+    at_position = Discovery.position == source.position
+    return count_changed(session, update(Discovery).where(_is_held_by(source), at_position).values(values)) == 1
+
+
+def release(session: Session, source: LeasedSource) -> bool:
+    """End the worker's lease of a source. Return False if the worker does not hold it any more."""
+    return count_changed(session, update(Discovery).where(_is_held_by(source)).values(taken_by=None)) == 1
 
 
 def list_lost_leases(session: Session, now: datetime) -> list[str]:
-    """Ids of jobs whose source is in the hands of a worker whose lease has ended."""
+    """Return the ids of jobs whose source has a lease that has ended while a worker held it."""
     lost = (Discovery.due_at <= now) & Discovery.taken_by.is_not(None)
     return list(session.scalars(select(Discovery.job_id).where(lost, _IS_DISCOVERING)))
 
 
-def _is_held_by(taken: LeasedSource) -> ColumnElement[bool]:
-    return (Discovery.job_id == taken.job_id) & (Discovery.taken_by == taken.worker)
+def _is_held_by(source: LeasedSource) -> ColumnElement[bool]:
+    return (Discovery.job_id == source.job_id) & (Discovery.taken_by == source.worker)

@@ -177,7 +177,7 @@ class Chunk(Base):
 class Discovery(Base):
     """A source (archive, manifest or crawl) from which items of its job are still made.
 
-    It is over when its job is no longer `discovering`. The purger then removes it together with its bytes.
+    It has ended when its job is no longer `discovering`. The purger then removes it together with its bytes.
     """
 
     __tablename__ = "discoveries"

@@ -17,7 +17,7 @@ class Gauges:
 
     jobs: dict[JobStatus, int]
     chunks_queued: int
-    chunks_in_hand: int
+    chunks_leased: int
     overdue_seconds: float
     """How long the chunk that the sweeper should have looked at first has been due; 0 if none is."""
 
