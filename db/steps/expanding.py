@@ -1,7 +1,7 @@
-"""Reading a source, as the database sees it: taken up, got on with batch by batch, and ended, each in one transaction.
+"""Steps of reading an archive or a manifest: take it up, store source batches, and end it. Each is one transaction.
 
-A batch of items and how far the source is read by then are committed together: whoever takes it up next goes on exactly
-there, so that no item is lost and none is there twice.
+The items of a source batch are committed together with the new position in the source. The next worker continues
+exactly there, therefore no item is lost and none is stored twice.
 """
 
 from __future__ import annotations
@@ -32,82 +32,83 @@ _GIVE_UP_ERRORS: dict[JobSource, type[ItemError]] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceBatch:
-    """What was read of a source since the last time."""
+    """Items that were read from a source since the last source batch."""
 
     items: Sequence[NewItem]
     position: int
-    """How many members or rows are read now, since the beginning."""
+    """How many members or rows of the source have been read in total."""
     over: bool = False
-    """Whether that was all."""
+    """Whether this is the last source batch."""
     error: ItemError | None = None
-    """Why there is no more, if there should have been."""
+    """Why the source cannot be read to its end. None if it can."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """What committing a batch led to."""
+    """The outcome of a step, as far as the worker acts on it."""
 
     chunks: list[ChunkMessage]
-    """To be sent after the commit."""
-    over: bool
-    """Whether the source is read, or will be read no further."""
+    """The messages to send after the commit."""
+    source_ended: bool
+    """Whether the source is not read any further."""
     job_terminal: bool
-    webhook: bool
+    has_webhook: bool
+    """Whether the end of the job is reported to a webhook."""
 
 
 def take(session: Session, worker: str, policy: ChunkPolicy, now: datetime) -> LeasedSource | None:
-    """Take up the source that has waited longest, if one does."""
+    """Take up the archive or manifest that has waited longest. None if none waits."""
     job_id = discoveries.find_next_waiting(session, now)
     job = None if job_id is None else lifecycle.lock_job(session, job_id)
     return None if job is None else discoveries.take(session, job, worker, policy, now)
 
 
 def commit_batch(
-    session: Session, taken: LeasedSource, batch: SourceBatch, policy: ChunkPolicy, now: datetime
+    session: Session, source: LeasedSource, batch: SourceBatch, policy: ChunkPolicy, now: datetime
 ) -> Expanded:
-    """Add what was read to the job; after the last batch, the job discovers no more.
+    """Add the items of a source batch to the job. With the last one, the source ends.
 
     Raises:
-        LeaseLost: the transaction is to be rolled back.
-        QuotaExceeded: its owner may not submit that many any more this month.
+        LeaseLost: The worker does not hold the source any more. The caller rolls the transaction back.
+        QuotaExceeded: The job's owner has too few pictures left this month. The caller rolls the transaction back.
     """
-    # What belongs to pictures comes before the job's row is held, as when outcomes are recorded.
+    # Blobs are stored before the job's row is locked, so that other transactions of the job wait for less time.
     submitting.store_blobs(session, {item.blob.sha256: item.blob.bytes for item in batch.items if item.blob}, now)
-    job = lifecycle.lock_job(session, taken.job_id)
+    job = lifecycle.lock_job(session, source.job_id)
     if job is None or not job.discovering or job.cancel_requested_at is not None:
         raise LeaseLost
-    if not discoveries.advance(session, taken, batch.position, policy, now):
+    if not discoveries.advance(session, source, batch.position, policy, now):
         raise LeaseLost
     submitting.append_items(session, job, batch.items, now)
     if batch.over:
-        discoveries.release(session, taken)
-        _end(session, job, taken.file_name, batch.error, now)
+        discoveries.release(session, source)
+        _end(session, job, source.file_name, batch.error, now)
     else:
         lifecycle.update_job_state(session, job, now)
     messages = chunks.claim(session, job, policy, now)
-    # The last: the owner's day is held until the commit.
+    # The last statement, because it locks the owner's row of the day until the commit.
     usage.add(session, job.key_id, now, items=len(batch.items))
     return _expanded(job, messages)
 
 
-def stop_canceled(session: Session, taken: LeasedSource, now: datetime) -> Expanded | None:
-    """Let go of a source whose job is to be canceled: nothing is added to it any more.
+def stop_canceled(session: Session, source: LeasedSource, now: datetime) -> Expanded | None:
+    """Release a source whose job is being canceled, and cancel the waiting items of the job.
 
-    None if the job is not, or the source is not this worker's.
+    Return None if the job is not being canceled, or if the worker does not hold the source any more.
     """
-    job = lifecycle.lock_job(session, taken.job_id)
+    job = lifecycle.lock_job(session, source.job_id)
     if job is None or not job.discovering or job.cancel_requested_at is None:
         return None
-    if not discoveries.release(session, taken):
+    if not discoveries.release(session, source):
         return None
     _cancel(session, job, now)
     return _expanded(job, [])
 
 
 def end_attempt(session: Session, job_id: str, policy: ChunkPolicy, now: datetime) -> Expanded | None:
-    """The worker that had a source in hand has died, stalled or failed: another attempt, or the end of reading.
+    """Make a source with a lost lease available again, or end it after the last attempt.
 
-    None if the source is in good hands.
+    Return None if its lease has not ended.
     """
     job = lifecycle.lock_job(session, job_id)
     discovery = SOURCE_LEASES.lock_lost(session, job_id, now)
@@ -124,11 +125,11 @@ def end_attempt(session: Session, job_id: str, policy: ChunkPolicy, now: datetim
 
 def _give_up_error(job: Job, discovery: Discovery) -> ItemError:
     reason = discovery.error or f"its worker ({discovery.taken_by}) ended or stalled"
-    return _GIVE_UP_ERRORS[job.source](f"not read further in {MAX_ATTEMPTS} attempts; the last one: {reason}")
+    return _GIVE_UP_ERRORS[job.source](f"gave up after {MAX_ATTEMPTS} attempts; reason of the last one: {reason}")
 
 
 def _end(session: Session, job: Job, file_name: str, error: ItemError | None, now: datetime) -> None:
-    """The source is read, or as much of it as can be."""
+    """End the source of a job. With `error`, it could not be read to its end."""
     if job.source == JobSource.CRAWL:
         crawling.end_crawl(session, job, error, now)
         return
@@ -150,4 +151,4 @@ def _cancel(session: Session, job: Job, now: datetime) -> None:
 
 
 def _expanded(job: Job, messages: list[ChunkMessage]) -> Expanded:
-    return Expanded(messages, not job.discovering, job.terminal, job.webhook is not None)
+    return Expanded(messages, not job.discovering, job.terminal, has_webhook=job.webhook is not None)

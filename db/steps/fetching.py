@@ -1,4 +1,4 @@
-"""The record step of a chunk that was fetched: its pictures have bytes now, and it goes on to be classified."""
+"""Record a chunk whose pictures have been downloaded, and queue it at the stage `classify`."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _SET_BLOBS = UpdateRows(cast(Table, Item.__table__), ("blob_sha256",))
 
 @dataclass(frozen=True, slots=True)
 class ToFetch:
-    """An item without bytes."""
+    """An item whose bytes are still to be downloaded."""
 
     id: str
     url: str
 
 
 def list_items_to_fetch(session: Session, chunk_id: str) -> list[ToFetch]:
-    """The items of a chunk that are still to be downloaded, in order of position."""
-    lacking = Item.status == ItemStatus.PENDING, Item.blob_sha256.is_(None)
+    """Return the items of a chunk that are still to be downloaded, in order of position."""
+    without_bytes = Item.status == ItemStatus.PENDING, Item.blob_sha256.is_(None)
     rows = session.execute(
-        select(Item.id, Item.source_url).where(Item.chunk_id == chunk_id, *lacking).order_by(Item.position)
+        select(Item.id, Item.source_url).where(Item.chunk_id == chunk_id, *without_bytes).order_by(Item.position)
     )
     return [ToFetch(item_id, url or "") for item_id, url in rows]
 
@@ -47,15 +47,15 @@ def record_fetched(
     now: datetime,
     taken_at: datetime | None = None,
 ) -> Recorded:
-    """Write what became of a chunk's items, by id. Those that are not among the results wait for another chunk.
+    """Store the results of downloading a chunk's items, by item id. Items without a result wait for another chunk.
 
-    `taken_at` is when the worker took the chunk up; `now` by default.
+    `taken_at` is when the worker took up the chunk (default: `now`).
 
     Raises:
-        LeaseLost: none of this applies any more; the transaction is to be rolled back.
+        LeaseLost: The chunk is gone or at another stage. The caller rolls the transaction back.
     """
     blobs = {item_id: result for item_id, result in results.items() if isinstance(result, StoredBlob)}
-    # As in db/steps/recording.py: what belongs to pictures comes before the job's row is held.
+    # Blobs are stored before the job's row is locked, for the reason that db/steps/recording.py gives.
     submitting.store_blobs(session, {blob.sha256: blob.bytes for blob in blobs.values()}, now)
     job = lifecycle.lock_job(session, message.job_id)
     chunk = chunks.get_at_stage(session, message.chunk_id, Stage.FETCH) if job else None
@@ -72,13 +72,13 @@ def record_fetched(
         lifecycle.start_job(session, job, now, taken_at or now)
     lifecycle.finish_items(session, job, [], failed, now, taken_at or now)
     messages = _continue_job(session, job, chunk, waiting - set(results), policy, now)
-    return Recorded(len(failed), messages, job.terminal, job.webhook is not None)
+    return Recorded(len(failed), messages, job.terminal, has_webhook=job.webhook is not None)
 
 
 def _continue_job(
     session: Session, job: Job, chunk: Chunk, rest: set[str], policy: ChunkPolicy, now: datetime
 ) -> list[ChunkMessage]:
-    """What is to be sent for a job whose chunk is fetched, all but the `rest` of it."""
+    """Queue or delete a chunk, of which the items `rest` are not downloaded. Return the messages to send."""
     if job.cancel_requested_at is not None:
         chunks.delete_chunk(session, chunk.id)
         lifecycle.cancel_waiting_items(session, job, now)

@@ -1,8 +1,8 @@
-"""The states of jobs and items: the one place where they change. docs/states.md draws them.
+"""The only place where jobs and items change their states. docs/states.md draws the transitions.
 
-Whoever changes a job or its items holds the job's row (`hold`) from then to the end of the transaction, so that changes
-of one job come one after the other. Items change by conditional updates besides: only one that is still in the state
-that an arrow starts from follows the arrow. The counts and tallies are changed with the items, never by themselves.
+Each transaction that changes a job or its items first locks the job's row (`lock_job`), so that the changes of one job
+happen one after the other. In addition, an update applies only to items that are still in the state from which the
+transition starts. Counts and tallies change only together with the items.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from db.steps import chunks, discoveries, tallies, webhooks
 from db.tables import Chunk, Item, ItemStatus, Job, JobStatus
 
 RATE_INTERVAL = timedelta(seconds=2)
-"""The rate is measured over stretches of at least this long, so that it neither jumps nor lags."""
+"""Shortest interval over which a job's rate is measured. In shorter ones it would jump, in longer ones it would lag."""
 
 MAX_CANCELED_AT_ONCE = 5000
-"""How many items one transaction cancels: others want to write, too."""
+"""How many items one transaction cancels. More would keep other writers waiting."""
 
 _ITEMS = cast(Table, Item.__table__)
 _PENDING = _ITEMS.c.status == ItemStatus.PENDING
@@ -43,7 +43,7 @@ _LOCK_JOB = (
 
 
 def lock_job(session: Session, job_id: str) -> Job | None:
-    """The job as it stands, its row held until the end of the transaction."""
+    """Return the current state of a job and lock its row until the end of the transaction."""
     return session.scalar(_LOCK_JOB, {"job_id": job_id})
 
 
@@ -55,9 +55,10 @@ def finish_items(
     now: datetime,
     taken_at: datetime,
 ) -> None:
-    """pending -> succeeded | failed, for items given as rows: `id`, and what becomes of it.
+    """pending -> succeeded | failed, for items given as rows with `id` and the new values.
 
-    The first ones make their job running, since `taken_at`; the last ones make it completed (or canceled, if asked).
+    The first finished items of a job make it `running`, with `taken_at` as its start. The last ones make it
+    `completed`, or `canceled` if that was requested.
     """
     if not succeeded and not failed:
         return
@@ -76,7 +77,7 @@ def finish_items(
 
 
 def start_job(session: Session, job: Job, now: datetime, taken_at: datetime) -> None:
-    """queued -> running, since `taken_at`: a worker has got on with its items, though none is terminal yet."""
+    """queued -> running, although no item is terminal yet. `taken_at` becomes the start of the job."""
     if job.status == JobStatus.QUEUED:
         _set_running(job, taken_at)
         update_job_state(session, job, now)
@@ -89,7 +90,7 @@ def _set_running(job: Job, taken_at: datetime) -> None:
 
 
 def update_job_state(session: Session, job: Job, now: datetime) -> None:
-    """End a job of which nothing is pending any more; in any case the job has changed."""
+    """Update the revision and the rate of a changed job, and end the job if nothing of it is pending any more."""
     job.revision += 1
     _measure_rate(job, now)
     if job.pending == 0 and not job.discovering and not job.terminal:
@@ -100,7 +101,7 @@ def update_job_state(session: Session, job: Job, now: datetime) -> None:
 
 
 def fail_job(session: Session, job: Job, error: ItemError, now: datetime) -> None:
-    """End a job without items: its source could not be read at all."""
+    """-> failed, for a job without items whose source could not be read at all."""
     job.status = JobStatus.FAILED
     job.discovering = False
     job.error = {"code": error.code, "detail": error.detail, "retryable": error.retryable}
@@ -111,13 +112,13 @@ def fail_job(session: Session, job: Job, error: ItemError, now: datetime) -> Non
 
 
 def request_cancel(session: Session, job: Job, now: datetime) -> None:
-    """Have a job stopped: nothing more of it is taken up, and it is canceled once no worker has any of it in hand.
+    """Stop a job. No worker takes up more of it. It becomes `canceled` once no worker holds any of its items.
 
     Raises:
-        JobOver: it is terminal.
+        JobOver: The job is terminal.
     """
     if job.terminal:
-        raise JobOver(f"expected a job that is queued or running, this one is {job.status}")
+        raise JobOver(f"expected a job that is queued or running, but this one is {job.status}")
     if job.cancel_requested_at is None:
         job.cancel_requested_at = now
         if not discoveries.is_held(session, job.id):
@@ -129,13 +130,16 @@ def request_cancel(session: Session, job: Job, now: datetime) -> None:
 
 
 def cancel_waiting_items(session: Session, job: Job, now: datetime) -> int:
-    """pending -> canceled, for up to `CANCELED_AT_ONCE` items of a job to be canceled that no worker has in hand."""
+    """pending -> canceled, for up to `MAX_CANCELED_AT_ONCE` items that no worker holds. Return how many.
+
+    The job's queued chunks are deleted first.
+    """
     chunks.drop_queued(session, job.id)
-    in_hand = select(Chunk.id).where(Chunk.job_id == job.id)
+    leased_chunks = select(Chunk.id).where(Chunk.job_id == job.id)
     waiting = (
         select(Item.id)
         .where(Item.job_id == job.id, Item.status == ItemStatus.PENDING)
-        .where(Item.chunk_id.is_(None) | Item.chunk_id.not_in(in_hand))
+        .where(Item.chunk_id.is_(None) | Item.chunk_id.not_in(leased_chunks))
         .limit(MAX_CANCELED_AT_ONCE)
     )
     canceled = count_changed(
@@ -152,24 +156,24 @@ def cancel_waiting_items(session: Session, job: Job, now: datetime) -> int:
 
 
 def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
-    """failed -> pending, for all items whose bytes are kept or can be downloaded. How many.
+    """failed -> pending, for all items whose bytes are stored or can be downloaded. Return how many.
 
-    A job that was completed is running again.
+    A completed job becomes `running` again.
 
     Raises:
-        JobOver: it was canceled, or its source could not be read.
-        NothingToRetry: no item has failed, or none of which there are bytes to be had.
+        JobOver: The job was canceled, or its source could not be read.
+        NothingToRetry: No item has failed, or no failed item has bytes that are stored or can be downloaded.
     """
     if job.cancel_requested_at is not None or job.status in (JobStatus.CANCELED, JobStatus.FAILED):
         status = job.status if job.terminal else "being canceled"
-        raise JobOver(f"expected a job that is completed or running, this one is {status}")
-    # What was wrong with an item as it was submitted is still wrong with it.
-    to_download = Item.source_url.is_not(None) & Item.error_code.not_in((BadCrop.code, BadRow.code))
-    bytes_to_be_had = Item.blob_sha256.is_not(None) | to_download
-    retryable = (Item.job_id == job.id, Item.status == ItemStatus.FAILED, bytes_to_be_had)
+        raise JobOver(f"expected a job that is completed or running, but this one is {status}")
+    # An item that was invalid when it was submitted would fail again.
+    can_be_downloaded = Item.source_url.is_not(None) & Item.error_code.not_in((BadCrop.code, BadRow.code))
+    can_be_retried = Item.blob_sha256.is_not(None) | can_be_downloaded
+    retryable = (Item.job_id == job.id, Item.status == ItemStatus.FAILED, can_be_retried)
     by_code = session.execute(select(Item.error_code, func.count()).where(*retryable).group_by(Item.error_code))
     tallies.count_errors(session, job.id, {str(code): -count for code, count in by_code})
-    again = count_changed(
+    retried = count_changed(
         session,
         update(Item)
         .where(*retryable)
@@ -182,11 +186,11 @@ def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
             finished_at=None,
         ),
     )
-    if again == 0:
-        lost = f"none of the {job.failed:,} that failed has bytes that are kept or can be downloaded"
-        raise NothingToRetry(f"expected failed items, {lost if job.failed else 'none has failed'}")
-    job.failed -= again
-    job.pending += again
+    if retried == 0:
+        lost = f"none of the {job.failed:,} failed items has bytes that are stored or can be downloaded"
+        raise NothingToRetry(f"expected failed items to retry, but {lost if job.failed else 'no item has failed'}")
+    job.failed -= retried
+    job.pending += retried
     if job.terminal:
         job.status, job.finished_at = JobStatus.RUNNING, None
     job.started_at = job.started_at or now
@@ -194,17 +198,17 @@ def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
     job.duplicates = None
     job.revision += 1
     session.flush()
-    return again
+    return retried
 
 
 def mark_job_deleted(job: Job, now: datetime) -> None:
-    """Make a job unknown to everyone but the purger.
+    """Mark a job as deleted. From then on only the purger sees it.
 
     Raises:
-        JobNotOver: it still runs.
+        JobNotOver: The job is not terminal.
     """
     if not job.terminal:
-        raise JobNotOver(f"expected a job that is over, this one is {job.status}: cancel it first")
+        raise JobNotOver(f"expected a finished job, but this one is {job.status}; cancel it first")
     job.deleted_at = now
     job.revision += 1
 
@@ -213,7 +217,7 @@ def _measure_rate(job: Job, now: datetime) -> None:
     done = job.total - job.pending
     since, done_before = job.rate_at or job.created_at, job.rate_done
     if job.pending == 0:
-        # Of a job that is over, its own average is what remains of interest.
+        # A finished job shows its average rate.
         since, done_before = job.created_at, 0
     elif now - since < RATE_INTERVAL:
         return

@@ -1,6 +1,6 @@
-"""Items that show the same picture: found within a job once it is over, and for any item across jobs when asked.
+"""Duplicates: link the items of a finished job that show the same picture, and find an item's picture in other jobs.
 
-Exact duplicates have the same bytes and the same crop. Near ones are whole pictures with fingerprints that are alike.
+Two items are duplicates if they have the same bytes and the same crop, or if both show whole pictures that are alike.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from db.views.items import with_shown_relations
 from db.views.jobs import is_kept
 
 MAX_AT_ONCE = 500
-"""How many items one transaction indexes or links: others want to write, too."""
+"""How many items one transaction indexes or links. More would keep other writers waiting."""
 
 MAX_CANDIDATES = 1000
-"""How many blobs that agree in a band are looked at; there are a few, unless thousands show the same."""
+"""Most blobs with a common band that are compared. Usually there are a few, unless thousands show the same picture."""
 
 Link = tuple[str, str | None]
-"""An item's id, and the id of the item that it is a duplicate of."""
+"""The id of an item, and the id of its original (None: it is no duplicate)."""
 
 BlobBandValues = tuple[str, Sequence[int]]
 """The SHA-256 of a blob, and the bands of its fingerprint."""
@@ -40,7 +40,7 @@ _INDEX, _LINK = InsertMissing(_BANDS), UpdateRows(_ITEMS, ("duplicate_of",))
 
 
 class FinishedJob(NamedTuple):
-    """A job that is over, as it was found."""
+    """A finished job, as the linker has read it."""
 
     id: str
     total: int
@@ -48,24 +48,23 @@ class FinishedJob(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """An item of a job that has bytes, as far as duplicates are concerned."""
+    """An item with bytes, with the columns that the linker needs."""
 
     item_id: str
     position: int
     sha256: str
     crop_key: str
     duplicate_of: str | None
-    """As it is stored."""
+    """The stored value, from an earlier run of the linker."""
     fingerprint: Fingerprint | None
-    """Of the blob."""
     width: int | None
     height: int | None
     indexed: bool
-    """Whether the blob is found by its fingerprint already."""
+    """Whether the bands of the blob's fingerprint are stored."""
 
     @property
-    def seen_whole(self) -> Fingerprint | None:
-        """The fingerprint; None if there is none, or only a part of the picture is meant."""
+    def whole_fingerprint(self) -> Fingerprint | None:
+        """Return the fingerprint. None if the blob has none, or if the item shows only a part of the picture."""
         return self.fingerprint if self.crop_key == WHOLE_PICTURE else None
 
     @property
@@ -75,25 +74,28 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FoundDuplicates:
-    """What is to be stored of a job, or a part of it: up to `AT_ONCE` of each."""
+    """The duplicates of a job, or a part of them: up to `MAX_AT_ONCE` of `bands` and of `links`."""
 
     job: FinishedJob
     bands: Sequence[BlobBandValues] = ()
     links: Sequence[Link] = ()
     duplicates: int | None = None
-    """With the last part: how many there are in the job."""
+    """How many duplicates the job has. It is set only in the last part."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarItem:
-    """An item whose picture is alike, and the bits that its hash differs in; 0 also for the same bytes."""
+    """An item whose picture is alike, and the number of bits in which the hashes differ (0 also for the same bytes)."""
 
     item: Item
     distance: int
 
 
 _UNLINKED = (
-    select(_JOBS.c.id, _JOBS.c.total, _JOBS.c.finished_at).where(UNLINKED).order_by(_JOBS.c.id).limit(bindparam("most"))
+    select(_JOBS.c.id, _JOBS.c.total, _JOBS.c.finished_at)
+    .where(UNLINKED)
+    .order_by(_JOBS.c.id)
+    .limit(bindparam("max_jobs"))
 )
 _PICTURES = (
     select(
@@ -109,55 +111,56 @@ _PICTURES = (
     )
     .join(_BLOBS, _ITEMS.c.blob_sha256 == _BLOBS.c.sha256)
     .outerjoin(_BANDS, _BANDS.c.blob_sha256 == _BLOBS.c.sha256)
-    .where(_ITEMS.c.job_id == bindparam("job"), _ITEMS.c.position > bindparam("after"))
+    .where(_ITEMS.c.job_id == bindparam("job_id"), _ITEMS.c.position > bindparam("after"))
     .order_by(_ITEMS.c.position)
-    .limit(bindparam("most"))
+    .limit(bindparam("max_items"))
 )
-_ENDED = bindparam("ended", type_=_JOBS.c.finished_at.type)
-_UNCHANGED = (_JOBS.c.id == bindparam("job")) & _JOBS.c.finished_at.is_not_distinct_from(_ENDED) & UNLINKED
+_END = bindparam("end", type_=_JOBS.c.finished_at.type)
+_UNCHANGED = (_JOBS.c.id == bindparam("job_id")) & _JOBS.c.finished_at.is_not_distinct_from(_END) & UNLINKED
 _LOCK = select(_JOBS.c.id).where(_UNCHANGED).with_for_update()
 _CLOSE = (
     update(_JOBS)
     .where(_UNCHANGED)
-    .values(duplicates=bindparam("found"), revision=_JOBS.c.revision + 1)
+    .values(duplicates=bindparam("duplicate_count"), revision=_JOBS.c.revision + 1)
     .returning(_JOBS.c.id)
 )
 
 
 def list_unlinked_jobs(session: Session, limit: int) -> list[FinishedJob]:
-    """Jobs that are over and whose duplicates are to be found, oldest first."""
-    return [FinishedJob(*row) for row in session.connection().execute(_UNLINKED, {"most": limit})]
+    """Return finished jobs whose duplicates are not found yet, oldest first."""
+    return [FinishedJob(*row) for row in session.connection().execute(_UNLINKED, {"max_jobs": limit})]
 
 
 def list_pictures(session: Session, job_id: str, after: int, limit: int) -> list[Picture]:
-    """The first items of a job, behind position `after`, that have bytes, by position."""
-    rows = session.connection().execute(_PICTURES, {"job": job_id, "after": after, "most": limit})
+    """Return the next `limit` items of a job that have bytes, after the position `after`, in order of position."""
+    rows = session.connection().execute(_PICTURES, {"job_id": job_id, "after": after, "max_items": limit})
     return [Picture(*row) for row in rows]
 
 
 def store(session: Session, found: Sequence[FoundDuplicates]) -> list[FoundDuplicates]:
-    """Make blobs findable by their fingerprints, set `duplicate_of` of items, and note which jobs are done.
+    """Store the bands of blobs, the originals of items, and the number of duplicates of jobs.
 
-    What was stored: nothing of jobs that have changed since they ended, or are gone. Jobs come in the order of their
-    ids, so that two linkers that have found the same wait for each other.
+    Return the parts that were stored. Jobs that have changed since the linker read them, or are gone, are passed over.
+    The caller sorts the jobs by their ids, so that two linkers lock them in the same order.
 
     Raises:
-        sqlalchemy.exc.IntegrityError: blobs are gone, with the items of a job that is being purged.
+        sqlalchemy.exc.IntegrityError: Blobs are gone, because their job is being purged.
     """
-    # All rows are held before anything is stored: then the purger removes no more of their items, nor their blobs.
-    held = [part for part in found if _lock(session, part)]
-    bands = {sha256: values for part in held for sha256, values in part.bands}
+    # All jobs are locked first. From then on the purger removes neither their items nor their blobs.
+    locked = [part for part in found if _lock(session, part)]
+    bands = {sha256: values for part in locked for sha256, values in part.bands}
     _INDEX.execute(session, [_bands_row(sha256, bands[sha256]) for sha256 in sorted(bands)])
-    links = [{"id": item_id, "duplicate_of": first} for part in held for item_id, first in part.links]
+    links = [{"id": item_id, "duplicate_of": original} for part in locked for item_id, original in part.links]
     _LINK.execute(session, links)
-    return held
+    return locked
 
 
 def _lock(session: Session, found: FoundDuplicates) -> bool:
-    which = {"job": found.job.id, "ended": found.job.finished_at}
+    unchanged_job = {"job_id": found.job.id, "end": found.job.finished_at}
     if found.duplicates is None:
-        return session.connection().execute(_LOCK, which).first() is not None
-    return session.connection().execute(_CLOSE, {**which, "found": found.duplicates}).first() is not None
+        return session.connection().execute(_LOCK, unchanged_job).first() is not None
+    closed = session.connection().execute(_CLOSE, {**unchanged_job, "duplicate_count": found.duplicates})
+    return closed.first() is not None
 
 
 def _bands_row(sha256: str, values: Sequence[int]) -> dict[str, Any]:
@@ -165,11 +168,11 @@ def _bands_row(sha256: str, values: Sequence[int]) -> dict[str, Any]:
 
 
 def find_similar(session: Session, item: Item, now: datetime, limit: int) -> list[SimilarItem]:
-    """Items of the same owner's earlier jobs that show the picture of `item` (or a crop of it), newest first."""
+    """Return items of the same owner's earlier jobs that show the picture of `item`, or a crop of it, newest first."""
     if item.blob is None:
         return []
     distances = {item.blob.sha256: 0, **_find_alike_blobs(session, item.blob)}
-    # As a condition, since SQLite would begin with the jobs if they were joined, and go through all of their items.
+    # A condition instead of a join, because with a join SQLite would start with the jobs and read all of their items.
     visible = select(Job.id).where(
         Job.id == Item.job_id, is_kept(now), Job.key_id.is_not_distinct_from(item.job.key_id)
     )
@@ -186,7 +189,7 @@ def find_similar(session: Session, item: Item, now: datetime, limit: int) -> lis
 
 
 def _find_alike_blobs(session: Session, blob: Blob) -> dict[str, int]:
-    """SHA-256 and distance of other blobs whose pictures are alike."""
+    """Return the SHA-256 of other blobs whose pictures are alike, and the distances of their hashes."""
     if blob.fingerprint is None or not blob.width or not blob.height:
         return {}
     rows = session.execute(

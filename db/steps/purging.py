@@ -1,5 +1,4 @@
-"""Removing what is done with: sources that were read, and the items of deleted and expired jobs; of both, the blobs
-and predictions that nothing else uses."""
+"""Remove sources that have ended, the items of deleted and expired jobs, and blobs and predictions without a use."""
 
 from __future__ import annotations
 
@@ -20,20 +19,22 @@ MAX_ITEMS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """One batch: how many items, and the blobs whose bytes are to go before the transaction is committed."""
+    """The items that one transaction has removed."""
 
     items: int
+    """How many they are."""
     blobs: list[str]
+    """SHA-256 of the removed blobs. The caller deletes their bytes before it commits."""
 
 
 def list_jobs_to_purge(session: Session, now: datetime) -> list[str]:
-    """Ids of jobs that were deleted, or are past retention and not purged yet."""
+    """Return the ids of jobs that were deleted, or that are past their retention and not purged yet."""
     expired = Job.status.in_(TERMINAL) & (Job.expires_at <= now) & Job.purged_at.is_(None)
     return list(session.scalars(select(Job.id).where(Job.deleted_at.is_not(None) | expired)))
 
 
 def remove_items(session: Session, job_id: str) -> Removed:
-    """Remove some items of a job, and the rows of blobs and predictions that no item refers to any more."""
+    """Remove some items of a job, and the rows of blobs and predictions to which no item refers any more."""
     if lifecycle.lock_job(session, job_id) is None:
         return Removed(0, [])
     rows = session.execute(
@@ -51,31 +52,34 @@ def _remove_blobs(session: Session, candidates: Sequence[str]) -> list[str]:
         return []
     unused = _unused(candidates)
     if on_postgresql(session):
-        # A submission that is about to refer to one holds its row: passed over. Those that are held here are asked for
-        # once more, because a submission may have been committed since.
-        held = select(Blob.sha256).where(unused).order_by(Blob.sha256).with_for_update(skip_locked=True)
-        candidates = list(session.scalars(held))
+        # A submission locks the rows of the blobs to which it is about to refer, and these are skipped. The others are
+        # locked and then checked again, because a submission may have been committed between the two queries.
+        lockable = select(Blob.sha256).where(unused).order_by(Blob.sha256).with_for_update(skip_locked=True)
+        candidates = list(session.scalars(lockable))
         unused = _unused(candidates)
-    gone = list(session.scalars(select(Blob.sha256).where(unused)))
-    session.execute(delete(Prediction).where(Prediction.blob_sha256.in_(gone)))
-    session.execute(delete(Blob).where(Blob.sha256.in_(gone)))
-    return gone
+    removed = list(session.scalars(select(Blob.sha256).where(unused)))
+    session.execute(delete(Prediction).where(Prediction.blob_sha256.in_(removed)))
+    session.execute(delete(Blob).where(Blob.sha256.in_(removed)))
+    return removed
 
 
 def _unused(candidates: Sequence[str]) -> ColumnElement[bool]:
-    shown = select(Item.id).where(Item.blob_sha256 == Blob.sha256).exists()
-    read = select(Discovery.job_id).where(Discovery.blob_sha256 == Blob.sha256).exists()
-    return Blob.sha256.in_(candidates) & ~shown & ~read
+    is_picture = select(Item.id).where(Item.blob_sha256 == Blob.sha256).exists()
+    is_source = select(Discovery.job_id).where(Discovery.blob_sha256 == Blob.sha256).exists()
+    return Blob.sha256.in_(candidates) & ~is_picture & ~is_source
 
 
 def list_sources_to_remove(session: Session) -> list[str]:
-    """Ids of jobs whose source is read (or never will be) and still there."""
-    over = select(Discovery.job_id).join(Job, Job.id == Discovery.job_id).where(Job.discovering.is_(False))
-    return list(session.scalars(over))
+    """Return the ids of jobs whose source has ended and is not removed yet."""
+    ended = select(Discovery.job_id).join(Job, Job.id == Discovery.job_id).where(Job.discovering.is_(False))
+    return list(session.scalars(ended))
 
 
 def remove_source(session: Session, job_id: str) -> list[str]:
-    """Forget the source of a job that is not discovering; the blobs whose bytes are to go before the commit."""
+    """Remove the source of a job that is not discovering.
+
+    Return the SHA-256 of the removed blobs. The caller deletes their bytes before it commits.
+    """
     job = lifecycle.lock_job(session, job_id)
     if job is None or job.discovering:
         return []
@@ -89,7 +93,7 @@ def remove_source(session: Session, job_id: str) -> list[str]:
 
 
 def finish_purge(session: Session, job_id: str, now: datetime) -> None:
-    """All items are removed: forget a deleted job, and remember of an expired one that it was there."""
+    """Finish the purge of a job without items: delete a deleted job, and keep only the row of an expired one."""
     job = lifecycle.lock_job(session, job_id)
     if job is None:
         return

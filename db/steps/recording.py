@@ -1,6 +1,7 @@
-"""The record step: outcomes, counts and the job's next chunk in one transaction, before the message is acknowledged.
+"""Record a chunk: its outcomes, the job's counts and the job's next chunks, in one transaction.
 
-Delivering the same chunk twice changes nothing: only items that are still pending in this very chunk are touched.
+The message is acknowledged after the commit. If it arrives twice, the second one changes nothing, because only items
+that are still pending in this chunk are updated.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ _KNOWN_PREDICTIONS = select(
 
 @dataclass(frozen=True, slots=True)
 class NewPrediction:
-    """A prediction made just now: softmax scores in the order of the model's labels, and what they come to."""
+    """A prediction that was made just now."""
 
     scores: list[float]
+    """Softmax scores in the order of the model's labels."""
     label: str
     label_group: str
     confidence: float
@@ -56,19 +58,19 @@ class NewPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one picture of a chunk: exactly one of `scored`, `known` and `error` is set."""
+    """The outcome of one picture of a chunk. Exactly one of `new_prediction`, `is_known` and `error` is set."""
 
     new_prediction: NewPrediction | None = None
     is_known: bool = False
-    """Its prediction was in the database before."""
+    """Whether the prediction was in the database before."""
     error: ItemError | None = None
     info: PictureInfo | None = None
-    """What the decoder found out about the picture, if it was opened."""
+    """What the decoder has read from the picture, if it could open it."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownPrediction:
-    """A prediction in the database, as far as items repeat it."""
+    """A prediction in the database, with the columns that items copy."""
 
     id: str
     label: str
@@ -78,17 +80,17 @@ class KnownPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What recording a chunk led to."""
+    """The outcome of recording a chunk, as far as the worker acts on it."""
 
     finished_items: int
-    """How many items became terminal by it."""
+    """How many items became terminal."""
     next_chunks: list[ChunkMessage]
-    """To be sent after the commit."""
+    """The messages to send after the commit."""
     job_terminal: bool
-    webhook: bool = False
-    """Whether the job has one, to be told when it is terminal."""
+    has_webhook: bool = False
+    """Whether the end of the job is reported to a webhook."""
     has_several_items: bool = True
-    """Whether the job has more than one item: when it is terminal, duplicates are looked for."""
+    """Whether the job has more than one item. Only then the linker looks for duplicates when the job has ended."""
 
 
 def record(
@@ -100,11 +102,12 @@ def record(
     now: datetime,
     taken_at: datetime | None = None,
 ) -> Recorded:
-    """Write what the job's model version made of one chunk, by picture (items that show the same picture share one).
+    """Record the outcomes of a chunk, by picture. Items that show the same picture share one outcome.
 
-    `taken_at` is when the worker took the chunk up; `now` by default.
+    `taken_at` is when the worker took up the chunk (default: `now`).
     """
-    # What belongs to pictures comes before the job's row is held: chunks of one job wait for each other only there.
+    # Blobs and predictions are stored before the job's row is locked, because from the lock on the chunks of one job
+    # wait for each other.
     _describe_blobs(session, outcomes)
     predictions = _store_new_predictions(session, model_version_id, outcomes, now)
     if (job := lifecycle.lock_job(session, message.job_id)) is None:
@@ -127,7 +130,7 @@ def record(
         finished,
         chunks.claim(session, job, policy, now),
         job.terminal,
-        webhook=job.webhook is not None,
+        has_webhook=job.webhook is not None,
         has_several_items=job.total > 1,
     )
 
@@ -144,7 +147,7 @@ def _success_columns(prediction: KnownPrediction, outcome: Outcome, now: datetim
 
 
 def failure_columns(error: ItemError, now: datetime) -> dict[str, Any]:
-    """The columns of an item that has failed."""
+    """Return the new values of an item that has failed."""
     return {
         "error_code": error.code,
         "error_detail": error.detail,
@@ -157,13 +160,13 @@ def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) ->
     rows = [
         {
             "sha256": sha256,
-            "format": o.info.format,
-            "width": o.info.width,
-            "height": o.info.height,
-            "fingerprint": o.info.fingerprint,
+            "format": outcome.info.format,
+            "width": outcome.info.width,
+            "height": outcome.info.height,
+            "fingerprint": outcome.info.fingerprint,
         }
-        for (sha256, _), o in sorted(outcomes.items())
-        if o.info is not None
+        for (sha256, _), outcome in sorted(outcomes.items())
+        if outcome.info is not None
     ]
     _DESCRIBE_BLOBS.execute(session, rows)
 
@@ -171,7 +174,7 @@ def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) ->
 def _store_new_predictions(
     session: Session, model_version_id: int, outcomes: Mapping[PictureKey, Outcome], now: datetime
 ) -> dict[PictureKey, KnownPrediction]:
-    """Insert what is new; all predictions of the chunk's pictures, whoever computed them."""
+    """Insert the new predictions. Return all predictions of the chunk's pictures, including those of other workers."""
     new: list[dict[str, Any]] = [
         {
             "id": new_id("prd"),
@@ -188,7 +191,7 @@ def _store_new_predictions(
         if outcome.new_prediction is not None
     ]
     if _INSERT_PREDICTIONS.execute(session, new) < len(new):
-        # Somebody else was faster with some of them, and theirs are those that count.
+        # Another worker has stored some of these predictions meanwhile. The stored ones count, so all are read back.
         new = []
     known = {
         (row["blob_sha256"], row["crop_key"]): KnownPrediction(
@@ -196,21 +199,21 @@ def _store_new_predictions(
         )
         for row in new
     }
-    others = [picture for picture, o in outcomes.items() if o.error is None and picture not in known]
+    others = [picture for picture, outcome in outcomes.items() if outcome.error is None and picture not in known]
     return known | find_predictions(session, model_version_id, others)
 
 
 def find_predictions(
     session: Session, model_version_id: int, pictures: Sequence[PictureKey]
 ) -> dict[PictureKey, KnownPrediction]:
-    """What the model version is known to say of these pictures."""
+    """Return the stored predictions of the model version for these pictures."""
     if not pictures:
         return {}
-    wanted = set(pictures)
-    sha256s = list({sha256 for sha256, _ in wanted})
+    requested = set(pictures)
+    sha256s = list({sha256 for sha256, _ in requested})
     rows = session.execute(_KNOWN_PREDICTIONS, {"sha256s": sha256s, "model_version_id": model_version_id})
     found = {
         (row.blob_sha256, row.crop_key): KnownPrediction(row.id, row.label, row.label_group, row.confidence)
         for row in rows
     }
-    return {key: known for key, known in found.items() if key in wanted}
+    return {picture: known for picture, known in found.items() if picture in requested}

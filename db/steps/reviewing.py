@@ -1,4 +1,4 @@
-"""Reviews: what people say of predictions. The last word of an item counts; who had it and when is kept with it."""
+"""Reviews of predictions by people. An item has one review, the latest, with its time and the key of its author."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from db.tables import Item, ItemStatus, Job, Review
 
 
 def put(session: Session, job: Job, item: Item, label: str | None, key_id: str | None, now: datetime) -> Review:
-    """Say what an item shows, or (with no label) that no label fits; in place of what was said before.
+    """Store a review, in place of an earlier one of the item. The caller has locked the job's row.
 
-    The caller holds the job's row. `label` is one of the labels of the job's model.
+    `label` is one of the labels of the job's model. None means that no label fits.
 
     Raises:
-        NotReviewable: there is no prediction to be judged.
+        NotReviewable: The item has no prediction.
     """
     if item.status != ItemStatus.SUCCEEDED:
-        raise NotReviewable(f"expected an item that has a prediction, this one is {item.status}")
+        raise NotReviewable(f"expected an item with a prediction, but this one is {item.status}")
     review = session.scalar(select(Review).where(Review.item_id == item.id))
     if review is None:
         review = Review(
@@ -37,7 +37,7 @@ def put(session: Session, job: Job, item: Item, label: str | None, key_id: str |
 
 
 def remove(session: Session, job: Job, item_id: str) -> bool:
-    """Take back what was said of an item; whether anything was. The caller holds the job's row."""
+    """Remove the review of an item. Return whether there was one. The caller has locked the job's row."""
     review = session.scalar(select(Review).where(Review.item_id == item_id))
     if review is None:
         return False
@@ -47,7 +47,7 @@ def remove(session: Session, job: Job, item_id: str) -> bool:
 
 
 def list_of_job(session: Session, job_id: str, after: int | None, limit: int) -> Sequence[Review]:
-    """The reviews of a job's items behind a position, in order of position; each with its item."""
+    """Return the reviews of a job after a position, each with its item, in order of position."""
     query = select(Review).join(Review.item).where(Review.job_id == job_id)
     if after is not None:
         query = query.where(Review.position > after)
@@ -55,5 +55,5 @@ def list_of_job(session: Session, job_id: str, after: int | None, limit: int) ->
 
 
 def count(session: Session, job_id: str) -> int:
-    """How many items of a job are reviewed."""
+    """Return how many items of a job have a review."""
     return session.scalar(select(func.count()).where(Review.job_id == job_id)) or 0

@@ -1,4 +1,4 @@
-"""Making jobs: the job, its items and the rows of their blobs, stored in one transaction."""
+"""Submit jobs: store the job, its items and the rows of their blobs in one transaction."""
 
 from __future__ import annotations
 
@@ -27,30 +27,31 @@ from db.steps.chunks import ChunkPolicy
 from db.tables import Blob, Item, ItemStatus, Job, JobSource, ModelVersion, Priority
 
 _MAX_ROWS_AT_ONCE = 5000
-"""Rows of items that are in memory at once; an item itself takes a quarter of its row."""
+"""Rows of items that are in memory at the same time. A row takes four times as much memory as a `NewItem`."""
 
 _JOBS, _ITEMS = cast(Table, Job.__table__), cast(Table, Item.__table__)
 _DETAILS = "metadata"
-"""The column of jobs and of items that is `details` in Python."""
+"""The name of the column `details` of jobs and of items in the database."""
 _JOB_DEFAULTS = {
     column.name: column.default.arg if isinstance(column.default, ScalarElementColumnDefault) else None
     for column in _JOBS.c
     if column.name != _DETAILS
 }
-"""What a new job has in its columns, unless something else is said."""
-# Statements of tables, made once: to store entities, or to make a statement each time, takes three times as long.
+"""The default values of a job's columns."""
+# The statements use tables and are built once. Storing ORM objects, or building a statement each time, takes three
+# times as long.
 _INSERT_JOB, _INSERT_ITEMS = insert(_JOBS), insert(_ITEMS)
 _INSERT_MISSING_BLOBS = InsertMissing(cast(Table, Blob.__table__))
 _INSERT_BLOBS = postgresql.insert(Blob)
 _INSERT_OR_LOCK_BLOBS = _INSERT_BLOBS.on_conflict_do_update(
     index_elements=["sha256"], set_={"bytes": _INSERT_BLOBS.excluded.bytes}
 )
-"""On PostgreSQL rows that are there are held, too: else the purger could remove one before its item is stored."""
+"""On PostgreSQL the update locks rows that exist. Otherwise the purger could remove one before its item is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredBlob:
-    """Bytes that are in the blob store already."""
+    """A blob whose bytes are in the blob store."""
 
     sha256: str
     bytes: int
@@ -58,7 +59,7 @@ class StoredBlob:
 
 @dataclass(frozen=True, slots=True)
 class UnreadSource:
-    """An archive or a manifest in the blob store, and the name that it was uploaded under."""
+    """An archive or a manifest in the blob store, and the name of the uploaded file."""
 
     blob: StoredBlob
     file_name: str
@@ -66,9 +67,9 @@ class UnreadSource:
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """A picture to classify, or (with `error` and no blob) one that was refused at the door.
+    """An item to store: a picture to classify, or with `error` (and without a blob) one that was refused.
 
-    A picture without a blob and without an error is to be downloaded from `source_url`.
+    A picture without a blob and without an error is downloaded from `source_url`.
     """
 
     source_name: str
@@ -78,16 +79,16 @@ class NewItem:
     custom_id: str | None = None
     source_url: str | None = None
     provenance: dict[str, Any] | None = None
-    """`page_url`, `title`, `price`, `currency`, `alt`, as far as given."""
+    """Optional keys: `page_url`, `title`, `price`, `currency`, `alt`."""
     details: dict[str, Any] | None = None
     """The client's own object (`metadata` in the API)."""
     id: str | None = None
-    """Where others refer to it already; None: a new one."""
+    """The item's id, if other rows refer to it already. None: it gets a new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What a submission asks for."""
+    """A job to store."""
 
     name: str
     source: JobSource
@@ -98,14 +99,14 @@ class NewJob:
     expires_at: datetime | None = None
     webhook: dict[str, Any] | None = None
     key_id: str | None = None
-    """Whose it is; None: nobody's."""
+    """The owner. None: the job has no owner."""
 
 
 def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetime) -> Job:
-    """Store a job with its items, and the rows of blobs that are not known yet.
+    """Store a job with its items and the rows of their blobs.
 
     Raises:
-        QuotaExceeded: it has more items than its owner may submit this month.
+        QuotaExceeded: The job has more items than its owner may still submit this month.
     """
     job = _new_job(session, new, items, now)
     _store_items(session, job, items, {}, now)
@@ -115,16 +116,20 @@ def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetim
 def create_with_chunks(
     session: Session, new: NewJob, items: Sequence[NewItem], policy: ChunkPolicy, now: datetime
 ) -> tuple[Job, list[ChunkMessage]]:
-    """Store a job whose first chunks are made already (see `create`); their messages go out after the commit."""
+    """Store a job as `create` does, and its first chunks. Return their messages, to be sent after the commit.
+
+    Raises:
+        QuotaExceeded: The job has more items than its owner may still submit this month.
+    """
     job = _new_job(session, new, items, now)
     waiting = ((position, item.blob is None) for position, item in enumerate(items) if item.error is None)
-    messages, chunk_of = chunks.claim_first(session, job, waiting, policy, now)
-    _store_items(session, job, items, chunk_of, now)
+    messages, chunk_ids = chunks.claim_first(session, job, waiting, policy, now)
+    _store_items(session, job, items, chunk_ids, now)
     return job, messages
 
 
 def create_discovering(session: Session, new: NewJob, source: UnreadSource | CrawlRequest, now: datetime) -> Job:
-    """Store a job whose items are still to be read from the bytes of its source, or to be found by crawling."""
+    """Store a job whose items a worker will read from its source, or will find by crawling."""
     job = _new_job(session, new, [], now, discovering=True)
     if isinstance(source, CrawlRequest):
         requests.add(session, job.id, source)
@@ -137,7 +142,7 @@ def create_discovering(session: Session, new: NewJob, source: UnreadSource | Cra
 
 
 def append_items(session: Session, job: Job, items: Sequence[NewItem], now: datetime) -> None:
-    """Add items to a job, whose row is held. Their blobs' rows are stored already (`store_blobs`)."""
+    """Add items to a job. The caller has locked the job's row and has stored the rows of the blobs (`store_blobs`)."""
     refused = sum(item.error is not None for item in items)
     _insert_items(session, job, items, {}, now, job.total)
     job.total += len(items)
@@ -167,7 +172,7 @@ def _new_job(
         "key_id": new.key_id,
     }
     session.connection().execute(_INSERT_JOB, {**values, _DETAILS: new.details})
-    # As it is in the database now: reading it back would cost every submission a query.
+    # The object equals the stored row. Reading it back would cost each submission a query.
     job = Job(**values, details=new.details)
     make_transient_to_detached(job)
     session.add(job)
@@ -176,29 +181,29 @@ def _new_job(
 
 
 def _store_items(
-    session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime
+    session: Session, job: Job, items: Sequence[NewItem], chunk_ids: Mapping[int, str], now: datetime
 ) -> None:
     store_blobs(session, {item.blob.sha256: item.blob.bytes for item in items if item.blob}, now)
-    _insert_items(session, job, items, chunk_of, now)
+    _insert_items(session, job, items, chunk_ids, now)
     if job.pending == 0:
-        # All were refused at the door.
+        # All items were refused, therefore the job ends at once.
         lifecycle.update_job_state(session, job, now)
     usage.add(session, job.key_id, now, jobs=1, items=len(items))
 
 
 def _insert_items(
-    session: Session, job: Job, items: Sequence[NewItem], chunk_of: Mapping[int, str], now: datetime, first: int = 0
+    session: Session, job: Job, items: Sequence[NewItem], chunk_ids: Mapping[int, str], now: datetime, first: int = 0
 ) -> None:
-    """Insert items at the positions from `first` on."""
+    """Insert items at the positions from `first` on. `chunk_ids` maps positions to the chunks of these items."""
     for start in range(0, len(items), _MAX_ROWS_AT_ONCE):
         part = enumerate(items[start : start + _MAX_ROWS_AT_ONCE], first + start)
-        rows = [_item_row(job.id, n, item, chunk_of.get(n), now) for n, item in part]
+        rows = [_item_row(job.id, position, item, chunk_ids.get(position), now) for position, item in part]
         session.connection().execute(_INSERT_ITEMS, rows)
     tallies.count_errors(session, job.id, Counter(item.error.code for item in items if item.error))
 
 
 def store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> None:
-    """Insert the rows of those blobs (SHA-256 and size in bytes) that have none yet."""
+    """Insert the missing rows of blobs, given as a mapping from SHA-256 to size in bytes."""
     rows = [{"sha256": sha256, "bytes": size, "created_at": now} for sha256, size in sorted(sizes.items())]
     if not on_postgresql(session):
         _INSERT_MISSING_BLOBS.execute(session, rows)
@@ -232,7 +237,7 @@ def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, n
 
 
 def withdraw(session: Session, job_id: str) -> None:
-    """Undo a submission that nobody has been told of: its job, items and chunks are gone, and do not count."""
+    """Undo a submission before its client knows of it: remove the job, its items and chunks, and its usage."""
     job = session.get(Job, job_id)
     if job is not None:
         usage.add(session, job.key_id, job.created_at, jobs=-1, items=-job.total)

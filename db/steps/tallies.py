@@ -1,7 +1,7 @@
-"""How many items of a job have which label or error: kept with the items, so that nobody has to count a million.
+"""Tallies: how many items of a job have which label or which error.
 
-Whoever changes the state of items holds their job's row and changes its tallies in the same transaction; at every
-moment they say what counting would.
+They are stored, because counting a million items is slow. A transaction that changes the state of items locks the job's
+row and updates the tallies, therefore they always equal the result of counting.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from db.bulk import AddToRows
 from db.tables import ErrorTally, LabelTally
 
 HISTOGRAM_BINS = 10
-"""Bins of the confidence histogram, of equal width over 0..1."""
+"""Number of bins in the confidence histogram. They divide 0 to 1 into equal parts."""
 
 _LABELS, _ERRORS = cast(Table, LabelTally.__table__), cast(Table, ErrorTally.__table__)
 _COUNT_LABELS = AddToRows(_LABELS, ("count", "confidence_sum"))
@@ -36,21 +36,22 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a job's page draws."""
+    """The tallies of a job, as its page shows them."""
 
     labels: list[LabelCount]
     errors: dict[str, int]
-    """By code, most frequent first."""
+    """The number of failed items for each error code, most frequent first."""
     histogram: list[int]
+    """The number of succeeded items in each bin of confidence."""
 
 
 def bin_of(confidence: float) -> int:
-    """The bin that a confidence belongs to; exactly 1 belongs to the last one."""
+    """Return the bin to which a confidence belongs. Exactly 1 belongs to the last bin."""
     return min(int(confidence * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)
 
 
 def count_labels(session: Session, job_id: str, items: Iterable[Mapping[str, Any]]) -> None:
-    """Items became succeeded: their `label`, `label_group` and `confidence`."""
+    """Add succeeded items to the job's tallies, given by `label`, `label_group` and `confidence`."""
     tallies: dict[tuple[str, int], dict[str, Any]] = {}
     for item in items:
         label, number = item["label"], bin_of(item["confidence"])
@@ -65,19 +66,19 @@ def count_labels(session: Session, job_id: str, items: Iterable[Mapping[str, Any
 
 
 def count_errors(session: Session, job_id: str, by_code: Mapping[str, int]) -> None:
-    """So many items became failed, by code; less than nothing: they are so no longer."""
+    """Add to the job's counts of failed items, by error code. A negative number takes failures back, after a retry."""
     rows = [{"job_id": job_id, "code": code, "count": count} for code, count in by_code.items() if count]
     _COUNT_ERRORS.execute(session, rows)
 
 
 def delete_tallies(session: Session, job_id: str) -> None:
-    """The items are removed."""
+    """Delete the tallies of a job whose items are removed."""
     for table in (_LABELS, _ERRORS):
         session.execute(delete(table).where(table.c.job_id == job_id))
 
 
 def summarize(session: Session, job_id: str) -> Summary:
-    """Counts per label and per error, and the confidence histogram of a job."""
+    """Return the counts per label and per error code, and the confidence histogram, of a job."""
     histogram = [0] * HISTOGRAM_BINS
     labels: dict[str, LabelCount] = {}
     rows = session.execute(

@@ -1,6 +1,6 @@
-"""Webhooks: the outbox. What is to be told of a job's end is stored together with the end, and delivered from here.
+"""The outbox of webhooks. A delivery is stored in the transaction that ends its job. The courier sends it later.
 
-pending -> delivered | failed | disabled; a replay makes any of them pending again. docs/webhooks.md draws it.
+pending -> delivered | failed | disabled. A replay makes each of them pending again. docs/webhooks.md draws the states.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ from db.tables import Delivery, DeliveryStatus, Job, JobEvent
 from db.views.job import job_out
 
 LEASE = timedelta(seconds=60)
-"""How long a delivery belongs to the worker that took it up: well above the deadline of one attempt."""
+"""How long a worker holds a delivery that it has taken up. This is well above the time limit of one attempt."""
 
 BACKOFF = tuple(timedelta(seconds=s) for s in (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 6 * 3600))
-"""How long after each failed attempt the next one is made: the schedule that Standard Webhooks 1.0.0 suggests, ended
-after a day."""
+"""The pause after each failed attempt. This is the schedule that Standard Webhooks 1.0.0 suggests, cut off after a
+day."""
 
 JITTER = 0.2
-"""Each of those is made longer or shorter by up to this share, so that receivers are not asked in step."""
+"""The share by which each pause is made longer or shorter at random, so that not all retries are sent at the same
+moment."""
 
 MAX_RETRY_AFTER = timedelta(hours=1)
-"""A receiver that asks for more patience than this gets this much (or what the schedule says, if that is more)."""
+"""The longest `Retry-After` that is followed. If a receiver asks for more, the next attempt is made after this time, or
+after the pause of the schedule if that is longer."""
 
 GONE = 410
-"""The status by which a receiver says that it wants no more (RFC 9110, 15.5.11)."""
+"""The HTTP status with which a receiver refuses further deliveries (RFC 9110, section 15.5.11)."""
 
 SECRET_PREFIX = "whsec_"
 _SECRET_NAME = "webhooks"
@@ -47,25 +49,26 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A delivery that was taken up: what is to be sent, and until when nobody else sends it."""
+    """A delivery that a worker has taken up to send."""
 
     delivery_id: str
     job_id: str
     url: str
     body: str
     number: int
-    """1 for the first since the delivery was made or replayed."""
+    """1 for the first attempt since the delivery was created or replayed."""
     leased_until: datetime
+    """The end of the lease. Until then no other worker takes the delivery up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How an attempt ended: a status of HTTP, or the reason why there is none."""
+    """The outcome of an attempt: the HTTP status of the answer, or the reason why there is none."""
 
     status: int | None = None
     error: str | None = None
     final: bool = False
-    """Whether trying again would be the same once more: an address that is not allowed, for example."""
+    """Whether another attempt would fail in the same way, for example because the URL is not allowed."""
     retry_after: timedelta | None = None
 
     @property
@@ -74,13 +77,13 @@ class Answer:
 
 
 def store_job_end(session: Session, job: Job, now: datetime) -> None:
-    """Store what is to be told of a job that has become terminal in this transaction, if anyone wants to be told."""
+    """Store a delivery for a job that ends in this transaction, if its webhook wants this event."""
     if job.webhook is None:
         return
     event = JobEvent(f"job.{job.status.value}")
     if event.value not in job.webhook["events"]:
         return
-    off = _is_disabled(session, job.id)
+    is_disabled = _is_disabled(session, job.id)
     body = {"type": event.value, "timestamp": rfc3339(now), "data": job_out(job).model_dump(mode="json")}
     session.add(
         Delivery(
@@ -88,17 +91,17 @@ def store_job_end(session: Session, job: Job, now: datetime) -> None:
             job_id=job.id,
             event=event,
             url=job.webhook["url"],
-            # Made once and kept: it is signed, and must be the same however often it is sent.
+            # The body is stored, because it is signed and must be the same in every attempt.
             body=json.dumps(body, separators=(",", ":")),
-            status=DeliveryStatus.DISABLED if off else DeliveryStatus.PENDING,
-            next_attempt_at=None if off else now,
+            status=DeliveryStatus.DISABLED if is_disabled else DeliveryStatus.PENDING,
+            next_attempt_at=None if is_disabled else now,
             created_at=now,
         )
     )
 
 
 def _is_disabled(session: Session, job_id: str) -> bool:
-    """Whether the receiver has said that it wants no more of this job, and nobody has replayed that since."""
+    """Return whether the receiver has refused further deliveries of this job, and none was replayed since."""
     last = select(Delivery.status).where(Delivery.job_id == job_id).order_by(Delivery.id.desc()).limit(1)
     return session.scalar(last) == DeliveryStatus.DISABLED
 
@@ -108,9 +111,10 @@ def any_due(session: Session, now: datetime) -> bool:
 
 
 def take(session: Session, now: datetime) -> Attempt | None:
-    """Take up a delivery that is due, one that has failed least often first: a dead receiver keeps nobody waiting.
+    """Take up a delivery that is due. None if none is due.
 
-    If its outcome is not recorded before the lease ends, it is due again.
+    The one with the fewest attempts goes first, so that a dead receiver does not delay the others. The delivery is due
+    again if its outcome is not recorded before the lease ends.
     """
     due = session.scalar(
         select(Delivery)
@@ -128,10 +132,10 @@ def take(session: Session, now: datetime) -> Attempt | None:
 
 
 def record_attempt(session: Session, attempt: Attempt, answer: Answer, now: datetime) -> DeliveryStatus | None:
-    """Record how an attempt ended; what became of the delivery.
+    """Record the outcome of an attempt and return the new status of the delivery.
 
-    None if it was not this attempt's to decide any more: the lease has run out and somebody else took it up, it was
-    replayed meanwhile, or its job is gone.
+    Return None, and record nothing, if another worker has taken the delivery up after the lease ended, if it was
+    replayed meanwhile, or if its job is gone.
     """
     status, next_attempt_at = _next_state(attempt, answer, now)
     mine = Delivery.id == attempt.delivery_id, Delivery.next_attempt_at == attempt.leased_until
@@ -162,8 +166,8 @@ def _next_state(attempt: Attempt, answer: Answer, now: datetime) -> tuple[Delive
     if answer.final or attempt.number > len(BACKOFF):
         return DeliveryStatus.FAILED, None
     pause = BACKOFF[attempt.number - 1] * random.uniform(1 - JITTER, 1 + JITTER)
-    wanted = min(answer.retry_after or timedelta(), MAX_RETRY_AFTER)
-    return DeliveryStatus.PENDING, now + max(pause, wanted)
+    retry_after = min(answer.retry_after or timedelta(), MAX_RETRY_AFTER)
+    return DeliveryStatus.PENDING, now + max(pause, retry_after)
 
 
 def _disable_rest(session: Session, job_id: str) -> None:
@@ -174,7 +178,7 @@ def _disable_rest(session: Session, job_id: str) -> None:
 
 
 def replay(session: Session, job_id: str, delivery_id: str, now: datetime) -> Delivery | None:
-    """Have a delivery made (again) from now on, under the same id and with the same body; None if there is none."""
+    """Make a delivery due now, with the same id and body as before. Return None if there is no such delivery."""
     delivery = session.scalar(
         select(Delivery).where(Delivery.id == delivery_id, Delivery.job_id == job_id).with_for_update()
     )
@@ -188,15 +192,15 @@ def replay(session: Session, job_id: str, delivery_id: str, now: datetime) -> De
 
 
 def list_of_job(session: Session, job_id: str, before: str | None, limit: int) -> Sequence[Delivery]:
-    """A job's deliveries, newest first, those before a delivery's id."""
+    """Return the deliveries of a job that are older than the id `before`, newest first."""
     query = select(Delivery).where(Delivery.job_id == job_id).order_by(Delivery.id.desc()).limit(limit)
     return session.scalars(query if before is None else query.where(Delivery.id < before)).all()
 
 
 def signing_secret(database: Database, configured: str) -> str:
-    """`whsec_…`: the one that the settings name, else this installation's own, which is made when first asked for."""
-    return configured or get_or_create_secret(database, _SECRET_NAME, _make_secret)
+    """Return the secret that signs webhooks (`whsec_…`): the configured one, otherwise the installation's own."""
+    return configured or get_or_create_secret(database, _SECRET_NAME, _generate_secret)
 
 
-def _make_secret() -> str:
+def _generate_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()

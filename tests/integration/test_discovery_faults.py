@@ -83,7 +83,7 @@ def test_a_source_that_nobody_can_begin_with_fails_its_job_after_three_attempts(
     assert (job.status, job.discovering, job.total) == (JobStatus.FAILED, False, 0)
     assert job.error == {
         "code": "archive_unsafe",
-        "detail": "not read further in 3 attempts; the last one: RuntimeError('a bug')",
+        "detail": "gave up after 3 attempts; reason of the last one: RuntimeError('a bug')",
         "retryable": False,
     }
     assert [delivery.event for delivery in deliveries(place.database)] == ["job.failed"]

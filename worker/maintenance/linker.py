@@ -131,7 +131,7 @@ class _Candidates:
     def add(self, pictures: Sequence[Picture]) -> None:
         hashes = np.array([hash((p.sha256, p.crop_key)) for p in pictures], np.int64)
         self._bytes.append((np.array([p.position for p in pictures], np.int64), hashes))
-        whole = [(p.position, fingerprint) for p in pictures if (fingerprint := p.seen_whole) is not None]
+        whole = [(p.position, fingerprint) for p in pictures if (fingerprint := p.whole_fingerprint) is not None]
         positions = np.array([position for position, _ in whole], np.int64)
         self._bands.append((positions, bands_of([fingerprint for _, fingerprint in whole])))
 
@@ -184,7 +184,7 @@ class _Originals:
         known = self._by_bytes.get(key)
         if known is not None:
             return known
-        alike_id = None if picture.seen_whole is None else self._find_alike(picture, picture.seen_whole)
+        alike_id = None if picture.whole_fingerprint is None else self._find_alike(picture, picture.whole_fingerprint)
         self._by_bytes[key] = alike_id or picture.item_id
         return alike_id
 

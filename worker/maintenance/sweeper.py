@@ -130,7 +130,7 @@ def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: 
     log.error("given_up", chunk=lost.chunk_id, job=lost.job_id, items=recorded.finished_items, reason=reason)
     dispatch(database, broker, recorded.next_chunks)
     if recorded.job_terminal:
-        announce_end(broker, lost.job_id, webhook=recorded.webhook)
+        announce_end(broker, lost.job_id, webhook=recorded.has_webhook)
 
 
 def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: ChunkPolicy, now: datetime) -> Recorded:
@@ -154,11 +154,11 @@ def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, 
         with database.writing() as session:
             ended = expanding.end_attempt(session, job_id, policy, now)
         if ended is not None:
-            log.warning("expanding_ended" if ended.over else "expanding_again", job=job_id)
+            log.warning("expanding_ended" if ended.source_ended else "expanding_again", job=job_id)
             dispatch(database, broker, ended.chunks)
             sent += len(ended.chunks)
             if ended.job_terminal:
-                announce_end(broker, job_id, webhook=ended.webhook)
+                announce_end(broker, job_id, webhook=ended.has_webhook)
     _queue_reading(database, broker, now, EXPAND, Queue.INGEST)
     _queue_reading(database, broker, now, CRAWL, Queue.CRAWL)
     return sent

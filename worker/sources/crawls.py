@@ -134,7 +134,7 @@ class Crawls(BackgroundThreads[LeasedSource]):
         if stopped is not None:
             log.info("crawl_canceled", job=taken.job_id)
             if stopped.job_terminal:
-                announce_end(self._broker, taken.job_id, webhook=stopped.webhook)
+                announce_end(self._broker, taken.job_id, webhook=stopped.has_webhook)
             run_task_soon(self._broker, PURGE)
             return
         with self._database.writing() as session:

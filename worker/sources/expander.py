@@ -104,7 +104,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
                     expanded = self._commit(source, batch)
                 source = source.at(batch.position)
                 dispatch(self._database, self._broker, expanded.chunks)
-                if expanded.over:
+                if expanded.source_ended:
                     self._announce(source, expanded)
                     return
                 if self.stopping.is_set():
@@ -144,7 +144,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
     def _announce(self, source: LeasedSource, expanded: Expanded) -> None:
         """Announce the end of the job if it has ended, and have the purger remove the bytes of the source."""
         if expanded.job_terminal:
-            announce_end(self._broker, source.job_id, webhook=expanded.webhook)
+            announce_end(self._broker, source.job_id, webhook=expanded.has_webhook)
         run_task_soon(self._broker, PURGE)
 
     def _give_back_failed(self, source: LeasedSource, error: Exception) -> None:

@@ -58,7 +58,7 @@ class ChunkStage(ABC, Generic[Work]):
                     announce_end(
                         self._broker,
                         message.job_id,
-                        webhook=recorded.webhook,
+                        webhook=recorded.has_webhook,
                         has_several_items=recorded.has_several_items,
                     )
                 return recorded.finished_items
