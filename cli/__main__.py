@@ -1,5 +1,5 @@
 if __name__ == "__main__":
-    # Imported here: decoder processes import this module again, and need none of it.
+    # Decoder processes import this module again and do not need the commands, so the import is here.
     from cli.main import main
 
     main()

@@ -39,39 +39,53 @@ class UrlKind(StrEnum):
 def crawl(
     urls: Annotated[
         list[str] | None,
-        typer.Argument(metavar="URL", help="Pages, listings, sitemaps or feeds to begin at.", show_default=False),
+        typer.Argument(metavar="URL", help="Pages, lists, sitemaps or feeds to start from.", show_default=False),
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="The site recipe to read it by; else whichever matches a page.", show_default=False)
+        str,
+        typer.Option(
+            help="The site recipe to use. By default, each page is read by the recipe that matches it.",
+            show_default=False,
+        ),
     ] = "",
     query: Annotated[
-        str, typer.Option(help="The word to search for, where a recipe knows how.", show_default=False)
+        str, typer.Option(help="The word to search for, if the recipe supports a search.", show_default=False)
     ] = "",
-    pages: Annotated[int | None, typer.Option("--max-pages", min=1, help="So many pages.", show_default="200")] = None,
-    pictures: Annotated[
-        int | None, typer.Option("--max-pictures", min=1, help="So many pictures.", show_default="2000")
+    pages: Annotated[
+        int | None, typer.Option("--max-pages", min=1, help="The maximum number of pages.", show_default="200")
     ] = None,
-    depth: Annotated[int | None, typer.Option(min=0, help="So many links from URL.", show_default="3")] = None,
-    minutes: Annotated[int | None, typer.Option(min=1, help="For so long.", show_default="30")] = None,
+    pictures: Annotated[
+        int | None, typer.Option("--max-pictures", min=1, help="The maximum number of pictures.", show_default="2000")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=0, help="The maximum number of links from a start URL.", show_default="3")
+    ] = None,
+    minutes: Annotated[
+        int | None, typer.Option(min=1, help="The maximum duration in minutes.", show_default="30")
+    ] = None,
     hosts: Annotated[
         list[str] | None,
-        typer.Option("--host", help="A further host that pages may be on; may be repeated.", show_default=False),
+        typer.Option("--host", help="Another host whose pages may be visited. Can be repeated.", show_default=False),
     ] = None,
     since: Annotated[
         str,
-        typer.Option(metavar="JOB", help="Do this crawl again: what is as it was costs nothing.", show_default=False),
+        typer.Option(
+            metavar="JOB",
+            help="Repeat this crawl. Unchanged pages and pictures are not downloaded again.",
+            show_default=False,
+        ),
     ] = "",
-    name: Annotated[str, typer.Option(help="Name of the job.", show_default=False)] = "",
-    model: Annotated[str, typer.Option(help="Model: name, name@version or alias.")] = "production",
+    name: Annotated[str, typer.Option(help="The name of the job.", show_default=False)] = "",
+    model: Annotated[str, typer.Option(help="The model: name, name@version or alias.")] = "production",
     wait: Wait = True,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Crawl a shop and classify its pictures while the crawl goes on; then print them and what came of the crawl.
+    """Crawl a shop and classify its pictures. Then print the predictions and the outcome of the crawl.
 
-    Exit codes are those of `submit`; a crawl that found no picture is 1, one that ended before its time is 3, and the
-    reason is on standard error. With `--no-wait` the job's id is all that is printed on standard output.
+    The exit codes are those of `submit`. In addition, the code is 1 if the crawl found no picture and 3 if it ended
+    early; standard error has the reason. With `--no-wait`, standard output has only the id of the job.
 
     Examples:
 
@@ -84,7 +98,7 @@ def crawl(
         lookbook crawl --since job_01k…
     """
     if not urls and not since:
-        raise typer.BadParameter("expected a URL to begin at, or --since with a crawl to do again", param_hint="URL")
+        raise typer.BadParameter("expected a URL to start from, or --since with a crawl to repeat", param_hint="URL")
     limits = CrawlLimits(pages=pages, pictures=pictures, depth=depth, minutes=minutes, hosts=hosts or None)
     options = JobOptions(name=name or None, model=model)
     with connect(url, key) as client:
@@ -92,28 +106,30 @@ def crawl(
             urls or [],
             recipe=recipe or None,
             query=query or None,
-            limits=_given(limits),
+            limits=_limits_or_none(limits),
             since=since or None,
             **options,
         )
         report_new_job(job, wait=wait, as_json=as_json)
 
 
-def _given(limits: CrawlLimits) -> CrawlLimits | None:
-    """None if there are none: those of the crawl that is repeated apply then."""
+def _limits_or_none(limits: CrawlLimits) -> CrawlLimits | None:
+    """Return None if no limit is given, so that the limits of the repeated crawl apply."""
     return limits if any(value is not None for value in limits.values()) else None
 
 
 def urls(
     job_id: JobId,
-    state: Annotated[UrlState | None, typer.Option(help="Only those in this state.", show_default=False)] = None,
-    kind: Annotated[UrlKind | None, typer.Option(help="Only those of this kind.", show_default=False)] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.", show_default="all")] = None,
+    state: Annotated[UrlState | None, typer.Option(help="List URLs in this state.", show_default=False)] = None,
+    kind: Annotated[UrlKind | None, typer.Option(help="List URLs of this kind.", show_default=False)] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The maximum number of URLs.", show_default="all")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """List every URL that a crawl met, in that order: state, kind, HTTP status, URL, reason. With --json: one a line.
+    """List the URLs that a crawl found, in the order in which it found them.
+
+    Each line has state, kind, HTTP status, URL and reason. With `--json`, each line is a JSON object.
 
     Examples:
 
@@ -125,7 +141,7 @@ def urls(
     """
     with open_job(job_id, url, key) as job:
         if job.state.crawl is None:
-            err.print(f"{job.id} is no crawl, its source is {job.state.source}: it met no URLs")
+            err.print(f"{job.id} is not a crawl and has no URLs: its source is {job.state.source}")
         rows = islice(job.urls(state=state and state.value, kind=kind and kind.value), limit)
         if as_json:
             print_json_lines(row.raw for row in rows)

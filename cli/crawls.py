@@ -1,4 +1,4 @@
-"""A crawl in words: while it runs, and what came of it."""
+"""Texts about a crawl: its progress and its outcome."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ VERDICTS = {
     "broken_off": "the crawl stopped before it was finished",
     "quota_exceeded": "the key's monthly quota of pictures was used up before the crawl was finished",
 }
-"""Verdicts of the API, as sentences go on from `the crawl ended: …`."""
+"""Verdict of the API -> the reason in words, without a capital or a full stop."""
 
 _STATES = tuple(name for name in UrlCounts.__annotations__ if name != "seen")
 
 
 def progress_line(crawl: Crawl) -> str:
-    """What a crawl is doing, in one line."""
-    told = [f"{crawl.pages.seen - crawl.pages.queued:,} pages, {crawl.pages.queued:,} more queued"]
-    told += [f"{crawl.pages.failed:,} failed"] if crawl.pages.failed else []
-    told += [f"{crawl.pages.blocked_by_robots:,} blocked by robots"] if crawl.pages.blocked_by_robots else []
-    told += [f"waiting on {waiting.host} until {waiting.until.astimezone():%H:%M:%S}" for waiting in crawl.waiting_on]
-    return printable(", ".join(told))
+    """Return the progress of a crawl in one line."""
+    parts = [f"{crawl.pages.seen - crawl.pages.queued:,} pages, {crawl.pages.queued:,} more queued"]
+    parts += [f"{crawl.pages.failed:,} failed"] if crawl.pages.failed else []
+    parts += [f"{crawl.pages.blocked_by_robots:,} blocked by robots"] if crawl.pages.blocked_by_robots else []
+    parts += [f"waiting on {waiting.host} until {waiting.until.astimezone():%H:%M:%S}" for waiting in crawl.waiting_on]
+    return printable(", ".join(parts))
 
 
 def total_lines(crawl: Crawl) -> list[str]:
-    """What came of a crawl: a line for the pages, one for the pictures, and what was left out or has changed."""
+    """Return the outcome of a crawl in lines: pages, pictures, what was left out, and changes since the last crawl."""
     lines = [f"pages: {_counts(crawl.pages)}", f"pictures: {_counts(crawl.pictures)}"]
     if crawl.left_out:
         by_reason = sorted(crawl.left_out.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -41,11 +41,11 @@ def total_lines(crawl: Crawl) -> list[str]:
 
 
 def early_end(crawl: Crawl) -> str:
-    """Why a crawl that found something still ended before its time; empty if it did not."""
+    """Return why a crawl ended early, or an empty text if it did not."""
     return "" if crawl.verdict is None else VERDICTS.get(crawl.verdict, crawl.verdict)
 
 
 def _counts(counts: UrlCounts) -> str:
-    told = [(name, getattr(counts, name)) for name in _STATES]
-    parts = [f"{count:,} {name.replace('_', ' ')}" for name, count in told if count]
+    by_state = [(name, getattr(counts, name)) for name in _STATES]
+    parts = [f"{count:,} {name.replace('_', ' ')}" for name, count in by_state if count]
     return ", ".join([f"{counts.seen:,} seen", *parts])

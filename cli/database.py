@@ -1,4 +1,4 @@
-"""The database, for commands that work on it themselves."""
+"""Access to the database, for the commands that do not use the API."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_database(settings: Settings, table: str) -> Iterator[Database]:
-    """The database of the settings, in which a command wants to find a table.
+    """Open the database of the settings, and check that it has the table that the command needs.
 
     Raises:
-        SettingsError: it is not there; nothing was ever started there, or an older version was.
+        SettingsError: the table is missing, because no version, or only an older one, was started on this database.
     """
     from db.database import Database, has_table
 
@@ -27,7 +27,7 @@ def open_database(settings: Settings, table: str) -> Iterator[Database]:
         if not has_table(database, table):
             where = database.url.render_as_string()
             raise SettingsError(
-                f"{where} does not have this version's tables: run `lookbook up` or `lookbook db upgrade`"
+                f"{where} does not have the tables of this version: run `lookbook up` or `lookbook db upgrade`"
             )
         yield database
     finally:

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from classifier.learning.clusters import PictureToCompare
     from classifier.learning.folder import DatasetFolder
 
-app = typer.Typer(help="Training pictures from crawls and reviews.", no_args_is_help=True)
+app = typer.Typer(help="Make training pictures from crawls and reviews.", no_args_is_help=True)
 
 _DOWNLOADS = 8
-"""At once."""
+"""The number of pictures that are downloaded at the same time."""
 _SIDE = 224
-"""Pixels of the long side at which pictures are compared: fingerprints are made for 200 to 500."""
+"""Long side in pixels at which pictures are compared. Fingerprints are designed for 200 to 500 pixels."""
 
-Share = Annotated[float, typer.Option(min=0, max=0.9, help="The share of pictures to judge by while it is trained.")]
+Share = Annotated[float, typer.Option(min=0, max=0.9, help="The share of pictures for validation during the training.")]
 
 
 def _renaming(text: str) -> tuple[str, str]:
@@ -51,33 +51,40 @@ def _renaming(text: str) -> tuple[str, str]:
 
 @app.callback()
 def dataset() -> None:
-    """Training pictures from crawls and reviews."""
+    """Make training pictures from crawls and reviews."""
 
 
 @app.command("build")
 def build(
     sources: Annotated[
-        list[str], typer.Option("--from", metavar="JOB", help="A job; may be repeated.", show_default=False)
+        list[str],
+        typer.Option("--from", metavar="JOB", help="A job that has the pictures. Can be repeated.", show_default=False),
     ],
-    labels: Annotated[LabelsFrom, typer.Option(help="Where labels come from.", show_default=False)],
+    labels: Annotated[LabelsFrom, typer.Option(help="Where the labels come from.", show_default=False)],
     folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write.", show_default=False)],
     validation: Share = 0.2,
-    test: Annotated[float, typer.Option(min=0, max=0.9, help="The share to judge by once, at the end.")] = 0.0,
+    test: Annotated[
+        float, typer.Option(min=0, max=0.9, help="The share of pictures for one test after the training.")
+    ] = 0.0,
     renamed: Annotated[
         list[Any] | None,
-        typer.Option("--as", parser=_renaming, metavar="WORD=LABEL", help="Which label a word means; may be repeated."),
+        typer.Option(
+            "--as", parser=_renaming, metavar="WORD=LABEL", help="The label that a word means. Can be repeated."
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Build the dataset in DIR anew.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Build the dataset in DIR again.")] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a folder of labelled pictures out of jobs, ready for `lookbook train`, with a manifest.
+    """Make a folder of labelled pictures from jobs, ready for `lookbook train`.
 
-    `query` and `category` are weak labels, which nobody has checked; what people said in reviews counts more, and
-    `review` takes nothing else. A word that a label of the jobs' model is called (its id, or its name in English or
-    Korean) means that label. Pictures that show the same photo are on one side of the split. A build that was
-    interrupted goes on where it was when it is run again.
+    The folder has pictures in `train/<label>/`, `validation/<label>/` and `test/<label>/`, and a manifest.
+
+    `query` and `category` are weak labels, because nobody has checked them. Reviews take precedence over them, and
+    `review` uses only reviews. A word means a label if it is the id of the label or its name in English or Korean.
+    Pictures that show the same photo are on the same side of the split. An interrupted build continues when the same
+    command runs again.
 
     Examples:
 
@@ -88,7 +95,7 @@ def build(
         lookbook train --data ~/coats --name coats
     """
     if validation + test >= 1:
-        raise typer.BadParameter("expected some pictures to be left to learn from", param_hint="--validation, --test")
+        raise typer.BadParameter("expected a rest of the pictures for training", param_hint="--validation, --test")
     from classifier.learning.clusters import cluster
     from classifier.learning.dataset import TRAIN, VALIDATION
     from classifier.learning.folder import TEST, DatasetFolder
@@ -100,18 +107,18 @@ def build(
         with connect(url, key) as client, progress_bars() as progress:
             jobs = _jobs(client, sources)
             reporter = ProgressReporter(progress)
-            _label(client, jobs, labels, vocabulary, labelled, reporter)
-            _refuse_nothing(labelled, labels)
+            _label_items(client, jobs, labels, vocabulary, labelled, reporter)
+            _require_pictures(labelled, labels)
             target.begin()
-            shown = _fetch(client, target, labelled, reporter)
+            pictures = _download(client, target, labelled, reporter)
     except KeyboardInterrupt:
-        err.print(f"{folder} keeps what is there so far: the same command goes on from here")
+        err.print(f"{folder} keeps the pictures so far: the same command continues from here")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    clusters = cluster(shown)
-    chosen = agreed_labels(labelled, clusters)
-    _refuse_nothing(labelled, labels, chosen)
+    clusters = cluster(pictures)
+    agreed = agreed_labels(labelled, clusters)
+    _require_pictures(labelled, labels, agreed)
     shares = {TEST: test, VALIDATION: validation}
-    rows = [_row(sha256, *chosen[sha256], clusters[sha256], labelled, shares, TRAIN) for sha256 in sorted(chosen)]
+    rows = [_row(sha256, *agreed[sha256], clusters[sha256], labelled, shares, TRAIN) for sha256 in sorted(agreed)]
     rows.sort(key=lambda row: str(row["file"]))
     description = {
         "taxonomy": vocabulary.taxonomy(folder.resolve().name, (row["label"] for row in rows)),
@@ -136,53 +143,59 @@ def _jobs(client: Client, ids: Iterable[str]) -> list[Job]:
     jobs = [client.job(job_id) for job_id in dict.fromkeys(ids)]
     for job in jobs:
         if not job.over:
-            raise DatasetInvalid(f"expected jobs that are over, {job.id} is {job.status}: lookbook watch {job.id}")
+            raise DatasetInvalid(
+                f"expected jobs that are over, but {job.id} is {job.status}: run lookbook watch {job.id} first"
+            )
     return jobs
 
 
-def _label(
+def _label_items(
     client: Client,
     jobs: list[Job],
-    wanted: LabelsFrom,
+    labels_from: LabelsFrom,
     vocabulary: Vocabulary,
     labelled: LabelledPictures,
     reporter: ProgressReporter,
 ) -> None:
     for model in dict.fromkeys(str(job.state.model) for job in jobs):
         vocabulary.learn(client.labels(model))
-    reviewed = True if wanted is LabelsFrom.REVIEW else None
+    reviewed = True if labels_from is LabelsFrom.REVIEW else None
     total = sum(job.counts.succeeded for job in jobs)
     items = (item for job in jobs for item in job.items(status="succeeded", reviewed=reviewed))
-    for _ in reporter.track("items", labelled.add(items, wanted, vocabulary), total):
+    for _ in reporter.track("items", labelled.add(items, labels_from, vocabulary), total):
         pass
 
 
-def _fetch(
+def _download(
     client: Client, target: DatasetFolder, labelled: LabelledPictures, reporter: ProgressReporter
 ) -> list[PictureToCompare]:
-    """Have every picture in the folder; what comparing them takes. Those that cannot be read are labelled no more."""
-    wanted = [(sha256, shown[0][0]) for sha256, shown in labelled.pictures.items()]
-    found: list[PictureToCompare] = []
+    """Download every labelled picture into the folder, and return what is needed to compare them.
+
+    A picture that cannot be read loses its labels and is counted as left out.
+    """
+    downloads = [(sha256, labels[0][0]) for sha256, labels in labelled.pictures.items()]
+    readable: list[PictureToCompare] = []
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         try:
-            outcomes = pool.map(partial(_fetch_one, client, target), wanted)
-            for (sha256, _), shown in reporter.track("pictures", zip(wanted, outcomes, strict=True), len(wanted)):
-                if shown is None:
+            outcomes = pool.map(partial(_download_one, client, target), downloads)
+            pairs = zip(downloads, outcomes, strict=True)
+            for (sha256, _), picture in reporter.track("pictures", pairs, len(downloads)):
+                if picture is None:
                     labelled.left_out["unreadable"] += len(labelled.pictures.pop(sha256))
                 else:
-                    found.append(shown)
+                    readable.append(picture)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return found
+    return readable
 
 
-def _fetch_one(client: Client, target: DatasetFolder, wanted: tuple[str, Item]) -> PictureToCompare | None:
+def _download_one(client: Client, target: DatasetFolder, download: tuple[str, Item]) -> PictureToCompare | None:
     from classifier.learning.clusters import PictureToCompare
     from classifier.prepare import InputSpec, prepare
     from core.perceptual import fingerprint
 
-    sha256, item = wanted
+    sha256, item = download
     data = target.read(sha256)
     if data is None:
         data = client.picture(item)
@@ -194,35 +207,38 @@ def _fetch_one(client: Client, target: DatasetFolder, wanted: tuple[str, Item]) 
     return PictureToCompare(sha256, fingerprint(prepared.picture), prepared.info.width / prepared.info.height)
 
 
-def _refuse_nothing(labelled: LabelledPictures, wanted: LabelsFrom, chosen: dict[str, Any] | None = None) -> None:
-    if not (labelled.pictures if chosen is None else chosen):
+def _require_pictures(
+    labelled: LabelledPictures, labels_from: LabelsFrom, agreed: dict[str, Any] | None = None
+) -> None:
+    """Check that some picture has a label: before the agreement of labels, or after it if `agreed` is given."""
+    if not (labelled.pictures if agreed is None else agreed):
         raise DatasetInvalid(
-            f"no picture has a label by {wanted.value}; left out: {_counts(labelled.left_out) or 'none'}"
+            f"no picture has a label by {labels_from.value}; left out: {_counts(labelled.left_out) or 'none'}"
         )
 
 
 def _row(
     sha256: str,
     item: Item,
-    said: GivenLabel,
+    given: GivenLabel,
     cluster: str,
     labelled: LabelledPictures,
     shares: dict[str, float],
     rest: str,
 ) -> dict[str, Any]:
-    """A line of the manifest."""
+    """Return a line of the manifest."""
     from classifier.learning.clusters import choose_side
     from classifier.learning.folder import file_of
 
     side = choose_side(cluster, shares, rest)
     others = [other.id for other, _ in labelled.pictures[sha256] if other.id != item.id]
     return {
-        "file": file_of(side, check_folder_name(said.label), sha256, item.image.format if item.image else None),
+        "file": file_of(side, check_folder_name(given.label), sha256, item.image.format if item.image else None),
         "split": side,
-        "label": said.label,
-        "kind": said.kind,
-        "label_from": said.source.value,
-        "word": said.word,
+        "label": given.label,
+        "kind": given.kind,
+        "label_from": given.source.value,
+        "word": given.word,
         "cluster": cluster,
         "sha256": sha256,
         "item": item.id,
@@ -233,13 +249,13 @@ def _row(
 
 
 def _note(rows: list[dict[str, Any]], jobs: list[Job], labels: LabelsFrom) -> dict[str, str]:
-    """What the card of a model that is trained on it says of the pictures."""
+    """Return what the card of a model that was trained on the dataset says about the pictures."""
     weak = sum(row["kind"] == WEAK for row in rows)
     return {
         "title": f"{len(rows):,} pictures of {', '.join(job.name for job in jobs)}, labels by {labels.value}",
         "source": f"{', '.join(job.id for job in jobs)}; manifest.jsonl says where each picture came from",
         "licence": "that of each picture where it came from",
-        "limits": f"It has seen what these jobs hold. {weak:,} of the labels are words that nobody has checked.",
+        "limits": f"It has seen only the pictures of these jobs. {weak:,} of the labels are unchecked words.",
     }
 
 
@@ -252,14 +268,14 @@ def _show(folder: Path, rows: list[dict[str, Any]], description: dict[str, Any])
     for name in names:
         shown.add_row(name, *(f"{counts[name, side]:,}" for side in sides), f"{verified[name]:,}")
     out.print(shown)
-    out.print(f"{len(rows):,} pictures, {description['clusters']:,} different ones, in {folder}", markup=False)
+    out.print(f"{len(rows):,} pictures in {folder}, {description['clusters']:,} of them different", markup=False)
     if description["left_out"]:
         out.print(f"left out: {_counts(description['left_out'])}")
     for side in sides[:2]:
-        lacking = [name for name in names if not counts[name, side]]
-        if lacking:
-            more = ", …" if len(lacking) > 10 else ""
-            err.print(f"no pictures in {side} of {', '.join(islice(lacking, 10))}{more}", markup=False)
+        missing = [name for name in names if not counts[name, side]]
+        if missing:
+            more = ", …" if len(missing) > 10 else ""
+            err.print(f"no pictures in {side} for {', '.join(islice(missing, 10))}{more}", markup=False)
 
 
 def _counts(by_name: dict[str, int] | Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""One worker process per GPU. Written without a GPU at hand: only its processes have been tried, on a CPU."""
+"""Run one worker process per GPU. This was never tried on a GPU: the tests start the processes on a CPU."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from core.settings import Settings
 
 
 def run_one_per_gpu(settings: Settings, gpus: Sequence[str], arguments: Sequence[str]) -> None:
-    """Keep a `lookbook worker` with `arguments` running for each GPU, until told to stop.
+    """Run a `lookbook worker` with `arguments` for each GPU until SIGINT or SIGTERM comes.
 
-    Each sees its own GPU alone (CUDA_VISIBLE_DEVICES); its log is `worker-gpu<number>.log` in the folder of the logs.
+    Each worker sees only its own GPU (CUDA_VISIBLE_DEVICES) and writes to `worker-gpu<number>.log` in the log folder.
     """
     console = Console(stderr=True, highlight=False)
     logs = settings.home / "logs"

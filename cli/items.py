@@ -1,4 +1,4 @@
-"""Commands on items: list, export, review."""
+"""Commands for items: list, export, review."""
 
 from __future__ import annotations
 
@@ -27,16 +27,22 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-Status = Annotated[str, typer.Option(help="Only these: pending, succeeded, failed, canceled.", show_default=False)]
-Label = Annotated[str, typer.Option(help="Only those of this label (its id).", show_default=False)]
-Group = Annotated[str, typer.Option(help="Only those of this group (its id).", show_default=False)]
-AtLeast = Annotated[float | None, typer.Option(min=0, max=1, help="Only those at least so sure.", show_default=False)]
-AtMost = Annotated[float | None, typer.Option(min=0, max=1, help="Only those at most so sure.", show_default=False)]
+Status = Annotated[
+    str, typer.Option(help="Take items in this status: pending, succeeded, failed, canceled.", show_default=False)
+]
+Label = Annotated[str, typer.Option(help="Take items with this label (its id).", show_default=False)]
+Group = Annotated[str, typer.Option(help="Take items with a label of this group (its id).", show_default=False)]
+MinConfidence = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Take items with at least this confidence.", show_default=False)
+]
+MaxConfidence = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Take items with at most this confidence.", show_default=False)
+]
 Reviewed = Annotated[
-    bool | None, typer.Option("--reviewed/--not-reviewed", help="Only those that people judged, or did not.")
+    bool | None, typer.Option("--reviewed/--not-reviewed", help="Take only items with a review, or only items without.")
 ]
 HideDuplicates = Annotated[
-    bool, typer.Option("--hide-duplicates", help="Without those that show the picture of an earlier one.")
+    bool, typer.Option("--hide-duplicates", help="Leave out items that show the same picture as an earlier item.")
 ]
 
 
@@ -45,17 +51,19 @@ def items(
     status: Status = "",
     label: Label = "",
     group: Group = "",
-    min_confidence: AtLeast = None,
-    max_confidence: AtMost = None,
+    min_confidence: MinConfidence = None,
+    max_confidence: MaxConfidence = None,
     reviewed: Reviewed = None,
     hide_duplicates: HideDuplicates = False,
-    sort: Annotated[Sort, typer.Option(help="`confidence`: the doubtful ones first.")] = Sort.POSITION,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.", show_default="all")] = None,
+    sort: Annotated[Sort, typer.Option(help="`confidence` lists the least confident items first.")] = Sort.POSITION,
+    limit: Annotated[int | None, typer.Option(min=1, help="The maximum number of items.", show_default="all")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """List a job's items as they stand: confidence, label or error, id, name. With --json: one item a line.
+    """List the items of a job.
+
+    Each line has confidence, label or error, id and name. With `--json`, each line is a JSON object.
 
     Examples:
 
@@ -65,9 +73,9 @@ def items(
 
         lookbook items job_01k… --label dress --json > dresses.jsonl
     """
-    wanted = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
+    item_filter = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
     with open_job(job_id, url, key) as job:
-        rows = islice(job.items(sort=sort.value, **wanted), limit)
+        rows = islice(job.items(sort=sort.value, **item_filter), limit)
         if as_json:
             print_json_lines(item.raw for item in rows)
         else:
@@ -77,22 +85,26 @@ def items(
 def export(
     job_id: JobId,
     format: Annotated[
-        Format | None, typer.Option("--format", "-f", help="Else the ending of FILE says it.", show_default=False)
+        Format | None,
+        typer.Option("--format", "-f", help="The format. By default, the ending of FILE decides.", show_default=False),
     ] = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="`-` is standard output.", show_default=False)
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The file to write; `-` is standard output.", show_default=False
+        ),
     ] = "-",
     status: Status = "",
     label: Label = "",
     group: Group = "",
-    min_confidence: AtLeast = None,
-    max_confidence: AtMost = None,
+    min_confidence: MinConfidence = None,
+    max_confidence: MaxConfidence = None,
     reviewed: Reviewed = None,
     hide_duplicates: HideDuplicates = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
-    """Write the items of a job as CSV, JSONL or Parquet. FILE changes only once all of it is there.
+    """Write the items of a job as CSV, JSONL or Parquet. FILE is replaced only when the export is complete.
 
     Examples:
 
@@ -107,16 +119,16 @@ def export(
     chosen = format or next((known for known in Format if known.value == ending), None)
     if chosen is None:
         raise typer.BadParameter(
-            f"expected one of {', '.join(Format)}, or a file that ends so; got {output!r}", param_hint="--format"
+            f"expected one of {', '.join(Format)}, or a file with such an ending; got {output!r}", param_hint="--format"
         )
-    wanted = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
+    item_filter = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
     with open_job(job_id, url, key) as job:
         if target is not None:
-            size = job.export(target, chosen.value, **wanted)
-            so_far = "" if job.over else f", the job is {job.status}: these are its items so far"
+            size = job.export(target, chosen.value, **item_filter)
+            so_far = "" if job.over else f"; the job is {job.status}, so these are its items so far"
             err.print(f"{target}: {size:,} bytes{so_far}", markup=False)
             return
-        with job.export_blocks(chosen.value, **wanted) as blocks:
+        with job.export_blocks(chosen.value, **item_filter) as blocks:
             for block in blocks:
                 sys.stdout.buffer.write(block)
 
@@ -142,17 +154,17 @@ def _filter(
 
 
 def review(
-    item_id: Annotated[str, typer.Argument(metavar="ITEM", help="The item's id: itm_…", show_default=False)],
+    item_id: Annotated[str, typer.Argument(metavar="ITEM", help="The id of the item: itm_…", show_default=False)],
     label: Annotated[
-        str, typer.Argument(metavar="[LABEL]", help="The label it shows (its id).", show_default=False)
+        str, typer.Argument(metavar="[LABEL]", help="The label that the picture shows (its id).", show_default=False)
     ] = "",
-    reject: Annotated[bool, typer.Option("--reject", help="No label of the model fits.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Take back what was said of it.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Say that no label of the model fits.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Delete the review of the item.")] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say what an item shows: another label than the predicted one, the same, or that none fits. The last one counts.
+    """Review an item: say which label it shows, or that no label fits. A new review replaces the last one.
 
     Examples:
 
@@ -163,15 +175,15 @@ def review(
         lookbook review itm_01k… --undo
     """
     if [bool(label), reject, undo].count(True) != 1:
-        raise typer.BadParameter("expected one of a label, --reject and --undo")
+        raise typer.BadParameter("expected exactly one of LABEL, --reject and --undo")
     with connect(url, key) as client:
         if undo:
             client.unreview(item_id)
-            err.print(f"{item_id} is not reviewed any more")
+            err.print(f"the review of {item_id} is deleted")
             return
-        given = client.reject(item_id) if reject else client.review(item_id, label)
+        stored = client.reject(item_id) if reject else client.review(item_id, label)
     if as_json:
-        print_json(given.raw)
+        print_json(stored.raw)
     else:
-        verdict = given.label.name if given.label is not None else "no label fits"
-        out.print(f"{item_id}: {verdict} (predicted {given.predicted.name}, {given.confidence:.2f})", markup=False)
+        label_name = stored.label.name if stored.label is not None else "no label fits"
+        out.print(f"{item_id}: {label_name} (predicted {stored.predicted.name}, {stored.confidence:.2f})", markup=False)

@@ -1,4 +1,4 @@
-"""Commands on jobs."""
+"""Commands for jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from cli.output import AsJson, JobId, Key, Url, Wait, connect, err, open_job, out, print_json, table
-from cli.watching import follow, report
+from cli.watching import follow, follow_and_report
 from lookbook import DEFAULT_URL, Job
 
 
@@ -27,8 +27,8 @@ def jobs(
             show_default=False,
         ),
     ] = "",
-    q: Annotated[str, typer.Option("--name", help="Only jobs with this in their name.", show_default=False)] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    q: Annotated[str, typer.Option("--name", help="List jobs whose name contains this text.", show_default=False)] = "",
+    limit: Annotated[int, typer.Option(min=1, help="The maximum number of jobs.")] = 20,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
@@ -58,9 +58,9 @@ def jobs(
 
 
 def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Watch a job until it is over, then print its items and what they come to.
+    """Watch a job until it is over. Then print its items and a summary.
 
-    Ctrl-C ends the watching, not the job. Exit codes are those of `submit`.
+    Ctrl-C stops the watching, not the job. The exit codes are those of `submit`.
 
     Examples:
 
@@ -69,18 +69,17 @@ def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson 
         lookbook watch $(lookbook submit ~/catalog --no-wait)
     """
     with open_job(job_id, url, key) as job:
-        follow(job)
-        report(job, as_json=as_json)
+        follow_and_report(job, as_json=as_json)
 
 
 def cancel(
     job_id: JobId,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is canceled.")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the job is canceled.")] = True,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Stop a job. What workers have in hand is finished; the rest is canceled.
+    """Cancel a job. Workers finish the items that they hold; the other pending items are canceled.
 
     Examples:
 
@@ -92,7 +91,7 @@ def cancel(
         job.cancel()
         if wait:
             follow(job)
-    _print_standing(job, as_json=as_json)
+    _print_status(job, as_json=as_json)
 
 
 def retry(
@@ -102,28 +101,29 @@ def retry(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Try a job's failed items again.
+    """Retry the failed items of a job.
 
-    Example:
+    Examples:
 
         lookbook retry job_01k…
+
+        lookbook retry job_01k… --no-wait
     """
     with open_job(job_id, url, key) as job:
         job.retry()
-        if not wait:
-            _print_standing(job, as_json=as_json)
-            return
-        follow(job)
-        report(job, as_json=as_json)
+        if wait:
+            follow_and_report(job, as_json=as_json)
+        else:
+            _print_status(job, as_json=as_json)
 
 
 def delete(
     job_id: JobId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
-    """Delete a job that is over: its items, and the pictures that no other job uses.
+    """Delete a job that is over, with its items and the pictures that no other job uses.
 
     Examples:
 
@@ -141,7 +141,7 @@ def delete(
 def deliveries(
     job_id: JobId,
     replay: Annotated[
-        str, typer.Option(metavar="DELIVERY", help="Tell the webhook of this one again: dlv_…", show_default=False)
+        str, typer.Option(metavar="DELIVERY", help="Send this delivery again: dlv_…", show_default=False)
     ] = "",
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -149,7 +149,7 @@ def deliveries(
 ) -> None:
     """List the deliveries to a job's webhook, newest first.
 
-    A delivery is pending, delivered, failed (given up after a day), or disabled (the receiver answered 410).
+    A delivery is pending, delivered, failed (given up), or disabled (the receiver answered 410).
 
     Examples:
 
@@ -169,13 +169,13 @@ def deliveries(
     out.print(shown)
 
 
-def _print_standing(job: Job, *, as_json: bool) -> None:
+def _print_status(job: Job, *, as_json: bool) -> None:
     if as_json:
         print_json(job.state.raw)
     else:
-        standing = "canceling" if job.state.canceling else job.status
+        status = "canceling" if job.state.canceling else job.status
         counts = job.counts
         out.print(
-            f"{job.id} {standing}: {counts.succeeded:,} classified, {counts.failed:,} failed, "
+            f"{job.id} {status}: {counts.succeeded:,} classified, {counts.failed:,} failed, "
             f"{counts.canceled:,} canceled, {counts.pending:,} pending"
         )

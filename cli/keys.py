@@ -1,4 +1,4 @@
-"""Commands on keys. They work on the database itself: the first key has to come from somewhere."""
+"""Commands for keys. They use the database directly, because the API cannot create the first key."""
 
 from __future__ import annotations
 
@@ -17,31 +17,34 @@ from core.types import Scope
 if TYPE_CHECKING:
     from db.tables import ApiKey
 
-app = typer.Typer(help="Keys: who may use the service.", no_args_is_help=True)
+app = typer.Typer(help="API keys: who may use the service.", no_args_is_help=True)
 
 
 class KeyUnknown(LookbookError):
-    """There is no such key."""
+    """No key has this id."""
 
     code = "unknown_key"
 
 
 @app.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="What it is for, or whose.")],
+    name: Annotated[str, typer.Argument(help="A name for the key, such as its purpose or its owner.")],
     scope: Annotated[
-        list[Scope] | None, typer.Option(help="What it may do, once for each; admin includes the others.")
+        list[Scope] | None,
+        typer.Option(
+            help="What the key permits. Can be repeated. The default is submit and read; admin includes both."
+        ),
     ] = None,
     rate: Annotated[
-        int | None, typer.Option(min=1, help="Requests per minute; LOOKBOOK_RATE_LIMIT by default.")
+        int | None, typer.Option(min=1, help="Requests per minute. The default is LOOKBOOK_RATE_LIMIT.")
     ] = None,
     quota: Annotated[
-        int | None, typer.Option(min=0, help="Pictures per calendar month; any number by default.")
+        int | None, typer.Option(min=0, help="Pictures per calendar month. By default there is no limit.")
     ] = None,
 ) -> None:
-    """Make a key and print it. It is kept as a digest only: nobody can print it again.
+    """Create a key and print it. Only its digest is stored, so the key cannot be printed again.
 
-    Once there is a key, the service needs one for everything, on loopback, too.
+    As soon as one key exists, the service requires a key for every request, even on loopback.
 
     Examples:
 
@@ -52,15 +55,15 @@ def create(
     from db.access import keys
 
     with open_database(Settings.read(), "api_keys") as database, database.writing() as session:
-        key, written = keys.create(session, name, scope or [Scope.SUBMIT, Scope.READ], utc_now(), rate, quota)
-        shown = f"{key.id} may {', '.join(key.scopes)}; its key, shown this once:"
-    err.print(shown)
-    out.print(written)
+        key, secret = keys.create(session, name, scope or [Scope.SUBMIT, Scope.READ], utc_now(), rate, quota)
+        note = f"{key.id} has the scopes {', '.join(key.scopes)}. The key is shown only this once:"
+    err.print(note)
+    out.print(secret)
 
 
 @app.command("list")
 def list_keys(as_json: AsJson = False) -> None:
-    """Keys, newest first, the revoked ones included.
+    """List the keys, newest first, including revoked ones.
 
     Examples:
 
@@ -92,8 +95,12 @@ def _as_json(key: ApiKey) -> dict[str, Any]:
 
 
 @app.command("revoke")
-def revoke(key: Annotated[str, typer.Argument(help="Its id, `key_…`, as `lookbook keys list` shows it.")]) -> None:
-    """Make a key useless for ever, within two seconds. Its jobs stay, and keys with the scope admin see them.
+def revoke(
+    key: Annotated[str, typer.Argument(help="The id of the key, `key_…`. `lookbook keys list` shows it.")],
+) -> None:
+    """Revoke a key for ever. Within two seconds it stops working.
+
+    Its jobs remain, and keys with the scope admin can see them.
 
     Example:
 
@@ -103,5 +110,5 @@ def revoke(key: Annotated[str, typer.Argument(help="Its id, `key_…`, as `lookb
 
     with open_database(Settings.read(), "api_keys") as database, database.writing() as session:
         if not keys.revoke(session, key, utc_now()):
-            raise KeyUnknown(f"there is no key {key!r}: `lookbook keys list` shows those that there are")
+            raise KeyUnknown(f"there is no key {key!r}: `lookbook keys list` shows the keys")
     out.print(f"{key} is revoked")

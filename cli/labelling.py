@@ -1,4 +1,4 @@
-"""Which label an item of a job has for a dataset: by what a person said of it, or by a word that came with it."""
+"""Decide which label an item has in a dataset: the one of its review, or the one that a word of its source means."""
 
 from __future__ import annotations
 
@@ -16,84 +16,87 @@ from lookbook.answers import Labels
 
 WEAK, VERIFIED = "weak", "verified"
 OTHER: dict[str, Any] = {"id": "other", "name": {"en": "Other", "ko": "기타"}}
-"""The group of labels that no model knows."""
+"""The group of the labels that no taxonomy has."""
 
-_LONGEST = 80
-"""Characters of a label: it becomes the name of a folder."""
+_MAX_LABEL_LENGTH = 80
+"""Characters. A label becomes the name of a folder, and file systems limit names."""
 
 
 class LabelsFrom(StrEnum):
     """Where labels come from."""
 
     QUERY = "query"
-    """The word that was searched for; a review counts more."""
+    """The search word. A review takes precedence."""
     CATEGORY = "category"
-    """What the page says; a review counts more."""
+    """The category on the page of the product. A review takes precedence."""
     REVIEW = "review"
-    """What people said, and nothing else."""
+    """Reviews only."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:
-    """A label, who says so (`weak` or `verified`), and by which word or review."""
+    """A label of an item, and where it comes from."""
 
     label: str
     kind: str
+    """`VERIFIED` if a person gave it in a review, `WEAK` otherwise."""
     source: LabelsFrom
     word: str | None = None
+    """The word of the source, for a weak label."""
 
 
 @dataclass(slots=True)
 class Vocabulary:
-    """Words and the labels that they stand for: names of labels in the models' taxonomies, and what the caller says."""
+    """Words and the labels that they mean: the names in the taxonomies of models, and the renamings of the caller."""
 
     renamed: Mapping[str, str]
-    """Word -> label, as the caller says."""
+    """Word -> label, given by the caller."""
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Of the taxonomies, and those that words made, by their ids, as `labels.json` has them."""
+    """Id -> label in the form of `labels.json`: the labels of the taxonomies, and those made from unknown words."""
     groups: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Id -> group in the form of `labels.json`."""
     unused: dict[str, str] = field(init=False)
-    """Of what the caller says, the words that did not occur: plain word -> as it was given."""
+    """Words of `renamed` that no item had: normalised word -> word as given."""
     _by_word: dict[str, str] = field(default_factory=dict)
     _renamed: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._renamed = {_plain(word): label for word, label in self.renamed.items()}
-        self.unused = {_plain(word): word for word in self.renamed}
+        self._renamed = {_normalised(word): label for word, label in self.renamed.items()}
+        self.unused = {_normalised(word): word for word in self.renamed}
 
     def learn(self, taxonomy: Labels) -> None:
-        """The labels of one more model."""
+        """Add the labels and groups of a model."""
         for group in taxonomy.groups:
             self.groups.setdefault(group.id, {"id": group.id, "name": {"en": group.names.en, "ko": group.names.ko}})
         for label in taxonomy.labels:
             names = {"en": label.names.en, "ko": label.names.ko}
             self.labels.setdefault(label.id, {"id": label.id, "group": label.group, "name": names})
             for word in (label.id, *names.values()):
-                self._by_word.setdefault(_plain(word), label.id)
+                self._by_word.setdefault(_normalised(word), label.id)
 
     def label_of(self, word: str) -> str | None:
-        """The label that a word stands for; a word that no taxonomy has is one by itself. None: it has no letters."""
-        plain = _plain(word)
-        meant = self._renamed.get(plain, word)
-        self.unused.pop(plain, None)
-        known = self._by_word.get(_plain(meant))
+        """Return the label that a word means. An unknown word becomes a label; None if it has no letters or digits."""
+        normalised = _normalised(word)
+        meant = self._renamed.get(normalised, word)
+        self.unused.pop(normalised, None)
+        known = self._by_word.get(_normalised(meant))
         if known is not None:
             return known
-        made = re.sub(r"[^\w]+", "-", _plain(meant)).strip("-_")[:_LONGEST]
+        made = re.sub(r"[^\w]+", "-", _normalised(meant)).strip("-_")[:_MAX_LABEL_LENGTH]
         if not made:
             return None
         if made not in self.labels:
             self.groups.setdefault(OTHER["id"], OTHER)
             self.labels[made] = {"id": made, "group": OTHER["id"], "name": {"en": meant.strip(), "ko": meant.strip()}}
-        self._by_word[_plain(meant)] = made
+        self._by_word[_normalised(meant)] = made
         return made
 
     def taxonomy(self, name: str, used: Iterable[str]) -> dict[str, Any]:
-        """The labels that are used, as `labels.json` has them: those of models in their order, then the others."""
-        wanted = set(used)
-        own = [label for label in self.labels.values() if label["id"] in wanted and label["group"] != OTHER["id"]]
-        made = [label for label in self.labels.values() if label["id"] in wanted and label["group"] == OTHER["id"]]
-        labels = own + sorted(made, key=lambda label: str(label["id"]))
+        """Return a taxonomy of the used labels, in the form of `labels.json`: first those of models, in their order."""
+        ids = set(used)
+        of_models = [label for label in self.labels.values() if label["id"] in ids and label["group"] != OTHER["id"]]
+        of_words = [label for label in self.labels.values() if label["id"] in ids and label["group"] == OTHER["id"]]
+        labels = of_models + sorted(of_words, key=lambda label: str(label["id"]))
         groups = {label["group"] for label in labels}
         return {
             "name": name,
@@ -105,68 +108,68 @@ class Vocabulary:
 
 @dataclass(slots=True)
 class LabelledPictures:
-    """Pictures that have a label, each once, and how many items were left out for which reason."""
+    """Pictures with their labels, and the number of items that were left out, by reason."""
 
     pictures: dict[str, list[tuple[Item, GivenLabel]]] = field(default_factory=dict)
-    """SHA-256 -> the items that show it, in the order in which they were given."""
+    """SHA-256 -> the items that show the picture, each with its label, in the order of `add`."""
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def add(self, items: Iterable[Item], wanted: LabelsFrom, vocabulary: Vocabulary) -> Iterator[Item]:
-        """Label items; each is given on once it has been looked at."""
+    def add(self, items: Iterable[Item], labels_from: LabelsFrom, vocabulary: Vocabulary) -> Iterator[Item]:
+        """Label items. Yield each item after it is labelled, so that the caller can show progress."""
         for item in items:
-            said = _label_of(item, wanted, vocabulary)
-            if isinstance(said, str):
-                self.left_out[said] += 1
+            label = _label_of(item, labels_from, vocabulary)
+            if isinstance(label, str):
+                self.left_out[label] += 1
             elif item.image is not None:
-                self.pictures.setdefault(item.image.sha256, []).append((item, said))
+                self.pictures.setdefault(item.image.sha256, []).append((item, label))
             yield item
 
 
-def _label_of(item: Item, wanted: LabelsFrom, vocabulary: Vocabulary) -> GivenLabel | str:
-    """An item's label, or why it has none."""
+def _label_of(item: Item, labels_from: LabelsFrom, vocabulary: Vocabulary) -> GivenLabel | str:
+    """Return the label of an item, or the reason why it has none."""
     if item.crop is not None:
-        # The label is that of a part; what would be learned from is the whole.
+        # The label belongs to the crop, but a model would learn it from the whole picture.
         return "cropped"
     if item.review is not None:
         if item.review.label is None:
             return "rejected"
         return GivenLabel(item.review.label.id, VERIFIED, LabelsFrom.REVIEW)
-    if wanted is LabelsFrom.REVIEW:
+    if labels_from is LabelsFrom.REVIEW:
         return "not_reviewed"
-    word = item.source.query if wanted is LabelsFrom.QUERY else item.source.category
+    word = item.source.query if labels_from is LabelsFrom.QUERY else item.source.category
     label = vocabulary.label_of(word) if word else None
-    return "unlabelled" if label is None else GivenLabel(label, WEAK, wanted, word)
+    return "unlabelled" if label is None else GivenLabel(label, WEAK, labels_from, word)
 
 
 def agreed_labels(labelled: LabelledPictures, clusters: Mapping[str, str]) -> dict[str, tuple[Item, GivenLabel]]:
-    """SHA-256 -> the item and label that count.
+    """Return the item and the label to use for each picture: SHA-256 -> (item, label).
 
-    Of one photo, however often it is there, what a person said counts more than words: words that say otherwise, or
-    that contradict each other while nobody said anything, are left out as `contradictory`. So is what people
-    contradict each other about.
+    All pictures of a cluster show one photo, so their labels must agree. A label of a review takes precedence over
+    words. Items are left out as `contradictory` if their word differs from a review, if the words differ and there is
+    no review, or if reviews of the same picture differ.
     """
     weak, verified = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
-    for sha256, shown in labelled.pictures.items():
-        for _, said in shown:
-            (verified if said.kind == VERIFIED else weak)[clusters[sha256]].add(said.label)
+    for sha256, labels in labelled.pictures.items():
+        for _, given in labels:
+            (verified if given.kind == VERIFIED else weak)[clusters[sha256]].add(given.label)
     chosen: dict[str, tuple[Item, GivenLabel]] = {}
-    for sha256, shown in labelled.pictures.items():
-        people = [pair for pair in shown if pair[1].kind == VERIFIED]
-        # Of copies that people judged apart, each keeps what was said of it.
-        right = {said.label for _, said in people} or verified[clusters[sha256]] or weak[clusters[sha256]]
-        fitting = [pair for pair in people or shown if {pair[1].label} == right]
-        if fitting:
-            chosen[sha256] = fitting[0]
+    for sha256, labels in labelled.pictures.items():
+        reviews = [pair for pair in labels if pair[1].kind == VERIFIED]
+        # A picture with reviews of its own keeps their label, even if reviews of a copy differ.
+        accepted = {given.label for _, given in reviews} or verified[clusters[sha256]] or weak[clusters[sha256]]
+        agreeing = [pair for pair in reviews or labels if {pair[1].label} == accepted]
+        if agreeing:
+            chosen[sha256] = agreeing[0]
         else:
-            labelled.left_out["contradictory"] += len(shown)
+            labelled.left_out["contradictory"] += len(labels)
     return chosen
 
 
 def read_renaming(text: str) -> tuple[str, str]:
-    """`WORD=LABEL`.
+    """Return the word and the label of `WORD=LABEL`.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the text has another form.
     """
     word, equals, label = text.rpartition("=")
     if not equals or not word.strip() or not label.strip():
@@ -175,15 +178,15 @@ def read_renaming(text: str) -> tuple[str, str]:
 
 
 def check_folder_name(label: str) -> str:
-    """A label as the name of a folder.
+    """Return the label if it can be the name of a folder.
 
     Raises:
-        DatasetInvalid: it would lead elsewhere.
+        DatasetInvalid: it has characters that would lead out of the folder.
     """
     if not re.fullmatch(r"[\w][\w.-]*", label):
         raise DatasetInvalid(f"expected a label that can be the name of a folder, got {label!r}")
     return label
 
 
-def _plain(word: str) -> str:
+def _normalised(word: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", word).casefold().split())

@@ -1,4 +1,4 @@
-"""Commands that make and judge models."""
+"""Commands that train and evaluate models."""
 
 from __future__ import annotations
 
@@ -29,19 +29,22 @@ DEFAULT_RECIPE = PROJECT / "recipes" / "training" / "garments.yaml"
 
 
 class ProgressReporter:
-    """Progress bars on standard error, one per phase."""
+    """Shows one progress bar per phase."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._task = TaskID(0)
 
     def phase(self, name: str, steps: int) -> None:
+        """Add a bar for a phase of `steps` steps."""
         self._task = self._progress.add_task(name, total=steps, note="")
 
     def step(self, note: str) -> None:
+        """Advance the bar by one step, and show `note` beside it."""
         self._progress.update(self._task, advance=1, note=note)
 
     def track(self, what: str, iterable: Iterable[T], length: int, /) -> Iterable[T]:
+        """Yield the elements of `iterable`, and show them as steps of a phase."""
         self.phase(what, length)
         for element in iterable:
             yield element
@@ -49,19 +52,21 @@ class ProgressReporter:
 
 
 def progress_bars() -> Progress:
+    """Make the progress display on standard error."""
     columns = (TextColumn("{task.description:>18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, TextColumn("{task.fields[note]}"), console=err)
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Folder with train/<label>/ and validation/<label>/.")],
-    recipe: Annotated[Path, typer.Option(help="Recipe (YAML).")] = DEFAULT_RECIPE,
-    name: Annotated[str, typer.Option(help="Name of the model; the recipe's by default.")] = "",
-    models: Annotated[Path | None, typer.Option(help="Where to publish; LOOKBOOK_MODELS by default.")] = None,
+    data: Annotated[Path, typer.Option(help="Folder with `train/<label>/` and `validation/<label>/`.")],
+    recipe: Annotated[Path, typer.Option(help="The training recipe (YAML).")] = DEFAULT_RECIPE,
+    name: Annotated[str, typer.Option(help="The name of the model. The default is the name in the recipe.")] = "",
+    models: Annotated[Path | None, typer.Option(help="Folder to publish in. The default is LOOKBOOK_MODELS.")] = None,
 ) -> None:
     """Train a model and publish it as the next version of its name.
 
-    The labels are those of the recipe's taxonomy, or those of a dataset that `lookbook dataset build` made.
+    The labels are those of the recipe's taxonomy. If `lookbook dataset build` made the folder, they are those of the
+    dataset.
 
     Examples:
 
@@ -69,19 +74,19 @@ def train(
 
         lookbook train --data ~/coats --name coats
 
-        lookbook train --data ~/garments --recipe recipes/training/garments.yaml --models /tmp/models
+        lookbook train --data ~/garments --recipe recipes/training/garments.yaml --models ~/models
     """
     quiet_tensorflow()
     from classifier.learning.publishing import train_and_publish
     from classifier.learning.recipe import fit_to_dataset, read_recipe
 
-    wanted, taxonomy = fit_to_dataset(*read_recipe(recipe), data)
+    chosen, taxonomy = fit_to_dataset(*read_recipe(recipe), data)
     if name:
-        wanted = wanted.model_copy(update={"name": name})
+        chosen = chosen.model_copy(update={"name": name})
     with progress_bars() as progress:
         reporter = ProgressReporter(progress)
         artifact = train_and_publish(
-            wanted, taxonomy, data, models or Settings.read().models, utc_now(), reporter, reporter.track
+            chosen, taxonomy, data, models or Settings.read().models, utc_now(), reporter, reporter.track
         )
     out.print(_table(artifact.metrics))
     out.print(f"published {artifact.ref} in {artifact.folder}")
@@ -89,13 +94,13 @@ def train(
 
 def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder with one folder of pictures per label.")],
-    model: Annotated[str, typer.Option(help="Model: name (its newest version) or name@version.")] = "garments",
-    runtime: Annotated[str, typer.Option(help="auto, tensorflow or openvino.")] = "auto",
-    precision: Annotated[str, typer.Option(help="f32, bf16, int8 or auto (OpenVINO).")] = "f32",
-    predictions: Annotated[Path | None, typer.Option(help="Write one line of JSON per picture here.")] = None,
+    model: Annotated[str, typer.Option(help="The model: name (its newest version) or name@version.")] = "garments",
+    runtime: Annotated[str, typer.Option(help="The runtime: auto, tensorflow or openvino.")] = "auto",
+    precision: Annotated[str, typer.Option(help="The precision of OpenVINO: f32, bf16, int8 or auto.")] = "f32",
+    predictions: Annotated[Path | None, typer.Option(help="Write one line of JSON per picture to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Judge a model on labelled pictures, exactly as a worker would classify them.
+    """Evaluate a model on labelled pictures. It classifies them exactly as a worker would.
 
     Examples:
 
@@ -124,10 +129,14 @@ def evaluate(
 
 
 def convert_backbone(
-    backbone: Annotated[str, typer.Argument(help="efficientnet-lite0, -lite1 or -lite2.")],
-    target: Annotated[Path, typer.Argument(help="File to write, ending in .keras.")],
+    backbone: Annotated[
+        str, typer.Argument(help="The backbone: efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2.")
+    ],
+    target: Annotated[Path, typer.Argument(help="The file to write, ending in .keras.")],
 ) -> None:
-    """Convert a backbone's ImageNet weights from PyTorch to a Keras model (uint8 pixels to 1,000 logits).
+    """Convert the ImageNet weights of a backbone from PyTorch to a Keras model.
+
+    The model maps uint8 pixels to 1,000 logits.
 
     Example:
 
@@ -149,16 +158,21 @@ def convert_backbone(
 
 
 def quiet_tensorflow() -> None:
-    # Set before anything imports it: its notes on the processor would tear the progress bars.
+    """Silence TensorFlow's notes on the processor, which would break the progress bars. Call it before the import."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def open_named_artifact(models: Path, wanted: str) -> Artifact:
+def open_named_artifact(models: Path, text: str) -> Artifact:
+    """Open the artifact of `name@version`, or the newest version of `name`.
+
+    Raises:
+        ModelUnknown: the folder of models has no such version.
+    """
     from classifier.artifact import find_artifact, list_artifacts
     from core.errors import ModelUnknown
     from core.types import ModelRef
 
-    name, at, version = wanted.partition("@")
+    name, at, version = text.partition("@")
     if at:
         return find_artifact(models, ModelRef(name, version))
     versions = [artifact for artifact in list_artifacts(models) if artifact.ref.name == name]

@@ -6,16 +6,15 @@ import sys
 from http import HTTPStatus
 
 import typer
-from rich.console import Console
 
 from cli import crawling, datasets, items, jobs, keys, learning, models, recipes, service, submitting, webhooks
-from cli.output import ExitCode
+from cli.output import ExitCode, err
 from core.errors import LookbookError
 from lookbook import Error, NotReached, ProblemError
 
 app = typer.Typer(
     name="lookbook",
-    help="Classifies whole fashion catalogs by style. Start with `lookbook up`.",
+    help="Classify whole fashion catalogs by style. `lookbook up` starts the service.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -50,24 +49,28 @@ app.command("convert-backbone", rich_help_panel="Learn")(learning.convert_backbo
 
 
 def main() -> None:
-    """Run a command; what goes wrong on purpose is one line on standard error and exit code 1."""
+    """Run a command. An expected error is printed in one line on standard error, and the exit code is 1."""
     try:
         app()
     except LookbookError as error:
         _fail(error.detail)
     except NotReached as error:
-        _fail(f"{error}; is it running (`make up`)? --url or LOOKBOOK_URL says where")
+        _fail(f"{error}; is it running (`make up`)? Give its URL with --url or LOOKBOOK_URL")
     except ProblemError as error:
-        _fail(f"{error}; --key or LOOKBOOK_KEY is the key" if error.status == HTTPStatus.UNAUTHORIZED else str(error))
+        _fail(
+            f"{error}; give the key with --key or LOOKBOOK_KEY"
+            if error.status == HTTPStatus.UNAUTHORIZED
+            else str(error)
+        )
     except Error as error:
         _fail(str(error))
     except OSError as error:
-        # A file that cannot be read or written; anything else is a bug, and shows where.
+        # With a file name, the error is about a file of the user. Without one, it is a bug and needs a traceback.
         if error.filename is None:
             raise
         _fail(f"{error.filename}: {error.strerror}")
 
 
 def _fail(text: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"lookbook: {text}", style="red", markup=False)
+    err.print(f"lookbook: {text}", style="red", markup=False)
     sys.exit(ExitCode.ERROR)

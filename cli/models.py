@@ -1,4 +1,4 @@
-"""Commands on model versions: list, export, promote."""
+"""Commands for model versions: list, promote, export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def list_models(context: typer.Context, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Model versions. Without a command: those that the service knows, with their measured accuracy.
+    """List the model versions of the service with their measured accuracy, or run a command on one.
 
     Examples:
 
@@ -44,14 +44,14 @@ def list_models(context: typer.Context, url: Url = DEFAULT_URL, key: Key = "", a
 
 @app.command("promote")
 def promote(
-    model: Annotated[str, typer.Argument(help="name@version.")],
-    patience: Annotated[float, typer.Option(help="Longest wait for the workers to load it, in seconds.")] = 120.0,
+    model: Annotated[str, typer.Argument(help="The model version: name@version.")],
+    patience: Annotated[float, typer.Option(help="The longest wait for the workers to load it, in seconds.")] = 120.0,
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
-    """Make a model version `production`, once every worker has loaded it. Nothing restarts.
+    """Make a model version `production` as soon as every worker has loaded it. Nothing restarts.
 
-    A version that was published while the service runs is made known by `lookbook db upgrade`.
+    If the version was published while the service runs, register it with `lookbook db upgrade` first.
 
     Example:
 
@@ -60,11 +60,11 @@ def promote(
     name, at, version = model.partition("@")
     if not at:
         raise typer.BadParameter(f"expected name@version, got {model!r}")
-    with connect(url, key) as client, err.status("asking the workers to load it") as status:
+    with connect(url, key) as client, err.status("waiting for the workers to load it") as status:
 
-        def show(standing: Promotion) -> None:
-            waiting = f"waiting for {len(standing.waiting_for)} of {standing.workers} workers to load {model}"
-            status.update(waiting if standing.waiting_for else "")
+        def show(progress: Promotion) -> None:
+            waiting = f"waiting for {len(progress.waiting_for)} of {progress.workers} workers to load {model}"
+            status.update(waiting if progress.waiting_for else "")
 
         promotion = client.promote(name, version, progress=show, timeout=patience)
     out.print(f"production is {model}, loaded by {promotion.workers} workers")
@@ -72,20 +72,23 @@ def promote(
 
 @app.command("export")
 def export(
-    model: Annotated[str, typer.Argument(help="Model: name (its newest version) or name@version.")],
-    data: Annotated[Path, typer.Option(help="Folder with train/<label>/ and validation/<label>/.")],
-    int8: Annotated[bool, typer.Option("--int8", help="Quantize too, calibrated on 300 pictures of train/.")] = False,
-    models: Annotated[Path | None, typer.Option(help="Where to publish; LOOKBOOK_MODELS by default.")] = None,
+    model: Annotated[str, typer.Argument(help="The model: name (its newest version) or name@version.")],
+    data: Annotated[Path, typer.Option(help="Folder with `train/<label>/` and `validation/<label>/`.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also quantize it, calibrated on 300 pictures of `train/`.")
+    ] = False,
+    models: Annotated[Path | None, typer.Option(help="Folder to publish in. The default is LOOKBOOK_MODELS.")] = None,
 ) -> None:
-    """Export a model's weights anew and publish them as its next version, each precision checked on validation/.
+    """Export a model's weights again, check each precision on `validation/`, and publish the next version.
 
-    The model card says how many labels each precision changes. Workers use one only if that is at most 0.5 %.
+    The model card says how many labels each precision changes. Workers use a precision only if it changes at most
+    0.5 % of the labels.
 
     Examples:
 
         lookbook models export garments --data ~/garments --int8
 
-        lookbook models export garments@1 --data ~/garments --models /tmp/models
+        lookbook models export garments@1 --data ~/garments --models ~/models
     """
     quiet_tensorflow()
     from classifier.learning.publishing import export_artifact

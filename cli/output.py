@@ -1,4 +1,4 @@
-"""What the commands that use a service have in common: options, consoles, exit codes."""
+"""Options, consoles, tables and exit codes that the commands share."""
 
 from __future__ import annotations
 
@@ -16,43 +16,50 @@ from rich.table import Table
 
 from lookbook import Client, Job
 
-# In a pipe nothing is cut off; COLUMNS says otherwise.
+# Output to a pipe has no terminal width, so a large width keeps long lines whole. COLUMNS overrides it.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 400)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Url = Annotated[
-    str, typer.Option("--url", envvar="LOOKBOOK_URL", help="Where the service is.", rich_help_panel="Service")
+    str, typer.Option("--url", envvar="LOOKBOOK_URL", help="The URL of the service.", rich_help_panel="Service")
 ]
 Key = Annotated[
     str,
     typer.Option("--key", envvar="LOOKBOOK_KEY", help="The API key.", rich_help_panel="Service", show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id: job_…", show_default=False)]
-Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the predictions and print them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id of the job: job_…", show_default=False)]
+Wait = Annotated[
+    bool,
+    typer.Option(
+        "--wait/--no-wait", help="Wait until the job is over and print its predictions, or print its id at once."
+    ),
+]
 
 
 class ExitCode(IntEnum):
-    """Exit codes; docs/cli.md lists them."""
+    """The exit codes of `lookbook`. docs/cli.md lists them for users."""
 
     OK = 0
     ERROR = 1
-    """The service refused or did not answer, or the job's source could not be read."""
+    """The service refused the request or did not answer, or the source of the job could not be read."""
     USAGE = 2
-    """The command line was not understood; nothing was sent."""
+    """The command line is wrong, and nothing was sent. Click exits with this code."""
     ITEMS_FAILED = 3
-    """Some of them, or the crawl ended before its time."""
+    """Some items of the job failed, or its crawl ended early."""
     CANCELED = 4
     INTERRUPTED = 130
-    """Ctrl-C."""
+    """Ctrl-C was pressed."""
 
 
 @contextmanager
 def connect(url: str, key: str) -> Iterator[Client]:
-    """The service; a person is told at once if it is not there, while later silence is waited through.
+    """Open a client, and check at once that the service answers.
+
+    Later requests wait for a service that does not answer. A wrong URL should fail without that wait.
 
     Raises:
-        NotReached: nothing answers at `url`.
+        NotReached: no service answers at `url`.
     """
     with Client(url, key or None) as client:
         client.ping()
@@ -61,18 +68,18 @@ def connect(url: str, key: str) -> Iterator[Client]:
 
 @contextmanager
 def open_job(job_id: str, url: str, key: str) -> Iterator[Job]:
-    """A job of the service, as it stands.
+    """Open a client and read the job.
 
     Raises:
-        NotReached: nothing answers at `url`.
-        ProblemError: it has no such job.
+        NotReached: no service answers at `url`.
+        ProblemError: the service has no such job.
     """
     with connect(url, key) as client:
         yield client.job(job_id)
 
 
 def table(*columns: str, wrapping: str = "") -> Table:
-    """A table; where it is too wide, the column `wrapping` gives way."""
+    """Make a table. If it is too wide for the terminal, only the column `wrapping` breaks its lines."""
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         made.add_column(column, no_wrap=column != wrapping)
@@ -80,14 +87,16 @@ def table(*columns: str, wrapping: str = "") -> Table:
 
 
 def printable(text: str) -> str:
-    """Other people's text for a terminal: control characters of it do nothing."""
+    """Return foreign text with each control character replaced, so that it cannot change the terminal."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def print_json(value: object) -> None:
+    """Print one JSON value, indented."""
     out.print_json(data=value, ensure_ascii=False)
 
 
 def print_json_lines(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print one JSON object per line."""
     for row in rows:
         typer.echo(json.dumps(row, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Commands on site recipes."""
+"""Commands for site recipes."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ if TYPE_CHECKING:
     from crawler.extraction import Extraction
     from crawler.recipes import Recipe
 
-app = typer.Typer(help="Site recipes: how to read one shop's pages.", no_args_is_help=True)
+app = typer.Typer(help="Site recipes: how to read the pages of one shop.", no_args_is_help=True)
 
 _SHOWN = 3
-"""How many of a field's values are shown."""
+"""The number of values that are shown per field."""
 
 
 @app.command("list")
 def list_recipes(as_json: AsJson = False) -> None:
-    """The recipes in recipes/sites/, those for the fewest pages first: the first one that matches a page is used.
+    """List the recipes in recipes/sites/, the most specific first. The first recipe that matches a page is used.
 
-    Example:
+    Examples:
 
         lookbook recipes list
+
+        lookbook recipes list --json
     """
     from crawler.recipes import load_recipes
 
@@ -47,9 +49,9 @@ def list_recipes(as_json: AsJson = False) -> None:
 
 @app.command("check")
 def check(
-    files: Annotated[list[Path] | None, typer.Argument(help="Recipes; all in recipes/sites/ by default.")] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="Recipe files. By default, all in recipes/sites/.")] = None,
 ) -> None:
-    """Check recipes against their schema, expressions and selectors included. Every fault is told, with its line.
+    """Check recipes against the schema, with their expressions and selectors. Every fault is printed with its line.
 
     Examples:
 
@@ -74,19 +76,19 @@ def check(
 
 @app.command("try")
 def try_recipe(
-    url: Annotated[str, typer.Argument(help="The page.")],
+    url: Annotated[str, typer.Argument(help="The URL of the page.")],
     recipe: Annotated[
-        str | None, typer.Option(help="A recipe's name or file; by default the one that matches the page.")
+        str | None, typer.Option(help="The name or the file of a recipe. By default, the recipe that matches the page.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Read the page from this file instead of asking for it.", exists=True)
+        Path | None, typer.Option(help="Read the page from this file instead of fetching it.", exists=True)
     ] = None,
-    query: Annotated[str | None, typer.Option(help="The word searched for, if the URL does not say.")] = None,
+    query: Annotated[str | None, typer.Option(help="The search word, if it is not in the URL.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read one page, and print what each field of the recipe yields and which rule found each picture.
+    """Read one page. Print what each field of the recipe yields, and which rule found each picture.
 
-    The page is asked for through the guarded fetcher: LOOKBOOK_FETCH_ALLOW opens networks of one's own.
+    The guarded fetcher fetches the page. LOOKBOOK_FETCH_ALLOW permits private networks.
 
     Examples:
 
@@ -114,13 +116,13 @@ def _page(url: str, file: Path | None) -> tuple[bytes, str, dict[str, str], int]
     return fetched.body, fetched.url, dict(fetched.headers), fetched.status
 
 
-def _recipe_for(url: str, wanted: str | None) -> Recipe | None:
+def _recipe_for(url: str, given: str | None) -> Recipe | None:
     from crawler.recipes import SITES, find_recipe, load_recipe, load_recipes
 
-    if wanted is None:
+    if given is None:
         return find_recipe(load_recipes(), url)
-    path = Path(wanted)
-    return load_recipe(path if path.suffix in {".yaml", ".yml"} else SITES / f"{wanted}.yaml")
+    path = Path(given)
+    return load_recipe(path if path.suffix in {".yaml", ".yml"} else SITES / f"{given}.yaml")
 
 
 def _as_json(found: Extraction) -> dict[str, Any]:
@@ -136,20 +138,20 @@ def _show(found: Extraction) -> None:
     if found.yields:
         fields = table("field", "yields", "first values", wrapping="first values")
         for name, values in found.yields.items():
-            given = [value for value in values if value]
-            fields.add_row(name, f"{len(given)} of {len(values)}", _clean(" · ".join(given[:_SHOWN])))
+            present = [value for value in values if value]
+            fields.add_row(name, f"{len(present)} of {len(values)}", _clean(" · ".join(present[:_SHOWN])))
         out.print(fields)
     if found.pictures:
         pictures = table("rank", "rule", "title", "price", "category", "label", "picture", wrapping="title")
-        for one in found.pictures:
-            price = "–" if one.price is None else f"{one.price} {one.currency or ''}".strip()
-            words = [_clean(text or "–") for text in (one.title, price, one.category, one.label, one.url)]
-            pictures.add_row(str(one.rank), one.rule.value, *words)
+        for picture in found.pictures:
+            price = "–" if picture.price is None else f"{picture.price} {picture.currency or ''}".strip()
+            texts = (picture.title, price, picture.category, picture.label, picture.url)
+            pictures.add_row(str(picture.rank), picture.rule.value, *(_clean(text or "–") for text in texts))
         out.print(pictures)
     out.print(f"left out: {_counts(list(found.left_out.items())) or 'nothing'}")
     links = found.links
-    told = [("products", len(links.products)), ("further pages", len(links.pages)), ("others", len(links.others))]
-    out.print(f"links: {_counts(told)}")
+    counts = [("products", len(links.products)), ("further pages", len(links.pages)), ("others", len(links.others))]
+    out.print(f"links: {_counts(counts)}")
 
 
 def _counts(pairs: Sequence[tuple[str, int]]) -> str:
@@ -157,5 +159,5 @@ def _counts(pairs: Sequence[tuple[str, int]]) -> str:
 
 
 def _clean(text: str) -> Text:
-    """Other people's text for a terminal: neither markup nor control characters of it do anything."""
+    """Return foreign text in which neither markup nor control characters have an effect."""
     return Text(printable(text))

@@ -1,4 +1,4 @@
-"""The Redis that `lookbook up` starts when none is given."""
+"""The embedded Redis, which `lookbook up` starts if LOOKBOOK_REDIS_URL is empty."""
 
 from __future__ import annotations
 
@@ -54,22 +54,22 @@ def bundled_redis_server(package: str) -> Path | None:
 
 def _version_of(server: str) -> Version:
     """Return the version that a redis-server prints, `Redis server v=7.0.15 …`; (0,) if it prints none."""
-    said = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
+    output = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
     try:
-        return parse_version(said)
+        return parse_version(output)
     except ValueError:
         return (0,)
 
 
 class EmbeddedRedis:
-    """Where the embedded Redis listens: a Unix socket in a folder of its own, so that no port can be taken.
+    """The socket and the command line of the embedded Redis.
 
-    The folder is a short temporary one: the path of a Unix socket is limited to about 100 bytes, and the data
-    folder's may be longer.
+    It listens on a Unix socket, because a port may be in use. The socket is in a temporary folder with a short path,
+    because the path of a Unix socket is limited to about 100 bytes and the data folder may have a longer one.
     """
 
     def __init__(self, server: Path | None = None) -> None:
-        """`server`: the redis-server to run; None: the one that `find_redis_server` finds."""
+        """`server` is the redis-server to run. The default is the one that `find_redis_server` returns."""
         self._server = server or find_redis_server()
         self._folder = tempfile.TemporaryDirectory(prefix="lookbook-")
         self.socket = Path(self._folder.name) / "redis.sock"
@@ -79,7 +79,7 @@ class EmbeddedRedis:
         return f"unix://{self.socket}"
 
     def command(self) -> list[str]:
-        """The server's command line. Nothing is saved: the database is the truth."""
+        """Return the command line of the server. Redis saves nothing to disk, because the database has all the data."""
         return [
             str(self._server),
             *("--port", "0"),
@@ -93,4 +93,5 @@ class EmbeddedRedis:
         ]
 
     def remove(self) -> None:
+        """Delete the folder of the socket."""
         self._folder.cleanup()

@@ -1,4 +1,4 @@
-"""Making the artifacts in a folder known to the database."""
+"""Register the artifacts of a folder in the database."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from db.model_versions import NewModelVersion
 
 
 def register_models(settings: Settings, database: Database) -> list[ModelRef]:
-    """Register every artifact of `settings.models`; those that are known already stay as they are."""
+    """Register every artifact of `settings.models`. Artifacts that are registered already do not change."""
     artifacts = list_artifacts(settings.models)
     with database.writing() as session:
         for artifact in artifacts:
-            model_versions.register(session, _described(artifact), utc_now())
+            model_versions.register(session, _new_version(artifact), utc_now())
     return [artifact.ref for artifact in artifacts]
 
 
 def replace_missing_production(database: Database, present: Sequence[ModelRef]) -> ModelRef | None:
-    """Where one machine is everything: if production's artifact is not among those `present`, another takes over.
+    """Promote another version if the artifact of `production` is not among those `present`.
 
-    That is the newest version of its name, or else of any; None if nothing had to change.
+    Only for an installation on one machine: elsewhere another machine may have the artifact. The newest version of the
+    same name is preferred, then the newest of any name. Return the promoted version, or None if nothing changed.
     """
     with database.writing() as session:
         aliases = model_versions.list_aliases(session)
-        here = {str(ref) for ref in present}
-        if not here or aliases.get(model_versions.PRODUCTION) in here | {None}:
+        available = {str(ref) for ref in present}
+        if not available or aliases.get(model_versions.PRODUCTION) in available | {None}:
             return None
-        gone = ModelRef.parse(aliases[model_versions.PRODUCTION])
-        rows = [row for row in model_versions.list_all(session) if row.ref in here]
-        newest = next((row for row in rows if row.name == gone.name), rows[0])
+        missing = ModelRef.parse(aliases[model_versions.PRODUCTION])
+        rows = [row for row in model_versions.list_all(session) if row.ref in available]
+        newest = next((row for row in rows if row.name == missing.name), rows[0])
         model_versions.promote(session, newest)
         return ModelRef(newest.name, newest.version)
 
 
-def _described(artifact: Artifact) -> NewModelVersion:
+def _new_version(artifact: Artifact) -> NewModelVersion:
     return NewModelVersion(
         ref=artifact.ref,
         digest=artifact.digest,

@@ -1,4 +1,4 @@
-"""Commands that run the service: the whole of it, or one of its processes."""
+"""Commands that run the whole service or one of its processes."""
 
 from __future__ import annotations
 
@@ -8,33 +8,36 @@ from typing import Annotated
 
 import typer
 
+from cli.output import ExitCode
 from core.errors import BrokerUnavailable
 from core.messages import Queue
 from core.settings import Settings
 
 
 class Devices(StrEnum):
-    """On which devices a worker runs."""
+    """The choices of `lookbook worker --devices`."""
 
     ONE = "one"
     ALL = "all"
 
 
-db_app = typer.Typer(help="The database.", no_args_is_help=True)
+db_app = typer.Typer(help="Manage the database.", no_args_is_help=True)
 health_app = typer.Typer(help="Health checks for containers.", no_args_is_help=True)
 
 NoAuth = Annotated[
     bool,
-    typer.Option(
-        "--no-auth", help="Serve anyone who can reach the address without asking for a key (LOOKBOOK_NO_AUTH)."
-    ),
+    typer.Option("--no-auth", help="Serve everyone who can reach the service, without a key (LOOKBOOK_NO_AUTH)."),
 ]
 
 
 def up(no_auth: NoAuth = False) -> None:
-    """Run the whole service on this machine: Redis, API, workers and beat. Ctrl-C ends it.
+    """Run the whole service on this machine: Redis, API, workers and beat. Ctrl-C stops it.
 
-    Settings come from the environment, for example:
+    The settings come from the environment.
+
+    Examples:
+
+        lookbook up
 
         LOOKBOOK_PORT=8001 LOOKBOOK_HOME=/data/lookbook lookbook up
     """
@@ -44,11 +47,15 @@ def up(no_auth: NoAuth = False) -> None:
 
 
 def api(no_auth: NoAuth = False) -> None:
-    """Run the API server alone (LOOKBOOK_DATABASE_URL and LOOKBOOK_REDIS_URL say where the rest is).
+    """Run only the API server.
 
-    Example:
+    LOOKBOOK_DATABASE_URL and LOOKBOOK_REDIS_URL name the database and the Redis that it shares with the workers.
+
+    Examples:
 
         lookbook api
+
+        LOOKBOOK_REDIS_URL=redis://redis.example:6379/0 lookbook api
     """
     from api.server import serve
 
@@ -56,13 +63,17 @@ def api(no_auth: NoAuth = False) -> None:
 
 
 def worker(
-    queues: Annotated[str, typer.Option(help="Queues to work on, in order, with commas.")] = "interactive,bulk,low",
-    concurrency: Annotated[int, typer.Option(help="Chunks in hand at once.", min=1)] = 4,
+    queues: Annotated[
+        str, typer.Option(help="The queues to work on, in this order, separated by commas.")
+    ] = "interactive,bulk,low",
+    concurrency: Annotated[
+        int, typer.Option(help="The number of chunks that the worker holds at the same time.", min=1)
+    ] = 4,
     devices: Annotated[
-        Devices, typer.Option(help="`one` process on one device, or `all`: a process for each GPU.")
+        Devices, typer.Option(help="`one`: one process on one device. `all`: one process for each GPU.")
     ] = Devices.ONE,
 ) -> None:
-    """Run a worker: one process, or one for each GPU.
+    """Run a worker: one process, or one process for each GPU.
 
     Examples:
 
@@ -72,7 +83,7 @@ def worker(
 
         lookbook worker --devices all
     """
-    settings, wanted = Settings.read(), _queues(queues)
+    settings, chosen = Settings.read(), _queues(queues)
     if devices == Devices.ALL:
         from classifier.runtimes import visible_gpus
         from cli.devices import run_one_per_gpu
@@ -81,14 +92,14 @@ def worker(
         if gpus:
             run_one_per_gpu(settings, gpus, ["--queues", queues, "--concurrency", str(concurrency)])
             return
-        typer.echo("no GPU is visible: one process on the CPU", err=True)
+        typer.echo("no GPU is visible: starting one process on the CPU", err=True)
     from worker.app import run_worker
 
-    run_worker(settings, wanted, concurrency)
+    run_worker(settings, chosen, concurrency)
 
 
 def beat() -> None:
-    """Run the clock that wakes the sweeper. One per installation; a second one does no harm.
+    """Run the clock that queues the maintenance tasks. An installation needs one; a second one does no harm.
 
     Example:
 
@@ -101,7 +112,7 @@ def beat() -> None:
 
 @db_app.command("upgrade")
 def db_upgrade() -> None:
-    """Bring the database to this version's tables, and make the models of LOOKBOOK_MODELS known.
+    """Migrate the database to the tables of this version, and register the models in LOOKBOOK_MODELS.
 
     Example:
 
@@ -116,15 +127,15 @@ def db_upgrade() -> None:
     upgrade(database)
     typer.echo(f"database is at migration {head_revision()}")
     for ref in register_models(settings, database):
-        typer.echo(f"model {ref} is known")
+        typer.echo(f"model {ref} is registered")
     database.close()
 
 
 @health_app.command("worker")
 def health_worker(
-    queue: Annotated[Queue, typer.Option(help="A queue that it must work on.")] = Queue.INTERACTIVE,
+    queue: Annotated[Queue, typer.Option(help="A queue that the worker must serve.")] = Queue.INTERACTIVE,
 ) -> None:
-    """Exit 0 if a worker of this host that serves the queue was alive a moment ago, 1 if not.
+    """Exit with 0 if a worker on this host serves the queue and sent a heartbeat recently, with 1 otherwise.
 
     Examples:
 
@@ -138,11 +149,11 @@ def health_worker(
         workers = Broker.connect(Settings.read()).list_live_workers()
     except BrokerUnavailable as error:
         typer.echo(error.detail, err=True)
-        raise typer.Exit(1) from error
-    here = os.uname().nodename
-    alive = [w.worker for w in workers if queue.value in w.queues and f"@{here}-" in w.worker]
-    typer.echo("\n".join(alive) or f"no worker of {here} serves {queue.value}")
-    raise typer.Exit(0 if alive else 1)
+        raise typer.Exit(ExitCode.ERROR) from error
+    host = os.uname().nodename
+    alive = [w.worker for w in workers if queue.value in w.queues and f"@{host}-" in w.worker]
+    typer.echo("\n".join(alive) or f"no worker on {host} serves {queue.value}")
+    raise typer.Exit(ExitCode.OK if alive else ExitCode.ERROR)
 
 
 def _settings(no_auth: bool) -> Settings:

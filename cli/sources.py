@@ -1,4 +1,4 @@
-"""What the arguments of `lookbook submit` name: pictures, an archive, a manifest or URLs."""
+"""Read the arguments of `lookbook submit`: pictures, an archive, a manifest or URLs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STDIN = "-"
 
 
 class Kind(StrEnum):
-    """What a job is made of; each job has one."""
+    """The kinds of source. A job has one source."""
 
     PICTURES = "pictures"
     ARCHIVE = "an archive"
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Source:
-    """The one source of a job."""
+    """The source of a job."""
 
     kind: Kind
     files: list[Upload] = field(default_factory=list)
@@ -39,32 +39,33 @@ class Source:
 
 
 def read_source(arguments: Iterable[str], read_stdin: Callable[[], bytes]) -> Source:
-    """The source that the arguments name together; `-` is what comes on standard input.
+    """Return the source that the arguments name together. `-` stands for standard input.
 
     Raises:
-        typer.BadParameter: they name nothing, things that are not there, or more than one source.
+        typer.BadParameter: the arguments name nothing, a missing file, or more than one source.
     """
     found = [part for argument in arguments for part in _parts(argument, read_stdin)]
     kinds = sorted({kind for kind, _ in found}, key=list(Kind).index)
     if len(kinds) > 1:
-        examples = " and ".join(f"{kind.value} ({_shown(found, kind)})" for kind in kinds)
-        raise typer.BadParameter(f"a job has one source, got {examples}: submit each on its own")
+        examples = " and ".join(f"{kind.value} ({_example(found, kind)})" for kind in kinds)
+        raise typer.BadParameter(f"a job has one source, got {examples}: submit each of them separately")
     if not found:
         raise typer.BadParameter(
-            f"no pictures there: expected files ending in {' '.join(sorted(PICTURE_SUFFIXES))}, "
+            f"found no pictures: expected files ending in {' '.join(sorted(PICTURE_SUFFIXES))}, "
             f"{' '.join(ARCHIVE_SUFFIXES)} or {' '.join(MANIFEST_SUFFIXES)}, or URLs"
         )
     (kind,) = kinds
     if kind in {Kind.ARCHIVE, Kind.MANIFEST} and len(found) > 1:
-        raise typer.BadParameter(f"a job has one source, got {len(found)} of {kind.value}: submit each on its own")
+        several = f"{len(found)} {kind.name.lower()}s"
+        raise typer.BadParameter(f"a job has one source, got {several}: submit each of them separately")
     files = [part for _, part in found if isinstance(part, Upload)]
-    return Source(kind, _told_apart(files), [part for _, part in found if isinstance(part, str)])
+    return Source(kind, _with_distinct_names(files), [part for _, part in found if isinstance(part, str)])
 
 
 def _parts(argument: str, read_stdin: Callable[[], bytes]) -> Iterator[tuple[Kind, Upload | str]]:
     path = Path(argument)
     if argument == STDIN:
-        yield from _of_stdin(read_stdin())
+        yield from _read_list(read_stdin())
     elif is_url(argument):
         yield Kind.URLS, argument
     elif path.is_dir():
@@ -89,8 +90,12 @@ def _kind_of(name: str) -> Kind:
     return Kind.MANIFEST if lower.endswith(MANIFEST_SUFFIXES) else Kind.PICTURES
 
 
-def _of_stdin(data: bytes) -> Iterator[tuple[Kind, Upload | str]]:
-    """A manifest, known by its first line; otherwise paths and URLs, one a line (or each ended by a zero byte)."""
+def _read_list(data: bytes) -> Iterator[tuple[Kind, Upload | str]]:
+    """Yield the parts that standard input names.
+
+    A first line that begins with `{` or has a column `url` makes it a manifest. Otherwise it is a list of paths and
+    URLs, each ended by a line break or a zero byte.
+    """
     lines = [line for line in re.split(rb"[\0\r\n]+", data.removeprefix(b"\xef\xbb\xbf")) if line.strip()]
     if lines and lines[0].lstrip().startswith(b"{"):
         yield Kind.MANIFEST, Upload("stdin.jsonl", data)
@@ -103,8 +108,8 @@ def _of_stdin(data: bytes) -> Iterator[tuple[Kind, Upload | str]]:
                 yield from _parts(name, bytes)
 
 
-def _told_apart(files: list[Upload]) -> list[Upload]:
-    """Files that would have the same name are named by the paths that were given."""
+def _with_distinct_names(files: list[Upload]) -> list[Upload]:
+    """Name files by their given paths where their names alone would be the same."""
     seen = Counter(file.name for file in files)
     return [Upload(_path_of(file), file.content) if seen[file.name] > 1 else file for file in files]
 
@@ -115,6 +120,6 @@ def _path_of(file: Upload) -> str:
     return "/".join(part for part in file.content.parts if part not in {"..", file.content.anchor})
 
 
-def _shown(found: list[tuple[Kind, Upload | str]], wanted: Kind) -> str:
-    names = [part if isinstance(part, str) else part.name for kind, part in found if kind is wanted]
+def _example(found: list[tuple[Kind, Upload | str]], kind: Kind) -> str:
+    names = [part if isinstance(part, str) else part.name for other, part in found if other is kind]
     return names[0] + (", …" if len(names) > 1 else "")

@@ -32,12 +32,14 @@ def _metadata(text: str) -> dict[str, Any]:
     return value
 
 
-def _moment(text: str) -> datetime:
+def _time(text: str) -> datetime:
     try:
-        # Without a zone it is this machine's.
+        # A time without a zone is in the zone of this machine.
         return datetime.fromisoformat(text).astimezone()
     except ValueError:
-        raise typer.BadParameter(f"expected a moment such as 2027-01-31 or 2027-01-31T12:00Z, got {text!r}") from None
+        raise typer.BadParameter(
+            f"expected a date or time such as 2027-01-31 or 2027-01-31T12:00Z, got {text!r}"
+        ) from None
 
 
 def submit(
@@ -45,32 +47,40 @@ def submit(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Pictures, folders and patterns; or an archive; or a manifest; or URLs. `-` reads a list of paths or "
+            help="Pictures, folders and patterns, or an archive, or a manifest, or URLs. `-` reads a list of paths or "
             "URLs, or a manifest, from standard input.",
             show_default=False,
         ),
     ],
-    name: Annotated[str, typer.Option(help="Name of the job.", show_default=False)] = "",
-    model: Annotated[str, typer.Option(help="Model: name, name@version or alias.")] = "production",
-    top_k: Annotated[int | None, typer.Option(min=1, help="Labels to keep of each picture.", show_default="5")] = None,
-    priority: Annotated[Priority, typer.Option(help="`low` waits for other bulk work.")] = Priority.NORMAL,
-    metadata: Annotated[
-        Any, typer.Option(parser=_metadata, metavar="JSON", help="An object to keep with the job.", show_default=False)
+    name: Annotated[str, typer.Option(help="The name of the job.", show_default=False)] = "",
+    model: Annotated[str, typer.Option(help="The model: name, name@version or alias.")] = "production",
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="The number of labels to keep for each picture.", show_default="5")
     ] = None,
-    webhook: Annotated[str, typer.Option(metavar="URL", help="Tell this URL of its end.", show_default=False)] = "",
+    priority: Annotated[Priority, typer.Option(help="`low` lets other bulk work go first.")] = Priority.NORMAL,
+    metadata: Annotated[
+        Any,
+        typer.Option(parser=_metadata, metavar="JSON", help="A JSON object to store with the job.", show_default=False),
+    ] = None,
+    webhook: Annotated[
+        str, typer.Option(metavar="URL", help="Notify this URL when the job ends.", show_default=False)
+    ] = "",
     expires_at: Annotated[
-        Any, typer.Option(parser=_moment, metavar="TIME", help="Keep the job until then.", show_default=False)
+        Any,
+        typer.Option(
+            parser=_time, metavar="TIME", help="Keep the job until this time, then delete it.", show_default=False
+        ),
     ] = None,
     wait: Wait = True,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Classify pictures: send them as one job, watch it, and print what came of it.
+    """Classify pictures: submit them as one job, watch it, and print the predictions.
 
     A job has one source: pictures, an archive (.zip .tar .tar.gz …), a manifest (.csv .jsonl .ndjson) or URLs. The exit
-    code is 3 if some pictures failed and 4 if the job was canceled. With `--no-wait` the job's id is all that is
-    printed on standard output.
+    code is 3 if some pictures failed and 4 if the job was canceled. With `--no-wait`, standard output has only the id
+    of the job.
 
     Examples:
 
@@ -97,7 +107,7 @@ def submit(
         metadata=metadata,
         webhook={"url": webhook} if webhook else None,
         expires_at=expires_at,
-        # A small job is over before the first look at it would be due.
+        # A small job is over within a second. The service then answers once, and no poll is needed.
         prefer_wait=1 if wait else None,
     )
     with connect(url, key) as client:

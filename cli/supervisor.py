@@ -1,4 +1,4 @@
-"""Child processes, watched: one that dies is named and started again; stopping leaves none behind."""
+"""Keep child processes running: restart those that die, and leave none behind at the end."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from pathlib import Path
 from rich.console import Console
 
 STOP_SECONDS = 20.0
-"""How long children may take to finish what they have in hand before they are killed."""
+"""Seconds that children may take to finish their work before they are killed."""
 _BACKOFF_FIRST, _BACKOFF_LONGEST = 0.5, 30.0
+"""Seconds before a restart, at first and at most."""
 _HEALTHY_SECONDS = 60.0
-"""A child that lived this long is restarted at once when it dies; one that keeps dying waits longer each time."""
+"""A child that lived longer than this is restarted after the first backoff. Otherwise the backoff doubles each time."""
 _TAIL_LINES = 5
+"""The last lines of its log that are printed when a child dies."""
 _PR_SET_PDEATHSIG = 1
-"""linux/prctl.h"""
+"""The constant of linux/prctl.h that sets the signal for the death of the parent."""
 
 
 @dataclass(slots=True)
 class Child:
-    """One process to keep running."""
+    """A process to keep running."""
 
     name: str
     command: list[str]
     on_death: Callable[[int], None] | None = None
-    """Called with the process id of a child that has died."""
+    """Called with the process id when the child has died."""
     environment: dict[str, str] = field(default_factory=dict)
-    """What it has beside the supervisor's environment."""
+    """Variables in addition to the supervisor's environment."""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     backoff: float = _BACKOFF_FIRST
@@ -43,7 +45,7 @@ class Child:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Starts children in sessions of their own and keeps them running until `ask_to_stop`."""
+    """Starts each child in a session of its own, and restarts it when it dies, until `ask_to_stop`."""
 
     logs: Path
     environment: dict[str, str]
@@ -52,39 +54,41 @@ class Supervisor:
     _stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self, child: Child) -> None:
+        """Start a child and keep it running."""
         self._children.append(child)
         self._launch(child)
 
     def ask_to_stop(self) -> None:
-        """May be called from a signal handler."""
+        """End `watch` and `pause`. A signal handler may call this."""
         self._stopping.set()
 
     def pause(self, seconds: float) -> bool:
-        """Sleep; False as soon as stopping was asked for."""
+        """Sleep. Return False as soon as `ask_to_stop` is called."""
         return not self._stopping.wait(seconds)
 
     def watch(self) -> None:
-        """Keep the children running until stopping is asked for."""
+        """Restart children that die until `ask_to_stop` is called."""
         while self.pause(0.2):
             self.restart_dead()
 
     def restart_dead(self) -> None:
+        """Note which children have died, and restart those whose backoff is over."""
         for child in self._children:
             if child.process is not None and child.process.poll() is not None:
-                self._mourn(child, child.process.returncode)
+                self._handle_death(child, child.process.returncode)
             if child.restart_at is not None and time.monotonic() >= child.restart_at:
                 self._launch(child)
 
     def stop(self) -> None:
-        """Stop all children, the last started first, and whatever processes they started themselves."""
+        """Stop all children and the processes that they started. The child that was started last stops first."""
         self._stopping.set()
         running = [child.process for child in reversed(self._children) if child.process is not None]
-        brokers = [c.process for c in self._children if c.name == "redis" and c.process is not None]
-        workers = [process for process in running if process not in brokers]
-        # Workers record and acknowledge what they have in hand: Redis goes last.
-        for group in (workers, brokers):
+        redis = [c.process for c in self._children if c.name == "redis" and c.process is not None]
+        workers = [process for process in running if process not in redis]
+        # Redis stops last, because workers record and acknowledge their chunks while they stop.
+        for group in (workers, redis):
             for process in group:
-                # The leader alone: its decoders and servers are its own to stop, once they have finished.
+                # Only the leader gets the signal: it stops its own decoders or servers when they have finished.
                 process.terminate()
             deadline = time.monotonic() + STOP_SECONDS
             for process in group:
@@ -106,15 +110,15 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 env=self.environment | child.environment,
-                # Its own process group: Ctrl-C reaches the supervisor alone, which stops all in order.
+                # In a process group of its own, a child gets no Ctrl-C. The supervisor gets it and stops all in order.
                 start_new_session=True,
-                # prctl alone runs there: nothing that takes a lock which another thread may hold.
+                # Between fork and exec only prctl runs, which takes no lock that another thread may hold.
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
             )
 
-    def _mourn(self, child: Child, code: int) -> None:
+    def _handle_death(self, child: Child, code: int) -> None:
         assert child.process is not None
-        # Its own children (decoders, gunicorn's workers) must not outlive it.
+        # Its own children, such as decoders and gunicorn's workers, must not outlive it.
         _kill_group(child.process)
         if child.on_death is not None:
             child.on_death(child.process.pid)
@@ -131,7 +135,7 @@ class Supervisor:
 
 
 def _end_with_parent() -> None:
-    """Have the kernel send SIGTERM when the supervisor is gone, even if it was killed without a word (prctl(2))."""
+    """Ask the kernel to send SIGTERM when the supervisor dies, even if it was killed with SIGKILL (prctl(2))."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -139,7 +143,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        # macOS says EPERM for a group whose processes are all gone.
+        # On macOS, killpg() fails with EPERM if all processes of the group have ended.
         return
 
 

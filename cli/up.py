@@ -1,4 +1,4 @@
-"""`lookbook up`: the whole service on one machine, its processes watched."""
+"""`lookbook up`: run the whole service on one machine, and restart processes that die."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ from db.migrate import upgrade
 from db.steps.leasing import CHUNK_LEASES, SOURCE_LEASES
 
 REDIS_SECONDS = 10.0
-"""How long the embedded Redis may take to answer."""
+"""Seconds that the embedded Redis may take until it answers."""
 
 console = Console(highlight=False, soft_wrap=True)
 
 
 def run(settings: Settings) -> None:
-    """Start everything, say `ready` when it is, watch until told to stop, stop everything.
+    """Start the service, print `ready` when it is, keep it running until a signal comes, and stop it.
 
     Raises:
-        AlreadyRunning, PortTaken, SettingsError, UnsupportedVersion: nothing was started.
+        AlreadyRunning, PortTaken, SettingsError, UnsupportedVersion: the service cannot run. Nothing was started.
     """
     check_exposure(settings)
     check_servers(settings)
     with ExitStack() as stack:
-        stack.enter_context(_only_one(settings.home))
+        stack.enter_context(_lock_home(settings.home))
         _check_port(settings)
         _prepare_folders(settings)
         if not settings.redis_url:
-            place = EmbeddedRedis()
-            stack.callback(place.remove)
-            settings = settings.model_copy(update={"redis_url": place.url})
-            redis_command = place.command()
+            redis = EmbeddedRedis()
+            stack.callback(redis.remove)
+            settings = settings.model_copy(update={"redis_url": redis.url})
+            redis_command = redis.command()
         else:
             redis_command = None
         database = Database(settings.resolved_database_url)
@@ -70,7 +70,8 @@ def _run_until_stopped(
     broker = Broker.connect(settings)
 
     def worker_died(process_id: int) -> None:
-        # What it had in hand need not wait for the end of its leases (unless the database is away: then it does).
+        # End the leases of the dead worker, so that its chunks need not wait until the leases expire. If the database
+        # does not answer, they do wait.
         with suppress(*TRANSIENT_ERRORS), database.writing() as session:
             CHUNK_LEASES.end_leases(session, utc_now(), worker=worker_suffix(process_id))
             SOURCE_LEASES.end_leases(session, utc_now(), worker=worker_suffix(process_id))
@@ -78,16 +79,18 @@ def _run_until_stopped(
     if redis_command is not None:
         supervisor.start(Child("redis", redis_command))
         _wait_for_redis(broker, supervisor)
-    lookbook = [sys.executable, "-m", "cli"]
-    supervisor.start(Child("worker", [*lookbook, "worker"], on_death=worker_died))
-    # Apart, so that the sweeper never waits behind slow downloads.
+    lookbook_command = [sys.executable, "-m", "cli"]
+    supervisor.start(Child("worker", [*lookbook_command, "worker"], on_death=worker_died))
+    # Downloads have a worker of their own, because maintenance must not wait behind slow ones.
     ingest = ["--queues", "fetch_interactive,fetch,fetch_low,ingest", "--concurrency", "8"]
-    supervisor.start(Child("ingest", [*lookbook, "worker", *ingest], on_death=worker_died))
+    supervisor.start(Child("ingest", [*lookbook_command, "worker", *ingest], on_death=worker_died))
     crawls = ["--queues", "crawl", "--concurrency", "1"]
-    supervisor.start(Child("crawler", [*lookbook, "worker", *crawls], on_death=worker_died))
-    supervisor.start(Child("maintenance", [*lookbook, "worker", "--queues", "maintenance", "--concurrency", "2"]))
-    supervisor.start(Child("beat", [*lookbook, "beat"]))
-    supervisor.start(Child("api", [*lookbook, "api"]))
+    supervisor.start(Child("crawler", [*lookbook_command, "worker", *crawls], on_death=worker_died))
+    supervisor.start(
+        Child("maintenance", [*lookbook_command, "worker", "--queues", "maintenance", "--concurrency", "2"])
+    )
+    supervisor.start(Child("beat", [*lookbook_command, "beat"]))
+    supervisor.start(Child("api", [*lookbook_command, "api"]))
     if _wait_until_ready(settings, supervisor):
         console.print(f"ready {settings.url}", style="bold green")
         console.print(f"logs  {settings.home / 'logs'}   (Ctrl-C stops)", style="dim")
@@ -96,8 +99,8 @@ def _run_until_stopped(
 
 
 @contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    """Hold the data folder's lock.
+def _lock_home(home: Path) -> Iterator[None]:
+    """Hold the lock of the data folder.
 
     Raises:
         AlreadyRunning: another `lookbook up` holds it.
@@ -122,7 +125,7 @@ def _only_one(home: Path) -> Iterator[None]:
 def _check_port(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As gunicorn binds: a port whose last connections are still closing is free.
+        # gunicorn sets this option, too. With it, a port counts as free while its last connections are closing.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
@@ -135,28 +138,28 @@ def _check_port(settings: Settings) -> None:
 
 def _prepare_folders(settings: Settings) -> None:
     (settings.home / "logs").mkdir(parents=True, exist_ok=True)
-    # Nobody else works on this folder now.
+    # The lock is held, so no other process can be writing these files.
     remove_unfinished_uploads(settings)
 
 
 def _prepare_database(settings: Settings, database: Database) -> None:
     upgrade(database)
     with database.writing() as session:
-        # The workers of the last run are gone.
+        # No worker of an earlier run is alive any more.
         CHUNK_LEASES.end_leases(session, utc_now())
         SOURCE_LEASES.end_leases(session, utc_now())
     present = register_models(settings, database)
     if not present:
-        console.print(f"no model artifacts in {settings.models}: nothing can be classified", style="yellow")
+        console.print(f"no model artifacts in {settings.models}: pictures cannot be classified", style="yellow")
     replacement = replace_missing_production(database, present)
     if replacement is not None:
         console.print(
-            f"the model in production is gone from {settings.models}: {replacement} takes over", style="yellow"
+            f"the production model is missing from {settings.models}: {replacement} replaces it", style="yellow"
         )
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """What the children inherit: this environment, with the paths and addresses that were settled here."""
+    """Return the environment of the child processes: this one, with the settings that were decided here."""
     return {
         **os.environ,
         "LOOKBOOK_HOME": str(settings.home),
@@ -167,6 +170,11 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _wait_for_redis(broker: Broker, supervisor: Supervisor) -> None:
+    """Wait until Redis answers.
+
+    Raises:
+        BrokerUnavailable: it did not answer within `REDIS_SECONDS`, or a signal came first.
+    """
     deadline = time.monotonic() + REDIS_SECONDS
     while True:
         try:
@@ -179,7 +187,7 @@ def _wait_for_redis(broker: Broker, supervisor: Supervisor) -> None:
 
 
 def _wait_until_ready(settings: Settings, supervisor: Supervisor) -> bool:
-    """Wait for `/readyz`, restarting what dies meanwhile; False if told to stop before."""
+    """Wait until `/readyz` answers, and restart processes that die meanwhile. Return False if a signal came first."""
     with httpx.Client(base_url=settings.url, trust_env=False, timeout=5.0) as http:
         while supervisor.pause(0.1):
             supervisor.restart_dead()

@@ -1,4 +1,4 @@
-"""A job before the eyes of a person: progress bars while it is sent and while it runs, and what came of it."""
+"""Show a job to a person: progress bars while it is sent and while it runs, then its predictions."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from lookbook import Item, Job
 from lookbook.multipart import Sent
 
 SHOWN_ITEMS = 200
-"""Of more than that, `submit` and `watch` show only these; `lookbook items` lists all."""
+"""The number of items that `submit` and `watch` print. `lookbook items` lists all."""
 
 
 @contextmanager
 def sending(what: str) -> Iterator[Sent]:
-    """A bar for what is being sent."""
+    """Show a progress bar for an upload."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task(what, total=None)
@@ -37,16 +37,16 @@ def sending(what: str) -> Iterator[Sent]:
 
 @contextmanager
 def interruptible_wait(job: Job) -> Iterator[None]:
-    """While somebody waits for a job: Ctrl-C ends the waiting, not the job, and he is told how to go on."""
+    """Let Ctrl-C end the waiting for a job, but not the job, and print how to watch it again."""
     try:
         yield
     except KeyboardInterrupt:
-        err.print(f"{job.id} goes on; to watch it again: lookbook watch {job.id}")
+        err.print(f"{job.id} goes on. To watch it again: lookbook watch {job.id}")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def follow(job: Job) -> None:
-    """Wait for a job's end behind a bar."""
+    """Wait until a job is over, and show a progress bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
     with (
         interruptible_wait(job),
@@ -57,12 +57,12 @@ def follow(job: Job) -> None:
         def show(job: Job) -> None:
             counts = job.counts
             done, total = counts.total - counts.pending, counts.total or None
-            progress.update(task, description=_doing(job), completed=done, total=total, note=_pace(job))
+            progress.update(task, description=_activity(job), completed=done, total=total, note=_note(job))
 
         job.wait(progress=show)
 
 
-def _doing(job: Job) -> str:
+def _activity(job: Job) -> str:
     if job.state.canceling:
         return "stopping"
     if not job.state.discovering:
@@ -70,7 +70,7 @@ def _doing(job: Job) -> str:
     return "crawling" if job.state.crawl else f"reading the {job.state.source}"
 
 
-def _pace(job: Job) -> str:
+def _note(job: Job) -> str:
     if job.state.crawl is not None and job.state.discovering:
         return escape(progress_line(job.state.crawl))
     if not job.state.rate:
@@ -84,7 +84,7 @@ def _rate(rate: float) -> str:
 
 
 def report_new_job(job: Job, *, wait: bool, as_json: bool) -> None:
-    """Say where a job is found that was just submitted; then `wait` for it and report, or print its id."""
+    """Print the id and the page of a new job. Then wait for it and report on it, or print its id at once."""
     with interruptible_wait(job):
         err.print(f"{job.id}  {job.page}", markup=False)
         if wait:
@@ -97,8 +97,14 @@ def report_new_job(job: Job, *, wait: bool, as_json: bool) -> None:
         typer.echo(job.id)
 
 
+def follow_and_report(job: Job, *, as_json: bool) -> None:
+    """Wait until a job is over, and report on it."""
+    follow(job)
+    report(job, as_json=as_json)
+
+
 def report(job: Job, *, as_json: bool) -> None:
-    """Print a finished job's items and what they come to; end the command with the exit code that says so."""
+    """Print the items of a finished job and a summary, and end the command with the exit code of the job."""
     if as_json:
         print_json_lines(item.raw for item in job.items())
     else:
@@ -106,7 +112,7 @@ def report(job: Job, *, as_json: bool) -> None:
         if job.counts.total > SHOWN_ITEMS:
             out.print(f"… {job.counts.total - SHOWN_ITEMS:,} more: lookbook items {job.id}")
         _print_totals(job)
-    raise typer.Exit(outcome(job))
+    raise typer.Exit(_exit_code(job))
 
 
 def _print_totals(job: Job) -> None:
@@ -122,31 +128,31 @@ def _print_totals(job: Job) -> None:
         out.print("  ".join(f"{escape(label.name)} {label.count:,}" for label in labels))
 
 
-def outcome(job: Job) -> ExitCode:
-    """The exit code of a job that is over; why a job failed is said on standard error."""
+def _exit_code(job: Job) -> ExitCode:
+    """Return the exit code for a finished job, and print to standard error why it failed or ended early."""
     if job.status == "failed":
         error = job.state.error
-        why = f": {error.detail} ({error.code})" if error else ""
-        err.print(f"lookbook: {job.id} failed{why}", style="red", markup=False)
+        reason = f": {error.detail} ({error.code})" if error else ""
+        err.print(f"lookbook: {job.id} failed{reason}", style="red", markup=False)
         return ExitCode.ERROR
     if job.status == "canceled":
         return ExitCode.CANCELED
-    early = job.state.crawl is not None and early_end(job.state.crawl)
-    if early:
-        err.print(f"lookbook: {job.id}: {early}", style="red", markup=False)
-    return ExitCode.ITEMS_FAILED if job.counts.failed or early else ExitCode.OK
+    early_reason = job.state.crawl is not None and early_end(job.state.crawl)
+    if early_reason:
+        err.print(f"lookbook: {job.id}: {early_reason}", style="red", markup=False)
+    return ExitCode.ITEMS_FAILED if job.counts.failed or early_reason else ExitCode.OK
 
 
 def print_items(items: Iterable[Item]) -> None:
-    """A line for each, as they come: confidence, label or error, id, name."""
+    """Print a line per item: confidence, label or error, id, name."""
     for item in items:
         out.print(_line(item))
 
 
 def _line(item: Item) -> str:
-    confidence, verdict = "    ", f"[dim]{item.status:<20}[/dim]"
+    confidence, result = "    ", f"[dim]{item.status:<20}[/dim]"
     if item.prediction is not None:
-        confidence, verdict = f"{item.prediction.confidence:.2f}", f"{escape(item.prediction.label.name):<20}"
+        confidence, result = f"{item.prediction.confidence:.2f}", f"{escape(item.prediction.label.name):<20}"
     elif item.error is not None:
-        verdict = f"[red]{escape(item.error.code):<20}[/red]"
-    return f"{confidence}  {verdict}  [dim]{item.id}[/dim]  {escape(item.source.name)}"
+        result = f"[red]{escape(item.error.code):<20}[/red]"
+    return f"{confidence}  {result}  [dim]{item.id}[/dim]  {escape(item.source.name)}"

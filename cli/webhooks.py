@@ -1,4 +1,4 @@
-"""Commands on webhooks."""
+"""Commands for webhooks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import typer
 from cli.database import open_database
 from core.settings import Settings
 
-app = typer.Typer(help="Webhooks: telling other programs of a job's end.", no_args_is_help=True)
+app = typer.Typer(help="Webhooks: notify other programs when a job ends.", no_args_is_help=True)
 
 
 @app.command("secret")
 def secret() -> None:
-    """Print the secret by which receivers know that a webhook comes from this installation.
+    """Print the secret with which receivers verify that a delivery comes from this installation.
 
-    It is that of LOOKBOOK_WEBHOOK_SECRET, else one that was made once and is kept in the database.
+    The secret is LOOKBOOK_WEBHOOK_SECRET. If that is empty, it is a random one that the database keeps.
 
     Example:
 

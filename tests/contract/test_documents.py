@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from api.app import create_app
 from cli.main import app
@@ -146,6 +147,13 @@ def test_help_of_every_command_shows_examples() -> None:
     helps = dict(helps_of(get_command(app), "lookbook"))
     assert "lookbook submit" in helps
     assert [name for name, text in helps.items() if not re.search(rf"\n    .*{name}", text)] == []
+
+
+@pytest.mark.parametrize("command", [["train"], ["dataset", "build"], ["models", "export"]], ids=" ".join)
+def test_help_shows_the_names_of_folders_whole(command: list[str]) -> None:
+    shown = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command, "--help"]).output
+    assert "train/<label>/" in shown
+    assert "validation/<label>/" in shown
 
 
 def test_the_page_of_exports_has_their_columns_in_order() -> None:

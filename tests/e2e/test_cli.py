@@ -121,7 +121,7 @@ def test_ctrl_c_ends_the_waiting_and_says_how_to_watch_again(service: RunningSer
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
     assert process.returncode == ExitCode.INTERRUPTED
-    assert f"{job_id} goes on; to watch it again: lookbook watch {job_id}" in said
+    assert f"{job_id} goes on. To watch it again: lookbook watch {job_id}" in said
 
 
 def test_pictures_in_folders_are_known_by_their_paths(run: Run, tmp_path: Path) -> None:

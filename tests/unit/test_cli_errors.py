@@ -50,7 +50,7 @@ def test_an_unreachable_service_is_named_at_once(
 ) -> None:
     line = error_line(monkeypatch, capsys, "jobs", "--url", UNREACHABLE)
     assert line.startswith(f"lookbook: {UNREACHABLE} does not answer")
-    assert line.endswith("--url or LOOKBOOK_URL says where")
+    assert line.endswith("Give its URL with --url or LOOKBOOK_URL")
 
 
 def test_a_malformed_key_is_refused_before_it_is_sent(
@@ -76,7 +76,7 @@ def test_the_error_of_a_missing_key_says_where_to_give_it(
     refusal = Reply(401, {"code": "key_required", "detail": "expected a key"})
     with answering(Reply(), refusal) as server:
         line = error_line(monkeypatch, capsys, "jobs", "--url", server.url)
-    assert line == "lookbook: expected a key (key_required, HTTP 401); --key or LOOKBOOK_KEY is the key"
+    assert line == "lookbook: expected a key (key_required, HTTP 401); give the key with --key or LOOKBOOK_KEY"
 
 
 def test_a_server_with_other_answers_is_reported(

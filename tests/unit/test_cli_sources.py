@@ -117,10 +117,10 @@ def test_standard_input_may_be_a_manifest(catalog: Path, stdin: bytes, name: str
             "one source, got pictures (1.jpg) and URLs (https://shop.example/1.jpg)",
         ),
         ([".", "all.tar.gz"], "pictures (1.jpg, …) and an archive (all.tar.gz)"),
-        (["all.tar.gz", "ALL.ZIP"], "one source, got 2 of an archive"),
+        (["all.tar.gz", "ALL.ZIP"], "one source, got 2 archives"),
         (["gone.jpg"], "there is no file or folder 'gone.jpg'"),
         (["*.gif"], "no file matches '*.gif'"),
-        (["-"], "no pictures there"),
+        (["-"], "found no pictures"),
     ],
 )
 def test_arguments_that_cannot_be_one_job_are_refused_with_the_reason(
