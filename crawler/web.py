@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import FetchForbidden, ItemError
 from core.fetching import Fetched, Fetcher, FetchLimits
+from core.fetching.politeness import Clock
 from core.fetching.urls import parse_url, redirect_target
 from core.pictures import inspect
 from core.types import PictureInfo
@@ -35,7 +37,6 @@ _MAX_SPELLING_REDIRECTS = 5
 class Answer:
     """An answer or an error, and how long the request took."""
 
-    seconds: float
     fetched: Fetched | None = None
     error: Exception | None = None
     moved_to: str | None = None
@@ -44,14 +45,19 @@ class Answer:
     """The bytes of a picture. The receiver of the answer aborts the writer in the end."""
     info: PictureInfo | None = None
     """The format and size in the picture's header. None if the header cannot be read."""
+    seconds: float = 0.0
+    """How long the request took. The delay of the host follows it."""
 
 
 class CrawlFetcher:
     """Asks for URLs and for robots.txt. Threads share it."""
 
-    def __init__(self, fetcher: Fetcher, blobs: BlobStore, max_picture_bytes: int) -> None:
+    def __init__(
+        self, fetcher: Fetcher, blobs: BlobStore, max_picture_bytes: int, clock: Clock = time.monotonic
+    ) -> None:
         self._fetcher = fetcher
         self._blobs = blobs
+        self._clock = clock
         self._picture_limits = FetchLimits(max_bytes=max_picture_bytes)
 
     def ask(self, url: QueuedUrl) -> Answer:
@@ -59,20 +65,21 @@ class CrawlFetcher:
 
         Redirects are not followed, because a redirect leads to a URL with its own row, host and robots.txt.
         """
-        began = time.monotonic()
-        try:
-            answer = self._ask(url)
-        except Exception as error:  # noqa: BLE001 (`Visits` decides what it means)
-            answer = Answer(0.0, error=error)
-        return replace(answer, seconds=time.monotonic() - began)
+        return self._timed(lambda: self._ask(url))
 
     def ask_robots(self, origin: str) -> Answer:
         """Ask for the robots.txt of an origin, and follow redirects, as RFC 9309 demands. Never raises."""
-        began = time.monotonic()
+        return self._timed(lambda: Answer(self._fetcher.get(f"{origin}/robots.txt", limits=ROBOTS_LIMITS)))
+
+    def _timed(self, request: Callable[[], Answer]) -> Answer:
+        """Return the answer to a request, or the error that it raised, with the seconds that it took."""
+        began = self._clock()
         try:
-            return Answer(0.0, self._fetcher.get(f"{origin}/robots.txt", limits=ROBOTS_LIMITS))
+            answer = request()
         except Exception as error:  # noqa: BLE001 (`Visits` decides what it means)
-            return Answer(time.monotonic() - began, error=error)
+            answer = Answer(error=error)
+        answer.seconds = self._clock() - began
+        return answer
 
     def _ask(self, queued: QueuedUrl) -> Answer:
         """Ask for a URL, and follow redirects that only change its spelling, because these have the same row."""
@@ -95,7 +102,7 @@ class CrawlFetcher:
 
     def _page(self, url: str, headers: dict[str, str]) -> Answer:
         limits = FEED_LIMITS if parse_url(url).path.partition("?")[0].endswith((".xml", ".gz", ".txt")) else PAGE_LIMITS
-        return Answer(0.0, self._fetcher.get(url, headers=headers, limits=limits, follow=False))
+        return Answer(self._fetcher.get(url, headers=headers, limits=limits, follow=False))
 
     def _picture(self, url: str, headers: dict[str, str]) -> Answer:
         writer = self._blobs.writer()
@@ -105,9 +112,9 @@ class CrawlFetcher:
             )
             if not fetched.ok:
                 writer.abort()
-                return Answer(0.0, fetched)
+                return Answer(fetched)
             writer.finish()
-            return Answer(0.0, fetched, writer=writer, info=_picture_info(writer.path))
+            return Answer(fetched, writer=writer, info=_picture_info(writer.path))
         except BaseException:
             writer.abort()
             raise
