@@ -84,7 +84,7 @@ def _interactive(figures: dict[str, Any]) -> str:
         (name, f"{1000 * found['median']:.0f} ms", f"{1000 * found['p95']:.0f} ms", str(found["count"]))
         for name, found in (("idle", figures["idle"]), ("under a bulk job", figures["under_load"]))
     ]
-    return f"""## One picture beside a bulk job
+    return f"""## One picture during a bulk job
 
 `POST /v1/classifications` with a picture of 400 px: one request at a time on an idle service, and
 {figures["requests_per_second"]:g} requests a second while a bulk job saturates the worker.
@@ -114,9 +114,9 @@ def _fairness(figures: dict[str, Any]) -> str:
     seconds = figures["seconds"]
     rows = [
         ("alone", _seconds(seconds["alone"]), "–"),
-        ("beside the huge job", _seconds(seconds["beside"]), _plain(figures)),
+        ("during the huge job", _seconds(seconds["beside"]), _plain(figures)),
     ]
-    return f"""## A small job beside a huge one
+    return f"""## A small job during a huge one
 
 The time of a job of {figures["small"]} items, alone and while a job of {figures["huge"]:,} items keeps the worker busy
 (SQLite, a model that costs nothing), and the number of the huge job's chunks of {figures["chunk"]} items that end in
