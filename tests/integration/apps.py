@@ -1,4 +1,4 @@
-"""The API in this process: applications, and what many tests ask of them."""
+"""The API in this process: applications, and the requests that many tests send."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.integration.builders import a_model
 
 
 def prepare(settings: Settings) -> None:
-    """Give the database that the settings name its tables, and a model in production."""
+    """Create the tables of the database that the settings name, and register a production model."""
     database = Database(settings.resolved_database_url)
     upgrade(database)
     with database.writing() as session:
@@ -32,22 +32,22 @@ def prepare(settings: Settings) -> None:
 
 @contextmanager
 def serving(settings: Settings, database: Database | None = None) -> Iterator[LookbookApp]:
-    """An application, on `database` if one is given; its connections are closed in the end."""
+    """Open an application, on `database` if it is given, and close its connections afterwards."""
     if database is not None:
         settings = settings.with_changes(database_url=database.url.render_as_string(hide_password=False))
-    made = create_app(settings)
-    yield made
-    services_of(made).database.close()
-    services_of(made).broker.close()
+    app = create_app(settings)
+    yield app
+    services_of(app).database.close()
+    services_of(app).broker.close()
 
 
 def services_of(app: LookbookApp) -> Services:
-    found: Services = app.extensions[EXTENSION]
-    return found
+    services: Services = app.extensions[EXTENSION]
+    return services
 
 
 def upload(client: FlaskClient, files: list[tuple[bytes, str]], **fields: str) -> TestResponse:
-    # As a real client writes it: Flask's test client leaves the empty line out of an empty file's part.
+    # httpx writes the form, because Flask's test client leaves out the empty line of an empty file's part.
     parts = [("images", (name, data)) for data, name in files]
     request = httpx.Request("POST", "http://localhost/v1/jobs", files=parts, data=fields)
     return client.post("/v1/jobs", data=request.read(), content_type=request.headers["Content-Type"])
@@ -81,6 +81,7 @@ def problem(response: TestResponse) -> dict[str, Any]:
 
 
 def refused(response: TestResponse, status: int, code: str) -> dict[str, Any]:
+    """Check that an answer is this problem, and return it."""
     body = problem(response)
     assert (response.status_code, body["code"]) == (status, code)
     return body

@@ -1,4 +1,4 @@
-"""What database tests begin with: a model version, stored pictures, a job of them."""
+"""Builders for database tests: model versions, stored pictures, jobs, and outcomes of their chunks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def a_job(session: Session, pictures: list[str], name: str = "test", source: Job
 
 
 def a_key(database: Database, *scopes: Scope, name: str = "test", **limits: int) -> tuple[str, str]:
-    """A new key's id, and how it is written."""
+    """Create a key and return its id and its written form."""
     with database.writing() as session:
         key, written = keys.create(session, name, scopes or [Scope.SUBMIT, Scope.READ], NOW, **limits)
         return key.id, written
@@ -82,7 +82,7 @@ def record_chunk(
     taken_at: datetime | None = None,
     policy: ChunkPolicy = POLICY,
 ) -> Recorded:
-    """Record outcomes under the job's model version, as a worker would that has taken the chunk up."""
+    """Record outcomes under the job's model version, as the worker that holds the chunk does."""
     work = jobs.read_job_model(session, message.job_id)
     return record(session, message, work.model_version_id if work else 0, outcomes, policy, now, taken_at)
 
@@ -94,7 +94,7 @@ def finish(
     now: datetime = NOW,
     policy: ChunkPolicy = POLICY,
 ) -> Recorded:
-    """Record the same outcome, a success by default, for every picture of a chunk."""
+    """Record the same outcome for every picture of a chunk, by default a success."""
     with database.writing() as session:
         pictures = items.list_pending_pictures(session, message.chunk_id)
         outcomes = {picture: outcome or scored() for picture in pictures}
@@ -102,9 +102,10 @@ def finish(
 
 
 def a_varied_job(database: Database) -> str:
-    """A job of 40 items in every state that an item can be in, several of them equally sure; its id.
+    """Create a job of 40 items in every possible state, and return its id.
 
-    Of 24 that are recorded every sixth has failed; 4 are in the hands of a worker, and the rest were canceled.
+    24 items are recorded, and every sixth of them has failed. Several have the same confidence. A worker holds 4 items,
+    and the others are canceled.
     """
     with database.writing() as session:
         new_items = [NewItem(f"{n}.jpg", a_blob(f"varied {n}")) for n in range(40)]
@@ -129,7 +130,7 @@ def a_varied_job(database: Database) -> str:
 
 
 def review(database: Database, job_id: str, labels: dict[int, str | None]) -> None:
-    """Have items reviewed, by position: what somebody says that they show, None if no label fits."""
+    """Review items by position, with the label that they show or None if no label fits."""
     with database.writing() as session:
         job = lifecycle.lock_job(session, job_id)
         assert job is not None
@@ -151,7 +152,7 @@ def end_job(
     outcome: Outcome | None = None,
     now: datetime = NOW,
 ) -> str:
-    """A job of one picture that has come to its end; its id."""
+    """Create a job of one picture, let it end, and return its id."""
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), webhook={"url": url, "events": list(events)})
         job, messages = submitting.create_with_chunks(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, now)
@@ -161,7 +162,7 @@ def end_job(
 
 
 def end_again(database: Database, job_id: str, outcome: Outcome | None = None, now: datetime = NOW) -> None:
-    """Try the failed items of a job again, up to its next end."""
+    """Retry the failed items of a job, and let it end again."""
     with database.writing() as session:
         job = lifecycle.lock_job(session, job_id)
         assert job is not None
@@ -203,7 +204,7 @@ def queued(redis: RunningRedis, queue: Queue) -> list[ChunkMessage]:
 
 
 def together(calls: Sequence[Callable[[], object]]) -> None:
-    """Each in a thread of its own, all at once."""
+    """Run all calls at once, each in its own thread."""
     threads = [threading.Thread(target=call) for call in calls]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""An application in this process, without any worker, and a broker on a Redis of its own."""
+"""Fixtures: an application in this process without a worker, and a broker with its own Redis."""
 
 from __future__ import annotations
 

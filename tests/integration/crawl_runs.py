@@ -1,4 +1,4 @@
-"""What tests of crawls share: a job to crawl the fixture shop, run by a worker's `Crawls`, and what came of it."""
+"""Shared by the tests of crawls: crawls of the fixture shop, run by a worker's `Crawls`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ LIMITS = CrawlLimits(pages=1_000, pictures=5_000, bytes=2**30, depth=5, minutes=
 
 @dataclass(slots=True)
 class CrawlRun:
-    """One installation that crawls: a database, a blob store, and a worker."""
+    """An installation that crawls: a database, a blob store, and a worker."""
 
     settings: Settings
     database: Database
     crawls: Crawls
 
     def submit(self, *start_urls: str, limits: CrawlLimits = LIMITS, key_id: str | None = None, **request: Any) -> str:
-        """Submit a crawl job; its id."""
+        """Submit a crawl job and return its id."""
         with self.database.writing() as session:
             new = NewJob("crawl", JobSource.CRAWL, a_model(session), key_id=key_id)
             return submitting.create_discovering(
@@ -46,7 +46,7 @@ class CrawlRun:
             ).id
 
     def crawl(self, *start_urls: str, limits: CrawlLimits = LIMITS, **request: Any) -> str:
-        """Submit a crawl job and run it to the end of its crawl; its id."""
+        """Submit a crawl job, run its crawl to the end, and return the job's id."""
         job_id = self.submit(*start_urls, limits=limits, **request)
         assert self.crawls.run_pending() == 1
         return job_id
@@ -84,7 +84,7 @@ class CrawlRun:
 
 @contextmanager
 def crawl_run(settings: Settings, database: Database, shop: Shop, **changed: object) -> Iterator[CrawlRun]:
-    """A worker that may visit the shop, as fast as it likes unless told otherwise."""
+    """Open a worker that may visit the shop without delays. `changed` holds further settings."""
     fast: dict[str, object] = {"crawl_delay": 0, "crawl_connections": 8, "fetch_allow": shop.allow}
     url = database.url.render_as_string(hide_password=False)
     settings = settings.with_changes(**fast | {"database_url": url} | changed)
@@ -98,7 +98,7 @@ def crawl_run(settings: Settings, database: Database, shop: Shop, **changed: obj
 
 
 def resume(run: CrawlRun, job_id: str) -> None:
-    """The sweeper finds that the crawl's process is gone, and a worker goes on with it."""
+    """End the crawl's lease as the sweeper does, and let a worker continue the crawl."""
     with run.database.writing() as session:
         SOURCE_LEASES.end_leases(session, utc_now())
         expanding.end_attempt(session, job_id, ChunkPolicy.of(run.settings), utc_now())

@@ -1,4 +1,4 @@
-"""What tests of the guarded fetcher share: a server that misbehaves, and how. Limits are tenths of seconds."""
+"""Shared by the tests of the guarded fetcher: a hostile server, its answers, and short time limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.integration.hostile_server import HostileServer, Visit, response
 
 LOOPBACK = ipaddress.ip_network("127.0.0.1/32")
 ELSEWHERE = "127.0.0.2"
-"""Loopback too, but not among what the tests allow."""
+"""An IP address of loopback that the tests do not allow."""
 SHORT = FetchLimits(seconds=0.3, max_bytes=100_000)
 PICTURE = bytes(range(256)) * 200
 
@@ -27,18 +27,15 @@ def server() -> Iterator[HostileServer]:
 
 @pytest.fixture
 def fetcher() -> Iterator[Fetcher]:
-    """May ask the server, and has no name resolved but by this machine."""
+    """A fetcher that may reach the server and resolves hosts by this machine only."""
     with Fetcher(allow=[LOOPBACK], limits=FetchLimits(seconds=10.0, max_bytes=100_000)) as made:
         yield made
 
 
 def named(*answers: Sequence[str]) -> Fetcher:
-    """A fetcher whose resolver gives one answer after another, then the last one again."""
+    """Return a fetcher whose resolver gives these answers in turn, and then repeats the last one."""
     following = itertools.chain(answers, itertools.repeat(answers[-1]))
     return Fetcher(allow=[LOOPBACK], resolver=lambda _name: [ipaddress.ip_address(text) for text in next(following)])
-
-
-# Slow, endless and lying
 
 
 def drip(visit: Visit, begin: bytes, drop: bytes) -> None:

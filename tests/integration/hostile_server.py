@@ -1,4 +1,4 @@
-"""A server on loopback that misbehaves on demand, and writes down who came."""
+"""A server on loopback that misbehaves on demand and records every request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Answer = bytes | Callable[["Visit"], None]
 
 
 def response(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
-    """A well-behaved response. `content_encoding="gzip"` becomes a header; `content_length=""` leaves that one out."""
+    """Return a correct response. `content_encoding="gzip"` adds that header; `content_length=""` leaves it out."""
     fields = {"content-length": str(len(body))} | {name.replace("_", "-"): text for name, text in headers.items()}
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {text}" for name, text in fields.items() if text)]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
@@ -37,19 +37,19 @@ class Visit:
         self.connection.sendall(data)
 
     def repeat(self, data: bytes, pause: float = 0.0) -> None:
-        """Send `data` again and again until the client has had enough, `pause` seconds apart."""
+        """Send `data` again and again, `pause` seconds apart, until the client disconnects."""
         while not self._leaving.wait(pause):
             self.send(data)
 
     def hang(self) -> None:
-        """Say nothing more until the server stops."""
+        """Send nothing more until the server stops."""
         self._leaving.wait()
 
 
 class HostileServer:
-    """Serves `answers` by path: bytes as they are, or a function that does what it likes with the connection.
+    """Serves `answers` by path. An answer is bytes to send, or a function that takes over the connection.
 
-    `connections` counts who connected at all; `visits` holds every request.
+    `connections` is the number of all connections; `visits` holds every request.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
@@ -73,7 +73,7 @@ class HostileServer:
 
     def __exit__(self, *_: object) -> None:
         self._leaving.set()
-        # Wakes accept(); closing alone would not.
+        # shutdown wakes accept(); close alone does not.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()
         self._listener.close()
@@ -92,7 +92,7 @@ class HostileServer:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        # Clients hang up in the middle of everything here: that is what they are tested for.
+        # Clients disconnect at any moment, because the tests make them give up.
         with connection, suppress(OSError):
             connection.settimeout(0.05)
             if self._tls is not None:
@@ -113,7 +113,7 @@ class HostileServer:
             visit.send(answer)
         else:
             answer(visit)
-            raise ConnectionAbortedError("what a function has done to a connection nobody knows")
+            raise ConnectionAbortedError("the function may have left the connection in any state")
         visit.connection.settimeout(0.05)
 
     def _request(self, connection: socket.socket) -> Visit | None:

@@ -1,4 +1,4 @@
-"""What tests of sources share: a place where they are read, and archives to read there."""
+"""Shared by the tests of sources: an installation that reads them, and archives to read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ HOOK = {"url": "https://example.org/hook", "events": ["job.completed", "job.fail
 
 
 class StoreWith:
-    """A store that does something, or fails, before it makes a batch durable."""
+    """A store that calls a function of the test before it makes blobs durable; the function may raise."""
 
     def __init__(self, store: BlobStore, before_commit: Callable[[], None]) -> None:
         self._store = store
@@ -57,7 +57,7 @@ class StoreWith:
 
 
 class Place:
-    """A database, a store and a Redis, and whoever reads sources there."""
+    """An installation that reads sources: a database, a store, a Redis, and workers."""
 
     def __init__(self, database: Database, settings: Settings, broker: Broker) -> None:
         self.database = database
@@ -109,7 +109,7 @@ class Place:
             lifecycle.request_cancel(session, job, utc_now())
 
     def classify_all(self) -> None:
-        """Record every chunk that is queued, until none is."""
+        """Record every queued chunk until no chunk is left."""
         while True:
             with self.database.writing() as session:
                 chunk = session.scalars(select(Chunk).limit(1)).first()
@@ -133,7 +133,7 @@ def place(database: Database, settings: Settings, redis: RunningRedis) -> Iterat
 
 @pytest.fixture
 def stored_anywhere(place: Place, blob_settings: Settings) -> Place:
-    """A place with a store of either kind."""
+    """An installation with a store of either kind."""
     place.store = open_blob_store(blob_settings)
     return place
 
@@ -168,15 +168,15 @@ def expected(pictures: int) -> list[str]:
 
 
 def fail(place: Place, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    """Have reading fail, whoever tries, after a number of members."""
+    """Make reading fail in every worker after a number of members."""
     stored = 0
-    really = worker.sources.entries._read_member
+    original = worker.sources.entries._read_member
 
     def store(blobs: BlobStore, member: Member) -> FoundItem | None:
         nonlocal stored
         stored += 1
         if stored > after:
             raise RuntimeError("a bug")
-        return really(blobs, member)
+        return original(blobs, member)
 
     monkeypatch.setattr(worker.sources.entries, "_read_member", store)

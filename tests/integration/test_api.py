@@ -1,4 +1,4 @@
-"""Asking for what is stored, without any worker: answers, pages, and what is refused."""
+"""Reading what is stored, without any worker: answers, pages, and refusals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.integration.builders import a_blob
     ["/v1/jobs/job_x", "/v1/jobs/job_x/items", "/v1/jobs/job_x/summary", "/v1/items/itm_x", "/v1/items/itm_x/thumbnail",
      "/v1/items/itm_x/image", "/v1/models/nobody/1", "/nowhere"],
 )  # fmt: skip
-def test_what_does_not_exist_is_404_as_a_problem(client: FlaskClient, path: str) -> None:
+def test_a_missing_resource_is_answered_with_404_as_a_problem(client: FlaskClient, path: str) -> None:
     assert problem(client.get(path))["status"] == 404
 
 
@@ -43,19 +43,19 @@ def test_what_does_not_exist_is_404_as_a_problem(client: FlaskClient, path: str)
         ("unknown=1", "/unknown"),
     ],
 )
-def test_a_query_that_cannot_be_understood_is_422_with_a_pointer(client: FlaskClient, query: str, pointer: str) -> None:
+def test_a_wrong_query_is_answered_with_422_and_a_pointer(client: FlaskClient, query: str, pointer: str) -> None:
     job = body_of(upload(client, [(picture(), "a.jpg")]))
     body = problem(client.get(f"/v1/jobs/{job['id']}/items?{query}"))
     assert (body["status"], body["errors"][0]["pointer"]) == (422, pointer)
 
 
-def test_a_wrong_method_is_405_and_names_the_right_ones(client: FlaskClient) -> None:
+def test_a_wrong_method_is_answered_with_405_and_the_allowed_methods(client: FlaskClient) -> None:
     response = client.delete("/v1/classifications")
     assert problem(response)["code"] == "method_not_allowed"
     assert "POST" in response.headers["Allow"]
 
 
-def test_a_poll_with_the_etag_of_an_unchanged_job_is_304(client: FlaskClient) -> None:
+def test_a_poll_with_the_etag_of_an_unchanged_job_is_answered_with_304(client: FlaskClient) -> None:
     job = body_of(upload(client, [(picture(), "a.jpg")]))
     first = client.get(job["links"]["self"])
     assert first.headers["Retry-After"] == "1"
@@ -66,29 +66,29 @@ def test_a_poll_with_the_etag_of_an_unchanged_job_is_304(client: FlaskClient) ->
 
 
 def test_jobs_are_listed_newest_first_in_pages(client: FlaskClient) -> None:
-    made = [body_of(upload(client, [(picture(), "a.jpg")], name=f"job {n}"))["id"] for n in range(5)]
+    job_ids = [body_of(upload(client, [(picture(), "a.jpg")], name=f"job {n}"))["id"] for n in range(5)]
     first = client.get("/v1/jobs?limit=3")
     second = client.get(f"/v1/jobs?limit=3&cursor={body_of(first)['next_cursor']}")
-    assert [job["id"] for job in body_of(first)["data"] + body_of(second)["data"]] == made[::-1]
+    assert [job["id"] for job in body_of(first)["data"] + body_of(second)["data"]] == job_ids[::-1]
     assert body_of(second)["next_cursor"] is None
     assert first.headers["Link"].endswith('rel="next"')
     assert [job["name"] for job in body_of(client.get("/v1/jobs?q=JOB+3"))["data"]] == ["job 3"]
 
 
-def test_a_pending_item_has_no_thumbnail_but_its_original(client: FlaskClient) -> None:
+def test_a_pending_item_has_its_original_but_no_thumbnail(client: FlaskClient) -> None:
     job = body_of(upload(client, [(picture(), "a.jpg")]))
     item = body_of(client.get(job["links"]["items"]))["data"][0]
     assert item["image"]["thumbnail"] is None
     assert problem(client.get(f"/v1/items/{item['id']}/thumbnail"))["code"] == "no_thumbnail"
     with client.get(item["image"]["original"]) as original:
         assert original.data == picture()
-        # No decoder has opened it yet: it is handed out as bytes, not as something to show.
+        # No decoder has opened the file yet, so the browser must not show it.
         assert original.content_type == "application/octet-stream"
         assert original.headers["X-Content-Type-Options"] == "nosniff"
         assert "sandbox" in original.headers["Content-Security-Policy"]
 
 
-def test_an_item_says_all_that_is_known_of_where_it_came_from(app: LookbookApp, client: FlaskClient) -> None:
+def test_an_item_shows_everything_known_about_its_source(app: LookbookApp, client: FlaskClient) -> None:
     known = {
         "page_url": "https://shop.example/1",
         "title": "가을 코트",
@@ -109,7 +109,7 @@ def test_an_item_says_all_that_is_known_of_where_it_came_from(app: LookbookApp, 
     assert (bare["custom_id"], bare["metadata"]) == (None, {})
 
 
-def test_ready_says_what_is_missing(client: FlaskClient) -> None:
+def test_the_readiness_answer_lists_missing_parts(client: FlaskClient) -> None:
     response = client.get("/readyz")
     assert response.status_code == 503
     assert body_of(response)["missing"] == ["broker", "worker"]
@@ -117,7 +117,7 @@ def test_ready_says_what_is_missing(client: FlaskClient) -> None:
     assert body_of(client.get("/healthz")) == {"status": "ok"}
 
 
-def test_a_sane_request_id_is_kept_and_a_strange_one_replaced(client: FlaskClient) -> None:
+def test_a_valid_request_id_is_kept_and_an_invalid_one_replaced(client: FlaskClient) -> None:
     assert client.get("/healthz", headers={"X-Request-ID": "abc-123"}).headers["X-Request-ID"] == "abc-123"
     assert client.get("/healthz", headers={"X-Request-ID": "a b<>"}).headers["X-Request-ID"] not in {"a b<>", ""}
 
@@ -134,7 +134,7 @@ def test_models_and_labels_are_described(client: FlaskClient) -> None:
     assert problem(client.get("/v1/labels?model=nobody"))["code"] == "unknown_model"
 
 
-def test_a_job_is_canceled_then_deleted_and_then_unknown(client: FlaskClient) -> None:
+def test_a_job_can_be_canceled_and_deleted_and_is_unknown_afterwards(client: FlaskClient) -> None:
     job = upload(client, [(picture(), "a.jpg")]).get_json()
     refused = client.delete(job["links"]["self"])
     assert (refused.status_code, refused.get_json()["code"]) == (409, "job_not_over")
@@ -151,7 +151,7 @@ def test_a_job_is_canceled_then_deleted_and_then_unknown(client: FlaskClient) ->
     assert client.get("/v1/jobs").get_json()["data"] == []
 
 
-def test_a_job_past_retention_is_gone(app: LookbookApp, client: FlaskClient) -> None:
+def test_a_job_past_its_retention_is_answered_with_410(app: LookbookApp, client: FlaskClient) -> None:
     job = upload(client, [(picture(), "a.jpg")]).get_json()
     etag = client.get(job["links"]["self"]).headers["ETag"]
     client.post(job["links"]["cancel"])
@@ -162,9 +162,7 @@ def test_a_job_past_retention_is_gone(app: LookbookApp, client: FlaskClient) -> 
     assert client.get("/v1/jobs").get_json()["data"] == []
 
 
-def test_the_next_look_makes_sense_after_a_sixtieth_of_what_a_job_still_takes(
-    app: LookbookApp, client: FlaskClient
-) -> None:
+def test_retry_after_is_a_sixtieth_of_the_time_that_a_job_still_needs(app: LookbookApp, client: FlaskClient) -> None:
     job = body_of(upload(client, [(picture(), f"{n}.jpg") for n in range(3)]))
     path = job["links"]["self"]
     first = client.get(path)

@@ -1,4 +1,4 @@
-"""The converted ImageNet networks against the originals in PyTorch (recorded: reference/make.py)."""
+"""The converted ImageNet networks compared with recorded logits of the PyTorch originals (see reference/make.py)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_the_converted_network_gives_the_logits_of_the_original(name: backbones.
     logits = backbones.build_imagenet(name).predict(pixels, verbose=0)
     with np.load(REFERENCE) as reference:
         np.testing.assert_allclose(logits, reference[name], atol=2e-4)
-    # 285 is ImageNet's Egyptian cat, 967 its espresso.
+    # In ImageNet 285 is the Egyptian cat and 967 is espresso.
     assert logits.argmax(axis=1).tolist() == [285, 967]
 
 
-def test_a_weights_file_that_asks_for_code_is_refused(tmp_path: Path) -> None:
+def test_a_weights_file_that_runs_code_is_refused(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return (eval, ("1 + 1",))

@@ -1,4 +1,4 @@
-"""Beat on a real Redis, its clock in the tests' hands."""
+"""Beat with a real Redis and a clock that the tests set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from worker.maintenance.beat import Beat
 
 
 class Clock:
-    """Seconds as the tests say."""
+    """A clock that the tests set, in seconds."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -22,8 +22,8 @@ class Clock:
         return self.now
 
 
-def taken(redis: RunningRedis) -> list[str]:
-    """The tasks that wait for a maintenance worker, taken out; none may expire."""
+def queued_tasks(redis: RunningRedis) -> list[str]:
+    """Take all tasks for maintenance workers out of Redis and return their names. No task may expire."""
     tasks = []
     while raw := next_raw_message(redis, Queue.MAINTENANCE):
         message = json.loads(raw)
@@ -33,31 +33,31 @@ def taken(redis: RunningRedis) -> list[str]:
     return tasks
 
 
-def test_each_task_is_asked_for_at_its_own_intervals(broker: Broker, redis: RunningRedis) -> None:
+def test_each_task_is_queued_at_its_own_interval(broker: Broker, redis: RunningRedis) -> None:
     clock = Clock()
     beat = Beat(broker, {"often": 2.0, "seldom": 60.0}, clock)
-    asked = []
+    queued = []
     for _ in range(4):
         beat.queue_due_tasks()
-        asked.append(taken(redis))
+        queued.append(queued_tasks(redis))
         clock.now += 1.0
-    assert asked == [["often", "seldom"], [], ["often"], []]
+    assert queued == [["often", "seldom"], [], ["often"], []]
     clock.now += 60.0
     beat.queue_due_tasks()
-    assert taken(redis) == ["often", "seldom"]
+    assert queued_tasks(redis) == ["often", "seldom"]
 
 
-def test_without_a_worker_the_tasks_do_not_pile_up_and_none_is_forgotten(broker: Broker, redis: RunningRedis) -> None:
+def test_tasks_do_not_pile_up_without_a_worker_and_are_not_forgotten(broker: Broker, redis: RunningRedis) -> None:
     clock = Clock()
     beat = Beat(broker, {"often": 2.0}, clock)
     for _ in range(50):
         beat.queue_due_tasks()
         clock.now += 2.0
-    assert taken(redis) == ["often"]
+    assert queued_tasks(redis) == ["often"]
     beat.queue_due_tasks()
-    assert taken(redis) == ["often"]
+    assert queued_tasks(redis) == ["often"]
 
 
-def test_beat_outlives_redis(broker: Broker, redis: RunningRedis) -> None:
+def test_beat_survives_the_end_of_redis(broker: Broker, redis: RunningRedis) -> None:
     redis.stop()
     Beat(broker, {"often": 2.0}).queue_due_tasks()

@@ -1,4 +1,4 @@
-"""One suite for every kind of blob store."""
+"""Tests that run for every kind of blob store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def store(blob_settings: Settings) -> BlobStore:
 
 @pytest.fixture
 def kept(request: pytest.FixtureRequest, blob_settings: Settings) -> Callable[[], list[str]]:
-    """The names of all that is in the store."""
+    """A function that returns the names of all files in the store."""
     if blob_settings.blobs:
         bucket, _, prefix = blob_settings.blobs.removeprefix("s3://").partition("/")
         s3: RunningS3 = request.getfixturevalue("s3")
@@ -47,7 +47,7 @@ def finished(store: BlobStore, data: bytes) -> BlobWriter:
     return writer
 
 
-def test_bytes_are_kept_under_their_sha256(store: BlobStore) -> None:
+def test_bytes_are_stored_under_their_sha256(store: BlobStore) -> None:
     sha256 = store.put(b"picture")
     assert sha256 == sha256_of(b"picture")
     assert store.read(sha256) == b"picture"
@@ -57,12 +57,12 @@ def test_bytes_are_kept_under_their_sha256(store: BlobStore) -> None:
         assert file.read() == b"icture"
 
 
-def test_the_same_bytes_twice_are_one_blob(store: BlobStore, kept: Callable[[], list[str]]) -> None:
+def test_the_same_bytes_are_stored_once(store: BlobStore, kept: Callable[[], list[str]]) -> None:
     assert store.put(b"picture") == store.put(b"picture")
     assert len(kept()) == 1
 
 
-def test_many_are_committed_together(store: BlobStore, kept: Callable[[], list[str]]) -> None:
+def test_several_blobs_are_committed_together(store: BlobStore, kept: Callable[[], list[str]]) -> None:
     known = store.put(b"known")
     writers = [finished(store, data) for data in (b"known", *(b"new %d" % number for number in range(40)), b"new 1")]
     store.commit(writers)
@@ -73,7 +73,7 @@ def test_many_are_committed_together(store: BlobStore, kept: Callable[[], list[s
     assert list(store.read_all([writers[7].sha256, known])) == [b"new 6", b"known"]
 
 
-def test_nothing_is_in_the_store_before_commit_and_nothing_is_left_after_abort(
+def test_a_blob_is_not_stored_before_commit_and_leaves_nothing_after_abort(
     store: BlobStore, blob_settings: Settings
 ) -> None:
     writer = store.writer()
@@ -86,7 +86,9 @@ def test_nothing_is_in_the_store_before_commit_and_nothing_is_left_after_abort(
     assert files(blob_settings.home) == []
 
 
-def test_abort_after_commit_leaves_the_blob_and_nothing_else(store: BlobStore, blob_settings: Settings) -> None:
+def test_abort_after_commit_keeps_the_blob_and_removes_the_spooled_file(
+    store: BlobStore, blob_settings: Settings
+) -> None:
     writer = finished(store, b"picture")
     store.commit([writer])
     writer.abort()
@@ -120,13 +122,13 @@ def test_a_large_blob_is_put_in_parts_and_read_back(store: BlobStore, kept: Call
         assert file.read() == b""
 
 
-def test_what_was_deleted_before_its_row_was_committed_is_put_again(store: BlobStore) -> None:
-    """A purger deletes a blob that nobody refers to while a submission, which has found it, is about to."""
+def test_ensure_stores_a_blob_again_that_was_deleted_before_its_row_was_committed(store: BlobStore) -> None:
+    """A purger deletes an unused blob while a submission that has found it has not committed its reference yet."""
     store.put(b"picture")
     again = finished(store, b"picture")
     store.commit([again])
     assert again.found
-    # The purger's transaction: it has seen no item that refers to the blob, and is committed before the submission's.
+    # The purger has seen no item that refers to the blob, and commits before the submission does.
     store.delete([again.sha256])
     with pytest.raises(BlobMissing):
         store.read(again.sha256)
@@ -135,7 +137,7 @@ def test_what_was_deleted_before_its_row_was_committed_is_put_again(store: BlobS
     assert store.read(again.sha256) == b"picture"
 
 
-def test_what_is_there_still_is_left_alone(store: BlobStore, kept: Callable[[], list[str]]) -> None:
+def test_ensure_does_not_change_blobs_that_still_exist(store: BlobStore, kept: Callable[[], list[str]]) -> None:
     store.put(b"picture")
     writers = [finished(store, b"picture"), finished(store, b"other picture")]
     store.commit(writers)
@@ -146,13 +148,13 @@ def test_what_is_there_still_is_left_alone(store: BlobStore, kept: Callable[[], 
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "A" * 64, "0" * 63, "0" * 64 + "/.."])
-def test_only_digests_are_names(store: BlobStore, name: str) -> None:
+def test_only_sha256_digests_are_accepted_as_names(store: BlobStore, name: str) -> None:
     for use in (store.read, store.open, lambda sha256: store.delete([sha256])):
         with pytest.raises(ValueError, match="SHA-256"):
             use(name)
 
 
-def test_what_was_made_of_a_blob_lies_beside_it(store: BlobStore) -> None:
+def test_derived_files_are_stored_beside_their_blob(store: BlobStore) -> None:
     sha256 = store.put(b"picture")
     assert store.read_derived(sha256, THUMBNAIL) is None
     store.put_derived(sha256, THUMBNAIL, b"small")
@@ -163,7 +165,7 @@ def test_what_was_made_of_a_blob_lies_beside_it(store: BlobStore) -> None:
         store.put_derived(sha256, "../x.png", b"")
 
 
-def test_nothing_is_made_of_a_blob_that_is_gone(store: BlobStore, blob_settings: Settings) -> None:
+def test_no_derived_file_is_stored_for_a_missing_blob(store: BlobStore, blob_settings: Settings) -> None:
     for data in (b"deleted", b"never there"):
         sha256 = sha256_of(data)
         store.put_derived(sha256, THUMBNAIL, b"small")
@@ -171,7 +173,7 @@ def test_nothing_is_made_of_a_blob_that_is_gone(store: BlobStore, blob_settings:
     assert files(blob_settings.spool_folder) == []
 
 
-def test_deleting_takes_along_what_was_made_of_a_blob_and_nothing_else(
+def test_deleting_a_blob_deletes_its_derived_files_and_nothing_else(
     store: BlobStore, kept: Callable[[], list[str]]
 ) -> None:
     doomed = [store.put(b"%d" % number) for number in range(30)]
@@ -188,11 +190,11 @@ def test_deleting_takes_along_what_was_made_of_a_blob_and_nothing_else(
     assert store.read_derived(doomed[0], THUMBNAIL) is None
 
 
-def test_a_store_goes_to_another_process(store: BlobStore) -> None:
+def test_a_store_can_be_passed_to_another_process(store: BlobStore) -> None:
     sha256 = store.put(b"picture")
     other: BlobStore = pickle.loads(pickle.dumps(store))
     assert other.read(sha256) == b"picture"
 
 
-def test_a_store_that_is_there_answers(store: BlobStore) -> None:
+def test_a_ping_of_an_available_store_succeeds(store: BlobStore) -> None:
     store.ping()

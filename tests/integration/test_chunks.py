@@ -1,4 +1,4 @@
-"""Who has a chunk in hand, and what becomes of it when they do not finish it."""
+"""Leases of chunks, and what happens to a chunk whose worker does not finish it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def read_chunk(database: Database, chunk_id: str) -> Chunk:
         return session.scalars(select(Chunk).where(Chunk.id == chunk_id)).one()
 
 
-def send_again(database: Database, seconds: float, empty: set[Queue] | None = None) -> list[ChunkMessage]:
+def find_lost_messages(database: Database, seconds: float, empty: set[Queue] | None = None) -> list[ChunkMessage]:
     with database.writing() as session:
         return chunks.find_lost_messages(session, empty or set(), POLICY, NOW + timedelta(seconds=seconds))
 
 
-def test_a_chunk_is_taken_up_once(database: Database) -> None:
+def test_a_chunk_is_leased_once(database: Database) -> None:
     _, messages = submit(database, ["a"])
     assert take(database, messages[0].chunk_id)
     assert not take(database, messages[0].chunk_id, OTHER)
@@ -49,13 +49,13 @@ def test_a_chunk_is_taken_up_once(database: Database) -> None:
     assert (chunk.taken_by, chunk.attempts, chunk.due_at) == (WORKER, 1, NOW + LEASE)
 
 
-def test_a_recorded_chunk_cannot_be_taken_up_again(database: Database) -> None:
+def test_a_recorded_chunk_cannot_be_leased_again(database: Database) -> None:
     _, messages = submit(database, ["a"])
     finish(database, messages[0])
     assert not take(database, messages[0].chunk_id)
 
 
-def test_only_who_has_a_chunk_in_hand_renews_its_lease(database: Database) -> None:
+def test_only_the_worker_that_holds_a_chunk_renews_its_lease(database: Database) -> None:
     _, messages = submit(database, ["a"])
     take(database, messages[0].chunk_id)
     for worker, seconds in ((OTHER, 0), (WORKER, 20)):
@@ -64,42 +64,42 @@ def test_only_who_has_a_chunk_in_hand_renews_its_lease(database: Database) -> No
         assert read_chunk(database, messages[0].chunk_id).due_at == NOW + LEASE + timedelta(seconds=seconds)
 
 
-def test_a_message_that_is_not_in_an_empty_queue_is_sent_again_and_costs_no_attempt(database: Database) -> None:
+def test_a_message_missing_from_an_empty_queue_is_sent_again_without_an_attempt(database: Database) -> None:
     _, messages = submit(database, ["a"])
     patience = PATIENCE.total_seconds()
-    assert send_again(database, patience - 1, {Queue.BULK}) == []
+    assert find_lost_messages(database, patience - 1, {Queue.BULK}) == []
     for step in range(1, 6):
-        assert send_again(database, step * patience, {Queue.BULK}) == messages
-        assert send_again(database, step * patience, {Queue.BULK}) == []
+        assert find_lost_messages(database, step * patience, {Queue.BULK}) == messages
+        assert find_lost_messages(database, step * patience, {Queue.BULK}) == []
     assert read_chunk(database, messages[0].chunk_id).attempts == 0
 
 
-def test_a_message_that_waits_in_a_long_queue_is_not_sent_again_before_a_lease_has_passed(database: Database) -> None:
+def test_a_message_in_a_long_queue_is_sent_again_once_per_lease(database: Database) -> None:
     _, messages = submit(database, ["a"])
     seconds, sent_at = 0.0, []
     while seconds < 3 * LEASE.total_seconds():
         seconds += PATIENCE.total_seconds()
-        if send_again(database, seconds) == messages:
+        if find_lost_messages(database, seconds) == messages:
             sent_at.append(seconds)
     assert sent_at == [60, 120, 180]
 
 
-def test_what_could_not_be_sent_is_sent_by_the_next_round_however_long_the_queue(database: Database) -> None:
+def test_an_unsent_message_is_sent_by_the_next_sweep(database: Database) -> None:
     _, messages = submit(database, ["a"])
     with database.writing() as session:
         chunks.mark_unsent(session, NOW, [messages[0].chunk_id])
-    assert send_again(database, 0) == messages
+    assert find_lost_messages(database, 0) == messages
 
 
-def test_a_chunk_in_hand_is_not_sent_again(database: Database) -> None:
+def test_the_message_of_a_held_chunk_is_not_sent_again(database: Database) -> None:
     _, messages = submit(database, ["a"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
         chunks.mark_unsent(session, NOW)
-    assert send_again(database, 1000, set(Queue)) == []
+    assert find_lost_messages(database, 1000, set(Queue)) == []
 
 
-def test_a_lost_lease_is_found_when_it_ends(database: Database) -> None:
+def test_a_lease_is_lost_when_it_ends(database: Database) -> None:
     _, messages = submit(database, ["a"])
     take(database, messages[0].chunk_id)
     with database.reading() as session:
@@ -108,7 +108,7 @@ def test_a_lost_lease_is_found_when_it_ends(database: Database) -> None:
     assert lost.chunk_id == messages[0].chunk_id
 
 
-def test_leases_of_one_process_end_when_it_is_known_to_be_gone(database: Database) -> None:
+def test_the_leases_of_an_ended_process_can_be_ended_at_once(database: Database) -> None:
     _, messages = submit(database, [str(n) for n in range(8)])
     take(database, messages[0].chunk_id, "wrk_1@here-1")
     take(database, messages[1].chunk_id, "wrk_2@here-11")
@@ -117,20 +117,20 @@ def test_leases_of_one_process_end_when_it_is_known_to_be_gone(database: Databas
         assert [lost.chunk_id for lost in chunks.list_lost_leases(session, NOW)] == [messages[0].chunk_id]
 
 
-def test_what_is_handed_back_was_no_attempt_and_waits_until_it_is_due(database: Database) -> None:
+def test_a_chunk_that_is_given_back_costs_no_attempt_and_waits_until_it_is_due(database: Database) -> None:
     _, messages = submit(database, ["a"])
     for _ in range(5):
         take(database, messages[0].chunk_id)
         with database.writing() as session:
             due_at = NOW + timedelta(seconds=2)
             CHUNK_LEASES.give_back(session, [messages[0].chunk_id], WORKER, due_at, "the store is away")
-        assert send_again(database, 1) == []
-        assert send_again(database, 2) == messages
+        assert find_lost_messages(database, 1) == []
+        assert find_lost_messages(database, 2) == messages
     chunk = read_chunk(database, messages[0].chunk_id)
     assert (chunk.attempts, chunk.taken_by, chunk.error) == (0, None, "the store is away")
 
 
-def test_a_split_chunk_becomes_two_of_half_its_items_that_are_each_tried_once_alone(database: Database) -> None:
+def test_a_split_chunk_becomes_two_halves_that_are_processed_alone(database: Database) -> None:
     job_id, messages = submit(database, ["a", "b", "c"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
@@ -138,7 +138,7 @@ def test_a_split_chunk_becomes_two_of_half_its_items_that_are_each_tried_once_al
         assert chunk is not None
         item_ids = list(session.scalars(select(Item.id).order_by(Item.position)))
         chunks.split(session, chunk, item_ids, NOW + LEASE)
-    halves = send_again(database, LEASE.total_seconds())
+    halves = find_lost_messages(database, LEASE.total_seconds())
     assert all(half.alone for half in halves)
     with database.reading() as session:
         assert [len(items.list_pending_pictures(session, half.chunk_id)) for half in halves] == [1, 2]
@@ -149,7 +149,7 @@ def test_a_split_chunk_becomes_two_of_half_its_items_that_are_each_tried_once_al
     assert read_job(database, job_id).succeeded == 3
 
 
-def test_late_results_of_a_chunk_that_was_split_meanwhile_are_ignored_and_the_halves_count(database: Database) -> None:
+def test_late_predictions_of_a_split_chunk_are_ignored(database: Database) -> None:
     job_id, messages = submit(database, ["a", "b"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
@@ -160,7 +160,7 @@ def test_late_results_of_a_chunk_that_was_split_meanwhile_are_ignored_and_the_ha
     assert read_job(database, job_id).pending == 2
 
 
-def test_a_job_that_is_to_be_canceled_claims_nothing(database: Database) -> None:
+def test_a_canceling_job_claims_no_chunks(database: Database) -> None:
     job_id, messages = submit(database, [str(n) for n in range(20)])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
@@ -171,7 +171,7 @@ def test_a_job_that_is_to_be_canceled_claims_nothing(database: Database) -> None
         assert list(chunks.list_jobs_with_room(session, POLICY)) == []
 
 
-def test_a_worker_renews_what_it_has_in_hand_but_not_what_a_hanging_thread_has(database: Database) -> None:
+def test_a_worker_renews_held_leases_but_not_those_of_a_hanging_thread(database: Database) -> None:
     _, messages = submit(database, [str(n) for n in range(8)])
     clock = [0.0]
     leases = HeldLeases(database, WORKER, POLICY, clock=lambda: clock[0])
@@ -185,7 +185,7 @@ def test_a_worker_renews_what_it_has_in_hand_but_not_what_a_hanging_thread_has(d
     assert read_chunk(database, messages[1].chunk_id).due_at > utc_now()
 
 
-def test_a_worker_that_stops_gives_back_what_it_has_not_finished_for_others_to_take_at_once(database: Database) -> None:
+def test_a_stopping_worker_gives_back_unfinished_chunks_at_once(database: Database) -> None:
     job_id, messages = submit(database, [str(n) for n in range(8)])
     leases = HeldLeases(database, WORKER, POLICY)
     for message in messages:
@@ -200,7 +200,7 @@ def test_a_worker_that_stops_gives_back_what_it_has_not_finished_for_others_to_t
         assert take(database, again.chunk_id, OTHER)
         chunk = read_chunk(database, again.chunk_id)
         assert (chunk.attempts, chunk.taken_by) == (1, OTHER)
-        # It finishes all the same, a moment too late to be needed: that counts once.
+        # The first worker finishes as well, and its late predictions count only once.
         finish(database, messages[0])
     assert finish(database, again).finished_items == 0
     assert read_job(database, job_id).succeeded == 8

@@ -1,4 +1,4 @@
-"""A crawl that repeats another: what has not changed costs no download, and what has is told."""
+"""Crawls that repeat another crawl: unchanged pictures cost no download, and changes are reported."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ from tests.shop import running_shop
 
 PRODUCTS = 40
 SITE = "json-ld"
+STATE_BY_FATE = {
+    "gone": UrlState.GONE,
+    "same": UrlState.NOT_MODIFIED,
+    "photo": UrlState.NOT_MODIFIED,
+    "new": UrlState.DONE,
+    "price": UrlState.DONE,
+    "both": UrlState.DONE,
+}
+"""The state that the second crawl gives the page of a product, by what happened to the product between the crawls."""
 
 
-def test_only_what_has_changed_is_downloaded_again(settings: Settings, database: Database) -> None:
+def test_a_repeated_crawl_downloads_only_changed_pictures(settings: Settings, database: Database) -> None:
     with running_shop(products=PRODUCTS) as shop:
         start = shop.address_url(SITE, "/sitemap.xml")
         host = start.partition("//")[2].partition(":")[0]
@@ -28,10 +37,7 @@ def test_only_what_has_changed_is_downloaded_again(settings: Settings, database:
         visits = shop.log.visits(host)
     rows = {row.url: row for row in run.urls(second)}
     for url, fate in fates.items():
-        wanted = UrlState.GONE if fate == "gone" else None
-        wanted = UrlState.NOT_MODIFIED if fate in {"same", "photo"} else wanted
-        wanted = UrlState.DONE if fate in {"new", "price", "both"} else wanted
-        assert rows[url].state is wanted, (url, fate)
+        assert rows[url].state is STATE_BY_FATE[fate], (url, fate)
     items = {item.source_url: item for item in run.items(second)}
     shown = {picture.url for product in truth.values() for picture in product.pictures}
     assert shown <= set(items)

@@ -1,4 +1,4 @@
-"""Crawls whose process, or whose worker, is killed: the next one finds exactly what is still to be done."""
+"""Crawls whose process or worker is killed: the next one continues exactly where they stopped."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def run(settings: Settings, database: Database, shop: Shop) -> Iterator[CrawlRun
         yield made
 
 
-def settled(run: CrawlRun, job_id: str) -> int:
+def count_settled(run: CrawlRun, job_id: str) -> int:
+    """Return how many URLs of a crawl have their final state."""
     return sum(row.settled_at is not None for row in run.urls(job_id))
 
 
@@ -57,15 +58,15 @@ def assert_nothing_lost_and_nothing_twice(run: CrawlRun, job_id: str, shop: Shop
     assert not run.job(job_id).discovering
 
 
-def test_a_crawl_whose_process_is_killed_goes_on_where_it_was(run: CrawlRun, shop: Shop) -> None:
+def test_a_crawl_continues_after_its_process_was_killed(run: CrawlRun, shop: Shop) -> None:
     moments = random.Random(17)
     job_id = run.submit(shop.address_url("state", "/sitemap.xml"))
     killed = 0
     for number in range(3):
         worker = threading.Thread(target=run.crawls.run_pending if number == 0 else lambda: resume(run, job_id))
-        before, wanted = settled(run, job_id), moments.randrange(1, 15)
+        kill_at = count_settled(run, job_id) + moments.randrange(1, 15)
         worker.start()
-        until(lambda: settled(run, job_id) >= before + wanted or not run.job(job_id).discovering)  # noqa: B023
+        until(lambda: count_settled(run, job_id) >= kill_at or not run.job(job_id).discovering)  # noqa: B023
         child = run.crawls.children.get(job_id)
         if child is not None:
             os.kill(child, signal.SIGKILL)
@@ -91,11 +92,11 @@ Crawls(database, Broker.connect(settings), settings, sys.argv[1], ChunkPolicy.of
 """
 
 
-def test_a_crawl_dies_with_its_worker_and_another_goes_on(run: CrawlRun, shop: Shop) -> None:
+def test_a_crawl_ends_with_its_worker_and_another_worker_continues_it(run: CrawlRun, shop: Shop) -> None:
     job_id = run.submit(shop.address_url("microdata", "/sitemap.xml"))
     environment = {**os.environ, **_environment(run.settings)}
     worker = subprocess.Popen([sys.executable, "-c", WORKER_SCRIPT, "wrk_other@here-2"], cwd=PROJECT, env=environment)
-    until(lambda: settled(run, job_id) > 5)
+    until(lambda: count_settled(run, job_id) > 5)
     (child,) = psutil.Process(worker.pid).children()
     worker.kill()
     worker.wait()
@@ -105,11 +106,11 @@ def test_a_crawl_dies_with_its_worker_and_another_goes_on(run: CrawlRun, shop: S
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_a_process_whose_crawl_was_given_to_another_ends_without_a_word(run: CrawlRun, shop: Shop) -> None:
+def test_a_process_that_lost_its_crawl_ends_and_changes_nothing(run: CrawlRun, shop: Shop) -> None:
     job_id = run.submit(shop.address_url("slow", "/sitemap.xml"))
     worker = threading.Thread(target=run.crawls.run_pending)
     worker.start()
-    until(lambda: settled(run, job_id) > 0)
+    until(lambda: count_settled(run, job_id) > 0)
     with run.database.writing() as session:
         session.execute(update(Discovery).values(taken_by="wrk_other@here-2"))
     worker.join(10)
@@ -118,7 +119,7 @@ def test_a_process_whose_crawl_was_given_to_another_ends_without_a_word(run: Cra
 
 
 @pytest.mark.parametrize("found", [0, 1])
-def test_a_crawl_that_never_gets_on_is_given_up_after_three_attempts(run: CrawlRun, found: int) -> None:
+def test_a_crawl_without_progress_ends_after_three_attempts(run: CrawlRun, found: int) -> None:
     job_id, policy = run.submit("https://shop.example/"), ChunkPolicy.of(run.settings)
     if found:
         with run.database.writing() as session:
@@ -130,10 +131,10 @@ def test_a_crawl_that_never_gets_on_is_given_up_after_three_attempts(run: CrawlR
     for _ in range(MAX_ATTEMPTS):
         assert run.job(job_id).discovering
         with run.database.writing() as session:
-            taken = crawling.take(session, "wrk_1@here-1", policy, utc_now())
-            assert taken is not None
+            source = crawling.take(session, "wrk_1@here-1", policy, utc_now())
+            assert source is not None
             SOURCE_LEASES.fail_attempt(
-                session, taken.job_id, taken.worker, utc_now(), "its process was killed (signal 11)"
+                session, source.job_id, source.worker, utc_now(), "its process was killed (signal 11)"
             )
             expanding.end_attempt(session, job_id, policy, utc_now())
     job = run.job(job_id)
@@ -143,7 +144,7 @@ def test_a_crawl_that_never_gets_on_is_given_up_after_three_attempts(run: CrawlR
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_a_crawl_ends_where_its_owners_quota_does(run: CrawlRun, shop: Shop) -> None:
+def test_a_crawl_ends_at_the_quota_of_its_key(run: CrawlRun, shop: Shop) -> None:
     with run.database.writing() as session:
         key, _ = keys.create(session, "small", [Scope.SUBMIT], utc_now(), quota=3)
     job_id = run.submit(shop.address_url("img", "/sitemap.xml"), key_id=key.id)

@@ -1,4 +1,4 @@
-"""Crawl jobs as the API takes and shows them; nothing is crawled here."""
+"""Crawl jobs in the API: how they are accepted and shown. No test here crawls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def post(client: FlaskClient, **crawl: Any) -> Any:
     return client.post("/v1/jobs", json={"crawl": {"start_urls": [START], **crawl}})
 
 
-def test_a_crawl_is_stored_and_waits_for_a_worker(app: LookbookApp, client: FlaskClient) -> None:
+def test_a_submitted_crawl_is_stored_and_waits_for_a_worker(app: LookbookApp, client: FlaskClient) -> None:
     answer = post(client, query="coat", limits={"pages": 7, "hosts": ["other.example"]})
     assert answer.status_code == 202
     job = answer.get_json()
@@ -60,7 +60,7 @@ def test_a_crawl_is_stored_and_waits_for_a_worker(app: LookbookApp, client: Flas
         ({"start_urls": [START], "limits": {"pages": 0}}, "/crawl/limits/pages"),
     ],
 )
-def test_what_cannot_be_crawled_is_refused_with_its_place(
+def test_a_wrong_crawl_request_is_refused_with_a_pointer(
     client: FlaskClient, crawl: dict[str, Any], pointer: str
 ) -> None:
     answer = client.post("/v1/jobs", json={"crawl": crawl})
@@ -76,7 +76,7 @@ def test_a_job_has_exactly_one_source(client: FlaskClient) -> None:
     assert (neither.status_code, neither.get_json()["code"]) == (422, "invalid_request")
 
 
-def test_only_a_crawl_that_is_over_can_be_repeated(client: FlaskClient) -> None:
+def test_only_an_ended_crawl_can_be_repeated(client: FlaskClient) -> None:
     running = post(client).get_json()["id"]
     assert post(client, since=running).status_code == 422
     assert post(client, since="job_unknown").status_code == 404

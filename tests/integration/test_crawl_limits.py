@@ -1,4 +1,4 @@
-"""How far a crawl goes, how politely, and how it is stopped."""
+"""The limits of crawls, their politeness, and how they are canceled."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def host(shop: Shop, site: str) -> str:
         (replace(FEWER_PICTURES, depth=0), "limit_depth"),
     ],
 )
-def test_what_is_beyond_a_limit_is_left_out_and_counted(
+def test_urls_beyond_a_limit_are_left_out_and_counted(
     run: CrawlRun, shop: Shop, limits: CrawlLimits, reason: str
 ) -> None:
     job_id = run.crawl(shop.address_url("img", "/"), limits=limits)
@@ -60,26 +60,26 @@ def test_what_is_beyond_a_limit_is_left_out_and_counted(
     assert 0 < done <= limits.pictures
 
 
-def test_a_crawl_stops_when_it_has_received_enough(run: CrawlRun, shop: Shop) -> None:
+def test_a_crawl_stops_at_its_limit_of_bytes(run: CrawlRun, shop: Shop) -> None:
     job_id = run.crawl(shop.address_url("img", "/sitemap.xml"), limits=replace(LIMITS, bytes=50_000))
     assert run.progress(job_id)["left_out"]["limit_bytes"] > 10
-    # What was under way when the limit was reached still came.
+    # Downloads that were running when the limit was reached still finished.
     assert 50_000 <= run.progress(job_id)["bytes"] < 1_500_000
 
 
-def test_a_host_is_asked_as_slowly_as_its_robots_txt_wants(run: CrawlRun, shop: Shop) -> None:
+def test_the_delay_of_robots_txt_is_kept(run: CrawlRun, shop: Shop) -> None:
     run.crawl(shop.address_url("polite", "/"), limits=replace(LIMITS, pages=3, pictures=2))
     assert len(shop.log.visits(host(shop, "polite"))) >= 4
     assert shop.log.shortest_pause(host(shop, "polite")) >= 0.49
 
 
-def test_a_host_gets_few_requests_at_once(settings: Settings, database: Database, shop: Shop) -> None:
+def test_the_limit_of_concurrent_requests_to_a_host_is_kept(settings: Settings, database: Database, shop: Shop) -> None:
     with crawl_run(settings, database, shop, crawl_connections=2) as run:
         run.crawl(shop.address_url("microdata", "/sitemap.xml"))
     assert shop.log.most_at_once(host(shop, "microdata")) == 2
 
 
-def test_a_host_that_wants_to_be_left_alone_is(settings: Settings, database: Database, shop: Shop) -> None:
+def test_a_pause_that_a_host_demands_is_kept(settings: Settings, database: Database, shop: Shop) -> None:
     with crawl_run(settings, database, shop, crawl_connections=1) as run:
         job_id = run.submit(shop.address_url("busy", "/sitemap.xml"), limits=replace(LIMITS, pages=8, pictures=4))
         worker = threading.Thread(target=run.crawls.run_pending)
@@ -91,7 +91,7 @@ def test_a_host_that_wants_to_be_left_alone_is(settings: Settings, database: Dat
     visits = shop.log.visits(host(shop, "busy"))
     for number, visit in enumerate(visits):
         if visit.status == 429:
-            later = [one.started for one in visits[number + 1 :] if one.started > visit.finished]
+            later = [after.started for after in visits[number + 1 :] if after.started > visit.finished]
             assert not later or later[0] - visit.finished >= 0.99
     assert {429, 503} <= {visit.status for visit in visits}
     assert run.states(job_id, UrlKind.PICTURE)[UrlState.DONE] == 4

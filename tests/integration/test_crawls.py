@@ -1,4 +1,4 @@
-"""Crawls of the fixture shop: what is found, how politely, and what becomes of traps."""
+"""Crawls of the fixture shop: what they find, their politeness, and traps."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def run(settings: Settings, database: Database, shop: Shop) -> Iterator[CrawlRun
 
 
 def assert_found_whole(run: CrawlRun, job_id: str, shop: Shop, site: str) -> None:
-    """Every product's pictures are items, each once, with what is known of the product; and nothing else is."""
-    wanted = {
+    """Check that every picture of a product is an item once, with the product's data, and that nothing else is."""
+    product_of = {
         picture.url: product
         for product in shop.truth(site, shop.address_url(site)).products()
         for picture in product.pictures
@@ -42,12 +42,12 @@ def assert_found_whole(run: CrawlRun, job_id: str, shop: Shop, site: str) -> Non
     items = run.items(job_id)
     by_url = {item.source_url: item for item in items}
     assert len(by_url) == len(items)
-    assert set(by_url) >= set(wanted)
+    assert set(by_url) >= set(product_of)
     assert all(kind_of(str(url)) != "furniture" for url in by_url)
-    for url, product in wanted.items():
-        known = by_url[url].provenance or {}
-        said = known["title"], Decimal(known["price"]), known["currency"]
-        assert said == (product.title, product.price, product.currency)
+    for url, product in product_of.items():
+        provenance = by_url[url].provenance or {}
+        found = provenance["title"], Decimal(provenance["price"]), provenance["currency"]
+        assert found == (product.title, product.price, product.currency)
         assert by_url[url].blob_sha256 is not None
 
 
@@ -66,13 +66,13 @@ def test_every_product_of_a_shop_becomes_items(run: CrawlRun, shop: Shop, site: 
     assert listed == counted
     pages = {row.url: row for row in run.urls(job_id) if row.kind is not UrlKind.PICTURE}
     assert pages[shop.address_url(site, "/cart")].state is UrlState.BLOCKED_BY_ROBOTS
-    asked = [visit.path for visit in shop.log.visits(shop.address_url(site).partition("//")[2].partition(":")[0])]
-    assert not [path for path in asked if path.startswith("/cart") or "sort=" in path]
-    assert asked[0] == "/robots.txt"
+    visited = [visit.path for visit in shop.log.visits(shop.address_url(site).partition("//")[2].partition(":")[0])]
+    assert not [path for path in visited if path.startswith("/cart") or "sort=" in path]
+    assert visited[0] == "/robots.txt"
 
 
 @on_sqlite
-def test_photos_on_another_host_are_fetched_and_its_pages_are_not(run: CrawlRun, shop: Shop) -> None:
+def test_pictures_on_another_host_are_fetched_but_not_its_pages(run: CrawlRun, shop: Shop) -> None:
     job_id = run.crawl(shop.address_url("open-graph", "/feed.rss"))
     assert_found_whole(run, job_id, shop, "open-graph")
     assert run.states(job_id, UrlKind.FEED) == {UrlState.DONE: 1}
@@ -82,7 +82,7 @@ def test_photos_on_another_host_are_fetched_and_its_pages_are_not(run: CrawlRun,
 def test_a_search_is_read_by_its_recipe_with_the_query_as_label(run: CrawlRun, shop: Shop) -> None:
     start = shop.address_url("next", "/search/all?pagingSize=2")
     job_id = run.crawl(start, recipe="shopping-search", query="셔츠")
-    (listing,) = {one.query: one for one in shop.truth("next").searches() if one.query == "셔츠"}.values()
+    (listing,) = {search.query: search for search in shop.truth("next").searches() if search.query == "셔츠"}.values()
     items = run.items(job_id)
     assert len(items) == len(listing.products)
     assert {(item.provenance or {})["label"] for item in items} == {"셔츠"}
@@ -94,7 +94,7 @@ def test_a_search_is_read_by_its_recipe_with_the_query_as_label(run: CrawlRun, s
     ("site", "verdict"),
     [("wall", "cookie_wall"), ("empty", "empty"), ("closed", "blocked_by_robots"), ("ill", "blocked_by_robots")],
 )
-def test_a_shop_that_shows_nothing_says_why(run: CrawlRun, shop: Shop, site: str, verdict: str) -> None:
+def test_the_verdict_says_why_a_shop_gave_nothing(run: CrawlRun, shop: Shop, site: str, verdict: str) -> None:
     job_id = run.crawl(shop.address_url(site, "/"))
     job = run.job(job_id)
     assert (job.status, (job.error or {})["code"], run.verdict(job_id)) == (JobStatus.FAILED, verdict, verdict)
@@ -105,16 +105,16 @@ def test_a_shop_that_shows_nothing_says_why(run: CrawlRun, shop: Shop, site: str
 
 @on_sqlite
 @pytest.mark.parametrize("site", ["calendar", "sessions", "tracked"])
-def test_endless_shops_end_and_are_found_whole(run: CrawlRun, shop: Shop, site: str) -> None:
+def test_a_crawl_of_an_endless_shop_ends_and_finds_every_product(run: CrawlRun, shop: Shop, site: str) -> None:
     job_id = run.crawl(shop.address_url(site, "/"), limits=replace(LIMITS, depth=100))
     assert_found_whole(run, job_id, shop, site)
     assert len(run.items(job_id)) == len(set(run.picture_urls(job_id)))
 
 
 @on_sqlite
-def test_hostile_addresses_end_in_states_and_nobody_is_led_inside(run: CrawlRun, shop: Shop) -> None:
-    at_once = {"blocked_address", "fetch_forbidden", "too_large", "harmless", "text"}
-    traps = {trap.url.rpartition("/t/")[2] for trap in shop.traps() if trap.must in at_once} | {"status-404"}
+def test_hostile_urls_get_a_final_state_and_never_lead_into_the_private_network(run: CrawlRun, shop: Shop) -> None:
+    quick_outcomes = {"blocked_address", "fetch_forbidden", "too_large", "harmless", "text"}
+    traps = {trap.url.rpartition("/t/")[2] for trap in shop.traps() if trap.must in quick_outcomes} | {"status-404"}
     starts = [shop.address_url("traps", f"/t/{name}") for name in sorted(traps - {"endless-chunks"})]
     job_id = run.crawl(*starts)
     states = {row.url.rpartition("/t/")[2]: (row.state, row.reason_code) for row in run.urls(job_id)}
@@ -122,13 +122,13 @@ def test_hostile_addresses_end_in_states_and_nobody_is_led_inside(run: CrawlRun,
     assert states["redirect-to-file"] == (UrlState.NOT_ALLOWED, "fetch_forbidden")
     assert states["status-404"] == (UrlState.GONE, "fetch_failed")
     assert states["page-bomb"] == (UrlState.FAILED, "too_large")
-    inside = [row for row in run.urls(job_id) if row.state is UrlState.BLOCKED_ADDRESS]
-    assert len(inside) > 5
+    blocked = [row for row in run.urls(job_id) if row.state is UrlState.BLOCKED_ADDRESS]
+    assert len(blocked) > 5
     assert shop.log.connected("127.0.0.2") == []
 
 
 @on_sqlite
-def test_a_host_that_is_not_there_is_unreachable_and_not_forbidden(run: CrawlRun) -> None:
+def test_a_missing_host_is_reported_as_unreachable(run: CrawlRun) -> None:
     job_id = run.crawl("http://127.1.0.250/")
     assert run.verdict(job_id) == "unreachable"
     (page,) = [row for row in run.urls(job_id) if row.kind is UrlKind.PAGE]

@@ -19,13 +19,13 @@ from db.tables import Base, Blob
 from tests.integration.builders import NOW, TAXONOMY, a_model
 
 
-def test_migrations_make_the_tables_that_the_models_describe(database: Database) -> None:
+def test_migrations_create_the_tables_that_the_classes_describe(database: Database) -> None:
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_migrations_can_be_taken_back_and_applied_again(tmp_path: Path) -> None:
+def test_migrations_can_be_reverted_and_applied_again(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'x.db'}")
     upgrade(database)
     downgrade(database)
@@ -35,7 +35,7 @@ def test_migrations_can_be_taken_back_and_applied_again(tmp_path: Path) -> None:
     database.close()
 
 
-def test_migrations_can_be_taken_back_on_postgresql(postgres_server: str) -> None:
+def test_migrations_can_be_reverted_on_postgresql(postgres_server: str) -> None:
     database = Database(postgres_server.replace("postgresql://", "postgresql+psycopg://", 1))
     upgrade(database)
     downgrade(database)
@@ -44,7 +44,7 @@ def test_migrations_can_be_taken_back_on_postgresql(postgres_server: str) -> Non
     database.close()
 
 
-def test_writers_from_many_threads_queue_instead_of_failing(database: Database) -> None:
+def test_concurrent_writers_wait_instead_of_failing(database: Database) -> None:
     failures: list[BaseException] = []
 
     def write(number: int) -> None:
@@ -66,7 +66,7 @@ def test_writers_from_many_threads_queue_instead_of_failing(database: Database) 
         assert len(session.scalars(select(Blob)).all()) == 80
 
 
-def test_moments_come_back_aware_and_in_utc(database: Database) -> None:
+def test_times_are_read_as_aware_and_in_utc(database: Database) -> None:
     with database.writing() as session:
         session.add(Blob(sha256="0" * 64, bytes=1, created_at=NOW))
     with database.reading() as session:
@@ -83,12 +83,12 @@ def test_the_first_model_version_becomes_production_and_later_ones_do_not(databa
         assert model_versions.list_aliases(session) == {"production": "test@1"}
 
 
-def test_an_unknown_model_is_answered_with_those_there_are(database: Database) -> None:
+def test_the_error_of_an_unknown_model_lists_known_models(database: Database) -> None:
     with database.writing() as session:
         a_model(session)
-        for wanted in ("nobody", "test@9", "nobody@1"):
+        for unknown in ("nobody", "test@9", "nobody@1"):
             with pytest.raises(ModelUnknown, match=r"test@1, production; got '.*'"):
-                model_versions.resolve(session, wanted)
+                model_versions.resolve(session, unknown)
 
 
 def test_a_version_cannot_be_registered_with_other_content(database: Database) -> None:
@@ -100,7 +100,7 @@ def test_a_version_cannot_be_registered_with_other_content(database: Database) -
             model_versions.register(session, other, NOW)
 
 
-def test_a_production_model_whose_artifact_is_gone_gives_way_to_the_newest_of_its_name(database: Database) -> None:
+def test_a_production_model_without_an_artifact_is_replaced_by_the_newest_of_its_name(database: Database) -> None:
     with database.writing() as session:
         for version in ("1", "2", "3"):
             a_model(session, version)
@@ -111,11 +111,11 @@ def test_a_production_model_whose_artifact_is_gone_gives_way_to_the_newest_of_it
         assert model_versions.list_aliases(session) == {"production": "test@3"}
 
 
-def test_what_is_answered_with_202_is_synced_and_what_workers_can_do_again_is_not(tmp_path: Path) -> None:
+def test_only_durable_connections_sync_every_commit(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'x.db'}"
     for durable, level in ((True, 2), (False, 1)):
         database = Database(url, durable=durable)
         with database.engine.connect() as connection:
-            # sqlite.org/pragma.html#pragma_synchronous: 1 is NORMAL, 2 is FULL.
+            # 1 is NORMAL and 2 is FULL, see sqlite.org/pragma.html#pragma_synchronous.
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
         database.close()

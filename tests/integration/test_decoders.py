@@ -28,12 +28,12 @@ from worker.decoding.pool import DecodedPicture, DecodeOutcome, DecoderLimits, D
 
 SPEC = InputSpec(32)
 SUICIDE, STALL = b"picture that kills its decoder", b"picture that stalls its decoder"
-KILLED_ONCE = b"decoder killed once, unless there is "
-"""Followed by the path of a file that says that it was."""
+KILLED_ONCE = b"decoder killed once, unless this file exists: "
+"""The picture that kills its decoder once. The path of a file follows, which marks that the decoder was killed."""
 
 
 def prepare_or_die(data: bytes, *_: object) -> Prepared:
-    """Stands in for a decoding library with a fatal bug."""
+    """Replaces a decoding library that has a fatal bug."""
     if data.startswith(KILLED_ONCE):
         marker = Path(data.removeprefix(KILLED_ONCE).decode())
         if not marker.exists():
@@ -49,7 +49,7 @@ def prepare_or_die(data: bytes, *_: object) -> Prepared:
 
 def fragile_start(blobs: BlobStore, _space: int, memory: Any, side: int, _niceness: int) -> None:
     worker.decoding.pool._decoder = worker.decoding.pool._Decoder(blobs, memory, side)
-    # Nothing undoes it: the process ends with its decoder.
+    # No undo is needed, because the patched process is the decoder's own.
     pytest.MonkeyPatch().setattr(worker.decoding.pool, "prepare", prepare_or_die)
 
 
@@ -77,44 +77,44 @@ def good_files(count: int) -> list[bytes]:
     return [path.read_bytes() for path in sorted(SAMPLES.iterdir())[:count]]
 
 
-def test_a_picture_that_kills_its_decoder_costs_only_itself(fragile: DecoderPool, store: LocalBlobStore) -> None:
+def test_a_picture_that_kills_its_decoder_fails_alone(fragile: DecoderPool, store: LocalBlobStore) -> None:
     outcomes = decode(fragile, store, [*good_files(2), SUICIDE, *good_files(5)[2:]])
     assert isinstance(outcomes[2], DecodeFailed)
     assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes[:2] + outcomes[3:])
 
 
-def test_a_picture_that_stalls_its_decoder_costs_only_itself(fragile: DecoderPool, store: LocalBlobStore) -> None:
+def test_a_picture_that_stalls_its_decoder_fails_alone(fragile: DecoderPool, store: LocalBlobStore) -> None:
     outcomes = decode(fragile, store, [STALL, *good_files(1)])
     assert isinstance(outcomes[0], DecodeTimeout)
     assert isinstance(outcomes[1], DecodedPicture)
 
 
-def test_a_decoder_killed_from_outside_fails_no_picture(
+def test_killing_a_decoder_from_outside_fails_no_picture(
     fragile: DecoderPool, store: LocalBlobStore, tmp_path: Path
 ) -> None:
     (outcome,) = decode(fragile, store, [KILLED_ONCE + str(tmp_path / "killed").encode()])
     assert isinstance(outcome, DecodedPicture)
 
 
-def test_decoders_that_die_with_nothing_in_hand_are_replaced(fragile: DecoderPool, store: LocalBlobStore) -> None:
+def test_idle_decoders_that_die_are_replaced(fragile: DecoderPool, store: LocalBlobStore) -> None:
     decode(fragile, store, good_files(1))
     for process in multiprocessing.active_children():
         process.kill()
         process.join()
-    for lane in (False, True):
-        key = (store.put(good_files(2)[lane]), "")
-        ((_, outcome),) = next(fragile.decode([key], SPEC, "job", interactive=lane))
+    for interactive in (False, True):
+        key = (store.put(good_files(2)[interactive]), "")
+        ((_, outcome),) = next(fragile.decode([key], SPEC, "job", interactive=interactive))
         assert isinstance(outcome, DecodedPicture)
 
 
-def test_whoever_waits_for_decoders_that_are_closed_is_told_so(store: LocalBlobStore) -> None:
+def test_decoding_with_a_closed_pool_raises_an_error(store: LocalBlobStore) -> None:
     decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 32)
     decoders.close()
     with pytest.raises(RuntimeError, match="closed"):
         list(decoders.decode([(store.put(good_files(1)[0]), "")], SPEC, "job", interactive=False))
 
 
-def test_a_bad_picture_among_good_ones_is_an_error_in_its_place(store: LocalBlobStore) -> None:
+def test_a_bad_picture_among_good_ones_gives_an_error_in_its_place(store: LocalBlobStore) -> None:
     decoders = DecoderPool(store, 2, DecoderLimits(30, 2**32), 32, 224)
     outcomes = decode(decoders, store, [broken.truncated_jpeg(), *good_files(10)])
     assert isinstance(outcomes[0], TruncatedImage)
@@ -122,31 +122,31 @@ def test_a_bad_picture_among_good_ones_is_an_error_in_its_place(store: LocalBlob
     decoders.close()
 
 
-def test_every_place_for_pixels_is_free_again_whatever_happened(fragile: DecoderPool, store: LocalBlobStore) -> None:
+def test_every_slot_for_pixels_is_released_whatever_happens(fragile: DecoderPool, store: LocalBlobStore) -> None:
     free = fragile._slots.free()
     files = [SUICIDE, broken.truncated_jpeg(), *good_files(9), broken.text()]
     for outcome in decode(fragile, store, files):
         if isinstance(outcome, DecodedPicture):
             outcome.release()
     keys = [(store.put(data), "") for data in good_files(12)]
-    # Whoever asked gives up after the first call.
-    asked = fragile.decode(keys, SPEC, "job", interactive=False)
-    for _, outcome in next(asked):
+    # This caller gives up after the first answer.
+    calls = fragile.decode(keys, SPEC, "job", interactive=False)
+    for _, outcome in next(calls):
         assert isinstance(outcome, DecodedPicture)
         outcome.release()
-    assert isinstance(asked, Generator)
-    asked.close()
+    assert isinstance(calls, Generator)
+    calls.close()
     until(lambda: fragile._slots.free() == free)
 
 
 def huge_picture() -> bytes:
-    """Of 49 million pixels, which is 196 MB in memory."""
+    """Return a picture of 49 million pixels, which takes 196 MB in memory."""
     out = io.BytesIO()
     Image.new("L", (7000, 7000), 128).save(out, "PNG")
     return out.getvalue()
 
 
-def test_a_picture_that_needs_more_memory_than_it_may_have_costs_only_itself(store: LocalBlobStore) -> None:
+def test_a_picture_that_exceeds_its_memory_fails_alone(store: LocalBlobStore) -> None:
     decoders = DecoderPool(store, 1, DecoderLimits(30, 300 * 2**20), 32, 32)
     outcomes = decode(decoders, store, [huge_picture(), *good_files(2)])
     assert isinstance(outcomes[0], DecodeFailed)
@@ -155,7 +155,7 @@ def test_a_picture_that_needs_more_memory_than_it_may_have_costs_only_itself(sto
     decoders.close()
 
 
-def test_the_memory_of_a_huge_picture_is_not_kept(store: LocalBlobStore) -> None:
+def test_the_memory_of_a_huge_picture_is_released(store: LocalBlobStore) -> None:
     decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 32)
     outcomes = decode(decoders, store, [huge_picture()])
     assert isinstance(outcomes[0], DecodedPicture)
@@ -164,11 +164,11 @@ def test_the_memory_of_a_huge_picture_is_not_kept(store: LocalBlobStore) -> None
     decoders.close()
 
 
-def test_pictures_come_from_every_kind_of_store_and_a_missing_blob_is_no_pictures_fault(
+def test_decoders_read_every_kind_of_store_and_a_missing_blob_fails_the_call(
     blob_settings: Settings,
 ) -> None:
     store = open_blob_store(blob_settings)
-    # As much address space as decoders have by default: the threads of an S3 client need their share.
+    # The default address space, because the threads of an S3 client need a part of it.
     decoders = DecoderPool(store, 1, DecoderLimits(30, blob_settings.decode_megabytes * 2**20), 32, 224)
     outcomes = decode(decoders, store, good_files(12))
     assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes)
@@ -177,7 +177,7 @@ def test_pictures_come_from_every_kind_of_store_and_a_missing_blob_is_no_picture
     decoders.close()
 
 
-def test_the_fingerprint_is_that_of_the_whole_picture_whatever_part_of_it_is_classified(store: LocalBlobStore) -> None:
+def test_the_fingerprint_of_a_crop_is_that_of_the_whole_picture(store: LocalBlobStore) -> None:
     decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 32)
     key = store.put((SAMPLES / "jacket-denim.jpg").read_bytes())
     spec = InputSpec(224)

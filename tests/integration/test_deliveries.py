@@ -1,4 +1,7 @@
-"""Webhooks as the API takes, lists and replays them; the courier is in this process, the receiver on loopback."""
+"""Webhooks in the API: how they are accepted, listed and replayed.
+
+The courier runs in this process, and the receiver is a server on loopback.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def courier(app: LookbookApp) -> Iterator[Courier]:
 
 
 def submit(client: FlaskClient, webhook: str | None = None, content: bytes = b"") -> TestResponse:
-    """A job of one file; an empty one is refused, so that the job is over at once."""
+    """Submit a job of one file. An empty file is refused, so that the job ends at once."""
     form = "" if webhook is None else _part('name="webhook"', webhook.encode())
     body = form + _part('name="images"; filename="a.jpg"', content) + "--x--\r\n"
     return client.post("/v1/jobs", data=body.encode(), content_type="multipart/form-data; boundary=x")
@@ -55,7 +58,9 @@ def submitted(client: FlaskClient, receiver: Receiver) -> dict[str, Any]:
     return job
 
 
-def test_the_body_holds_the_job_as_the_api_shows_it(client: FlaskClient, courier: Courier, receiver: Receiver) -> None:
+def test_the_body_of_a_webhook_contains_the_job_as_the_api_shows_it(
+    client: FlaskClient, courier: Courier, receiver: Receiver
+) -> None:
     job = submitted(client, receiver)
     assert courier.run_pending() == 1
     body = json.loads(receiver.received[0].body)
@@ -63,9 +68,7 @@ def test_the_body_holds_the_job_as_the_api_shows_it(client: FlaskClient, courier
     assert (body["type"], body["timestamp"]) == ("job.completed", body["data"]["finished_at"])
 
 
-def test_deliveries_are_listed_with_what_became_of_them(
-    client: FlaskClient, courier: Courier, receiver: Receiver
-) -> None:
+def test_deliveries_are_listed_with_their_outcome(client: FlaskClient, courier: Courier, receiver: Receiver) -> None:
     receiver.replies = [Reply(503)]
     job = submitted(client, receiver)
     courier.run_pending()
@@ -85,20 +88,20 @@ def test_deliveries_are_listed_with_what_became_of_them(
     assert row["delivered_at"] is None
 
 
-def test_a_replay_sends_the_same_again(client: FlaskClient, courier: Courier, receiver: Receiver) -> None:
+def test_a_replay_sends_the_same_message_again(client: FlaskClient, courier: Courier, receiver: Receiver) -> None:
     job = submitted(client, receiver)
     courier.run_pending()
     path = f"{job['links']['deliveries']}/{receiver.ids[0]}/replay"
     answer = client.post(path)
     assert (answer.status_code, answer.get_json()["status"]) == (202, "pending")
     assert courier.run_pending() == 1
-    once, again = receiver.received
-    assert (once.body, once.headers["webhook-id"]) == (again.body, again.headers["webhook-id"])
+    first, second = receiver.received
+    assert (first.body, first.headers["webhook-id"]) == (second.body, second.headers["webhook-id"])
     (row,) = client.get(job["links"]["deliveries"]).get_json()["data"]
     assert (row["status"], row["attempts"]) == ("delivered", 1)
 
 
-def test_an_end_and_a_replay_ask_for_delivery_at_once(
+def test_the_end_of_a_job_and_a_replay_queue_a_delivery_at_once(
     settings: Settings, redis: RunningRedis, app: LookbookApp, receiver: Receiver
 ) -> None:
     with serving(settings.with_changes(redis_url=redis.url, fetch_allow="127.0.0.0/8")) as made:
@@ -110,7 +113,7 @@ def test_an_end_and_a_replay_ask_for_delivery_at_once(
         assert redis.connection.llen("maintenance") == 2
 
 
-def test_a_list_of_many_comes_in_pages(client: FlaskClient, app: LookbookApp, receiver: Receiver) -> None:
+def test_deliveries_are_listed_in_pages(client: FlaskClient, app: LookbookApp, receiver: Receiver) -> None:
     job = submitted(client, receiver)
     with services_of(app).database.writing() as session:
         first = session.scalars(select(Delivery)).one()
@@ -149,7 +152,7 @@ def test_a_list_of_many_comes_in_pages(client: FlaskClient, app: LookbookApp, re
         ('{"url": "https://example.com/", "secret": "x"}', "/webhook/secret", "invalid_request", "not permitted"),
     ],
 )
-def test_a_webhook_that_cannot_be_used_is_422_with_a_pointer(
+def test_a_wrong_webhook_is_answered_with_422_and_a_pointer(
     client: FlaskClient, webhook: str, pointer: str, code: str, says: str
 ) -> None:
     answer = submit(client, webhook)
@@ -159,11 +162,11 @@ def test_a_webhook_that_cannot_be_used_is_422_with_a_pointer(
     assert client.get("/v1/jobs").get_json()["data"] == []
 
 
-def test_a_name_is_not_looked_up_at_submission(client: FlaskClient) -> None:
+def test_the_host_of_a_webhook_is_not_resolved_at_submission(client: FlaskClient) -> None:
     assert submit(client, '{"url": "https://nowhere.invalid/hook"}').status_code == 202
 
 
-def test_unknown_jobs_and_deliveries_are_404(client: FlaskClient, receiver: Receiver) -> None:
+def test_unknown_jobs_and_deliveries_are_answered_with_404(client: FlaskClient, receiver: Receiver) -> None:
     job, other = submitted(client, receiver), submitted(client, receiver)
     assert client.get("/v1/jobs/job_x/deliveries").get_json()["code"] == "unknown_job"
     assert client.post(f"{job['links']['deliveries']}/dlv_x/replay").get_json()["code"] == "unknown_delivery"

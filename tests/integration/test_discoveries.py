@@ -1,4 +1,4 @@
-"""Sources that workers read: what becomes of what is in them, and of their bytes."""
+"""Sources that workers read: the items that they become, and the removal of their bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["place", "small_batches", "stored_anywhere"]
 
 
 @pytest.mark.parametrize("make", [a_zip, a_tar])
-def test_the_members_of_an_archive_become_items_in_their_order(
+def test_members_of_an_archive_become_items_in_their_order(
     stored_anywhere: Place, make: Callable[[int], bytes]
 ) -> None:
     place = stored_anywhere
@@ -39,7 +39,7 @@ def test_the_members_of_an_archive_become_items_in_their_order(
     assert (job.status, job.succeeded) == (JobStatus.COMPLETED, 10)
 
 
-def test_bad_members_are_failed_items_among_the_others(place: Place) -> None:
+def test_bad_members_become_failed_items_among_the_others(place: Place) -> None:
     data = a_zip(1, **{"../evil.jpg": b"x", "large.jpg": bytes(200_001), "empty.jpg": b"", "__MACOSX/a": b"x"})
     job_id = place.submit(data)
     place.expander().run_pending()
@@ -54,7 +54,7 @@ def test_bad_members_are_failed_items_among_the_others(place: Place) -> None:
     assert (job.total, job.pending, job.failed) == (4, 1, 3)
 
 
-def test_what_is_no_archive_fails_its_job_at_once(place: Place) -> None:
+def test_data_that_is_no_archive_fails_its_job_at_once(place: Place) -> None:
     job_id = place.submit(b"this is no archive", "notes.txt")
     place.expander().run_pending()
     job = place.job(job_id)
@@ -70,14 +70,14 @@ def test_an_archive_without_pictures_fails_its_job(place: Place) -> None:
     assert (job.status, job.error and job.error["code"]) == (JobStatus.FAILED, "empty_source")
 
 
-def test_a_tar_file_that_is_cut_off_keeps_its_items_and_says_so_in_a_last_one(place: Place) -> None:
+def test_a_truncated_tar_file_keeps_its_items_and_ends_with_an_error_item(place: Place) -> None:
     job_id = place.submit(a_tar(10)[: 10 * 1024], "cut.tar")
     place.expander().run_pending()
     assert place.names(job_id) == [*expected(10), "cut.tar"]
     assert "incomplete" in str(place.items(job_id)[-1].error_detail)
 
 
-def test_canceled_before_it_is_read_it_is_canceled_at_once_and_never_read(place: Place) -> None:
+def test_a_job_that_is_canceled_before_reading_ends_at_once_and_is_never_read(place: Place) -> None:
     job_id = place.submit(a_zip(10))
     place.cancel(job_id)
     assert place.job(job_id).status == JobStatus.CANCELED
@@ -86,7 +86,7 @@ def test_canceled_before_it_is_read_it_is_canceled_at_once_and_never_read(place:
     assert place.items(job_id) == []
 
 
-def test_canceled_while_it_is_read_it_ends_with_the_next_batch(place: Place) -> None:
+def test_a_job_that_is_canceled_during_reading_ends_with_the_next_source_batch(place: Place) -> None:
     job_id = place.submit(a_zip(10))
     seen: list[object] = []
 
@@ -102,12 +102,12 @@ def test_canceled_while_it_is_read_it_ends_with_the_next_batch(place: Place) -> 
     job = place.job(job_id)
     assert (job.status, job.total, job.canceled, job.discovering) == (JobStatus.CANCELED, 6, 6, False)
     assert [delivery.event for delivery in deliveries(place.database)] == ["job.canceled"]
-    # Of the batch that was not committed, nothing stays.
+    # Nothing stays of the source batch that was not committed.
     purge(place.database, place.store)
     assert {item.blob_sha256 for item in place.items(job_id)} == place.blobs()
 
 
-def test_the_bytes_of_a_source_are_removed_once_it_is_read(stored_anywhere: Place) -> None:
+def test_the_bytes_of_a_source_are_removed_after_it_was_read(stored_anywhere: Place) -> None:
     place = stored_anywhere
     data = a_zip(2)
     first, second = place.submit(data), place.submit(data)
@@ -117,7 +117,7 @@ def test_the_bytes_of_a_source_are_removed_once_it_is_read(stored_anywhere: Plac
     place.expander().run_pending()
     assert place.discovery(first) is not None
     with place.database.writing() as session:
-        # The second job is as if it were still waiting.
+        # The second job looks as if it were still waiting.
         session.get_one(Job, second).discovering = True
     purge(place.database, place.store)
     assert (place.discovery(first), place.discovery(second) is not None) == (None, True)
@@ -131,7 +131,7 @@ def test_the_bytes_of_a_source_are_removed_once_it_is_read(stored_anywhere: Plac
         place.store.read(source.blob_sha256)
 
 
-def test_a_source_that_is_a_picture_of_another_job_stays_with_it(place: Place) -> None:
+def test_a_source_that_is_also_a_picture_of_another_job_is_kept(place: Place) -> None:
     data = a_zip(1)
     job_id = place.submit(data)
     with place.database.writing() as session:
@@ -145,7 +145,7 @@ def test_a_source_that_is_a_picture_of_another_job_stays_with_it(place: Place) -
     assert place.store.read(blob.sha256) == data
 
 
-def test_the_sweeper_asks_for_what_waits_and_one_message_has_all_read(place: Place, redis: RunningRedis) -> None:
+def test_the_sweeper_queues_one_message_that_reads_all_waiting_sources(place: Place, redis: RunningRedis) -> None:
     submitted = [place.submit(a_zip(2)) for _ in range(3)]
     for _ in range(4):
         place.sweep()
@@ -168,7 +168,7 @@ https://shop.example/looks/%EC%85%94%EC%B8%A0.jpg,sku-5
 """
 
 
-def test_the_rows_of_a_manifest_become_items_to_fetch(stored_anywhere: Place) -> None:
+def test_rows_of_a_manifest_become_items_to_fetch(stored_anywhere: Place) -> None:
     place = stored_anywhere
     job_id = place.submit(MANIFEST.encode(), "looks.csv", JobSource.MANIFEST)
     place.expander().run_pending()
@@ -190,7 +190,7 @@ def test_the_rows_of_a_manifest_become_items_to_fetch(stored_anywhere: Place) ->
         assert {chunk.stage for chunk in session.scalars(select(Chunk))} == {Stage.FETCH}
 
 
-def test_what_is_no_manifest_fails_its_job_and_one_without_rows_does_too(place: Place) -> None:
+def test_data_that_is_no_manifest_and_a_manifest_without_rows_fail_their_jobs(place: Place) -> None:
     for data, code in ((b"title\na\n", "bad_manifest"), (b"url\n\n", "empty_source")):
         job_id = place.submit(data, "looks.csv", JobSource.MANIFEST)
         place.expander().run_pending()
@@ -198,7 +198,7 @@ def test_what_is_no_manifest_fails_its_job_and_one_without_rows_does_too(place: 
         assert (job.status, job.error and job.error["code"]) == (JobStatus.FAILED, code)
 
 
-def test_a_manifest_with_too_many_rows_ends_with_an_item_that_says_so(place: Place) -> None:
+def test_a_manifest_with_too_many_rows_ends_with_an_error_item(place: Place) -> None:
     data = "url\n" + "".join(f"https://shop.example/{n}.jpg\n" for n in range(9))
     job_id = place.submit(data.encode(), "looks.csv", JobSource.MANIFEST)
     place.expander(members=7).run_pending()
@@ -206,7 +206,7 @@ def test_a_manifest_with_too_many_rows_ends_with_an_item_that_says_so(place: Pla
     assert place.items(job_id)[-1].error_code == "bad_manifest"
 
 
-def test_a_key_whose_quota_ends_keeps_all_that_was_within_it(place: Place) -> None:
+def test_pictures_within_the_quota_are_kept_when_it_is_exceeded(place: Place) -> None:
     with place.database.writing() as session:
         session.add(ApiKey(id="key_1", name="k", secret_sha256="0" * 64, scopes=[], quota=7, created_at=utc_now()))
     job_id = place.submit(a_zip(10))

@@ -1,4 +1,4 @@
-"""Sources whose workers die, hang, stop or get nowhere: nothing is lost, nothing is there twice."""
+"""Sources whose workers die, hang, stop or make no progress: no item is lost or doubled."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ __all__ = ["place", "small_batches", "stored_anywhere"]
 
 @pytest.mark.parametrize("make", [a_zip, a_tar])
 @pytest.mark.parametrize("dies_at", range(1, 5))
-def test_who_dies_between_batches_is_followed_by_who_goes_on_there(
+def test_another_worker_continues_after_the_last_source_batch_of_a_dead_worker(
     place: Place, monkeypatch: pytest.MonkeyPatch, make: Callable[[int], bytes], dies_at: int
 ) -> None:
     job_id = place.submit(make(10))
     commits = 0
 
     class Killed(BaseException):
-        """As if the process were gone: nothing tidies up."""
+        """The end of the process: a BaseException, so that no handler cleans up."""
 
     def commit_batch(*arguments: Any) -> object:
         nonlocal commits
         commits += 1
         if commits == dies_at:
             raise Killed
-        return really(*arguments)
+        return original(*arguments)
 
-    really = expanding.commit_batch
+    original = expanding.commit_batch
     monkeypatch.setattr(expanding, "commit_batch", commit_batch)
     with pytest.raises(Killed):
         place.expander().run_pending()
@@ -54,7 +54,7 @@ def test_who_dies_between_batches_is_followed_by_who_goes_on_there(
     assert (job.total, job.pending, job.discovering) == (10, 10, False)
 
 
-def test_a_worker_that_wakes_up_after_its_lease_adds_nothing(place: Place) -> None:
+def test_a_worker_that_lost_its_lease_adds_no_items(place: Place) -> None:
     job_id = place.submit(a_zip(10))
     overtaken: list[bool] = []
 
@@ -62,7 +62,7 @@ def test_a_worker_that_wakes_up_after_its_lease_adds_nothing(place: Place) -> No
         if not overtaken:
             overtaken.append(True)
             place.sweep(seconds=31)
-            # The other one even has the same name: a thread of the same process.
+            # The other worker has the same name, because it is a thread of the same process.
             place.expander().run_pending()
 
     place.expander(before_commit=be_overtaken).run_pending()
@@ -70,7 +70,7 @@ def test_a_worker_that_wakes_up_after_its_lease_adds_nothing(place: Place) -> No
     assert place.job(job_id).total == 10
 
 
-def test_a_source_that_nobody_can_begin_with_fails_its_job_after_three_attempts(
+def test_a_source_that_cannot_be_read_fails_its_job_after_three_attempts(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = place.submit(a_zip(10))
@@ -89,12 +89,12 @@ def test_a_source_that_nobody_can_begin_with_fails_its_job_after_three_attempts(
     assert [delivery.event for delivery in deliveries(place.database)] == ["job.failed"]
 
 
-def test_a_source_that_nobody_gets_on_with_ends_with_an_item_that_says_so(
+def test_a_source_without_further_progress_ends_with_an_error_item(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = place.submit(a_zip(10))
     fail(place, monkeypatch, after=7)
-    # The first one got on.
+    # The first attempt makes progress, and the next three do not.
     for _ in range(4):
         place.expander().run_pending()
         place.sweep()
@@ -105,7 +105,7 @@ def test_a_source_that_nobody_gets_on_with_ends_with_an_item_that_says_so(
     assert place.job(job_id).status == JobStatus.COMPLETED
 
 
-def test_an_attempt_that_got_on_is_not_held_against_the_source(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_with_progress_does_not_count_as_failed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = place.submit(a_zip(30))
     for _ in range(9):
         fail(place, monkeypatch, after=3)
@@ -118,14 +118,14 @@ def test_an_attempt_that_got_on_is_not_held_against_the_source(place: Place, mon
     assert place.names(job_id) == expected(30)
 
 
-def test_a_store_that_is_away_costs_no_attempt(place: Place) -> None:
+def test_an_unavailable_store_costs_no_attempt(place: Place) -> None:
     job_id = place.submit(a_zip(5))
 
-    def away() -> None:
+    def fail_to_store() -> None:
         raise BlobStoreUnavailable("the store is away")
 
     for _ in range(5):
-        place.expander(before_commit=away).run_pending()
+        place.expander(before_commit=fail_to_store).run_pending()
         found = place.discovery(job_id)
         assert found is not None
         assert (found.attempts, found.taken_by, found.error) == (0, None, "the store is away")
@@ -134,7 +134,7 @@ def test_a_store_that_is_away_costs_no_attempt(place: Place) -> None:
     assert place.names(job_id) == expected(5)
 
 
-def test_canceled_while_its_worker_is_dead_it_ends_with_the_lease(place: Place) -> None:
+def test_a_canceled_job_of_a_dead_worker_ends_with_the_lease(place: Place) -> None:
     job_id = place.submit(a_zip(10))
     with place.database.writing() as session:
         assert expanding.take(session, WORKER, place.policy, utc_now())
@@ -144,7 +144,7 @@ def test_canceled_while_its_worker_is_dead_it_ends_with_the_lease(place: Place) 
     assert place.job(job_id).status == JobStatus.CANCELED
 
 
-def test_a_worker_that_is_stopped_gives_its_source_back_after_the_batch(place: Place) -> None:
+def test_a_stopping_worker_gives_its_source_back_after_the_source_batch(place: Place) -> None:
     job_id = place.submit(a_zip(10))
     expanders: list[SourceExpander] = []
 
@@ -161,17 +161,17 @@ def test_a_worker_that_is_stopped_gives_its_source_back_after_the_batch(place: P
     assert place.names(job_id) == expected(10)
 
 
-def test_two_workers_never_have_the_same_source_in_hand(place: Place) -> None:
+def test_two_workers_never_hold_the_same_source(place: Place) -> None:
     place.submit(a_zip(2))
-    taken: list[LeasedSource | None] = []
+    leased: list[LeasedSource | None] = []
     for name in (WORKER, OTHER):
         with place.database.writing() as session:
-            taken.append(expanding.take(session, name, place.policy, utc_now()))
-    assert taken[0] is not None
-    assert taken[1] is None
+            leased.append(expanding.take(session, name, place.policy, utc_now()))
+    assert leased[0] is not None
+    assert leased[1] is None
 
 
-def test_leases_of_one_process_end_when_it_is_known_to_be_gone(place: Place) -> None:
+def test_the_leases_of_an_ended_process_can_be_ended_at_once(place: Place) -> None:
     job_id = place.submit(a_zip(2))
     with place.database.writing() as session:
         expanding.take(session, WORKER, place.policy, utc_now())
@@ -181,7 +181,7 @@ def test_leases_of_one_process_end_when_it_is_known_to_be_gone(place: Place) -> 
         assert discoveries.list_lost_leases(session, utc_now()) == [job_id]
 
 
-def test_leases_are_renewed_while_a_batch_is_gathered(place: Place) -> None:
+def test_leases_are_renewed_while_a_source_batch_is_collected(place: Place) -> None:
     job_id = place.submit(a_zip(2))
     leases = HeldLeases(place.database, WORKER, place.policy, table=SOURCE_LEASES)
     with place.database.writing() as session:
@@ -192,12 +192,12 @@ def test_leases_are_renewed_while_a_batch_is_gathered(place: Place) -> None:
         assert discoveries.list_lost_leases(session, utc_now() + timedelta(seconds=25)) == []
 
 
-def test_reading_again_up_to_where_it_was_is_not_getting_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rereading_known_members_does_not_count_as_progress(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = place.submit(a_tar(10))
     fail(place, monkeypatch, after=7)
     place.expander().run_pending()
     place.sweep()
-    # So slow that every member takes a batch's time: the first ones are read again in batches without items.
+    # Every member takes the time of a whole source batch, so known members are read again in batches without items.
     monkeypatch.setattr(worker.sources.expander, "BATCH_SECONDS", 0)
     for _ in range(3):
         assert place.job(job_id).discovering

@@ -38,18 +38,18 @@ SHIRT, DRESS = bytes(range(32)), bytes(range(100, 132))
 
 
 def flipped(found: bytes, bits: int) -> bytes:
-    """The same hash with so many other bits, all of them in bands of their own as far as there are any."""
+    """Return a hash with `bits` bits flipped, spread evenly over the bands."""
     mask = sum(1 << (n % BANDS * 32 + n // BANDS) for n in range(bits))
     return (int.from_bytes(found, "big") ^ mask).to_bytes(32, "big")
 
 
 def step(number: int) -> bytes:
-    """A hash with eight more bits changed at each step, none of them in its first bands."""
+    """Return a hash with eight bits changed per step, none of them in the first bands."""
     return (int.from_bytes(SHIRT, "big") ^ ((1 << 8 * number) - 1)).to_bytes(32, "big")
 
 
 def seen(fingerprint: bytes | None, size: tuple[int, int] = (300, 400)) -> Outcome:
-    """What a worker makes of a picture with this fingerprint."""
+    """Return the outcome of a picture with this fingerprint."""
     outcome = scored()
     return Outcome(new_prediction=outcome.new_prediction, info=PictureInfo("jpeg", *size, fingerprint))
 
@@ -63,7 +63,7 @@ def a_job_of(
     order: Sequence[int] | None = None,
     key_id: str | None = None,
 ) -> str:
-    """A job of pictures by their contents that came to its end, one chunk a picture, recorded in `order`; its id."""
+    """Create a job of one chunk per picture, record its chunks in `order`, and return its id. The job has ended."""
     new_items = [
         NewItem(f"{n}.jpg", a_blob(content), crop)
         for n, (content, crop) in enumerate(itertools.zip_longest(pictures, crops))
@@ -82,7 +82,7 @@ def a_job_of(
 
 
 def links(database: Database, job_id: str) -> list[int | None]:
-    """By position: the position of the item that each is a duplicate of."""
+    """Return, by position, the position of the item that each item is a duplicate of."""
     with database.reading() as session:
         rows = session.execute(
             select(Item.id, Item.position, Item.duplicate_of).where(Item.job_id == job_id).order_by(Item.position)
@@ -100,7 +100,7 @@ def similar(database: Database, job_id: str, position: int = 0) -> list[SimilarI
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_the_same_picture_is_linked_to_its_first_item_in_whatever_order_they_were_recorded(
+def test_a_picture_is_linked_to_its_first_item_whatever_the_order_of_recording(
     database: Database, order: tuple[int, ...]
 ) -> None:
     outcomes = {"large": seen(SHIRT + RED), "dress": seen(DRESS + RED), "small": seen(flipped(SHIRT, 5) + RED)}
@@ -111,14 +111,14 @@ def test_the_same_picture_is_linked_to_its_first_item_in_whatever_order_they_wer
     assert read_job(database, job_id).duplicates == 1
 
 
-def test_the_same_bytes_are_linked_whether_or_not_they_could_be_opened(database: Database) -> None:
+def test_the_same_bytes_are_linked_even_if_they_cannot_be_opened(database: Database) -> None:
     outcomes = {"broken": FAILED, "flat": seen(None)}
     job_id = a_job_of(database, ["broken", "flat", "broken", "flat"], outcomes)
     Linker(database).run_pending()
     assert links(database, job_id) == [None, None, 0, 1]
 
 
-def test_another_colour_shape_or_picture_is_not_the_same(database: Database) -> None:
+def test_pictures_of_another_colour_shape_or_content_are_not_linked(database: Database) -> None:
     outcomes = {
         "red": seen(SHIRT + RED),
         "blue": seen(SHIRT + BLUE),
@@ -130,7 +130,7 @@ def test_another_colour_shape_or_picture_is_not_the_same(database: Database) -> 
     assert links(database, job_id) == [None] * 4
 
 
-def test_crops_of_a_picture_are_items_of_their_own_unless_they_are_the_same_crop(database: Database) -> None:
+def test_crops_of_a_picture_are_linked_only_if_they_are_the_same_crop(database: Database) -> None:
     left, right = Crop(0, 0, 10, 10), Crop(10, 0, 10, 10)
     outcomes = {"a": seen(SHIRT + RED), "b": seen(SHIRT + RED)}
     job_id = a_job_of(database, ["a", "a", "a", "a", "b"], outcomes, crops=[None, left, right, left])
@@ -138,15 +138,15 @@ def test_crops_of_a_picture_are_items_of_their_own_unless_they_are_the_same_crop
     assert links(database, job_id) == [None, None, None, 1, 0]
 
 
-def test_what_is_linked_is_never_what_others_are_linked_to(database: Database) -> None:
-    # Each is like the one before it, and the first is not like the last.
+def test_items_are_never_linked_to_a_linked_item(database: Database) -> None:
+    # Each picture is like the one before it, but the first is not like the last.
     outcomes = {str(n): seen(step(n) + RED) for n in range(8)}
     job_id = a_job_of(database, list(outcomes), outcomes)
     Linker(database).run_pending()
     assert links(database, job_id) == [None, 0, 0, None, 3, 3, None, 6]
 
 
-def test_looking_again_changes_nothing(database: Database) -> None:
+def test_linking_again_changes_nothing(database: Database) -> None:
     job_id = a_job_of(database, ["a", "b", "a"], {"a": seen(SHIRT + RED), "b": seen(DRESS + RED)})
     assert Linker(database).run_pending() == 1
     before = read_job(database, job_id)
@@ -165,7 +165,7 @@ def test_finding_duplicates_changes_the_etag(database: Database) -> None:
     assert read_job(database, job_id).revision > before
 
 
-def test_several_linkers_at_once_find_what_one_does(database: Database) -> None:
+def test_concurrent_linkers_find_the_same_links_as_one(database: Database) -> None:
     outcomes = {f"{n}": seen(flipped(SHIRT, n % 3) + bytes((n // 3 * 20, 0, 0))) for n in range(12)}
     job_ids = [a_job_of(database, list(outcomes), outcomes) for _ in range(3)]
     together([Linker(database).run_pending for _ in range(3)])
@@ -173,7 +173,7 @@ def test_several_linkers_at_once_find_what_one_does(database: Database) -> None:
         assert links(database, job_id) == [None, 0, 0, None, 3, 3, None, 6, 6, None, 9, 9]
 
 
-def test_a_job_that_runs_again_is_looked_at_again_at_its_next_end(database: Database) -> None:
+def test_a_retried_job_is_linked_again_when_it_ends_again(database: Database) -> None:
     outcomes = {"a": FAILED, "b": seen(SHIRT + RED)}
     job_id = a_job_of(database, ["a", "b"], outcomes)
     Linker(database).run_pending()
@@ -190,7 +190,7 @@ def test_a_job_that_runs_again_is_looked_at_again_at_its_next_end(database: Data
     assert links(database, job_id) == [None, 0]
 
 
-def test_links_that_were_found_before_a_job_ran_again_are_not_stored_after_it(database: Database) -> None:
+def test_links_found_before_a_retry_are_not_stored_after_it(database: Database) -> None:
     job_id = a_job_of(database, ["a", "a"], {"a": seen(SHIRT + RED)})
     later = NOW + timedelta(seconds=5)
     with database.writing() as session:
@@ -201,7 +201,7 @@ def test_links_that_were_found_before_a_job_ran_again_are_not_stored_after_it(da
             assert bool(linking.store(session, [found])) == (ended == later)
 
 
-def test_jobs_of_any_size_that_ended_together_are_each_linked_by_themselves(
+def test_jobs_that_ended_together_are_linked_separately_whatever_their_size(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(linker, "MAX_AT_ONCE", 4)
@@ -216,7 +216,7 @@ def test_jobs_of_any_size_that_ended_together_are_each_linked_by_themselves(
         assert set(session.scalars(select(BlobBands.blob_sha256))) == {a_blob(content).sha256 for content in "abc"}
 
 
-def test_a_large_job_of_which_nothing_has_arrived_has_no_duplicates(database: Database) -> None:
+def test_a_large_job_without_any_picture_has_no_duplicates(database: Database) -> None:
     with database.writing() as session:
         session.add(
             Job(
@@ -235,7 +235,7 @@ def test_a_large_job_of_which_nothing_has_arrived_has_no_duplicates(database: Da
     assert read_job(database, "job_1").duplicates == 0
 
 
-def test_pictures_that_are_purged_while_they_are_compared_hinder_nobody_for_long(
+def test_pictures_that_are_purged_while_they_are_compared_delay_other_jobs_only_once(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcomes = {"a": seen(SHIRT + RED), "b": seen(DRESS + RED)}
@@ -249,8 +249,8 @@ def test_pictures_that_are_purged_while_they_are_compared_hinder_nobody_for_long
                 purging.remove_items(other, job_id)
         return found
 
-    with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(linking, "list_pictures", read_and_purge)
+    with monkeypatch.context() as patch:
+        patch.setattr(linking, "list_pictures", read_and_purge)
         Linker(database).run_pending()
     Linker(database).run_pending()
     assert links(database, kept) == [None, 0]
@@ -259,7 +259,7 @@ def test_pictures_that_are_purged_while_they_are_compared_hinder_nobody_for_long
         assert session.scalars(select(BlobBands.blob_sha256)).all() == [a_blob("b").sha256]
 
 
-def test_earlier_jobs_of_the_same_owner_have_seen_a_picture_before(database: Database) -> None:
+def test_similar_items_are_found_in_earlier_jobs_of_the_same_owner(database: Database) -> None:
     first = a_job_of(database, ["large"], {"large": seen(SHIRT + RED)})
     second = a_job_of(
         database, ["other", "small"], {"other": seen(DRESS + RED), "small": seen(flipped(SHIRT, 3) + RED)}
@@ -271,7 +271,7 @@ def test_earlier_jobs_of_the_same_owner_have_seen_a_picture_before(database: Dat
     assert similar(database, first) == []
 
 
-def test_what_belongs_to_another_key_or_is_deleted_was_not_seen_before(database: Database) -> None:
+def test_similar_items_of_another_key_or_a_deleted_job_are_not_found(database: Database) -> None:
     outcomes = {"a": seen(SHIRT + RED)}
     mine = a_job_of(database, ["a"], outcomes, key_id="key_1")
     a_job_of(database, ["a"], outcomes, key_id="key_2")
@@ -285,7 +285,7 @@ def test_what_belongs_to_another_key_or_is_deleted_was_not_seen_before(database:
     assert [found.item.job_id for found in similar(database, latest)] == [mine]
 
 
-def test_a_fingerprint_that_a_decoder_found_later_is_kept(database: Database) -> None:
+def test_a_fingerprint_that_is_found_later_is_stored(database: Database) -> None:
     job_id = a_job_of(database, ["a"], {"a": seen(None)})
     with database.writing() as session:
         again = {(a_blob("a").sha256, ""): seen(SHIRT + RED)}
@@ -294,7 +294,7 @@ def test_a_fingerprint_that_a_decoder_found_later_is_kept(database: Database) ->
         assert session.scalars(select(Blob.fingerprint)).one() == SHIRT + RED
 
 
-def test_bands_go_with_their_blob(database: Database) -> None:
+def test_bands_are_deleted_with_their_blob(database: Database) -> None:
     job_id = a_job_of(database, ["a"], {"a": seen(SHIRT + RED)})
     Linker(database).run_pending()
     with database.writing() as session:
@@ -305,7 +305,7 @@ def test_bands_go_with_their_blob(database: Database) -> None:
         assert session.scalars(select(Blob.sha256)).all() == []
 
 
-def test_a_job_of_more_items_than_one_transaction_takes_is_linked_whole(
+def test_a_job_larger_than_one_transaction_is_linked_completely(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(linker, "MAX_AT_ONCE", 2)

@@ -1,4 +1,4 @@
-"""What the API says of duplicates, in this process; a worker's part is recorded by hand."""
+"""Duplicates in the API, in this process. The tests record the worker's part themselves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.maintenance.linker import Linker
 
 @pytest.fixture
 def job_id(app: LookbookApp) -> str:
-    """A job of a shirt, a dress and the shirt again, a little smaller."""
+    """The id of a job of a shirt, a dress and a slightly smaller copy of the shirt."""
     outcomes = {"large": seen(SHIRT + RED), "dress": seen(DRESS + RED), "small": seen(flipped(SHIRT, 5) + RED)}
     return a_job_of(database_of(app), list(outcomes), outcomes)
 
@@ -23,7 +23,7 @@ def database_of(app: LookbookApp) -> Database:
     return services_of(app).database
 
 
-def test_duplicates_are_linked_counted_and_hidden_if_asked_for(
+def test_duplicates_are_linked_counted_and_hidden_on_request(
     app: LookbookApp, client: FlaskClient, job_id: str
 ) -> None:
     path = f"/v1/jobs/{job_id}"
@@ -38,16 +38,16 @@ def test_duplicates_are_linked_counted_and_hidden_if_asked_for(
     assert body_of(client.get(f"/v1/items/{shown[2]['id']}"))["duplicate_of"] == shown[0]["id"]
 
 
-def test_duplicates_are_hidden_or_not_given_at_all(client: FlaskClient, job_id: str) -> None:
+def test_an_unknown_value_of_the_parameter_duplicates_is_refused(client: FlaskClient, job_id: str) -> None:
     assert client.get(f"/v1/jobs/{job_id}/items?duplicates=show").status_code == 422
 
 
-def test_an_item_says_where_its_picture_was_seen_before(app: LookbookApp, client: FlaskClient, job_id: str) -> None:
+def test_similar_items_of_earlier_jobs_are_listed(app: LookbookApp, client: FlaskClient, job_id: str) -> None:
     Linker(database_of(app)).run_pending()
     later = a_job_of(database_of(app), ["large"], {"large": seen(SHIRT + RED)})
     item_id = body_of(client.get(f"/v1/jobs/{later}/items"))["data"][0]["id"]
     found = body_of(client.get(f"/v1/items/{item_id}/similar"))["data"]
-    assert [(one["distance"], one["item"]["job_id"], one["item"]["position"]) for one in found] == [
+    assert [(row["distance"], row["item"]["job_id"], row["item"]["position"]) for row in found] == [
         (0, job_id, 0),
         (5, job_id, 2),
     ]

