@@ -1,4 +1,4 @@
-"""What runs a model: one interface, one implementation per engine."""
+"""What runs a model: one interface, with one implementation per library."""
 
 from __future__ import annotations
 
