@@ -1,4 +1,7 @@
-"""Take the screenshot of the README, a job of the sample pictures: `python docs/screenshots/make.py [URL of a service]`."""
+"""Take the screenshot of the README, a job of the sample pictures.
+
+`python docs/screenshots/make.py [URL of a service]`
+"""
 
 from __future__ import annotations
 
