@@ -49,7 +49,7 @@ class WaitPreference:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"WaitPreference-Applied": f"wait={self.seconds}"} if self.is_requested else {}
+        return {"Preference-Applied": f"wait={self.seconds}"} if self.is_requested else {}
 
 
 def wait_preference(default: int) -> WaitPreference:
