@@ -39,7 +39,7 @@ from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewJob
 from db.tables import CrawlUrl, Item, Job, JobSource, UrlState
 from tests.shop import Shop, shop_process
-from worker.sources.crawls import Crawls
+from worker.sources.crawls import CrawlRunner
 
 PRODUCTS = 600
 ROUNDS = 3
@@ -57,7 +57,7 @@ class Installation:
         self.database = Database(settings.resolved_database_url)
         self.broker = Broker.connect(settings)
         self.policy = ChunkPolicy.of(settings)
-        self.crawls = Crawls(self.database, self.broker, settings, "wrk_crawl@here-1", self.policy)
+        self.crawls = CrawlRunner(self.database, self.broker, settings, "wrk_crawl@here-1", self.policy)
 
     def submit(self, start: str, limits: CrawlLimits = LIMITS) -> str:
         with self.database.writing() as session:

@@ -27,7 +27,7 @@ from worker.maintenance.linker import Linker
 from worker.predicting.explaining import Explainer
 from worker.predicting.models import ModelCache
 from worker.predicting.preloading import ModelPreloader
-from worker.sources.crawls import Crawls
+from worker.sources.crawls import CrawlRunner
 from worker.sources.entries import SourceLimits
 from worker.sources.expander import SourceExpander
 from worker.stages.classifying import ClassifyStage
@@ -119,9 +119,9 @@ def build_expander(connections: Connections, worker: str, stack: ExitStack) -> S
     return expander
 
 
-def build_crawls(connections: Connections, worker: str, stack: ExitStack) -> Crawls:
+def build_crawls(connections: Connections, worker: str, stack: ExitStack) -> CrawlRunner:
     """Return what starts and watches the processes that crawl."""
-    crawls = Crawls(connections.database, connections.broker, connections.settings, worker, connections.policy)
+    crawls = CrawlRunner(connections.database, connections.broker, connections.settings, worker, connections.policy)
     stack.callback(crawls.close)
     return crawls
 

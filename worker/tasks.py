@@ -27,7 +27,7 @@ from worker.maintenance.purger import purge
 from worker.maintenance.sweeper import sweep
 from worker.parts import Connections
 from worker.predicting.explaining import Explainer
-from worker.sources.crawls import Crawls
+from worker.sources.crawls import CrawlRunner
 from worker.sources.expander import SourceExpander
 from worker.stages.classifying import ClassifyStage
 from worker.stages.fetching import FetchStage
@@ -65,7 +65,7 @@ def register_expand(app: Celery, expander: SourceExpander) -> None:
         expander.wake()
 
 
-def register_crawl(app: Celery, crawls: Crawls) -> None:
+def register_crawl(app: Celery, crawls: CrawlRunner) -> None:
     """Register the task that starts the crawls that wait."""
 
     @app.task(name=CRAWL)

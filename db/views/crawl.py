@@ -1,4 +1,4 @@
-"""A crawl as everyone outside sees it: the member `crawl` of a job (docs/http-api.md)."""
+"""The field `crawl` of a job in the HTTP API (docs/http-api.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CrawlLimitsOut(BaseModel):
 
 
 class UrlCountsOut(BaseModel):
-    """How many URLs are in which state; `seen` is their sum."""
+    """The number of URLs in each state. `seen` is their sum."""
 
     seen: int
     queued: int
@@ -35,14 +35,14 @@ class UrlCountsOut(BaseModel):
 
 
 class WaitingOut(BaseModel):
-    """A host that is being left alone for a while."""
+    """A host that has asked for a pause, and the end of the pause."""
 
     host: str
     until: str
 
 
 class ChangesOut(BaseModel):
-    """Pictures, against the crawl that this one repeats."""
+    """The number of pictures, by how they differ from the crawl that this one repeats."""
 
     new: int
     changed: int
@@ -66,6 +66,7 @@ class CrawlOut(BaseModel):
 
 
 def crawl_out(crawl: Crawl) -> CrawlOut:
+    """Return a crawl as the HTTP API shows it."""
     request, progress = crawl.request, crawl.progress
     changes = None
     if crawl.since_job_id is not None:

@@ -1,4 +1,4 @@
-"""Shared by the tests of crawls: crawls of the fixture shop, run by a worker's `Crawls`."""
+"""Shared by the tests of crawls: crawls of the fixture shop, run by a worker's `CrawlRunner`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from db.steps.submitting import NewJob
 from db.tables import CrawlUrl, Item, Job, JobSource, UrlKind, UrlState
 from tests.integration.builders import a_model
 from tests.shop import Shop
-from worker.sources.crawls import Crawls
+from worker.sources.crawls import CrawlRunner
 
 WORKER = "wrk_crawl@here-1"
 LIMITS = CrawlLimits(pages=1_000, pictures=5_000, bytes=2**30, depth=5, minutes=10)
@@ -35,7 +35,7 @@ class CrawlRun:
 
     settings: Settings
     database: Database
-    crawls: Crawls
+    crawls: CrawlRunner
 
     def submit(self, *start_urls: str, limits: CrawlLimits = LIMITS, key_id: str | None = None, **request: Any) -> str:
         """Submit a crawl job and return its id."""
@@ -89,7 +89,7 @@ def crawl_run(settings: Settings, database: Database, shop: Shop, **changed: obj
     url = database.url.render_as_string(hide_password=False)
     settings = settings.with_changes(**fast | {"database_url": url} | changed)
     broker = Broker.connect(settings)
-    crawls_ = Crawls(database, broker, settings, WORKER, ChunkPolicy.of(settings))
+    crawls_ = CrawlRunner(database, broker, settings, WORKER, ChunkPolicy.of(settings))
     try:
         yield CrawlRun(settings, database, crawls_)
     finally:

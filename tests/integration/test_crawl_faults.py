@@ -27,7 +27,7 @@ from db.tables import Discovery, JobStatus, Scope, UrlKind, UrlState
 from tests.conftest import until
 from tests.integration.crawl_runs import CrawlRun, crawl_run, resume
 from tests.shop import Shop, running_shop
-from worker.sources.crawls import _environment
+from worker.sources.crawls import child_environment
 
 PRODUCTS = 30
 
@@ -84,17 +84,17 @@ from broker.client import Broker
 from core.settings import Settings
 from db.steps.chunks import ChunkPolicy
 from db.database import Database
-from worker.sources.crawls import Crawls
+from worker.sources.crawls import CrawlRunner
 
 settings = Settings.read()
 database = Database(settings.resolved_database_url)
-Crawls(database, Broker.connect(settings), settings, sys.argv[1], ChunkPolicy.of(settings)).run_pending()
+CrawlRunner(database, Broker.connect(settings), settings, sys.argv[1], ChunkPolicy.of(settings)).run_pending()
 """
 
 
 def test_a_crawl_ends_with_its_worker_and_another_worker_continues_it(run: CrawlRun, shop: Shop) -> None:
     job_id = run.submit(shop.address_url("microdata", "/sitemap.xml"))
-    environment = {**os.environ, **_environment(run.settings)}
+    environment = {**os.environ, **child_environment(run.settings)}
     worker = subprocess.Popen([sys.executable, "-c", WORKER_SCRIPT, "wrk_other@here-2"], cwd=PROJECT, env=environment)
     until(lambda: count_settled(run, job_id) > 5)
     (child,) = psutil.Process(worker.pid).children()

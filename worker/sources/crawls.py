@@ -1,7 +1,7 @@
-"""Crawls, as the worker sees them: each a child process, started when its job is taken up and never two for one.
+"""Runs crawls in child processes: one process for each crawl, started when a worker takes up the job.
 
-The child renews the lease with what it commits. If it stalls, the lease ends like any other, the sweeper decides, and
-whoever started the child ends it.
+The child renews the lease each time it commits. If it stalls, the lease ends, the sweeper ends the attempt, and the
+worker that started the child kills it.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ from worker.leases import OUTAGE_PAUSE
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 0.5
-"""How often it is looked whether a child has ended, or has to."""
+POLL_SECONDS = 0.5
+"""Seconds between two looks at whether a child has ended or has to end."""
 STOP_SECONDS = 5.0
-"""How long a child that was told to end may take to commit what it has."""
+"""Seconds that a child has for its last commit after SIGTERM. After that it is killed."""
 _NICENESS = 5
+"""The nice value of a child, because a client that waits for a single picture is more urgent than a crawl."""
 
 
-class Crawls(BackgroundThreads[LeasedSource]):
-    """Runs the crawls that wait. Once it is stopped it ends all children, and gives their crawls back."""
+class CrawlRunner(BackgroundThreads[LeasedSource]):
+    """Runs the crawls that wait. When it is stopped, it ends all children and gives their leases back."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class Crawls(BackgroundThreads[LeasedSource]):
         self._policy = policy
         self._clock = clock
         self.children: dict[str, int] = {}
-        """Job -> process id of the child that crawls for it."""
+        """The process id of the child that crawls for a job, by job id."""
 
     def _take(self) -> LeasedSource | None:
         with self._database.reading() as session:
@@ -70,30 +71,30 @@ class Crawls(BackgroundThreads[LeasedSource]):
         with self._database.writing() as session:
             return crawling.take(session, self.worker, self._policy, self._clock())
 
-    def _do(self, taken: LeasedSource) -> None:
-        log.info("crawling", job=taken.job_id, position=taken.position)
-        child = self._start(taken)
-        self.children[taken.job_id] = child.pid
+    def _do(self, lease: LeasedSource) -> None:
+        log.info("crawling", job=lease.job_id, position=lease.position)
+        child = self._start(lease)
+        self.children[lease.job_id] = child.pid
         try:
-            self._watch(taken, child)
+            self._watch(lease, child)
         finally:
             _kill(child)
-            del self.children[taken.job_id]
+            del self.children[lease.job_id]
         try:
-            self._settle(taken, child.returncode)
+            self._record_end(lease, child.returncode)
         except TRANSIENT_ERRORS as error:
-            log.warning("lease_not_given_back", job=taken.job_id, until="its lease ends", reason=str(error.orig))
+            log.warning("lease_not_given_back", job=lease.job_id, until="its lease ends", reason=str(error.orig))
 
-    def _start(self, taken: LeasedSource) -> subprocess.Popen[bytes]:
+    def _start(self, lease: LeasedSource) -> subprocess.Popen[bytes]:
         with self._log_path().open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "crawler", taken.job_id, taken.worker],
-                # It ends when this end of the pipe is closed, however this process ends.
+                [sys.executable, "-m", "crawler", lease.job_id, lease.worker],
+                # The child ends when this end of the pipe is closed, which the kernel does however this process ends.
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 cwd=PROJECT,
-                env={**os.environ, **_environment(self._settings)},
+                env={**os.environ, **child_environment(self._settings)},
                 start_new_session=True,
             )
 
@@ -102,65 +103,65 @@ class Crawls(BackgroundThreads[LeasedSource]):
         logs.mkdir(parents=True, exist_ok=True)
         return logs / "crawler.log"
 
-    def _watch(self, taken: LeasedSource, child: subprocess.Popen[bytes]) -> None:
-        """Until the child has ended, of itself or because it has to."""
-        _be_nice(child.pid)
+    def _watch(self, lease: LeasedSource, child: subprocess.Popen[bytes]) -> None:
+        """Wait until the child has ended, or has not ended within `STOP_SECONDS` after SIGTERM."""
+        _lower_priority(child.pid)
         while True:
             try:
-                child.wait(LOOK_SECONDS)
+                child.wait(POLL_SECONDS)
             except subprocess.TimeoutExpired:
-                if not self.stopping.is_set() and self._wanted(taken):
+                if not self.stopping.is_set() and self._is_wanted(lease):
                     continue
                 child.terminate()
                 try:
                     child.wait(STOP_SECONDS)
                 except subprocess.TimeoutExpired:
-                    log.warning("crawl_killed", job=taken.job_id, reason=f"it did not end in {STOP_SECONDS:g} s")
+                    log.warning("crawl_killed", job=lease.job_id, reason=f"it did not end in {STOP_SECONDS:g} s")
             return
 
-    def _wanted(self, taken: LeasedSource) -> bool:
-        """Whether the crawl is to go on, and is this worker's; if the database does not answer, that is not known."""
+    def _is_wanted(self, lease: LeasedSource) -> bool:
+        """Return whether this worker has the lease and the job is not canceled. During an outage, assume so."""
         try:
             with self._database.reading() as session:
-                mine = discoveries.get_held(session, taken.job_id, taken.source, taken.worker) is not None
-                return mine and jobs.is_wanted(session, taken.job_id)
+                is_held = discoveries.get_held(session, lease.job_id, lease.source, lease.worker) is not None
+                return is_held and jobs.is_wanted(session, lease.job_id)
         except TRANSIENT_ERRORS:
             return True
 
-    def _settle(self, taken: LeasedSource, code: int) -> None:
-        """What follows from the end of a child, if it has not brought its crawl to an end."""
+    def _record_end(self, lease: LeasedSource, code: int) -> None:
+        """End the crawl of a canceled job. Otherwise end the attempt, if the child has not done so itself."""
         with self._database.writing() as session:
-            stopped = expanding.stop_canceled(session, taken, self._clock())
+            stopped = expanding.stop_canceled(session, lease, self._clock())
         if stopped is not None:
-            log.info("crawl_canceled", job=taken.job_id)
+            log.info("crawl_canceled", job=lease.job_id)
             if stopped.job_terminal:
-                announce_end(self._broker, taken.job_id, webhook=stopped.has_webhook)
+                announce_end(self._broker, lease.job_id, webhook=stopped.has_webhook)
             run_task_soon(self._broker, PURGE)
             return
         with self._database.writing() as session:
             if self.stopping.is_set() or code == CrawlExit.OUTAGE:
-                pause = timedelta() if self.stopping.is_set() else OUTAGE_PAUSE
-                reason = "its worker was stopped" if self.stopping.is_set() else "part of the service was away"
-                SOURCE_LEASES.give_back(session, [taken.job_id], taken.worker, self._clock() + pause, reason)
+                pause, reason = OUTAGE_PAUSE, "the database or the blob store was down or full"
+                if self.stopping.is_set():
+                    pause, reason = timedelta(), "its worker was stopped"
+                SOURCE_LEASES.give_back(session, [lease.job_id], lease.worker, self._clock() + pause, reason)
             elif code not in {CrawlExit.ENDED, CrawlExit.LEASE_LOST, CrawlExit.FAILED}:
                 reason = f"its process ended with {code}" if code >= 0 else f"its process was killed (signal {-code})"
-                log.error("crawl_failed", job=taken.job_id, reason=reason)
-                SOURCE_LEASES.fail_attempt(session, taken.job_id, taken.worker, self._clock(), reason)
+                log.error("crawl_failed", job=lease.job_id, reason=reason)
+                SOURCE_LEASES.fail_attempt(session, lease.job_id, lease.worker, self._clock(), reason)
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    """What a child has to know: the settings of this process, some of which did not come from its environment."""
-    told: dict[str, str] = {}
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return the settings of this process for a child, because some of them did not come from the environment."""
+    variables: dict[str, str] = {}
     for name in ("home", "database_url", "redis_url", "blobs", "crawl_delay", "crawl_connections", "lease_seconds"):
-        told[f"LOOKBOOK_{name.upper()}"] = str(getattr(settings, name))
-    # Threads that each have a pool of malloc's own keep what another could use.
-    told["MALLOC_ARENA_MAX"] = "2"
-    told["LOOKBOOK_FETCH_ALLOW"] = ",".join(str(network) for network in settings.fetch_allow)
-    return told
+        variables[f"LOOKBOOK_{name.upper()}"] = str(getattr(settings, name))
+    # By default malloc has a pool for each thread, and memory that is freed in one is not used by another.
+    variables["MALLOC_ARENA_MAX"] = "2"
+    variables["LOOKBOOK_FETCH_ALLOW"] = ",".join(str(network) for network in settings.fetch_allow)
+    return variables
 
 
-def _be_nice(process_id: int) -> None:
-    """Whoever waits for a picture goes before whoever waits for a shop."""
+def _lower_priority(process_id: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.setpriority(os.PRIO_PROCESS, process_id, _NICENESS)
 
