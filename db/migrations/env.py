@@ -1,4 +1,4 @@
-"""Alembic's environment. The connection comes from db.migrate; there is no alembic.ini."""
+"""Alembic's environment. The connection comes from db/migrate.py, and there is no alembic.ini."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from db.tables import Base, UtcDateTime
 
 
 def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
-    """Migrations are history: they name the column's type, not the class of today's models."""
+    """Write `UtcDateTime` as its column type, because an old migration must not depend on a class of the project."""
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 

@@ -1,7 +1,7 @@
-"""What an export holds: its columns, and the rows of a job's items in batches, as plain values and not as objects.
+"""The content of an export: its columns, and the rows of a job's items as plain values.
 
-Every batch is a page and a transaction of its own: an export of a million items holds neither memory nor a snapshot of
-the database for as long as somebody takes to read it.
+The rows are read in pages, each in a transaction of its own. While a client reads an export of a million items, the
+server therefore keeps only one page in memory, and no snapshot of the database.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from db.views import jobs
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, select_page
 
 ITEMS_PER_PAGE = 2000
-"""How many items are read at once."""
+"""How many items one transaction reads."""
 
 ColumnKind = Literal["text", "integer", "number", "flag", "moment", "object"]
 Value = str | int | float | bool | datetime | dict[str, Any] | None
@@ -35,7 +35,7 @@ _CROP = ("x", "y", "width", "height")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, whatever the format: the kind of its values, any of which may be None."""
+    """A column of an export, in every format. Each of its values may be None."""
 
     name: str
     kind: ColumnKind
@@ -43,12 +43,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is exported: a job as it stood when somebody asked, and which of its items."""
+    """A job to export, as it was at the start of the export, and the filter for its items."""
 
     job_id: str
     model: str
+    """The model version, as `name@version`."""
     labels: list[dict[str, Any]]
-    """Those of the model's taxonomy, in its order."""
+    """The labels of the model's taxonomy, in its order."""
     top_k: int
     item_filter: ItemFilter
 
@@ -58,7 +59,7 @@ class Export:
         return cls(job.id, job.model_version.ref, labels, min(job.top_k, len(labels)), item_filter)
 
     def columns(self) -> list[Column]:
-        """The columns, as docs/exports.md describes them."""
+        """Return the columns that docs/exports.md describes."""
         ranks = range(1, self.top_k + 1)
         kinds: dict[str, ColumnKind] = {
             "id": "text",
@@ -78,7 +79,7 @@ class Export:
             "label_name_ko": "text",
             "group": "text",
             "confidence": "number",
-            **{f"{name}_{rank}": kind for rank in ranks for name, kind in _RANKED.items()},
+            **{f"{name}_{rank}": kind for rank in ranks for name, kind in _RANKED_COLUMNS.items()},
             "model": "text",
             "reused": "flag",
             "review_label": "text",
@@ -95,12 +96,12 @@ class Export:
         return [Column(name, kind) for name, kind in kinds.items()]
 
     def read_pages(self, database: Database) -> Iterator[Rows]:
-        """The rows, each in the order of the columns; those of items that are pending still say so.
+        """Yield pages of rows. The values of a row have the order of the columns. Pending items are included.
 
         Raises:
-            ExportBroken: the job was deleted, or is past retention, before the last row was read.
+            ExportBroken: The job was deleted, or its retention ended, before the last row was read.
         """
-        names = {label["id"]: label for label in self.labels}
+        labels = {label["id"]: label for label in self.labels}
         after: ItemCursor | None = None
         while True:
             with database.reading() as session:
@@ -109,17 +110,17 @@ class Export:
                         _select_columns(), self.job_id, self.item_filter, ItemSort.POSITION, after, ITEMS_PER_PAGE
                     )
                 ).all()
-                # Asked for after the batch was read: what is removed later was in it.
+                # The job is checked after the items were read. If it still exists, no item of the page was missing.
                 job = jobs.get(session, self.job_id)
             if job is None or job.deleted_at is not None or job.expired(utc_now()):
                 raise ExportBroken
-            yield [self._row(row, names) for row in found]
+            yield [self._row(row, labels) for row in found]
             if len(found) < ITEMS_PER_PAGE:
                 return
             after = ItemCursor(found[-1].position)
 
-    def _row(self, row: Any, names: dict[str, dict[str, Any]]) -> list[Value]:
-        label = names.get(row.label)
+    def _row(self, row: Any, labels: dict[str, dict[str, Any]]) -> list[Value]:
+        label = labels.get(row.label)
         provenance = row.provenance or {}
         crop = Crop.from_key(row.crop_key)
         return [
@@ -139,7 +140,7 @@ class Export:
             row.duplicate_of,
             *_label_columns(label),
             row.confidence,
-            *self._ranked(row.scores),
+            *self._ranked_columns(row.scores),
             None if label is None else self.model,
             None if label is None else row.reused,
             row.review_label,
@@ -154,14 +155,14 @@ class Export:
             row.details,
         ]
 
-    def _ranked(self, scores: list[float] | None) -> list[Value]:
+    def _ranked_columns(self, scores: list[float] | None) -> list[Value]:
         if scores is None:
             return [None] * (2 * self.top_k)
         ranked = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[: self.top_k]
         return [value for index in ranked for value in (self.labels[index]["id"], scores[index])]
 
 
-_RANKED: dict[str, ColumnKind] = {"label": "text", "score": "number"}
+_RANKED_COLUMNS: dict[str, ColumnKind] = {"label": "text", "score": "number"}
 
 
 def _label_columns(label: dict[str, Any] | None) -> tuple[Value, ...]:
@@ -171,8 +172,8 @@ def _label_columns(label: dict[str, Any] | None) -> tuple[Value, ...]:
 
 
 def _select_columns() -> Select[tuple[Any, ...]]:
-    # By another name: the pages join reviews, too.
-    said = aliased(Review)
+    # The reviews need an alias, because `select_page` can join them, too.
+    review = aliased(Review)
     query = select(
         Item.id,
         Item.custom_id,
@@ -192,10 +193,10 @@ def _select_columns() -> Select[tuple[Any, ...]]:
         Item.confidence,
         Prediction.scores,
         Item.reused,
-        said.label.label("review_label"),
-        said.rejected.label("review_rejected"),
-        said.key_id.label("reviewed_by"),
-        said.updated_at.label("reviewed_at"),
+        review.label.label("review_label"),
+        review.rejected.label("review_rejected"),
+        review.key_id.label("reviewed_by"),
+        review.updated_at.label("reviewed_at"),
         Item.error_code,
         Item.error_detail,
         Item.error_retryable,
@@ -207,5 +208,5 @@ def _select_columns() -> Select[tuple[Any, ...]]:
         query.select_from(Item)
         .outerjoin(Blob, Blob.sha256 == Item.blob_sha256)
         .outerjoin(Prediction, Prediction.id == Item.prediction_id)
-        .outerjoin(said, said.item_id == Item.id)
+        .outerjoin(review, review.item_id == Item.id)
     )

@@ -1,4 +1,4 @@
-"""What an operator watches of the database beside the backlog (db/steps/submitting.py)."""
+"""Numbers of jobs and chunks that an operator watches. The backlog is in db/views/jobs.py."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from db.tables import Chunk, Job, JobStatus
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """How many jobs there are, and what of them is on its way."""
+    """Numbers of jobs and chunks at one moment."""
 
     jobs: dict[JobStatus, int]
     chunks_queued: int
     chunks_leased: int
     overdue_seconds: float
-    """How long the chunk that the sweeper should have looked at first has been due; 0 if none is."""
+    """How long the chunk that has waited longest for the sweeper has been due. 0 if no chunk is due."""
 
 
 def read(session: Session, now: datetime) -> Gauges:
-    """The gauges as they stand."""
+    """Return the current gauges."""
     counted = session.execute(
         select(Job.status, func.count().label("jobs"))
         .where(Job.deleted_at.is_(None), Job.purged_at.is_(None))
         .group_by(Job.status)
     )
     jobs = dict.fromkeys(JobStatus, 0) | {row.status: row.jobs for row in counted}
-    chunks, in_hand, due_at = session.execute(
+    chunks, leased, due_at = session.execute(
         select(func.count(), func.count(Chunk.taken_by), func.min(Chunk.due_at))
     ).one()
     overdue = 0.0 if due_at is None else max(0.0, (now - due_at).total_seconds())
-    return Gauges(jobs, chunks - in_hand, in_hand, overdue)
+    return Gauges(jobs, chunks - leased, leased, overdue)

@@ -1,8 +1,9 @@
-"""Which items make a page of a job: found by keyset, in indexes that hold exactly the order that is asked for.
+"""Select the items of one page of a job: the first ones after a cursor, in a given order.
 
-A page is merged from runs. A run is a part of the job that one index holds in the wanted order: the items of a label,
-of a status, or all of them. Each run gives its first items after the cursor, so that a page costs what it shows: at any
-depth, however rare a label is and wherever its items lie. No planner would come upon that by itself.
+A page is merged from runs. A run is a part of the job that one index holds in the order of the page: the items of a
+label, the items of a status, or all items. Each run contributes its first items after the cursor. A page therefore
+costs the same at any depth, and for frequent and rare labels. The databases' query planners do not find such a plan by
+themselves.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy.sql.expression import nulls_last
 from db.tables import Item, ItemStatus, Review
 
 MAX_RUNS = 100
-"""A group of more labels than this is looked through as one: SQLite merges at most 500."""
+"""Most labels that get a run each. SQLite merges at most 500. More labels are searched as one run."""
 
 SelectT = TypeVar("SelectT", bound=Select[*tuple[Any, ...]])
 
@@ -26,18 +27,18 @@ class ItemSort(StrEnum):
     """The orders in which items can be listed."""
 
     POSITION = "position"
-    """As they came in."""
+    """The order in which the items were submitted."""
     CONFIDENCE = "confidence"
-    """Doubtful ones first; those without a prediction last."""
+    """The lowest confidence first. Items without a prediction come last."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """Which items of a job to list; everything given must hold."""
+    """Conditions for the items to list. An item must fulfil all of them."""
 
     status: ItemStatus | None = None
     labels: tuple[str, ...] | None = None
-    """One of these."""
+    """The item has one of these labels."""
     min_confidence: float | None = None
     max_confidence: float | None = None
     reviewed: bool | None = None
@@ -46,7 +47,7 @@ class ItemFilter:
 
 @dataclass(frozen=True, slots=True)
 class ItemCursor:
-    """The last item of a page, by what it was sorted by."""
+    """The position in the order at which a page ends: that of its last item."""
 
     position: int
     confidence: float | None = None
@@ -61,12 +62,12 @@ class _Run:
 def select_page(
     query: SelectT, job_id: str, item_filter: ItemFilter, sort: ItemSort, after: ItemCursor | None, limit: int
 ) -> SelectT:
-    """A select over `Item`, narrowed to the first `limit` items of a job after a cursor, in order."""
+    """Narrow a select over `Item` to the first `limit` items of a job after a cursor, in order."""
     by_confidence = sort == ItemSort.CONFIDENCE
     runs = _runs_by_confidence(item_filter, after) if by_confidence else _runs_by_position(item_filter, after)
     common = (Item.job_id == job_id, *_common_conditions(item_filter))
     if item_filter.reviewed:
-        # Reviewed by people, and so few that their own index leads to them.
+        # People review only few items, therefore the index of the reviews finds them.
         query = query.join(Review, Review.item_id == Item.id).where(Review.job_id == job_id)
     if len(runs) == 1:
         return query.where(*common, *runs[0].where).order_by(*runs[0].order).limit(limit)
@@ -112,7 +113,7 @@ def _runs_by_confidence(item_filter: ItemFilter, after: ItemCursor | None) -> li
         order = (Item.confidence, Item.position)
         runs += [_Run((Item.confidence.is_not(None), *part, *later), order) for part in parts]
     if item_filter.labels is None and item_filter.min_confidence is None and item_filter.max_confidence is None:
-        # The rest has no confidence. Each status by itself, since only so an index holds its order.
+        # The other items have no confidence. Each status is a run of its own, because an index holds only that order.
         rest = [
             status for status in ItemStatus if status != ItemStatus.SUCCEEDED and item_filter.status in (None, status)
         ]
@@ -122,7 +123,7 @@ def _runs_by_confidence(item_filter: ItemFilter, after: ItemCursor | None) -> li
 
 
 def _index_conditions(item_filter: ItemFilter) -> list[tuple[ColumnElement[bool], ...]]:
-    """Conditions that split what is wanted among indexes. Only succeeded items have a label."""
+    """Return one condition for each run, so that one index serves each run. Only succeeded items have a label."""
     if item_filter.labels is None:
         return [()] if item_filter.status is None else [(Item.status == item_filter.status,)]
     if not item_filter.labels or item_filter.status not in (None, ItemStatus.SUCCEEDED):

@@ -1,4 +1,4 @@
-"""Items: one picture within a job each."""
+"""Read items: one item, a page of a job's items, and the pending items of a chunk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def list_of_job(
     after: ItemCursor | None,
     limit: int,
 ) -> Sequence[Item]:
-    """A page of a job's items, by keyset: the thousandth page costs what the first does."""
+    """Return a page of a job's items. The thousandth page costs the same as the first one."""
     return session.scalars(
         select_page(with_shown_relations(select(Item)), job_id, item_filter, sort, after, limit)
     ).all()
@@ -57,14 +57,14 @@ _FIRST_ITEM = LookUp(
 
 
 def read_first_of_job(database: Database, job_id: str) -> Item | None:
-    """The only item of a single classification, with what is shown of it; it belongs to no session."""
+    """Return the only item of a single classification, with its blob, prediction and review. It has no session."""
     row = _FIRST_ITEM.first(database, job_id=job_id)
     if row is None:
         return None
     values = iter(row)
     item, blob = _build(Item, values), _build(Blob, values)
     prediction, review = _build(Prediction, values), _build(Review, values)
-    # What an outer join has not found is NULL in all its columns.
+    # An outer join without a match returns NULL in all columns.
     item.blob = blob if blob.sha256 else None
     item.prediction = prediction if prediction.id else None
     item.review = review if review.id else None
@@ -76,16 +76,16 @@ def _build(kind: type[T], values: Iterator[Any]) -> T:
 
 
 def list_pending(session: Session, chunk_id: str) -> list[tuple[str, PictureKey]]:
-    """The items of a chunk that are still to be classified, by position: id and picture."""
+    """Return id and picture of the pending items of a chunk, in order of position."""
     rows = session.execute(_PENDING_ITEMS, {"chunk_id": chunk_id})
     return [(item_id, (sha256 or "", crop_key)) for item_id, sha256, crop_key in rows]
 
 
 def list_pending_pictures(session: Session, chunk_id: str) -> list[PictureKey]:
-    """Every picture of a chunk that is still to be classified, each once."""
+    """Return the pictures of the pending items of a chunk, each picture once."""
     return list(dict.fromkeys(picture for _, picture in list_pending(session, chunk_id)))
 
 
 def with_shown_relations(query: Select[Item]) -> Select[Item]:
-    """A query for items, with what is shown of each."""
+    """Extend a query for items so that it loads the blob, the prediction and the review of each."""
     return query.options(joinedload(Item.blob), joinedload(Item.prediction), joinedload(Item.review))

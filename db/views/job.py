@@ -1,4 +1,4 @@
-"""A job as everyone outside sees it: what the API answers and what webhooks carry (docs/http-api.md)."""
+"""The representation of a job in the API's answers and in webhooks (docs/http-api.md)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 
 
 class Output(BaseModel):
-    """What a client gets."""
+    """The base class of answers to clients."""
 
 
 class ModelOut(Output):
@@ -121,7 +121,7 @@ def counts_out(job: Job) -> CountsOut:
 
 
 def poll_seconds(pending: int, rate: float | None) -> int:
-    """When the next look at a job makes sense: after a sixtieth of what it still takes, from 1 s up to 10 s."""
+    """Return the pause before the next poll: a sixtieth of the remaining time of the job, between 1 and 10 seconds."""
     return min(10, max(1, round(pending / rate / 60))) if rate else 1
 
 
@@ -129,6 +129,6 @@ def _eta_seconds(job: Job) -> int | None:
     if job.terminal:
         return 0
     if not job.rate or job.discovering:
-        # Nobody knows how many there will be.
+        # The total is not known yet.
         return None
     return math.ceil(job.pending / job.rate)

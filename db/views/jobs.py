@@ -22,7 +22,7 @@ def get(session: Session, job_id: str) -> Job | None:
 
 @dataclass(frozen=True, slots=True)
 class PollState:
-    """As much of a job as a poll needs that finds it unchanged."""
+    """The columns of a job that the answer to a poll needs if the job has not changed."""
 
     revision: int
     status: JobStatus
@@ -42,7 +42,10 @@ _POLL_STATE = LookUp(
 
 
 def read_poll_state(database: Database, caller: Caller, job_id: str, now: datetime) -> PollState | None:
-    """A job that the caller may see and that is still kept, by reading one row and nothing else."""
+    """Return the state of a job, by reading only its row.
+
+    Return None if the caller may not see the job, or if the job does not exist any more (see `is_kept`).
+    """
     row = _POLL_STATE.first(database, job_id=job_id)
     if row is None:
         return None
@@ -55,12 +58,12 @@ def read_poll_state(database: Database, caller: Caller, job_id: str, now: dateti
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What the whole service has still to do."""
+    """The work that is left in all jobs together."""
 
     pending: int
-    """Items of all jobs that are neither classified nor given up."""
+    """Number of pending items."""
     rate: float
-    """How many become terminal per second, as far as measured."""
+    """Number of items that become terminal per second. Jobs whose rate is not measured yet do not count."""
 
 
 _BACKLOG = LookUp(
@@ -71,19 +74,19 @@ _BACKLOG = LookUp(
 
 
 def read_backlog(database: Database) -> Backlog:
-    """What waits in all jobs together."""
+    """Return the pending items and the rate of all jobs together."""
     pending, rate = _BACKLOG.first(database) or (0, 0.0)
     return Backlog(int(pending), float(rate))
 
 
 def is_kept(now: datetime) -> ColumnElement[bool]:
-    """Neither deleted nor past retention."""
+    """Return the condition that a job is neither deleted nor past its retention."""
     return Job.deleted_at.is_(None) & (Job.expires_at.is_(None) | (Job.expires_at > now) | Job.status.not_in(TERMINAL))
 
 
 @dataclass(frozen=True, slots=True)
 class JobModel:
-    """What a worker needs to know of a job."""
+    """The model version that classifies the pictures of a job."""
 
     model_version_id: int
     model: ModelRef
@@ -97,37 +100,37 @@ _JOB_MODEL = (
 
 
 def read_job_model(session: Session, job_id: str) -> JobModel | None:
-    """How the pictures of a job are to be classified."""
+    """Return the model version of a job. None if the job does not exist."""
     row = session.execute(_JOB_MODEL, {"job_id": job_id}).first()
     return None if row is None else JobModel(row.id, ModelRef(row.name, row.version))
 
 
 def is_wanted(session: Session, job_id: str) -> bool:
-    """Whether a job is there, and not to be canceled."""
-    there = select(Job.id).where(Job.id == job_id, Job.cancel_requested_at.is_(None))
-    return session.scalar(there) is not None
+    """Return whether a job exists and is not being canceled."""
+    wanted = select(Job.id).where(Job.id == job_id, Job.cancel_requested_at.is_(None))
+    return session.scalar(wanted) is not None
 
 
 def list_canceling(session: Session) -> list[str]:
-    """Ids of jobs that are to be canceled and are not yet."""
-    asked = Job.cancel_requested_at.is_not(None)
-    return list(session.scalars(select(Job.id).where(asked, Job.status.not_in(TERMINAL))))
+    """Return the ids of jobs that are being canceled."""
+    requested = Job.cancel_requested_at.is_not(None)
+    return list(session.scalars(select(Job.id).where(requested, Job.status.not_in(TERMINAL))))
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to list. Single classifications are left out unless asked for by source."""
+    """Conditions for the jobs to list. Single classifications are listed only if `source` asks for them."""
 
     status: JobStatus | None = None
     source: JobSource | None = None
     text: str | None = None
-    """Part of the name, in any case."""
+    """A part of the name, in upper or lower case."""
 
 
 def list_newest(
     session: Session, caller: Caller, job_filter: JobFilter, before: str | None, limit: int, now: datetime
 ) -> Sequence[Job]:
-    """Jobs that the caller may see and that are kept, older than the id `before`, newest first."""
+    """Return jobs that the caller may see, older than the id `before`, newest first. Expired jobs are left out."""
     query = select(Job).where(caller.sees_job, is_kept(now)).order_by(Job.id.desc()).limit(limit)
     query = query.options(selectinload(Job.crawl))
     if job_filter.source:

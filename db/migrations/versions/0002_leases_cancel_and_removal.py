@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
     )
-    # Whoever held them was another version of this program: all are queued again.
+    # The chunks were leased by workers of an older version, therefore all of them are queued again.
     op.execute(
         "INSERT INTO chunks (id, job_id, attempts, due_at) SELECT id, job_id, 0, leased_until FROM chunks_before"
     )
@@ -54,13 +54,13 @@ def downgrade() -> None:
 
 
 def _make_chunks(*columns: sa.Column[object]) -> None:
-    """Put a new table in the place of the old one, which is called `chunks_before` from then on."""
+    """Rename the table `chunks` to `chunks_before`, and create a new table `chunks` with these columns."""
     bind = op.get_bind()
     for index in sa.inspect(bind).get_indexes("chunks"):
         op.drop_index(str(index["name"]), "chunks")
     op.rename_table("chunks", "chunks_before")
     if bind.dialect.name == "postgresql":
-        # Names of constraints are the schema's there, and the new table has the same ones.
+        # PostgreSQL's constraint names are unique in the schema, and the new table uses the same names.
         op.execute("ALTER TABLE chunks_before DROP CONSTRAINT pk_chunks, DROP CONSTRAINT fk_chunks_job_id_jobs")
     op.create_table(
         "chunks",

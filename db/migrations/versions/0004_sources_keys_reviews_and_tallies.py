@@ -35,7 +35,7 @@ def upgrade() -> None:
     for name in _ITEM_COLUMNS[2:]:
         op.add_column("items", sa.Column(name, sa.JSON(none_as_null=True), nullable=True))
     if op.get_bind().dialect.name == "postgresql":
-        # Archives have more bytes than an integer of 32 bits counts; SQLite's have 64 anyway.
+        # An archive can be larger than 2 GiB, the limit of PostgreSQL's 32-bit integer. SQLite's integers have 64 bits.
         op.alter_column("blobs", "bytes", type_=sa.BigInteger())
     _create_discoveries()
     _create_access()
@@ -153,7 +153,7 @@ def _create_tallies() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_error_tallies_job_id_jobs", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "code", name="pk_error_tallies"),
     )
-    # What is there already is counted once.
+    # The tallies start with the counts of the existing items.
     bin_number = (
         "CASE WHEN confidence >= 1 THEN 9 ELSE CAST(ROUND(CAST(confidence * 10 - 0.5 AS NUMERIC)) AS INTEGER) END"
     )
