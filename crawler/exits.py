@@ -9,7 +9,7 @@ from typing import NoReturn
 
 
 class CrawlExit(IntEnum):
-    """Exit codes of `python -m crawler`. Python itself exits with 1 and 2, therefore these are not used."""
+    """Exit codes of `python -m crawler`. 1 and 2 are left to Python: an uncaught error, and wrong options."""
 
     ENDED = 0
     """The crawl is finished, or was stopped by SIGTERM."""

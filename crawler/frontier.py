@@ -1,4 +1,4 @@
-"""The frontier: decides which URL of a crawl is asked for next.
+"""The frontier: decides which URL of a crawl is requested next.
 
 The database has all queued URLs. The frontier holds a part of them in memory, and the requests in progress. Both are
 bounded, whatever the size of the shop. It is used by the event loop alone.
@@ -26,7 +26,7 @@ LANE_SIZE = 300
 MAX_REQUESTS = 16
 """Maximum of a crawl's requests in progress, to all hosts together."""
 MAX_TRIES = 3
-"""How often a URL is asked for before it counts as failed. Errors that another try cannot mend fail at once."""
+"""How often a URL is requested before it counts as failed. Errors that another try cannot fix fail at once."""
 _RETRY_SECONDS = (1.0, 4.0)
 """Pauses before the second and the third try."""
 
@@ -40,6 +40,7 @@ class UrlRequest:
     origin: str
     tries: int = 0
     not_before: float = -math.inf
+    """When the next try may begin, by the clock of the frontier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class RobotsRequest:
 
 @dataclass(frozen=True, slots=True)
 class ForbiddenUrl:
-    """A URL that is not asked for, because the robots.txt of its origin forbids it or cannot be read."""
+    """A URL that is not requested, because the robots.txt of its origin forbids it or cannot be read."""
 
     request: UrlRequest
     rules: Rules
@@ -204,7 +205,7 @@ class Frontier:
         self._hosts.end(urlsplit(origin).netloc, seconds, ok=ok)
 
     def retry(self, request: UrlRequest, pause: float | None = None) -> None:
-        """Ask for a URL once more after `pause` seconds. Without a pause given, it grows with each try."""
+        """Request a URL once more after `pause` seconds. Without a pause given, it grows with each try."""
         seconds = _RETRY_SECONDS[min(request.tries, len(_RETRY_SECONDS)) - 1] if pause is None else pause
         request.not_before = self._clock() + seconds
         self._queues[Lane.of(request.url.kind)].add(request, first=True)

@@ -22,7 +22,7 @@ MAX_TEXT = 2_000
 
 
 class Meetings:
-    """Decides for one crawl which of the URLs that it meets are asked for, and in which order."""
+    """Decides for one crawl which of the URLs that it meets are requested, and in which order."""
 
     def __init__(
         self, crawl: CrawlRequest, findings: Findings, start_urls: Iterable[str], site_recipes: list[Recipe]
@@ -103,7 +103,7 @@ class Meetings:
         referrer: str | None,
         known: Mapping[str, Any] | None = None,
     ) -> str:
-        """Note that a URL was met. Return its digest, or an empty string if it will not be asked for."""
+        """Note that a URL was met. Return its digest, or an empty string if it will not be requested."""
         met = self._decide(url, kind, priority, depth, referrer)
         if met is None:
             self._findings.count_left_out(LeftOut.BAD_URL)
@@ -114,7 +114,7 @@ class Meetings:
     def _decide(
         self, url: str, kind: UrlKind, priority: CrawlPriority, depth: int, referrer: str | None
     ) -> MetUrl | None:
-        """Return a URL with the decision whether it will be asked for. Return None if it can never be fetched."""
+        """Return a URL with the decision whether it will be requested. Return None if it can never be fetched."""
         try:
             digest = digest_of(canonical_url(url))
         except FetchForbidden:

@@ -56,6 +56,7 @@ MAX_HOSTS_SHOWN = 20
 _MAX_PAUSE_SHOWN = 10**8
 """Seconds. The end of a longer pause is shown as if the pause was that long."""
 _POLL_SECONDS = 0.05
+"""Seconds between two looks at whether there is a reason to commit."""
 
 
 class CrawlRun:
@@ -141,8 +142,11 @@ class CrawlRun:
             await self._gather(renewed)
 
     async def _gather(self, renewed: float) -> None:
-        """Wait until there is a reason to commit: a full or old batch, an idle frontier, a host that was paused or goes
-        on, or a lease that has to be renewed."""
+        """Wait until there is a reason to commit.
+
+        Reasons are a full or an old batch, an idle frontier, a changed list of paused hosts, and a lease that has to be
+        renewed.
+        """
         began = time.monotonic()
         renewal_interval = self._policy.deadlines.renewal_interval.total_seconds()
         while not self.frontier.stopped:
@@ -187,18 +191,18 @@ class CrawlRun:
         """Store a batch: first the bytes, then the rows. Return the digests of the URLs that were new."""
         crawl_batch = batch.as_crawl_batch(waiting_on)
         # A longer outage ends the attempt, because another worker may have the lease by then.
-        patience = self._policy.deadlines.lease / 2
+        max_outage = self._policy.deadlines.lease / 2
         try:
-            for attempt in retry_outages(patience):
+            for attempt in retry_outages(max_outage):
                 with attempt:
                     self._blobs.commit(batch.writers)
-            for attempt in retry_outages(patience):
+            for attempt in retry_outages(max_outage):
                 with attempt, self._database.writing() as session:
                     committed = crawling.commit(session, self._lease, crawl_batch, self._policy, utc_now())
         except BaseException:
             discard_uncommitted(self._database, self._blobs, batch.writers)
             raise
-        for attempt in retry_outages(patience):
+        for attempt in retry_outages(max_outage):
             with attempt:
                 self._blobs.ensure(batch.writers)
         self._lease = committed.lease
@@ -214,7 +218,7 @@ class CrawlRun:
     def _search_repeated_crawl(self) -> bool:
         """Search the crawl that this one repeats for URLs that this one has not met.
 
-        Pages are asked for. Pictures count as gone, because no page shows them any more. Return whether any was found.
+        Pages are requested. Pictures count as gone, because no page shows them any more. Return whether any was found.
         """
         if self._request.since is None:
             return False
@@ -229,19 +233,20 @@ class CrawlRun:
     def _find_unreached_pages(self, session: Session) -> list[MetUrl]:
         """Return some pages that the repeated crawl read and this one has not met; none at the end."""
         while True:
-            pages, place = met_urls.list_unreached_pages(session, self._crawl, self._pages_looked_through)
-            at_end, self._pages_looked_through = place == self._pages_looked_through, place
-            if pages or at_end:
+            before = self._pages_looked_through
+            pages, self._pages_looked_through = met_urls.list_unreached_pages(session, self._crawl, before)
+            if pages or self._pages_looked_through == before:
                 return pages
 
     def _count_vanished_pictures(self, session: Session) -> int:
+        """Return how many pictures of the repeated crawl no page shows any more."""
         gone = 0
         while True:
-            number, place = met_urls.count_vanished_pictures(session, self._crawl, self._pictures_looked_through)
-            at_end, self._pictures_looked_through = place == self._pictures_looked_through, place
-            if at_end:
-                return gone
+            before = self._pictures_looked_through
+            number, self._pictures_looked_through = met_urls.count_vanished_pictures(session, self._crawl, before)
             gone += number
+            if self._pictures_looked_through == before:
+                return gone
 
     def _finish(self, error: ItemError | None) -> None:
         """End the crawl. URLs that are still queued are left out because of the error, or the limit of their lane."""
@@ -267,8 +272,10 @@ class CrawlRun:
         ]
 
     def _record_failure(self, error: Exception) -> None:
+        """Count a failed attempt of the job, and keep the reason."""
         with self._database.writing() as session:
             SOURCE_LEASES.fail_attempt(session, self._lease.job_id, self._lease.worker, utc_now(), reason_of(error))
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
+        """Call a function that waits for the database or the store, without blocking the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)

@@ -1,4 +1,4 @@
-"""Reads the robots.txt of a host: which URLs it allows, and how often it may be asked (RFC 9309)."""
+"""Reads the robots.txt of a host: which URLs it allows, and how often the host accepts requests (RFC 9309)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Rules:
     parsed: Any = None
     """Protego's rules. None if there is no robots.txt, so that everything is allowed."""
     closed_reason: str | None = None
-    """Why nothing may be asked for: the robots.txt was answered with an error."""
+    """Why nothing may be requested: the robots.txt was answered with an error."""
     error: ItemError | None = None
-    """Why nothing may be asked for: there was no answer at all."""
+    """Why nothing may be requested: there was no answer at all."""
 
     def allow(self, url: str) -> bool:
-        """Return whether a URL of this origin may be asked for."""
+        """Return whether a URL of this origin may be requested."""
         if self.closed_reason is not None or self.error is not None:
             return False
         return self.parsed is None or bool(self.parsed.can_fetch(url, AGENT))

@@ -1,7 +1,7 @@
 """Starts one crawl in a process of its own: `python -m crawler JOB WORKER`, run by a worker that holds the job's lease.
 
 The process ends when the crawl ends, on SIGTERM, when its parent is gone (its standard input is closed), or when the
-worker loses the job's lease. The database knows at any moment which URLs are still to be asked for.
+worker loses the job's lease. The database knows at any moment which URLs are still to be requested.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from crawler.process import CrawlRun
 from crawler.web import Answer
 
 _ROBOTS_RETRY_SECONDS = 2.0
-"""Pause before a robots.txt that could not be read is asked for again."""
+"""Pause before a robots.txt that could not be read is requested again."""
 
 
 class ShopSpider(Spider):

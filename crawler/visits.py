@@ -71,7 +71,7 @@ class Visits:
         self._bound = PatternBound()
 
     def admit(self, request: UrlRequest) -> bool:
-        """Return whether to ask for a URL. If many pages of its form showed nothing new, it is left out."""
+        """Return whether to request a URL. If many pages of its form showed nothing new, it is left out."""
         url = request.url
         if url.kind is UrlKind.PICTURE or url.priority is CrawlPriority.START or request.tries > 1:
             return True
@@ -122,7 +122,7 @@ class Visits:
         self._frontier.learn_rules(origin, rules)
 
     def read_answer(self, request: UrlRequest, answer: Answer) -> None:
-        """Read the answer to a request: settle its URL, or have it asked for again.
+        """Read the answer to a request: settle its URL, or have it requested again.
 
         Raises:
             Exception: an outage or a bug. It concerns the whole crawl.
@@ -308,7 +308,7 @@ class Visits:
             self._findings.count_left_out(LeftOut.TOO_MANY)
         head = fetched.body[:4096].lower()
         kind = UrlKind.FEED if b"<rss" in head or b"<feed" in head or b"<rdf:rdf" in head else UrlKind.SITEMAP
-        # No ETag is kept. The next crawl asks for the feed again, because the pages in an unchanged feed may change.
+        # No ETag is kept. The next crawl requests the feed again, because the pages in an unchanged feed may change.
         self._settle(request, UrlState.DONE, kind=kind, detail=f"{len(feed.entries)} URLs", status=fetched.status)
 
     def _settle(self, request: UrlRequest, state: UrlState, *, kind: UrlKind | None = None, **values: Any) -> None:

@@ -1,4 +1,4 @@
-"""Asks for the URLs of a crawl in threads: pages into memory, pictures into the spool, all by the guarded fetcher."""
+"""Requests the URLs of a crawl in threads: pages into memory, pictures into the spool, all by the guarded fetcher."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Answer:
 
 
 class CrawlFetcher:
-    """Asks for URLs and for robots.txt. Threads share it."""
+    """Requests URLs and robots.txt files. Threads share it."""
 
     def __init__(
         self, fetcher: Fetcher, blobs: BlobStore, max_picture_bytes: int, clock: Clock = time.monotonic
@@ -61,14 +61,14 @@ class CrawlFetcher:
         self._picture_limits = FetchLimits(max_bytes=max_picture_bytes)
 
     def ask(self, url: QueuedUrl) -> Answer:
-        """Ask for a URL. An error is returned in the answer and not raised.
+        """Request a URL. An error is returned in the answer and not raised.
 
         Redirects are not followed, because a redirect leads to a URL with its own row, host and robots.txt.
         """
         return self._timed(lambda: self._ask(url))
 
     def ask_robots(self, origin: str) -> Answer:
-        """Ask for the robots.txt of an origin, and follow redirects, as RFC 9309 demands. Never raises."""
+        """Request the robots.txt of an origin, and follow redirects, as RFC 9309 demands. Never raises."""
         return self._timed(lambda: Answer(self._fetcher.get(f"{origin}/robots.txt", limits=ROBOTS_LIMITS)))
 
     def _timed(self, request: Callable[[], Answer]) -> Answer:
@@ -82,7 +82,7 @@ class CrawlFetcher:
         return answer
 
     def _ask(self, queued: QueuedUrl) -> Answer:
-        """Ask for a URL, and follow redirects that only change its spelling, because these have the same row."""
+        """Request a URL, and follow redirects that only change its spelling, because these have the same row."""
         headers = {"Accept": _ACCEPT.get(queued.kind, _ACCEPT[UrlKind.PAGE])}
         if queued.earlier.etag:
             headers["If-None-Match"] = queued.earlier.etag

@@ -1,7 +1,7 @@
-"""When each host may be asked: how many requests at once, the delay between two, and pauses that the host asks for.
+"""When requests to each host may begin: how many at once, the delay between two, and the pauses that it demands.
 
-Crawls and downloads share these rules. Scrapy's own slots are not used for that. With no delay they do not hold the
-number of requests at once (2.19, asyncio), and they know nothing of Retry-After.
+Crawls and downloads share these rules. Scrapy's own slots are not used, because without a delay they do not limit
+the number of requests at once (2.19, asyncio), and they do not know Retry-After.
 """
 
 from __future__ import annotations
@@ -36,8 +36,13 @@ class HostSchedule:
     """Decides for each host when its next request may begin. Not thread-safe."""
 
     def __init__(self, delay: float, connections: int, clock: Clock) -> None:
-        """`delay`: minimum of seconds between the beginnings of two requests to a host; `connections`: maximum of
-        requests to a host at once."""
+        """Begin with the same limits for every host.
+
+        Args:
+            delay: minimum of seconds between the beginnings of two requests to a host.
+            connections: maximum of requests to a host at once.
+            clock: returns the time in seconds.
+        """
         self._delay = delay
         self._connections = connections
         self._clock = clock
@@ -68,9 +73,9 @@ class HostSchedule:
     def end(self, name: str, latency: float | None = None, *, ok: bool = True) -> None:
         """Note that a request to the host has ended, and adapt the delay to the seconds that the answer took.
 
-        The delay approaches latency / connections, so that a host is asked as often as it answers that many requests
-        at once. A failure never makes the delay shorter. Scrapy's AutoThrottle does the same. Without a latency the
-        delay stays as it is.
+        The delay approaches latency / connections, so that a host gets requests as fast as it answers them when all its
+        connections are in use. A failure never makes the delay shorter. Scrapy's AutoThrottle does the same. Without a
+        latency the delay stays as it is.
         """
         host = self.host(name)
         host.running -= 1

@@ -27,7 +27,7 @@ class EarlierVisit:
 
 @dataclass(frozen=True, slots=True)
 class QueuedUrl:
-    """A URL that waits to be asked for."""
+    """A URL that waits to be requested."""
 
     digest: str
     url: str
@@ -51,7 +51,7 @@ class MetUrl:
     referrer: str | None = None
     known: Mapping[str, Any] | None = None
     left_out: UrlReason | None = None
-    """Why the URL will not be asked for. None if it will be."""
+    """Why the URL will not be requested. None if it will be."""
 
 
 def list_unreached_pages(session: Session, crawl: Crawl, after: int) -> tuple[list[MetUrl], int]:
@@ -96,7 +96,7 @@ def list_children(session: Session, crawl: Crawl, pages: Collection[str]) -> lis
     if not pages or crawl.since_job_id is None:
         return []
     children = select(CrawlUrl).where(CrawlUrl.job_id == crawl.since_job_id, CrawlUrl.referrer.in_(pages))
-    # A URL that was left out because of a limit may be asked for now. Other reasons hold again.
+    # A URL that was left out because of a limit may be requested now. Other reasons hold again.
     wanted = (CrawlUrl.state != UrlState.LEFT_OUT) | CrawlUrl.reason_code.startswith("limit_")
     max_depth = crawl.request["limits"]["depth"]
     return [_as_met(row, max_depth) for row in session.scalars(children.where(wanted))]

@@ -1,7 +1,7 @@
 """The steps of a running crawl in the database (docs/adr/0022-crawling.md).
 
 Each crawl batch commits together: URLs that were met, URLs that were settled, items, counts and the lease. The worker
-that continues a crawl therefore finds exactly the URLs that are still to be asked for. No picture is lost, and none
+that continues a crawl therefore finds exactly the URLs that are still to be requested. No picture is lost, and none
 becomes an item twice.
 """
 
@@ -121,7 +121,7 @@ def commit(session: Session, lease: LeasedSource, batch: CrawlBatch, policy: Chu
     progress = Progress(crawl.progress)
     met = [*batch.met, *met_urls.list_children(session, crawl, batch.unchanged)]
     new = _store_met(session, crawl, progress, met, now)
-    # Each attempt asks for robots.txt again, and the list of URLs shows only the first answer.
+    # Each attempt requests robots.txt again, and the list of URLs shows only the first answer.
     settled = [url for url in batch.settled if url.kind is not UrlKind.ROBOTS or url.digest in new]
     _store_settled(session, job.id, progress, settled, now)
     for (group, name), change in batch.counted.items():
@@ -182,7 +182,7 @@ def _nothing_found_error(progress: Progress) -> NothingFound:
 
 
 def list_queued(session: Session, job_id: str, lane: Lane, limit: int) -> list[QueuedUrl]:
-    """Return the URLs of a lane that are to be asked for next. Fallback pictures are in no lane."""
+    """Return the URLs of a lane that are to be requested next. Fallback pictures are in no lane."""
     if lane is Lane.PICTURES:
         in_lane = CrawlUrl.priority == CrawlPriority.PICTURE
     else:
@@ -272,7 +272,7 @@ def _store_blobs(session: Session, batch: CrawlBatch, now: datetime) -> list[New
 def _advance_lease(
     session: Session, lease: LeasedSource, batch: CrawlBatch, policy: ChunkPolicy, now: datetime
 ) -> LeasedSource:
-    # Only settled URLs are progress. Each attempt asks for robots.txt again, therefore these do not count.
+    # Only settled URLs are progress. Each attempt requests robots.txt again, therefore these do not count.
     position = lease.position + sum(url.kind is not UrlKind.ROBOTS for url in batch.settled)
     if position > lease.position:
         held = discoveries.advance(session, lease, position, policy, now)

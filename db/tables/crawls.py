@@ -39,7 +39,7 @@ class Lane(StrEnum):
 
 
 class CrawlPriority(IntEnum):
-    """In which order the URLs of a crawl are asked for: the lowest number first."""
+    """In which order the URLs of a crawl are requested: the lowest number first."""
 
     PICTURE = 0
     """Pictures come before pages, so that classification begins with the first one."""
@@ -51,7 +51,7 @@ class CrawlPriority(IntEnum):
     """A further page of a listing."""
     OTHER_PAGE = 4
     FALLBACK = 9
-    """A picture that a listing shows. It is asked for only if its product's own page is not read in the end."""
+    """A picture that a listing shows. It is requested only if its product's own page is not read in the end."""
 
 
 class UrlState(StrEnum):
@@ -76,7 +76,7 @@ class UrlState(StrEnum):
     NOT_ALLOWED = "not_allowed"
     """The URL may not be fetched because of its scheme, its port or its redirects."""
     LEFT_OUT = "left_out"
-    """The URL was not asked for, or its content was not used. The reason says why: a limit, another host, a spacer."""
+    """The URL was not requested, or its content was not used. The reason says why: a limit, another host, a spacer."""
 
 
 class UrlReason(StrEnum):
@@ -124,7 +124,7 @@ class Crawl(Base):
 
 
 class CrawlUrl(Base):
-    """One URL that a crawl met: it waits to be asked for, or has reached its final state."""
+    """One URL that a crawl met: it waits to be requested, or has reached its final state."""
 
     __tablename__ = "crawl_urls"
     __table_args__ = (
@@ -141,7 +141,7 @@ class CrawlUrl(Base):
     seq: Mapped[int]
     """1 for the URL that the crawl met first, then 2, 3 and so on."""
     url: Mapped[str] = mapped_column(Text)
-    """The URL as it was met. This spelling is asked for."""
+    """The URL as it was met. This spelling is requested."""
     kind: Mapped[UrlKind] = mapped_column(enum(UrlKind, "kind"))
     state: Mapped[UrlState] = mapped_column(enum(UrlState, "state"), default=UrlState.QUEUED)
     priority: Mapped[int] = mapped_column(default=CrawlPriority.PICTURE)

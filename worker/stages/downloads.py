@@ -1,7 +1,7 @@
 """Downloads many pictures at once, with a fixed number of threads and few connections to each host.
 
-Waiting URLs are kept in one queue per host. A thread takes the first URL of the next host that may be asked now. A slow
-shop therefore occupies only as many threads as it may have connections, and all other hosts go on.
+Waiting URLs are kept in one queue per host. A thread takes the first URL of the next host to which a request may begin
+now. A slow shop therefore occupies only as many threads as it may have connections, and all other hosts go on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from db.blobs.store import BlobStore
 log = structlog.get_logger(__name__)
 
 MAX_TRIES = 3
-"""How often a URL is asked for before its item fails. Errors that another try cannot mend fail at once."""
+"""How often a URL is requested before its item fails. Errors that another try cannot fix fail at once."""
 RETRY_WINDOW_SECONDS = 10.0
 """A URL that fails later than this after its first try is not tried again, because it has had its time already."""
 FIRST_RETRY_PAUSE_SECONDS = 0.5
@@ -156,7 +156,7 @@ class DownloadPool:
                 self._record(download, result)
 
     def _take(self) -> _Download | None:
-        """Wait for the next URL that may be asked for, and return it. Return None when the pool stops."""
+        """Wait for the next URL that may be requested, and return it. Return None when the pool stops."""
         with self._changed:
             while not self.stopping:
                 now = self._clock()
@@ -179,7 +179,7 @@ class DownloadPool:
         return next((download for download in queue if download.not_before <= now), None)
 
     def _pause(self, now: float) -> float | None:
-        """Return the seconds until a waiting URL may be asked for, or None if only another thread can change that."""
+        """Return the seconds until a waiting URL may be requested, or None if only another thread can change that."""
         pauses = [
             max(self._schedule.wait(host), min(download.not_before for download in queue) - now)
             for host, queue in self._queues.items()
