@@ -43,7 +43,7 @@ def read(fetcher: Fetcher, url: str) -> Extraction:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_product_pages_give_their_pictures_titles_and_prices(shop: Shop, fetcher: Fetcher, kind: str) -> None:
+def test_extraction_finds_pictures_titles_and_prices_of_product_pages(shop: Shop, fetcher: Fetcher, kind: str) -> None:
     score, rules, truth = Score(), [], shop.truth(kind)
     for product in truth.products():
         found = read(fetcher, product.url)
@@ -56,7 +56,7 @@ def test_product_pages_give_their_pictures_titles_and_prices(shop: Shop, fetcher
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_category_leads_to_each_of_its_products_and_to_its_next_page(shop: Shop, fetcher: Fetcher, kind: str) -> None:
+def test_a_category_page_links_each_of_its_products_and_its_next_page(shop: Shop, fetcher: Fetcher, kind: str) -> None:
     products = {product.url: product for product in shop.truth(kind).products()}
     found = read(fetcher, shop.url(kind, "/c/coats"))
     of_category = [url for url, product in products.items() if product.category == "Coat"]
@@ -69,7 +69,7 @@ def test_a_category_leads_to_each_of_its_products_and_to_its_next_page(shop: Sho
     assert found.links.canonical == shop.url(kind, "/c/coats")
 
 
-def test_the_recipe_of_the_first_crawler_reads_every_page_of_every_search(shop: Shop, fetcher: Fetcher) -> None:
+def test_the_recipe_of_the_first_crawler_reads_all_pages_of_all_searches(shop: Shop, fetcher: Fetcher) -> None:
     recipe, score = load_recipe(SITES / "shopping-search.yaml"), Score()
     for listing in shop.truth("next").searches(size=10):
         page = fetcher.get(listing.url)
@@ -80,14 +80,14 @@ def test_the_recipe_of_the_first_crawler_reads_every_page_of_every_search(shop: 
     assert (score.recall, score.precision, score.title, score.price) == (1, 1, 1, 1)
 
 
-def test_a_search_without_a_recipe_is_read_by_its_state(shop: Shop, fetcher: Fetcher) -> None:
+def test_a_search_without_a_recipe_is_read_from_its_embedded_state(shop: Shop, fetcher: Fetcher) -> None:
     score = Score()
     for listing in shop.truth("next").searches():
         score.count(list(listing.products), read(fetcher, listing.url))
     assert (score.recall, score.precision, score.title, score.price) == (1, 1, 1, 1)
 
 
-def test_sitemaps_and_feeds_lead_to_every_product(shop: Shop, fetcher: Fetcher) -> None:
+def test_sitemaps_and_feeds_list_every_product(shop: Shop, fetcher: Fetcher) -> None:
     index = fetcher.get(shop.url("json-ld", "/sitemap.xml"))
     assert is_feed(index.body, index.headers["content-type"])
     sitemaps = read_feed(index.body, index.url).sitemaps
@@ -111,11 +111,11 @@ def test_sitemaps_and_feeds_lead_to_every_product(shop: Shop, fetcher: Fetcher) 
         ("json-ld", "/", PageKind.LISTING),
     ],
 )
-def test_pages_are_told_apart(shop: Shop, fetcher: Fetcher, site: str, path: str, kind: PageKind) -> None:
+def test_kinds_of_pages_are_distinguished(shop: Shop, fetcher: Fetcher, site: str, path: str, kind: PageKind) -> None:
     assert read(fetcher, shop.url(site, path)).kind is kind
 
 
-def test_hostile_pages_and_sitemaps_do_no_harm(shop: Shop, fetcher: Fetcher) -> None:
+def test_hostile_pages_and_sitemaps_are_read_without_harm(shop: Shop, fetcher: Fetcher) -> None:
     for trap in shop.traps():
         if trap.is_for not in {"page", "sitemap"}:
             continue
@@ -129,7 +129,7 @@ def test_hostile_pages_and_sitemaps_do_no_harm(shop: Shop, fetcher: Fetcher) -> 
         assert set(feed.sitemaps) <= {page.url}
 
 
-def test_a_recipe_is_tried_on_one_page(shop: Shop) -> None:
+def test_a_recipe_can_be_tried_on_one_page(shop: Shop) -> None:
     runner = CliRunner(env={"LOOKBOOK_FETCH_ALLOW": ",".join(map(str, shop.allow)), "COLUMNS": "250"})
     listing = next(shop.truth("next", shop.address_url("next")).searches())
     command = ["recipes", "try", listing.url, "--recipe", "shopping-search"]
@@ -143,7 +143,7 @@ def test_a_recipe_is_tried_on_one_page(shop: Shop) -> None:
     ]
 
 
-def test_a_page_is_read_from_a_file_without_asking_anybody(tmp_path: Path) -> None:
+def test_a_page_can_be_read_from_a_file_without_a_request(tmp_path: Path) -> None:
     page = tmp_path / "saved.html"
     page.write_text('<title>x</title><img src="/i/a.jpg"><h1>Coat \x1b[31m[red]</h1><b>39,000원</b>', "utf-8")
     shown = CliRunner(env={"COLUMNS": "250"}).invoke(
@@ -155,14 +155,14 @@ def test_a_page_is_read_from_a_file_without_asking_anybody(tmp_path: Path) -> No
     assert "\x1b[31m" not in shown.output
 
 
-def test_recipes_are_checked_and_listed() -> None:
+def test_recipes_can_be_checked_and_listed() -> None:
     runner = CliRunner(env={"COLUMNS": "250"})
     assert "shopping-search.yaml: ok, next_data" in runner.invoke(app, ["recipes", "check"]).output
     assert "shopping-search" in runner.invoke(app, ["recipes", "list"]).output
     assert {"name", "fields"} <= json.loads(runner.invoke(app, ["recipes", "list", "--json"]).output)[0].keys()
 
 
-def test_faults_of_all_files_are_told(tmp_path: Path) -> None:
+def test_errors_of_all_recipe_files_are_reported(tmp_path: Path) -> None:
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(
             "match: {hosts: [shop.example]}\nlist: {source: css, path: li}\nfields: {}\n", "utf-8"

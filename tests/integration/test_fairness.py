@@ -36,7 +36,7 @@ def work_on_one(database: Database, broker: Broker, redis: RunningRedis) -> None
     dispatch(database, broker, finish(database, message, policy=REAL).next_chunks)
 
 
-def test_a_small_job_waits_for_a_few_chunks_of_a_huge_one_and_redis_stays_small(
+def test_a_small_job_waits_only_for_a_few_chunks_of_a_huge_one(
     database: Database, redis: RunningRedis, settings: Settings
 ) -> None:
     broker = Broker.connect(settings.model_copy(update={"redis_url": redis.url}))

@@ -85,7 +85,7 @@ def read(database: Database, job_id: str) -> tuple[Job, list[Item], list[Chunk]]
         return job, list(items), list(session.scalars(select(Chunk).where(Chunk.job_id == job_id)).all())
 
 
-def test_a_chunk_is_fetched_and_goes_on_to_be_classified(
+def test_a_fetched_chunk_is_queued_to_be_classified(
     database: Database, redis: RunningRedis, server: HostileServer, store: LocalBlobStore, fetching: FetchStage
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/{number}.jpg" for number in range(3)])
@@ -114,7 +114,7 @@ def test_a_chunk_is_fetched_and_goes_on_to_be_classified(
         (Priority.LOW, Queue.FETCH_LOW, Queue.LOW),
     ],
 )
-def test_each_priority_has_queues_of_its_own(
+def test_each_priority_has_its_own_queues(
     database: Database,
     redis: RunningRedis,
     server: HostileServer,
@@ -129,7 +129,7 @@ def test_each_priority_has_queues_of_its_own(
     assert len(queued(redis, classified_through)) == 1
 
 
-def test_what_cannot_be_fetched_fails_its_item_with_its_code_and_the_others_go_on(
+def test_an_item_that_cannot_be_fetched_fails_with_its_error_code(
     database: Database, server: HostileServer, fetching: FetchStage
 ) -> None:
     server.answers |= {
@@ -146,7 +146,7 @@ def test_what_cannot_be_fetched_fails_its_item_with_its_code_and_the_others_go_o
     assert (job.status, job.failed, job.pending, left) == (JobStatus.COMPLETED, 4, 0, [])
 
 
-def test_a_job_of_a_private_address_opens_no_socket_to_it(
+def test_a_private_ip_address_is_never_connected_to(
     database: Database, broker: Broker, store: LocalBlobStore, server: HostileServer
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/0.jpg", f"http://localhost:{server.port}/1.jpg"])
@@ -157,7 +157,7 @@ def test_a_job_of_a_private_address_opens_no_socket_to_it(
     assert (server.connections, server.visits) == (0, [])
 
 
-def test_a_message_delivered_twice_or_late_finds_nothing_to_fetch(
+def test_a_repeated_message_fetches_nothing(
     database: Database, redis: RunningRedis, server: HostileServer, fetching: FetchStage
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/0.jpg"])
@@ -168,7 +168,7 @@ def test_a_message_delivered_twice_or_late_finds_nothing_to_fetch(
     assert len(queued(redis, Queue.BULK)) == 1
 
 
-def test_whoever_comes_too_late_leaves_no_bytes_behind(
+def test_a_worker_that_lost_its_lease_leaves_no_bytes(
     database: Database, server: HostileServer, store: LocalBlobStore, fetching: FetchStage
 ) -> None:
     arrived, go_on = threading.Event(), threading.Event()
@@ -197,7 +197,7 @@ def test_whoever_comes_too_late_leaves_no_bytes_behind(
     assert len([path for path in store.folder.rglob("*") if path.is_file()]) == 1
 
 
-def test_a_url_that_occurs_twice_in_a_chunk_is_asked_for_once(
+def test_a_repeated_url_of_a_chunk_is_requested_once(
     database: Database, server: HostileServer, fetching: FetchStage
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/0.jpg"] * 3)
@@ -206,7 +206,7 @@ def test_a_url_that_occurs_twice_in_a_chunk_is_asked_for_once(
     assert len({item.blob_sha256 for item in read(database, job_id)[1]}) == 1
 
 
-def test_a_server_that_fails_for_a_moment_is_asked_again(
+def test_a_temporary_failure_of_a_server_is_retried(
     database: Database, server: HostileServer, fetching: FetchStage
 ) -> None:
     answers = [response(b"", "503 Busy", retry_after="0"), response(b"", "500 Oops"), response(b"at last")]
@@ -217,7 +217,7 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(
     assert read(database, job_id)[1][0].blob_sha256 is not None
 
 
-def test_a_server_that_wants_to_be_left_alone_for_long_is(
+def test_a_server_that_demands_a_long_pause_is_not_asked_again(
     database: Database, server: HostileServer, fetching: FetchStage
 ) -> None:
     server.answers["/busy.jpg"] = response(b"", "429 Too Many", retry_after="3600")
@@ -227,7 +227,7 @@ def test_a_server_that_wants_to_be_left_alone_for_long_is(
     assert (item.error_code, item.error_retryable, len(server.visits)) == ("fetch_failed", True, 1)
 
 
-def test_the_next_chunk_is_claimed_when_nothing_of_one_is_left_to_classify(
+def test_the_next_chunk_is_claimed_if_all_downloads_of_a_chunk_failed(
     database: Database, redis: RunningRedis, server: HostileServer, fetching: FetchStage
 ) -> None:
     policy = ChunkPolicy(size=2, window=1, deadlines=POLICY.deadlines)
@@ -242,7 +242,7 @@ def test_the_next_chunk_is_claimed_when_nothing_of_one_is_left_to_classify(
     assert [item.status for item in read(database, job.id)[1]] == [ItemStatus.FAILED] * 2 + [ItemStatus.PENDING] * 2
 
 
-def test_a_canceled_job_is_not_downloaded_any_more(
+def test_downloads_of_a_canceled_job_stop(
     database: Database, redis: RunningRedis, server: HostileServer, fetching: FetchStage
 ) -> None:
     arrived, go_on = threading.Semaphore(0), threading.Event()
@@ -276,7 +276,7 @@ def waiting_downloads(fetching: FetchStage) -> int:
     return fetching.pools.interactive.waiting + fetching.pools.bulk.waiting
 
 
-def test_a_full_disk_is_no_fault_of_the_pictures(
+def test_a_full_disk_gives_the_chunk_back_and_fails_no_item(
     database: Database,
     server: HostileServer,
     fetching: FetchStage,
@@ -303,7 +303,7 @@ def test_the_sweeper_sends_lost_chunks_to_the_queue_that_they_were_in(
     assert queued(redis, Queue.FETCH) == messages
 
 
-def test_a_picture_that_ends_its_worker_again_and_again_fails_alone(
+def test_a_picture_that_repeatedly_ends_its_worker_fails_alone(
     database: Database, redis: RunningRedis, broker: Broker, server: HostileServer, fetching: FetchStage
 ) -> None:
     job_id, _ = submit(database, [f"{server.url}/{number}.jpg" for number in range(2)])
@@ -319,7 +319,7 @@ def test_a_picture_that_ends_its_worker_again_and_again_fails_alone(
     assert "lightning" in str(items[0].error_detail)
 
 
-def test_failed_downloads_can_be_tried_again_and_what_was_wrong_as_it_came_cannot(
+def test_a_failed_download_can_be_retried(
     database: Database, redis: RunningRedis, server: HostileServer, fetching: FetchStage
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/late.jpg"])

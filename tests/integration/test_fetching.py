@@ -16,9 +16,7 @@ from tests.integration.hostile_server import HostileServer, headers_of, redirect
 __all__ = ["fetcher", "server"]
 
 
-def test_a_picture_goes_to_a_writer_piece_by_piece_and_can_be_hashed_on_the_way(
-    server: HostileServer, fetcher: Fetcher
-) -> None:
+def test_a_download_passes_its_bytes_to_a_writer(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/a.jpg"] = response(PICTURE, content_type="image/jpeg")
     digest = hashlib.sha256()
     fetched = fetcher.download(f"{server.url}/a.jpg", digest.update)
@@ -28,7 +26,7 @@ def test_a_picture_goes_to_a_writer_piece_by_piece_and_can_be_hashed_on_the_way(
     assert fetched.wire_bytes > len(PICTURE)
 
 
-def test_a_page_comes_into_memory(server: HostileServer, fetcher: Fetcher) -> None:
+def test_get_returns_the_body_in_memory(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/?q=%EC%98%B7"] = response(b"<html>")
     fetched = fetcher.get(f"{server.url}?q=옷#top")
     assert (fetched.body, fetched.url, fetched.redirects) == (b"<html>", f"{server.url}/?q=%EC%98%B7", ())
@@ -44,7 +42,7 @@ def test_a_page_comes_into_memory(server: HostileServer, fetcher: Fetcher) -> No
         ("503 Service Unavailable", FetchFailed),
     ],
 )
-def test_any_status_is_an_answer_and_whoever_needs_success_says_so(
+def test_any_status_is_an_answer_and_expect_ok_raises_for_errors(
     status: str, error: type[ItemError], server: HostileServer, fetcher: Fetcher
 ) -> None:
     server.answers["/a.jpg"] = response(b"" if status[:3] == "304" else b"sorry", status, retry_after="7")
@@ -63,7 +61,7 @@ def test_the_body_of_an_error_can_be_read(server: HostileServer, fetcher: Fetche
     assert fetcher.get(server.url).body == b"sorry"
 
 
-def test_a_known_picture_costs_a_question(server: HostileServer, fetcher: Fetcher) -> None:
+def test_a_conditional_request_is_answered_with_304_and_no_body(server: HostileServer, fetcher: Fetcher) -> None:
     unsent = {"content_length": "1073741824", "content_encoding": "br"}
     server.answers["/a.jpg"] = response(b"", "304 Not Modified", etag='"1"', **unsent)
     fetched = fetcher.get(f"{server.url}/a.jpg", headers={"If-None-Match": '"1"'})
@@ -72,33 +70,33 @@ def test_a_known_picture_costs_a_question(server: HostileServer, fetcher: Fetche
 
 
 @pytest.mark.parametrize("name", ["Host", "connection", "Content-Length", "Transfer-Encoding", "Accept-Encoding"])
-def test_headers_of_the_transfer_are_not_the_callers(name: str, server: HostileServer, fetcher: Fetcher) -> None:
+def test_callers_cannot_set_headers_of_the_transfer(name: str, server: HostileServer, fetcher: Fetcher) -> None:
     with pytest.raises(ValueError, match=name.lower()):
         fetcher.get(server.url, headers={name: "x"})
     assert server.connections == 0
 
 
-def test_a_name_is_asked_as_itself(server: HostileServer) -> None:
+def test_the_host_header_is_the_normalised_name(server: HostileServer) -> None:
     with named(["127.0.0.1"]) as fetcher:
         fetcher.get(f"http://Shop.Example.:{server.port}/")
     assert server.visits[0].headers["host"] == f"shop.example:{server.port}"
 
 
-def test_the_next_address_is_tried_when_one_does_not_answer(server: HostileServer) -> None:
+def test_the_next_ip_address_is_tried_if_one_does_not_answer(server: HostileServer) -> None:
     allow = [ipaddress.ip_network("127.0.0.0/8")]
     answers = [ipaddress.ip_address("127.0.0.3"), ipaddress.ip_address("127.0.0.1")]
     with Fetcher(allow=allow, resolver=lambda _name: answers) as fetcher:
         assert fetcher.get(f"http://shop.example:{server.port}/").status == 404
 
 
-def test_nobody_listens(fetcher: Fetcher) -> None:
+def test_a_refused_connection_raises_an_error(fetcher: Fetcher) -> None:
     with HostileServer() as gone:
         pass
     with pytest.raises(FetchFailed, match="refused"):
         fetcher.get(gone.url)
 
 
-def test_proxies_of_the_environment_are_not_used(
+def test_proxy_variables_of_the_environment_are_ignored(
     server: HostileServer, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with HostileServer() as proxy:
@@ -108,7 +106,7 @@ def test_proxies_of_the_environment_are_not_used(
         assert proxy.connections == 0
 
 
-def test_a_server_that_is_not_allowed_is_never_connected_to(server: HostileServer) -> None:
+def test_a_forbidden_server_is_never_connected_to(server: HostileServer) -> None:
     with Fetcher(ports=[server.port]) as fetcher:
         for host in ("127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]", "①②⑦.1"):
             with pytest.raises(BlockedAddress):
@@ -118,7 +116,7 @@ def test_a_server_that_is_not_allowed_is_never_connected_to(server: HostileServe
     assert server.connections == 0
 
 
-def test_a_name_that_answers_differently_the_second_time_gains_nothing(server: HostileServer) -> None:
+def test_a_host_that_resolves_differently_the_second_time_is_refused(server: HostileServer) -> None:
     with HostileServer(ELSEWHERE, server.port) as inside, named(["127.0.0.1"], [ELSEWHERE]) as fetcher:
         server.answers["/"] = response(b"outside", connection="close")
         assert fetcher.get(f"http://shop.example:{server.port}/").body == b"outside"
@@ -127,7 +125,7 @@ def test_a_name_that_answers_differently_the_second_time_gains_nothing(server: H
         assert (server.connections, inside.connections) == (1, 0)
 
 
-def test_a_name_that_changes_between_redirects_is_refused_at_that_hop(server: HostileServer) -> None:
+def test_a_host_that_resolves_differently_after_a_redirect_is_refused(server: HostileServer) -> None:
     with HostileServer(ELSEWHERE, server.port) as inside, named(["127.0.0.1"], [ELSEWHERE]) as fetcher:
         server.answers["/"] = lambda visit: visit.send(redirect("/next"))
         with pytest.raises(BlockedAddress, match="after redirect 1"):
@@ -136,7 +134,7 @@ def test_a_name_that_changes_between_redirects_is_refused_at_that_hop(server: Ho
 
 
 @pytest.mark.parametrize("answers", [["127.0.0.1", ELSEWHERE], [ELSEWHERE, "127.0.0.1"]])
-def test_mixed_answers_are_refused_whole(answers: list[str], server: HostileServer) -> None:
+def test_a_host_with_allowed_and_forbidden_ip_addresses_is_refused(answers: list[str], server: HostileServer) -> None:
     with HostileServer(ELSEWHERE, server.port) as inside, named(answers) as fetcher:
         with pytest.raises(BlockedAddress):
             fetcher.get(f"http://shop.example:{server.port}/")
@@ -174,7 +172,7 @@ def test_redirects_are_followed(status: str, server: HostileServer, fetcher: Fet
     ],
     ids=lambda value: ascii(value)[:40] if isinstance(value, str) else "",
 )
-def test_a_redirect_to_what_is_not_fetched_is_refused_at_that_hop(
+def test_a_redirect_to_a_forbidden_url_is_refused(
     location: str, error: type[ItemError], server: HostileServer, fetcher: Fetcher
 ) -> None:
     moved = redirect("", "302 Found").replace(b"\r\n\r\n", b"\r\nlocation: " + location.encode() + b"\r\n\r\n")
@@ -185,7 +183,7 @@ def test_a_redirect_to_what_is_not_fetched_is_refused_at_that_hop(
     assert server.log == ["GET /", "GET /next"]
 
 
-def test_a_redirect_to_a_server_inside_opens_no_connection(server: HostileServer, fetcher: Fetcher) -> None:
+def test_a_redirect_into_the_private_network_opens_no_connection(server: HostileServer, fetcher: Fetcher) -> None:
     with HostileServer(ELSEWHERE) as inside:
         server.answers["/"] = redirect(f"{inside.url}/secret")
         with pytest.raises(BlockedAddress):
@@ -193,14 +191,14 @@ def test_a_redirect_to_a_server_inside_opens_no_connection(server: HostileServer
         assert inside.connections == 0
 
 
-def test_a_loop_is_refused(server: HostileServer, fetcher: Fetcher) -> None:
+def test_a_loop_of_redirects_is_refused(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers |= {"/a": redirect("/b"), "/b": redirect("/a")}
     with pytest.raises(FetchForbidden, match="without a loop"):
         fetcher.get(f"{server.url}/a")
     assert server.log == ["GET /a", "GET /b"]
 
 
-def test_ten_redirects_are_followed_and_an_eleventh_is_not(server: HostileServer, fetcher: Fetcher) -> None:
+def test_ten_redirects_are_followed_and_the_eleventh_is_refused(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers |= {f"/{n}": redirect(f"/{n + 1}") for n in range(11)}
     server.answers["/11"] = response(b"here")
     assert fetcher.get(f"{server.url}/1").body == b"here"
@@ -210,7 +208,7 @@ def test_ten_redirects_are_followed_and_an_eleventh_is_not(server: HostileServer
     assert len(server.visits) == 11
 
 
-def test_secrets_stay_with_their_origin(server: HostileServer, fetcher: Fetcher) -> None:
+def test_secret_headers_are_sent_only_to_their_origin(server: HostileServer, fetcher: Fetcher) -> None:
     secrets = {"Authorization": "Bearer x", "Cookie": "a=b", "X-Key": "y"}
     other = HostileServer()
     with other:
@@ -224,25 +222,25 @@ def test_secrets_stay_with_their_origin(server: HostileServer, fetcher: Fetcher)
     assert [headers_of(visit, *names) for visit in other.visits] == [dropped]
 
 
-def test_a_redirect_that_leads_nowhere_is_an_answer(server: HostileServer, fetcher: Fetcher) -> None:
+def test_a_redirect_without_a_location_is_an_answer(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/"] = response(b"", "302 Found")
     assert fetcher.get(server.url).status == 302
 
 
-def test_a_connection_is_used_again(server: HostileServer, fetcher: Fetcher) -> None:
+def test_connections_are_reused(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers |= {"/a.jpg": response(PICTURE), "/moved": redirect("/a.jpg"), "/known": response(b"", "304 Known")}
     for path in ("a.jpg", "moved", "known", "a.jpg"):
         fetcher.get(f"{server.url}/{path}")
     assert (server.connections, len(server.visits)) == (1, 5)
 
 
-def test_a_connection_that_the_server_closed_meanwhile_is_replaced(server: HostileServer, fetcher: Fetcher) -> None:
+def test_a_connection_that_the_server_closed_is_replaced(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/"] = lambda visit: visit.send(response(b"once"))
     assert [fetcher.get(server.url).body for _ in range(3)] == [b"once"] * 3
     assert server.connections == 3
 
 
-def test_threads_share_a_fetcher(server: HostileServer, fetcher: Fetcher) -> None:
+def test_threads_can_share_a_fetcher(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/a.jpg"] = response(PICTURE)
     with ThreadPoolExecutor(8) as threads:
         bodies = list(threads.map(lambda _: fetcher.get(f"{server.url}/a.jpg").body, range(100)))

@@ -17,7 +17,7 @@ __all__ = ["fetcher", "server"]
 
 
 @pytest.mark.parametrize("how", SLOW)
-def test_one_deadline_covers_everything(how: str, server: HostileServer, fetcher: Fetcher) -> None:
+def test_one_deadline_covers_the_whole_request(how: str, server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/"] = SLOW[how]
     with pytest.raises(FetchTooSlow, match=r"within 0.3 s") as raised:
         fetcher.get(server.url, limits=SHORT)
@@ -37,7 +37,7 @@ def test_redirects_share_the_deadline(server: HostileServer, fetcher: Fetcher) -
 
 
 @pytest.mark.parametrize("what", ENDLESS)
-def test_what_is_too_large_is_cut_at_the_cap(what: str, server: HostileServer, fetcher: Fetcher) -> None:
+def test_a_body_that_is_too_large_is_cut_at_the_limit(what: str, server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/"] = ENDLESS[what]
     written = bytearray()
     with pytest.raises(TooLarge, match="at most 100000 bytes"):
@@ -45,12 +45,12 @@ def test_what_is_too_large_is_cut_at_the_cap(what: str, server: HostileServer, f
     assert len(written) <= 100_000
 
 
-def test_as_many_bytes_as_allowed_are_accepted(server: HostileServer, fetcher: Fetcher) -> None:
+def test_a_body_of_exactly_the_limit_is_accepted(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/"] = response(b"x" * 100_000)
     assert fetcher.get(server.url).size == 100_000
 
 
-def test_headers_have_a_cap(server: HostileServer, fetcher: Fetcher) -> None:
+def test_the_size_of_headers_is_limited(server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/"] = lambda visit: pour(visit, b"HTTP/1.1 200 OK\r\n", b"X-More: x\r\n" * 1000)
     with pytest.raises(ItemError) as raised:
         fetcher.get(server.url)
@@ -72,14 +72,16 @@ def test_headers_have_a_cap(server: HostileServer, fetcher: Fetcher) -> None:
     ],
     ids=lambda answer: answer[:24].decode(),
 )
-def test_what_breaks_off_or_is_not_http_fails(answer: bytes, server: HostileServer, fetcher: Fetcher) -> None:
+def test_an_answer_that_breaks_off_or_is_not_http_raises_an_error(
+    answer: bytes, server: HostileServer, fetcher: Fetcher
+) -> None:
     server.answers["/"] = lambda visit: visit.send(answer)
     with pytest.raises(FetchFailed) as raised:
         fetcher.get(server.url)
     assert raised.value.retryable
 
 
-def test_what_comes_after_the_announced_length_is_not_read_as_the_next_answer(
+def test_bytes_after_the_announced_length_are_not_read_as_the_next_answer(
     server: HostileServer, fetcher: Fetcher
 ) -> None:
     server.answers |= {"/a": response(b"true") + response(b"forged"), "/b": response(b"also true")}
@@ -103,7 +105,7 @@ RAW_DEFLATE = DEFLATED.compress(PICTURE) + DEFLATED.flush()
     ],
 )
 @pytest.mark.parametrize("piece", [1, 7, 100_000])
-def test_what_is_announced_is_unpacked_however_it_is_cut(
+def test_accepted_encodings_are_unpacked_however_the_body_is_split(
     encoding: str, body: bytes, piece: int, server: HostileServer, fetcher: Fetcher
 ) -> None:
     chunks = b"".join(
@@ -123,7 +125,9 @@ def bomb(wbits: int) -> bytes:
 
 
 @pytest.mark.parametrize(("encoding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
-def test_bombs_are_cut_at_the_cap(encoding: str, wbits: int, server: HostileServer, fetcher: Fetcher) -> None:
+def test_compression_bombs_are_cut_at_the_limit(
+    encoding: str, wbits: int, server: HostileServer, fetcher: Fetcher
+) -> None:
     server.answers["/"] = response(bomb(wbits), content_encoding=encoding)
     written: list[int] = []
     with pytest.raises(TooLarge):
@@ -133,14 +137,14 @@ def test_bombs_are_cut_at_the_cap(encoding: str, wbits: int, server: HostileServ
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress"])
-def test_encodings_that_were_not_announced_are_refused(encoding: str, server: HostileServer, fetcher: Fetcher) -> None:
+def test_encodings_that_were_not_accepted_are_refused(encoding: str, server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/"] = response(b"x" * 100, content_encoding=encoding)
     with pytest.raises(FetchRefused, match="gzip, deflate"):
         fetcher.get(server.url)
 
 
 @pytest.mark.parametrize("body", [gzip.compress(PICTURE)[:-9], b"\x1f", b"not gzip at all"])
-def test_broken_gzip_fails(body: bytes, server: HostileServer, fetcher: Fetcher) -> None:
+def test_broken_gzip_raises_an_error(body: bytes, server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/"] = response(body, content_encoding="gzip")
     with pytest.raises(FetchFailed):
         fetcher.get(server.url)

@@ -29,14 +29,14 @@ def test_a_body_is_posted_with_its_headers(server: HostileServer, fetcher: Fetch
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"])
-def test_a_post_is_never_redirected(status: str, server: HostileServer, fetcher: Fetcher) -> None:
+def test_a_redirect_of_a_post_is_not_followed(status: str, server: HostileServer, fetcher: Fetcher) -> None:
     server.answers["/hook"] = redirect("/elsewhere", status)
     fetched = fetcher.post(f"{server.url}/hook", b"{}")
     assert (fetched.status, fetched.ok) == (int(status[:3]), False)
     assert server.log == ["POST /hook"]
 
 
-def test_every_post_has_a_connection_of_its_own(server: HostileServer, fetcher: Fetcher) -> None:
+def test_every_post_uses_a_new_connection(server: HostileServer, fetcher: Fetcher) -> None:
     fetcher.get(server.url)
     fetcher.post(server.url, b"{}")
     fetcher.post(server.url, b"{}")
@@ -44,7 +44,9 @@ def test_every_post_has_a_connection_of_its_own(server: HostileServer, fetcher: 
 
 
 @pytest.mark.parametrize("what", [*ENDLESS, "body byte by byte", "chunk by chunk"])
-def test_a_status_counts_whatever_becomes_of_its_body(what: str, server: HostileServer, fetcher: Fetcher) -> None:
+def test_the_status_of_a_post_counts_even_if_its_body_is_broken(
+    what: str, server: HostileServer, fetcher: Fetcher
+) -> None:
     # Long enough for the status even on a busy machine.
     limits = FetchLimits(seconds=1.0, max_bytes=100_000)
     server.answers["/hook"] = {**ENDLESS, **SLOW}[what]
@@ -56,7 +58,7 @@ def test_a_status_counts_whatever_becomes_of_its_body(what: str, server: Hostile
     assert (fetched.status, len(fetched.body) <= 100_000) == (200, True)
 
 
-def test_a_server_that_never_reads_is_too_slow(fetcher: Fetcher) -> None:
+def test_a_server_that_never_reads_the_request_times_out(fetcher: Fetcher) -> None:
     # The kernel accepts, nobody else does.
     with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(FetchTooSlow):
         fetcher.post(f"http://127.0.0.1:{deaf.getsockname()[1]}/hook", b"x" * 2**25, limits=SHORT)

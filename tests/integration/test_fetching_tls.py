@@ -66,7 +66,7 @@ def secure(certificate: Path) -> Iterator[SecureShop]:
         yield shop
 
 
-def test_name_and_certificate_are_those_of_the_host_though_the_connection_goes_to_the_checked_address(
+def test_tls_checks_the_hosts_name_although_the_connection_goes_to_an_ip_address(
     secure: SecureShop,
 ) -> None:
     secure.server.answers["/a.jpg"] = response(PICTURE)
@@ -86,7 +86,7 @@ def test_a_certificate_for_another_name_is_refused(host: str, secure: SecureShop
     assert secure.server.visits == []
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(secure: SecureShop) -> None:
+def test_a_certificate_of_an_unknown_authority_is_refused(secure: SecureShop) -> None:
     with (
         Fetcher(allow=[LOOPBACK], resolver=secure.resolver) as fetcher,
         pytest.raises(FetchFailed, match="certificate"),
@@ -95,7 +95,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(secure: SecureShop) ->
     assert secure.server.visits == []
 
 
-def test_a_handshake_that_never_ends_is_too_slow(server: HostileServer, fetcher: Fetcher) -> None:
+def test_a_handshake_that_never_ends_times_out(server: HostileServer, fetcher: Fetcher) -> None:
     # The server waits for the end of what it takes for a request; the client for the server's part of the handshake.
     with pytest.raises(FetchTooSlow):
         fetcher.get(f"https://127.0.0.1:{server.port}/", limits=SHORT)

@@ -46,7 +46,7 @@ def change_request(app: LookbookApp, **values: Any) -> None:
         session.execute(update(IdempotentRequest).values(**values))
 
 
-def test_a_submission_sent_again_is_answered_as_the_first_time(app: LookbookApp, client: FlaskClient) -> None:
+def test_a_repeated_submission_gets_the_answer_of_the_first(app: LookbookApp, client: FlaskClient) -> None:
     first, second = submit(client, name="Autumn"), submit(client, name="Autumn")
     assert (first.status_code, second.status_code) == (202, 202)
     assert second.data == first.data
@@ -57,7 +57,7 @@ def test_a_submission_sent_again_is_answered_as_the_first_time(app: LookbookApp,
     assert jobs_stored(app) == 1
 
 
-def test_keys_and_requests_without_one_are_apart(app: LookbookApp, client: FlaskClient) -> None:
+def test_other_keys_and_requests_without_a_key_make_new_jobs(app: LookbookApp, client: FlaskClient) -> None:
     for key in ("one", "two", None, None):
         assert submit(client, key=key).status_code == 202
     assert jobs_stored(app) == 4
@@ -78,7 +78,7 @@ def test_the_same_key_with_another_request_is_refused(app: LookbookApp, client: 
     assert jobs_stored(app) == 1
 
 
-def test_a_single_picture_sent_again_is_one_job(app: LookbookApp, client: FlaskClient) -> None:
+def test_a_repeated_classification_makes_one_job(app: LookbookApp, client: FlaskClient) -> None:
     headers = {"Idempotency-Key": "one", "Content-Type": "image/jpeg", "Prefer": "wait=0"}
     first, second = (client.post("/v1/classifications", data=PICTURE, headers=headers) for _ in range(2))
     assert (first.status_code, second.status_code) == (202, 202)
@@ -86,7 +86,7 @@ def test_a_single_picture_sent_again_is_one_job(app: LookbookApp, client: FlaskC
     assert jobs_stored(app) == 1
 
 
-def test_while_the_first_request_runs_another_one_is_told_to_wait(app: LookbookApp, client: FlaskClient) -> None:
+def test_a_repeated_request_is_told_to_wait_while_the_first_runs(app: LookbookApp, client: FlaskClient) -> None:
     with services_of(app).database.writing() as session:
         assert idempotency.begin(session, KEY, utc_now()) is None
     answer = submit(client)
@@ -96,7 +96,7 @@ def test_while_the_first_request_runs_another_one_is_told_to_wait(app: LookbookA
     assert jobs_stored(app) == 0
 
 
-def test_a_request_that_broke_off_after_its_job_was_stored_is_answered_with_that_job(
+def test_a_request_that_broke_off_after_storing_its_job_is_answered_with_that_job(
     app: LookbookApp, client: FlaskClient
 ) -> None:
     first = submit(client)
@@ -107,7 +107,9 @@ def test_a_request_that_broke_off_after_its_job_was_stored_is_answered_with_that
     assert jobs_stored(app) == 1
 
 
-def test_a_request_that_broke_off_before_it_made_anything_is_made_anew(app: LookbookApp, client: FlaskClient) -> None:
+def test_a_request_that_broke_off_before_storing_anything_can_be_repeated(
+    app: LookbookApp, client: FlaskClient
+) -> None:
     with services_of(app).database.writing() as session:
         assert idempotency.begin(session, KEY, utc_now() - BROKEN_OFF_AFTER) is None
     assert submit(client).status_code == 202
@@ -122,7 +124,7 @@ def test_a_refused_request_leaves_its_key_free(app: LookbookApp, client: FlaskCl
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "l\u00e4nge"])
-def test_a_key_that_is_none_is_refused(client: FlaskClient, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(client: FlaskClient, key: str) -> None:
     answer = client.post("/v1/jobs", data=b"", headers=[("Idempotency-Key", key)])
     assert answer.status_code == 400
 
@@ -139,7 +141,7 @@ def test_an_answer_is_kept_for_a_day(database: Database) -> None:
     assert begin(NOW + ANSWER_RETENTION)
 
 
-def test_what_is_past_its_time_is_removed(database: Database) -> None:
+def test_expired_requests_are_removed(database: Database) -> None:
     with database.writing() as session:
         idempotency.begin(session, KEY, NOW)
         idempotency.store_answer(session, KEY, "f" * 64, (202, {}, "{}"), NOW)
@@ -154,7 +156,7 @@ def test_what_is_past_its_time_is_removed(database: Database) -> None:
             assert session.scalar(select(func.count()).select_from(IdempotentRequest)) == left
 
 
-def test_of_many_requests_at_once_one_is_the_first(database: Database) -> None:
+def test_only_one_of_several_concurrent_requests_is_the_first(database: Database) -> None:
     turns: list[str] = []
     together = threading.Barrier(8)
 

@@ -320,7 +320,7 @@ class Interleavings(RuleBasedStateMachine):
             return session.scalar(select(func.sum(Job.pending)).where(Job.id.in_(self.jobs))) or 0
 
 
-def test_any_interleaving_keeps_the_counts_and_ends(database: Database, redis: RunningRedis, tmp_path: Path) -> None:
+def test_every_interleaving_keeps_the_counts_and_ends(database: Database, redis: RunningRedis, tmp_path: Path) -> None:
     broker = Broker.connect(Settings(home=tmp_path, redis_url=redis.url))
     machine = type(
         "Interleavings",

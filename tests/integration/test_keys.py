@@ -18,7 +18,7 @@ from tests.integration.builders import NOW, a_blob, a_key, a_model, together
 READER = [Scope.READ]
 
 
-def test_a_key_is_known_by_its_secret_and_only_a_digest_is_kept(database: Database) -> None:
+def test_a_key_is_recognised_by_its_secret_and_only_a_digest_is_stored(database: Database) -> None:
     key_id, written = a_key(database, Scope.READ, rate_limit=7)
     assert re.fullmatch(r"lb_[0-9a-z]{26}_[2-7a-z]{52}", written)
     with database.reading() as session:
@@ -31,7 +31,7 @@ def test_a_key_is_known_by_its_secret_and_only_a_digest_is_kept(database: Databa
 
 
 @pytest.mark.parametrize("change", ["secret", "id", "cut", "prefix", "empty", "nul"])
-def test_a_key_that_is_not_quite_right_is_nobodys(database: Database, change: str) -> None:
+def test_a_slightly_wrong_key_is_not_recognised(database: Database, change: str) -> None:
     _, written = a_key(database)
     _, other = a_key(database)
     prefix, id_part, secret = written.split("_")
@@ -47,7 +47,7 @@ def test_a_key_that_is_not_quite_right_is_nobodys(database: Database, change: st
         assert keys.find_caller(session, wrong) is None
 
 
-def test_a_revoked_key_is_nobodys_and_stays_in_the_list(database: Database) -> None:
+def test_a_revoked_key_is_not_recognised_and_stays_listed(database: Database) -> None:
     key_id, written = a_key(database)
     with database.writing() as session:
         assert keys.revoke(session, key_id, NOW)
@@ -60,7 +60,7 @@ def test_a_revoked_key_is_nobodys_and_stays_in_the_list(database: Database) -> N
         assert keys.any_key_exists(session)
 
 
-def test_the_use_of_a_key_is_noted_once_a_minute(database: Database) -> None:
+def test_the_use_of_a_key_is_recorded_once_a_minute(database: Database) -> None:
     key_id, _ = a_key(database)
     noted = []
     for seconds in (0, 30, 60, 90):
@@ -102,7 +102,7 @@ def test_usage_is_counted_by_owner_and_day(database: Database) -> None:
     assert [(row.day, row.items) for row in rows] == [(yesterday.date(), 3), (NOW.date(), 3)]
 
 
-def test_what_is_withdrawn_does_not_count(database: Database) -> None:
+def test_a_withdrawn_job_does_not_count_as_usage(database: Database) -> None:
     key_id, _ = a_key(database)
     job_id = submit(database, key_id, 3)
     with database.writing() as session:
@@ -110,7 +110,7 @@ def test_what_is_withdrawn_does_not_count(database: Database) -> None:
     assert used(database, key_id) == ((0, 0), (0, 0))
 
 
-def test_more_than_the_quota_is_refused_whole_and_what_fits_is_not(database: Database) -> None:
+def test_a_submission_beyond_the_quota_is_refused_as_a_whole(database: Database) -> None:
     key_id, _ = a_key(database, quota=5)
     submit(database, key_id, 3)
     with pytest.raises(QuotaExceeded, match="at most 2 more"):
@@ -122,7 +122,7 @@ def test_more_than_the_quota_is_refused_whole_and_what_fits_is_not(database: Dat
     submit(database, key_id, 5, datetime(2026, 2, 1, tzinfo=UTC))
 
 
-def test_submissions_at_the_same_time_do_not_pass_the_quota_together(database: Database) -> None:
+def test_concurrent_submissions_do_not_exceed_the_quota_together(database: Database) -> None:
     key_id, _ = a_key(database, quota=5)
     refused = []
 
@@ -145,5 +145,5 @@ def test_submissions_at_the_same_time_do_not_pass_the_quota_together(database: D
         (datetime(2026, 12, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_a_month_ends_where_the_next_begins(moment: datetime, end: datetime) -> None:
+def test_a_month_ends_at_the_start_of_the_next(moment: datetime, end: datetime) -> None:
     assert usage.next_month_start(moment) == end

@@ -37,7 +37,7 @@ def make(client: FlaskClient, key: str | None = None, **wanted: Any) -> dict[str
     return body
 
 
-def test_the_service_is_open_until_the_first_key_is_made(client: FlaskClient) -> None:
+def test_the_service_is_open_until_the_first_key_is_created(client: FlaskClient) -> None:
     assert client.get("/v1/jobs").status_code == 200
     key = make(client, scopes=["admin"])["key"]
     answer = client.get("/v1/jobs")
@@ -46,30 +46,32 @@ def test_the_service_is_open_until_the_first_key_is_made(client: FlaskClient) ->
     assert client.get("/v1/jobs", headers=bearer(key)).status_code == 200
 
 
-def test_a_key_that_is_made_elsewhere_closes_the_service_within_a_second(app: LookbookApp, client: FlaskClient) -> None:
+def test_a_key_created_by_another_process_closes_the_service(app: LookbookApp, client: FlaskClient) -> None:
     assert client.get("/v1/jobs").status_code == 200
     a_key(services_of(app).database)
     services_of(app).callers.clear()
     refused(client.get("/v1/jobs"), 401, "key_required")
 
 
-def test_a_bad_key_is_refused_even_where_none_is_needed(client: FlaskClient) -> None:
+def test_a_wrong_key_is_refused_even_if_no_key_is_needed(client: FlaskClient) -> None:
     answer = client.get("/v1/jobs", headers=bearer("lb_1_2"))
     refused(answer, 401, "invalid_key")
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize("host", ["shop.example", "shop.example:8000", "127.0.0.1.shop.example", "10.0.0.1:8000"])
-def test_an_open_service_that_is_asked_by_another_name_wants_a_key(client: FlaskClient, host: str) -> None:
+def test_an_open_service_demands_a_key_under_another_host_name(client: FlaskClient, host: str) -> None:
     refused(client.get("/v1/jobs", headers={"Host": host}), 401, "key_required")
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "127.1.2.3"])
-def test_an_open_service_knows_the_names_of_this_machine(client: FlaskClient, host: str) -> None:
+def test_an_open_service_accepts_the_names_of_this_machine(client: FlaskClient, host: str) -> None:
     assert client.get("/v1/jobs", headers={"Host": host}).status_code == 200
 
 
-def test_told_so_it_serves_anyone_and_keys_still_own_what_they_make(settings: Settings, app: LookbookApp) -> None:
+def test_with_no_auth_every_client_is_served_and_jobs_still_belong_to_their_keys(
+    settings: Settings, app: LookbookApp
+) -> None:
     _, key = a_key(services_of(app).database)
     with serving(settings.with_changes(no_auth=True, host="0.0.0.0")) as other:
         client = other.test_client()
@@ -90,11 +92,11 @@ def test_a_key_is_shown_once(client: FlaskClient) -> None:
     "wrong",
     [{"name": ""}, {"name": "a\nb"}, {"scopes": []}, {"scopes": ["all"]}, {"rate_limit": 0}, {"quota": -1}, {"x": 1}],
 )
-def test_keys_that_make_no_sense_are_refused(client: FlaskClient, wrong: dict[str, Any]) -> None:
+def test_invalid_options_of_keys_are_refused(client: FlaskClient, wrong: dict[str, Any]) -> None:
     refused(client.post("/v1/keys", json={"name": "test", **wrong}), 422, "invalid_request")
 
 
-def test_keys_are_listed_page_by_page(client: FlaskClient) -> None:
+def test_keys_are_listed_in_pages(client: FlaskClient) -> None:
     admin = make(client, scopes=["admin"])["key"]
     made = {make(client, admin)["id"] for _ in range(4)}
     path, found = "/v1/keys?limit=2", []
@@ -125,7 +127,7 @@ def test_the_last_use_of_a_key_is_shown(app: LookbookApp, client: FlaskClient) -
     assert datetime.fromisoformat(key["last_used_at"]) >= before - timedelta(milliseconds=1)
 
 
-def test_each_owner_has_idempotency_keys_of_its_own(app: LookbookApp, client: FlaskClient) -> None:
+def test_each_owner_has_its_own_idempotency_keys(app: LookbookApp, client: FlaskClient) -> None:
     made = [a_key(services_of(app).database)[1] for _ in range(2)]
     first, second = (upload_with(client, key, idempotency_key="the same") for key in made)
     assert body_of(first)["id"] != body_of(second)["id"]
@@ -133,7 +135,7 @@ def test_each_owner_has_idempotency_keys_of_its_own(app: LookbookApp, client: Fl
     assert (body_of(again)["id"], again.headers["Idempotency-Replayed"]) == (body_of(first)["id"], "true")
 
 
-def test_usage_tells_a_key_of_itself(client: FlaskClient) -> None:
+def test_usage_shows_a_key_its_own_figures(client: FlaskClient) -> None:
     admin = make(client, scopes=["admin"])["key"]
     made = make(client, admin, scopes=["submit"], quota=5)
     submitted(client, made["key"], 3)
@@ -145,12 +147,12 @@ def test_usage_tells_a_key_of_itself(client: FlaskClient) -> None:
     assert body_of(client.get("/v1/usage", headers=bearer(admin)))["month"] == {"jobs": 0, "pictures": 0}
 
 
-def test_without_keys_usage_is_everyones(client: FlaskClient) -> None:
+def test_usage_without_keys_is_that_of_all_clients(client: FlaskClient) -> None:
     body = body_of(client.get("/v1/usage"))
     assert (body["key_id"], body["quota"], body["left"], body["rate_limit"]) == (None, None, None, None)
 
 
-def test_above_the_quota_nothing_is_stored_and_the_answer_says_until_when(
+def test_a_submission_beyond_the_quota_stores_nothing_and_says_when_to_retry(
     app: LookbookApp, client: FlaskClient, settings: Settings
 ) -> None:
     _, key = a_key(services_of(app).database, quota=2)
@@ -164,7 +166,7 @@ def test_above_the_quota_nothing_is_stored_and_the_answer_says_until_when(
     assert len(body_of(client.get("/v1/jobs", headers=bearer(key)))["data"]) == 1
 
 
-def test_a_key_that_was_found_good_is_read_again_after_a_moment(
+def test_a_cached_key_is_read_again_after_two_seconds(
     settings: Settings, app: LookbookApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
@@ -180,7 +182,7 @@ def test_a_key_that_was_found_good_is_read_again_after_a_moment(
     assert callers.find_by_key(written) is None
 
 
-def test_other_addresses_are_served_only_once_there_is_a_key(tmp_path: Path) -> None:
+def test_the_service_listens_on_other_ip_addresses_only_if_a_key_exists(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, host="0.0.0.0")
     with pytest.raises(SettingsError, match="lookbook keys create"):
         check_exposure(settings)

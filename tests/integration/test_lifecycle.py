@@ -58,7 +58,7 @@ def take(database: Database, message: ChunkMessage) -> bool:
         return chunks.take(session, message.chunk_id, WORKER, POLICY, NOW)
 
 
-def test_a_job_of_which_nothing_is_in_hand_is_canceled_at_once(database: Database) -> None:
+def test_a_job_without_held_chunks_is_canceled_at_once(database: Database) -> None:
     job_id, messages = submit(database, [str(n) for n in range(20)])
     cancel(database, job_id)
     job = read_job(database, job_id)
@@ -68,7 +68,7 @@ def test_a_job_of_which_nothing_is_in_hand_is_canceled_at_once(database: Databas
         assert session.scalars(select(Chunk)).all() == []
 
 
-def test_a_job_is_not_canceled_while_a_worker_has_some_of_it_in_hand(database: Database) -> None:
+def test_a_job_is_canceled_only_after_its_held_chunks_end(database: Database) -> None:
     job_id, messages = submit(database, [str(n) for n in range(20)])
     take(database, messages[0])
     cancel(database, job_id)
@@ -79,7 +79,7 @@ def test_a_job_is_not_canceled_while_a_worker_has_some_of_it_in_hand(database: D
     assert (job.status, job.succeeded, job.canceled, job.pending) == (JobStatus.CANCELED, 4, 16, 0)
 
 
-def test_canceling_twice_is_canceling_once_and_what_is_over_cannot_be_canceled(database: Database) -> None:
+def test_a_job_can_be_canceled_twice_but_not_after_its_end(database: Database) -> None:
     job_id, messages = submit(database, ["a"])
     take(database, messages[0])
     cancel(database, job_id)
@@ -89,9 +89,7 @@ def test_canceling_twice_is_canceling_once_and_what_is_over_cannot_be_canceled(d
         cancel(database, job_id)
 
 
-def test_what_fits_into_no_one_transaction_is_canceled_in_several(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_job_is_canceled_in_several_transactions(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "MAX_CANCELED_AT_ONCE", 3)
     job_id, _ = submit(database, [str(n) for n in range(8)])
     cancel(database, job_id)
@@ -105,7 +103,7 @@ def test_what_fits_into_no_one_transaction_is_canceled_in_several(
         assert jobs.list_canceling(session) == []
 
 
-def test_failed_items_are_tried_again_and_the_others_left_alone(database: Database) -> None:
+def test_a_retry_changes_only_failed_items(database: Database) -> None:
     job_id, messages = submit(database, ["a", "b", "c", "d", "e"])
     finish(database, messages[0])
     finish(database, messages[1], Outcome(error=ModelFailed("out of luck")))
@@ -125,7 +123,7 @@ def test_failed_items_are_tried_again_and_the_others_left_alone(database: Databa
         assert set(session.scalars(select(Item.error_code))) == {None}
 
 
-def test_there_must_be_something_to_try_again(database: Database) -> None:
+def test_a_retry_without_failed_items_is_refused(database: Database) -> None:
     job_id, messages = submit(database, ["a"])
     finish(database, messages[0])
     with pytest.raises(NothingToRetry):
@@ -160,7 +158,7 @@ def test_a_running_job_cannot_be_deleted(database: Database) -> None:
         delete(database, job_id)
 
 
-def test_deleting_a_job_removes_what_nothing_else_uses(database: Database, store: LocalBlobStore) -> None:
+def test_deleting_a_job_removes_only_what_no_other_job_uses(database: Database, store: LocalBlobStore) -> None:
     shared, own = b"shared", b"own"
     kept = stored(database, store, [shared])
     gone = stored(database, store, [shared, own, own])
@@ -177,7 +175,7 @@ def test_deleting_a_job_removes_what_nothing_else_uses(database: Database, store
     assert rows(database) == (0, 0, 0)
 
 
-def test_an_expired_job_is_emptied_but_remembered(database: Database, store: LocalBlobStore) -> None:
+def test_an_expired_job_loses_its_items_but_keeps_its_row(database: Database, store: LocalBlobStore) -> None:
     job_id = stored(database, store, [b"a", b"b"])
     assert purge(database, store, lambda: NOW) == 0
     after = NOW + timedelta(days=2)
@@ -188,7 +186,7 @@ def test_an_expired_job_is_emptied_but_remembered(database: Database, store: Loc
     assert (job.purged_at, job.succeeded) == (after, 2)
 
 
-def test_a_job_is_removed_in_several_transactions_if_it_is_large(
+def test_a_large_job_is_removed_in_several_transactions(
     database: Database, store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("db.steps.purging.MAX_ITEMS_AT_ONCE", 2)
@@ -198,7 +196,7 @@ def test_a_job_is_removed_in_several_transactions_if_it_is_large(
     assert rows(database) == (0, 0, 0)
 
 
-def test_a_job_of_nothing_but_refused_pictures_is_completed_as_it_is_stored(database: Database) -> None:
+def test_a_job_of_refused_pictures_only_is_completed_at_once(database: Database) -> None:
     with database.writing() as session:
         refused = NewItem("empty.jpg", None, error=ModelFailed("empty"))
         job = submitting.create(session, NewJob("refused", JobSource.UPLOADS, a_model(session)), [refused], NOW)

@@ -30,7 +30,7 @@ def a_stored_job(database: Database) -> str:
         return job.id
 
 
-def test_a_row_is_the_same_in_every_column(database: Database) -> None:
+def test_a_row_equals_sqlalchemys_in_every_column(database: Database) -> None:
     job_id = a_stored_job(database)
     with database.reading() as session:
         expected = session.execute(EVERY_COLUMN, {"job_id": job_id}).one()
@@ -39,19 +39,19 @@ def test_a_row_is_the_same_in_every_column(database: Database) -> None:
     assert look_up.first(database, job_id="job_nosuch") is None
 
 
-def test_parameters_of_the_statement_itself_are_filled_in(database: Database) -> None:
+def test_parameters_of_the_statement_itself_are_bound(database: Database) -> None:
     a_stored_job(database)
     assert LookUp(RUNNING).first(database) == (1,)
 
 
-def test_each_look_up_sees_what_was_committed_before_it(database: Database) -> None:
+def test_each_look_up_sees_earlier_commits(database: Database) -> None:
     look_up = LookUp(RUNNING)
     assert look_up.first(database) == (0,)
     a_stored_job(database)
     assert look_up.first(database) == (1,)
 
 
-def test_connections_that_the_server_has_ended_are_replaced(postgres_server: str, migrated_postgres: Database) -> None:
+def test_connections_that_the_server_ended_are_replaced(postgres_server: str, migrated_postgres: Database) -> None:
     look_up = LookUp(select(func.count()).select_from(Job))
     before = look_up.first(migrated_postgres)
     with psycopg.connect(postgres_server, autocommit=True) as admin:
@@ -59,7 +59,7 @@ def test_connections_that_the_server_has_ended_are_replaced(postgres_server: str
     assert look_up.first(migrated_postgres) == before
 
 
-def test_a_database_that_is_away_is_said_to_be(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_unavailable_database_raises_an_operational_error(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("away")
     database = Database(f"postgresql+psycopg://nobody@/nothing?host={folder}")
     with pytest.raises(OperationalError):
@@ -71,7 +71,7 @@ def columns(row: Base | None) -> dict[str, object]:
     return {} if row is None else {column.key: getattr(row, column.key) for column in row.__mapper__.column_attrs}
 
 
-def test_the_first_item_of_a_job_is_what_sqlalchemy_would_have_read(database: Database) -> None:
+def test_the_first_item_of_a_job_equals_the_one_that_sqlalchemy_reads(database: Database) -> None:
     with database.writing() as session:
         new = NewJob("one", JobSource.CLASSIFICATION, a_model(session), details={"season": "가을"})
         new_item = NewItem("a.jpg", a_blob("a"), custom_id="1", details={"색": "파랑"})
@@ -93,7 +93,7 @@ def test_the_first_item_of_a_job_is_what_sqlalchemy_would_have_read(database: Da
     assert items.read_first_of_job(database, "job_nosuch") is None
 
 
-def test_an_alias_leads_where_it_leads_now(database: Database) -> None:
+def test_an_alias_is_resolved_to_its_current_version(database: Database) -> None:
     with database.writing() as session:
         first, second = a_model(session, "1").id, a_model(session, "2").id
     versions = ModelVersionCache(database)
@@ -107,7 +107,7 @@ def test_an_alias_leads_where_it_leads_now(database: Database) -> None:
         versions.resolve("nosuch")
 
 
-def test_a_job_is_at_once_what_is_read_of_it_later(database: Database) -> None:
+def test_a_new_job_equals_the_one_that_is_read_later(database: Database) -> None:
     with database.writing() as session:
         new = NewJob("new", JobSource.UPLOADS, a_model(session), top_k=3, details={"season": "가을"}, expires_at=NOW)
         job, _ = submitting.create_with_chunks(session, new, [NewItem("a.jpg", a_blob("a"))], POLICY, NOW)

@@ -31,7 +31,7 @@ def with_redis(settings: Settings, redis: RunningRedis, app: LookbookApp) -> Ite
         yield made
 
 
-def test_it_tells_what_waits_and_who_works(with_redis: LookbookApp) -> None:
+def test_metrics_show_waiting_work_and_workers(with_redis: LookbookApp) -> None:
     it = services_of(with_redis)
     with it.database.writing() as session:
         messages = chunks.claim(session, a_job(session, [str(n) for n in range(20)]), POLICY, NOW)
@@ -49,7 +49,7 @@ def test_it_tells_what_waits_and_who_works(with_redis: LookbookApp) -> None:
     assert (found["lookbook_up", "database"], found["lookbook_up", "broker"]) == (1, 1)
 
 
-def test_without_redis_it_says_so_and_tells_the_rest(app: LookbookApp) -> None:
+def test_metrics_without_redis_show_the_rest(app: LookbookApp) -> None:
     found = scraped(app)
     assert (found["lookbook_up", "database"], found["lookbook_up", "broker"]) == (1, 0)
     assert found["lookbook_items_pending",] == 0

@@ -35,7 +35,7 @@ def client(settings: Settings, database: Database) -> Iterator[FlaskClient]:
         "/v1/jobs/x/deliveries/%00/replay",
     ],
 )
-def test_an_id_with_a_nul_character_is_nowhere(client: FlaskClient, path: str) -> None:
+def test_an_id_with_a_nul_character_is_not_found(client: FlaskClient, path: str) -> None:
     answer = client.post(path) if path.endswith("replay") else client.get(path)
     assert problem(answer)["status"] == 404
 
@@ -54,7 +54,7 @@ def test_options_with_a_nul_character_are_refused(client: FlaskClient) -> None:
     assert problem(answer)["status"] == 422
 
 
-def test_a_file_name_with_a_nul_character_is_shown_with_another(client: FlaskClient) -> None:
+def test_nul_characters_of_a_file_name_are_replaced(client: FlaskClient) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a\0b.jpg"\r\n\r\n'
     body = head + picture() + b"\r\n--x--\r\n"
     made = client.post("/v1/jobs", data=body, content_type="multipart/form-data; boundary=x")
@@ -64,20 +64,20 @@ def test_a_file_name_with_a_nul_character_is_shown_with_another(client: FlaskCli
     assert by_url.status_code == 202
 
 
-def test_names_in_pointers_are_escaped(client: FlaskClient) -> None:
+def test_member_names_in_pointers_are_escaped(client: FlaskClient) -> None:
     # RFC 6901: ~ is written ~0, and / is ~1.
     answer = client.post("/v1/jobs", json={"items": [{"url": "https://shop.example/1.jpg"}], "a/b~c": 1})
     assert problem(answer)["errors"][0]["pointer"] == "/a~1b~0c"
 
 
-def test_a_query_is_told_what_came(client: FlaskClient) -> None:
+def test_the_error_of_a_query_contains_its_value(client: FlaskClient) -> None:
     answer = problem(client.get("/v1/jobs?limit=2000"))
     assert answer["errors"] == [
         {"pointer": "/limit", "detail": "Input should be less than or equal to 200, got '2000'"}
     ]
 
 
-def test_a_body_that_is_no_json_is_told_so(client: FlaskClient) -> None:
+def test_a_body_that_is_no_json_is_refused_with_the_reason(client: FlaskClient) -> None:
     def put(data: bytes, content_type: str) -> dict[str, Any]:
         return problem(client.put("/v1/items/itm_1/review", data=data, content_type=content_type))
 
@@ -87,14 +87,14 @@ def test_a_body_that_is_no_json_is_told_so(client: FlaskClient) -> None:
     assert put(b"{}", "text/plain")["status"] == 415
 
 
-def test_unknown_paths_and_methods_are_named(client: FlaskClient) -> None:
+def test_errors_name_unknown_paths_and_methods(client: FlaskClient) -> None:
     assert problem(client.get("/v1/nothing"))["detail"] == "There is nothing at '/v1/nothing'."
     refused = client.patch("/v1/jobs")
     assert problem(refused)["detail"] == "This URL allows GET, HEAD, OPTIONS or POST, but not PATCH."
     assert "POST" in refused.headers["Allow"]
 
 
-def test_a_file_in_a_field_that_is_none_is_refused(client: FlaskClient) -> None:
+def test_a_file_in_an_unknown_field_is_refused(client: FlaskClient) -> None:
     def sent(path: str, *fields: str) -> dict[str, Any]:
         parts = [(field, (f"{field}.jpg", picture())) for field in fields]
         request = httpx.Request("POST", f"http://localhost{path}", files=parts)
@@ -107,14 +107,14 @@ def test_a_file_in_a_field_that_is_none_is_refused(client: FlaskClient) -> None:
     assert sent("/v1/classifications", "image", "image")["status"] == 422
 
 
-def test_a_weak_validator_is_as_good(client: FlaskClient) -> None:
+def test_a_weak_etag_matches(client: FlaskClient) -> None:
     # Proxies that compress make entity tags weak; If-None-Match compares weakly (RFC 9110, 13.1.2).
     job = upload(client, [(picture(), "a.jpg")])
     url, tag = job.headers["Location"], job.headers["ETag"]
     assert client.get(url, headers={"If-None-Match": f"W/{tag}"}).status_code == 304
 
 
-def test_a_refusal_of_a_body_that_was_not_read_ends_the_connection(client: FlaskClient) -> None:
+def test_the_connection_closes_if_the_body_of_a_refused_request_was_not_read(client: FlaskClient) -> None:
     refused = client.post("/v1/jobs", data=picture(), content_type="image/jpeg")
     assert (refused.status_code, refused.headers["Connection"]) == (415, "close")
     read = client.post("/v1/jobs", data=json.dumps({"items": []}), content_type="application/json")

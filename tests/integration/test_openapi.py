@@ -102,7 +102,7 @@ def served(settings: Settings, redis: RunningRedis, app: LookbookApp) -> Iterato
 # Schemathesis leaves the file of an answer open.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("method", "path", "mode"), list(cases()))
-def test_every_call_is_answered_as_documented(served: Served, method: str, path: str, mode: GenerationMode) -> None:
+def test_every_operation_answers_as_documented(served: Served, method: str, path: str, mode: GenerationMode) -> None:
     schema = served.schema()
     wanted = CHECKS
     if mode == GenerationMode.NEGATIVE and not takes_form(path, method):

@@ -45,7 +45,7 @@ def settle(database: Database, attempt: Attempt, answer: Answer, after: timedelt
         return webhooks.record_attempt(session, attempt, answer, NOW + after)
 
 
-def test_the_body_is_the_job_as_it_was_at_its_end(database: Database) -> None:
+def test_the_body_contains_the_job_as_it_was_when_it_ended(database: Database) -> None:
     job_id = end_job(database, URL, outcome=FAILED)
     data = job_out(read_job(database, job_id)).model_dump(mode="json")
     attempt = take(database)
@@ -58,7 +58,7 @@ def test_the_body_is_the_job_as_it_was_at_its_end(database: Database) -> None:
     assert json.loads(second)["data"]["counts"]["succeeded"] == 1
 
 
-def test_only_who_asked_for_an_event_is_told(database: Database) -> None:
+def test_only_requested_events_are_delivered(database: Database) -> None:
     end_job(database, URL, events=["job.failed", "job.canceled"])
     with database.writing() as session:
         new = NewJob("nobody asked", JobSource.UPLOADS, a_model(session))
@@ -67,7 +67,7 @@ def test_only_who_asked_for_an_event_is_told(database: Database) -> None:
     assert deliveries(database) == []
 
 
-def test_every_way_to_an_end_is_told_of(database: Database) -> None:
+def test_every_kind_of_end_is_delivered(database: Database) -> None:
     end_job(database, URL)
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), webhook={"url": URL, "events": EVENTS})
@@ -78,7 +78,7 @@ def test_every_way_to_an_end_is_told_of(database: Database) -> None:
     assert told == [JobEvent.CANCELED, JobEvent.COMPLETED, JobEvent.COMPLETED]
 
 
-def test_what_is_rolled_back_is_not_told(database: Database) -> None:
+def test_an_event_that_is_rolled_back_is_not_delivered(database: Database) -> None:
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), webhook={"url": URL, "events": EVENTS})
         submitting.create(session, new, [NewItem("a.jpg", None, error=DecodeFailed("broken"))], NOW)
@@ -87,7 +87,7 @@ def test_what_is_rolled_back_is_not_told(database: Database) -> None:
     assert deliveries(database) == []
 
 
-def test_a_delivery_in_hand_is_nobody_elses_until_its_lease_ends(database: Database) -> None:
+def test_a_leased_delivery_cannot_be_leased_again_until_its_lease_ends(database: Database) -> None:
     end_job(database, URL)
     first = take(database)
     assert first is not None
@@ -101,7 +101,7 @@ def test_a_delivery_in_hand_is_nobody_elses_until_its_lease_ends(database: Datab
     assert delivery(database).status == DeliveryStatus.DELIVERED
 
 
-def test_many_take_each_delivery_once(database: Database) -> None:
+def test_concurrent_couriers_lease_each_delivery_once(database: Database) -> None:
     for _ in range(6):
         end_job(database, URL)
     taken: list[str] = []
@@ -114,7 +114,7 @@ def test_many_take_each_delivery_once(database: Database) -> None:
     assert sorted(taken) == [one.id for one in deliveries(database)]
 
 
-def test_those_that_have_failed_least_come_first(database: Database) -> None:
+def test_deliveries_with_fewer_failures_come_first(database: Database) -> None:
     end_job(database, URL)
     failed = take(database)
     assert failed is not None
@@ -128,7 +128,7 @@ def test_those_that_have_failed_least_come_first(database: Database) -> None:
 
 
 @pytest.mark.parametrize("status", [*range(200, 600, 100), 410])
-def test_a_late_answer_does_not_undo_a_replay(database: Database, status: int) -> None:
+def test_a_late_answer_does_not_change_a_replayed_delivery(database: Database, status: int) -> None:
     job_id = end_job(database, URL)
     slow = take(database)
     assert slow is not None
@@ -138,7 +138,7 @@ def test_a_late_answer_does_not_undo_a_replay(database: Database, status: int) -
     assert delivery(database).status == DeliveryStatus.PENDING
 
 
-def test_a_delivery_is_replayed_by_its_own_job_only(database: Database) -> None:
+def test_a_delivery_can_be_replayed_only_under_its_own_job(database: Database) -> None:
     job_id, other = end_job(database, URL), end_job(database, URL)
     (one,) = (one for one in deliveries(database) if one.job_id == job_id)
     with database.writing() as session:
@@ -147,7 +147,7 @@ def test_a_delivery_is_replayed_by_its_own_job_only(database: Database) -> None:
         assert webhooks.replay(session, job_id, one.id, NOW) is not None
 
 
-def test_deliveries_go_with_their_job(database: Database) -> None:
+def test_deliveries_are_deleted_with_their_job(database: Database) -> None:
     job_id = end_job(database, URL)
     attempt = take(database)
     assert attempt is not None
@@ -157,7 +157,7 @@ def test_deliveries_go_with_their_job(database: Database) -> None:
     assert settle(database, attempt, Answer(200)) is None
 
 
-def test_the_secret_is_made_once_and_a_setting_comes_before_it(database: Database) -> None:
+def test_the_signing_secret_is_created_once_and_a_setting_takes_precedence(database: Database) -> None:
     found: list[str] = []
     together([lambda: found.append(signing_secret(database, ""))] * 4)
     assert len(found) == 4

@@ -116,7 +116,7 @@ def rules(app: LookbookApp) -> list[tuple[Rule, str]]:
     return sorted(found, key=lambda pair: (pair[1] == "DELETE", -pair[0].rule.count("/")))
 
 
-def test_every_route_needs_a_key_but_those_that_tell_nothing(house: House) -> None:
+def test_every_route_except_public_ones_needs_a_key(house: House) -> None:
     answered = {
         (rule.rule, method): house.call(rule, method, None)
         for rule, method in rules(house.app)
@@ -126,7 +126,7 @@ def test_every_route_needs_a_key_but_those_that_tell_nothing(house: House) -> No
     assert {rule for (rule, _), status in answered.items() if status == 401}.isdisjoint(PUBLIC)
 
 
-def test_what_is_anothers_is_not_there_in_any_route(house: House) -> None:
+def test_every_route_answers_404_for_resources_of_another_owner(house: House) -> None:
     for rule, method in rules(house.app):
         assert rule.arguments <= OWNED | SHARED, f"say in this test whether the parts of {rule} belong to someone"
         if rule.arguments & OWNED:
@@ -134,14 +134,14 @@ def test_what_is_anothers_is_not_there_in_any_route(house: House) -> None:
                 assert house.call(rule, method, key) == 404, f"{method} {rule} shows {name} what is another's"
 
 
-def test_what_is_ones_own_is_there_in_every_route(house: House) -> None:
+def test_every_route_finds_resources_of_the_owner(house: House) -> None:
     # Without this, the test above would hold of routes that it calls wrongly. No worker explains anything here.
     for rule, method in rules(house.app):
         if rule.arguments & OWNED:
             assert house.call(rule, method, house.owner) not in {401, 403, 404}, f"{method} {rule}"
 
 
-def test_a_key_without_the_scope_is_refused_in_every_route(house: House) -> None:
+def test_every_route_refuses_a_key_without_its_scope(house: House) -> None:
     for rule, method in rules(house.app):
         if rule.rule in PUBLIC | PAGES | SIGNING | {"/v1/usage"}:
             continue
@@ -149,7 +149,7 @@ def test_a_key_without_the_scope_is_refused_in_every_route(house: House) -> None
         assert house.call(rule, method, wrong) == 403, f"{method} {rule}"
 
 
-def test_only_admin_keys_make_keys_and_promote_models(house: House) -> None:
+def test_only_admin_keys_can_manage_keys_and_promote_models(house: House) -> None:
     statuses = {
         rule.rule: house.call(rule, method, house.owner)
         for rule, method in rules(house.app)
@@ -164,13 +164,13 @@ def listed(house: House, key: str) -> list[str]:
     return [job["id"] for job in body["data"]]
 
 
-def test_lists_hold_ones_own_jobs_only(house: House) -> None:
+def test_lists_contain_only_the_owners_jobs(house: House) -> None:
     assert listed(house, house.owner) == [house.ids["job_id"]]
     assert listed(house, house.stranger) == []
     assert listed(house, house.admin) == []
 
 
-def test_jobs_of_nobody_and_of_revoked_keys_are_for_admin_keys(house: House) -> None:
+def test_admin_keys_see_jobs_without_a_key_and_of_revoked_keys(house: House) -> None:
     services = services_of(house.app)
     with services.database.writing() as session:
         new = NewJob("nobody's", JobSource.UPLOADS, a_model(session))
@@ -187,7 +187,7 @@ def test_jobs_of_nobody_and_of_revoked_keys_are_for_admin_keys(house: House) -> 
     assert listed(house, house.stranger) == []
 
 
-def test_an_unchanged_poll_of_anothers_job_is_not_answered_304(house: House) -> None:
+def test_a_poll_of_another_owners_job_is_never_answered_with_304(house: House) -> None:
     path = f"/v1/jobs/{house.ids['job_id']}"
     etag = house.client.get(path, headers=bearer(house.owner)).headers["ETag"]
     conditional = {"If-None-Match": etag}

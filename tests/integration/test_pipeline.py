@@ -74,7 +74,7 @@ def read(database: Database, job_id: str) -> tuple[Job, list[Item]]:
         return job, list(session.scalars(select(Item).where(Item.job_id == job_id).order_by(Item.position)))
 
 
-def test_a_job_of_good_and_broken_pictures_is_classified_to_its_end(
+def test_a_job_of_good_and_broken_pictures_is_classified(
     database: Database, with_redis: Settings, redis: RunningRedis, pipeline: ClassifyStage
 ) -> None:
     files = {path.name: path.read_bytes() for path in sorted(SAMPLES.iterdir())}
@@ -87,7 +87,7 @@ def test_a_job_of_good_and_broken_pictures_is_classified_to_its_end(
     assert failed == {"cut.jpg": "truncated_image", "list.jpg": "not_an_image", "huge.png": "too_many_pixels"}
 
 
-def test_the_same_job_again_reuses_every_prediction(
+def test_a_repeated_job_reuses_every_prediction(
     database: Database, with_redis: Settings, redis: RunningRedis, pipeline: ClassifyStage
 ) -> None:
     files = {path.name: path.read_bytes() for path in sorted(SAMPLES.iterdir())[:6]}
@@ -100,7 +100,7 @@ def test_the_same_job_again_reuses_every_prediction(
         assert len(session.scalars(select(Prediction)).all()) == 6
 
 
-def test_a_message_delivered_twice_changes_nothing(
+def test_a_repeated_message_changes_nothing(
     database: Database, with_redis: Settings, redis: RunningRedis, pipeline: ClassifyStage
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
@@ -110,7 +110,7 @@ def test_a_message_delivered_twice_changes_nothing(
     assert (job.succeeded, job.revision) == (1, 1)
 
 
-def test_a_chunk_that_another_worker_has_in_hand_is_left_to_it(
+def test_a_chunk_held_by_another_worker_is_not_processed(
     database: Database, with_redis: Settings, pipeline: ClassifyStage
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
@@ -120,7 +120,7 @@ def test_a_chunk_that_another_worker_has_in_hand_is_left_to_it(
     assert read(database, job_id)[0].pending == 1
 
 
-def test_a_job_whose_bytes_are_gone_is_given_back_three_times_then_fails_with_that_reason(
+def test_an_item_whose_bytes_are_gone_fails_after_three_attempts(
     database: Database, with_redis: Settings, redis: RunningRedis, pipeline: ClassifyStage, broker: Broker
 ) -> None:
     picture = (SAMPLES / "t-shirt-red.jpg").read_bytes()
@@ -142,7 +142,7 @@ def test_a_job_whose_bytes_are_gone_is_given_back_three_times_then_fails_with_th
     assert items[1].error_code == "not_an_image"
 
 
-def test_a_database_that_is_away_for_a_moment_does_not_make_what_was_computed_worthless(
+def test_recording_is_retried_when_the_database_is_briefly_unavailable(
     database: Database, with_redis: Settings, pipeline: ClassifyStage
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})
@@ -161,7 +161,7 @@ def test_a_database_that_is_away_for_a_moment_does_not_make_what_was_computed_wo
     assert read(database, job_id)[0].succeeded == 1
 
 
-def test_whoever_waits_for_a_job_is_woken_by_its_end(
+def test_the_end_of_a_job_wakes_waiting_requests(
     database: Database, with_redis: Settings, pipeline: ClassifyStage, broker: Broker
 ) -> None:
     job_id, messages = submit(database, with_redis, {"a.jpg": (SAMPLES / "t-shirt-red.jpg").read_bytes()})

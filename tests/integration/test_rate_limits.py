@@ -17,9 +17,7 @@ def statuses(client: FlaskClient, key: str, times: int, path: str = "/v1/jobs") 
     return [client.get(path, headers=bearer(key)).status_code for _ in range(times)]
 
 
-def test_a_key_may_make_so_many_requests_a_minute_in_all_processes_together(
-    settings: Settings, redis: RunningRedis, app: LookbookApp
-) -> None:
+def test_all_processes_share_the_rate_limit_of_a_key(settings: Settings, redis: RunningRedis, app: LookbookApp) -> None:
     _, key = a_key(services_of(app).database, rate_limit=5)
     _, other = a_key(services_of(app).database)
     shared = settings.with_changes(redis_url=redis.url)
@@ -33,7 +31,7 @@ def test_a_key_may_make_so_many_requests_a_minute_in_all_processes_together(
         assert statuses(first, other, 1) == [200]
 
 
-def test_answers_say_how_much_is_left(settings: Settings, redis: RunningRedis, app: LookbookApp) -> None:
+def test_answers_contain_the_remaining_requests(settings: Settings, redis: RunningRedis, app: LookbookApp) -> None:
     _, key = a_key(services_of(app).database)
     with serving(settings.with_changes(redis_url=redis.url, rate_limit=70)) as made:
         client = made.test_client()
@@ -45,12 +43,12 @@ def test_answers_say_how_much_is_left(settings: Settings, redis: RunningRedis, a
         assert body_of(client.get("/v1/usage", headers=bearer(key)))["rate_limit"] == 70
 
 
-def test_without_redis_every_process_counts_for_itself(app: LookbookApp, client: FlaskClient) -> None:
+def test_each_process_counts_requests_itself_without_redis(app: LookbookApp, client: FlaskClient) -> None:
     _, key = a_key(services_of(app).database, rate_limit=3)
     assert statuses(client, key, 4) == [200, 200, 200, 429]
 
 
-def test_a_redis_that_goes_away_and_comes_back_is_noticed(
+def test_requests_are_counted_locally_when_redis_ends(
     settings: Settings, redis: RunningRedis, app: LookbookApp
 ) -> None:
     _, key = a_key(services_of(app).database, rate_limit=2)
@@ -76,7 +74,7 @@ def test_requests_are_counted_in_redis_again_once_it_answers(
 
 
 @pytest.mark.parametrize("unlimited", ["open", "setting"])
-def test_where_there_is_no_limit_nothing_is_counted(settings: Settings, app: LookbookApp, unlimited: str) -> None:
+def test_requests_without_a_limit_are_not_counted(settings: Settings, app: LookbookApp, unlimited: str) -> None:
     key = None if unlimited == "open" else a_key(services_of(app).database)[1]
     with serving(settings.with_changes(rate_limit=0 if unlimited == "setting" else 1)) as made:
         client = made.test_client()
@@ -86,7 +84,9 @@ def test_where_there_is_no_limit_nothing_is_counted(settings: Settings, app: Loo
             assert "RateLimit-Limit" not in answer.headers
 
 
-def test_an_address_that_tries_keys_is_slowed_down_and_good_keys_are_not(app: LookbookApp, client: FlaskClient) -> None:
+def test_guessing_keys_is_limited_per_ip_address_and_good_keys_are_not_affected(
+    app: LookbookApp, client: FlaskClient
+) -> None:
     _, key = a_key(services_of(app).database)
     guesses = statuses(client, "lb_wrong", BAD_KEY_LIMIT + 1)
     assert guesses == [401] * BAD_KEY_LIMIT + [429]
@@ -96,7 +96,7 @@ def test_an_address_that_tries_keys_is_slowed_down_and_good_keys_are_not(app: Lo
     assert statuses(client, key, 1) == [200]
 
 
-def test_a_key_without_quota_is_refused_before_its_pictures_are_taken_in(
+def test_a_key_without_quota_is_refused_before_its_pictures_are_stored(
     app: LookbookApp, client: FlaskClient, settings: Settings
 ) -> None:
     _, key = a_key(services_of(app).database, quota=0)

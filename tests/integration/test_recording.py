@@ -60,7 +60,7 @@ def test_a_job_is_completed_when_its_last_chunk_is_recorded(database: Database) 
         assert session.scalar(select(func.count()).select_from(Chunk)) == 0
 
 
-def test_a_job_started_when_its_first_chunk_was_taken_up(database: Database) -> None:
+def test_a_job_starts_when_its_first_chunk_is_leased(database: Database) -> None:
     job_id, messages = submit(database, [f"picture {n}" for n in range(10)])
     with database.writing() as session:
         outcomes = {picture: scored() for picture in items.list_pending_pictures(session, messages[0].chunk_id)}
@@ -70,7 +70,7 @@ def test_a_job_started_when_its_first_chunk_was_taken_up(database: Database) -> 
     assert read_job(database, job_id).started_at == taken_at
 
 
-def test_a_chunk_delivered_twice_changes_nothing_the_second_time(database: Database) -> None:
+def test_recording_a_chunk_twice_changes_nothing(database: Database) -> None:
     job_id, messages = submit(database, ["a", "b", "c"])
     finish(database, messages[0])
     before = read_job(database, job_id)
@@ -82,7 +82,7 @@ def test_a_chunk_delivered_twice_changes_nothing_the_second_time(database: Datab
         assert set(session.scalars(select(Item.label))) == {"shirt"}
 
 
-def test_the_same_picture_twice_in_a_job_has_one_prediction(database: Database) -> None:
+def test_a_repeated_picture_of_a_job_has_one_prediction(database: Database) -> None:
     _, messages = submit(database, ["same", "same", "other"])
     finish(database, messages[0])
     with database.reading() as session:
@@ -90,7 +90,7 @@ def test_the_same_picture_twice_in_a_job_has_one_prediction(database: Database) 
         assert len(set(session.scalars(select(Item.prediction_id)))) == 2
 
 
-def test_a_picture_that_was_predicted_before_is_reused_by_another_job(database: Database) -> None:
+def test_the_prediction_of_a_picture_is_reused_by_another_job(database: Database) -> None:
     _, first = submit(database, ["same"])
     finish(database, first[0], scored("dress", 0.7))
     job_id, second = submit(database, ["same"])
@@ -120,7 +120,7 @@ def test_a_failed_picture_fails_its_item_only(database: Database) -> None:
         assert (item.error_code, item.error_detail, item.error_retryable) == ("truncated_image", "cut off", False)
 
 
-def test_what_the_decoder_found_out_is_kept_with_the_blob(database: Database) -> None:
+def test_the_decoded_format_and_size_are_stored_with_the_blob(database: Database) -> None:
     _, messages = submit(database, ["a"])
     finish(database, messages[0])
     with database.reading() as session:
@@ -134,7 +134,7 @@ def test_the_database_refuses_counts_that_do_not_add_up(database: Database) -> N
         session.execute(update(Job).where(Job.id == job_id).values(pending=0))
 
 
-def test_jobs_with_room_are_those_with_items_that_no_chunk_holds(database: Database) -> None:
+def test_jobs_with_room_have_items_without_a_chunk(database: Database) -> None:
     job_id, _ = submit(database, ["a"])
     with database.writing() as session:
         waiting = a_job(session, ["b"])
@@ -142,13 +142,13 @@ def test_jobs_with_room_are_those_with_items_that_no_chunk_holds(database: Datab
         assert job_id != waiting.id
 
 
-def test_a_chunk_of_a_deleted_job_is_nothing_to_record(database: Database) -> None:
+def test_recording_a_chunk_of_a_deleted_job_does_nothing(database: Database) -> None:
     with database.writing() as session:
         gone = ChunkMessage("chk_gone", "job_gone", Queue.BULK)
         assert record_chunk(session, gone, {}) == Recorded(0, [], job_terminal=True)
 
 
-def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database) -> None:
+def test_single_classifications_are_not_in_the_default_list_of_jobs(database: Database) -> None:
     with database.writing() as session:
         listed = a_job(session, ["a"], "Autumn 50 %")
         single = a_job(session, ["b"], source=JobSource.CLASSIFICATION)
@@ -161,7 +161,7 @@ def test_single_classifications_do_not_crowd_the_list_of_jobs(database: Database
         assert jobs.list_newest(session, ANYONE, jobs.JobFilter(text="5_ %"), None, 10, NOW) == []
 
 
-def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Database) -> None:
+def test_concurrently_recorded_chunks_of_a_job_are_all_counted(database: Database) -> None:
     with database.writing() as session:
         job = a_job(session, [str(n) for n in range(32)])
         messages = chunks.claim(session, job, ChunkPolicy(size=4, window=8, deadlines=POLICY.deadlines), NOW)
@@ -182,7 +182,7 @@ def test_chunks_of_one_job_that_are_recorded_at_once_all_count(database: Databas
         assert (stored.pending, stored.succeeded, stored.status) == (0, 32, JobStatus.COMPLETED)
 
 
-def test_of_rows_some_of_which_are_there_already_only_the_others_count_as_inserted(database: Database) -> None:
+def test_only_missing_rows_are_inserted_and_counted(database: Database) -> None:
     blobs = InsertMissing(cast(Table, Blob.__table__))
     for contents, inserted in (("ab", 2), ("bcd", 2), ("abcd", 0)):
         rows = [{"sha256": a_blob(c).sha256, "bytes": 1, "created_at": NOW} for c in sorted(contents)]

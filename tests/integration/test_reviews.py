@@ -35,7 +35,7 @@ def item_ids(client: FlaskClient, job_id: str, query: str = "") -> list[str]:
     return [item["id"] for item in client.get(f"/v1/jobs/{job_id}/items?{query}").get_json()["data"]]
 
 
-def test_a_review_is_kept_with_its_item_and_raises_the_revision_of_its_job(client: FlaskClient, job_id: str) -> None:
+def test_a_review_is_stored_with_its_item_and_changes_the_jobs_etag(client: FlaskClient, job_id: str) -> None:
     before = client.get(f"/v1/jobs/{job_id}").headers["ETag"]
     item_id = item_ids(client, job_id)[0]
     assert client.get(f"/v1/items/{item_id}").get_json()["review"] is None
@@ -54,7 +54,7 @@ def test_a_review_is_kept_with_its_item_and_raises_the_revision_of_its_job(clien
     assert client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": before}).status_code == 200
 
 
-def test_the_last_word_counts_and_can_be_taken_back(client: FlaskClient, job_id: str) -> None:
+def test_the_last_review_counts_and_can_be_deleted(client: FlaskClient, job_id: str) -> None:
     path = f"/v1/items/{item_ids(client, job_id)[0]}/review"
     first = client.put(path, json={"label": "dress"}).get_json()
     second = client.put(path, json={"rejected": True}).get_json()
@@ -82,16 +82,14 @@ def test_the_last_word_counts_and_can_be_taken_back(client: FlaskClient, job_id:
         ({"labels": "shirt"}, "invalid_request"),
     ],
 )
-def test_a_review_says_one_thing_that_the_model_knows(
-    client: FlaskClient, job_id: str, body: dict[str, object], code: str
-) -> None:
+def test_an_invalid_review_is_refused(client: FlaskClient, job_id: str, body: dict[str, object], code: str) -> None:
     answer = client.put(f"/v1/items/{item_ids(client, job_id)[0]}/review", json=body)
     assert (answer.status_code, answer.get_json()["code"]) == (422, code)
     assert client.get(f"/v1/jobs/{job_id}/reviews").get_json()["data"] == []
 
 
 @pytest.mark.parametrize("status", ["pending", "failed", "canceled"])
-def test_what_has_no_prediction_cannot_be_reviewed(client: FlaskClient, job_id: str, status: str) -> None:
+def test_an_item_without_a_prediction_cannot_be_reviewed(client: FlaskClient, job_id: str, status: str) -> None:
     item_id = item_ids(client, job_id, f"status={status}")[0]
     answer = client.put(f"/v1/items/{item_id}/review", json={"label": "shirt"})
     assert (answer.status_code, answer.get_json()["code"]) == (409, "not_reviewable")
@@ -115,9 +113,7 @@ def test_reviews_are_listed_by_position_in_pages(client: FlaskClient, database: 
     assert client.get(f"/v1/jobs/{job_id}/reviews?cursor=x").status_code == 422
 
 
-def test_items_can_be_asked_for_by_whether_they_are_reviewed(
-    client: FlaskClient, database: Database, job_id: str
-) -> None:
+def test_items_can_be_filtered_by_their_review(client: FlaskClient, database: Database, job_id: str) -> None:
     review(database, job_id, {2: None, 13: "shirt"})
     reviewed = client.get(f"/v1/jobs/{job_id}/items?reviewed=true").get_json()["data"]
     assert [(item["position"], item["review"]["rejected"]) for item in reviewed] == [(2, True), (13, False)]
@@ -126,7 +122,7 @@ def test_items_can_be_asked_for_by_whether_they_are_reviewed(
     assert all(item["review"] is None for item in left)
 
 
-def test_a_page_of_reviewed_items_is_one_query(database: Database, job_id: str) -> None:
+def test_a_page_of_reviewed_items_needs_one_query(database: Database, job_id: str) -> None:
     review(database, job_id, dict.fromkeys(range(5), "dress"))
     statements: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
@@ -136,7 +132,7 @@ def test_a_page_of_reviewed_items_is_one_query(database: Database, job_id: str) 
     assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
 
 
-def test_a_review_says_whose_key_it_was_given_with(client: FlaskClient, database: Database, job_id: str) -> None:
+def test_a_review_names_its_key(client: FlaskClient, database: Database, job_id: str) -> None:
     with database.writing() as session:
         key, written = keys.create(session, "reviewer", [Scope.SUBMIT, Scope.READ], utc_now())
         session.execute(update(Job).values(key_id=key.id))

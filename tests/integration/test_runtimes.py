@@ -66,7 +66,7 @@ def test_both_runtimes_give_the_same_labels_and_scores(
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 9, 13, 33])
 @pytest.mark.parametrize("name", ["openvino", "tensorflow"])
-def test_scores_do_not_depend_on_how_many_pictures_come_together(
+def test_scores_do_not_depend_on_the_batch_size(
     name: str, count: int, pixels: NDArray[np.uint8], request: pytest.FixtureRequest
 ) -> None:
     runtime: Runtime = request.getfixturevalue(name)
@@ -127,7 +127,7 @@ def test_a_precision_that_was_checked_keeps_the_labels(
     runtime.close()
 
 
-def test_a_precision_that_changes_labels_gives_way_to_f32(artifact: Artifact) -> None:
+def test_f32_replaces_a_precision_that_changes_labels(artifact: Artifact) -> None:
     check = Check(pictures=100, flips=1, accuracy=0.9, largest_difference=0.5)
     careless = dataclasses.replace(artifact, metrics={"precisions": {"int8": check, "bf16": check}})
     for setting in ("int8", "bf16", "auto"):
@@ -136,14 +136,14 @@ def test_a_precision_that_changes_labels_gives_way_to_f32(artifact: Artifact) ->
         runtime.close()
 
 
-def test_auto_takes_a_precision_that_was_checked(artifact: Artifact) -> None:
+def test_auto_chooses_a_checked_precision(artifact: Artifact) -> None:
     only_int8 = {"precisions": {"int8": artifact.metrics["precisions"]["int8"]}}
     runtime = open_runtime(dataclasses.replace(artifact, metrics=only_int8), "openvino", "auto")
     assert runtime.precision in {"f32", "int8"}
     runtime.close()
 
 
-def test_a_cache_that_cannot_be_used_costs_the_cache_and_not_the_model(
+def test_a_model_loads_without_its_cache_if_the_cache_cannot_be_used(
     artifact: Artifact, openvino: Runtime, pixels: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("no folder")
@@ -179,13 +179,13 @@ def test_a_worker_on_openvino_never_imports_tensorflow() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_openvino_computes_in_f32_unless_told_otherwise(artifact: Artifact, openvino: Runtime) -> None:
+def test_openvino_computes_in_f32_by_default(artifact: Artifact, openvino: Runtime) -> None:
     assert openvino.precision == "f32"
     compiled = openvino._requests[1].get().get_compiled_model()  # type: ignore[attr-defined]
     assert str(compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
 
 
-def test_a_setting_that_names_a_runtime_is_taken_at_its_word() -> None:
+def test_a_setting_that_names_a_runtime_is_obeyed() -> None:
     assert choose_runtime("tensorflow") == "tensorflow"
     assert choose_runtime("openvino") == "openvino"
 

@@ -60,18 +60,18 @@ def change(client: FlaskClient, **headers: str) -> TestResponse:
     return client.delete("/v1/jobs/job_unknown", headers=headers)
 
 
-def test_without_keys_there_is_no_door(client: FlaskClient) -> None:
+def test_pages_need_no_sign_in_without_keys(client: FlaskClient) -> None:
     assert visit(client, "/") == (200, None)
     assert visit(client, "/login") == (303, "/")
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs/job_1"])
-def test_whoever_is_signed_out_is_led_to_the_door_and_told_where_from(client: FlaskClient, key: str, path: str) -> None:
+def test_a_signed_out_visitor_is_redirected_to_the_sign_in_page(client: FlaskClient, key: str, path: str) -> None:
     assert visit(client, path) == (303, f"/login?next={path}")
     assert visit(client, f"/login?next={path}") == (200, None)
 
 
-def test_a_session_takes_the_place_of_the_key(client: FlaskClient, key: str) -> None:
+def test_a_session_replaces_the_key(client: FlaskClient, key: str) -> None:
     assert client.get("/v1/jobs").status_code == 401
     answer = sign_in(client, key)
     assert (answer.status_code, answer.data) == (204, b"")
@@ -85,7 +85,7 @@ def test_a_session_takes_the_place_of_the_key(client: FlaskClient, key: str) -> 
     assert visit(client, "/login") == (303, "/")
 
 
-def test_over_https_cookies_go_over_https_only(client: FlaskClient, key: str) -> None:
+def test_cookies_are_secure_over_https(client: FlaskClient, key: str) -> None:
     cookies = sign_in(client, key, HTTPS).headers.getlist("Set-Cookie")
     assert len(cookies) == 2
     assert all("Secure" in cookie for cookie in cookies)
@@ -98,29 +98,29 @@ def test_a_bad_key_gets_no_session(client: FlaskClient, key: str, wrong: object)
     assert "Set-Cookie" not in answer.headers
 
 
-def test_nobody_sends_much_before_he_is_known(client: FlaskClient, key: str) -> None:
+def test_the_body_of_a_sign_in_is_limited(client: FlaskClient, key: str) -> None:
     assert sign_in(client, key + "x" * 5000).status_code == 413
 
 
-def test_a_form_cannot_sign_anyone_in(client: FlaskClient, key: str) -> None:
+def test_a_form_of_another_site_cannot_sign_in(client: FlaskClient, key: str) -> None:
     assert client.post("/session", data={"key": key}).status_code == 401
     assert client.post("/session", data=f'{{"key": "{key}"}}', content_type="text/plain").status_code == 401
 
 
-def test_trying_keys_at_the_door_is_slowed_down(client: FlaskClient, key: str) -> None:
+def test_guessing_keys_at_sign_in_is_limited(client: FlaskClient, key: str) -> None:
     answers = [sign_in(client, "lb_wrong").status_code for _ in range(BAD_KEY_LIMIT + 1)]
     assert answers == [401] * BAD_KEY_LIMIT + [429]
     assert sign_in(client, key).status_code == 204
 
 
-def test_what_changes_something_needs_the_token_of_the_session(signed_in: FlaskClient) -> None:
+def test_changes_need_the_csrf_token_of_the_session(signed_in: FlaskClient) -> None:
     answer = change(signed_in)
     assert (answer.status_code, answer.get_json(force=True)["code"]) == (403, "csrf_token_missing")
     assert change(signed_in, **{sessions.TOKEN_HEADER: "wrong"}).status_code == 403
     assert change(signed_in, **token(signed_in)).status_code == 404
 
 
-def test_a_token_of_another_session_is_no_good(app: LookbookApp, signed_in: FlaskClient, key: str) -> None:
+def test_a_csrf_token_of_another_session_is_refused(app: LookbookApp, signed_in: FlaskClient, key: str) -> None:
     other = app.test_client()
     sign_in(other, key)
     assert change(signed_in, **token(other)).status_code == 403
@@ -137,7 +137,7 @@ def test_a_token_of_another_session_is_no_good(app: LookbookApp, signed_in: Flas
         {"Sec-Fetch-Site": "cross-site", "Authorization": "Basic YTpi"},
     ],
 )
-def test_what_another_sites_page_sends_is_refused_with_a_session_and_without_keys(
+def test_requests_from_pages_of_other_sites_are_refused(
     app: LookbookApp, client: FlaskClient, headers: dict[str, str]
 ) -> None:
     for ask in (client.post("/v1/jobs", headers=headers), change(client, **headers)):
@@ -169,13 +169,13 @@ def test_a_session_ends_by_signing_out(signed_in: FlaskClient) -> None:
     assert visit(signed_in, "/") == (303, "/login?next=/")
 
 
-def test_a_session_that_was_not_made_here_is_none(client: FlaskClient, key: str) -> None:
+def test_a_forged_session_is_refused(client: FlaskClient, key: str) -> None:
     for forged in ("", "x", "WyJrZXlfMSIsICJ0Il0.aSU.c2ln"):
         client.set_cookie(sessions.SESSION_COOKIE, forged)
         assert client.get("/v1/jobs").status_code == 401
 
 
-def test_every_process_knows_the_sessions_of_the_others(signed_in: FlaskClient, second: FlaskClient) -> None:
+def test_a_session_is_valid_in_every_process(signed_in: FlaskClient, second: FlaskClient) -> None:
     cookie = signed_in.get_cookie(sessions.SESSION_COOKIE)
     assert cookie is not None
     second.set_cookie(sessions.SESSION_COOKIE, cookie.value)
@@ -188,7 +188,7 @@ def test_every_process_knows_the_sessions_of_the_others(signed_in: FlaskClient, 
 @pytest.mark.parametrize(
     "path", ["/", "/healthz", "/openapi.json", "/docs", "/static/js/api.js", "/v1/jobs", "/v1/nothing"]
 )
-def test_every_answer_tells_the_browser_what_not_to_do_with_it(client: FlaskClient, path: str) -> None:
+def test_every_answer_has_security_headers(client: FlaskClient, path: str) -> None:
     with client.get(path) as answer:
         policy = answer.headers["Content-Security-Policy"]
         assert "unsafe" not in policy
@@ -200,11 +200,11 @@ def test_every_answer_tells_the_browser_what_not_to_do_with_it(client: FlaskClie
         assert "Strict-Transport-Security" not in answer.headers
 
 
-def test_over_https_the_browser_is_told_to_stay_there(client: FlaskClient) -> None:
+def test_answers_over_https_demand_https_from_then_on(client: FlaskClient) -> None:
     assert "Strict-Transport-Security" in client.get("/healthz", base_url=HTTPS).headers
 
 
-def test_a_proxy_is_believed_only_where_there_is_one(client: FlaskClient, settings: Settings) -> None:
+def test_headers_of_a_proxy_count_only_if_the_setting_says_so(client: FlaskClient, settings: Settings) -> None:
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "localhost"}
     assert "Strict-Transport-Security" not in client.get("/healthz", headers=forwarded).headers
     with serving(settings.with_changes(proxies=1)) as behind:

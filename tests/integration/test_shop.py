@@ -47,7 +47,7 @@ def every_page(shop: Shop, fetcher: Fetcher, kind: str) -> Iterator[tuple[Produc
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_largest_photos_that_a_page_names_are_those_of_its_truth(shop: Shop, fetcher: Fetcher, kind: str) -> None:
+def test_the_largest_pictures_of_a_page_are_those_of_its_truth(shop: Shop, fetcher: Fetcher, kind: str) -> None:
     for truth, page in every_page(shop, fetcher, kind):
         plain = html.unescape(page.replace("\\/", "/"))
         named = re.findall(r"(?:https?:/)?/[^\s\"'<>\\]+\.(?:jpg|png|gif|webp|svg|ico)(?:\?[\w=&]+)?", plain)
@@ -124,7 +124,7 @@ def from_state(page: str) -> tuple[str, str, str]:
         ("state", from_state),
     ],
 )
-def test_pages_that_say_what_they_sell_say_the_truth(
+def test_structured_data_of_pages_agrees_with_their_truth(
     shop: Shop, fetcher: Fetcher, kind: str, read: Callable[[str], tuple[str, str, str]]
 ) -> None:
     for truth, page in every_page(shop, fetcher, kind):
@@ -133,7 +133,7 @@ def test_pages_that_say_what_they_sell_say_the_truth(
 
 
 @pytest.mark.parametrize("kind", ["json-ld-broken", "picture", "lazy", "noscript", "img"])
-def test_pages_for_people_show_title_price_and_category(shop: Shop, fetcher: Fetcher, kind: str) -> None:
+def test_visible_title_price_and_category_agree_with_the_truth(shop: Shop, fetcher: Fetcher, kind: str) -> None:
     for truth, page in every_page(shop, fetcher, kind):
         tree = lxml.html.fromstring(page)
         assert tree.xpath("string(//h1)") == truth.title
@@ -143,7 +143,7 @@ def test_pages_for_people_show_title_price_and_category(shop: Shop, fetcher: Fet
         assert trail[-1] == truth.category
 
 
-def test_json_ld_that_is_called_broken_is_not_json(shop: Shop, fetcher: Fetcher) -> None:
+def test_json_ld_that_is_called_broken_is_no_json(shop: Shop, fetcher: Fetcher) -> None:
     seen = set()
     for truth, page in every_page(shop, fetcher, "json-ld-broken"):
         with pytest.raises(json.JSONDecodeError):
@@ -152,7 +152,7 @@ def test_json_ld_that_is_called_broken_is_not_json(shop: Shop, fetcher: Fetcher)
     assert len(seen) == 6
 
 
-def test_a_photo_has_the_hash_that_the_truth_says_and_is_five_sizes_in_three_qualities(
+def test_a_picture_has_the_hash_of_its_truth_and_comes_in_five_sizes_and_three_qualities(
     shop: Shop, fetcher: Fetcher
 ) -> None:
     for kind in KINDS:
@@ -171,7 +171,7 @@ def test_a_photo_has_the_hash_that_the_truth_says_and_is_five_sizes_in_three_qua
     assert all(load(data)[0].width == width for (width, _), data in sizes.items())
 
 
-def test_photos_may_come_from_another_host(shop: Shop) -> None:
+def test_pictures_can_be_on_another_host(shop: Shop) -> None:
     for base in (shop.url("open-graph"), shop.address_url("open-graph")):
         for truth in islice(shop.truth("open-graph", base).products(), 3):
             assert truth.url.startswith(base)
@@ -179,21 +179,21 @@ def test_photos_may_come_from_another_host(shop: Shop) -> None:
             assert kind_of(truth.pictures[0].url) == "largest"
 
 
-def test_a_page_without_products_has_a_large_picture_all_the_same(shop: Shop, fetcher: Fetcher) -> None:
+def test_a_page_without_products_has_a_large_picture(shop: Shop, fetcher: Fetcher) -> None:
     about = fetcher.get(shop.url("img", "/about")).expect_ok().body.decode()
     picture = urljoin(shop.url("img"), meta(about, "og:image"))
     assert kind_of(picture) == "furniture"
     assert load(fetcher.get(picture).body)[0].size == (1200, 800)
 
 
-def test_a_product_under_an_old_name_moves_to_the_one_it_has(shop: Shop, fetcher: Fetcher) -> None:
+def test_the_old_url_of_a_product_redirects_to_the_new_one(shop: Shop, fetcher: Fetcher) -> None:
     moved = fetcher.get(shop.url("img", "/p/blouses-2"))
     assert (moved.url, moved.status) == (shop.url("img", "/p/shirts-2"), 200)
     page = moved.body.decode()
     assert f'<link rel="canonical" href="{moved.url}">' in page
 
 
-def test_search_results_have_the_shape_that_the_first_crawler_read(shop: Shop, fetcher: Fetcher) -> None:
+def test_search_results_have_the_format_of_the_first_crawler(shop: Shop, fetcher: Fetcher) -> None:
     listings = list(shop.truth("next").searches(size=3))
     assert sum(len(listing.products) for listing in listings) == PRODUCTS
     for listing in listings:
@@ -210,7 +210,7 @@ def test_search_results_have_the_shape_that_the_first_crawler_read(shop: Shop, f
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_listings_page_by_page_lead_to_every_product(shop: Shop, fetcher: Fetcher, kind: str) -> None:
+def test_the_pages_of_all_listings_link_every_product(shop: Shop, fetcher: Fetcher, kind: str) -> None:
     home = fetcher.get(shop.url(kind, "/")).expect_ok()
     waiting = re.findall(r'href="([^"]*/c/[^"]*)"', home.body.decode())
     found, seen = set(), set()
@@ -224,7 +224,7 @@ def test_listings_page_by_page_lead_to_every_product(shop: Shop, fetcher: Fetche
     assert found == {truth.url for truth in shop.truth(kind).products()}
 
 
-def test_sitemaps_name_every_product_and_every_second_one_is_compressed(shop: Shop, fetcher: Fetcher) -> None:
+def test_sitemaps_list_every_product_and_every_second_sitemap_is_compressed(shop: Shop, fetcher: Fetcher) -> None:
     index = fetcher.get(shop.url("img", "/sitemap.xml")).expect_ok().body.decode()
     parts = re.findall("<loc>(.*?)</loc>", index)
     assert [part.rpartition("/")[2] for part in parts] == ["sitemap-1.xml", "sitemap-2.xml.gz"]
@@ -233,7 +233,7 @@ def test_sitemaps_name_every_product_and_every_second_one_is_compressed(shop: Sh
     assert named == [truth.url for truth in shop.truth("img").products()]
 
 
-def test_feeds_name_the_first_products(shop: Shop, fetcher: Fetcher) -> None:
+def test_feeds_list_the_first_products(shop: Shop, fetcher: Fetcher) -> None:
     expected = [truth.url for truth in islice(shop.truth("lazy").products(), 20)]
     rss = fetcher.get(shop.url("lazy", "/feed.rss")).expect_ok().body.decode()
     atom = fetcher.get(shop.url("lazy", "/feed.atom")).expect_ok().body.decode()
@@ -243,7 +243,7 @@ def test_feeds_name_the_first_products(shop: Shop, fetcher: Fetcher) -> None:
 # The same seed, the same shop; and some days later
 
 
-def test_the_same_seed_makes_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     paths = ["/p/shirts-2", "/c/shirts", "/photos/2-0-400q75.jpg", "/sitemap.xml", "/assets/banner.jpg"]
 
     def bytes_of(seed: int) -> list[bytes]:
@@ -273,14 +273,14 @@ def second_visit(urls_of: Callable[[SiteTruth], list[tuple[str, str]]]) -> dict[
     return statuses
 
 
-def test_a_second_visit_finds_pages_gone_changed_new_and_unchanged() -> None:
+def test_a_second_visit_finds_gone_changed_new_and_unchanged_pages() -> None:
     found = second_visit(lambda truth: list(truth.fates()))
     # Another photo under the same address leaves the page as it was.
     changed = {"price": {200}, "photo": {304}, "both": {200}}
     assert found == {"same": {304}, **changed, "new": {200}, "gone": {404, 410}}
 
 
-def test_a_second_visit_finds_photos_gone_changed_new_and_unchanged() -> None:
+def test_a_second_visit_finds_gone_changed_new_and_unchanged_pictures() -> None:
     def photos(truth: SiteTruth) -> list[tuple[str, str]]:
         base = truth.shelf.base
         # Of three garments: each has to be drawn.
@@ -292,7 +292,7 @@ def test_a_second_visit_finds_photos_gone_changed_new_and_unchanged() -> None:
     assert found == {"same": {304}, **changed, "new": {200}, "gone": {404}}
 
 
-def test_what_was_not_modified_is_not_sent_again(shop: Shop, fetcher: Fetcher) -> None:
+def test_unmodified_bodies_are_not_sent_again(shop: Shop, fetcher: Fetcher) -> None:
     for path in ("/p/shirts-2", "/photos/2-0-800q90.jpg"):
         first = fetcher.get(shop.url("img", path))
         for known in (

@@ -35,7 +35,7 @@ def fetcher(shop: Shop) -> Iterator[Fetcher]:
 # Traps
 
 
-def test_every_trap_for_pictures_ends_as_it_must_and_nobody_gets_inside(shop: Shop) -> None:
+def test_every_trap_for_pictures_has_its_outcome_and_none_reaches_the_private_network(shop: Shop) -> None:
     ends = {}
     with Fetcher(allow=shop.allow, resolver=shop.resolver) as fetcher:
         for trap in shop.traps():
@@ -51,7 +51,7 @@ def test_every_trap_for_pictures_ends_as_it_must_and_nobody_gets_inside(shop: Sh
     assert shop.log.connected("127.0.0.2") == []
 
 
-def test_the_log_hears_who_gets_inside(shop: Shop) -> None:
+def test_the_log_records_connections_to_the_private_network(shop: Shop) -> None:
     with running_shop(products=1) as other:
         with socket.create_connection(("127.0.0.2", other.port)) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: inside\r\nConnection: close\r\n\r\n")
@@ -60,7 +60,7 @@ def test_the_log_hears_who_gets_inside(shop: Shop) -> None:
         assert [visit.address for visit in other.log.visits()] == ["127.0.0.2"]
 
 
-def test_every_trap_for_whom_reads_pages_and_sitemaps_answers_and_bombs_are_bombs(shop: Shop, fetcher: Fetcher) -> None:
+def test_every_trap_for_readers_of_pages_and_sitemaps_answers(shop: Shop, fetcher: Fetcher) -> None:
     for trap in shop.traps():
         if trap.is_for in {"page", "sitemap"} and trap.must != "too_large":
             assert fetcher.get(trap.url).status == 200
@@ -68,21 +68,21 @@ def test_every_trap_for_whom_reads_pages_and_sitemaps_answers_and_bombs_are_bomb
     assert unpacked > 3 * 20 * 2**20
 
 
-def test_titles_that_mean_harm_are_in_the_page_as_text(shop: Shop, fetcher: Fetcher) -> None:
+def test_hostile_titles_are_in_the_page_as_text(shop: Shop, fetcher: Fetcher) -> None:
     page = fetcher.get(shop.url("traps", "/t/title-script")).body.decode()
     assert "<script>alert" not in page.replace('"<script>alert(1)<\\/script>"', "")
     korean = fetcher.get(shop.url("traps", "/t/title-euc-kr")).body
     assert "여름 셔츠".encode("euc-kr") in korean
 
 
-def test_a_wall_shows_nothing_before_consent_and_the_empty_site_shows_nothing(shop: Shop, fetcher: Fetcher) -> None:
+def test_the_consent_wall_and_the_empty_site_show_nothing(shop: Shop, fetcher: Fetcher) -> None:
     wall = shop.url("wall", "/p/shirts-2")
     assert b"cookies" in fetcher.get(wall).body
     assert b"shirts-2" in fetcher.get(wall, headers={"Cookie": "consent=yes"}).body
     assert fetcher.get(shop.url("empty", "/")).body == b""
 
 
-def test_the_calendar_and_the_sessions_never_end(shop: Shop, fetcher: Fetcher) -> None:
+def test_the_endless_sites_always_link_new_pages(shop: Shop, fetcher: Fetcher) -> None:
     for site, start, link in (
         ("calendar", "/events", r'"(/events\?month=[\d-]+)"'),
         ("sessions", "/", r'"(/more/[^"]*|/c/[^"]*sid=[^"]*)"'),
@@ -97,7 +97,7 @@ def test_the_calendar_and_the_sessions_never_end(shop: Shop, fetcher: Fetcher) -
         assert len(seen) == 20
 
 
-def test_tracked_pages_name_their_one_address_and_pages_of_sessions_do_not(shop: Shop, fetcher: Fetcher) -> None:
+def test_tracked_pages_name_their_canonical_url_and_session_pages_do_not(shop: Shop, fetcher: Fetcher) -> None:
     tracked = fetcher.get(shop.url("tracked", "/p/shirts-2?utm_source=shop")).body.decode()
     assert f'<link rel="canonical" href="{shop.url("tracked")}/p/shirts-2">' in tracked
     assert "canonical" not in fetcher.get(shop.url("sessions", "/p/shirts-2?sid=1")).body.decode()
@@ -109,7 +109,7 @@ def test_the_slow_site_answers_after_its_pause(shop: Shop, fetcher: Fetcher) -> 
     assert visit.finished - visit.started > 0.04
 
 
-def test_a_name_that_leads_elsewhere_the_second_time_is_not_followed_there(shop: Shop) -> None:
+def test_the_rebinding_host_is_refused_the_second_time(shop: Shop) -> None:
     with Fetcher(allow=shop.allow, resolver=shop.resolver) as first:
         assert first.get(f"http://rebinding.shop.test:{shop.port}/").ok
     with Fetcher(allow=shop.allow, resolver=shop.resolver) as second, pytest.raises(BlockedAddress):
@@ -124,7 +124,7 @@ def test_the_busy_site_refuses_every_fifth_request_by_seconds_or_by_date(shop: S
     assert answers[9].headers["retry-after"].endswith("GMT")
 
 
-def test_robots_txt_says_what_each_site_wants(shop: Shop, fetcher: Fetcher) -> None:
+def test_each_site_has_its_own_robots_txt(shop: Shop, fetcher: Fetcher) -> None:
     def robots(site: str) -> Fetched:
         return fetcher.get(shop.url(site, "/robots.txt"))
 
@@ -138,7 +138,7 @@ def test_robots_txt_says_what_each_site_wants(shop: Shop, fetcher: Fetcher) -> N
 # The log
 
 
-def test_the_log_tells_who_asked_for_what_and_how_many_at_a_time() -> None:
+def test_the_log_records_requests_clients_and_concurrency() -> None:
     ticks = iter(range(1000))
     with running_shop(products=5, latency=0.01, clock=lambda: float(next(ticks))) as shop:
         clients = [socket.create_connection(("127.0.0.1", shop.port)) for _ in range(3)]
@@ -159,7 +159,7 @@ def test_the_log_tells_who_asked_for_what_and_how_many_at_a_time() -> None:
         assert shop.log.visits("lazy.shop.test") == []
 
 
-def test_a_trap_is_in_the_log_even_when_the_client_has_given_up(shop: Shop) -> None:
+def test_a_trap_is_logged_even_if_the_client_has_given_up(shop: Shop) -> None:
     limits = FetchLimits(seconds=0.2)
     with Fetcher(allow=shop.allow, resolver=shop.resolver, limits=limits) as fetcher, pytest.raises(ItemError):
         fetcher.get(shop.url("traps", "/t/silent?given-up"))
@@ -168,7 +168,7 @@ def test_a_trap_is_in_the_log_even_when_the_client_has_given_up(shop: Shop) -> N
     assert shop.log.visits("traps.shop.test")[-1].status == 0
 
 
-def test_a_site_can_be_asked_by_an_address_of_its_own_and_by_a_name_that_browsers_know(shop: Shop) -> None:
+def test_each_site_can_be_reached_by_its_own_ip_address(shop: Shop) -> None:
     with Fetcher(allow=shop.allow) as fetcher:
         there = shop.address_url("microdata")
         truth = next(shop.truth("microdata", there).products())
@@ -176,7 +176,7 @@ def test_a_site_can_be_asked_by_an_address_of_its_own_and_by_a_name_that_browser
         assert truth.pictures[0].url.removeprefix(there) in fetcher.get(truth.url).body.decode()
 
 
-def test_the_shop_in_a_process_of_its_own_is_the_same_shop(tmp_path: Path) -> None:
+def test_the_shop_in_its_own_process_is_the_same_shop(tmp_path: Path) -> None:
     with running_shop(7, 4) as shop, shop_process(7, 4, log=tmp_path / "log.jsonl") as other:
         with Fetcher(allow=other.allow, resolver=other.resolver) as fetcher:
             there = fetcher.get(other.url("lazy", "/p/shirts-2")).body

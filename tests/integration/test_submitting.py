@@ -17,7 +17,7 @@ from tests.conftest import RunningRedis
 from tests.integration.apps import blobs_on_disk, body_of, classify, picture, problem, services_of, serving, upload
 
 
-def test_an_upload_is_stored_and_answered_with_the_job(client: FlaskClient, settings: Settings) -> None:
+def test_an_upload_is_stored_and_answered_with_its_job(client: FlaskClient, settings: Settings) -> None:
     response = upload(client, [(picture(), "a.jpg"), (picture("shirt-white.jpg"), "b.jpg")], name="Autumn")
     assert response.status_code == 202
     job = body_of(response)
@@ -29,7 +29,7 @@ def test_an_upload_is_stored_and_answered_with_the_job(client: FlaskClient, sett
     assert len(blobs_on_disk(settings)) == 2
 
 
-def test_without_redis_the_submission_is_stored_and_its_chunks_are_due_at_once(
+def test_a_submission_without_redis_is_stored_with_chunks_that_are_due_at_once(
     app: LookbookApp, client: FlaskClient
 ) -> None:
     assert upload(client, [(picture(), "a.jpg")]).status_code == 202
@@ -41,7 +41,7 @@ def test_without_redis_the_submission_is_stored_and_its_chunks_are_due_at_once(
     assert chunk.due_at <= utc_now()
 
 
-def test_with_redis_the_chunks_are_in_the_queue_of_bulk_work(
+def test_chunks_of_a_submission_are_queued_by_priority(
     settings: Settings, redis: RunningRedis, app: LookbookApp
 ) -> None:
     with serving(settings.with_changes(redis_url=redis.url)) as made:
@@ -52,7 +52,7 @@ def test_with_redis_the_chunks_are_in_the_queue_of_bulk_work(
         assert redis.connection.llen("interactive") == 1
 
 
-def test_a_thousand_and_more_files_fit_in_one_request(app: LookbookApp, client: FlaskClient) -> None:
+def test_a_request_can_contain_more_than_a_thousand_files(app: LookbookApp, client: FlaskClient) -> None:
     small = picture("t-shirt-black.webp")[:100]
     response = upload(client, [(small + str(n).encode(), f"{n}.webp") for n in range(1500)])
     assert response.status_code == 202
@@ -61,14 +61,14 @@ def test_a_thousand_and_more_files_fit_in_one_request(app: LookbookApp, client: 
         assert len(set(session.scalars(select(Item.blob_sha256)))) == 1500
 
 
-def test_names_of_files_are_text_to_show_and_never_paths(client: FlaskClient) -> None:
+def test_file_names_are_kept_as_text(client: FlaskClient) -> None:
     name = "../../<script>한글.jpg"
     job = body_of(upload(client, [(picture(), name)]))
     item = body_of(client.get(f"/v1/jobs/{job['id']}/items"))["data"][0]
     assert item["source"]["name"] == name
 
 
-def test_an_empty_and_a_too_large_file_fail_their_items_only(client: FlaskClient, settings: Settings) -> None:
+def test_empty_and_too_large_files_fail_only_their_items(client: FlaskClient, settings: Settings) -> None:
     job = body_of(upload(client, [(b"", "empty.jpg"), (b"x" * 200_001, "large.jpg"), (picture(), "good.jpg")]))
     assert (job["counts"]["failed"], job["counts"]["pending"], job["status"]) == (2, 1, "queued")
     items = body_of(client.get(f"/v1/jobs/{job['id']}/items"))["data"]
@@ -94,7 +94,7 @@ def test_a_job_of_refused_files_only_is_completed(client: FlaskClient) -> None:
         ({"unknown_option": "1"}, "invalid_request"),
     ],
 )
-def test_options_that_cannot_be_used_are_422_with_a_pointer_and_leave_nothing_behind(
+def test_wrong_options_are_answered_with_422_and_a_pointer_and_store_nothing(
     client: FlaskClient, settings: Settings, fields: dict[str, str], code: str
 ) -> None:
     response = upload(client, [(picture(), "a.jpg")], **fields)
@@ -105,21 +105,21 @@ def test_options_that_cannot_be_used_are_422_with_a_pointer_and_leave_nothing_be
     assert body_of(client.get("/v1/jobs"))["data"] == []
 
 
-def test_no_files_at_all_is_said_so(client: FlaskClient) -> None:
+def test_a_form_without_files_is_refused(client: FlaskClient) -> None:
     body = problem(client.post("/v1/jobs", data={"name": "x"}, content_type="multipart/form-data"))
     assert (body["status"], body["code"]) == (422, "no_source")
     body = problem(client.post("/v1/classifications", data={"picture": (io.BytesIO(b"x"), "x")}))
     assert (body["status"], body["code"]) == (422, "no_image")
 
 
-def test_another_content_type_is_415_and_says_what_came(client: FlaskClient) -> None:
+def test_another_content_type_is_answered_with_415(client: FlaskClient) -> None:
     for path in ("/v1/jobs", "/v1/classifications"):
         body = problem(client.post(path, data="hello", content_type="text/plain"))
         assert (body["status"], body["code"]) == (415, "unsupported_media_type")
         assert "text/plain" in body["detail"]
 
 
-def test_a_body_over_the_limit_is_413_and_leaves_nothing_behind(client: FlaskClient, settings: Settings) -> None:
+def test_a_body_over_the_limit_is_answered_with_413_and_stores_nothing(client: FlaskClient, settings: Settings) -> None:
     body = problem(upload(client, [(b"x" * 160_000, f"{n}.jpg") for n in range(3)]))
     assert (body["status"], body["code"]) == (413, "too_large")
     assert blobs_on_disk(settings) == []
@@ -143,12 +143,12 @@ def test_an_empty_body_and_a_too_large_picture_are_refused_at_once(client: Flask
         ),
     ],
 )
-def test_a_multipart_body_that_is_none_is_400(client: FlaskClient, body: bytes, content_type: str) -> None:
+def test_a_broken_multipart_body_is_answered_with_400(client: FlaskClient, body: bytes, content_type: str) -> None:
     response = client.post("/v1/classifications", data=body, content_type=content_type)
     assert (problem(response)["code"], response.status_code) == ("bad_request", 400)
 
 
-def test_names_of_files_may_be_in_any_script(client: FlaskClient) -> None:
+def test_file_names_can_contain_any_script(client: FlaskClient) -> None:
     name = '가을 "코트" 100%.jpg'
     response = upload(client, [(picture(), name)])
     assert response.status_code == 202
@@ -157,39 +157,37 @@ def test_names_of_files_may_be_in_any_script(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("crop", ["{}", "[1,2,3,4]", '{"x":0,"y":0,"width":0,"height":5}', "nonsense"])
-def test_a_crop_that_is_none_is_422(client: FlaskClient, crop: str) -> None:
+def test_an_invalid_crop_is_answered_with_422(client: FlaskClient, crop: str) -> None:
     response = client.post("/v1/classifications", data={"image": (io.BytesIO(picture()), "a.jpg"), "crop": crop})
     assert problem(response)["errors"][0]["pointer"].startswith("/crop")
     assert response.status_code == 422
 
 
-def test_a_crop_that_is_no_json_is_told_what_a_crop_looks_like(client: FlaskClient) -> None:
+def test_the_error_of_a_crop_that_is_no_json_describes_a_crop(client: FlaskClient) -> None:
     response = client.post("/v1/classifications", data={"image": (io.BytesIO(picture()), "a.jpg"), "crop": "0,0,9,9"})
     (error,) = problem(response)["errors"]
     assert error["detail"] == "expected a JSON object with `x`, `y`, `width` and `height` in pixels, got '0,0,9,9'"
 
 
-def test_prefer_that_is_no_number_is_400(client: FlaskClient) -> None:
+def test_an_invalid_prefer_header_is_answered_with_400(client: FlaskClient) -> None:
     assert problem(classify(client, Prefer="wait=x"))["status"] == 400
 
 
-def test_a_classification_that_nobody_can_make_now_is_202_with_its_place(client: FlaskClient) -> None:
+def test_a_classification_without_a_worker_is_answered_with_202_and_a_location(client: FlaskClient) -> None:
     response = classify(client)
     assert response.status_code == 202
     assert response.headers["Location"] == f"/v1/items/{body_of(response)['id']}"
     assert body_of(client.get(response.headers["Location"]))["status"] == "pending"
 
 
-def test_a_job_may_say_until_when_it_is_kept_if_that_is_to_come(client: FlaskClient) -> None:
+def test_the_expiry_of_a_job_can_be_set_to_a_future_time(client: FlaskClient) -> None:
     kept = upload(client, [(picture(), "a.jpg")], expires_at="2999-01-31T00:00:00Z")
     assert (kept.status_code, kept.get_json()["expires_at"]) == (202, "2999-01-31T00:00:00.000Z")
     past = upload(client, [(picture(), "a.jpg")], expires_at="1999-01-31T00:00:00Z")
     assert (past.status_code, problem(past)["errors"][0]["pointer"]) == (422, "/expires_at")
 
 
-def test_a_saturated_service_asks_for_bulk_work_later_and_takes_single_pictures(
-    app: LookbookApp, settings: Settings
-) -> None:
+def test_a_saturated_service_refuses_jobs_and_accepts_single_pictures(app: LookbookApp, settings: Settings) -> None:
     with serving(settings.with_changes(max_pending_items=3)) as small:
         client = small.test_client()
         assert upload(client, [(picture(), f"{n}.jpg") for n in range(3)]).status_code == 202

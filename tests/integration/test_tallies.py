@@ -71,7 +71,7 @@ def test_the_summary_adds_up_to_the_items(database: Database) -> None:
     assert summary.histogram == [0, 0, 0, 0, 0, 1, 0, 0, 0, 2]
 
 
-def test_what_is_refused_at_the_door_is_tallied_and_what_is_tried_again_is_not_any_more(database: Database) -> None:
+def test_refused_items_are_tallied_and_retried_items_are_not(database: Database) -> None:
     with database.writing() as session:
         refused = [NewItem(f"{n}.jpg", None, error=TooLarge()) for n in range(2)]
         kept = [NewItem(f"{name}.jpg", a_blob(name)) for name in "abc"]
@@ -92,7 +92,7 @@ def test_what_is_refused_at_the_door_is_tallied_and_what_is_tried_again_is_not_a
         assert tallied(session, job.id) == counted(session, job.id) == expected
 
 
-def test_nothing_is_tallied_of_what_is_removed(database: Database, tmp_path: Path) -> None:
+def test_tallies_of_a_purged_job_are_empty(database: Database, tmp_path: Path) -> None:
     with database.writing() as session:
         new = NewJob("test", JobSource.UPLOADS, a_model(session), expires_at=NOW + timedelta(days=1))
         new_items = [NewItem("a.jpg", a_blob("a")), NewItem("b.jpg", None, error=TooLarge())]

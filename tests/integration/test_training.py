@@ -37,9 +37,7 @@ def drawn_dataset(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_a_trained_artifact_evaluates_to_its_own_figures_and_can_be_quantized(
-    drawn_dataset: Path, tmp_path: Path
-) -> None:
+def test_a_trained_artifact_reproduces_its_metrics_and_can_be_quantized(drawn_dataset: Path, tmp_path: Path) -> None:
     recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
     recipe |= {"size": 64, "crop_from": 72, "batch": 8, "taxonomy": str(RECIPES / "garments.labels.json")}
     recipe["head"]["epochs"] = 5

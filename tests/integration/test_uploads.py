@@ -46,7 +46,9 @@ def app_of() -> Iterator[Callable[[Settings], LookbookApp]]:
         yield make
 
 
-def test_an_upload_can_be_looked_at_again(blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]) -> None:
+def test_an_uploaded_picture_can_be_read_back(
+    blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]
+) -> None:
     client = app_of(blob_settings).test_client()
     job = body_of(upload(client, [(picture(), "a.jpg"), (b"", "empty.jpg"), (picture(), "twin.jpg")]))
     for item in body_of(client.get(job["links"]["items"]))["data"][::2]:
@@ -55,7 +57,7 @@ def test_an_upload_can_be_looked_at_again(blob_settings: Settings, app_of: Calla
     assert list(blob_settings.spool_folder.iterdir()) == []
 
 
-def test_a_picture_that_a_purger_deletes_during_its_submission_is_there_in_the_end(
+def test_a_picture_that_is_purged_during_its_submission_is_stored_again(
     blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     app = app_of(blob_settings)
@@ -93,7 +95,7 @@ def big(number: int) -> tuple[bytes, str]:
     return bytes([number]) * 100_000, f"{number}.jpg"
 
 
-def test_a_full_disk_refuses_the_submission_and_keeps_nothing_of_it(
+def test_a_submission_to_a_full_disk_is_refused_and_leaves_nothing(
     settings: Settings, nearly_full: Path, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     elsewhere = f"sqlite:///{settings.home / 'elsewhere.db'}"
@@ -107,7 +109,7 @@ def test_a_full_disk_refuses_the_submission_and_keeps_nothing_of_it(
     assert upload(client, [big(4)]).status_code == 202
 
 
-def test_a_single_picture_on_a_full_disk_is_refused_too(
+def test_a_single_picture_for_a_full_disk_is_refused(
     settings: Settings, nearly_full: Path, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     elsewhere = f"sqlite:///{settings.home / 'elsewhere.db'}"
@@ -121,7 +123,7 @@ def test_a_single_picture_on_a_full_disk_is_refused_too(
 
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
-def test_a_full_database_refuses_the_submission_and_the_pictures_go_again(
+def test_a_submission_to_a_full_database_is_refused_and_its_pictures_are_removed(
     kind: str, settings: Settings, request: pytest.FixtureRequest, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     if kind == "bucket":
@@ -145,7 +147,7 @@ def test_a_full_database_refuses_the_submission_and_the_pictures_go_again(
     assert [name[-64:] for name in left] == [known]
 
 
-def test_leftovers_are_removed_unless_somebody_refers_to_them(database: Database, blob_settings: Settings) -> None:
+def test_leftover_blobs_are_removed_unless_they_are_used(database: Database, blob_settings: Settings) -> None:
     blobs = open_blob_store(blob_settings)
     sha256s = [blobs.put(b"%d" % number) for number in range(20)]
     with database.writing() as session:
@@ -159,7 +161,7 @@ def test_leftovers_are_removed_unless_somebody_refers_to_them(database: Database
         assert session.scalars(select(Blob.sha256)).all() == [sha256s[7]]
 
 
-def test_a_store_that_is_away_refuses_the_submission_until_it_is_back(
+def test_submissions_are_refused_while_the_store_is_unavailable(
     settings: Settings, own_s3: RunningS3, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     settings = settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}")
@@ -174,7 +176,7 @@ def test_a_store_that_is_away_refuses_the_submission_until_it_is_back(
     assert "blobs" in body_of(client.get("/readyz"))["missing"]
 
 
-def test_a_store_that_goes_away_before_the_pictures_are_certain_leaves_no_job(
+def test_a_store_that_fails_before_the_commit_leaves_no_job(
     settings: Settings, own_s3: RunningS3, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     app = app_of(settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}"))
@@ -192,7 +194,7 @@ def test_a_store_that_goes_away_before_the_pictures_are_certain_leaves_no_job(
         assert session.scalars(select(Item.id)).all() == []
 
 
-def test_a_bucket_that_does_not_exist_is_a_store_that_is_away(
+def test_a_missing_bucket_counts_as_an_unavailable_store(
     settings: Settings, s3: RunningS3, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     client = app_of(settings.with_changes(blobs="s3://nobody-has-made-it")).test_client()
@@ -201,7 +203,9 @@ def test_a_bucket_that_does_not_exist_is_a_store_that_is_away(
         open_blob_store(settings.with_changes(blobs="s3://nobody-has-made-it")).read("0" * 64)
 
 
-def test_a_store_that_hangs_is_given_up(settings: Settings, own_s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_to_a_hanging_store_time_out(
+    settings: Settings, own_s3: RunningS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(s3_store._CLIENT, "timeout", timedelta(seconds=0.5))
     blobs = open_blob_store(settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}"))
     sha256 = blobs.put(b"picture")
@@ -213,7 +217,7 @@ def test_a_store_that_hangs_is_given_up(settings: Settings, own_s3: RunningS3, m
     assert blobs.read(sha256) == b"picture"
 
 
-def test_a_store_that_is_away_is_no_pictures_fault(settings: Settings, own_s3: RunningS3) -> None:
+def test_an_unavailable_store_fails_the_call_and_no_picture(settings: Settings, own_s3: RunningS3) -> None:
     blobs = open_blob_store(settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}"))
     key = (blobs.put(picture()), "")
     decoders = DecoderPool(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
@@ -226,7 +230,7 @@ def test_a_store_that_is_away_is_no_pictures_fault(settings: Settings, own_s3: R
     decoders.close()
 
 
-def test_a_worker_that_cannot_reach_the_store_explains_later(
+def test_an_explanation_is_skipped_while_the_store_is_unavailable(
     database: Database, settings: Settings, own_s3: RunningS3
 ) -> None:
     blobs = open_blob_store(settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}"))
@@ -250,7 +254,7 @@ def send(client: FlaskClient, *parts: tuple[str, tuple[str, bytes]], **fields: s
     return client.post("/v1/jobs", data=request.read(), content_type=request.headers["Content-Type"])
 
 
-def test_an_archive_is_stored_and_answered_before_it_is_read(
+def test_an_archive_is_stored_and_answered_before_reading(
     blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     app = app_of(blob_settings.with_changes(max_picture_bytes=1000))
@@ -268,7 +272,7 @@ def test_an_archive_is_stored_and_answered_before_it_is_read(
     assert list(blob_settings.spool_folder.iterdir()) == []
 
 
-def test_an_archive_has_a_limit_of_its_own_and_may_not_be_empty(
+def test_an_archive_has_its_own_limit_and_must_not_be_empty(
     settings: Settings, app_of: Callable[[Settings], LookbookApp]
 ) -> None:
     app = app_of(settings.with_changes(max_archive_bytes=1000))

@@ -39,7 +39,7 @@ def items_of(client: FlaskClient, answer: TestResponse) -> list[dict[str, Any]]:
     return found
 
 
-def test_urls_become_items_that_are_to_be_fetched(client: FlaskClient, database: Database) -> None:
+def test_urls_become_items_to_fetch(client: FlaskClient, database: Database) -> None:
     answer = submit(client, [{"url": URL}] * 5, name="Autumn", priority="low", metadata={"season": 3})
     job = answer.get_json()
     assert (job["name"], job["source"], job["priority"], job["metadata"]) == ("Autumn", "items", "low", {"season": 3})
@@ -52,7 +52,7 @@ def test_urls_become_items_that_are_to_be_fetched(client: FlaskClient, database:
     assert {item.chunk_id for item in items} == {chunk.id for chunk in chunks}
 
 
-def test_what_a_client_says_of_an_item_is_in_its_answer(client: FlaskClient) -> None:
+def test_an_item_shows_what_the_client_said_about_it(client: FlaskClient) -> None:
     known = {"page_url": "https://shop.example/1", "title": "가을 코트", "currency": "EUR", "alt": "a <b>coat</b>"}
     crop = {"x": 1, "y": 2, "width": 3, "height": 4}
     full = {"url": URL, "custom_id": "sku 17", "crop": crop, "metadata": {"a": [1]}, "price": 39.9, **known}
@@ -80,7 +80,7 @@ def test_what_a_client_says_of_an_item_is_in_its_answer(client: FlaskClient) -> 
         ({"url": URL, "crop": {"x": 10**30, "y": 10**30, "width": 10**30, "height": 10**30}}, "bad_crop"),
     ],
 )
-def test_an_item_that_can_never_be_fetched_fails_from_the_start_and_the_others_run(
+def test_an_item_that_can_never_be_fetched_fails_at_submission(
     client: FlaskClient, item: dict[str, Any], code: str
 ) -> None:
     answer = submit(client, [{"url": URL}, item])
@@ -94,7 +94,7 @@ def test_an_item_that_can_never_be_fetched_fails_from_the_start_and_the_others_r
     )
 
 
-def test_a_job_of_urls_that_can_never_be_fetched_is_completed(client: FlaskClient) -> None:
+def test_a_job_of_unfetchable_urls_only_is_completed(client: FlaskClient) -> None:
     job = submit(client, [{"url": "ftp://x"}]).get_json()
     assert (job["status"], job["counts"]["failed"]) == ("completed", 1)
 
@@ -118,7 +118,7 @@ def test_a_job_of_urls_that_can_never_be_fetched_is_completed(client: FlaskClien
         ([{"url": URL, "crop": {"x": "one", "y": 1, "width": 1, "height": 1}}], "/items/0/crop/x"),
     ],
 )
-def test_a_body_of_another_shape_is_422_with_a_pointer_and_stores_nothing(
+def test_a_malformed_body_is_answered_with_422_and_a_pointer_and_stores_nothing(
     client: FlaskClient, items: Any, pointer: str
 ) -> None:
     answer = submit(client, items)
@@ -144,12 +144,14 @@ def test_a_body_of_another_shape_is_422_with_a_pointer_and_stores_nothing(
         (json.dumps({"items": [{"url": "https://x.example"}] * 51}).encode(), 413, "too_large"),
     ],
 )
-def test_a_body_that_is_no_job_is_a_problem(client: FlaskClient, body: bytes, status: int, code: str) -> None:
+def test_a_body_that_is_no_job_is_refused_as_a_problem(
+    client: FlaskClient, body: bytes, status: int, code: str
+) -> None:
     answer = client.post("/v1/jobs", data=body, content_type="application/json")
     assert (answer.status_code, answer.get_json()["code"]) == (status, code)
 
 
-def test_one_picture_may_be_classified_by_its_url(client: FlaskClient, database: Database) -> None:
+def test_a_single_picture_can_be_classified_by_its_url(client: FlaskClient, database: Database) -> None:
     crop = {"x": 1, "y": 2, "width": 3, "height": 4}
     answer = client.post("/v1/classifications", json={"url": URL, "crop": crop, "top_k": 2})
     item = answer.get_json()
@@ -170,7 +172,7 @@ def test_one_picture_may_be_classified_by_its_url(client: FlaskClient, database:
         ({}, 422, "invalid_request"),
     ],
 )
-def test_one_url_that_cannot_be_classified_is_a_problem_at_once(
+def test_a_single_url_that_cannot_be_classified_is_refused_at_once(
     client: FlaskClient, body: dict[str, Any], status: int, code: str
 ) -> None:
     answer = client.post("/v1/classifications", json=body)

@@ -94,7 +94,7 @@ def test_the_end_of_a_job_is_delivered_once_and_signed(
     assert stored.delivered_at is not None
 
 
-def test_a_failed_attempt_is_repeated_with_the_same_id_and_body_and_a_new_time(
+def test_a_failed_delivery_is_repeated_with_the_same_id_and_body_and_a_new_timestamp(
     database: Database, courier: Courier, receiver: Receiver, clock: Clock
 ) -> None:
     receiver.replies = [Reply(500, body=b"oops" * 100_000)]
@@ -114,7 +114,9 @@ def test_a_failed_attempt_is_repeated_with_the_same_id_and_body_and_a_new_time(
     assert delivery(database).status == DeliveryStatus.DELIVERED
 
 
-def test_attempts_end_after_a_day(database: Database, courier: Courier, receiver: Receiver, clock: Clock) -> None:
+def test_a_delivery_fails_after_a_day_of_attempts(
+    database: Database, courier: Courier, receiver: Receiver, clock: Clock
+) -> None:
     receiver.replies = [Reply(404)] * 20
     end_job(database, receiver.url)
     for pause in BACKOFF:
@@ -141,7 +143,7 @@ def test_attempts_end_after_a_day(database: Database, courier: Courier, receiver
         ("-5", BACKOFF[0]),
     ],
 )
-def test_a_receiver_that_asks_for_patience_gets_it_within_reason(
+def test_retry_after_of_a_receiver_is_obeyed_up_to_a_limit(
     database: Database, courier: Courier, receiver: Receiver, clock: Clock, asked: str, expected: timedelta
 ) -> None:
     receiver.replies = [Reply(503, {"Retry-After": asked})]
@@ -152,7 +154,7 @@ def test_a_receiver_that_asks_for_patience_gets_it_within_reason(
     assert expected * (1 - JITTER) <= due_at - clock.now <= expected * (1 + JITTER)
 
 
-def test_410_switches_the_webhook_of_that_job_off_and_a_replay_on_again(
+def test_410_disables_the_webhook_of_the_job_and_a_replay_enables_it_again(
     database: Database, courier: Courier, receiver: Receiver
 ) -> None:
     receiver.replies = [Reply(410)]
@@ -175,7 +177,7 @@ def test_410_switches_the_webhook_of_that_job_off_and_a_replay_on_again(
     assert len(receiver.ids) == len(set(receiver.ids)) == 4
 
 
-def test_a_410_also_ends_what_was_still_to_be_tried_again(
+def test_410_also_disables_pending_deliveries_of_the_job(
     database: Database, courier: Courier, receiver: Receiver
 ) -> None:
     receiver.replies = [Reply(500), Reply(410)]
@@ -196,7 +198,7 @@ def test_a_redirect_is_not_followed(database: Database, courier: Courier, receiv
     assert "not followed" in str(stored.last_error)
 
 
-def test_an_address_that_is_not_public_is_never_connected_to(database: Database, receiver: Receiver) -> None:
+def test_a_receiver_with_a_private_ip_address_is_never_connected_to(database: Database, receiver: Receiver) -> None:
     end_job(database, receiver.url)
     connections: list[str] = []
     receiver.on_request = lambda received: connections.append(received.path)
@@ -208,7 +210,7 @@ def test_an_address_that_is_not_public_is_never_connected_to(database: Database,
     assert str(stored.last_error).startswith("blocked_address: ")
 
 
-def test_a_receiver_that_is_down_is_tried_again(database: Database, courier: Courier) -> None:
+def test_a_receiver_that_is_down_is_retried(database: Database, courier: Courier) -> None:
     with socket.socket() as taken:
         # Bound, but not listening: nobody else can answer there.
         taken.bind(("127.0.0.1", 0))
@@ -219,7 +221,7 @@ def test_a_receiver_that_is_down_is_tried_again(database: Database, courier: Cou
     assert str(stored.last_error).startswith("fetch_failed: ")
 
 
-def test_what_a_killed_worker_had_in_hand_is_delivered_once_its_lease_has_run_out(
+def test_a_delivery_of_a_killed_worker_is_delivered_after_its_lease(
     database: Database, courier: Courier, receiver: Receiver, clock: Clock
 ) -> None:
     end_job(database, receiver.url)
@@ -249,7 +251,7 @@ def test_a_replay_has_the_same_id_and_the_same_body(database: Database, courier:
     assert once.body == again.body
 
 
-def test_a_job_that_ends_twice_is_told_of_twice_under_two_ids(
+def test_a_job_that_ends_twice_is_delivered_twice_under_two_ids(
     database: Database, courier: Courier, receiver: Receiver
 ) -> None:
     job_id = end_job(database, receiver.url, outcome=FAILED)
@@ -264,7 +266,7 @@ def test_a_job_that_ends_twice_is_told_of_twice_under_two_ids(
     assert len(set(receiver.ids)) == 2
 
 
-def test_no_transaction_is_open_while_the_receiver_is_waited_for(
+def test_no_transaction_is_open_while_the_courier_waits_for_the_receiver(
     database: Database, courier: Courier, receiver: Receiver
 ) -> None:
     def write(_: Received) -> None:
@@ -279,7 +281,7 @@ def test_no_transaction_is_open_while_the_receiver_is_waited_for(
         assert session.get(Blob, "e" * 64) is not None
 
 
-def test_a_receiver_that_does_not_answer_keeps_no_other_waiting(
+def test_a_receiver_that_does_not_answer_does_not_delay_others(
     database: Database, courier: Courier, receiver: Receiver
 ) -> None:
     other_came = threading.Event()
@@ -299,7 +301,7 @@ def test_a_receiver_that_does_not_answer_keeps_no_other_waiting(
     assert {one.status for one in deliveries(database)} == {DeliveryStatus.DELIVERED}
 
 
-def test_many_couriers_at_once_deliver_everything_once(
+def test_concurrent_couriers_deliver_everything_once(
     database: Database, fetcher: Fetcher, receiver: Receiver, clock: Clock
 ) -> None:
     for _ in range(12):
