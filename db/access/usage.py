@@ -23,14 +23,14 @@ _ADD = AddToRows(_USAGE, ("jobs", "items"))
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an owner submitted in a period."""
+    """The jobs and items that an owner submitted in a period."""
 
     jobs: int = 0
     items: int = 0
 
 
 def add(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0, items: int = 0) -> None:
-    """Add what this transaction stores to the owner's usage of the day.
+    """Add the jobs and items that this transaction stores to the owner's usage of the day.
 
     Call it last in the transaction, because it locks the owner's row of the day until the commit.
 
@@ -65,12 +65,12 @@ def quota_of(session: Session, key_id: str | None) -> int | None:
 
 
 def read_month(session: Session, key_id: str | None, now: datetime) -> Usage:
-    """Return what an owner submitted in the current calendar month (UTC)."""
+    """Return the usage of an owner in the current calendar month (UTC)."""
     return _sum(session, key_id, now.astimezone(UTC).date().replace(day=1))
 
 
 def read_day(session: Session, key_id: str | None, now: datetime) -> Usage:
-    """Return what an owner submitted today (UTC)."""
+    """Return the usage of an owner today (UTC)."""
     return _sum(session, key_id, now.astimezone(UTC).date())
 
 

@@ -19,7 +19,7 @@ from db.tables import Blob
 log = structlog.get_logger(__name__)
 
 _MAX_AT_ONCE = 500
-"""How many blobs one transaction removes. Others want to write, too."""
+"""Number of blobs that one transaction removes."""
 
 
 def discard_uncommitted(database: Database, blobs: BlobStore, writers: Sequence[BlobWriter]) -> None:

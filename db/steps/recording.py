@@ -65,7 +65,7 @@ class Outcome:
     """Whether the prediction was in the database before."""
     error: ItemError | None = None
     info: PictureInfo | None = None
-    """What the decoder has read from the picture, if it could open it."""
+    """The properties of the picture, if the decoder could open it."""
 
 
 @dataclass(frozen=True, slots=True)

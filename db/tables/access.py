@@ -32,7 +32,7 @@ class ApiKey(Base):
 
 
 class UsageDay(Base):
-    """What one owner submitted on one day (UTC)."""
+    """The number of jobs and items that one owner submitted on one day (UTC)."""
 
     __tablename__ = "usage_days"
 

@@ -145,7 +145,7 @@ class Job(Base):
 
 
 class Stage(StrEnum):
-    """What the next worker does with a chunk: fetch, then classify."""
+    """The work that the next worker does on a chunk: first fetch, then classify."""
 
     FETCH = "fetch"
     """Download the pictures of which only the URL is known."""
