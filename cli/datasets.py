@@ -29,8 +29,8 @@ from core.errors import DatasetInvalid, ItemError
 from lookbook import DEFAULT_URL, Client, Item, Job
 
 if TYPE_CHECKING:
-    from classifier.learning.clusters import PictureToCompare
-    from classifier.learning.folder import DatasetFolder
+    from classifier.learning.data.clusters import PictureToCompare
+    from classifier.learning.data.folder import DatasetFolder
 
 app = typer.Typer(help="Make training pictures from crawls and reviews.", no_args_is_help=True)
 
@@ -96,9 +96,9 @@ def build(
     """
     if validation + test >= 1:
         raise typer.BadParameter("expected a rest of the pictures for training", param_hint="--validation, --test")
-    from classifier.learning.clusters import cluster
-    from classifier.learning.dataset import TRAIN, VALIDATION
-    from classifier.learning.folder import TEST, DatasetFolder
+    from classifier.learning.data.clusters import cluster
+    from classifier.learning.data.folder import TEST, DatasetFolder
+    from classifier.learning.data.pictures import TRAIN, VALIDATION
 
     target = DatasetFolder(folder)
     target.check(overwrite=overwrite)
@@ -191,7 +191,7 @@ def _download(
 
 
 def _download_one(client: Client, target: DatasetFolder, download: tuple[str, Item]) -> PictureToCompare | None:
-    from classifier.learning.clusters import PictureToCompare
+    from classifier.learning.data.clusters import PictureToCompare
     from classifier.prepare import InputSpec, prepare
     from core.perceptual import fingerprint
 
@@ -227,8 +227,8 @@ def _row(
     rest: str,
 ) -> dict[str, Any]:
     """Return a line of the manifest."""
-    from classifier.learning.clusters import choose_side
-    from classifier.learning.folder import file_of
+    from classifier.learning.data.clusters import choose_side
+    from classifier.learning.data.folder import file_of
 
     side = choose_side(cluster, shares, rest)
     others = [other.id for other, _ in labelled.pictures[sha256] if other.id != item.id]

@@ -18,7 +18,7 @@ from core.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
     from classifier.artifact import Artifact
-    from classifier.learning.publishing import Evaluation
+    from classifier.learning.publishing.runs import Evaluation
 
 T = TypeVar("T")
 
@@ -77,8 +77,8 @@ def train(
         lookbook train --data ~/garments --recipe recipes/training/garments.yaml --models ~/models
     """
     quiet_tensorflow()
-    from classifier.learning.publishing import train_and_publish
-    from classifier.learning.recipe import fit_to_dataset, read_recipe
+    from classifier.learning.publishing.runs import train_and_publish
+    from classifier.learning.training.recipe import fit_to_dataset, read_recipe
 
     chosen, taxonomy = fit_to_dataset(*read_recipe(recipe), data)
     if name:
@@ -109,7 +109,7 @@ def evaluate(
         lookbook evaluate ~/garments/validation --model garments@2 --precision int8 --predictions predictions.jsonl
     """
     quiet_tensorflow()
-    from classifier.learning.publishing import evaluate_artifact
+    from classifier.learning.publishing.runs import evaluate_artifact
 
     settings = Settings.read().with_changes(runtime=runtime, precision=precision)
     artifact = open_named_artifact(settings.models, model)
@@ -145,7 +145,7 @@ def convert_backbone(
     quiet_tensorflow()
     from typing import get_args
 
-    from classifier.learning.backbones import Name, build_imagenet
+    from classifier.learning.networks.efficientnet_lite import Name, build_imagenet
 
     known: tuple[Name, ...] = get_args(Name)
     name = next((name for name in known if name == backbone), None)

@@ -91,7 +91,7 @@ def export(
         lookbook models export garments@1 --data ~/garments --models ~/models
     """
     quiet_tensorflow()
-    from classifier.learning.publishing import export_artifact
+    from classifier.learning.publishing.runs import export_artifact
 
     folder = models or Settings.read().models
     source = open_named_artifact(Settings.read().models, model)

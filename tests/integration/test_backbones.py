@@ -11,21 +11,21 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from classifier.learning import backbones
-from classifier.learning.torch_weights import read_state_dict
+from classifier.learning.networks import efficientnet_lite
+from classifier.learning.networks.torch_weights import read_state_dict
 from core.errors import ArtifactInvalid
 
 REFERENCE = Path(__file__).parent / "reference" / "logits.npz"
 
 
-@pytest.mark.parametrize("name", get_args(backbones.Name))
-def test_the_converted_network_gives_the_logits_of_the_original(name: backbones.Name) -> None:
-    size = backbones.native_size(name)
+@pytest.mark.parametrize("name", get_args(efficientnet_lite.Name))
+def test_the_converted_network_gives_the_logits_of_the_original(name: efficientnet_lite.Name) -> None:
+    size = efficientnet_lite.native_size(name)
     photographs = (data.cat(), data.coffee())
     pixels = np.stack(
         [np.asarray(Image.fromarray(p).resize((size, size), Image.Resampling.BILINEAR)) for p in photographs]
     )
-    logits = backbones.build_imagenet(name).predict(pixels, verbose=0)
+    logits = efficientnet_lite.build_imagenet(name).predict(pixels, verbose=0)
     with np.load(REFERENCE) as reference:
         np.testing.assert_allclose(logits, reference[name], atol=2e-4)
     # In ImageNet 285 is the Egyptian cat and 967 is espresso.

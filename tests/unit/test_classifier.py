@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from classifier.artifact import Artifact, find_artifact, list_artifacts, publish
-from classifier.learning.dataset import Example, find_examples, read_pictures
-from classifier.learning.evaluation import evaluate
-from classifier.learning.recipe import read_recipe
+from classifier.learning.data.pictures import Example, find_examples, read_pictures
+from classifier.learning.judging.evaluation import evaluate
+from classifier.learning.training.recipe import read_recipe
 from classifier.prepare import InputSpec, prepare
 from classifier.taxonomy import Taxonomy
 from core.errors import ArtifactInvalid, DatasetInvalid, ModelUnknown

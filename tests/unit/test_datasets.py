@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from classifier.learning.clusters import PictureToCompare, choose_side, cluster
-from classifier.learning.folder import DatasetFolder, file_of
-from classifier.learning.recipe import fit_to_dataset, read_recipe
+from classifier.learning.data.clusters import PictureToCompare, choose_side, cluster
+from classifier.learning.data.folder import DatasetFolder, file_of
+from classifier.learning.training.recipe import fit_to_dataset, read_recipe
 from cli.labelling import LabelledPictures, LabelsFrom, Vocabulary, agreed_labels, check_folder_name, read_renaming
 from core.errors import DatasetInvalid
 from core.settings import PROJECT

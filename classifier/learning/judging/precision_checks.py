@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.artifact import OPENVINO_INT8, Artifact
-from classifier.learning.dataset import Pictures
+from classifier.learning.data.pictures import Pictures
 from classifier.precision import CHECKED, EXACT, METRIC, Check, Precision
 from classifier.runtime import predict
 from classifier.runtime_openvino import OpenVinoRuntime, supported_precisions

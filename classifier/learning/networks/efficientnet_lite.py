@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from classifier.artifact import FEATURES
-from classifier.learning.torch_weights import read_state_dict
+from classifier.learning.networks.torch_weights import read_state_dict
 from core.errors import RuntimeUnavailable
 
 Name = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]

@@ -12,9 +12,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from classifier.artifact import SCORES
-from classifier.learning import backbones
-from classifier.learning.dataset import Pictures
-from classifier.learning.recipe import Recipe
+from classifier.learning.data.pictures import Pictures
+from classifier.learning.networks import efficientnet_lite
+from classifier.learning.training.recipe import Recipe
 
 DROPOUT = 0.2
 """Of EfficientNet-Lite0's own training."""
@@ -53,7 +53,7 @@ def train(
     """
     keras.utils.set_random_seed(recipe.seed)
     model = build_model(recipe, label_count)
-    backbones.load_imagenet_weights(model, recipe.backbone)
+    efficientnet_lite.load_imagenet_weights(model, recipe.backbone)
     _train_head(recipe, model, training, reporter)
     curves = _fine_tune(recipe, model, training, validation, reporter)
     return model, curves
@@ -61,7 +61,7 @@ def train(
 
 def build_model(recipe: Recipe, label_count: int) -> Any:
     """The untrained network: uint8 [N, size, size, 3] to softmax scores [N, label_count]."""
-    pixels, features = backbones.build(recipe.backbone, recipe.size)
+    pixels, features = efficientnet_lite.build(recipe.backbone, recipe.size)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     dropped = keras.layers.Dropout(DROPOUT, name="dropout", seed=recipe.seed)(pooled)
     scores = keras.layers.Dense(label_count, activation="softmax", name=SCORES)(dropped)
@@ -93,7 +93,7 @@ def _train_head(recipe: Recipe, model: Any, training: Pictures, reporter: Report
 
 def _fine_tune(recipe: Recipe, model: Any, training: Pictures, validation: Pictures, reporter: Reporter) -> Curves:
     for layer in model.layers:
-        number = backbones.block_number(layer.name)
+        number = efficientnet_lite.block_number(layer.name)
         early = number is None and layer.name.startswith("stem")
         frozen = early or (number is not None and number < recipe.fine_tune.from_block)
         layer.trainable = not (frozen or isinstance(layer, keras.layers.BatchNormalization))

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.artifact import CARD, INPUT, KERAS_MODEL, LABELS, METRICS, Artifact, publish
-from classifier.learning.card import model_card, renewed_card
-from classifier.learning.dataset import TRAIN, VALIDATION, Example, Pictures, find_examples, read_pictures
-from classifier.learning.evaluation import evaluate
-from classifier.learning.exporting import save_int8, save_keras, save_openvino, write_json
-from classifier.learning.plots import plot_confusion, plot_curves
-from classifier.learning.precision_checks import check_precisions
-from classifier.learning.recipe import Recipe
-from classifier.learning.training import Reporter, train
+from classifier.learning.data.pictures import TRAIN, VALIDATION, Example, Pictures, find_examples, read_pictures
+from classifier.learning.judging.evaluation import evaluate
+from classifier.learning.judging.plots import plot_confusion, plot_curves
+from classifier.learning.judging.precision_checks import check_precisions
+from classifier.learning.publishing.card import model_card, renewed_card
+from classifier.learning.publishing.exporting import save_int8, save_keras, save_openvino, write_json
+from classifier.learning.training.phases import Reporter, train
+from classifier.learning.training.recipe import Recipe
 from classifier.precision import PrecisionSetting
 from classifier.prepare import InputSpec
 from classifier.runtime import Runtime, RuntimeSetting, predict

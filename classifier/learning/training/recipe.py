@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from classifier.learning.backbones import Name
-from classifier.learning.dataset import DESCRIPTION
+from classifier.learning.data.pictures import DESCRIPTION
+from classifier.learning.networks.efficientnet_lite import Name
 from classifier.taxonomy import Taxonomy
 from core.errors import DatasetInvalid
 

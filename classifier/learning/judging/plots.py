@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from classifier.learning.training import Curves
+from classifier.learning.training.phases import Curves
 
 mpl.use("agg")
 

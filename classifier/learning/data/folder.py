@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from classifier.learning.dataset import DESCRIPTION, TRAIN, VALIDATION
+from classifier.learning.data.pictures import DESCRIPTION, TRAIN, VALIDATION
 from core.errors import DatasetInvalid
 
 MANIFEST = "manifest.jsonl"

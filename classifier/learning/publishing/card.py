@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from classifier.artifact import OPENVINO_INT8
-from classifier.learning.recipe import Recipe
+from classifier.learning.training.recipe import Recipe
 from classifier.precision import MAX_FLIP_SHARE, METRIC, Check
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
