@@ -1,8 +1,8 @@
-"""The model artifact: one folder that carries everything serving needs, preprocessing and labels included.
+"""The model artifact: one folder with everything that serving needs, including preprocessing and labels.
 
-`<models>/<name>/<version>/` holds model.keras, openvino/model.xml and .bin (and int8.xml and .bin where it was
-quantized), labels.json, input.json, metrics.json, card.md, pictures of the training, and manifest.json with the SHA-256
-of each. A published folder never changes.
+`<models>/<name>/<version>/` holds model.keras, openvino/model.xml and .bin, labels.json, input.json, metrics.json,
+card.md, plots of the training, and manifest.json with the SHA-256 of each file. A quantized version also has
+openvino/int8.xml and .bin. A published folder never changes.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ MANIFEST = "manifest.json"
 KERAS_MODEL = "model.keras"
 OPENVINO_MODEL = "openvino/model.xml"
 OPENVINO_INT8 = "openvino/int8.xml"
-"""The quantized export: optional, scores only."""
+"""The quantized export. It is optional and has the output `SCORES` only."""
 FEATURES, SCORES = "features", "scores"
-"""Layers of the Keras graph: what goes into global average pooling, and the softmax at its end."""
+"""Layers of the Keras graph: the input of the global average pooling, and the final softmax."""
 ACTIVATION_MAPS = "activation_maps"
-"""The output beside `SCORES` of `OPENVINO_MODEL`."""
+"""The second output of `OPENVINO_MODEL`, in addition to `SCORES`."""
 LABELS, INPUT, METRICS, CARD = "labels.json", "input.json", "metrics.json", "card.md"
 
 
@@ -42,7 +42,7 @@ class Artifact:
     ref: ModelRef
     folder: Path
     digest: str
-    """SHA-256 of manifest.json in hex: names the whole content, for the manifest names every file's."""
+    """SHA-256 of manifest.json in hex. It identifies the whole content, because the manifest hashes each file."""
     taxonomy: Taxonomy
     input: InputSpec
     metrics: dict[str, Any]
@@ -50,10 +50,10 @@ class Artifact:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Open an artifact and check every file against the manifest.
+        """Return the artifact of a folder, after checking every file against the manifest.
 
         Raises:
-            ArtifactInvalid: a file is missing, changed or not listed.
+            ArtifactInvalid: a file is missing, was changed, or is not in the manifest.
         """
         manifest_bytes = _read(folder / MANIFEST)
         manifest = json.loads(manifest_bytes)
@@ -70,11 +70,11 @@ class Artifact:
 
 
 def find_artifact(models: Path, ref: ModelRef) -> Artifact:
-    """The artifact of one model version.
+    """Return the artifact of a model version.
 
     Raises:
-        ModelUnknown: its folder is not there.
-        ArtifactInvalid: its files are not what the manifest says.
+        ModelUnknown: there is no folder of this version.
+        ArtifactInvalid: its files differ from the manifest.
     """
     folder = models / ref.name / ref.version
     if not (folder / MANIFEST).is_file():
@@ -83,20 +83,21 @@ def find_artifact(models: Path, ref: ModelRef) -> Artifact:
 
 
 def list_artifacts(models: Path) -> list[Artifact]:
-    """Every artifact in a folder of models, by name, oldest version first."""
+    """Return every artifact in a folder of models, sorted by name and then from the oldest version to the newest."""
     manifests = sorted(models.glob(f"*/*/{MANIFEST}"), key=lambda path: (path.parts[-3], _version_key(path.parts[-2])))
     return [Artifact.open(manifest.parent) for manifest in manifests]
 
 
 def largest_input(models: Path) -> int:
-    """The largest side in pixels that an artifact in a folder of models asks for; 1 if there is none."""
+    """Return the largest input side in pixels of all artifacts in a folder of models, or 1 if there are none."""
     return max((int(json.loads(_read(path))["size"]) for path in models.glob(f"*/*/{INPUT}")), default=1)
 
 
 def publish(models: Path, name: str, created_at: datetime, write: Callable[[Path, ModelRef], None]) -> Artifact:
-    """Make the next version (1, 2, 3, …) of a model out of what `write` puts into the folder it is given.
+    """Publish the next version (1, 2, 3, …) of a model, and return its artifact.
 
-    The folder appears under its final name only when it is complete.
+    `write` puts the files into a temporary folder. The folder gets its final name only when it is complete, so that no
+    reader sees half of it.
     """
     parent = models / name
     parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +110,7 @@ def publish(models: Path, name: str, created_at: datetime, write: Callable[[Path
         _write_manifest(folder, ref, created_at)
         target = parent / ref.version
         if target.exists():
-            raise ArtifactInvalid(f"{ref} was published by someone else meanwhile: publish again")
+            raise ArtifactInvalid(f"another process published {ref} in the meantime: publish again")
         shutil.move(folder, target)
     return Artifact.open(target)
 
@@ -129,9 +130,9 @@ def _check_files(folder: Path, listed: dict[str, dict[str, Any]]) -> None:
     if present != set(listed):
         raise ArtifactInvalid(f"{folder}: expected the files {sorted(listed)}, got {sorted(present)}")
     for name, entry in listed.items():
-        found = _sha256(folder / name)
-        if found != entry["sha256"]:
-            raise ArtifactInvalid(f"{folder / name}: expected SHA-256 {entry['sha256']}, got {found}")
+        digest = _sha256(folder / name)
+        if digest != entry["sha256"]:
+            raise ArtifactInvalid(f"{folder / name}: expected SHA-256 {entry['sha256']}, got {digest}")
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a model looked at, as a picture to lay over the picture."""
+"""Heat maps: transparent overlays that show which parts of a picture led to its label."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from classifier.prepare import placement
 from core.types import Crop, PictureInfo
 
 LONG_SIDE = 320
-"""Long side of a heat map in pixels at most: a thumbnail's."""
+"""Maximum long side of a heat map in pixels: that of a thumbnail."""
 
 OPACITY = 0.7
-"""How much of the picture the hottest place hides."""
+"""Opacity of the hottest part of a heat map, from 0 to 1."""
 
 _HEAT = ((0.0, (49, 54, 149)), (0.5, (254, 224, 144)), (1.0, (165, 0, 38)))
-"""Cold, warm and hot: ends and middle of ColorBrewer's RdYlBu, which colour-blind people can tell apart."""
+"""Colours at 0, 0.5 and 1: the ends and the middle of ColorBrewer's RdYlBu, which suits colour-blind people."""
 
 
 def heat_map(activation: NDArray[np.float32], side: int, picture: PictureInfo, crop: Crop | None = None) -> bytes:
-    """A class activation map, float32 [height, width], as a PNG with transparency, in the picture's own shape.
+    """Return the heat map of a class activation map, float32 [height, width], as a PNG with the picture's aspect ratio.
 
-    `side` is that of the square that the model saw, `crop` the part of the picture that was in it: outside the PNG is
-    transparent. Only what speaks for the label is shown, relative to the place that speaks for it most.
+    `side` is the side of the square input of the model. `crop` is the part of the picture that was in it; the PNG is
+    transparent outside. Only positive activations are shown, relative to the largest one.
     """
     whole = (picture.width, picture.height)
     scale = min(1.0, LONG_SIDE / max(whole))
@@ -41,16 +41,16 @@ def heat_map(activation: NDArray[np.float32], side: int, picture: PictureInfo, c
 
 
 def _relative(activation: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The map between 0 and 1."""
-    spoken = np.maximum(activation, 0.0)
-    if not spoken.any():
-        # Nothing speaks for the label: it won by its constant. What speaks least against it is all there is to show.
-        spoken = activation - activation.min()
-    return np.asarray(spoken / max(float(spoken.max()), 1e-9), np.float32)
+    """Return the map scaled to the range from 0 to 1."""
+    positive = np.maximum(activation, 0.0)
+    if not positive.any():
+        # The label won by its bias alone. The least negative places are then shown as the hottest.
+        positive = activation - activation.min()
+    return np.asarray(positive / max(float(positive.max()), 1e-9), np.float32)
 
 
 def _of_region(relative: NDArray[np.float32], side: int, size: tuple[int, int]) -> Image.Image:
-    """The map without the square's padding, one value per pixel that the model saw."""
+    """Return the map without the padding of the square, with one value per pixel that the model saw."""
     square = Image.fromarray(relative).resize((side, side), Image.Resampling.BICUBIC)
     left, top, width, height = placement(size, side)
     return square.crop((left, top, left + width, top + height))

@@ -1,4 +1,4 @@
-"""What runs a model: one interface, with one implementation per library."""
+"""The interface of the runtimes, which run a model. TensorFlow and OpenVINO each have one implementation."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ RuntimeName = Literal["tensorflow", "openvino"]
 RuntimeSetting = Literal["auto", "tensorflow", "openvino"]
 
 BULK_NICENESS = 10
-"""Of the threads and processes that decode and predict bulk: one picture that somebody waits for, and the API's
-answers, go first when there are not cores for all."""
+"""Niceness of the threads and processes that decode and predict bulk work. Single pictures and the API therefore go
+first when the cores are busy."""
 
 
 class OutOfDeviceMemory(RuntimeError):
-    """The device has no memory for a batch of this size."""
+    """The device has too little memory for a batch of this size."""
 
 
 class Runtime(Protocol):
-    """A model version, loaded and warm on one device."""
+    """A model version that is loaded on one device and ready to predict."""
 
     @property
     def name(self) -> RuntimeName: ...
@@ -34,47 +34,50 @@ class Runtime(Protocol):
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
-        """The batch sizes that it has prepared, ascending; the batcher fills the largest under load."""
+        """The batch sizes that the runtime has prepared, ascending. Under load, the batcher fills the largest."""
         ...
 
     @property
     def side(self) -> int:
-        """Side in pixels of the pictures that it takes."""
+        """Side in pixels of the pictures that the model takes."""
         ...
 
     @property
     def slots(self) -> int:
-        """How many batches it likes to work on at once."""
+        """The number of batches that the runtime works on at the same time."""
         ...
 
     @property
     def has_express_slot(self) -> bool:
-        """Whether it takes a lone picture beside those batches, for somebody who would wait for them to end."""
+        """Whether the runtime can predict a single picture beside those batches, so that it need not wait for them."""
         ...
 
     def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
-        """Softmax scores, float32 [N, labels], of pixels uint8 [N, side, side, 3], N one of `batch_sizes`. Any thread.
+        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, side, side, 3]. N is one of `batch_sizes`.
 
-        `lone` says that the device has nothing else to do: a runtime may give all of it to this one batch.
+        `lone` says that the device has no other work, so that the runtime may use all of it for this batch. Any thread
+        may call this.
 
         Raises:
-            OutOfDeviceMemory: a smaller batch may work.
+            OutOfDeviceMemory: the device has too little memory. A smaller batch may work.
         """
         ...
 
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class activation maps, float32 [height, width, labels], of one picture's pixels uint8 [side, side, 3].
+        """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [side, side, 3].
 
-        Each says where in the picture its label was seen: the larger, the more. The mean over height and width, plus a
-        constant of the label, is the label's logit. Any thread.
+        A map is large where the picture supports its label. The mean of a map over height and width, plus a constant of
+        the label, is the logit of the label. Any thread may call this.
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Free the memory of the model."""
+        ...
 
 
 def predict(runtime: Runtime, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Softmax scores, float32 [N, labels], of pixels uint8 [N, side, side, 3], for any N of at least 1."""
+    """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, side, side, 3], for any N of at least 1."""
     largest = runtime.batch_sizes[-1]
     parts = []
     for start in range(0, len(pixels), largest):
@@ -85,7 +88,7 @@ def predict(runtime: Runtime, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def padded(pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Pictures, uint8 [side, side, 3] each, as a batch uint8 [size, side, side, 3]; what is missing is zeros."""
+    """Return pictures, uint8 [side, side, 3] each, as a batch uint8 [size, side, side, 3], filled up with zeros."""
     batch = np.empty((size, *pictures[0].shape), np.uint8)
     batch[: len(pictures)] = pictures
     batch[len(pictures) :] = 0

@@ -1,4 +1,4 @@
-"""The model through OpenVINO: the default on a CPU."""
+"""Run a model with OpenVINO, the default on a CPU."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from classifier.runtime import BULK_NICENESS, OutOfDeviceMemory, RuntimeName
 log = structlog.get_logger(__name__)
 
 BATCH_SIZES: Mapping[Precision, tuple[int, ...]] = {"f32": (1, 4), "bf16": (1, 4), "int8": (1, 8)}
-"""Which of a precision's two costs less per picture depends on the processor: the batcher measures it as it runs.
+"""Two sizes per precision. Which of them costs less per picture depends on the processor, so the batcher measures it.
 
-Processor time a picture in batches of 1, 4 and 8, on an AMD EPYC with AVX-512: f32 5.0, 4.8 and 5.4 ms; bf16 2.7, 2.5
-and 2.6 ms (3.0 beside decoders); int8 1.85, 1.73 and 1.69 ms.
+Processor time per picture in batches of 1, 4 and 8, on an AMD EPYC with AVX-512: f32 5.0, 4.8 and 5.4 ms; bf16 2.7, 2.5
+and 2.6 ms (3.0 while decoders run); int8 1.85, 1.73 and 1.69 ms.
 """
 
 _core = ov.Core()
 
 
 class OpenVinoRuntime:
-    """One compiled model per batch size, each with one inference request per stream; and one for lone pictures."""
+    """One compiled model per batch size, with an inference request per stream, and one model for single pictures."""
 
     name: ClassVar[RuntimeName] = "openvino"
     device = "CPU"
     has_express_slot: ClassVar[bool] = True
 
     def __init__(self, artifact: Artifact, precision: Precision = EXACT, cache: Path | None = None) -> None:
-        """`cache` is a folder where OpenVINO keeps what it compiled, under names of its own, for the next start."""
+        """`cache` is a folder in which OpenVINO keeps compiled models for the next start."""
         self.precision = precision
         self.batch_sizes = BATCH_SIZES[precision]
         self.side = artifact.input.size
@@ -50,10 +50,11 @@ class OpenVinoRuntime:
         self._cache = cache
         self.slots = 0
         self._requests: dict[int, SimpleQueue[Any]] = {}
-        # In a thread of its own, whose lower priority those that OpenVINO starts for it inherit.
+        # The threads that OpenVINO starts inherit the priority of the thread that compiles the model. That thread has a
+        # low priority, because these models predict bulk work.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(self._prepare_bulk).result()
-        # All cores on one picture: for whoever waits while nothing else runs.
+        # This model uses all cores for one picture. It serves a caller who waits while nothing else runs.
         self._lone = _requests(self._compile(SCORES, 1, "LATENCY"), 1)
         self._explainer: SimpleQueue[Any] | None = None
         self._compiling = threading.Lock()
@@ -69,70 +70,71 @@ class OpenVinoRuntime:
             self.infer(np.zeros((size, self.side, self.side, 3), np.uint8))
 
     def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
-        """Softmax scores, float32 [N, labels], of pixels uint8 [N, side, side, 3], N one of `batch_sizes`."""
+        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, side, side, 3]; N is in `batch_sizes`."""
         return _run(self._lone if lone and len(batch) == 1 else self._requests[len(batch)], batch)
 
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class activation maps, float32 [height, width, labels], of one picture's pixels uint8 [side, side, 3]."""
+        """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [side, side, 3]."""
         with self._compiling:
-            # Compiled when first asked for: most workers never are.
+            # Compile it at the first call, because most workers never explain a picture.
             self._explainer = self._explainer or _requests(self._compile(ACTIVATION_MAPS, 1, "LATENCY"), 1)
         maps: NDArray[np.float32] = _run(self._explainer, pixels[None])[0]
         return maps
 
     def close(self) -> None:
+        """Free the memory of the model."""
         self._requests.clear()
         self._lone = SimpleQueue()
         self._explainer = None
 
     def _compile(self, output: str, size: int, hint: str) -> Any:
-        # The quantized export has scores only.
+        # The quantized export has no activation maps.
         quantized = self.precision == "int8" and output == SCORES
         model = _core.read_model(self._artifact.folder / (OPENVINO_INT8 if quantized else OPENVINO_MODEL))
         model.reshape([size, self.side, self.side, 3])
         options = {
             "PERFORMANCE_HINT": hint,
-            # Left alone, OpenVINO computes in bf16 where the processor can.
+            # Without this option, OpenVINO computes in bf16 if the processor can.
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
         }
-        wanted = only_output(model, output)
+        part = only_output(model, output)
         if self._cache is not None:
             try:
-                with _held(self._cache):
-                    return _core.compile_model(wanted, "CPU", {"CACHE_DIR": str(self._cache), **options})
+                with _locked(self._cache):
+                    return _core.compile_model(part, "CPU", {"CACHE_DIR": str(self._cache), **options})
             except (OSError, RuntimeError) as error:
                 log.warning("cache_not_used", model=str(self._artifact.ref), reason=str(error))
-        return _core.compile_model(wanted, "CPU", options)
+        return _core.compile_model(part, "CPU", options)
 
 
 def supported_precisions() -> tuple[Precision, ...]:
-    """What this processor computes in faster than by imitation, as OpenVINO says."""
-    found = _core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    """Return the precisions that the processor supports in hardware, as OpenVINO reports them."""
+    capabilities = _core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     pairs: tuple[tuple[Precision, str], ...] = (("f32", "FP32"), ("bf16", "BF16"), ("int8", "INT8"))
-    return tuple(name for name, theirs in pairs if theirs in found)
+    return tuple(name for name, openvino_name in pairs if openvino_name in capabilities)
 
 
 def only_output(model: Any, name: str) -> Any:
-    """The part of an OpenVINO model that one of its outputs needs."""
+    """Return the part of an OpenVINO model that leads to one of its outputs."""
     return ov.Model([model.output(name)], model.get_parameters(), model.get_friendly_name())
 
 
 @contextmanager
-def _held(cache: Path) -> Iterator[None]:
-    """Have a cache folder for oneself: OpenVINO maps its files into memory while others may be writing them.
+def _locked(cache: Path) -> Iterator[None]:
+    """Lock a cache folder, because OpenVINO maps its files into memory while another process may be writing them.
 
     Raises:
-        OSError: the folder cannot be used.
+        OSError: the folder cannot be created or locked.
     """
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("a") as lock:
-        # Released when the file is closed, or its process is dead.
+        # The lock is released when the file is closed or the process dies.
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _run(requests: SimpleQueue[Any], batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-    with _one_of(requests) as request:
+    with _borrowed(requests) as request:
         try:
             output: NDArray[np.float32] = request.infer({0: batch}, share_inputs=True)[0].copy()
         except RuntimeError as error:
@@ -143,7 +145,7 @@ def _run(requests: SimpleQueue[Any], batch: NDArray[np.uint8]) -> NDArray[np.flo
 
 
 @contextmanager
-def _one_of(requests: SimpleQueue[Any]) -> Iterator[Any]:
+def _borrowed(requests: SimpleQueue[Any]) -> Iterator[Any]:
     request = requests.get()
     try:
         yield request

@@ -1,4 +1,4 @@
-"""The model through TensorFlow: for GPUs. Its CPU path runs in the tests; it has not been run on a GPU yet."""
+"""Run a model with TensorFlow, for GPUs. The tests run it on a CPU; it has never been run on a GPU."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ GPU_BATCH_SIZES = (1, 8, 32, 128)
 
 
 class TensorFlowRuntime:
-    """One traced function; every batch size is traced (and on a GPU compiled by XLA) before the first picture."""
+    """One traced function. It runs once per batch size at the start, so that XLA compiles nothing later on a GPU."""
 
     name: ClassVar[RuntimeName] = "tensorflow"
 
     def __init__(self, artifact: Artifact) -> None:
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
-            # Otherwise TensorFlow takes the whole card at once.
+            # Without this, TensorFlow reserves all memory of the card.
             tf.config.experimental.set_memory_growth(gpu, True)
         self.device = "GPU" if gpus else "CPU"
         self.precision = "mixed_float16" if gpus else "f32"
@@ -37,7 +37,7 @@ class TensorFlowRuntime:
         self._explainer = with_activation_maps(self._model)
         self.side = artifact.input.size
         signature = [tf.TensorSpec((None, self.side, self.side, 3), tf.uint8)]
-        # XLA pays on a GPU; on a CPU it was measured ten times slower.
+        # XLA is for GPUs only: on a CPU it was ten times slower in a measurement.
         self._function: Any = tf.function(self._call, input_signature=signature, jit_compile=bool(gpus))
         for size in self.batch_sizes:
             self.infer(np.zeros((size, self.side, self.side, 3), np.uint8))
@@ -46,7 +46,7 @@ class TensorFlowRuntime:
         return tf.cast(self._model(pixels, training=False), tf.float32)
 
     def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
-        """Softmax scores, float32 [N, labels], of pixels uint8 [N, side, side, 3], N one of `batch_sizes`."""
+        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, side, side, 3]; N is in `batch_sizes`."""
         try:
             scores: NDArray[np.float32] = self._function(tf.constant(batch)).numpy()
         except tf.errors.ResourceExhaustedError as error:
@@ -54,10 +54,11 @@ class TensorFlowRuntime:
         return scores
 
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class activation maps, float32 [height, width, labels], of one picture's pixels uint8 [side, side, 3]."""
+        """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [side, side, 3]."""
         outputs = self._explainer(tf.constant(pixels[None]), training=False)
         maps: NDArray[np.float32] = outputs[ACTIVATION_MAPS].numpy()[0]
         return maps
 
     def close(self) -> None:
+        """Free the memory of the model."""
         del self._function, self._model, self._explainer

@@ -1,4 +1,4 @@
-"""Choosing and opening the runtime that a model runs in."""
+"""Choose and open the runtime for a model."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from core.errors import RuntimeUnavailable
 log = structlog.get_logger(__name__)
 
 TRIALS = 5
-"""How often each precision runs before `auto` takes the fastest."""
+"""Timed batches per precision, before the setting `auto` takes the fastest precision."""
 
 
 def choose_runtime(setting: RuntimeSetting) -> RuntimeName:
-    """`auto` is TensorFlow where it is installed and an NVIDIA GPU is visible, otherwise OpenVINO."""
+    """Return the runtime of a setting.
+
+    `auto` is TensorFlow if it is installed and an NVIDIA GPU is visible, and OpenVINO otherwise.
+    """
     if setting != "auto":
         return setting
     return "tensorflow" if _installed("tensorflow") and visible_gpus() else "openvino"
@@ -33,11 +36,11 @@ def choose_runtime(setting: RuntimeSetting) -> RuntimeName:
 def open_runtime(
     artifact: Artifact, setting: RuntimeSetting = "auto", precision: PrecisionSetting = EXACT, cache: Path | None = None
 ) -> Runtime:
-    """Load an artifact into the runtime of `setting` and warm it.
+    """Load an artifact into the runtime of `setting`, ready to predict.
 
-    OpenVINO computes in `precision` if the artifact's check allows it and the processor can, otherwise in f32; `auto`
-    is the fastest of those allowed, tried here. TensorFlow has its own: f32 on a CPU, mixed float16 on a GPU. `cache`
-    is a folder for what OpenVINO compiled.
+    OpenVINO computes in `precision` if the artifact's check permits it and the processor supports it, and in f32
+    otherwise. `auto` measures the permitted precisions and takes the fastest. TensorFlow ignores `precision`: it
+    computes in f32 on a CPU and in mixed float16 on a GPU. `cache` is a folder for the models that OpenVINO compiles.
 
     Raises:
         RuntimeUnavailable: the runtime is not installed.
@@ -54,8 +57,8 @@ def open_runtime(
 
 
 def visible_gpus(devices: Path = Path("/dev")) -> list[str]:
-    """The numbers of this machine's NVIDIA GPUs, ascending."""
-    # The driver's own device files: asking TensorFlow would mean importing it.
+    """Return the numbers of this machine's NVIDIA GPUs, ascending."""
+    # These are the device files of the driver. Asking TensorFlow instead would require importing it.
     return sorted((path.name.removeprefix("nvidia") for path in devices.glob("nvidia[0-9]*")), key=int)
 
 
@@ -68,11 +71,12 @@ def _open_openvino(artifact: Artifact, setting: PrecisionSetting, cache: Path | 
         if reason is not None:
             log.warning("precision_refused", model=str(artifact.ref), reason=reason, instead=EXACT)
         return OpenVinoRuntime(artifact, EXACT if reason else setting, cache)
-    usable = [one for one in get_args(Precision) if refusal(one, artifact.metrics, supported) is None]
-    return _fastest({one: OpenVinoRuntime(artifact, one, cache) for one in usable})
+    permitted = [name for name in get_args(Precision) if refusal(name, artifact.metrics, supported) is None]
+    return _fastest({name: OpenVinoRuntime(artifact, name, cache) for name in permitted})
 
 
 def _fastest(runtimes: Mapping[Precision, Runtime]) -> Runtime:
+    """Return the fastest of the runtimes, and close the others."""
     if len(runtimes) > 1:
         seconds = {precision: _seconds(runtime) for precision, runtime in runtimes.items()}
         log.info("precisions_tried", milliseconds={p: round(1000 * s, 2) for p, s in seconds.items()})
@@ -86,14 +90,14 @@ def _fastest(runtimes: Mapping[Precision, Runtime]) -> Runtime:
 
 
 def _seconds(runtime: Runtime) -> float:
-    """Median seconds a picture, in batches of the largest size."""
+    """Return the median of the seconds per picture, in batches of the largest size."""
     batch = np.zeros((runtime.batch_sizes[-1], runtime.side, runtime.side, 3), np.uint8)
-    taken = []
+    durations = []
     for _ in range(TRIALS):
         started = time.perf_counter()
         runtime.infer(batch)
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken) / len(batch)
+        durations.append(time.perf_counter() - started)
+    return statistics.median(durations) / len(batch)
 
 
 def _installed(package: str) -> bool:

@@ -1,4 +1,4 @@
-"""Labels and their groups: the ordered, versioned set that a model's output speaks of."""
+"""Taxonomies: the ordered, versioned sets of labels and groups that the output of a model refers to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.errors import ArtifactInvalid
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An upper category of labels. `names` by language: `en`, `ko`."""
+    """A category of labels. `names` maps a language (`en`, `ko`) to a name."""
 
     id: str
     names: dict[str, str]
@@ -19,7 +19,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One style or kind. `names` by language: `en`, `ko`."""
+    """A style or kind of garment. `names` maps a language (`en`, `ko`) to a name."""
 
     id: str
     group: str
@@ -28,7 +28,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
-    """Labels in the order of the model's output, and the groups that they belong to."""
+    """Labels in the order of the model's output, and their groups."""
 
     name: str
     version: str
@@ -40,19 +40,20 @@ class Taxonomy:
         groups = {group.id for group in self.groups}
         if len(set(ids)) != len(ids):
             raise ArtifactInvalid(f"taxonomy {self.name}: expected every label once, got {ids}")
-        strangers = {label.group for label in self.labels} - groups
-        if strangers:
-            raise ArtifactInvalid(f"taxonomy {self.name}: labels name groups that it lacks: {sorted(strangers)}")
+        unknown = {label.group for label in self.labels} - groups
+        if unknown:
+            raise ArtifactInvalid(f"taxonomy {self.name}: the groups of some labels are missing: {sorted(unknown)}")
 
     @property
     def label_ids(self) -> list[str]:
+        """The ids of the labels, in the order of the model's output."""
         return [label.id for label in self.labels]
 
     def restricted_to(self, label_ids: Sequence[str]) -> Self:
-        """The same taxonomy with only these labels, in this order, and the groups that they need.
+        """Return the taxonomy with only these labels, in this order, and their groups.
 
         Raises:
-            ArtifactInvalid: one of them is not in the taxonomy.
+            ArtifactInvalid: a label is not in the taxonomy.
         """
         by_id = {label.id: label for label in self.labels}
         missing = [label_id for label_id in label_ids if label_id not in by_id]
@@ -64,7 +65,7 @@ class Taxonomy:
         return type(self)(self.name, self.version, groups, labels)
 
     def to_json(self) -> dict[str, Any]:
-        """The form of `labels.json`."""
+        """Return the content of `labels.json`."""
         return {
             "name": self.name,
             "version": self.version,
@@ -74,10 +75,10 @@ class Taxonomy:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The taxonomy of a `labels.json`.
+        """Return the taxonomy of the content of a `labels.json`.
 
         Raises:
-            ArtifactInvalid: a member is missing or the labels do not fit together.
+            ArtifactInvalid: a member is missing, a label is there twice, or the group of a label is missing.
         """
         try:
             return cls(

@@ -31,4 +31,4 @@ def test_an_unchecked_precision_is_refused() -> None:
 
 
 def test_a_precision_that_the_processor_lacks_is_refused() -> None:
-    assert "does not compute in bf16" in str(refusal("bf16", checked(0), ("f32",)))
+    assert "does not support bf16" in str(refusal("bf16", checked(0), ("f32",)))

@@ -1,7 +1,7 @@
-"""Which pictures show the same photo, and on which side of a split each lot of them goes.
+"""Group pictures that show the same photo into clusters, and choose the side of the split for each cluster.
 
-Pictures that are alike (core/fingerprints.py) are in one cluster, and so is whatever is alike to one of them: a copy
-of a picture that was learned from must not be what a model is judged by.
+Two pictures that are alike (core/fingerprints.py) are in one cluster, and so is every picture that is alike to one of
+them. A cluster is on one side only, because a model must not be evaluated on copies of its training pictures.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from core.fingerprints import Fingerprint, alike, bands
 
 CLUSTER_DIGITS = 16
-"""A cluster is named by the first hexadecimal digits of the least SHA-256 in it: the same pictures, the same name."""
+"""A cluster has as its name these first hexadecimal digits of the least SHA-256 in it, so the name is reproducible."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureToCompare:
-    """What is needed of a picture to compare it."""
+    """The properties of a picture that are needed to compare it."""
 
     sha256: str
     fingerprint: Fingerprint | None
-    """None: it shows next to nothing, and only its bytes are compared."""
+    """None if the picture shows too little. Then only its bytes are compared."""
     aspect: float
     """Width / height."""
 
 
 def cluster(pictures: Iterable[PictureToCompare]) -> dict[str, str]:
-    """SHA-256 -> name of its cluster."""
+    """Return the name of each picture's cluster: SHA-256 -> name."""
     roots: dict[str, str] = {}
     by_band: defaultdict[tuple[int, int], list[PictureToCompare]] = defaultdict(list)
 
@@ -38,16 +38,16 @@ def cluster(pictures: Iterable[PictureToCompare]) -> dict[str, str]:
             roots[sha256] = sha256 = roots[roots[sha256]]
         return sha256
 
-    # In order of their names, so that a root is the least of its cluster.
+    # The order makes the least SHA-256 the root of its cluster.
     for picture in sorted(pictures, key=lambda picture: picture.sha256):
         roots[picture.sha256] = picture.sha256
         if picture.fingerprint is None:
             continue
         for band in enumerate(bands(picture.fingerprint)):
             for other in by_band[band]:
-                mine, its = root(picture.sha256), root(other.sha256)
-                if mine != its and _alike(picture, other):
-                    roots[max(mine, its)] = min(mine, its)
+                first, second = root(picture.sha256), root(other.sha256)
+                if first != second and _alike(picture, other):
+                    roots[max(first, second)] = min(first, second)
             by_band[band].append(picture)
     return {sha256: root(sha256)[:CLUSTER_DIGITS] for sha256 in roots}
 
@@ -57,9 +57,10 @@ def _alike(first: PictureToCompare, second: PictureToCompare) -> bool:
 
 
 def choose_side(name: str, shares: dict[str, float], rest: str) -> str:
-    """On which side a cluster is: by chance, but always the same one, and whatever else is in the dataset.
+    """Choose the side of a cluster by a hash of its name.
 
-    `shares` has the share, 0 to 1, of every side but `rest`.
+    The choice is therefore random, but the same in every dataset. `shares` has the share (0 to 1) of every side except
+    `rest`.
     """
     drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
     for side, share in shares.items():

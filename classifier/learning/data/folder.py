@@ -1,10 +1,10 @@
-"""The folder of a dataset that was built: train/, validation/ and test/ of label folders, what it is, and its manifest.
+"""The folder that `lookbook dataset build` writes: label folders in train/, validation/ and test/, and two files.
 
-    dataset.json         the taxonomy, what a model card says of the pictures, how it was built
+    dataset.json         the taxonomy, the texts for a model card, and how the dataset was built
     manifest.jsonl       a line for each picture
     train/<label>/<sha256>.jpg
 
-Files are named by their bytes: what was downloaded once is found again, however far an earlier build came.
+The name of a picture is the SHA-256 of its bytes, so that a later build finds pictures that are already downloaded.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ TEST = "test"
 SIDES = (TRAIN, VALIDATION, TEST)
 
 _UNFINISHED = ".pictures"
-"""Where pictures are until all of them are there: a folder that has it was left by a build that did not end."""
+"""The folder of the pictures during a build. If it exists later, the build was interrupted."""
 _NAME = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "gif": ".gif", "avif": ".avif", "bmp": ".bmp"}
 
 
 class DatasetFolder:
-    """A folder that a dataset is built in."""
+    """A folder in which a dataset is built."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._pictures = path / _UNFINISHED
 
     def check(self, *, overwrite: bool) -> None:
-        """Whether a dataset may be built here.
+        """Check that a dataset may be built here.
 
         Raises:
-            DatasetInvalid: it holds a finished dataset that is not to be overwritten, or something else.
+            DatasetInvalid: the folder has a finished dataset and `overwrite` is false, or it has other files.
         """
         if self.path.exists() and not self.path.is_dir():
             raise DatasetInvalid(f"{self.path}: expected a folder, got a file")
@@ -49,19 +49,21 @@ class DatasetFolder:
             return
         finished = (self.path / MANIFEST).exists() and (self.path / DESCRIPTION).exists()
         if finished and not overwrite:
-            raise DatasetInvalid(f"{self.path} holds a dataset: --overwrite builds it anew, from its pictures")
+            raise DatasetInvalid(
+                f"{self.path} has a dataset already: --overwrite builds it again and reuses its pictures"
+            )
         if not finished and self.path.exists() and any(self.path.iterdir()):
             raise DatasetInvalid(f"{self.path}: expected an empty folder or a dataset, got other files")
 
     def begin(self) -> None:
-        """Take apart what an earlier build made: its pictures are kept, to be used again."""
+        """Start a build: move the pictures of an earlier build aside for reuse, and remove the rest of it."""
         self._pictures.mkdir(parents=True, exist_ok=True)
         for name in (MANIFEST, DESCRIPTION):
             (self.path / name).unlink(missing_ok=True)
         for side in SIDES:
-            self._take_back(self.path / side)
+            self._collect_pictures(self.path / side)
 
-    def _take_back(self, side: Path) -> None:
+    def _collect_pictures(self, side: Path) -> None:
         for file in sorted(side.glob("*/*")):
             if _NAME.fullmatch(file.stem):
                 file.replace(self._pictures / file.stem)
@@ -70,7 +72,7 @@ class DatasetFolder:
                 folder.rmdir()
 
     def read(self, sha256: str) -> bytes | None:
-        """The picture of this name, if it is there and whole."""
+        """Return the bytes of a picture if the folder has it complete, None otherwise."""
         try:
             data = self._picture(sha256).read_bytes()
         except FileNotFoundError:
@@ -78,14 +80,14 @@ class DatasetFolder:
         return data if hashlib.sha256(data).hexdigest() == sha256 else None
 
     def keep(self, sha256: str, data: bytes) -> None:
-        """Keep the bytes that have this name.
+        """Store the bytes of a picture.
 
         Raises:
-            DatasetInvalid: they have another.
+            DatasetInvalid: the bytes have another SHA-256.
         """
-        came = hashlib.sha256(data).hexdigest()
-        if came != sha256:
-            raise DatasetInvalid(f"expected the picture {sha256}, got {len(data):,} bytes with SHA-256 {came}")
+        actual = hashlib.sha256(data).hexdigest()
+        if actual != sha256:
+            raise DatasetInvalid(f"expected the picture {sha256}, got {len(data):,} bytes with SHA-256 {actual}")
         self._picture(sha256).write_bytes(data)
 
     def _picture(self, sha256: str) -> Path:
@@ -94,7 +96,7 @@ class DatasetFolder:
         return self._pictures / sha256
 
     def finish(self, rows: Iterable[dict[str, Any]], description: dict[str, Any]) -> None:
-        """Put every picture where its row says (`file`), and write down what the folder holds."""
+        """End a build: move each picture to the place in its row (`file`), and write the two files."""
         rows = list(rows)
         for row in rows:
             target = self.path / row["file"]
@@ -103,10 +105,10 @@ class DatasetFolder:
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (self.path / MANIFEST).write_text(lines, "utf-8")
         (self.path / DESCRIPTION).write_text(json.dumps(description, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        # What is left are pictures that are not wanted any more; without the folder, the dataset counts as finished.
+        # The remaining pictures are not part of the dataset. Without this folder, the dataset counts as finished.
         shutil.rmtree(self._pictures)
 
 
 def file_of(side: str, label: str, sha256: str, format: str | None) -> str:
-    """Where a picture is, from the dataset's folder."""
+    """Return the path of a picture, relative to the folder of the dataset."""
     return f"{side}/{label}/{sha256}{_SUFFIXES.get(format or '', '')}"

@@ -1,4 +1,4 @@
-"""Pictures to learn from: a folder with train/<label>/ and validation/<label>/ (built ones: folder.py)."""
+"""Read training pictures from a folder with train/<label>/ and validation/<label>/ (folder.py builds such folders)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.errors import DatasetInvalid, ItemError
 
 TRAIN, VALIDATION = "train", "validation"
 DESCRIPTION = "dataset.json"
-"""What a dataset that was built says of itself; other folders have none."""
+"""The file that describes a dataset. Only folders that `lookbook dataset build` made have it."""
 _THREADS = 4
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Example:
 
 @dataclass(slots=True)
 class Pictures:
-    """Prepared pictures, uint8 [N, size, size, 3], with their labels, int64 [N], and the files that were left out."""
+    """Prepared pictures, uint8 [N, size, size, 3], their labels, int64 [N], and the files that could not be read."""
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -47,10 +47,10 @@ class Pictures:
 
 
 def find_examples(folder: Path, labels: Sequence[str]) -> list[Example]:
-    """The files of a folder of label folders, in order of label and name.
+    """Return the files of a folder of label folders, sorted by label and name.
 
     Raises:
-        DatasetInvalid: the folder is missing, holds a label that is not in `labels`, or no file at all.
+        DatasetInvalid: the folder is missing, has a folder that is not in `labels`, or has no files.
     """
     if not folder.is_dir():
         raise DatasetInvalid(f"expected a folder {folder} with one folder of pictures per label, got none")
@@ -70,10 +70,10 @@ def find_examples(folder: Path, labels: Sequence[str]) -> list[Example]:
 
 
 def read_pictures(examples: Sequence[Example], spec: InputSpec, track: Track) -> Pictures:
-    """Prepare all examples; files that are no pictures are left out and listed, not fatal.
+    """Prepare all examples. Files that cannot be read are left out and listed in `unreadable`.
 
     Raises:
-        DatasetInvalid: not one file could be read.
+        DatasetInvalid: no file could be read.
     """
     pixels = np.empty((len(examples), spec.size, spec.size, 3), np.uint8)
     kept: list[Example] = []
@@ -93,11 +93,11 @@ def read_pictures(examples: Sequence[Example], spec: InputSpec, track: Track) ->
 
 
 def _prepared(examples: Sequence[Example], spec: InputSpec) -> Iterator[tuple[Example, NDArray[np.uint8] | ItemError]]:
-    def one(example: Example) -> NDArray[np.uint8] | ItemError:
+    def prepared(example: Example) -> NDArray[np.uint8] | ItemError:
         try:
             return prepare(example.path.read_bytes(), spec).pixels
         except ItemError as error:
             return error
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        yield from zip(examples, pool.map(one, examples), strict=True)
+        yield from zip(examples, pool.map(prepared, examples), strict=True)

@@ -1,4 +1,4 @@
-"""How good a model is: figures from its scores on labelled pictures."""
+"""Evaluate a model: compute metrics from its scores on labelled pictures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from classifier.taxonomy import Taxonomy
 
 
 def evaluate(scores: NDArray[np.float32], labels: NDArray[np.int64], taxonomy: Taxonomy) -> dict[str, Any]:
-    """Figures of scores, float32 [N, labels], against the true labels, int64 [N].
+    """Return the metrics of scores, float32 [N, labels], against the true labels, int64 [N].
 
-    Accuracy, recall@3, macro-F1 (the mean of the labels' F1 = 2PR / (P + R)), balanced accuracy (the mean of their
-    recalls), accuracy of groups, the expected calibration error (Guo et al. 2017, ten bins of equal width), precision,
-    recall, F1 and support per label, and the confusion matrix (rows: true, columns: predicted).
+    They are accuracy, recall@3, macro-F1 (the mean of F1 = 2PR / (P + R) over the labels), balanced accuracy (the mean
+    of the recalls), accuracy of groups, the expected calibration error (Guo et al. 2017, ten bins of equal width), and
+    the confusion matrix (rows: true, columns: predicted). Each label has precision, recall, F1 and support.
     """
     predicted = scores.argmax(axis=1)
     count = len(taxonomy.labels)
@@ -27,7 +27,7 @@ def evaluate(scores: NDArray[np.float32], labels: NDArray[np.int64], taxonomy: T
     precision = np.divide(hits, chosen, out=np.zeros(count), where=chosen > 0)
     both = precision + recall
     f1 = np.divide(2 * precision * recall, both, out=np.zeros(count), where=both > 0)
-    # A label without examples says nothing about the model.
+    # Labels without examples do not count, because they say nothing about the model.
     present = support > 0
     groups = np.array([[group.id for group in taxonomy.groups].index(label.group) for label in taxonomy.labels])
     top3 = np.argsort(-scores, axis=1)[:, :3]

@@ -1,4 +1,4 @@
-"""Pictures of a training run, small enough to lie in the artifact."""
+"""Plots of a training run, for the artifact."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STYLE: Any = {
 
 
 def plot_curves(curves: Curves, path: Path) -> None:
-    """Loss and accuracy after each epoch of the fine-tuning, on both parts."""
+    """Plot loss and accuracy after each epoch of the fine-tuning, for training and validation."""
     epochs = np.arange(1, len(curves.loss) + 1)
     with plt.rc_context(_STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
@@ -43,7 +43,7 @@ def plot_curves(curves: Curves, path: Path) -> None:
 
 
 def plot_confusion(metrics: dict[str, Any], path: Path) -> None:
-    """The confusion matrix: rows true, columns predicted, shaded by the share of the row."""
+    """Plot the confusion matrix: rows are true labels, columns are predicted labels, shades are shares of the row."""
     confusion = np.array(metrics["confusion"])
     names = [row["id"] for row in metrics["labels"]]
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)

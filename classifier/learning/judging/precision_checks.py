@@ -1,4 +1,4 @@
-"""Checking what a precision does to a model's answers."""
+"""Check how a precision changes the scores of a model."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from classifier.runtime_openvino import OpenVinoRuntime, supported_precisions
 
 
 def check_precisions(artifact: Artifact, pictures: Pictures) -> dict[str, Any]:
-    """What to add to the metrics: one `Check` per precision that the artifact has and this processor computes in."""
+    """Return an addition to the metrics: a `Check` for each precision of the artifact that this processor supports."""
     exact = _scores(artifact, EXACT, pictures)
     exported = {"int8"} if (artifact.folder / OPENVINO_INT8).is_file() else set()
-    present = [one for one in CHECKED if one in supported_precisions() and one in exported | {"bf16"}]
-    return {METRIC: {one: compare(_scores(artifact, one, pictures), exact, pictures.labels) for one in present}}
+    precisions = [name for name in CHECKED if name in supported_precisions() and name in exported | {"bf16"}]
+    return {METRIC: {name: compare(_scores(artifact, name, pictures), exact, pictures.labels) for name in precisions}}
 
 
 def compare(scores: NDArray[np.float32], exact: NDArray[np.float32], labels: NDArray[np.int64]) -> Check:
-    """Scores, float32 [N, labels], against those of f32, and against the true labels, int64 [N]."""
+    """Compare scores, float32 [N, labels], with those in f32 and with the true labels, int64 [N]."""
     predicted = scores.argmax(axis=1)
     return Check(
         pictures=len(scores),

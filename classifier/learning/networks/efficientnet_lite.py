@@ -1,7 +1,7 @@
 """EfficientNet-Lite in Keras, with ImageNet weights converted from PyTorch.
 
-Source: the TensorFlow authors' EfficientNet-Lite (tpu/models/official/efficientnet/lite): EfficientNet (Tan & Le, 2019)
-without squeeze-and-excitation, with ReLU6, and with stem and head of fixed width.
+EfficientNet-Lite is EfficientNet (Tan & Le, 2019) without squeeze-and-excitation, with ReLU6, and with a stem and a
+head of fixed width. Source: the TensorFlow authors' implementation (tpu/models/official/efficientnet/lite).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from core.errors import RuntimeUnavailable
 Name = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 BATCH_NORM_EPSILON = 1e-3
-"""As in the original training; Keras's default happens to be the same, PyTorch's is 1e-5."""
+"""The value of the original training. It is also the default of Keras; the default of PyTorch is 1e-5."""
 IMAGENET_CLASSES = 1000
 
 
@@ -42,7 +42,7 @@ _SCALES: dict[Name, _Scale] = {
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """Inverted residual blocks in a row: how often, kernel, stride of the first, expansion, channels out."""
+    """A sequence of inverted residual blocks. `stride` is that of the first block; `channels` is the output."""
 
     repeats: int
     kernel: int
@@ -64,15 +64,15 @@ _STEM_CHANNELS, _HEAD_CHANNELS = 32, 1280
 
 
 def native_size(name: Name) -> int:
-    """Side in pixels of the pictures that the ImageNet weights were trained on."""
+    """Return the side in pixels of the pictures that the ImageNet weights were trained on."""
     return _SCALES[name].size
 
 
 def build(name: Name, size: int) -> tuple[Any, Any]:
-    """(uint8 input [N, size, size, 3], feature map [N, size / 32, size / 32, 1280]) of an untrained backbone."""
+    """Return an untrained backbone: its input, uint8 [N, size, size, 3], and features [N, size/32, size/32, 1280]."""
     scale = _SCALES[name]
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
-    # (x - 127) / 128: what these weights were trained on.
+    # The weights were trained with the normalisation (x - 127) / 128.
     x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="normalise")(pixels)
     x = _conv(x, "stem", _STEM_CHANNELS, 3, stride=2)
     number = 0
@@ -88,7 +88,7 @@ def build(name: Name, size: int) -> tuple[Any, Any]:
 
 
 def build_imagenet(name: Name, size: int | None = None) -> Any:
-    """The whole ImageNet classifier: uint8 pixels to logits float32 [N, 1000], weights included."""
+    """Return the ImageNet classifier with its weights: uint8 pixels to logits, float32 [N, 1000]."""
     pixels, features = build(name, size or native_size(name))
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     logits = keras.layers.Dense(IMAGENET_CLASSES, name="logits")(pooled)
@@ -98,7 +98,7 @@ def build_imagenet(name: Name, size: int | None = None) -> Any:
 
 
 def load_imagenet_weights(model: Any, name: Name) -> None:
-    """Put the converted ImageNet weights into a model that was made by `build`; a `logits` layer is filled if there."""
+    """Put the converted ImageNet weights into a model that `build` made, and into its layer `logits` if it has one."""
     source = read_state_dict(weights_file(name))
     blocks = 1 + max(int(key.split(".")[1]) for key in source if key.startswith("_blocks."))
     _set_conv(model, "stem", source, "_conv_stem", "_bn0")
@@ -114,7 +114,7 @@ def load_imagenet_weights(model: Any, name: Name) -> None:
 
 
 def weights_file(name: Name) -> Path:
-    """The PyTorch weights inside the package that carries them.
+    """Return the path of the PyTorch weights inside their Python package.
 
     Raises:
         RuntimeUnavailable: the package is not installed.
@@ -132,13 +132,13 @@ def weights_file(name: Name) -> Path:
 
 
 def block_number(layer_name: str) -> int | None:
-    """The number of the block that a layer belongs to; None for stem, head and what follows."""
+    """Return the number of the block that a layer belongs to. None for the stem, the head and later layers."""
     start = layer_name.split("_", maxsplit=1)[0]
     return int(start.removeprefix("block")) if start.startswith("block") else None
 
 
 def _round_channels(channels: float) -> int:
-    """Channels as a multiple of 8, not more than 10 % below the wish (MobileNet's rule)."""
+    """Round a number of channels to a multiple of 8 that is at most 10 % lower (the rule of MobileNet)."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 

@@ -1,9 +1,9 @@
-"""Reading a PyTorch state_dict without PyTorch, and without trusting it.
+"""Read a PyTorch state_dict without PyTorch and without running code from the file.
 
-PyTorch's format before 1.6: four pickles (magic number, protocol, system, the state_dict), the storages' keys as a
-fifth, then each storage as an element count (int64) and its raw little-endian elements. The unpickler here builds
-nothing but the few kinds that such a file needs; anything else in it is an error, not code that runs.
-Source of the layout: `torch/serialization.py`, `_legacy_load`.
+A file of PyTorch before 1.6 has five pickles: magic number, protocol, system, state_dict, and the keys of the storages.
+Then comes each storage as an element count (int64) and raw little-endian elements. The unpickler here creates only the
+types that such a file needs. Everything else in the file is an error. Source of the layout: `torch/serialization.py`,
+`_legacy_load`.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class _SafeUnpickler(pickle.Unpickler):
 
 
 def read_state_dict(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a `.pth` file by name, in the shapes that PyTorch gives them.
+    """Return the tensors of a `.pth` file by name, in the shapes of PyTorch.
 
     Raises:
-        ArtifactInvalid: the file is not a plain state_dict in the format before PyTorch 1.6.
+        ArtifactInvalid: the file is not a plain state_dict in the format of PyTorch before 1.6.
     """
     with path.open("rb") as file:
         try:

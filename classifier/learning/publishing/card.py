@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it learned from, how good it is and what it is not for."""
+"""The model card: what a model is, what it was trained on, how good it is, and what its limits are."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Classifies a photograph of one garment into {count} labels: {labels}.
 
 ## Data
 {title}. Source: {source}. Licence of the pictures: {licence}.
-Learned from {train_pictures:,} pictures, judged on {validation_pictures:,} others that were only watched, never learned
-from; {unreadable_files} files could not be read. The split is the data set's own.
+Trained on {train_pictures:,} pictures and evaluated on {validation_pictures:,} others, which were never trained on.
+{unreadable_files} files could not be read. The split is that of the dataset.
 
-## How to make it again
+## How to reproduce it
     make train DATA=<folder with train/ and validation/>
 
 with this recipe (backbone weights: ImageNet, converted from the package {package}):
@@ -30,7 +30,7 @@ with this recipe (backbone weights: ImageNet, converted from the package {packag
 {recipe}
 
 ## Figures
-On the {validation_pictures:,} validation pictures, bytes to labels through `prepare()` and the OpenVINO export in f32:
+Measured on the {validation_pictures:,} validation pictures, with `prepare()` and the OpenVINO export in f32:
 
 | accuracy | recall@3 | macro-F1 | balanced accuracy | accuracy of groups | calibration error |
 |---|---|---|---|---|---|
@@ -40,7 +40,7 @@ On the {validation_pictures:,} validation pictures, bytes to labels through `pre
 |---|---|---|---|---|
 {rows}
 
-`confusion.png` shows which labels are taken for which, `curves.png` how the training went.
+`confusion.png` shows which labels the model confuses. `curves.png` shows the course of the training.
 
 {notes}
 
@@ -48,19 +48,19 @@ On the {validation_pictures:,} validation pictures, bytes to labels through `pre
 
 ## Limits
 - {limits}
-- It always answers one of its labels, also for a picture that shows none of them. A low confidence is a hint, no more.
-- The rarer labels ({rare}) were learned from the fewest pictures.
-- The Keras weights are stored in float16, the export's in float32; both runtimes compute in float32 unless told
-  otherwise.
+- The model always answers with one of its labels, even if a picture shows none of them. A low confidence is only a
+  hint.
+- The rarest labels ({rare}) were trained on the fewest pictures.
+- The Keras weights are stored in float16, those of the export in float32. Both runtimes compute in float32 by default.
 
 ## Licence
-The weights may be used under the licence of this project. The ImageNet weights that they started from come from the
+The weights may be used under the licence of this project. They were initialised with ImageNet weights of the
 EfficientNet-Lite authors (Apache License 2.0).
 """
 
 
 def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[str, Any]) -> str:
-    """The card as Markdown. `metrics` as `evaluate()` gives them, with the counts of pictures."""
+    """Return the card in Markdown. `metrics` are those of `evaluate()` with the numbers of pictures."""
     names = {label.id: label.names["en"] for label in taxonomy.labels}
     rows = [
         f"| {names[row['id']]} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['support']} |"
@@ -89,7 +89,7 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
 
 
 def renewed_card(card: str, ref: ModelRef, metrics: dict[str, Any]) -> str:
-    """A card for the same weights under another version, with the checks of its own exports."""
+    """Return the card for another version of the same weights, with the precision checks of that version."""
     titled = re.sub(r"\A# .*", f"# {ref}", card)
     without = re.sub(r"## Precisions\n.*?(?=\n## )", "", titled, flags=re.DOTALL)
     return without.replace("\n## Limits\n", f"\n{_precisions(metrics)}\n\n## Limits\n", 1).replace("\n\n\n", "\n\n")
@@ -110,8 +110,8 @@ def _precisions(metrics: dict[str, Any]) -> str:
     )
     found = "\n".join((table, *rows)) if rows else "No other precision was checked."
     return f"""## Precisions
-OpenVINO computes in f32 unless told otherwise.{exports} What the others change against f32, on the validation
-pictures; one that gives more than {MAX_FLIP_SHARE:.1%} of them another label is never used:
+OpenVINO computes in f32 by default.{exports} The table compares the other precisions with f32 on the validation
+pictures. A precision that changes the label of more than {MAX_FLIP_SHARE:.1%} of them is never used.
 
 {found}"""
 

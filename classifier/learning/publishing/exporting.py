@@ -1,4 +1,4 @@
-"""From a trained model to the files of an artifact."""
+"""Write the model files of an artifact: Keras, OpenVINO and int8."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WEIGHTS = "model.weights.h5"
 
 
 def save_keras(model: Any, folder: Path) -> None:
-    """Write `model.keras`: the graph without optimizer state, its weights in float16 (they load as float32)."""
+    """Write `model.keras`: the graph without the optimizer, with weights in float16, which Keras loads as float32."""
     clean = keras.Model(model.input, model.output, name=model.name)
     path = folder / KERAS_MODEL
     with tempfile.TemporaryDirectory() as temporary:
@@ -62,10 +62,10 @@ def _copy_halved(before: Any, after: Any) -> None:
 
 
 def save_openvino(folder: Path) -> None:
-    """Write `openvino/model.xml` and `.bin` from the folder's `model.keras`: scores and class activation maps.
+    """Write `openvino/model.xml` and `.bin` from the folder's `model.keras`, with scores and class activation maps.
 
-    In float32: the converter folds normalisation into the convolutions, and rounding those products to float16 moved
-    scores by 0.003 away from TensorFlow's.
+    The weights are in float32. The converter folds the normalisation into the convolutions, and with these products in
+    float16 the scores differed from those of TensorFlow by 0.003.
     """
     model = with_activation_maps(load_graph(folder))
     target = folder / OPENVINO_MODEL
@@ -74,16 +74,16 @@ def save_openvino(folder: Path) -> None:
         model.export(temporary, format="tf_saved_model", verbose=False)
         converted = ov.convert_model(temporary)
     for output in converted.outputs:
-        # Maps have height and width besides pictures and labels.
+        # Maps have four dimensions: pictures, height, width and labels.
         output.get_tensor().set_names({ACTIVATION_MAPS if len(output.partial_shape) == 4 else SCORES})
-    # OpenVINO notes where it found the model: a temporary folder is no news to anyone.
+    # OpenVINO stores the path of the source. Replace it, because it is a temporary folder.
     converted.set_rt_info(KERAS_MODEL, ["conversion_parameters", "input_model"])
     ov.save_model(converted, target, compress_to_fp16=False)
 
 
 def save_int8(folder: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write `openvino/int8.xml` and `.bin`, quantized to what its layers see of `pixels`, uint8 [N, side, side, 3]."""
-    # Without it nncf reports its use to its makers.
+    """Write `openvino/int8.xml` and `.bin`, quantized for the activations of `pixels`, uint8 [N, side, side, 3]."""
+    # Without this variable, nncf sends usage data to its makers.
     os.environ["NNCF_CI"] = "1"
     import nncf
 
@@ -96,4 +96,5 @@ def save_int8(folder: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
+    """Write data as indented JSON in UTF-8."""
     path.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")

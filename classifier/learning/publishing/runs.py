@@ -1,4 +1,4 @@
-"""A training run from folder to published artifact."""
+"""Train, export and evaluate models: from a folder of pictures to a published artifact."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from core.types import ModelRef
 T = TypeVar("T")
 
 CALIBRATION_PICTURES, CALIBRATION_SEED = 300, 0
-"""How many pictures show the quantizer what its layers see (nncf's own default), and how they are drawn."""
+"""The number of pictures that calibrate the quantization (the default of nncf), and the seed that draws them."""
 
 
 class NamedTrack(Protocol):
-    """Shows progress of `what` over an iterable of known length."""
+    """Shows the progress of `what` over an iterable of known length."""
 
     def __call__(self, what: str, iterable: Iterable[T], length: int, /) -> Iterable[T]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A model's scores, float32 [N, labels], on labelled pictures, and the figures that they come to."""
+    """The scores of a model, float32 [N, labels], on labelled pictures, and their metrics."""
 
     pictures: Pictures
     scores: NDArray[np.float32]
@@ -58,10 +58,10 @@ def train_and_publish(
     reporter: Reporter,
     track: NamedTrack,
 ) -> Artifact:
-    """Train on `data`/train, judge on `data`/validation, publish the next version of `recipe.name`.
+    """Train on `data`/train, evaluate on `data`/validation, and publish the next version of `recipe.name`.
 
     Raises:
-        DatasetInvalid: the folders are not in the expected form.
+        DatasetInvalid: the folders have another form.
     """
     training_files = find_examples(data / TRAIN, taxonomy.label_ids)
     validation_files = find_examples(data / VALIDATION, taxonomy.label_ids)
@@ -80,7 +80,7 @@ def train_and_publish(
         save_openvino(folder)
         write_json(folder / LABELS, taxonomy.to_json())
         write_json(folder / INPUT, spec.to_json())
-        # The figures are those of the files that are served, not of the network in memory.
+        # Measure the written files, because workers serve these files and not the network in memory.
         metrics = _measure_written(folder, ref, taxonomy, spec, validation)
         write_json(folder / METRICS, {**metrics, **counts, "curves": asdict(curves)})
         plot_curves(curves, folder / "curves.png")
@@ -93,13 +93,12 @@ def train_and_publish(
 def export_artifact(
     artifact: Artifact, data: Path, models: Path, created_at: datetime, *, int8: bool, track: NamedTrack
 ) -> Artifact:
-    """Publish an artifact's weights as the next version of its name, exported anew and its precisions checked anew.
+    """Export the weights of an artifact again, check the precisions, and publish the next version of its name.
 
-    With `int8` a quantized export is among them, calibrated on pictures of `data`/train; the check is on
-    `data`/validation.
+    `int8` adds a quantized export, which is calibrated on pictures of `data`/train. The checks use `data`/validation.
 
     Raises:
-        DatasetInvalid: the folders are not in the expected form.
+        DatasetInvalid: the folders have another form.
     """
     labels = artifact.taxonomy.label_ids
     validation = _read("validation", find_examples(data / VALIDATION, labels), artifact.input, track)
@@ -124,7 +123,7 @@ def export_artifact(
 def evaluate_artifact(
     artifact: Artifact, data: Path, runtime: RuntimeSetting, precision: PrecisionSetting, track: NamedTrack
 ) -> tuple[Runtime, Evaluation]:
-    """Judge an artifact on a folder of label folders, bytes to figures, as a worker would serve it."""
+    """Evaluate an artifact on a folder of label folders. The runtime opens it as a worker would."""
     files = find_examples(data, artifact.taxonomy.label_ids)
     pictures = _read("pictures", files, artifact.input, track)
     opened = open_runtime(artifact, runtime, precision)
@@ -142,10 +141,10 @@ def _measure_written(
     written = Artifact(ref, folder, "", taxonomy, spec, {}, "")
     runtime = open_runtime(written, "openvino")
     try:
-        figures = _evaluate(runtime, validation, taxonomy).metrics
+        metrics = _evaluate(runtime, validation, taxonomy).metrics
     finally:
         runtime.close()
-    return figures | check_precisions(written, validation)
+    return metrics | check_precisions(written, validation)
 
 
 def _read(what: str, files: list[Example], spec: InputSpec, track: NamedTrack) -> Pictures:

@@ -1,4 +1,4 @@
-"""Training: first a new head on cached features, then the upper part of the backbone with it."""
+"""Train a model: first a new head on cached features, then the head together with the upper part of the backbone."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from classifier.learning.networks import efficientnet_lite
 from classifier.learning.training.recipe import Recipe
 
 DROPOUT = 0.2
-"""Of EfficientNet-Lite0's own training."""
+"""The dropout rate of the original training of EfficientNet-Lite0."""
 
 
 class Reporter(Protocol):
-    """Who is told how the training goes."""
+    """Receives the progress of a training."""
 
     def phase(self, name: str, steps: int) -> None:
-        """A phase of `steps` steps begins."""
+        """Note that a phase of `steps` steps begins."""
         ...
 
     def step(self, note: str) -> None:
-        """One step is done; `note` is the state in a few words."""
+        """Note that a step is done. `note` describes the state in a few words."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Figures after each epoch of the fine-tuning."""
+    """Loss and accuracy after each epoch of the fine-tuning."""
 
     loss: list[float]
     accuracy: list[float]
@@ -45,11 +45,11 @@ class Curves:
 def train(
     recipe: Recipe, label_count: int, training: Pictures, validation: Pictures, reporter: Reporter
 ) -> tuple[Any, Curves]:
-    """Train a model of `label_count` labels: uint8 pixels to softmax scores.
+    """Train a model with `label_count` labels: uint8 pixels to softmax scores.
 
     Args:
-        training: pictures prepared at `recipe.crop_from`.
-        validation: pictures prepared at `recipe.size`; watched, never learned from.
+        training: pictures with the side `recipe.crop_from`.
+        validation: pictures with the side `recipe.size`. The model is never trained on them.
     """
     keras.utils.set_random_seed(recipe.seed)
     model = build_model(recipe, label_count)
@@ -60,7 +60,7 @@ def train(
 
 
 def build_model(recipe: Recipe, label_count: int) -> Any:
-    """The untrained network: uint8 [N, size, size, 3] to softmax scores [N, label_count]."""
+    """Return the untrained network: uint8 [N, size, size, 3] to softmax scores [N, label_count]."""
     pixels, features = efficientnet_lite.build(recipe.backbone, recipe.size)
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     dropped = keras.layers.Dropout(DROPOUT, name="dropout", seed=recipe.seed)(pooled)
@@ -105,10 +105,10 @@ def _fine_tune(recipe: Recipe, model: Any, training: Pictures, validation: Pictu
         epochs=recipe.fine_tune.epochs,
         validation_data=(validation.pixels, _one_hot(validation, model)),
         validation_batch_size=recipe.batch,
-        # The batches come shuffled.
+        # The batches are already shuffled.
         shuffle=False,
-        # Judged by the averaged weights, which are also those that fit() leaves behind.
-        callbacks=[keras.callbacks.SwapEMAWeights(), _Watch(reporter)],
+        # The validation uses the averaged weights, and the model has them after fit().
+        callbacks=[keras.callbacks.SwapEMAWeights(), _ReportingCallback(reporter)],
         verbose=0,
     ).history
     return Curves(history["loss"], history["accuracy"], history["val_loss"], history["val_accuracy"])
@@ -139,17 +139,17 @@ def _one_hot(pictures: Pictures, model: Any) -> NDArray[np.float32]:
 
 
 def _batches(recipe: Recipe, pictures: Pictures, targets: NDArray[np.float32]) -> Any:
-    """Shuffled, augmented batches; another order and other changes in every epoch."""
+    """Return shuffled and augmented batches. The order and the changes differ in every epoch."""
 
     def gather(indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         return pictures.pixels[indices], targets[indices]
 
     def batch(indices: Any, seed: Any) -> tuple[Any, Any]:
-        pixels, wanted = tf.numpy_function(gather, [indices], (tf.uint8, tf.float32))
+        pixels, batch_targets = tf.numpy_function(gather, [indices], (tf.uint8, tf.float32))
         pixels.set_shape((None, recipe.crop_from, recipe.crop_from, 3))
-        wanted.set_shape((None, targets.shape[1]))
+        batch_targets.set_shape((None, targets.shape[1]))
         seed = tf.cast(seed, tf.int64)
-        return mix(recipe, augment(recipe, pixels, seed), wanted, seed)
+        return mix(recipe, augment(recipe, pixels, seed), batch_targets, seed)
 
     indices = tf.data.Dataset.range(len(pictures.pixels)).shuffle(len(pictures.pixels), recipe.seed)
     seeds = tf.data.Dataset.random(recipe.seed, rerandomize_each_iteration=True).batch(2)
@@ -157,10 +157,10 @@ def _batches(recipe: Recipe, pictures: Pictures, targets: NDArray[np.float32]) -
 
 
 def augment(recipe: Recipe, pixels: Any, seed: Any) -> Any:
-    """Random crop, flip, brightness, contrast and saturation, each picture of the batch in its own way.
+    """Change the crop, flip, brightness, contrast and saturation of each picture of the batch at random.
 
-    uint8 [N, crop_from, crop_from, 3] -> uint8 [N, size, size, 3]. The crop covers a share of the picture's area drawn
-    from [area, 1], of an aspect drawn from [1 / aspect, aspect], and is scaled to size x size.
+    uint8 [N, crop_from, crop_from, 3] -> uint8 [N, size, size, 3]. The crop covers a share of the picture's area from
+    [area, 1] and has an aspect ratio from [1 / aspect, aspect]. It is scaled to size x size.
     """
     count = tf.shape(pixels)[0]
     draws = tf.random.stateless_uniform((8, count), seed)
@@ -181,14 +181,15 @@ def augment(recipe: Recipe, pixels: Any, seed: Any) -> Any:
     return tf.cast(tf.clip_by_value(values, 0.0, 255.0), tf.uint8)
 
 
-def _around_one(most: float, draws: Any) -> Any:
-    return (1.0 + most * (2.0 * draws - 1.0))[:, None, None, None]
+def _around_one(max_change: float, draws: Any) -> Any:
+    """Return random factors from [1 - max_change, 1 + max_change]."""
+    return (1.0 + max_change * (2.0 * draws - 1.0))[:, None, None, None]
 
 
 def mix(recipe: Recipe, pixels: Any, targets: Any, seed: Any) -> tuple[Any, Any]:
-    """Mixup (Zhang et al. 2018): each picture blended with another of the batch, and its target likewise.
+    """Blend each picture, and its target, with another of the batch (mixup, Zhang et al. 2018).
 
-    The share of the other is drawn from [0, mix]: its own label stays the main one.
+    The share of the other picture is drawn from [0, mix], so that the own label stays the main one.
     """
     share = recipe.augment.mix * tf.random.stateless_uniform((tf.shape(pixels)[0],), seed + 1)
     blended = tf.cast(pixels, tf.float32)
@@ -196,8 +197,8 @@ def mix(recipe: Recipe, pixels: Any, targets: Any, seed: Any) -> tuple[Any, Any]
     return tf.cast(blended, tf.uint8), targets + share[:, None] * (tf.reverse(targets, [0]) - targets)
 
 
-class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells the reporter of every step, and of the validation after every epoch."""
+class _ReportingCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Reports every step, and the validation accuracy after every epoch."""
 
     def __init__(self, reporter: Reporter) -> None:
         super().__init__()

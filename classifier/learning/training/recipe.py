@@ -1,4 +1,4 @@
-"""Training recipes: YAML in recipes/training/, checked against the models here."""
+"""Training recipes: YAML files in recipes/training/, and the pydantic models that check them."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ class _Part(BaseModel):
 
 
 class DataNote(_Part):
-    """What the model card says of the pictures."""
+    """What the model card says about the pictures."""
 
     title: str
     source: str
     licence: str
     limits: str
-    """What a model that has learned from them has not seen, or cannot be sure of."""
+    """What the pictures do not show, so that a model trained on them may be wrong about it."""
 
 
 class Head(_Part):
-    """The first phase: a new head on cached features of the frozen backbone."""
+    """The first phase: train a new head on cached features of the frozen backbone."""
 
     epochs: Positive
     learning_rate: Rate
 
 
 class FineTune(_Part):
-    """The second phase: `average` is the momentum of the moving average of the weights that is kept."""
+    """The second phase: train the upper blocks, too. `average` is the momentum of the moving average of the weights."""
 
     from_block: int = Field(ge=0)
     epochs: Positive
@@ -53,8 +53,9 @@ class FineTune(_Part):
 class Augment(_Part):
     """Random changes of training pictures.
 
-    A crop covers between `area` and all of the picture, its aspect changed by at most the factor `aspect`; brightness,
-    contrast and saturation change by at most their share; `mix` is the most that another picture is blended in.
+    A crop covers a share of the picture between `area` and 1, and its aspect ratio changes by at most the factor
+    `aspect`. Brightness, contrast and saturation change by at most their shares. `mix` is the maximum share of another
+    picture that is blended in.
     """
 
     area: Share
@@ -67,7 +68,7 @@ class Augment(_Part):
 
 
 class Recipe(_Part):
-    """Everything that a training run needs to know beside the pictures."""
+    """All parameters of a training run except the pictures."""
 
     name: str = Field(pattern=r"[a-z0-9][a-z0-9-]*")
     backbone: Name
@@ -75,7 +76,7 @@ class Recipe(_Part):
     """File of labels and groups, relative to the recipe's folder."""
     data: DataNote
     notes: str = ""
-    """For the model card: how the recipe was arrived at, and what that means for its figures."""
+    """Text for the model card: how the recipe was chosen, and what that means for the metrics."""
     size: Positive
     crop_from: Positive
     seed: int
@@ -89,30 +90,30 @@ class Recipe(_Part):
 
 
 def fit_to_dataset(recipe: Recipe, taxonomy: Taxonomy, data: Path) -> tuple[Recipe, Taxonomy]:
-    """The recipe and the taxonomy for a folder of pictures: one that says what it holds has labels of its own.
+    """Return the recipe and the taxonomy for a folder of pictures.
+
+    A folder that `lookbook dataset build` made has a taxonomy and a data note of its own. They replace those given.
 
     Raises:
-        DatasetInvalid: what it says cannot be read.
+        DatasetInvalid: the description of the folder cannot be read.
     """
     path = data / DESCRIPTION
     if not path.is_file():
         return recipe, taxonomy
     try:
-        told = json.loads(path.read_text("utf-8"))
-        note, labels = DataNote.model_validate(told["data"]), Taxonomy.from_json(told["taxonomy"])
+        description = json.loads(path.read_text("utf-8"))
+        note, labels = DataNote.model_validate(description["data"]), Taxonomy.from_json(description["taxonomy"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DatasetInvalid(
-            f"{path}: expected the members data and taxonomy, as a build writes them: {error}"
-        ) from error
-    # The notes are on the pictures that the recipe names.
+        raise DatasetInvalid(f"{path}: expected the members data and taxonomy of a dataset build: {error}") from error
+    # Drop the notes of the recipe, because they are about other pictures.
     return recipe.model_copy(update={"data": note, "notes": ""}), labels
 
 
 def read_recipe(path: Path) -> tuple[Recipe, Taxonomy]:
-    """A recipe and its taxonomy.
+    """Read a recipe and its taxonomy.
 
     Raises:
-        DatasetInvalid: a member is missing, unknown or out of range; the message names it.
+        DatasetInvalid: a member is missing, unknown or out of range. The message names it.
     """
     try:
         content: Any = yaml.safe_load(path.read_text("utf-8"))
