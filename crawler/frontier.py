@@ -192,7 +192,7 @@ class Frontier:
         self._changed.set()
 
     def end_request(self, request: UrlRequest, seconds: float | None, *, ok: bool) -> None:
-        """Note that a request has ended after so many seconds. `seconds` is None if there was no answer.
+        """Note that a request was answered after this number of seconds, or ended without an answer (None).
 
         Afterwards the caller settles the URL or calls `retry`.
         """
@@ -224,11 +224,11 @@ class Frontier:
         return self._limits_reached.get(lane)
 
     def pause_host(self, host: str, seconds: float) -> None:
-        """Begin no request to a host for so many seconds."""
+        """Begin no request to a host for this number of seconds."""
         self._hosts.pause(host, seconds)
 
     def slow_down_host(self, host: str, min_delay: float) -> None:
-        """Let at least so many seconds pass between two requests to a host."""
+        """Let at least `min_delay` seconds pass between two requests to a host."""
         self._hosts.slow_down(host, min_delay)
 
     def paused_hosts(self) -> dict[str, float]:

@@ -87,13 +87,13 @@ class HostSchedule:
             host.delay = max(delay, host.min_delay)
 
     def slow_down(self, name: str, min_delay: float) -> None:
-        """Let at least so many seconds pass between two requests, as the host's robots.txt or a recipe demands."""
+        """Let at least `min_delay` seconds pass between two requests, as the host's robots.txt or a recipe demands."""
         host = self.host(name)
         host.min_delay = max(host.min_delay, min_delay)
         host.delay = max(host.delay, host.min_delay)
 
     def pause(self, name: str, seconds: float) -> None:
-        """Begin no request to the host for so many seconds.
+        """Begin no request to the host for this number of seconds.
 
         The server asks for the pause, not one URL. Therefore it holds for all URLs of the host.
         """
