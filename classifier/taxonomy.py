@@ -24,6 +24,8 @@ class Label:
     id: str
     group: str
     names: dict[str, str]
+    aliases: tuple[str, ...] = ()
+    """Other spellings of the names in datasets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Taxonomy:
     version: str
     groups: tuple[Group, ...]
     labels: tuple[Label, ...]
+    not_labels: tuple[str, ...] = ()
+    """Words that datasets use for pictures without a label, such as 기타 ("other")."""
 
     def __post_init__(self) -> None:
         ids = [label.id for label in self.labels]
@@ -62,16 +66,19 @@ class Taxonomy:
         labels = tuple(by_id[label_id] for label_id in label_ids)
         used = {label.group for label in labels}
         groups = tuple(group for group in self.groups if group.id in used)
-        return type(self)(self.name, self.version, groups, labels)
+        return type(self)(self.name, self.version, groups, labels, self.not_labels)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `labels.json`."""
-        return {
+        content: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
             "groups": [{"id": group.id, "name": group.names} for group in self.groups],
-            "labels": [{"id": label.id, "group": label.group, "name": label.names} for label in self.labels],
+            "labels": [_label_to_json(label) for label in self.labels],
         }
+        if self.not_labels:
+            content["not_labels"] = list(self.not_labels)
+        return content
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -85,7 +92,16 @@ class Taxonomy:
                 name=data["name"],
                 version=data["version"],
                 groups=tuple(Group(row["id"], dict(row["name"])) for row in data["groups"]),
-                labels=tuple(Label(row["id"], row["group"], dict(row["name"])) for row in data["labels"]),
+                labels=tuple(
+                    Label(row["id"], row["group"], dict(row["name"]), tuple(row.get("aliases", ())))
+                    for row in data["labels"]
+                ),
+                not_labels=tuple(data.get("not_labels", ())),
             )
         except (KeyError, TypeError) as error:
             raise ArtifactInvalid(f"labels.json lacks or misspells {error}") from error
+
+
+def _label_to_json(label: Label) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": label.id, "group": label.group, "name": label.names}
+    return row | {"aliases": list(label.aliases)} if label.aliases else row

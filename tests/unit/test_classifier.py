@@ -166,3 +166,12 @@ def test_the_error_names_a_misspelt_member_of_a_recipe(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(good.replace("batch: 32", "batches: 32"), "utf-8")
     with pytest.raises(DatasetInvalid, match="batch"):
         read_recipe(tmp_path / "recipe.yaml")
+
+
+def test_a_taxonomy_keeps_the_other_spellings_of_its_labels_and_the_words_that_are_no_labels() -> None:
+    content = json.loads((PROJECT / "recipes/training/kfashion.labels.json").read_text("utf-8"))
+    taxonomy = Taxonomy.from_json(content)
+    assert taxonomy.to_json() == content
+    assert {label.id: label.aliases for label in taxonomy.labels if label.aliases}["street"] == ("스트릿",)
+    assert taxonomy.restricted_to(["punk", "retro"]).not_labels == ("기타",)
+    assert (len(taxonomy.labels), len(taxonomy.groups)) == (23, 10)
