@@ -268,7 +268,7 @@ def _show(folder: Path, rows: list[dict[str, Any]], description: dict[str, Any])
     for name in names:
         shown.add_row(name, *(f"{counts[name, side]:,}" for side in sides), f"{verified[name]:,}")
     out.print(shown)
-    out.print(f"{len(rows):,} pictures in {folder}, {description['clusters']:,} of them different", markup=False)
+    out.print(f"{len(rows):,} pictures of {description['clusters']:,} different photos in {folder}", markup=False)
     if description["left_out"]:
         out.print(f"left out: {_counts(description['left_out'])}")
     for side in sides[:2]:

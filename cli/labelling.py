@@ -19,7 +19,7 @@ OTHER: dict[str, Any] = {"id": "other", "name": {"en": "Other", "ko": "기타"}}
 """The group of the labels that no taxonomy has."""
 
 _MAX_LABEL_LENGTH = 80
-"""Characters. A label becomes the name of a folder, and file systems limit names."""
+"""Characters. A label becomes the name of a folder."""
 
 
 class LabelsFrom(StrEnum):

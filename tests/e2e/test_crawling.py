@@ -93,7 +93,7 @@ def test_a_crawl_is_done_again_from_its_page_which_says_what_has_changed(open_pa
     page = open_page(f"/jobs/{crawled.id}")
     page.get_by_role("button", name="Crawl again").click()
     page.wait_for_url(lambda url: "/jobs/job_" in url and crawled.id not in url)
-    expect(page.locator("#crawl-counts")).to_contain_text(f"{crawled.counts.succeeded} as before", timeout=60_000)
+    expect(page.locator("#crawl-counts")).to_contain_text(f"{crawled.counts.succeeded} unchanged", timeout=60_000)
     expect(page.locator("h1#name")).to_have_text("The shop")
 
 
@@ -165,7 +165,7 @@ def test_a_dataset_of_reviews_keeps_copies_on_one_side_and_trains_a_model(
     assert done.exit_code == ExitCode.OK, done.output
     rows = manifest(folder)
     copies = len(list(SAMPLES.glob("*.jpg")))
-    assert f"{2 * copies} pictures, {copies} different ones" in done.stdout
+    assert f"{2 * copies} pictures of {copies} different photos" in done.stdout
     assert {(row["kind"], row["label_from"]) for row in rows} == {("verified", "review")}
     by_name: dict[str, set[tuple[str, str, str]]] = {}
     for row in rows:

@@ -138,7 +138,7 @@ def block_number(layer_name: str) -> int | None:
 
 
 def _round_channels(channels: float) -> int:
-    """Round a number of channels to a multiple of 8 that is at most 10 % lower (the rule of MobileNet)."""
+    """Round a number of channels to a multiple of 8, and by at most 10 % downwards (the rule of MobileNet)."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
