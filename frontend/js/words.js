@@ -222,7 +222,7 @@ export const WORDS = {
       fetch_failed: "사진을 내려받지 못했습니다.",
       fetch_forbidden: "내려받을 수 없는 주소입니다.",
       fetch_too_slow: "내려받는 데 시간이 너무 오래 걸렸습니다.",
-      blocked_address: "공개된 인터넷에 있지 않은 주소입니다.",
+      blocked_address: "공개된 인터넷 주소가 아닙니다.",
       archive_unsafe: "압축 파일의 이 부분은 안전하게 풀 수 없습니다.",
       bad_row: "목록의 이 행을 이해할 수 없습니다.",
       bad_manifest: "목록을 읽을 수 없습니다.",

@@ -109,6 +109,12 @@ def test_pages_have_words_for_every_problem_that_they_can_show(settings: Setting
     assert codes - NOT_SHOWN.keys() - words(language, "errors").keys() == set()
 
 
+def test_pages_count_urls_in_every_state() -> None:
+    states = re.search(r"const STATES = \[(.*?)\];", (SCRIPTS / "crawl.js").read_text("utf-8"), re.DOTALL)
+    assert states is not None
+    assert set(re.findall(r'"(\w+)"', states[1])) == {state.value for state in UrlState}
+
+
 def test_pages_know_which_statuses_of_a_job_are_final() -> None:
     function = re.search(r"function isOver\(job\) \{(.*?)\n\}", (SCRIPTS / "api.js").read_text("utf-8"), re.DOTALL)
     assert function is not None
