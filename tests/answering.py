@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback that answers as a test tells it, and keeps what it was asked."""
+"""A small HTTP server on loopback that answers as the test says and records its requests."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Asked:
     method: str
     path: str
     headers: dict[str, str]
-    """Names in lower case."""
+    """Header names in lower case."""
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; one with `cut` bytes is reset after so many of its body."""
+    """An answer. With `cut`, the connection is reset after that many bytes of the body."""
 
     status: int = 200
     body: object = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Reply:
 
 
 RESET = Reply(cut=0)
-"""The connection is reset before anything is answered."""
+"""The server resets the connection before it sends an answer."""
 
 _COUNTS = {"total": 2, "pending": 2, "succeeded": 0, "failed": 0, "canceled": 0, "reused": 0}
 JOB: dict[str, Any] = {
@@ -61,7 +61,7 @@ JOB: dict[str, Any] = {
     "links": {"self": "/v1/jobs/job_1", "page": "/jobs/job_1"},
 }
 JOB_OVER = {**JOB, "status": "completed", "counts": {**_COUNTS, "pending": 0, "succeeded": 2}}
-"""A job of two pictures as a service answers, before and after its end."""
+"""A job of two pictures as the API shows it, before and after its end."""
 _STATES = "queued done not_modified moved gone failed blocked_by_robots blocked_address not_allowed left_out"
 _URL_COUNTS = dict.fromkeys(["seen", *_STATES.split()], 0)
 CRAWL: dict[str, Any] = {
@@ -78,11 +78,11 @@ CRAWL: dict[str, Any] = {
     "changes": None,
     "verdict": None,
 }
-"""The member `crawl` of a job."""
+"""The member `crawl` of a job in the API."""
 
 
 class Answering:
-    """Its `replies` are given in turn, or made from what was asked; the last one stays."""
+    """Gives `replies` in turn and repeats the last one. A reply can be a function of the request."""
 
     def __init__(self, port: int, replies: list[Reply | Callable[[Asked], Reply]]) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -122,12 +122,12 @@ def answering(*replies: Reply | Callable[[Asked], Reply]) -> Iterator[Answering]
         def _reset(self) -> None:
             self.close_connection = True
             self.wfile.flush()
-            # Closed with nothing lingering: the other side gets RST, as from a process that was killed.
+            # Without lingering the other side gets RST, as from a killed process.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 
         def log_message(self, *_: object) -> None:
-            """Tests say what went wrong themselves."""
+            """Write no log, because the tests report failures themselves."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made.append(Answering(server.server_port, list(replies)))

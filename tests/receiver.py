@@ -1,4 +1,4 @@
-"""A receiver of webhooks: an HTTP server on loopback that keeps what it gets and answers as it is told."""
+"""A receiver of webhooks: an HTTP server on loopback that records requests and answers as the test says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 class Received:
     path: str
     headers: dict[str, str]
-    """Names in lower case."""
+    """Header names in lower case."""
     body: bytes
 
 
@@ -27,7 +27,7 @@ class Reply:
 
 
 class Receiver:
-    """Where a webhook may point at. `replies` are given in turn, then 204 for ever."""
+    """The target of webhooks. It gives `replies` in turn, and 204 after the last one."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/hook"
@@ -46,7 +46,7 @@ class Receiver:
 
     @property
     def ids(self) -> list[str]:
-        return [one.headers["webhook-id"] for one in self.received]
+        return [received.headers["webhook-id"] for received in self.received]
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def receiving() -> Iterator[Receiver]:
             self.wfile.write(reply.body)
 
         def log_message(self, *_: object) -> None:
-            """Tests say what went wrong themselves."""
+            """Write no log, because the tests report failures themselves."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made.append(Receiver(server.server_port))

@@ -1,4 +1,4 @@
-"""Extraction on the fixture shop: how much is found, how much of it is right, and what becomes of hostile pages."""
+"""Extraction on the fixture shop: recall, precision, and hostile pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.shop import KINDS, Shop, running_shop
 from tests.shop.scoring import Score
 
 PRODUCTS = 105
-"""Every variant of every kind of page several times."""
+"""Enough products for several of every variant of every kind of page."""
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,9 @@ def test_a_category_page_links_each_of_its_products_and_its_next_page(shop: Shop
     of_category = [url for url, product in products.items() if product.category == "Coat"]
     assert found.kind is PageKind.LISTING
     assert {canonical_url(url) for url in found.links.products} == set(of_category)
-    assert [(one.title, one.price) for one in found.pictures] == [
-        (products[one.product_url or ""].title, products[one.product_url or ""].price) for one in found.pictures
+    assert [(picture.title, picture.price) for picture in found.pictures] == [
+        (products[picture.product_url or ""].title, products[picture.product_url or ""].price)
+        for picture in found.pictures
     ]
     assert found.links.feeds == (shop.url(kind, "/feed.rss"),)
     assert found.links.canonical == shop.url(kind, "/c/coats")
@@ -75,8 +76,8 @@ def test_the_recipe_of_the_first_crawler_reads_all_pages_of_all_searches(shop: S
         page = fetcher.get(listing.url)
         found = extract(page.body, page.url, page.headers, recipe=recipe)
         score.count(list(listing.products), found)
-        assert {(one.label, one.rule) for one in found.pictures} == {(listing.query, "recipe")}
-        assert [one.product_url for one in found.pictures] == [product.url for product in listing.products]
+        assert {(picture.label, picture.rule) for picture in found.pictures} == {(listing.query, "recipe")}
+        assert [picture.product_url for picture in found.pictures] == [product.url for product in listing.products]
     assert (score.recall, score.precision, score.title, score.price) == (1, 1, 1, 1)
 
 
@@ -98,7 +99,8 @@ def test_sitemaps_and_feeds_list_every_product(shop: Shop, fetcher: Fetcher) -> 
     for name in ("feed.rss", "feed.atom"):
         feed = fetcher.get(shop.url("json-ld", f"/{name}"))
         found = read_feed(feed.body, feed.url).entries
-        assert [(one.url, one.title) for one in found] == [(p.url, p.title) for p in islice(products, len(found))]
+        expected = [(product.url, product.title) for product in islice(products, len(found))]
+        assert [(entry.url, entry.title) for entry in found] == expected
 
 
 @pytest.mark.parametrize(
@@ -136,9 +138,9 @@ def test_a_recipe_can_be_tried_on_one_page(shop: Shop) -> None:
     shown = runner.invoke(app, command)
     assert shown.exit_code == 0, shown.output
     assert re.search(rf"image +{len(listing.products)} of {len(listing.products)} +http", shown.output)
-    told = json.loads(runner.invoke(app, [*command, "--json"]).output)
-    assert told["kind"] == "listing"
-    assert [(one["title"], one["label"], one["rule"]) for one in told["pictures"]] == [
+    answer = json.loads(runner.invoke(app, [*command, "--json"]).output)
+    assert answer["kind"] == "listing"
+    assert [(picture["title"], picture["label"], picture["rule"]) for picture in answer["pictures"]] == [
         (product.title, listing.query, "recipe") for product in listing.products
     ]
 

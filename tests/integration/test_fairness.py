@@ -1,4 +1,4 @@
-"""A small job beside a huge one: what it waits for, and what lies in Redis meanwhile."""
+"""A small job beside a huge one: how long it waits, and how many messages Redis holds meanwhile."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def submit(database: Database, broker: Broker, name: str, pictures: int) -> str:
     return job.id
 
 
-def work_on_one(database: Database, broker: Broker, redis: RunningRedis) -> None:
-    """Be a worker for one message."""
+def process_one_message(database: Database, broker: Broker, redis: RunningRedis) -> None:
+    """Take one message and record its chunk, as a worker does."""
     message = next_message(redis, Queue.BULK)
     assert message
     with database.writing() as session:
@@ -42,13 +42,13 @@ def test_a_small_job_waits_only_for_a_few_chunks_of_a_huge_one(
     broker = Broker.connect(settings.model_copy(update={"redis_url": redis.url}))
     huge = submit(database, broker, "huge", HUGE)
     for _ in range(20):
-        work_on_one(database, broker, redis)
+        process_one_message(database, broker, redis)
         assert redis.connection.llen(Queue.BULK.value) <= REAL.window
     before = read_job(database, huge).pending
     small = submit(database, broker, "small", 50)
     while read_job(database, small).pending:
-        work_on_one(database, broker, redis)
-        # A message of the huge job for each chunk of its window, and the small job's two.
+        process_one_message(database, broker, redis)
+        # One message for each chunk in the huge job's window, and two of the small job.
         assert redis.connection.llen(Queue.BULK.value) <= REAL.window + 2
     broker.close()
     assert before - read_job(database, huge).pending <= (REAL.window + 1) * REAL.size

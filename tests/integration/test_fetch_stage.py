@@ -1,4 +1,4 @@
-"""URLs on their way to bytes: a real database, a real Redis and a server on loopback that misbehaves on demand."""
+"""The fetch stage with a real database, a real Redis, and a server on loopback that misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -171,11 +171,11 @@ def test_a_repeated_message_fetches_nothing(
 def test_a_worker_that_lost_its_lease_leaves_no_bytes(
     database: Database, server: HostileServer, store: LocalBlobStore, fetching: FetchStage
 ) -> None:
-    arrived, go_on = threading.Event(), threading.Event()
+    arrived, may_answer = threading.Event(), threading.Event()
 
     def wait(visit: Visit) -> None:
         arrived.set()
-        go_on.wait(10)
+        may_answer.wait(10)
         visit.send(response(b"an old picture", connection="close"))
 
     server.answers["/slow.jpg"] = wait
@@ -185,10 +185,10 @@ def test_a_worker_that_lost_its_lease_leaves_no_bytes(
     assert arrived.wait(10)
     server.answers["/slow.jpg"] = response(b"the picture now")
     with database.writing() as session:
-        # The sweeper has given the chunk to others meanwhile.
+        # The sweeper has ended the lease, so another worker can take up the chunk.
         session.scalars(select(Chunk)).one().taken_by = None
     fetching.work_on(messages[0])
-    go_on.set()
+    may_answer.set()
     late.join()
     _, items, (chunk,) = read(database, job_id)
     assert (store.read(str(items[0].blob_sha256)), chunk.stage) == (b"the picture now", Stage.CLASSIFY)
@@ -245,11 +245,11 @@ def test_the_next_chunk_is_claimed_if_all_downloads_of_a_chunk_failed(
 def test_downloads_of_a_canceled_job_stop(
     database: Database, redis: RunningRedis, server: HostileServer, fetching: FetchStage
 ) -> None:
-    arrived, go_on = threading.Semaphore(0), threading.Event()
+    arrived, may_answer = threading.Semaphore(0), threading.Event()
 
     def wait(visit: Visit) -> None:
         arrived.release()
-        go_on.wait(10)
+        may_answer.wait(10)
         visit.send(response(b"a picture", connection="close"))
 
     for number in range(4):
@@ -264,7 +264,7 @@ def test_downloads_of_a_canceled_job_stop(
         assert job is not None
         lifecycle.request_cancel(session, job, utc_now())
     until(lambda: not waiting_downloads(fetching))
-    go_on.set()
+    may_answer.set()
     worker.join()
     assert fetching.work_on(messages[1]) == 0
     job, _, left = read(database, job_id)
@@ -284,10 +284,10 @@ def test_a_full_disk_gives_the_chunk_back_and_fails_no_item(
 ) -> None:
     job_id, messages = submit(database, [f"{server.url}/0.jpg"])
 
-    def full(_writer: BlobWriter, _data: bytes) -> int:
+    def raise_storage_full(_writer: BlobWriter, _data: bytes) -> int:
         raise StorageFull
 
-    monkeypatch.setattr(BlobWriter, "write", full)
+    monkeypatch.setattr(BlobWriter, "write", raise_storage_full)
     with pytest.raises(StorageFull):
         fetching.work_on(messages[0])
     _, (item,), (chunk,) = read(database, job_id)
@@ -298,7 +298,7 @@ def test_the_sweeper_sends_lost_chunks_to_the_queue_that_they_were_in(
     database: Database, redis: RunningRedis, broker: Broker, server: HostileServer
 ) -> None:
     _, messages = submit(database, [f"{server.url}/0.jpg"])
-    # Redis never heard of it.
+    # The message was never sent to Redis.
     sweep(database, broker, POLICY)
     assert queued(redis, Queue.FETCH) == messages
 

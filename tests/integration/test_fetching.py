@@ -1,4 +1,4 @@
-"""The guarded fetcher: what a good server gets, which addresses and redirects are refused."""
+"""The guarded fetcher: requests to a good server, and refused IP addresses and redirects."""
 
 from __future__ import annotations
 

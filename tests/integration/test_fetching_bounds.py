@@ -1,4 +1,4 @@
-"""Servers that are slow, endless or lying, and what they pack: everything is cut at its bound."""
+"""Slow, endless and wrong answers, and compressed ones: every answer is cut at its limit."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def test_one_deadline_covers_the_whole_request(how: str, server: HostileServer, 
 def test_redirects_share_the_deadline(server: HostileServer, fetcher: Fetcher) -> None:
     pause = threading.Event()
 
-    def slowly(visit: Visit) -> None:
+    def redirect_slowly(visit: Visit) -> None:
         pause.wait(0.1)
         visit.send(redirect(f"/{int(visit.path[1:]) + 1}"))
 
-    server.answers |= {f"/{n}": slowly for n in range(11)}
+    server.answers |= {f"/{n}": redirect_slowly for n in range(11)}
     with pytest.raises(FetchTooSlow):
         fetcher.get(f"{server.url}/0", limits=SHORT)
 
@@ -119,7 +119,7 @@ def test_accepted_encodings_are_unpacked_however_the_body_is_split(
 
 
 def bomb(wbits: int) -> bytes:
-    """64 MiB of zeros in 64 KiB."""
+    """Return 64 MiB of zeros, compressed to 64 KiB."""
     packer, zeros = zlib.compressobj(9, wbits=wbits), b"\x00" * 2**20
     return b"".join([*(packer.compress(zeros) for _ in range(64)), packer.flush()])
 

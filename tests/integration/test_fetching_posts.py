@@ -1,4 +1,4 @@
-"""Posting: what is sent, and that a status counts whatever comes after it."""
+"""POST requests of the fetcher: what it sends, and that the status counts even if the body is broken."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_post_uses_a_new_connection(server: HostileServer, fetcher: Fetche
 def test_the_status_of_a_post_counts_even_if_its_body_is_broken(
     what: str, server: HostileServer, fetcher: Fetcher
 ) -> None:
-    # Long enough for the status even on a busy machine.
+    # One second is enough for the status even on a busy machine.
     limits = FetchLimits(seconds=1.0, max_bytes=100_000)
     server.answers["/hook"] = {**ENDLESS, **SLOW}[what]
     if what == "responses that are not the last":
@@ -59,6 +59,6 @@ def test_the_status_of_a_post_counts_even_if_its_body_is_broken(
 
 
 def test_a_server_that_never_reads_the_request_times_out(fetcher: Fetcher) -> None:
-    # The kernel accepts, nobody else does.
+    # The kernel accepts the connection, but no process reads from it.
     with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(FetchTooSlow):
         fetcher.post(f"http://127.0.0.1:{deaf.getsockname()[1]}/hook", b"x" * 2**25, limits=SHORT)

@@ -1,4 +1,4 @@
-"""TLS: name and certificate are checked, whatever address the connection goes to."""
+"""TLS of the fetcher: it checks name and certificate, although it connects to an IP address."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class SecureShop:
-    """The server behind TLS, and what names its clients asked for."""
+    """A server behind TLS that records the names that its clients ask for."""
 
     def __init__(self, certificate: Path) -> None:
         self.names: list[str | None] = []
@@ -96,6 +96,6 @@ def test_a_certificate_of_an_unknown_authority_is_refused(secure: SecureShop) ->
 
 
 def test_a_handshake_that_never_ends_times_out(server: HostileServer, fetcher: Fetcher) -> None:
-    # The server waits for the end of what it takes for a request; the client for the server's part of the handshake.
+    # The server speaks no TLS and waits for the end of a request, while the client waits for the server's handshake.
     with pytest.raises(FetchTooSlow):
         fetcher.get(f"https://127.0.0.1:{server.port}/", limits=SHORT)

@@ -1,4 +1,4 @@
-"""Requests that are sent again make nothing twice."""
+"""Requests with an Idempotency-Key: a repeated request creates nothing twice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = RequestKey("", "one")
 
 
 def submit(client: FlaskClient, data: bytes = PICTURE, key: str | None = "one", **fields: str) -> TestResponse:
-    """Every call writes its form with another boundary, as real clients do."""
+    """Submit a picture. Every call uses another boundary in its form, as real clients do."""
     request = httpx.Request("POST", "http://localhost/v1/jobs", files=[("images", ("a.jpg", data))], data=fields)
     headers = {"Content-Type": request.headers["Content-Type"], **({"Idempotency-Key": key} if key else {})}
     return client.post("/v1/jobs", data=request.read(), headers=headers)

@@ -1,4 +1,4 @@
-"""Any order of deliveries, crashes, cancels and the rest: counts hold at every step, and in the end nothing is left."""
+"""Random orders of deliveries, crashes, cancelations and other steps: counts are always right, and every job ends."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ from worker.maintenance.sweeper import sweep
 WORKERS = ("wrk_1@here-1", "wrk_2@here-2", "wrk_3@there-3")
 SECONDS = st.sampled_from([1, 7, 15, 61, 200])
 VERDICTS = {"good": scored(), "doubtful": scored("dress", 0.55), "bad": Outcome(error=TruncatedImage("cut"))}
-NOT_BEGUN = "not begun"
-"""The turn of a chunk was over before this picture was asked for."""
+NOT_STARTED = "not started"
+"""The time of a chunk ended before this picture was requested."""
 NUMBER = st.integers(0, 10**6)
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Plays client, API, workers and time against a real database and a real Redis."""
+    """Plays the client, the API, the workers and the clock against a real database and a real Redis."""
 
     database: Database
     broker: Broker
@@ -66,7 +66,7 @@ class Interleavings(RuleBasedStateMachine):
         self.jobs: list[str] = []
         self.retried: Counter[str] = Counter()
         self.duplicates: list[ChunkMessage] = []
-        self.in_hand: list[tuple[str, ChunkMessage]] = []
+        self.held: list[tuple[str, ChunkMessage]] = []
         self.to_fetch: dict[str, list[ToFetch]] = {}
         self.seen: dict[str, tuple[ItemStatus, int]] = {}
 
@@ -92,19 +92,19 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(urls=st.lists(st.integers(0, 30), min_size=1, max_size=12), uploads=st.integers(0, 2))
     def submit_urls(self, urls: list[int], uploads: int) -> None:
-        """Pictures to be fetched, perhaps with some among them that need not be."""
+        """Submit pictures to fetch, together with some uploaded ones."""
         data = b"uploaded"
-        here = [NewItem("x.jpg", StoredBlob(self.store.put(data), len(data)))] * uploads
+        uploaded = [NewItem("x.jpg", StoredBlob(self.store.put(data), len(data)))] * uploads
         new_items = [NewItem("x.jpg", None, source_url=f"https://shop.example/{number}.jpg") for number in urls]
         with self.database.writing() as session:
             new = NewJob("urls", JobSource.ITEMS, a_model(session), expires_at=self.now + timedelta(seconds=300))
-            job, messages = submitting.create_with_chunks(session, new, here + new_items, POLICY, self.now)
+            job, messages = submitting.create_with_chunks(session, new, uploaded + new_items, POLICY, self.now)
         self.jobs.append(job.id)
         dispatch(self.database, self.broker, messages)
 
     @rule(worker=st.sampled_from(WORKERS), twice=st.booleans())
     def deliver(self, worker: str, twice: bool) -> None:
-        """The next message of the queue reaches a worker, which takes the chunk up; perhaps not for the last time."""
+        """Deliver the next message to a worker. A message with `twice` can be delivered again later."""
         message = self._receive()
         if message is not None:
             self._take(message, worker)
@@ -122,18 +122,18 @@ class Interleavings(RuleBasedStateMachine):
     def _take(self, message: ChunkMessage, worker: str) -> bool:
         with self.database.writing() as session:
             stage = Stage.FETCH if message.queue is Queue.FETCH else Stage.CLASSIFY
-            taken = chunks.take(session, message.chunk_id, worker, POLICY, self.now, stage)
-            if taken and stage is Stage.FETCH:
+            leased = chunks.take(session, message.chunk_id, worker, POLICY, self.now, stage)
+            if leased and stage is Stage.FETCH:
                 self.to_fetch[message.chunk_id] = list_items_to_fetch(session, message.chunk_id)
-        if taken:
-            self.in_hand.append((worker, message))
-        return taken
+        if leased:
+            self.held.append((worker, message))
+        return leased
 
-    @precondition(lambda self: self.in_hand)
-    @rule(which=NUMBER, verdicts=st.lists(st.sampled_from([*VERDICTS, NOT_BEGUN]), min_size=3, max_size=3))
+    @precondition(lambda self: self.held)
+    @rule(which=NUMBER, verdicts=st.lists(st.sampled_from([*VERDICTS, NOT_STARTED]), min_size=3, max_size=3))
     def finish(self, which: int, verdicts: list[str]) -> None:
-        """Record what is in hand, however late, perhaps long after somebody else was given it."""
-        _, message = self.in_hand.pop(which % len(self.in_hand))
+        """Record a chunk that a worker holds or held, perhaps long after another worker leased it."""
+        _, message = self.held.pop(which % len(self.held))
         self._finish(message, verdicts)
 
     def _finish(self, message: ChunkMessage, verdicts: list[str]) -> None:
@@ -148,7 +148,7 @@ class Interleavings(RuleBasedStateMachine):
             verdict = verdicts[number % len(verdicts)]
             if verdict == "bad":
                 results[item.id] = FetchTooSlow()
-            elif verdict != NOT_BEGUN:
+            elif verdict != NOT_STARTED:
                 data = item.url.encode()
                 results[item.id] = StoredBlob(self.store.put(data), len(data))
         messages: list[ChunkMessage] = []
@@ -168,26 +168,26 @@ class Interleavings(RuleBasedStateMachine):
             recorded = record(session, message, work.model_version_id, outcomes, POLICY, self.now)
         dispatch(self.database, self.broker, recorded.next_chunks)
 
-    @precondition(lambda self: self.in_hand)
+    @precondition(lambda self: self.held)
     @rule(which=NUMBER)
     def crash(self, which: int) -> None:
-        self.in_hand.pop(which % len(self.in_hand))
+        self.held.pop(which % len(self.held))
 
     @rule(times=st.integers(1, 5))
     def every_worker_dies_again_and_again(self, times: int) -> None:
         for _ in range(times):
             while (message := self._receive()) is not None:
                 self._take(message, WORKERS[0])
-            self.in_hand.clear()
+            self.held.clear()
             self.now += POLICY.deadlines.lease
             self.sweeps()
 
-    @precondition(lambda self: self.in_hand)
-    @rule(which=NUMBER, away=st.booleans())
-    def give_back(self, which: int, away: bool) -> None:
-        worker, message = self.in_hand.pop(which % len(self.in_hand))
+    @precondition(lambda self: self.held)
+    @rule(which=NUMBER, store_failed=st.booleans())
+    def give_back(self, which: int, store_failed: bool) -> None:
+        worker, message = self.held.pop(which % len(self.held))
         with self.database.writing() as session:
-            if away:
+            if store_failed:
                 CHUNK_LEASES.give_back(session, [message.chunk_id], worker, self.now, "the store is away")
             else:
                 CHUNK_LEASES.fail_attempt(session, message.chunk_id, worker, self.now, "a bug")
@@ -262,23 +262,23 @@ class Interleavings(RuleBasedStateMachine):
                 assert tallied(session, job_id) == counted(session, job_id), job_id
 
     @invariant()
-    def what_is_canceled_is_in_nobodys_hands(self) -> None:
+    def canceled_jobs_have_no_chunks(self) -> None:
         with self.database.reading() as session:
             canceled = select(Job.id).where(Job.status == JobStatus.CANCELED)
             assert session.scalars(select(Chunk).where(Chunk.job_id.in_(canceled))).all() == []
 
     @invariant()
-    def what_is_to_be_classified_has_its_bytes(self) -> None:
+    def items_to_classify_have_their_bytes(self) -> None:
         with self.database.reading() as session:
-            lacking = session.scalars(
+            without_bytes = session.scalars(
                 select(Item.id)
                 .join(Chunk, Chunk.id == Item.chunk_id)
                 .where(Chunk.stage == Stage.CLASSIFY, Item.status == ItemStatus.PENDING, Item.blob_sha256.is_(None))
             )
-            assert lacking.all() == []
+            assert without_bytes.all() == []
 
     @invariant()
-    def an_item_leaves_a_terminal_state_only_by_being_tried_again(self) -> None:
+    def an_item_leaves_a_terminal_state_only_by_a_retry(self) -> None:
         with self.database.reading() as session:
             rows = session.execute(select(Item.id, Item.job_id, Item.status).where(Item.job_id.in_(self.jobs))).all()
         for item_id, job_id, status in rows:
@@ -290,7 +290,7 @@ class Interleavings(RuleBasedStateMachine):
             self.seen[item_id] = (status, self.retried[job_id])
 
     def teardown(self) -> None:
-        """Whatever happened: once faults stop, everything ends, and nothing is left of it."""
+        """Check that every job ends once the faults stop, and that no chunk, blob or message is left."""
         for _ in range(60):
             while (message := self._receive()) is not None:
                 if self._take(message, WORKERS[0]):
@@ -302,18 +302,18 @@ class Interleavings(RuleBasedStateMachine):
         assert self._pending() == 0
         with self.database.reading() as session:
             assert session.scalars(select(Chunk)).all() == []
-            wrong = session.scalars(
+            model_errors = session.scalars(
                 select(Item.error_detail).where(Item.error_code == ModelFailed.code, Item.status == ItemStatus.FAILED)
             ).all()
-            named = session.scalar(
+            unused_blobs = session.scalar(
                 select(func.count())
                 .select_from(Blob)
                 .where(~select(Item.id).where(Item.blob_sha256 == Blob.sha256).exists())
             )
             keys = session.execute(select(Prediction.blob_sha256, Prediction.crop_key)).all()
-        assert all("3 attempts" in str(detail) for detail in wrong)
+        assert all("3 attempts" in str(detail) for detail in model_errors)
         assert len(keys) == len(set(keys))
-        assert named == 0
+        assert unused_blobs == 0
 
     def _pending(self) -> int:
         with self.database.reading() as session:

@@ -1,4 +1,4 @@
-"""Pages of items: every filter in every order, on both databases, and what they read."""
+"""Pages of items with every filter in every order, on both databases, and their query plans."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ FILTERS = [
 ]
 
 
-def read_all(session: Session, job_id: str, wanted: ItemFilter, sort: ItemSort, limit: int) -> list[Item]:
-    """Page by page."""
+def read_all(session: Session, job_id: str, item_filter: ItemFilter, sort: ItemSort, limit: int) -> list[Item]:
+    """Read all items page by page."""
     seen: list[Item] = []
     while True:
         after = ItemCursor(seen[-1].position, seen[-1].confidence) if seen else None
-        page = items.list_of_job(session, job_id, wanted, sort, after, limit)
+        page = items.list_of_job(session, job_id, item_filter, sort, after, limit)
         assert len(page) <= limit
         seen += page
         if len(page) < limit:
             return seen
 
 
-def belongs(item: Item, wanted: ItemFilter) -> bool:
-    sure = item.confidence
+def matches(item: Item, item_filter: ItemFilter) -> bool:
+    confidence, low, high = item.confidence, item_filter.min_confidence, item_filter.max_confidence
     return (
-        wanted.status in (None, item.status)
-        and (wanted.labels is None or item.label in wanted.labels)
-        and (wanted.min_confidence is None or (sure is not None and sure >= wanted.min_confidence))
-        and (wanted.max_confidence is None or (sure is not None and sure <= wanted.max_confidence))
-        and wanted.reviewed in (None, item.review is not None)
+        item_filter.status in (None, item.status)
+        and (item_filter.labels is None or item.label in item_filter.labels)
+        and (low is None or (confidence is not None and confidence >= low))
+        and (high is None or (confidence is not None and confidence <= high))
+        and item_filter.reviewed in (None, item.review is not None)
     )
 
 
@@ -65,39 +65,40 @@ def test_pages_contain_every_item_once_for_all_filters_and_orders(database: Data
     a_varied_job(database)
     review(database, job_id, REVIEWED)
     with database.reading() as session:
-        every = session.scalars(select(Item).where(Item.job_id == job_id)).all()
-        counts = Counter(item.status for item in every)
+        all_items = session.scalars(select(Item).where(Item.job_id == job_id)).all()
+        counts = Counter(item.status for item in all_items)
         assert counts == {"succeeded": 20, "failed": 4, "pending": 4, "canceled": 12}
-        for wanted in FILTERS:
-            expected = sorted((item for item in every if belongs(item, wanted)), key=lambda item: rank(item, sort))
-            found = read_all(session, job_id, wanted, sort, 3)
-            assert [item.position for item in found] == [item.position for item in expected], wanted
+        for item_filter in FILTERS:
+            matching = (item for item in all_items if matches(item, item_filter))
+            expected = sorted(matching, key=lambda item: rank(item, sort))
+            found = read_all(session, job_id, item_filter, sort, 3)
+            assert [item.position for item in found] == [item.position for item in expected], item_filter
 
 
 def test_a_group_of_very_many_labels_can_be_paged(database: Database) -> None:
     job_id = a_varied_job(database)
-    many = (*(f"label {n}" for n in range(item_pages.MAX_RUNS)), "shirt", "dress")
+    labels = (*(f"label {n}" for n in range(item_pages.MAX_RUNS)), "shirt", "dress")
     with database.reading() as session:
         for sort in ItemSort:
-            assert len(read_all(session, job_id, ItemFilter(labels=many), sort, 7)) == 20
+            assert len(read_all(session, job_id, ItemFilter(labels=labels), sort, 7)) == 20
 
 
 @pytest.mark.parametrize("sort", list(ItemSort))
 def test_a_page_sorts_only_the_items_that_it_shows(tmp_path: Path, sort: ItemSort) -> None:
-    """By SQLite's plans, which know no sizes; benchmarks/paging.py measures both databases with a million items."""
+    """SQLite's query plans show it; benchmarks/paging.py measures both databases with a million items."""
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
     upgrade(database)
     labels: Sequence[tuple[str, ...] | None] = (None, ("dress",), ("shirt", "dress"))
     for status, names, after in product((None, *ItemStatus), labels, (None, ItemCursor(3, 0.6))):
         if names and status not in (None, ItemStatus.SUCCEEDED):
-            # Nothing but what has succeeded has a label: that nothing is found is known before anything is read.
+            # Only succeeded items have a label, so these filters find nothing and read nothing.
             continue
         query = item_pages.select_page(select(Item.id), "job_x", ItemFilter(status, names), sort, after, 51)
         with database.reading() as session:
             plan = session.execute(text(f"EXPLAIN QUERY PLAN {written(query, database)}")).all()
         for step in (row.detail for row in plan):
             assert not step.startswith("SCAN items"), plan
-        # The merged page is sorted, and its items are looked up by their keys; no run of items is.
+        # Sorting is allowed for the merged page, whose items are looked up by their keys, but not for a run of items.
         sorted_steps = {row.parent for row in plan if "TEMP B-TREE" in row.detail}
         runs = [row for row in plan if "SEARCH items" in row.detail and "(job_id=? AND position=?)" not in row.detail]
         assert not [run.detail for run in runs if run.parent in sorted_steps], plan

@@ -1,4 +1,4 @@
-"""Keys and usage, as the database keeps them."""
+"""API keys and their usage in the database."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def test_a_revoked_key_is_not_recognised_and_stays_listed(database: Database) ->
 
 def test_the_use_of_a_key_is_recorded_once_a_minute(database: Database) -> None:
     key_id, _ = a_key(database)
-    noted = []
+    recorded = []
     for seconds in (0, 30, 60, 90):
         with database.writing() as session:
             keys.note_use(session, key_id, NOW + timedelta(seconds=seconds))
         with database.reading() as session:
             row = keys.get(session, key_id)
             assert row is not None
-            noted.append(row.last_used_at)
-    assert noted == [NOW, NOW, NOW + timedelta(seconds=60), NOW + timedelta(seconds=60)]
+            recorded.append(row.last_used_at)
+    assert recorded == [NOW, NOW, NOW + timedelta(seconds=60), NOW + timedelta(seconds=60)]
 
 
 def submit(database: Database, key_id: str | None, pictures: int, now: datetime = NOW) -> str:
@@ -80,7 +80,7 @@ def submit(database: Database, key_id: str | None, pictures: int, now: datetime 
 
 
 def used(database: Database, key_id: str | None, now: datetime = NOW) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(jobs, pictures) of the day, and of the month."""
+    """Return the jobs and pictures of the day, and those of the month."""
     with database.reading() as session:
         day, month = usage.read_day(session, key_id, now), usage.read_month(session, key_id, now)
     return (day.jobs, day.items), (month.jobs, month.items)
@@ -126,14 +126,14 @@ def test_concurrent_submissions_do_not_exceed_the_quota_together(database: Datab
     key_id, _ = a_key(database, quota=5)
     refused = []
 
-    def one() -> None:
+    def submit_two_pictures() -> None:
         try:
             submit(database, key_id, 2)
         except QuotaExceeded as error:
             refused.append(error)
 
     submit(database, None, 1)
-    together([one] * 6)
+    together([submit_two_pictures] * 6)
     assert len(refused) == 4
     assert used(database, key_id)[0] == (2, 4)
 

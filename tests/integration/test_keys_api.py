@@ -1,4 +1,4 @@
-"""How the API asks for keys, shows them and their usage, and where it may listen without any."""
+"""API keys over HTTP: when they are needed, how they and their usage are shown, and where the API may listen."""
 
 from __future__ import annotations
 
@@ -26,15 +26,13 @@ from tests.integration.builders import NOW, a_key
 def submitted(client: FlaskClient, key: str, pictures: int = 1) -> dict[str, Any]:
     response = upload_with(client, key, pictures)
     assert response.status_code == 202, response.text
-    body: dict[str, Any] = body_of(response)
-    return body
+    return body_of(response)
 
 
-def make(client: FlaskClient, key: str | None = None, **wanted: Any) -> dict[str, Any]:
-    response = client.post("/v1/keys", json={"name": "test", **wanted}, headers=bearer(key) if key else {})
+def make(client: FlaskClient, key: str | None = None, **options: Any) -> dict[str, Any]:
+    response = client.post("/v1/keys", json={"name": "test", **options}, headers=bearer(key) if key else {})
     assert response.status_code == 201
-    body: dict[str, Any] = body_of(response)
-    return body
+    return body_of(response)
 
 
 def test_the_service_is_open_until_the_first_key_is_created(client: FlaskClient) -> None:

@@ -1,4 +1,4 @@
-"""Cancel, retry, delete and expire: what each does to a job, its items and what they use."""
+"""The effects of canceling, retrying, deleting and expiring on a job, its items, blobs and predictions."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_retry_without_failed_items_is_refused(database: Database) -> None:
 
 
 def stored(database: Database, store: LocalBlobStore, pictures: list[bytes]) -> str:
-    """A finished job of pictures whose bytes are in the store."""
+    """Create a finished job of pictures whose bytes are in the store, and return its id."""
     new_items = [NewItem(f"{n}.jpg", StoredBlob(store.put(data), len(data))) for n, data in enumerate(pictures)]
     with database.writing() as session:
         new = NewJob("stored", JobSource.UPLOADS, a_model(session), expires_at=NOW + timedelta(days=1))
@@ -146,7 +146,7 @@ def stored(database: Database, store: LocalBlobStore, pictures: list[bytes]) -> 
 
 
 def rows(database: Database) -> tuple[int, int, int]:
-    """How many items, blobs and predictions there are."""
+    """Return the numbers of items, blobs and predictions."""
     with database.reading() as session:
         items, blobs, predictions = (len(session.scalars(select(kind)).all()) for kind in (Item, Blob, Prediction))
         return items, blobs, predictions

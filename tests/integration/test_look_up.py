@@ -1,4 +1,4 @@
-"""Single rows read past SQLAlchemy are what SQLAlchemy would have read."""
+"""Rows that are read without SQLAlchemy equal those that SQLAlchemy reads."""
 
 from __future__ import annotations
 

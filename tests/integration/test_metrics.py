@@ -1,4 +1,4 @@
-"""What /metrics says is what the database and Redis hold."""
+"""The figures of /metrics agree with the database and Redis."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def with_redis(settings: Settings, redis: RunningRedis, app: LookbookApp) -> Ite
 
 
 def test_metrics_show_waiting_work_and_workers(with_redis: LookbookApp) -> None:
-    it = services_of(with_redis)
-    with it.database.writing() as session:
+    services = services_of(with_redis)
+    with services.database.writing() as session:
         messages = chunks.claim(session, a_job(session, [str(n) for n in range(20)]), POLICY, NOW)
         chunks.take(session, messages[0].chunk_id, WORKER, POLICY, NOW)
-    it.broker.send(messages)
-    it.broker.send_heartbeat(Heartbeat(WORKER, [Queue.BULK.value], "null", "CPU", "f32", []))
+    services.broker.send(messages)
+    services.broker.send_heartbeat(Heartbeat(WORKER, [Queue.BULK.value], "null", "CPU", "f32", []))
     found = scraped(with_redis)
     assert found["lookbook_jobs", "queued"] == 1
     assert found["lookbook_jobs", "completed"] == 0

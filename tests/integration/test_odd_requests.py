@@ -1,4 +1,4 @@
-"""Requests that are wrong in ways nobody means: the answer says what was expected and what came, on both databases."""
+"""Requests with unusual mistakes, on both databases: the answer says what the API expects and what it got."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_nul_characters_of_a_file_name_are_replaced(client: FlaskClient) -> None
 
 
 def test_member_names_in_pointers_are_escaped(client: FlaskClient) -> None:
-    # RFC 6901: ~ is written ~0, and / is ~1.
+    # RFC 6901 escapes ~ as ~0 and / as ~1.
     answer = client.post("/v1/jobs", json={"items": [{"url": "https://shop.example/1.jpg"}], "a/b~c": 1})
     assert problem(answer)["errors"][0]["pointer"] == "/a~1b~0c"
 
@@ -108,7 +108,7 @@ def test_a_file_in_an_unknown_field_is_refused(client: FlaskClient) -> None:
 
 
 def test_a_weak_etag_matches(client: FlaskClient) -> None:
-    # Proxies that compress make entity tags weak; If-None-Match compares weakly (RFC 9110, 13.1.2).
+    # Compressing proxies make ETags weak, and If-None-Match compares weakly (RFC 9110, section 13.1.2).
     job = upload(client, [(picture(), "a.jpg")])
     url, tag = job.headers["Location"], job.headers["ETag"]
     assert client.get(url, headers={"If-None-Match": f"W/{tag}"}).status_code == 304

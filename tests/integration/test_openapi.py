@@ -1,4 +1,4 @@
-"""Whatever the OpenAPI document allows is answered as it says, and so is what it does not allow."""
+"""Requests that the OpenAPI document allows, and ones that it does not allow, are answered as documented."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.integration.apps import services_of, serving
 from tests.integration.builders import FAILED, NOW, POLICY, a_job, record_chunk, scored
 
 EXAMPLES = 25
-"""Cases of each call and kind."""
+"""Cases of each operation and generation mode."""
 
 CHECKS = [
     not_a_server_error,
@@ -49,11 +49,11 @@ def document() -> dict[str, Any]:
 
 
 def cases() -> Iterator[Any]:
-    """(call, kind): what can be wrong about a call that takes nothing but ids is tested elsewhere."""
+    """Yield method, path and generation mode. Operations that take only ids are tested only with valid requests."""
     for path, calls in document()["paths"].items():
         for method, operation in calls.items():
-            takes = "requestBody" in operation or any(p["in"] == "query" for p in operation["parameters"])
-            for mode in GenerationMode if takes else [GenerationMode.POSITIVE]:
+            has_input = "requestBody" in operation or any(p["in"] == "query" for p in operation["parameters"])
+            for mode in GenerationMode if has_input else [GenerationMode.POSITIVE]:
                 yield pytest.param(method, path, mode, id=f"{mode.value}-{method.upper()} {path}")
 
 
@@ -63,19 +63,19 @@ def takes_form(path: str, method: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The API with a Redis, a key that may do everything, and ids of what is in its database."""
+    """The API with a Redis, a key with all scopes, and the ids of stored resources."""
 
     app: LookbookApp
     key: str
     ids: dict[str, str]
 
     def schema(self) -> Any:
-        """The document as Schemathesis sees it: without the keys, which have tests of their own."""
-        bare = json.loads(json.dumps(document()))
-        for calls in bare["paths"].values():
+        """Return the document for Schemathesis, without the security requirements, which have their own tests."""
+        without_security = json.loads(json.dumps(document()))
+        for calls in without_security["paths"].values():
             for operation in calls.values():
                 operation.pop("security", None)
-        loaded = schemathesis.openapi.from_dict(bare)
+        loaded = schemathesis.openapi.from_dict(without_security)
         loaded.app = self.app
         return loaded
 
@@ -99,18 +99,18 @@ def served(settings: Settings, redis: RunningRedis, app: LookbookApp) -> Iterato
         yield Served(made, token, {"job_id": job_id, "item_id": item_id, "name": "test", "version": "1"})
 
 
-# Schemathesis leaves the file of an answer open.
+# Schemathesis does not close the file of an answer, which raises a ResourceWarning.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("method", "path", "mode"), list(cases()))
 def test_every_operation_answers_as_documented(served: Served, method: str, path: str, mode: GenerationMode) -> None:
     schema = served.schema()
-    wanted = CHECKS
+    applied = CHECKS
     if mode == GenerationMode.NEGATIVE and not takes_form(path, method):
-        # In a form everything is text: what is of another type in the document is not by the time it is sent.
-        wanted = [*CHECKS, checks.negative_data_rejection]
+        # A form sends every value as text, so a value of a wrong type may be valid there.
+        applied = [*CHECKS, checks.negative_data_rejection]
     if path == "/readyz":
-        # No worker is there: 503 is the right answer, and it is documented.
-        wanted = [check for check in wanted if check is not not_a_server_error]
+        # Without a worker 503 is the right and documented answer.
+        applied = [check for check in applied if check is not not_a_server_error]
 
     @given(case=schema[path][method].as_strategy(generation_mode=mode), known=booleans())
     @hypothesis_settings(
@@ -119,8 +119,8 @@ def test_every_operation_answers_as_documented(served: Served, method: str, path
     def holds(case: Any, known: bool) -> None:
         if known:
             case.path_parameters |= {n: served.ids[n] for n in case.path_parameters if n in served.ids}
-        # Nobody classifies anything here.
+        # No worker runs, so a request must not wait for a prediction.
         case.headers.update({"Prefer": "wait=0", "Authorization": f"Bearer {served.key}"})
-        case.validate_response(case.call(), checks=wanted)
+        case.validate_response(case.call(), checks=applied)
 
     holds()

@@ -1,4 +1,7 @@
-"""What is to be told of a job's end: stored with the end, taken up, settled, replayed. Nothing is sent here."""
+"""Deliveries of ended jobs in the database: stored with the job's end, leased, recorded, and replayed.
+
+No test here sends a request.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def take(database: Database, after: timedelta = timedelta()) -> Attempt | None:
         return webhooks.take(session, NOW + after)
 
 
-def settle(database: Database, attempt: Attempt, answer: Answer, after: timedelta = timedelta()) -> str | None:
+def record_answer(database: Database, attempt: Attempt, answer: Answer, after: timedelta = timedelta()) -> str | None:
     with database.writing() as session:
         return webhooks.record_attempt(session, attempt, answer, NOW + after)
 
@@ -74,8 +77,8 @@ def test_every_kind_of_end_is_delivered(database: Database) -> None:
         submitting.create(session, new, [NewItem("refused.jpg", None, error=DecodeFailed("broken"))], NOW)
         waiting = submitting.create(session, new, [NewItem("a.jpg", a_blob("a"))], NOW)
         lifecycle.request_cancel(session, waiting, NOW)
-    told = sorted(one.event for one in deliveries(database))
-    assert told == [JobEvent.CANCELED, JobEvent.COMPLETED, JobEvent.COMPLETED]
+    events = sorted(stored.event for stored in deliveries(database))
+    assert events == [JobEvent.CANCELED, JobEvent.COMPLETED, JobEvent.COMPLETED]
 
 
 def test_an_event_that_is_rolled_back_is_not_delivered(database: Database) -> None:
@@ -95,30 +98,30 @@ def test_a_leased_delivery_cannot_be_leased_again_until_its_lease_ends(database:
     second = take(database, LEASE)
     assert second is not None
     assert (second.delivery_id, second.body, second.number) == (first.delivery_id, first.body, 2)
-    assert settle(database, first, Answer(410), LEASE) is None
-    assert settle(database, second, Answer(200), LEASE) == DeliveryStatus.DELIVERED
-    assert settle(database, second, Answer(500), LEASE) is None
+    assert record_answer(database, first, Answer(410), LEASE) is None
+    assert record_answer(database, second, Answer(200), LEASE) == DeliveryStatus.DELIVERED
+    assert record_answer(database, second, Answer(500), LEASE) is None
     assert delivery(database).status == DeliveryStatus.DELIVERED
 
 
 def test_concurrent_couriers_lease_each_delivery_once(database: Database) -> None:
     for _ in range(6):
         end_job(database, URL)
-    taken: list[str] = []
+    leased: list[str] = []
 
     def take_all() -> None:
         while (attempt := take(database)) is not None:
-            taken.append(attempt.delivery_id)
+            leased.append(attempt.delivery_id)
 
     together([take_all] * 4)
-    assert sorted(taken) == [one.id for one in deliveries(database)]
+    assert sorted(leased) == [stored.id for stored in deliveries(database)]
 
 
 def test_deliveries_with_fewer_failures_come_first(database: Database) -> None:
     end_job(database, URL)
     failed = take(database)
     assert failed is not None
-    settle(database, failed, Answer(500))
+    record_answer(database, failed, Answer(500))
     end_job(database, URL, now=NOW + timedelta(hours=1))
     first = take(database, timedelta(hours=2))
     second = take(database, timedelta(hours=2))
@@ -134,17 +137,17 @@ def test_a_late_answer_does_not_change_a_replayed_delivery(database: Database, s
     assert slow is not None
     with database.writing() as session:
         webhooks.replay(session, job_id, slow.delivery_id, NOW + timedelta(seconds=1))
-    assert settle(database, slow, Answer(status)) is None
+    assert record_answer(database, slow, Answer(status)) is None
     assert delivery(database).status == DeliveryStatus.PENDING
 
 
 def test_a_delivery_can_be_replayed_only_under_its_own_job(database: Database) -> None:
     job_id, other = end_job(database, URL), end_job(database, URL)
-    (one,) = (one for one in deliveries(database) if one.job_id == job_id)
+    (own,) = (stored for stored in deliveries(database) if stored.job_id == job_id)
     with database.writing() as session:
-        assert webhooks.replay(session, other, one.id, NOW) is None
+        assert webhooks.replay(session, other, own.id, NOW) is None
         assert webhooks.replay(session, job_id, "dlv_nobody", NOW) is None
-        assert webhooks.replay(session, job_id, one.id, NOW) is not None
+        assert webhooks.replay(session, job_id, own.id, NOW) is not None
 
 
 def test_deliveries_are_deleted_with_their_job(database: Database) -> None:
@@ -154,13 +157,13 @@ def test_deliveries_are_deleted_with_their_job(database: Database) -> None:
     with database.writing() as session:
         session.delete(session.get_one(Job, job_id))
     assert deliveries(database) == []
-    assert settle(database, attempt, Answer(200)) is None
+    assert record_answer(database, attempt, Answer(200)) is None
 
 
 def test_the_signing_secret_is_created_once_and_a_setting_takes_precedence(database: Database) -> None:
-    found: list[str] = []
-    together([lambda: found.append(signing_secret(database, ""))] * 4)
-    assert len(found) == 4
-    (made,) = set(found)
-    assert made.startswith("whsec_")
+    secrets: list[str] = []
+    together([lambda: secrets.append(signing_secret(database, ""))] * 4)
+    assert len(secrets) == 4
+    (secret,) = set(secrets)
+    assert secret.startswith("whsec_")
     assert signing_secret(database, "whsec_abc") == "whsec_abc"

@@ -1,4 +1,4 @@
-"""Worker parts on a real database, real Redis and the committed model, in this process."""
+"""Parts of the worker in this process, with a real database, a real Redis and the committed model."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def submit(database: Database, settings: Settings, files: dict[str, bytes]) -> t
 
 
 def work(pipeline: ClassifyStage, messages: list[ChunkMessage], redis: RunningRedis) -> None:
-    """Be the worker until nothing is queued any more."""
+    """Process messages as the worker does until no message is queued."""
     while messages:
         for message in messages:
             pipeline.work_on(message)
@@ -138,7 +138,7 @@ def test_an_item_whose_bytes_are_gone_fails_after_three_attempts(
     assert (job.status, items[0].error_code) == (JobStatus.COMPLETED, "model_error")
     assert "3 attempts" in str(items[0].error_detail)
     assert "no blob" in str(items[0].error_detail)
-    # The other one travelled in the same chunk, and has its own verdict.
+    # The other picture of the same chunk has its own error.
     assert items[1].error_code == "not_an_image"
 
 

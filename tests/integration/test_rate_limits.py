@@ -1,4 +1,4 @@
-"""How often a key, or an address that tries keys, may ask."""
+"""Rate limits of keys, and of IP addresses that guess keys."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_all_processes_share_the_rate_limit_of_a_key(settings: Settings, redis: 
     _, key = a_key(services_of(app).database, rate_limit=5)
     _, other = a_key(services_of(app).database)
     shared = settings.with_changes(redis_url=redis.url)
-    with serving(shared) as one, serving(shared) as another:
-        first, second = one.test_client(), another.test_client()
+    with serving(shared) as first_app, serving(shared) as second_app:
+        first, second = first_app.test_client(), second_app.test_client()
         assert statuses(first, key, 3) + statuses(second, key, 3) == [200] * 5 + [429]
         answer = first.get("/v1/jobs", headers=bearer(key))
         refused(answer, 429, "rate_limited")

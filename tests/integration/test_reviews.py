@@ -117,15 +117,15 @@ def test_items_can_be_filtered_by_their_review(client: FlaskClient, database: Da
     review(database, job_id, {2: None, 13: "shirt"})
     reviewed = client.get(f"/v1/jobs/{job_id}/items?reviewed=true").get_json()["data"]
     assert [(item["position"], item["review"]["rejected"]) for item in reviewed] == [(2, True), (13, False)]
-    left = client.get(f"/v1/jobs/{job_id}/items?reviewed=false&status=succeeded&limit=200").get_json()["data"]
-    assert len(left) == 18
-    assert all(item["review"] is None for item in left)
+    unreviewed = client.get(f"/v1/jobs/{job_id}/items?reviewed=false&status=succeeded&limit=200").get_json()["data"]
+    assert len(unreviewed) == 18
+    assert all(item["review"] is None for item in unreviewed)
 
 
 def test_a_page_of_reviewed_items_needs_one_query(database: Database, job_id: str) -> None:
     review(database, job_id, dict.fromkeys(range(5), "dress"))
     statements: list[str] = []
-    event.listen(database.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    event.listen(database.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     with database.reading() as session:
         page = items.list_of_job(session, job_id, ItemFilter(), ItemSort.POSITION, None, 10)
         assert [item.review is not None for item in page[:6]] == [True] * 5 + [False]

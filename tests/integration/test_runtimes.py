@@ -1,4 +1,4 @@
-"""The committed model through both runtimes, on photographs that come inside packages and on the samples."""
+"""The committed model in both runtimes, on photographs that packages contain and on the samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from classifier.artifact import KERAS_MODEL, Artifact, list_artifacts
 from classifier.precision import Check, Precision
 from classifier.prepare import prepare
 from classifier.runtime import Runtime, predict
-from classifier.runtime_openvino import supported_precisions
+from classifier.runtime_openvino import OpenVinoRuntime, supported_precisions
 from classifier.runtimes import choose_runtime, open_runtime, visible_gpus
 from core.settings import PROJECT
 from tests.conftest import SAMPLES
@@ -59,9 +59,9 @@ def tensorflow(artifact: Artifact) -> Iterator[Runtime]:
 def test_both_runtimes_give_the_same_labels_and_scores(
     openvino: Runtime, tensorflow: Runtime, pixels: NDArray[np.uint8]
 ) -> None:
-    one, other = predict(openvino, pixels), predict(tensorflow, pixels)
-    np.testing.assert_allclose(one, other, atol=1e-3)
-    assert one.argmax(axis=1).tolist() == other.argmax(axis=1).tolist()
+    by_openvino, by_tensorflow = predict(openvino, pixels), predict(tensorflow, pixels)
+    np.testing.assert_allclose(by_openvino, by_tensorflow, atol=1e-3)
+    assert by_openvino.argmax(axis=1).tolist() == by_tensorflow.argmax(axis=1).tolist()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 9, 13, 33])
@@ -77,7 +77,7 @@ def test_scores_do_not_depend_on_the_batch_size(
 
 
 def test_mixed_precision_keeps_the_labels(artifact: Artifact, tensorflow: Runtime, pixels: NDArray[np.uint8]) -> None:
-    """What a GPU would compute in, run on the CPU: another precision, the same answers."""
+    """A GPU computes in mixed precision; the test computes in it on the CPU."""
     import keras
 
     from classifier.keras_graph import use_mixed_precision
@@ -95,17 +95,17 @@ def test_mixed_precision_keeps_the_labels(artifact: Artifact, tensorflow: Runtim
 def test_activation_maps_add_up_to_the_scores_in_both_runtimes(
     artifact: Artifact, openvino: Runtime, tensorflow: Runtime, pixels: NDArray[np.uint8]
 ) -> None:
-    """Mean of the map plus the label's constant is the logit (Zhou et al. 2016, equation 1)."""
+    """The mean of a label's map plus the label's constant is its logit (Zhou et al. 2016, equation 1)."""
     import keras
 
     constants = (
         keras.saving.load_model(artifact.folder / KERAS_MODEL, compile=False).get_layer("scores").get_weights()[1]
     )
     for picture in pixels[:4]:
-        one, other = openvino.activation_maps(picture), tensorflow.activation_maps(picture)
-        assert one.shape == (7, 7, 10)
-        np.testing.assert_allclose(one, other, atol=1e-2)
-        powers = np.exp(one.mean(axis=(0, 1)) + constants)
+        by_openvino, by_tensorflow = openvino.activation_maps(picture), tensorflow.activation_maps(picture)
+        assert by_openvino.shape == (7, 7, 10)
+        np.testing.assert_allclose(by_openvino, by_tensorflow, atol=1e-2)
+        powers = np.exp(by_openvino.mean(axis=(0, 1)) + constants)
         np.testing.assert_allclose(powers / powers.sum(), predict(openvino, picture[None])[0], atol=1e-3)
 
 
@@ -122,7 +122,7 @@ def test_a_precision_that_was_checked_keeps_the_labels(
     clear = np.sort(exact, axis=1)[:, -1] - np.sort(exact, axis=1)[:, -2] > 0.2
     assert clear.sum() > len(clear) / 2
     assert (scores.argmax(axis=1) == exact.argmax(axis=1))[clear].all()
-    # What explains an answer is computed as exactly as ever.
+    # Explanations are still computed in f32.
     assert runtime.activation_maps(pixels[0]).shape == (7, 7, 10)
     runtime.close()
 
@@ -180,8 +180,9 @@ def test_a_worker_on_openvino_never_imports_tensorflow() -> None:
 
 
 def test_openvino_computes_in_f32_by_default(artifact: Artifact, openvino: Runtime) -> None:
+    assert isinstance(openvino, OpenVinoRuntime)
     assert openvino.precision == "f32"
-    compiled = openvino._requests[1].get().get_compiled_model()  # type: ignore[attr-defined]
+    compiled = openvino._requests[1].get().get_compiled_model()
     assert str(compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
 
 
@@ -196,5 +197,5 @@ def test_the_samples_are_mostly_recognised(openvino: Runtime, artifact: Artifact
     expected = [kinds.get(name, name) for name in names]
     scores = predict(openvino, pixels[: len(names)])
     labels = [artifact.taxonomy.label_ids[index] for index in scores.argmax(axis=1)]
-    # Drawings are not what it learned from; that most are right shows that channels and labels are in order.
-    assert sum(label == wanted for label, wanted in zip(labels, expected, strict=True)) >= len(names) * 0.6
+    # The model has learned from photographs, not from drawings. A majority shows that channels and labels are in order.
+    assert sum(label == right for label, right in zip(labels, expected, strict=True)) >= len(names) * 0.6

@@ -1,4 +1,4 @@
-"""Signing in to the pages, what a session may do, and what every answer tells the browser."""
+"""Signing in to the pages, the rights of a session, and the security headers of every answer."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def token(client: FlaskClient) -> dict[str, str]:
 
 
 def visit(client: FlaskClient, path: str) -> tuple[int, str | None]:
-    """Status and Location of a page."""
+    """Return the status and the Location header of a page."""
     with client.get(path) as answer:
         return answer.status_code, answer.headers.get("Location")
 
 
 def change(client: FlaskClient, **headers: str) -> TestResponse:
-    """Something that changes something: with a good session it is a 404."""
+    """Send a request that changes something. With a valid session it is answered with 404."""
     return client.delete("/v1/jobs/job_unknown", headers=headers)
 
 
@@ -133,15 +133,15 @@ def test_a_csrf_token_of_another_session_is_refused(app: LookbookApp, signed_in:
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
-        # As browsers add it by themselves, once it was typed in for a proxy.
+        # Browsers add this header by themselves after it was entered for a proxy.
         {"Sec-Fetch-Site": "cross-site", "Authorization": "Basic YTpi"},
     ],
 )
 def test_requests_from_pages_of_other_sites_are_refused(
     app: LookbookApp, client: FlaskClient, headers: dict[str, str]
 ) -> None:
-    for ask in (client.post("/v1/jobs", headers=headers), change(client, **headers)):
-        assert (ask.status_code, ask.get_json(force=True)["code"]) == (403, "cross_site")
+    for answer in (client.post("/v1/jobs", headers=headers), change(client, **headers)):
+        assert (answer.status_code, answer.get_json(force=True)["code"]) == (403, "cross_site")
     assert change(client, **{"Sec-Fetch-Site": "same-origin"}).status_code == 404
     assert change(client, Origin="http://localhost").status_code == 404
     with services_of(app).database.writing() as session:
@@ -182,9 +182,6 @@ def test_a_session_is_valid_in_every_process(signed_in: FlaskClient, second: Fla
     assert second.get("/v1/jobs").status_code == 200
 
 
-# What every answer says
-
-
 @pytest.mark.parametrize(
     "path", ["/", "/healthz", "/openapi.json", "/docs", "/static/js/api.js", "/v1/jobs", "/v1/nothing"]
 )
@@ -209,5 +206,5 @@ def test_headers_of_a_proxy_count_only_if_the_setting_says_so(client: FlaskClien
     assert "Strict-Transport-Security" not in client.get("/healthz", headers=forwarded).headers
     with serving(settings.with_changes(proxies=1)) as behind:
         assert "Strict-Transport-Security" in behind.test_client().get("/healthz", headers=forwarded).headers
-        # What comes through a proxy comes from anywhere: no key made yet does not mean that none is needed.
+        # A proxy passes on requests from anywhere, so they need a key even before the first key is created.
         assert behind.test_client().get("/v1/jobs", headers=forwarded).status_code == 401

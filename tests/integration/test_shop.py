@@ -1,4 +1,4 @@
-"""The fixture shop holds what its truth says."""
+"""The pages of the fixture shop agree with its truth."""
 
 from __future__ import annotations
 
@@ -43,15 +43,13 @@ def every_page(shop: Shop, fetcher: Fetcher, kind: str) -> Iterator[tuple[Produc
         yield truth, fetcher.get(truth.url).expect_ok().body.decode()
 
 
-# What pages hold, read in the plainest way
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_largest_pictures_of_a_page_are_those_of_its_truth(shop: Shop, fetcher: Fetcher, kind: str) -> None:
     for truth, page in every_page(shop, fetcher, kind):
         plain = html.unescape(page.replace("\\/", "/"))
-        named = re.findall(r"(?:https?:/)?/[^\s\"'<>\\]+\.(?:jpg|png|gif|webp|svg|ico)(?:\?[\w=&]+)?", plain)
-        largest = {urljoin(truth.url, one) for one in named if kind_of(urljoin(truth.url, one)) == "largest"}
+        references = re.findall(r"(?:https?:/)?/[^\s\"'<>\\]+\.(?:jpg|png|gif|webp|svg|ico)(?:\?[\w=&]+)?", plain)
+        urls = {urljoin(truth.url, reference) for reference in references}
+        largest = {url for url in urls if kind_of(url) == "largest"}
         assert largest == {picture.url for picture in truth.pictures}, truth.url
 
 
@@ -59,8 +57,15 @@ def meta(page: str, name: str) -> str:
     return str(lxml.html.fromstring(page).xpath(f"string(//meta[@property='{name}']/@content)"))
 
 
+def only_group(pattern: str, text: str) -> str:
+    """Return the first group of a pattern that the text has to contain."""
+    match = re.search(pattern, text, re.DOTALL)
+    assert match, f"no {pattern} in the text"
+    return match[1]
+
+
 def script(page: str, marker: str) -> str:
-    return re.search(rf"<script[^>]*{marker}[^>]*>(.*?)</script>", page, re.S)[1]  # type: ignore[index]
+    return only_group(rf"<script[^>]*{marker}[^>]*>(.*?)</script>", page)
 
 
 def from_json_ld(page: str) -> tuple[str, str, str]:
@@ -77,8 +82,10 @@ def from_json_ld(page: str) -> tuple[str, str, str]:
 
 
 def in_full(price: str) -> str:
-    """A price for people as a number: its decimals, if it has any, are two."""
-    whole, point, cents = re.fullmatch(r"\D*([\d.,]*?)(?:([.,])(\d\d))?\D*", price).groups()  # type: ignore[union-attr]
+    """Return a price that a page shows as a number. It has two decimals or none."""
+    match = re.fullmatch(r"\D*([\d.,]*?)(?:([.,])(\d\d))?\D*", price)
+    assert match, price
+    whole, point, cents = match.groups()
     return digits(whole) + (f".{cents}" if point else "")
 
 
@@ -107,7 +114,7 @@ def from_next(page: str) -> tuple[str, str, str]:
 
 
 def from_state(page: str) -> tuple[str, str, str]:
-    text = re.search(r"__INITIAL_STATE__ = (.*);\n", page)[1]  # type: ignore[index]
+    text = only_group(r"__INITIAL_STATE__ = ([^\n]*);\n", page)
     if text.startswith("JSON.parse("):
         text = json.loads(text.removeprefix("JSON.parse(").removesuffix(")"))
     detail = json.loads(text.replace("user: undefined", '"user": null'))["product"]["detail"]
@@ -206,9 +213,6 @@ def test_search_results_have_the_format_of_the_first_crawler(shop: Shop, fetcher
         assert state["query"] == listing.query
 
 
-# Ways to the products
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pages_of_all_listings_link_every_product(shop: Shop, fetcher: Fetcher, kind: str) -> None:
     home = fetcher.get(shop.url(kind, "/")).expect_ok()
@@ -240,9 +244,6 @@ def test_feeds_list_the_first_products(shop: Shop, fetcher: Fetcher) -> None:
     assert re.findall("<guid>(.*?)</guid>", rss) == re.findall("<entry>.*?<id>(.*?)</id>", atom) == expected
 
 
-# The same seed, the same shop; and some days later
-
-
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     paths = ["/p/shirts-2", "/c/shirts", "/photos/2-0-400q75.jpg", "/sitemap.xml", "/assets/banner.jpg"]
 
@@ -253,16 +254,16 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
     first, other = bytes_of(7), bytes_of(8)
     assert bytes_of(7) == first
-    assert [one == two for one, two in zip(first, other, strict=True)] == [False, False, False, True, True]
+    assert [body == changed for body, changed in zip(first, other, strict=True)] == [False, False, False, True, True]
 
 
 def second_visit(urls_of: Callable[[SiteTruth], list[tuple[str, str]]]) -> dict[str, set[int]]:
-    """By fate, the statuses of what is asked for a second time by those who remember the first."""
+    """Visit URLs twice, the second time with the ETags of the first, and return the second statuses by fate."""
     statuses: dict[str, set[int]] = {}
     with running_shop(7, 400) as shop, Fetcher(allow=shop.allow, resolver=shop.resolver) as fetcher:
         port = shop.port
         before = {url: fetcher.get(url) for url, _ in urls_of(shop.truth("img"))}
-    assert {one.status for one in before.values()} == {200}
+    assert {page.status for page in before.values()} == {200}
     with (
         running_shop(7, 400, visit=2, port=port) as shop,
         Fetcher(allow=shop.allow, resolver=shop.resolver) as fetcher,
@@ -275,7 +276,7 @@ def second_visit(urls_of: Callable[[SiteTruth], list[tuple[str, str]]]) -> dict[
 
 def test_a_second_visit_finds_gone_changed_new_and_unchanged_pages() -> None:
     found = second_visit(lambda truth: list(truth.fates()))
-    # Another photo under the same address leaves the page as it was.
+    # A new picture under the same URL does not change the page.
     changed = {"price": {200}, "photo": {304}, "both": {200}}
     assert found == {"same": {304}, **changed, "new": {200}, "gone": {404, 410}}
 
@@ -283,7 +284,7 @@ def test_a_second_visit_finds_gone_changed_new_and_unchanged_pages() -> None:
 def test_a_second_visit_finds_gone_changed_new_and_unchanged_pictures() -> None:
     def photos(truth: SiteTruth) -> list[tuple[str, str]]:
         base = truth.shelf.base
-        # Of three garments: each has to be drawn.
+        # Only the pictures of three garments, because each picture has to be drawn.
         fates = [(number, fate) for number, (_, fate) in enumerate(truth.fates()) if number % len(GARMENTS) < 3]
         return [(f"{base}/photos/{number}-0-80q60.jpg", fate) for number, fate in fates]
 

@@ -1,4 +1,4 @@
-"""The fixture shop misbehaves as it claims, and its log can be believed."""
+"""The traps of the fixture shop misbehave as documented, and its log is right."""
 
 from __future__ import annotations
 
@@ -30,9 +30,6 @@ def shop() -> Iterator[Shop]:
 def fetcher(shop: Shop) -> Iterator[Fetcher]:
     with Fetcher(allow=shop.allow, resolver=shop.resolver) as made:
         yield made
-
-
-# Traps
 
 
 def test_every_trap_for_pictures_has_its_outcome_and_none_reaches_the_private_network(shop: Shop) -> None:
@@ -92,8 +89,8 @@ def test_the_endless_sites_always_link_new_pages(shop: Shop, fetcher: Fetcher) -
         seen, url = set(), shop.url(site, start)
         for _ in range(20):
             seen.add(url)
-            links = [urljoin(url, one) for one in re.findall(link, fetcher.get(url).body.decode())]
-            url = next(one for one in links if one not in seen)
+            links = [urljoin(url, found) for found in re.findall(link, fetcher.get(url).body.decode())]
+            url = next(new for new in links if new not in seen)
         assert len(seen) == 20
 
 
@@ -119,7 +116,7 @@ def test_the_rebinding_host_is_refused_the_second_time(shop: Shop) -> None:
 
 def test_the_busy_site_refuses_every_fifth_request_by_seconds_or_by_date(shop: Shop, fetcher: Fetcher) -> None:
     answers = [fetcher.get(shop.url("busy", "/p/shirts-2")) for _ in range(10)]
-    assert [one.status for one in answers] == [200, 200, 200, 200, 429, 200, 200, 200, 200, 503]
+    assert [answer.status for answer in answers] == [200, 200, 200, 200, 429, 200, 200, 200, 200, 503]
     assert answers[4].headers["retry-after"] == "1"
     assert answers[9].headers["retry-after"].endswith("GMT")
 
@@ -133,9 +130,6 @@ def test_each_site_has_its_own_robots_txt(shop: Shop, fetcher: Fetcher) -> None:
     assert b"Crawl-delay: 0.5" in robots("polite").body
     assert b"Disallow: /\n" in robots("closed").body
     assert [robots(site).status for site in ("ill", "free")] == [500, 404]
-
-
-# The log
 
 
 def test_the_log_records_requests_clients_and_concurrency() -> None:
@@ -170,18 +164,18 @@ def test_a_trap_is_logged_even_if_the_client_has_given_up(shop: Shop) -> None:
 
 def test_each_site_can_be_reached_by_its_own_ip_address(shop: Shop) -> None:
     with Fetcher(allow=shop.allow) as fetcher:
-        there = shop.address_url("microdata")
-        truth = next(shop.truth("microdata", there).products())
-        assert truth.url.startswith(there)
-        assert truth.pictures[0].url.removeprefix(there) in fetcher.get(truth.url).body.decode()
+        base = shop.address_url("microdata")
+        truth = next(shop.truth("microdata", base).products())
+        assert truth.url.startswith(base)
+        assert truth.pictures[0].url.removeprefix(base) in fetcher.get(truth.url).body.decode()
 
 
 def test_the_shop_in_its_own_process_is_the_same_shop(tmp_path: Path) -> None:
     with running_shop(7, 4) as shop, shop_process(7, 4, log=tmp_path / "log.jsonl") as other:
         with Fetcher(allow=other.allow, resolver=other.resolver) as fetcher:
-            there = fetcher.get(other.url("lazy", "/p/shirts-2")).body
-            here = fetcher.get(other.url("lazy", "/p/shirts-2").replace(str(other.port), str(shop.port))).body
-        assert there == here.replace(str(shop.port).encode(), str(other.port).encode())
+            from_process = fetcher.get(other.url("lazy", "/p/shirts-2")).body
+            from_thread = fetcher.get(other.url("lazy", "/p/shirts-2").replace(str(other.port), str(shop.port))).body
+        assert from_process == from_thread.replace(str(shop.port).encode(), str(other.port).encode())
         assert other.log.paths("lazy.shop.test") == ["/p/shirts-2"]
         other.truth("lazy").write(tmp_path / "truth.jsonl")
     lines = (tmp_path / "truth.jsonl").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Submitting pictures, without any worker: what is stored, answered and refused."""
+"""Submitting pictures without a worker: what is stored, answered and refused."""
 
 from __future__ import annotations
 

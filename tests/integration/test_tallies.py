@@ -1,4 +1,4 @@
-"""Tallies say what counting would: after every change of items, on both databases."""
+"""Tallies agree with counting the items after every change, on both databases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ Tallied = tuple[dict[tuple[str, str, int], tuple[int, float]], dict[str, int]]
 
 
 def tallied(session: Session, job_id: str) -> Tallied:
-    """(label, group, bin) -> count and sum of confidences; error code -> count: as they are kept."""
+    """Return the stored tallies.
+
+    The first dictionary maps label, group and bin to count and sum of confidences, the second error codes to counts.
+    """
     labels = session.scalars(select(LabelTally).where(LabelTally.job_id == job_id))
     errors = session.scalars(select(ErrorTally).where(ErrorTally.job_id == job_id, ErrorTally.count != 0))
     return (
@@ -35,7 +38,7 @@ def tallied(session: Session, job_id: str) -> Tallied:
 
 
 def counted(session: Session, job_id: str) -> Tallied:
-    """The same, counted item by item."""
+    """Return the tallies that counting item by item gives."""
     labels: dict[tuple[str, str, int], tuple[int, float]] = {}
     errors: Counter[str] = Counter()
     for item in session.scalars(select(Item).where(Item.job_id == job_id)):

@@ -20,7 +20,7 @@ RECIPES = PROJECT / "recipes" / "training"
 
 @pytest.fixture
 def drawn_dataset(tmp_path: Path) -> Path:
-    """Dresses are red triangles, pants blue pairs of bars: learnt in a moment."""
+    """Dresses that are red triangles and pants that are pairs of blue bars, which a model learns quickly."""
     for part, count in (("train", 12), ("validation", 4)):
         for number in range(count):
             for label in ("dress", "pants"):

@@ -1,4 +1,4 @@
-"""Uploads into every kind of store, and what becomes of them when something is not as it should be."""
+"""Uploads into every kind of store, and their handling when the store, the disk or the database fails."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from worker.predicting.models import ModelCache
 
 @pytest.fixture
 def app_of() -> Iterator[Callable[[Settings], LookbookApp]]:
-    """Makes applications with an empty database and a model."""
+    """A function that creates applications with an empty database and a model."""
     with ExitStack() as stack:
 
         def make(settings: Settings) -> LookbookApp:
@@ -66,8 +66,8 @@ def test_a_picture_that_is_purged_during_its_submission_is_stored_again(
 
     @event.listens_for(services.database.engine, "before_cursor_execute")
     def purge(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-        # The upload has found the bytes and skipped writing them; its rows come next. Up to here the purger, who sees
-        # nobody refer to the blob, may remove it.
+        # The upload has found the bytes and not written them again, and inserts its rows next. Until then the purger
+        # finds no reference to the blob and may delete it.
         if statement.startswith("INSERT INTO blobs"):
             services.blobs.delete([sha256])
             purged.append(sha256)
@@ -105,7 +105,7 @@ def test_a_submission_to_a_full_disk_is_refused_and_leaves_nothing(
     assert (refused["status"], refused["code"]) == (507, "insufficient_storage")
     assert jobs_in(app) == 0
     assert files(nearly_full) == []
-    # What has room is taken.
+    # A submission for which there is room is accepted.
     assert upload(client, [big(4)]).status_code == 202
 
 
@@ -132,15 +132,15 @@ def test_a_submission_to_a_full_database_is_refused_and_its_pictures_are_removed
         settings = settings.with_changes(blobs=f"s3://{bucket}")
     app = app_of(settings)
     services = services_of(app)
-    known = services.blobs.put(b"found there, and not ours to remove")
+    known = services.blobs.put(b"stored by another job")
 
     @event.listens_for(services.database.engine, "begin")
-    def no_page_more(connection: Connection) -> None:
-        # SQLite never takes fewer than it has: there is room for a few rows, not for five hundred.
+    def limit_pages(connection: Connection) -> None:
+        # SQLite raises this limit to the current size, so there is room for a few rows and not for five hundred.
         connection.exec_driver_sql("PRAGMA max_page_count = 1")
 
-    many = [(b"picture %d" % number, "a.jpg") for number in range(500)]
-    refused = problem(upload(app.test_client(), [*many, (b"found there, and not ours to remove", "b.jpg")]))
+    pictures = [(b"picture %d" % number, "a.jpg") for number in range(500)]
+    refused = problem(upload(app.test_client(), [*pictures, (b"stored by another job", "b.jpg")]))
     assert (refused["status"], refused["code"]) == (507, "insufficient_storage")
     assert jobs_in(app) == 0
     left = s3.keys(bucket) if kind == "bucket" else [path.name for path in files(settings.blobs_folder)]

@@ -1,4 +1,4 @@
-"""Pictures submitted by their URLs: what the API stores, answers and refuses, without any worker."""
+"""Pictures that are submitted by URL, without a worker: what the API stores, answers and refuses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ URL = "https://shop.example/looks/a%20coat.jpg?size=large"
 
 @pytest.fixture
 def client(database: Database, settings: Settings) -> Iterator[FlaskClient]:
-    """An API on each kind of database: what one of them keeps the other may refuse."""
+    """The API on each kind of database, because one may refuse values that the other stores."""
     with database.writing() as session:
         a_model(session)
     with serving(settings.with_changes(max_request_files=50), database) as app:

@@ -1,4 +1,4 @@
-"""Webhooks from the end of a job to a receiver on loopback that checks signatures with the standard's own library."""
+"""Webhooks from the end of a job to a receiver on loopback, which checks signatures with the standard's own library."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = ["receiver"]
 
 
 class Clock:
-    """Time that passes when the test says so."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -66,10 +66,10 @@ def courier(database: Database, fetcher: Fetcher, clock: Clock) -> Iterator[Cour
 
 
 def verified(database: Database, received: Received) -> Any:
-    """The body, if the signature is good at the time that it names."""
+    """Check the signature of a request for its own timestamp, and return the body."""
     secret = Webhook(signing_secret(database, ""))
-    moment = datetime.fromtimestamp(int(received.headers["webhook-timestamp"]), UTC)
-    signed = secret.sign(received.headers["webhook-id"], moment, received.body.decode())
+    signed_at = datetime.fromtimestamp(int(received.headers["webhook-timestamp"]), UTC)
+    signed = secret.sign(received.headers["webhook-id"], signed_at, received.body.decode())
     assert received.headers["webhook-signature"] == signed
     return json.loads(received.body)
 
@@ -133,7 +133,7 @@ def test_a_delivery_fails_after_a_day_of_attempts(
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("retry_after", "expected"),
     [
         ("1", BACKOFF[0]),
         ("600", timedelta(minutes=10)),
@@ -144,9 +144,9 @@ def test_a_delivery_fails_after_a_day_of_attempts(
     ],
 )
 def test_retry_after_of_a_receiver_is_obeyed_up_to_a_limit(
-    database: Database, courier: Courier, receiver: Receiver, clock: Clock, asked: str, expected: timedelta
+    database: Database, courier: Courier, receiver: Receiver, clock: Clock, retry_after: str, expected: timedelta
 ) -> None:
-    receiver.replies = [Reply(503, {"Retry-After": asked})]
+    receiver.replies = [Reply(503, {"Retry-After": retry_after})]
     end_job(database, receiver.url)
     courier.run_pending()
     due_at = delivery(database).next_attempt_at
@@ -165,7 +165,7 @@ def test_410_disables_the_webhook_of_the_job_and_a_replay_enables_it_again(
     assert courier.run_pending() == 0
     first, second = deliveries(database)
     assert (second.status, second.attempts) == (DeliveryStatus.DISABLED, 0)
-    # Another job of the same receiver is another matter.
+    # Other jobs with the same receiver are still delivered.
     end_job(database, receiver.url)
     assert courier.run_pending() == 1
     with database.writing() as session:
@@ -185,14 +185,14 @@ def test_410_also_disables_pending_deliveries_of_the_job(
     courier.run_pending()
     end_again(database, job_id)
     courier.run_pending()
-    assert [one.status for one in deliveries(database)] == [DeliveryStatus.DISABLED] * 2
+    assert [stored.status for stored in deliveries(database)] == [DeliveryStatus.DISABLED] * 2
 
 
 def test_a_redirect_is_not_followed(database: Database, courier: Courier, receiver: Receiver) -> None:
     receiver.replies = [Reply(307, {"Location": receiver.url + "/elsewhere"})]
     end_job(database, receiver.url)
     courier.run_pending()
-    assert [one.path for one in receiver.received] == ["/hook"]
+    assert [received.path for received in receiver.received] == ["/hook"]
     stored = delivery(database)
     assert (stored.status, stored.last_status) == (DeliveryStatus.PENDING, 307)
     assert "not followed" in str(stored.last_error)
@@ -211,10 +211,10 @@ def test_a_receiver_with_a_private_ip_address_is_never_connected_to(database: Da
 
 
 def test_a_receiver_that_is_down_is_retried(database: Database, courier: Courier) -> None:
-    with socket.socket() as taken:
-        # Bound, but not listening: nobody else can answer there.
-        taken.bind(("127.0.0.1", 0))
-        end_job(database, f"http://127.0.0.1:{taken.getsockname()[1]}/")
+    with socket.socket() as bound:
+        # The port is bound but not listening, so no other process can answer there.
+        bound.bind(("127.0.0.1", 0))
+        end_job(database, f"http://127.0.0.1:{bound.getsockname()[1]}/")
         courier.run_pending()
     stored = delivery(database)
     assert (stored.status, stored.last_status, stored.attempts) == (DeliveryStatus.PENDING, None, 1)
@@ -234,7 +234,7 @@ def test_a_delivery_of_a_killed_worker_is_delivered_after_its_lease(
     assert courier.run_pending() == 1
     assert receiver.ids == [killed.delivery_id]
     with database.writing() as session:
-        # It was only stopped, after all: what it found out comes too late.
+        # The worker was not killed but stopped, and its late answer is ignored.
         assert webhooks.record_attempt(session, killed, Answer(500), clock.now) is None
     assert delivery(database).status == DeliveryStatus.DELIVERED
 
@@ -247,8 +247,8 @@ def test_a_replay_has_the_same_id_and_the_same_body(database: Database, courier:
     with database.writing() as session:
         assert webhooks.replay(session, job_id, first.id, NOW) is not None
     assert courier.run_pending() == 2
-    once, again = (one for one in receiver.received if one.headers["webhook-id"] == first.id)
-    assert once.body == again.body
+    original, replayed = (received for received in receiver.received if received.headers["webhook-id"] == first.id)
+    assert original.body == replayed.body
 
 
 def test_a_job_that_ends_twice_is_delivered_twice_under_two_ids(
@@ -298,7 +298,7 @@ def test_a_receiver_that_does_not_answer_does_not_delay_others(
     courier.wake()
     assert other_came.wait(10)
     courier.close()
-    assert {one.status for one in deliveries(database)} == {DeliveryStatus.DELIVERED}
+    assert {stored.status for stored in deliveries(database)} == {DeliveryStatus.DELIVERED}
 
 
 def test_concurrent_couriers_deliver_everything_once(
@@ -308,5 +308,5 @@ def test_concurrent_couriers_deliver_everything_once(
         end_job(database, receiver.url)
     couriers = [Courier(database, fetcher, clock=clock) for _ in range(3)]
     together([courier.run_pending for courier in couriers])
-    assert sorted(receiver.ids) == [one.id for one in deliveries(database)]
-    assert {one.status for one in deliveries(database)} == {DeliveryStatus.DELIVERED}
+    assert sorted(receiver.ids) == [stored.id for stored in deliveries(database)]
+    assert {stored.status for stored in deliveries(database)} == {DeliveryStatus.DELIVERED}
