@@ -76,7 +76,7 @@ def test_the_delay_of_robots_txt_is_kept(run: CrawlRun, shop: Shop) -> None:
 def test_the_limit_of_concurrent_requests_to_a_host_is_kept(settings: Settings, database: Database, shop: Shop) -> None:
     with crawl_run(settings, database, shop, crawl_connections=2) as run:
         run.crawl(shop.address_url("microdata", "/sitemap.xml"))
-    assert shop.log.most_at_once(host(shop, "microdata")) == 2
+    assert shop.log.max_in_progress(host(shop, "microdata")) == 2
 
 
 def test_a_pause_that_a_host_demands_is_kept(settings: Settings, database: Database, shop: Shop) -> None:

@@ -148,7 +148,7 @@ def test_the_log_records_requests_clients_and_concurrency() -> None:
         assert {visit.headers["user-agent"] for visit in visits} == {"Test/0", "Test/1", "Test/2"}
         assert {(visit.method, visit.status, visit.address) for visit in visits} == {("GET", 200, "127.0.0.1")}
         assert len({visit.connection for visit in visits}) == len(shop.log.connected()) == 3
-        assert shop.log.most_at_once("img.shop.test") == max(visit.in_progress for visit in visits)
+        assert shop.log.max_in_progress("img.shop.test") == max(visit.in_progress for visit in visits)
         assert shop.log.shortest_pause("img.shop.test") >= 1.0
         assert shop.log.visits("lazy.shop.test") == []
 

@@ -1,10 +1,10 @@
-"""A deterministic fashion shop on loopback, with everything that a crawler can meet: see README.md.
+"""A deterministic fashion shop on loopback with everything that a crawler can meet. README.md describes it.
 
 with running_shop(seed=7, products=200) as shop:
     shop.url("json-ld")          # http://json-ld.shop.test:PORT, through shop.resolver
-    shop.truth("json-ld")        # what is to be found there
-    shop.traps()                 # what must become of everything hostile
-    shop.log.visits()            # who asked for what, when
+    shop.truth("json-ld")        # what a crawler has to find there
+    shop.traps()                 # the hostile URLs and their required outcomes
+    shop.log.visits()            # the requests
 """
 
 from tests.shop.catalogue import Catalogue, Product

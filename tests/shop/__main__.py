@@ -1,4 +1,4 @@
-"""`python -m tests.shop` runs the shop until it is interrupted; look at it at the addresses that it prints."""
+"""`python -m tests.shop` runs the shop until it is interrupted, and prints the URLs of its sites."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from tests.shop.shop import running_shop
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.shop", description=__doc__)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--products", type=int, default=200, help="that each site sells")
-    parser.add_argument("--visit", type=int, choices=(1, 2), default=1, help="2: some are gone, changed, new")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds by which each answer is late")
-    parser.add_argument("--pause", type=float, default=1.0, help="seconds between the bytes of what comes slowly")
-    parser.add_argument("--log", type=Path, help="file for the access log")
-    parser.add_argument("--prepare", action="store_true", help="draw every photo first")
+    parser.add_argument("--products", type=int, default=200, help="number of products of each site")
     parser.add_argument(
-        "--truth", metavar="SITE", choices=SITES, help="write the truth of a site, as JSON lines, and end"
+        "--visit", type=int, choices=(1, 2), default=1, help="2: some products are gone, changed or new"
+    )
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: any free port")
+    parser.add_argument("--latency", type=float, default=0.0, help="delay of each answer in seconds")
+    parser.add_argument("--pause", type=float, default=1.0, help="seconds between the bytes of slow answers")
+    parser.add_argument("--log", type=Path, help="file for the access log")
+    parser.add_argument("--prepare", action="store_true", help="draw all photos first")
+    parser.add_argument(
+        "--truth", metavar="SITE", choices=SITES, help="write the truth of a site as JSON lines, and exit"
     )
     given = parser.parse_args()
-    over = threading.Event()
+    interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
+        signal.signal(number, lambda *_: interrupted.set())
     if given.prepare:
         pictures.prepare()
     with running_shop(
@@ -47,7 +49,7 @@ def main() -> None:
         print(json.dumps({"port": shop.port}), flush=True)
         for site in SITES:
             print(f"{shop.browser_url(site, '/'):45} {shop.address_url(site, '/')}")
-        over.wait()
+        interrupted.wait()
 
 
 if __name__ == "__main__":

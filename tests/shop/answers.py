@@ -1,4 +1,4 @@
-"""What is asked of the shop, and what it answers."""
+"""Requests to the shop and its answers."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _REASONS = {
 class Request:
     method: str
     target: str
-    """Path and query, as sent."""
+    """Path and query, as the client sent them."""
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Header names in lower case."""
     base: str
-    """The origin under which the site was asked: `http://host:port`."""
+    """The origin that the client requested: `http://host:port`."""
 
     @property
     def path(self) -> str:
@@ -52,11 +52,11 @@ class Answer:
     type: str = HTML
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    late: float = 0.0
-    """Seconds until it is sent."""
+    delay: float = 0.0
+    """Seconds until the server sends it."""
 
     def encoded(self, *, head_only: bool = False) -> bytes:
-        """On the wire."""
+        """Return the bytes of the HTTP response."""
         lines = [
             f"HTTP/1.1 {self.status} {_REASONS[self.status]}",
             f"Content-Length: {len(self.body)}",
@@ -68,7 +68,7 @@ class Answer:
 
 
 Misbehaviour = Callable[[StreamWriter], Awaitable[None]]
-"""Does to the connection what it likes; it is closed afterwards."""
+"""Takes over the connection, which the server closes afterwards."""
 
 
 def text(body: str, kind: str = HTML, status: int = 200) -> Answer:
@@ -84,7 +84,7 @@ def missing(status: int = 404) -> Answer:
 
 
 def packed(answer: Answer, request: Request) -> Answer:
-    """Compressed for whoever accepts that."""
+    """Return the answer, compressed if the client accepts that."""
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return answer
     headers = {**answer.headers, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
@@ -92,16 +92,16 @@ def packed(answer: Answer, request: Request) -> Answer:
 
 
 def dated(answer: Answer, request: Request, modified: str, tag: str = "") -> Answer:
-    """With ETag and Last-Modified; 304 without a body if that is what the client has.
+    """Return the answer with ETag and Last-Modified, or 304 if the client has this version.
 
     Args:
         modified: an HTTP date.
-        tag: stands for the body; by default made from it.
+        tag: the text that the ETag is computed from; by default the body.
     """
     etag = f'"{hashlib.blake2b(tag.encode() or answer.body, digest_size=12).hexdigest()}"'
     headers = {**answer.headers, "ETag": etag, "Last-Modified": modified}
     if "if-none-match" in request.headers:
-        known = {one.strip().removeprefix("W/") for one in request.headers["if-none-match"].split(",")}
+        known = {sent.strip().removeprefix("W/") for sent in request.headers["if-none-match"].split(",")}
         unchanged = bool(known & {etag, "*"})
     else:
         unchanged = _not_after(modified, request.headers.get("if-modified-since"))

@@ -1,4 +1,4 @@
-"""What the shop sells: every product is computed from the seed, its site and its number, and kept nowhere."""
+"""The products of the shop. Each product is computed from the seed, its site and its number, and stored nowhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from samples.garments import Part
 
 @dataclass(frozen=True, slots=True)
 class Garment:
-    """A kind of garment; it is a category of the shop as well."""
+    """A kind of garment, which is also a category of the shop."""
 
     slug: str
     korean: str
@@ -73,18 +73,18 @@ _EXTRAS = ("", " & Co.", " – SS26", " (2 pcs)", " / Unisex", " <3", " 100% Cot
 _CURRENCIES = ("KRW", "KRW", "USD", "EUR")
 
 _GONE, _CHANGED, _NEW = 0.05, 0.15, 0.05
-"""Shares of the products that a second visit does not find, finds changed, and finds for the first time."""
+"""Shares of the products that are gone, changed and new at the second visit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What a photo shows. Equal shots are the same photo, whatever their size, quality and file."""
+    """The motif of a photo. Photos of equal shots differ only in size, quality and file."""
 
     garment: int
     cloth: int
     colour: int
     view: int
-    """0: the whole garment; 1: a detail of it."""
+    """0 for the whole garment, 1 for a detail."""
 
     @property
     def name(self) -> str:
@@ -101,10 +101,10 @@ class Product:
     cloth: int
     colour: int
     views: int
-    """How many photos it has, 1 or 2."""
+    """The number of its photos, 1 or 2."""
     price_version: int
     photo_version: int
-    """1; 2 once the second visit finds another one."""
+    """1, or 2 if the second visit finds another price or photo."""
 
     @property
     def category(self) -> str:
@@ -134,8 +134,8 @@ class Catalogue:
     """The products of one site.
 
     Args:
-        products: how many there are at the first visit.
-        visit: 1, or 2 for the same shop some days later: some products gone, some changed, some new.
+        products: the number of products at the first visit.
+        visit: 1, or 2 for the same shop some days later, when some products are gone, changed or new.
     """
 
     def __init__(self, seed: int, site: str, products: int, visit: int = 1) -> None:
@@ -144,24 +144,24 @@ class Catalogue:
         self.size = products if visit == 1 else products + max(1, round(products * _NEW))
 
     def __iter__(self) -> Iterator[Product]:
-        """All products that are on sale at this visit, in the order of their numbers."""
+        """Yield all products that are on sale at this visit, in the order of their numbers."""
         return (product for number in range(self.size) if (product := self.get(number)) is not None)
 
     def of_category(self, garment: int) -> range:
-        """The numbers of a category's products, gone ones among them."""
+        """Return the numbers of a category's products, including those that are gone."""
         return range(garment, self.size, len(GARMENTS))
 
     def get(self, number: int) -> Product | None:
-        """The product of that number; None if there is none, or none any more."""
+        """Return the product of a number, or None if it does not exist or is gone."""
         fate = self.fate(number) if self.visit > 1 else "same"
         return _product(self.seed, self.site, number, fate) if 0 <= number < self.size and fate != "gone" else None
 
     def originally(self, number: int) -> Product:
-        """The product of that number as the first visit finds it."""
+        """Return the product of a number as it is at the first visit."""
         return _product(self.seed, self.site, number, "same")
 
     def fate(self, number: int) -> str:
-        """What the second visit finds of a product: same, price, photo, or both changed, gone, or new."""
+        """Return what the second visit finds of a product: same, price, photo, both, gone or new."""
         if number >= self.first:
             return "new"
         random = Random(f"{self.seed} {self.site} {number} fate")
@@ -206,7 +206,7 @@ def _title(random: Random, garment: int, cloth: int, colour: int) -> str:
 
 
 def price_text(product: Product) -> str:
-    """The price as a page for people shows it, in one of its currency's spellings."""
+    """Return the price as a page shows it, in one of the spellings of its currency."""
     whole, cents = divmod(round(product.price * 100), 100)
     grouped = f"{whole:,}"
     dotted = grouped.replace(",", ".")

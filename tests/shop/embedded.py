@@ -1,4 +1,4 @@
-"""Pages whose products are in the state that a program in the browser would draw them from."""
+"""Pages whose products are only in the embedded state, which a program in the browser draws."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.shop.pictures import BEST, CARD, LARGEST
 from tests.shop.shelf import Shelf, document
 
 SEARCH_SIZE = 60
-"""Products on a page of search results, unless `pagingSize` asks for fewer."""
+"""Products on a page of search results. `pagingSize` can only lower it."""
 STATES = ("object", "undefined", "parsed")
 
 
@@ -19,7 +19,7 @@ def state_variant(product: Product) -> str:
 
 
 def next_page(shelf: Shelf, product: Product) -> str:
-    """A product page whose `__NEXT_DATA__` holds the product."""
+    """Return a product page whose `__NEXT_DATA__` contains the product."""
     detail = _item(shelf, product) | {
         "images": [shelf.photo(product, view) for view in range(product.views)],
         "description": "Made with care.",
@@ -28,7 +28,7 @@ def next_page(shelf: Shelf, product: Product) -> str:
 
 
 def search(shelf: Shelf, query: str, products: list[Product], page: int, size: int, total: int) -> str:
-    """A page of search results, in the shape that the recipe of the first crawler was written for."""
+    """Return a page of search results in the format that the recipe of the first crawler reads."""
     listed = [
         {"item": _item(shelf, product) | {"rank": (page - 1) * size + rank}} for rank, product in enumerate(products, 1)
     ]
@@ -42,10 +42,10 @@ def search(shelf: Shelf, query: str, products: list[Product], page: int, size: i
 
 
 def matching(query: str) -> int | None:
-    """The category that a search for `query` finds: its slug, or its name in one of the two languages."""
-    wanted = query.strip().lower()
+    """Return the category that a search for its slug, its English or its Korean name finds."""
+    word = query.strip().lower()
     for index, garment in enumerate(GARMENTS):
-        if wanted in {garment.slug, garment.english.lower(), garment.korean}:
+        if word in {garment.slug, garment.english.lower(), garment.korean}:
             return index
     return None
 
@@ -71,8 +71,8 @@ def _next(shelf: Shelf, title: str, props: dict[str, Any], canonical: str = "") 
 
 
 def state_page(shelf: Shelf, product: Product) -> str:
-    """A product page whose `window.__INITIAL_STATE__` holds the product: as JSON, JavaScript, or JSON in a string."""
-    detail = _stated(shelf, product)
+    """Return a product page with the product in `window.__INITIAL_STATE__`: JSON, JavaScript, or JSON in a string."""
+    detail = _state_entry(shelf, product)
     return _state(
         shelf,
         product.title,
@@ -83,12 +83,12 @@ def state_page(shelf: Shelf, product: Product) -> str:
 
 
 def state_listing(shelf: Shelf, title: str, products: list[Product], links: str, head: str) -> str:
-    """A listing whose products are in the state only."""
-    state = {"catalog": {"entries": [_stated(shelf, product) for product in products]}, "user": None}
+    """Return a listing whose products are only in the state."""
+    state = {"catalog": {"entries": [_state_entry(shelf, product) for product in products]}, "user": None}
     return _state(shelf, title, state, "object", links, head)
 
 
-def _stated(shelf: Shelf, product: Product) -> dict[str, Any]:
+def _state_entry(shelf: Shelf, product: Product) -> dict[str, Any]:
     return {
         "productNo": product.number,
         "name": product.title,

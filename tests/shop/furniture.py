@@ -1,4 +1,4 @@
-"""What is on the shop's pages and sells nothing: logos, icons, spacers, banners, and the style sheet."""
+"""Images on the shop's pages that show no products (logos, icons, spacers, banners), and the style sheet."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SIZES = {
     "heart.png": (24, 24),
     "favicon.ico": (32, 32),
 }
-"""Width and height. The badge can only be told from a photo by its being on every page, the story by there being
-nothing for sale where it is."""
+"""Width and height. A crawler can recognise the badge only because it is on every page, and the story only because its
+page sells nothing."""
 
 _LOGO_SVG = (
     b'<svg xmlns="http://www.w3.org/2000/svg" width="240" height="60"><rect width="240" height="60" fill="#345"/></svg>'
@@ -36,7 +36,7 @@ main img{max-width:24rem;height:auto}footer img{max-width:8rem;height:auto}heade
 
 @lru_cache(maxsize=64)
 def furniture(name: str) -> tuple[str, bytes] | None:
-    """Type and bytes of what is on every page and sells nothing; None if there is nothing of that name."""
+    """Return media type and bytes of an image or the style sheet, or None if there is none of that name."""
     if name == "logo.svg":
         return "image/svg+xml", _LOGO_SVG
     if name == "shop.css":

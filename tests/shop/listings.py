@@ -1,4 +1,4 @@
-"""The pages that lead to products: home, categories page by page, sitemaps, feeds, robots.txt."""
+"""The pages that link products: home, categories, sitemaps, feeds, robots.txt."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from tests.shop.pictures import CARD
 from tests.shop.shelf import Shelf, attribute, document
 
 PAGE_SIZE = 24
-_SITEMAP = 5000
-"""Most URLs in one sitemap."""
-_FEED = 20
+_MAX_SITEMAP_URLS = 5000
+_FEED_ENTRIES = 20
 DATE, ISO_DATE = "Mon, 02 Nov 2026 09:00:00 GMT", "2026-11-02T09:00:00Z"
 
 
@@ -24,15 +23,15 @@ class Found:
 
     products: list[Product]
     total: int
-    """Products of the category, gone ones included: their places stay empty."""
+    """The number of the category's products, including those that are gone and leave their places empty."""
     more: bool
 
 
 def page_of(shelf: Shelf, category: str, page: int, size: int = PAGE_SIZE) -> Found:
     index = next(index for index, garment in enumerate(GARMENTS) if garment.slug == category)
     numbers = shelf.catalogue.of_category(index)
-    there = numbers[(page - 1) * size : page * size] if page > 0 else range(0)
-    products = [product for number in there if (product := shelf.catalogue.get(number)) is not None]
+    on_page = numbers[(page - 1) * size : page * size] if page > 0 else range(0)
+    products = [product for number in on_page if (product := shelf.catalogue.get(number)) is not None]
     return Found(products, len(numbers), page * size < len(numbers))
 
 
@@ -50,7 +49,7 @@ def category(shelf: Shelf, slug: str, page: int) -> str:
 
 
 def about(shelf: Shelf) -> str:
-    """A page with a large picture and nothing for sale."""
+    """Return a page with a large picture and without products."""
     image = f"{shelf.base}/assets/story.jpg"
     head = (
         f'<meta property="og:image" content="{image}"><meta property="og:type" content="website">'
@@ -62,7 +61,7 @@ def about(shelf: Shelf) -> str:
 
 
 def paging(shelf: Shelf, slug: str, page: int, more: bool) -> tuple[str, str]:
-    """What a page of a category has in its head, and the links at its end."""
+    """Return the tags for the head of a category page, and the links at its end."""
     head = f'<link rel="canonical" href="{shelf.listing(slug, page)}">'
     links = '<a href="?sort=price">Cheapest first</a> '
     if page > 1:
@@ -91,8 +90,8 @@ def robots(shelf: Shelf, crawl_delay: float | None = None) -> str:
 
 
 def sitemaps(catalogue: Catalogue) -> int:
-    """How many parts the sitemap has; every second is compressed."""
-    return max(2, -(-catalogue.size // _SITEMAP))
+    """Return the number of parts of the sitemap. Every second part is compressed."""
+    return max(2, -(-catalogue.size // _MAX_SITEMAP_URLS))
 
 
 def sitemap_index(shelf: Shelf) -> str:
@@ -104,7 +103,7 @@ def sitemap_index(shelf: Shelf) -> str:
 
 
 def sitemap(shelf: Shelf, part: int) -> str | None:
-    """One part; None if there are fewer."""
+    """Return a part of the sitemap, or None if there are fewer parts."""
     parts, size = sitemaps(shelf.catalogue), shelf.catalogue.size
     if not 1 <= part <= parts:
         return None
@@ -123,7 +122,7 @@ def sitemap(shelf: Shelf, part: int) -> str | None:
 
 
 def packed(text: str) -> bytes:
-    """Compressed, the same bytes at any time."""
+    """Return the text compressed to the same bytes at any time."""
     return gzip.compress(text.encode(), mtime=0)
 
 
@@ -132,7 +131,7 @@ def rss(shelf: Shelf) -> str:
         f"<item><title>{escape(product.title)}</title><link>{shelf.page(product)}</link>"
         f'<guid>{shelf.page(product)}</guid><pubDate>{DATE}</pubDate><enclosure url="{shelf.photo(product)}" '
         f'type="image/jpeg" length="0"/></item>'
-        for product in islice(shelf.catalogue, _FEED)
+        for product in islice(shelf.catalogue, _FEED_ENTRIES)
     )
     channel = f"<title>Fixture Shop</title><link>{shelf.base}/</link>{items}"
     return f'{_XML}<rss version="2.0"><channel>{channel}</channel></rss>'
@@ -142,7 +141,7 @@ def atom(shelf: Shelf) -> str:
     entries = "".join(
         f"<entry><title>{escape(product.title)}</title><id>{shelf.page(product)}</id><updated>{ISO_DATE}</updated>"
         f'<link rel="alternate" href="{shelf.page(product)}"/></entry>'
-        for product in islice(shelf.catalogue, _FEED)
+        for product in islice(shelf.catalogue, _FEED_ENTRIES)
     )
     return (
         f'{_XML}<feed xmlns="http://www.w3.org/2005/Atom"><title>Fixture Shop</title><id>{shelf.base}/</id>'

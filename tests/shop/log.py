@@ -1,4 +1,4 @@
-"""Who came, when, and how many at a time: politeness, and that nobody came, are proved from this."""
+"""The access log: requests, their times and their concurrency. Tests prove from it that a crawler is polite."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A connection that was opened, whether or not anything was asked on it."""
+    """A connection that was opened, with or without a request."""
 
     time: float
-    """Seconds, by the log's clock."""
+    """Seconds by the log's clock."""
     connection: int
     address: str
-    """The address of the shop that was connected to."""
+    """The shop's IP address that the client connected to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request and what became of it."""
+    """A request and its answer."""
 
     started: float
-    """When its head had arrived, in seconds by the log's clock."""
+    """The time when its head had arrived, in seconds by the log's clock."""
     finished: float
-    """When its answer was ready to be sent; of a trap, when the client had gone or the trap was through."""
+    """The time when its answer was ready, or when the client left a trap or the trap ended."""
     connection: int
     address: str
     host: str
     """The Host header, without the port."""
     method: str
     path: str
-    """With the query."""
+    """The path with its query."""
     status: int
-    """0: a trap that answered with something else than a status."""
+    """The status of the answer, or 0 for a trap that sends no normal answer."""
     sent: int
-    """Bytes of the answer, its head included; 0 for what a trap has sent."""
+    """Bytes of the answer with its head, or 0 for a trap."""
     in_progress: int
-    """Requests to the same host that were not yet answered when this one came, itself included."""
+    """The number of unanswered requests to the same host when this one arrived, including this one."""
     connections: int
-    """Open connections that were last used for the same host, this one included."""
+    """The number of open connections that were last used for the same host, including this one."""
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Header names in lower case."""
 
 
 class AccessLog:
-    """A file with a line for each connection and each visit, so that it outlives the process and fills no memory."""
+    """A file with a line for each connection and visit. A file outlives the process and needs no memory."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.path, self.clock = path, clock
@@ -67,31 +67,32 @@ class AccessLog:
 
 
 class Visitors:
-    """An access log, read. Each question reads the file anew."""
+    """Reads an access log. Each call reads the file again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def visits(self, host: str = "") -> list[Visit]:
-        """Visits in the order in which they came; of one host, if one is named."""
-        found = [Visit(**entry) for kind, entry in self._entries() if kind == "Visit"]
-        return sorted((one for one in found if host in {"", one.host}), key=lambda one: one.started)
+        """Return the visits in the order of their arrival, of one host or of all."""
+        visits = [Visit(**entry) for kind, entry in self._entries() if kind == "Visit"]
+        return sorted((visit for visit in visits if host in {"", visit.host}), key=lambda visit: visit.started)
 
     def connected(self, address: str = "") -> list[Connected]:
-        found = [Connected(**entry) for kind, entry in self._entries() if kind == "Connected"]
-        return [one for one in found if address in {"", one.address}]
+        """Return the connections to one of the shop's IP addresses, or to all."""
+        connections = [Connected(**entry) for kind, entry in self._entries() if kind == "Connected"]
+        return [connection for connection in connections if address in {"", connection.address}]
 
     def paths(self, host: str = "") -> list[str]:
-        return [one.path for one in self.visits(host)]
+        return [visit.path for visit in self.visits(host)]
 
     def shortest_pause(self, host: str) -> float:
-        """Fewest seconds from the start of one request to the start of the next; infinite for fewer than two."""
-        times = [one.started for one in self.visits(host)]
+        """Return the fewest seconds between the starts of two consecutive requests; infinity for fewer than two."""
+        times = [visit.started for visit in self.visits(host)]
         return min((after - before for before, after in pairwise(times)), default=float("inf"))
 
-    def most_at_once(self, host: str) -> int:
-        """Most requests that waited for an answer at the same time: let the shop answer late to see them."""
-        return max((one.in_progress for one in self.visits(host)), default=0)
+    def max_in_progress(self, host: str) -> int:
+        """Return the largest number of concurrent requests. Give the shop a latency, so that requests overlap."""
+        return max((visit.in_progress for visit in self.visits(host)), default=0)
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         with self.path.open(encoding="utf-8") as file:

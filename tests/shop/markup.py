@@ -1,4 +1,4 @@
-"""Product pages that have nothing but their markup: `<picture>`, srcset, lazy loading, `<noscript>`, plain `<img>`."""
+"""Product pages without structured data: `<picture>`, srcset, lazy loading, `<noscript>`, plain `<img>`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lazy_variant(product: Product) -> str:
 
 
 def picture_url(shelf: Shelf, product: Product, view: int) -> str:
-    """The largest photo's address on a page of `picture`."""
+    """Return the URL of the largest photo on a page of the site `picture`."""
     commas = picture_variant(product) == "commas"
     return shelf.photo_by_commas(product, view) if commas else shelf.photo(product, view)
 

@@ -1,11 +1,10 @@
-"""Sites that are whole traps: endless ones, empty ones, ones behind a wall, and ones that want to be asked slowly."""
+"""Sites that are traps as a whole: endless, empty, behind a consent wall, slow, busy, or with a special robots.txt."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from email.utils import formatdate
@@ -20,20 +19,23 @@ _OPEN = "User-agent: *\nDisallow: /cart\n"
 
 @dataclass(frozen=True, slots=True)
 class OddSite:
-    """`must` says what a crawl of it has to end in."""
+    """A site and the required outcome of a crawl of it."""
 
     must: str
     answer: Answering
 
 
 def odd_sites(make: Callable[..., Site], pause: float) -> dict[str, OddSite]:
-    """By name. `make(name, kind, crawl_delay=None)` makes an ordinary site; `pause` are the seconds of the slow one."""
+    """Return the odd sites by name.
+
+    `make(name, kind, crawl_delay=None)` makes an ordinary site, and `pause` is the delay of the slow one in seconds.
+    """
     return {
         "wall": OddSite("reported as a cookie wall", _wall(make("wall", "json-ld"))),
         "empty": OddSite("reported as empty", _empty),
         "calendar": OddSite("bounded by its URL pattern, every product found", _calendar(make("calendar", "json-ld"))),
         "sessions": OddSite("bounded by its URL pattern, every product found", _sessions(make("sessions", "json-ld"))),
-        "tracked": OddSite("every product found once, by its canonical address", _tracked(make("tracked", "json-ld"))),
+        "tracked": OddSite("every product found once, by its canonical URL", _tracked(make("tracked", "json-ld"))),
         "slow": OddSite("every product found, however long it takes", _slow(make("slow", "json-ld"), pause)),
         "polite": OddSite("half a second or more between requests", make("polite", "json-ld", crawl_delay=0.5)),
         "busy": OddSite(
@@ -53,7 +55,7 @@ def _with_robots(site: Site, robots: Answer) -> Answering:
 
 
 def _wall(site: Site) -> Answering:
-    """Shows its pages to those only who come with the cookie `consent=yes`."""
+    """Show the site's pages only to clients with the cookie `consent=yes`."""
     page = text(
         "<!doctype html><html><head><title>Before you continue</title></head><body>"
         '<div id="cookie-consent" role="dialog"><h1>We value your privacy</h1><p>We and our 842 partners use cookies. '
@@ -71,7 +73,7 @@ def _wall(site: Site) -> Answering:
 
 
 def _empty(request: Request) -> Answer:
-    """Nothing at all at `/`, and at `/app` a page that only a browser would fill."""
+    """Answer `/` with an empty page, and `/app` with a page that only a browser fills."""
     match request.path:
         case "/robots.txt":
             return text(_OPEN, "text/plain")
@@ -83,7 +85,7 @@ def _empty(request: Request) -> Answer:
 
 
 def _calendar(site: Site) -> Answering:
-    """Every month leads to the next one and the one before, for ever."""
+    """Add a calendar whose months link the previous and the next month without end."""
 
     def answer(request: Request) -> Answer:
         if request.path == "/":
@@ -96,8 +98,8 @@ def _calendar(site: Site) -> Answering:
             return missing()
         number = int(year) * 12 + int(month) - 1
         links = "".join(
-            f'<a href="/events?month={there // 12:04}-{there % 12 + 1:02}">{there}</a>'
-            for there in (number - 1, number + 1, number + 12)
+            f'<a href="/events?month={other // 12:04}-{other % 12 + 1:02}">{other}</a>'
+            for other in (number - 1, number + 1, number + 12)
         )
         return text(f"<!doctype html><title>Events</title><h1>Events of {year}-{month}</h1>{links}")
 
@@ -105,7 +107,7 @@ def _calendar(site: Site) -> Answering:
 
 
 def _sessions(site: Site) -> Answering:
-    """Every page's links carry a session of their own, and there is a path that grows by each link."""
+    """Add a new session id to the links of every page, and a path that grows with each link."""
 
     def answer(request: Request) -> Answer:
         if request.path.startswith("/more/"):
@@ -125,12 +127,12 @@ _CANONICAL = re.compile('<link rel="canonical" href="[^"]*">')
 
 
 def _name(request: Request) -> str:
-    """Of the address that was asked for, to be told from all others by."""
+    """Return a name that is unique for the requested URL."""
     return hashlib.sha256(request.target.encode()).hexdigest()[:16]
 
 
 def _tracked(site: Site) -> Answering:
-    """Links say on which page they were followed; each page says what its one address is."""
+    """Add tracking parameters to the links of every page. The pages keep their canonical URL."""
 
     def answer(request: Request) -> Answer:
         plain = site(request)
@@ -143,26 +145,25 @@ def _tracked(site: Site) -> Answering:
 
 
 def _slow(site: Site, pause: float) -> Answering:
-    return lambda request: replace(site(request), late=pause)
+    return lambda request: replace(site(request), delay=pause)
 
 
 class Busy:
-    """Refuses every fifth request, first in seconds and then in a date, and answers the one after it."""
+    """Refuses every fifth request. Retry-After is in turn a number of seconds and a date."""
 
     SECONDS = 1
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._asked = Counter[str]()
+        self._requests = 0
 
     def __call__(self, request: Request) -> Answer:
         if request.path == "/robots.txt":
             return self._site(request)
-        self._asked["all"] += 1
-        turn = self._asked["all"]
-        if turn % 5:
+        self._requests += 1
+        if self._requests % 5:
             return self._site(request)
-        by_date = turn % 2 == 0
-        # A date has whole seconds: the next one but one is never sooner than announced.
+        by_date = self._requests % 2 == 0
+        # A date has whole seconds. One more second keeps it from being earlier than announced.
         until = formatdate(time.time() + self.SECONDS + 1, usegmt=True) if by_date else str(self.SECONDS)
         return Answer(b"Busy", "text/plain", 503 if by_date else 429, {"Retry-After": until})

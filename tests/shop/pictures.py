@@ -1,7 +1,7 @@
-"""The shop's photos, drawn by samples/ once per garment and cloth; colours, sizes and qualities are made from these.
+"""The shop's photos. samples/ draws each garment in each cloth once; colours, sizes and qualities are computed from it.
 
-Nothing was photographed. A file's bytes depend on the shot, its width and quality, and a comment that makes the files
-of two products different although they may show the same shot.
+No photo is a photograph. A file's bytes depend on the shot, its width and its quality. A comment makes the files of two
+products different, because two products may show the same shot.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from samples.draw import PAPER, Sample, draw, plain, stripes
 from tests.shop.catalogue import CLOTHS, COLOURS, GARMENTS, Product, Shot
 
 WIDTHS = (80, 200, 400, 600, 800)
-"""In pixels; heights are 4/3 of it."""
+"""In pixels. The height of a photo is 4/3 of its width."""
 QUALITIES = (60, 75, 90)
 THUMB, CARD, LARGEST, BEST = WIDTHS[0], WIDTHS[1], WIDTHS[-1], QUALITIES[-1]
 TYPES = {"jpg": "JPEG", "webp": "WEBP"}
 
 _SIZE = (LARGEST, LARGEST * 4 // 3)
 _FOLDER = PROJECT / "var" / "shop"
-"""Drawings are kept here: each takes a third of a second."""
+"""The folder that keeps the drawings, because drawing one takes a third of a second."""
 _WEAVES = (plain((222, 222, 222)), stripes((236, 236, 236), (128, 128, 128), 74))
 _drawing = threading.Lock()
 
 
 def photo(seed: int, site: str, product: Product, view: int, width: int, quality: int, kind: str = "jpg") -> bytes:
-    """A file of a product's photo."""
+    """Return a file of a product's photo."""
     data = _encoded(product.shot(view), width, quality, kind)
     if kind != "jpg":
         return data
@@ -43,7 +43,7 @@ def photo(seed: int, site: str, product: Product, view: int, width: int, quality
 
 
 def prepare() -> None:
-    """Draw and encode every largest photo there can be, so that no request waits for one (some 20 s the first time)."""
+    """Draw and encode all largest photos, so that no request waits for one. It takes about 20 s the first time."""
     for garment in range(len(GARMENTS)):
         for cloth in range(len(CLOTHS)):
             for colour in range(len(COLOURS)):
@@ -77,13 +77,13 @@ def _shown(shot: Shot) -> Image.Image:
 
 @lru_cache(maxsize=4)
 def _garment(garment: int, cloth: int) -> Image.Image:
-    """The drawing of a garment in light grey cloth, without a background."""
+    """Return the drawing of a garment in light grey cloth, without a background."""
     path = _FOLDER / _fingerprint() / f"{GARMENTS[garment].slug}-{cloth}.png"
     with _drawing:
         if not path.exists():
             sample = Sample(path.name, GARMENTS[garment].parts(), _WEAVES[cloth], PAPER, _SIZE, special="alpha")
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Other processes may draw the same: whoever is last replaces a file by the same file.
+            # Other processes may draw the same garment. The last one replaces the file by an equal one.
             part = path.with_suffix(f".{os.getpid()}.part")
             draw(sample).save(part, "PNG", compress_level=1)
             part.replace(path)
@@ -93,7 +93,7 @@ def _garment(garment: int, cloth: int) -> Image.Image:
 
 @lru_cache(maxsize=1)
 def _fingerprint() -> str:
-    """Of the code that draws: other code, other drawings."""
+    """Return a fingerprint of the code that draws, because changed code gives other drawings."""
     samples = PROJECT / "samples"
     code = [(samples / name).read_bytes() for name in ("draw.py", "garments.py")]
     return hashlib.sha256(b"".join([*code, Path(__file__).read_bytes()])).hexdigest()[:16]

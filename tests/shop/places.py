@@ -1,4 +1,4 @@
-"""Where the shop's sites are: their names, and the addresses of this machine that stand for them."""
+"""The names of the shop's sites, and their IP addresses on this machine."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ SITES = (
     *("polite", "busy", "slow", "closed", "ill", "free"),
 )
 BY_NAME = "127.0.0.1"
-"""What every name leads to."""
+"""The IP address that every site's name resolves to."""
 ADDRESSES = {name: f"127.1.0.{number}" for number, name in enumerate(SITES, 1)}
-"""For whoever cannot be given a resolver, each site has an address of its own as well."""
+"""Each site's own IP address, for clients that accept no resolver."""
 INSIDE = "127.0.0.2"
-"""An address of this machine that nobody may be led to; the shop listens there to hear who comes."""
+"""An IP address that stands for the private network. The shop listens there to record clients, which must not come."""
 ALLOW = (IPv4Network(f"{BY_NAME}/32"), IPv4Network("127.1.0.0/24"))
-"""What a guarded fetcher has to let through, and no more."""
+"""The only networks that a guarded fetcher has to allow."""
 
 _ADDRESSED = {address: name for name, address in ADDRESSES.items()}
 
 
 def site_of(host: str) -> str:
-    """The site that a Host header (without its port) means: by its address, or by its name in whatever domain."""
+    """Return the site that a Host header without its port means, by its IP address or its name in any domain."""
     return _ADDRESSED.get(host) or host.partition(".")[0]
 
 
 def neighbour(base: str, site: str) -> str:
-    """The origin of another site, by address if `base` is one, or else by its name in the same domain."""
+    """Return the origin of another site: with its IP address if `base` has one, else with its name in the domain."""
     host, colon, port = base.removeprefix("http://").partition(":")
-    there = ADDRESSES[site] if host in _ADDRESSED else f"{site}.{host.partition('.')[2]}"
-    return f"http://{there}{colon}{port}"
+    other_host = ADDRESSES[site] if host in _ADDRESSED else f"{site}.{host.partition('.')[2]}"
+    return f"http://{other_host}{colon}{port}"

@@ -1,4 +1,4 @@
-"""How much of what the shop holds an extraction has found, and how much of what it found is there."""
+"""Recall and precision of an extraction from the shop's pages."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ from tests.shop.truth import ProductTruth
 
 @dataclass(slots=True)
 class Score:
-    """Of the pages of one kind."""
+    """The counts of the pages of one kind."""
 
     pages: int = 0
-    there: int = 0
+    expected: int = 0
+    """Pictures that an extraction has to find."""
     found: int = 0
     right: int = 0
-    """Pictures in the file that is to be found, of those found."""
+    """Found pictures that are expected, in the expected file."""
     titles: int = 0
+    """Right pictures with the right title."""
     prices: int = 0
-    """Right pictures with the right title, and with the right price and currency."""
+    """Right pictures with the right price and currency."""
 
     def count(self, truths: list[ProductTruth], extraction: Extraction) -> None:
-        """One page: all products that are to be found on it, and what was found."""
-        of = {picture.url: truth for truth in truths for picture in (*truth.pictures, *truth.also)}
+        """Count a page: the products that it has, and what extraction has found on it."""
+        truth_of = {picture.url: truth for truth in truths for picture in (*truth.pictures, *truth.also)}
         self.pages += 1
-        self.there += len(of)
+        self.expected += len(truth_of)
         self.found += len(extraction.pictures)
-        for one in extraction.pictures:
-            truth = of.get(one.url)
+        for picture in extraction.pictures:
+            truth = truth_of.get(picture.url)
             if truth is not None:
                 self.right += 1
-                self.titles += one.title == truth.title
-                self.prices += (one.price, one.currency) == (truth.price, truth.currency)
+                self.titles += picture.title == truth.title
+                self.prices += (picture.price, picture.currency) == (truth.price, truth.currency)
 
     @property
     def recall(self) -> float:
-        return self.right / self.there if self.there else 1.0
+        return self.right / self.expected if self.expected else 1.0
 
     @property
     def precision(self) -> float:

@@ -1,6 +1,7 @@
-"""The shop's HTTP server: one event loop that serves every site on loopback and writes down who came.
+"""The shop's HTTP server: one event loop that serves every site on loopback and logs the requests.
 
-It speaks as much of HTTP/1.1 as clients need here (GET and HEAD, kept connections) and gives traps the bare connection.
+It supports the part of HTTP/1.1 that clients need here (GET and HEAD, persistent connections), and passes the bare
+connection to traps.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from tests.shop.log import AccessLog, Connected, Visit
 
 _HEAD = 64 * 2**10
 _PHOTO = re.compile("/(?:photos|i|cdn)/")
-"""Paths whose answers may have to be drawn first: that must not keep others waiting, for the log has their times."""
+"""Paths of photos, which may have to be drawn first. A thread draws them, so that other requests are logged in time."""
 
 Respond = Callable[[Request, str, str], "Answer | Misbehaviour"]
-"""What the site of a Host header (second) or of an address (third) answers to a request."""
+"""Returns the answer to a request. The other arguments are the host of the Host header and the server's IP address."""
 
 
 class Server:
     """Serves `respond` on every one of `sockets`.
 
     Args:
-        latency: seconds by which each answer is late.
+        latency: delay of each answer in seconds.
     """
 
     def __init__(self, respond: Respond, log: AccessLog, latency: float = 0.0) -> None:
@@ -40,7 +41,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event, ready: Callable[[], object]) -> None:
-        """Until `stop` is set; every connection is then closed, whatever it is at."""
+        """Serve until `stop` is set, and then close every connection at once."""
         servers = [await asyncio.start_server(self._connected, sock=sock, limit=_HEAD, backlog=512) for sock in sockets]
         ready()
         await stop.wait()
@@ -62,10 +63,10 @@ class Server:
             while await self._visit(reader, writer, number, address):
                 pass
         except (ConnectionError, IncompleteReadError, LimitOverrunError, ValueError):
-            # Clients hang up in the middle of everything here, or do not speak HTTP.
+            # Clients may disconnect at any moment, or send no HTTP.
             pass
         except asyncio.CancelledError:
-            # The server stops. Raised further, asyncio would report it as an error of this handler.
+            # The server stops. asyncio would report a raised CancelledError as an error of this handler.
             pass
         finally:
             self._tasks.discard(task)
@@ -73,14 +74,15 @@ class Server:
             writer.close()
 
     async def _visit(self, reader: StreamReader, writer: StreamWriter, number: int, address: str) -> bool:
-        """One request and its answer. Whether the connection is kept."""
+        """Answer one request and return whether the connection stays open."""
         head = await reader.readuntil(b"\r\n\r\n")
         started = self._log.clock()
         request, authority = _parsed(head)
         host = authority.rpartition(":")[0] or authority
         self._connections[number] = host
         self._in_progress[host] += 1
-        in_progress, connections = self._in_progress[host], sum(one == host for one in self._connections.values())
+        in_progress = self._in_progress[host]
+        connections = sum(used_for == host for used_for in self._connections.values())
         data, status = b"", 0
         try:
             answer = await self._answer(request, host, address)
@@ -89,7 +91,7 @@ class Server:
             else:
                 await _misbehave(answer, reader, writer)
         finally:
-            # Before an answer is sent: whoever has received one finds itself in the log.
+            # The log entry precedes the answer, so that a client with an answer always finds itself in the log.
             self._in_progress[host] -= 1
             self._log.write(
                 Visit(
@@ -118,25 +120,29 @@ class Server:
             answer = await asyncio.to_thread(self._respond, request, host, address)
         else:
             answer = self._respond(request, host, address)
-        late = self._latency + (answer.late if isinstance(answer, Answer) else 0.0)
-        if late:
-            await asyncio.sleep(late)
+        delay = self._latency + (answer.delay if isinstance(answer, Answer) else 0.0)
+        if delay:
+            await asyncio.sleep(delay)
         return answer
 
 
 async def _misbehave(answer: Misbehaviour, reader: StreamReader, writer: StreamWriter) -> None:
-    """As long as the client bears it."""
-    acting, leaving = asyncio.ensure_future(answer(writer)), asyncio.ensure_future(reader.read())
+    """Let a trap act until it ends or the client disconnects."""
+    trap, client_leaves = asyncio.ensure_future(answer(writer)), asyncio.ensure_future(reader.read())
     try:
-        await asyncio.wait({acting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({trap, client_leaves}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (acting, leaving):
+        for task in (trap, client_leaves):
             task.cancel()
-        await asyncio.gather(acting, leaving, return_exceptions=True)
+        await asyncio.gather(trap, client_leaves, return_exceptions=True)
 
 
 def _parsed(head: bytes) -> tuple[Request, str]:
-    """The request, and its Host header. Raises ValueError."""
+    """Return the request and its Host header.
+
+    Raises:
+        ValueError: the head is no HTTP.
+    """
     first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     method, target, _ = first.split(" ", 2)
     headers = {}
@@ -145,31 +151,31 @@ def _parsed(head: bytes) -> tuple[Request, str]:
         headers[name.lower()] = value.strip()
     authority = headers.get("host", "").lower()
     if target.startswith("http://"):
-        # As a client writes it that takes the shop for a proxy.
+        # A client that uses the shop as a proxy sends an absolute URL.
         authority, slash, rest = target.removeprefix("http://").partition("/")
         target = slash + rest or "/"
     return Request(method, target, headers, f"http://{authority}"), authority
 
 
 def listening(addresses: Sequence[str], port: int, optional: Sequence[str]) -> list[socket.socket]:
-    """A socket on each address, all on one port: a free one if `port` is 0.
+    """Return a listening socket for each IP address, all on one port; 0 means any free port.
 
-    Addresses that are `optional` are left out where the system has only 127.0.0.1.
+    `optional` IP addresses are left out on systems that have only 127.0.0.1.
     """
     for _ in range(20):
         opened: list[socket.socket] = []
         try:
             for address in addresses:
                 try:
-                    there = port or (opened[0].getsockname()[1] if opened else 0)
-                    opened.append(socket.create_server((address, there), backlog=512))
+                    shared_port = port or (opened[0].getsockname()[1] if opened else 0)
+                    opened.append(socket.create_server((address, shared_port), backlog=512))
                 except OSError as error:
                     if address not in optional or error.errno != errno.EADDRNOTAVAIL:
                         raise
         except OSError:
-            # The port that was free on the first address is taken on another one.
-            for one in opened:
-                one.close()
+            # The port that was free on the first IP address is in use on another one.
+            for sock in opened:
+                sock.close()
             if port:
                 raise
             continue

@@ -1,4 +1,4 @@
-"""One site's products at their addresses, and the parts of a page that all sites have."""
+"""The URLs of a site's products and photos, and the parts of a page that all sites share."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tests.shop.catalogue import GARMENTS, Catalogue, Product, price_text
 from tests.shop.pictures import BEST, LARGEST, THUMB
 
 SHOWN = 400, 75
-"""Width and quality of the photos in a gallery beside data that names larger ones."""
+"""Width and quality of the photos in the gallery of a page whose structured data names larger ones."""
 PLACEHOLDER = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A site, as it is asked under the origin `base` (`http://host:port`)."""
+    """The URLs of a site under the origin `base` (`http://host:port`)."""
 
     base: str
     catalogue: Catalogue
     photos: str
-    """What the addresses of its photos begin with: `base`, or another site's."""
+    """The origin of the URLs of its photos: `base`, or another site's origin."""
 
     def page(self, product: Product) -> str:
         return f"{self.base}/p/{product.slug}"
@@ -33,18 +33,18 @@ class Shelf:
     def photo(
         self, product: Product, view: int = 0, width: int = LARGEST, quality: int = BEST, kind: str = "jpg"
     ) -> str:
-        """The usual address of a photo."""
+        """Return the usual URL of a photo."""
         return f"{self.photos}/photos/{product.number}-{view}-{width}q{quality}.{kind}"
 
     def photo_by_query(self, product: Product, view: int = 0, width: int = LARGEST) -> str:
         return f"{self.photos}/i/{product.number}-{view}.jpg?w={width}&q={BEST}"
 
     def photo_by_commas(self, product: Product, view: int = 0, width: int = LARGEST) -> str:
-        """As some image services have it: commas in the path, which a srcset may contain as well."""
+        """Return a URL with commas in its path, as some image services use. A srcset may contain such URLs."""
         return f"{self.photos}/cdn/w_{width},q_{BEST}/{product.number}-{view}.jpg"
 
     def path(self, url: str) -> str:
-        """A URL of this site without its origin."""
+        """Return a URL of this site without its origin."""
         return url.removeprefix(self.base)
 
 
@@ -53,7 +53,7 @@ def attribute(text: str) -> str:
 
 
 def document(shelf: Shelf, title: str, body: str, head: str = "", canonical: str = "") -> str:
-    """A whole page: the site's frame with its logos, icons and links around `body`."""
+    """Return a whole page: the site's frame of logos, icons and links around `body`."""
     if canonical:
         head = f'<link rel="canonical" href="{canonical}">\n{head}'
     categories = "".join(f'<li><a href="/c/{g.slug}">{escape(g.english)}</a></li>' for g in GARMENTS)
@@ -92,7 +92,7 @@ def breadcrumb(shelf: Shelf, product: Product) -> str:
 
 
 def buy_box(product: Product) -> str:
-    """Title and price as people see them; every fifth price is a reduced one, after the old one."""
+    """Return the visible title and price. Every fifth product also shows a higher old price."""
     old = ""
     if product.number % 5 == 0:
         old = f'<del class="price-old">{_dearer(product)}</del> '
@@ -103,7 +103,7 @@ def buy_box(product: Product) -> str:
 
 
 def related(shelf: Shelf, product: Product) -> str:
-    """Four other products, with the smallest of their photos: still those of the first visit at the second one."""
+    """Return links to four other products with their smallest photos, as they are at the first visit."""
     size = shelf.catalogue.first
     others = [shelf.catalogue.originally((product.number + step) % size) for step in (1, 2, 3, size // 2 + 1)]
     links = "".join(
@@ -116,7 +116,7 @@ def related(shelf: Shelf, product: Product) -> str:
 
 
 def gallery(shelf: Shelf, product: Product) -> str:
-    """The photos in the page's own size, not in the largest there is."""
+    """Return the photos in the size of the page, not in the largest size."""
     return "".join(
         f'<img class="gallery" src="{shelf.path(shelf.photo(product, view, *SHOWN))}" '
         f'alt="{attribute(product.title)}" width="{SHOWN[0]}">'
@@ -132,20 +132,20 @@ _PICTURES = re.compile("/(?:assets|photos|i|cdn)/")
 
 
 def kind_of(url: str) -> str:
-    """What stands behind the address of a picture: largest, smaller, furniture, or other."""
-    beginning = _PICTURES.search(url)
-    path = url[beginning.start() :] if beginning else ""
+    """Return the kind of image behind a URL: largest, smaller, furniture or other."""
+    match = _PICTURES.search(url)
+    path = url[match.start() :] if match else ""
     if path.startswith("/assets/"):
         return "furniture" if path.removeprefix("/assets/") in {*furniture.SIZES, "logo.svg"} else "other"
-    found = photo_asked(path)
-    if found is None:
+    photo = parse_photo(path)
+    if photo is None:
         return "other"
-    _, _, width, quality, kind = found
+    _, _, width, quality, kind = photo
     return "largest" if (width, quality, kind) == (LARGEST, BEST, "jpg") else "smaller"
 
 
-def photo_asked(path: str) -> tuple[int, int, int, int, str] | None:
-    """Product number, view, width, quality and format that the address of a photo (with its query) names."""
+def parse_photo(path: str) -> tuple[int, int, int, int, str] | None:
+    """Return product number, view, width, quality and format of a photo's path with query, or None for other paths."""
     head, _, query = path.partition("?")
     pieces = head.split("/")
     try:

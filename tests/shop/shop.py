@@ -1,4 +1,4 @@
-"""The shop as a whole: its sites under their names and addresses, running in a thread or in a process of its own."""
+"""The whole shop: its sites under their names and IP addresses, in a thread or in its own process."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from core.settings import PROJECT
 from tests.shop.answers import Answer, Misbehaviour, Request, missing
@@ -31,13 +32,13 @@ from tests.shop.truth import KINDS, SiteTruth
 class TrapTruth:
     url: str
     is_for: str
-    """picture, page, or sitemap; site for a whole one."""
+    """Where a crawler meets it: picture, page or sitemap, or site for a whole site."""
     must: str
-    """See traps.Trap and odd_sites."""
+    """The required outcome, see traps.Trap and odd_sites."""
 
 
 class Sites:
-    """All sites, by the name or the address under which they are asked."""
+    """All sites, by the name or IP address that a request names."""
 
     def __init__(self, seed: int, products: int, visit: int, pause: float, port: Callable[[], int]) -> None:
         def make(name: str, kind: str, crawl_delay: float | None = None) -> Site:
@@ -59,7 +60,7 @@ class Sites:
         return missing() if address == INSIDE or site is None else site(request)
 
     def _cdn(self, request: Request) -> Answer:
-        """Photos of other sites, under their names."""
+        """Answer requests for photos of other sites, whose names begin the path."""
         name, _, rest = request.target.removeprefix("/").partition("/")
         if request.path == "/robots.txt" or name not in self.shops:
             return missing()
@@ -80,22 +81,22 @@ class Shop:
         return self._sites.odd
 
     def url(self, site: str, path: str = "") -> str:
-        """A site's origin under its name, which only `resolver` knows."""
+        """Return a site's URL with its name, which only `resolver` knows."""
         return f"http://{self.host(site)}:{self.port}{path}"
 
     def host(self, site: str) -> str:
         return f"{site}.{DOMAIN}"
 
     def address_url(self, site: str, path: str = "") -> str:
-        """A site's origin under an address of its own, which needs no resolver (on Linux)."""
+        """Return a site's URL with its own IP address, which needs no resolver (on Linux)."""
         return f"http://{ADDRESSES[site]}:{self.port}{path}"
 
     def browser_url(self, site: str, path: str = "") -> str:
-        """A site's origin under a name that browsers take for this machine."""
+        """Return a site's URL with a name that browsers resolve to this machine."""
         return f"http://{site}.localhost:{self.port}{path}"
 
     def truth(self, site: str, base: str | None = None) -> SiteTruth:
-        """What is to be found on a site, as asked under `base` (its name, unless told otherwise)."""
+        """Return what a crawler has to find on a site under the origin `base`, by default that of its name."""
         name = site if site in KINDS else "json-ld"
         shelf = Site(site, name, self.seed, self.products, self.visit).shelf(base or self.url(site))
         return SiteTruth(name, shelf)
@@ -110,9 +111,9 @@ class Shop:
         return ALLOW
 
     def resolver(self, host: str) -> Sequence[IPv4Address]:
-        """For a guarded fetcher: knows the shop's names and no others.
+        """Resolve the shop's names, and no others, for a guarded fetcher.
 
-        `rebinding` leads to the shop the first time, inside the second time, and so on in turn.
+        `rebinding` resolves to the shop and to the private network in turn.
         """
         name = host.removesuffix(f".{DOMAIN}")
         if name in SITES:
@@ -138,50 +139,50 @@ def running_shop(
     log: Path | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Shop]:
-    """The shop in a thread of this process.
+    """Run the shop in a thread of this process.
 
     Args:
-        products: how many each site sells at its first visit.
-        visit: 2 for what a second visit finds; give it the `port` of the first, for its URLs to be the same.
-        port: 0 for a free one.
-        latency: seconds by which each answer is late. Without, requests that come together are answered one by one.
-        pause: seconds between the bytes of what comes slowly.
-        log: where the access log goes; by default into a folder that is removed afterwards.
-        clock: gives the log's times, in seconds.
+        products: the number of products of each site at the first visit.
+        visit: 2 for the second visit. Give it the `port` of the first, so that its URLs are the same.
+        port: 0 for any free port.
+        latency: delay of each answer in seconds. Without it, concurrent requests are answered one after the other.
+        pause: seconds between the bytes of slow answers.
+        log: the file of the access log; by default in a folder that is removed afterwards.
+        clock: returns the time for the log, in seconds.
     """
     with TemporaryDirectory(prefix="shop-") as folder:
         path = log or Path(folder) / "access.jsonl"
         sockets = listening([BY_NAME, INSIDE, *ADDRESSES.values()], port, [INSIDE, *ADDRESSES.values()])
-        found = int(sockets[0].getsockname()[1])
+        bound_port = int(sockets[0].getsockname()[1])
         access = AccessLog(path, clock)
-        server = Server(Sites(seed, products, visit, pause, lambda: found).respond, access, latency)
+        server = Server(Sites(seed, products, visit, pause, lambda: bound_port).respond, access, latency)
         loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
         thread = threading.Thread(target=_run, args=[loop, server.serve(sockets, stop, ready.set)], name="shop")
         thread.start()
         ready.wait()
         try:
-            yield Shop(seed, products, visit, found, path)
+            yield Shop(seed, products, visit, bound_port, path)
         finally:
             loop.call_soon_threadsafe(stop.set)
             thread.join()
             access.close()
 
 
-def _run(loop: asyncio.AbstractEventLoop, serving: object) -> None:
+def _run(loop: asyncio.AbstractEventLoop, serving: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(serving)  # type: ignore[arg-type]
+        runner.run(serving)
 
 
 @contextmanager
 def shop_process(
     seed: int = 7, products: int = 200, *, log: Path, prepare: bool = False, **options: object
 ) -> Iterator[Shop]:
-    """The shop in a process of its own, for whoever measures or must not share an interpreter with it.
+    """Run the shop in its own process, for benchmarks that must not share an interpreter with it.
 
     Args:
-        log: where the access log goes.
-        prepare: draw every photo before the first request.
-        options: visit, port, latency, pause, as of `running_shop`.
+        log: the file of the access log.
+        prepare: draw all photos before the first request.
+        options: visit, port, latency and pause, as for `running_shop`.
     """
     command = [sys.executable, "-m", "tests.shop", "--seed", str(seed), "--products", str(products), "--log", str(log)]
     command += ["--prepare"] if prepare else []

@@ -1,4 +1,4 @@
-"""Which site answers what: the ordinary sites, one for each kind of product page."""
+"""The ordinary sites, one for each kind of product page, and their answers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tests.shop.answers import JPEG, XML, Answer, Request, dated, missing, packe
 from tests.shop.catalogue import CATEGORIES, Catalogue, Product
 from tests.shop.furniture import furniture
 from tests.shop.places import neighbour
-from tests.shop.shelf import Shelf, document, photo_asked
+from tests.shop.shelf import Shelf, document, parse_photo
 from tests.shop.truth import KINDS
 
 DATES = {1: listings.DATE, 2: "Mon, 09 Nov 2026 09:00:00 GMT"}
-"""When what the first and the second visit find was last modified."""
+"""The modification dates of what the first and the second visit find."""
 _COMPRESSED = {"open-graph", "state"}
 """Sites that compress their pages."""
 _PHOTOS_ELSEWHERE = {"open-graph"}
@@ -24,7 +24,7 @@ class Site:
     """A shop that sells `products` on pages of one kind.
 
     Args:
-        crawl_delay: what its robots.txt asks for, in seconds.
+        crawl_delay: the crawl-delay of its robots.txt in seconds.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Site:
         photos = f"{neighbour(base, 'cdn')}/{self.name}" if self.kind in _PHOTOS_ELSEWHERE else base
         return Shelf(base, self.catalogue, photos)
 
-    def __call__(self, request: Request) -> Answer:  # noqa: PLR0911 - a table of addresses
+    def __call__(self, request: Request) -> Answer:  # noqa: PLR0911 - a table of paths
         shelf = self.shelf(request.base)
         match request.path.split("/")[1:]:
             case [""]:
@@ -72,7 +72,7 @@ class Site:
             gone = number.isdecimal() and int(number) < self.catalogue.size
             return missing(410 if gone and int(number) % 2 else 404)
         if product.slug != slug:
-            # It was called otherwise once.
+            # The words of the URL are those of an old name.
             return redirect(shelf.page(product), 301)
         return self._page(request, KINDS[self.kind].page(shelf, product), product.version)
 
@@ -98,14 +98,14 @@ class Site:
         return self._page(request, embedded.search(shelf, word, products, page, size, total))
 
     def photo(self, request: Request) -> Answer:
-        """One of its photos, at whichever host it is asked for."""
-        asked = photo_asked(request.target)
-        product = self.catalogue.get(asked[0]) if asked else None
-        if asked is None or product is None or asked[1] >= product.views:
+        """Answer a request for one of the site's photos, on any host."""
+        parsed = parse_photo(request.target)
+        product = self.catalogue.get(parsed[0]) if parsed else None
+        if parsed is None or product is None or parsed[1] >= product.views:
             return missing()
-        _, view, width, quality, kind = asked
+        _, view, width, quality, kind = parsed
         data = pictures.photo(self.catalogue.seed, self.name, product, view, width, quality, kind)
-        tag = f"{self.catalogue.seed} {self.name} {product.photo_version} {asked}"
+        tag = f"{self.catalogue.seed} {self.name} {product.photo_version} {parsed}"
         kinds = {"jpg": JPEG, "webp": "image/webp"}
         return dated(Answer(data, kinds[kind]), request, DATES[product.photo_version], tag)
 
@@ -133,5 +133,5 @@ def _sitemap(shelf: Shelf, part: int, gz: bool) -> Answer:
     return Answer(listings.packed(found), "application/gzip") if gz else text(found, XML)
 
 
-def _number(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isdecimal() and len(text) < 9 else otherwise
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isdecimal() and len(text) < 9 else default

@@ -1,4 +1,4 @@
-"""Product pages that say in a vocabulary what they sell: JSON-LD, well-formed and broken, microdata, Open Graph."""
+"""Product pages with structured data: JSON-LD, valid and broken, microdata, Open Graph."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ _BREAK: dict[str, Callable[[str], str]] = {
 def _linked_data(shelf: Shelf, product: Product) -> Any:  # noqa: PLR0911 - a table of variants
     largest = [shelf.photo(product, view) for view in range(product.views)]
     objects = [{"@type": "ImageObject", "contentUrl": url, "width": 800} for url in largest]
-    one = {"@type": "ImageObject", "url": largest[0], "thumbnailUrl": shelf.photo(product, width=200, quality=75)}
+    image = {"@type": "ImageObject", "url": largest[0], "thumbnailUrl": shelf.photo(product, width=200, quality=75)}
     match json_ld_variant(product):
         case "list":
             return _product(shelf, product, largest)
         case "object":
-            return _product(shelf, product, one)
+            return _product(shelf, product, image)
         case "graph":
             thing = _product(shelf, product, objects)
             thing.pop("@context")
@@ -121,7 +121,7 @@ def _seller(shelf: Shelf) -> dict[str, Any]:
 
 
 def _script(text: str) -> str:
-    # As shops write it: the only thing that could end the script early is escaped.
+    # Only "</" could end the script early, so shops escape only that.
     return '<script type="application/ld+json">' + text.replace("</", "<\\/") + "</script>"
 
 

@@ -1,4 +1,4 @@
-"""Product pages whose words are meant to be more than words."""
+"""Product pages with hostile titles."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TITLES = {
     "long": "Shirt " * 2000,
     "euc-kr": "여름 셔츠",
 }
-"""What the page's product is called. To be shown as text: no tag of it is ever a tag."""
+"""The titles, which have to be shown as text: a tag in them must never become a tag of the page."""
 PRICE = Decimal("19900")
 
 
 def titled_page(request: Request, name: str) -> Answer:
-    """Its link to itself is a `javascript:` one, and one of its two pictures is not to be fetched from anywhere."""
+    """Return a page with a hostile title, a `javascript:` link to itself, and images with forbidden URLs."""
     title = TITLES[name]
     thing = {
         "@context": "https://schema.org",
@@ -43,5 +43,5 @@ def titled_page(request: Request, name: str) -> Answer:
     )
     if encoding == "utf-8":
         return text(html)
-    # Named in the page only, as old shops do.
+    # As in old shops, only the page names its encoding.
     return Answer(html.encode(encoding), "text/html")

@@ -1,4 +1,4 @@
-"""The site that misbehaves: each trap has an address, and what must become of whoever follows it."""
+"""The site of traps: each trap has a URL and a required outcome for a client that requests it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import zlib
 from asyncio import StreamWriter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from decimal import Decimal
+from functools import cache, partial
 from html import escape
 
 from samples import broken
@@ -18,32 +19,31 @@ from tests.shop.pictures import photo
 from tests.shop.places import INSIDE
 from tests.shop.titles import TITLES, titled_page
 
-Reply = Callable[[Request], Answer] | Misbehaviour
-
+Reply = Callable[[Request], Answer | Misbehaviour]
 _BOMB = 64 * 2**20
-"""Bytes that a bomb unpacks to: three times what a fetcher takes."""
+"""Bytes that a bomb unpacks to, three times the limit of a fetcher."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """One misbehaviour.
+    """One kind of misbehaviour.
 
-    `must` is the code of the error it has to end in, or: `accepted` (it only looks odd), `text` (a page whose words are
-    to be shown as text), `harmless` (read as far as it goes, nothing comes of it).
+    `must` is the code of the error that it has to cause, or `accepted` (it only looks odd), `text` (a page whose words
+    have to be shown as text), or `harmless` (it can be read and gives nothing).
     """
 
     name: str
     is_for: str
-    """Where it lies in wait: picture, page, or sitemap."""
+    """Where a crawler meets it: picture, page or sitemap."""
     must: str
     reply: Reply
 
 
 class TrapSite:
-    """All traps, under `/t/NAME`; the page of pictures `/` and the page of links `/links` lead to them.
+    """All traps, under `/t/NAME`. The page of pictures `/` and the page of links `/links` link them.
 
     Args:
-        pause: seconds between the bytes of what comes slowly.
+        pause: seconds between the bytes of slow answers.
     """
 
     def __init__(self, pause: float, port: Callable[[], int]) -> None:
@@ -52,7 +52,7 @@ class TrapSite:
             trap.name: trap for trap in (*_pictures(), *_pages(), *_sitemaps(), *self._redirects(), *_slow(pause))
         }
 
-    def __call__(self, request: Request) -> Answer | Misbehaviour:  # noqa: PLR0911 - a table of addresses
+    def __call__(self, request: Request) -> Answer | Misbehaviour:  # noqa: PLR0911 - a table of paths
         match request.path.split("/")[1:]:
             case [""]:
                 return self._page(request, "picture")
@@ -65,8 +65,7 @@ class TrapSite:
             case ["t", "loop", turn]:
                 return redirect(f"/t/loop/{'b' if turn == 'a' else 'a'}")
             case ["t", name] if name in self.traps:
-                reply = self.traps[name].reply
-                return reply if asyncio.iscoroutinefunction(reply) else reply(request)  # type: ignore[return-value, arg-type]
+                return self.traps[name].reply(request)
         return missing()
 
     def _page(self, request: Request, kind: str) -> Answer:
@@ -83,7 +82,7 @@ class TrapSite:
             "to-inside-in-full-width": lambda _: redirect(f"http://127.%EF%BC%90.0.2:{self._port()}/"),
             "to-inside-mapped": lambda _: redirect(f"http://[::ffff:7f00:2]:{self._port()}/"),
             "to-inside-by-name": lambda _: redirect(f"http://inside.shop.test:{self._port()}/"),
-            "to-a-name-of-two-minds": lambda _: redirect(f"http://mixed.shop.test:{self._port()}/"),
+            "to-mixed-host": lambda _: redirect(f"http://mixed.shop.test:{self._port()}/"),
             "to-private": lambda _: redirect("http://10.0.0.1/", 301),
             "to-metadata": lambda _: redirect("http://169.254.169.254/latest/meta-data/", 307),
         }
@@ -110,7 +109,7 @@ def _chain(request: Request, left: int) -> Answer:
 @cache
 def _picture(number: int = 0) -> bytes:
     shot = Shot(garment=0, cloth=0, colour=number, view=0)
-    product = Product(number, "", 0, "", shot.garment, shot.cloth, shot.colour, 1, 1, 1)  # type: ignore[arg-type]
+    product = Product(number, "", Decimal(0), "", shot.garment, shot.cloth, shot.colour, 1, 1, 1)
     return photo(0, "traps", product, 0, 400, 75)
 
 
@@ -119,7 +118,7 @@ def _jpeg(_: Request) -> Answer:
 
 
 def _pictures() -> list[Trap]:
-    """Pictures that are none, or not what they say."""
+    """Return traps whose files are no pictures, or of another type than they say."""
     page = b"<!doctype html><title>Sorry</title><h1>Sorry, no picture</h1>"
     whole = _picture
     made: dict[str, tuple[str, Callable[[], bytes], str]] = {
@@ -137,13 +136,11 @@ def _pictures() -> list[Trap]:
         "huge-header": ("too_many_pixels", broken.huge_png, "image/png"),
     }
     traps = [
-        Trap(name, "picture", must, lambda _, make=make, kind=kind: Answer(make(), kind))
-        for name, (must, make, kind) in made.items()
+        Trap(name, "picture", must, partial(_file, make=make, kind=kind)) for name, (must, make, kind) in made.items()
     ]
     statuses = {404: "fetch_failed", 410: "fetch_failed", 500: "fetch_failed", 503: "fetch_failed"}
     traps += [
-        Trap(f"status-{status}", "picture", must, lambda _, status=status: missing(status))
-        for status, must in statuses.items()
+        Trap(f"status-{status}", "picture", must, partial(_status, status=status)) for status, must in statuses.items()
     ]
     bomb = {"Content-Encoding": "gzip"}
     return [
@@ -156,6 +153,18 @@ def _pictures() -> list[Trap]:
             lambda _: Answer(_zlib_bomb(), JPEG, headers={"Content-Encoding": "deflate"}),
         ),
     ]
+
+
+def _file(_: Request, make: Callable[[], bytes], kind: str) -> Answer:
+    return Answer(make(), kind)
+
+
+def _status(_: Request, status: int) -> Answer:
+    return missing(status)
+
+
+def _xml(_: Request, body: str) -> Answer:
+    return text(body, XML)
 
 
 def _tiff() -> bytes:
@@ -173,9 +182,7 @@ def _zlib_bomb() -> bytes:
 
 
 def _pages() -> list[Trap]:
-    made = [
-        Trap(f"title-{name}", "page", "text", lambda request, name=name: titled_page(request, name)) for name in TITLES
-    ]
+    made = [Trap(f"title-{name}", "page", "text", partial(titled_page, name=name)) for name in TITLES]
     return [
         *made,
         Trap(
@@ -202,8 +209,7 @@ _ENTITIES = {
 
 def _sitemaps() -> list[Trap]:
     entities = [
-        Trap(f"{name}.xml", "sitemap", "harmless", lambda _, body=body: text(body, XML))
-        for name, body in _ENTITIES.items()
+        Trap(f"{name}.xml", "sitemap", "harmless", partial(_xml, body=body)) for name, body in _ENTITIES.items()
     ]
     return [
         *entities,
@@ -214,14 +220,14 @@ def _sitemaps() -> list[Trap]:
 
 
 def _own_sitemap(request: Request) -> Answer:
-    """An index of itself, and of a page elsewhere that it has no right to speak for."""
+    """Return an index that lists itself and URLs of other hosts, which it must not list."""
     locations = (f"{request.base}{request.path}", "http://10.0.0.1/", "file:///etc/passwd", "javascript:alert(1)")
     parts = "".join(f"<sitemap><loc>{location}</loc></sitemap>" for location in locations)
     return text(f'<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{parts}</sitemapindex>', XML)
 
 
 def _slow(pause: float) -> list[Trap]:
-    """Answers that do not end, or not as they said."""
+    """Return traps whose answers are slow, endless, or of another length than announced."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n"
 
     async def slow_head(writer: StreamWriter) -> None:
@@ -262,17 +268,20 @@ def _slow(pause: float) -> list[Trap]:
             writer.write(b"X-More: " + b"x" * 1000 + b"\r\n")
             await writer.drain()
 
+    def misbehaving(name: str, must: str, misbehaviour: Misbehaviour) -> Trap:
+        return Trap(name, "picture", must, lambda _: misbehaviour)
+
     return [
-        Trap("slow-head", "picture", "fetch_too_slow", slow_head),
-        Trap("slow-body", "picture", "fetch_too_slow", slow_body),
-        Trap("silent", "picture", "fetch_too_slow", silent),
-        Trap("endless-chunks", "picture", "too_large", endless),
-        Trap("announces-more", "picture", "fetch_failed", announces_more),
-        Trap("announces-less", "picture", "truncated_image", announces_less),
-        Trap("announces-much", "picture", "too_large", announces_much),
-        Trap("hangs-up", "picture", "fetch_failed", hangs_up),
-        Trap("no-http", "picture", "fetch_failed", no_http),
-        Trap("endless-head", "picture", "fetch_failed", headers_for_ever),
+        misbehaving("slow-head", "fetch_too_slow", slow_head),
+        misbehaving("slow-body", "fetch_too_slow", slow_body),
+        misbehaving("silent", "fetch_too_slow", silent),
+        misbehaving("endless-chunks", "too_large", endless),
+        misbehaving("announces-more", "fetch_failed", announces_more),
+        misbehaving("announces-less", "truncated_image", announces_less),
+        misbehaving("announces-much", "too_large", announces_much),
+        misbehaving("hangs-up", "fetch_failed", hangs_up),
+        misbehaving("no-http", "fetch_failed", no_http),
+        misbehaving("endless-head", "fetch_failed", headers_for_ever),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the shop holds, for whoever has to find it: the kinds of pages with their rules, and each product's truth."""
+"""What a crawler has to find in the shop: the kinds of pages with their rules, and each product's truth."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PictureTruth:
 
     url: str
     shot: str
-    """Which photo it is: files with the same shot are the same photo, whichever product they belong to."""
+    """The name of its shot. Files of the same shot show the same photo, even if they belong to different products."""
     width: int
     height: int
     make: Callable[[], bytes]
@@ -35,7 +35,7 @@ class PictureTruth:
 
 @dataclass(frozen=True, slots=True)
 class ProductTruth:
-    """What is to be found on a product page, or of one product in a listing."""
+    """What a crawler has to find on a product page, or about one product of a listing."""
 
     url: str
     kind: str
@@ -47,14 +47,14 @@ class ProductTruth:
     category: str
     breadcrumb: tuple[str, ...]
     pictures: tuple[PictureTruth, ...]
-    """What the rule finds."""
+    """The pictures that the rule finds."""
     also: tuple[PictureTruth, ...] = ()
-    """Further photos of the product, which the page only shows, in its own size: whoever takes them is right, too."""
+    """Further photos of the product that the page shows in its own size. Finding them is right as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListingTruth:
-    """What is to be found on a page of results; `query` is the word that was searched for."""
+    """What a crawler has to find on a page of search results for `query`."""
 
     url: str
     kind: str
@@ -78,7 +78,7 @@ def _no_variant(_: Product) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of product page: how it is written, which rule finds the product on it, and what that rule finds."""
+    """A kind of product page: its markup, the rule that reads it, and the pictures that the rule finds."""
 
     rule: str
     page: Callable[[Shelf, Product], str]
@@ -99,11 +99,11 @@ KINDS = {
     "noscript": Kind("noscript", markup.noscript),
     "img": Kind("img", markup.plain),
 }
-"""By the name of their site. The rules' order is that of docs: what stands above wins where a page has several."""
+"""The kinds by the name of their site, in the precedence of their rules: if a page has several, the first one wins."""
 
 
 class SiteTruth:
-    """The truth of one site: computed as it is asked for, whatever the shop's size."""
+    """The truth of one site. It is computed on each call, so its memory does not grow with the shop's size."""
 
     def __init__(self, kind: str, shelf: Shelf) -> None:
         self.kind, self.shelf = kind, shelf
@@ -118,9 +118,9 @@ class SiteTruth:
             make = partial(photo, catalogue.seed, catalogue.site, product, view, width, quality)
             return PictureTruth(url, product.shot(view).name, width, width * 4 // 3, make)
 
-        told, there = kind.views(product), range(product.views)
-        pictures = tuple(picture(kind.url(shelf, product, view), view, LARGEST, BEST) for view in there[:told])
-        shown = tuple(picture(shelf.photo(product, view, *SHOWN), view, *SHOWN) for view in there[told:])
+        views, found_by_rule = range(product.views), kind.views(product)
+        pictures = tuple(picture(kind.url(shelf, product, view), view, LARGEST, BEST) for view in views[:found_by_rule])
+        shown = tuple(picture(shelf.photo(product, view, *SHOWN), view, *SHOWN) for view in views[found_by_rule:])
         return ProductTruth(
             url=shelf.page(product),
             kind=self.kind,
@@ -136,7 +136,7 @@ class SiteTruth:
         )
 
     def searches(self, size: int = embedded.SEARCH_SIZE) -> Iterator[ListingTruth]:
-        """Every page of results of every category's Korean name, on the site `next`."""
+        """Yield every page of results for the Korean name of every category, on the site `next`."""
         for garment in GARMENTS:
             for page in range(1, 1_000_000):
                 found = listings.page_of(self.shelf, garment.slug, page, size)
@@ -153,19 +153,19 @@ class SiteTruth:
                 )
 
     def _listed(self, product: Product) -> ProductTruth:
-        """In a list a product has its first photo only."""
+        """Return the truth of a product in a list, which shows only its first photo."""
         whole = self.product(product)
         return replace(whole, pictures=whole.pictures[:1], also=())
 
     def fates(self) -> Iterator[tuple[str, str]]:
-        """The URL of every product page of both visits, and what the second visit finds: see Catalogue.fate."""
+        """Yield the URL of every product page of both visits, and what the second visit finds (see Catalogue.fate)."""
         catalogue = self.shelf.catalogue
         for number in range(catalogue.size):
             slug = f"{GARMENTS[number % len(GARMENTS)].slug}-{number}"
             yield f"{self.shelf.base}/p/{slug}", catalogue.fate(number)
 
     def write(self, path: Path) -> None:
-        """One line of JSON for each product page, the SHA-256 of its pictures included."""
+        """Write a line of JSON for each product page, with the SHA-256 of its pictures."""
         with path.open("w", encoding="utf-8") as file:
             for product in self.products():
                 file.write(json.dumps(as_json(product), ensure_ascii=False) + "\n")
@@ -174,7 +174,13 @@ class SiteTruth:
 def as_json(product: ProductTruth) -> dict[str, object]:
     names = ("url", "kind", "variant", "rule", "title", "currency", "category", "breadcrumb")
     pictures = [
-        {"url": one.url, "sha256": one.sha256, "width": one.width, "height": one.height, "shot": one.shot}
-        for one in product.pictures
+        {
+            "url": picture.url,
+            "sha256": picture.sha256,
+            "width": picture.width,
+            "height": picture.height,
+            "shot": picture.shot,
+        }
+        for picture in product.pictures
     ]
     return {name: getattr(product, name) for name in names} | {"price": str(product.price), "pictures": pictures}
