@@ -240,19 +240,19 @@ def _update_due(session: Session, chunk_ids: Collection[str], now: datetime, **v
 
 
 @dataclass(frozen=True, slots=True)
-class LostLease:
+class ExpiredLease:
     """A chunk that was not recorded before its lease ended."""
 
     chunk_id: str
     job_id: str
 
 
-def list_lost_leases(session: Session, now: datetime, limit: int = 1000) -> list[LostLease]:
+def list_lost_leases(session: Session, now: datetime, limit: int = 1000) -> list[ExpiredLease]:
     """Return the chunks whose lease has ended while a worker held them."""
     rows = session.execute(
         select(Chunk.id, Chunk.job_id).where(Chunk.due_at <= now, Chunk.taken_by.is_not(None)).limit(limit)
     )
-    return [LostLease(*row) for row in rows]
+    return [ExpiredLease(*row) for row in rows]
 
 
 def get_at_stage(session: Session, chunk_id: str, stage: Stage) -> Chunk | None:

@@ -19,7 +19,7 @@ from core.errors import BrokerUnavailable, FetchFailed, ModelFailed
 from core.messages import CRAWL, EXPAND, ChunkMessage, Queue
 from db.database import Database
 from db.steps import chunks, discoveries, expanding, lifecycle
-from db.steps.chunks import MAX_ATTEMPTS, ChunkPolicy, LostLease
+from db.steps.chunks import MAX_ATTEMPTS, ChunkPolicy, ExpiredLease
 from db.steps.fetching import list_items_to_fetch, record_fetched
 from db.steps.leasing import CHUNK_LEASES
 from db.steps.recording import Outcome, Recorded, record
@@ -106,7 +106,7 @@ def _cancel_rest(database: Database, broker: Broker, job_id: str, now: datetime)
             return
 
 
-def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: LostLease, now: datetime) -> None:
+def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: ExpiredLease, now: datetime) -> None:
     """Decide what follows for a chunk whose worker has died, stalled or failed.
 
     It gets another attempt. After its last attempt it is split into halves; a single picture in it fails instead.
