@@ -1,4 +1,4 @@
-"""The client's dataclasses against the OpenAPI document: every member of every answer, and which may be null."""
+"""The client's dataclasses compared with the OpenAPI document: every member of every answer, and which can be null."""
 
 from __future__ import annotations
 
@@ -58,22 +58,22 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("home")
     spec = create_app(Settings(home=home, redis_url=f"unix://{home / 'none.sock'}")).spec
     assert isinstance(spec, dict)
-    found: dict[str, Any] = spec["components"]["schemas"]
-    return found
+    schemas: dict[str, Any] = spec["components"]["schemas"]
+    return schemas
 
 
 @pytest.mark.parametrize("kind", SCHEMAS, ids=lambda kind: kind.__name__)
-def test_the_client_knows_every_member_and_which_may_be_null(kind: type[Answer], schemas: dict[str, Any]) -> None:
+def test_the_client_has_every_member_and_knows_which_can_be_null(kind: type[Answer], schemas: dict[str, Any]) -> None:
     properties = schemas[SCHEMAS[kind]]["properties"]
     served = {name: _may_be_null(schema) for name, schema in properties.items()}
     known = {name: NoneType in get_args(hint) for name, hint in get_type_hints(kind).items() if name != "raw"}
     assert known == served, f"lookbook/answers.py: {kind.__name__}"
 
 
-def test_every_dataclass_of_the_client_is_held_against_a_schema() -> None:
-    named = [*vars(answers).values(), *vars(crawl_answers).values()]
-    made = {value for value in named if isinstance(value, type) and issubclass(value, Answer)}
-    assert made - {Answer} == SCHEMAS.keys()
+def test_every_dataclass_of_the_client_is_compared_with_a_schema() -> None:
+    members = [*vars(answers).values(), *vars(crawl_answers).values()]
+    dataclasses = {member for member in members if isinstance(member, type) and issubclass(member, Answer)}
+    assert dataclasses - {Answer} == SCHEMAS.keys()
 
 
 def _may_be_null(schema: dict[str, Any]) -> bool:

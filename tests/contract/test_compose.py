@@ -1,4 +1,4 @@
-"""docker-compose.yml against the Compose specification, the settings and the command line."""
+"""docker-compose.yml compared with the Compose specification, the settings and the command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def compose() -> Any:
     return yaml.safe_load((PROJECT / "docker-compose.yml").read_text("utf-8"))
 
 
-def test_it_is_a_compose_file() -> None:
+def test_the_file_conforms_to_the_compose_specification() -> None:
     checker = str(Path(sys.executable).parent / "check-jsonschema")
     command = [checker, "--builtin-schema", "vendor.compose-spec", str(PROJECT / "docker-compose.yml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -30,10 +30,10 @@ def test_it_is_a_compose_file() -> None:
 
 
 def test_every_variable_is_a_setting(compose: Any) -> None:
-    named = {name for service in compose["services"].values() for name in service.get("environment", {})}
-    ours = {name.removeprefix("LOOKBOOK_").lower() for name in named if name.startswith("LOOKBOOK_")}
-    assert ours >= {"home", "database_url", "redis_url", "blobs", "host", "runtime"}
-    assert ours <= set(Settings.model_fields)
+    variables = {name for service in compose["services"].values() for name in service.get("environment", {})}
+    used = {name.removeprefix("LOOKBOOK_").lower() for name in variables if name.startswith("LOOKBOOK_")}
+    assert used >= {"home", "database_url", "redis_url", "blobs", "host", "runtime"}
+    assert used <= set(Settings.model_fields)
 
 
 def test_every_command_exists_and_every_queue_has_a_worker(compose: Any) -> None:
@@ -55,7 +55,7 @@ def test_every_command_exists_and_every_queue_has_a_worker(compose: Any) -> None
     assert queues == {queue.value for queue in Queue}
 
 
-def test_no_password_is_written_down_and_nothing_is_published_beyond_loopback(compose: Any) -> None:
+def test_the_file_contains_no_password_and_publishes_only_on_loopback(compose: Any) -> None:
     text = (PROJECT / "docker-compose.yml").read_text("utf-8")
     assert re.findall(r"PASSWORD[^\n]*", text)
     assert all(":?" in line for line in re.findall(r"(?:_PASSWORD: |_KEY: |lookbook:)[^\n]*\$\{[^\n]*", text))
@@ -71,7 +71,7 @@ def test_services_wait_for_migrations_and_have_health_checks(compose: Any) -> No
         assert "healthcheck" in services[name]
 
 
-def test_who_uses_the_blob_store_is_led_to_it_with_the_stores_own_credentials(compose: Any) -> None:
+def test_every_user_of_the_blob_store_has_its_url_and_credentials(compose: Any) -> None:
     services = compose["services"]
     store = services["s3"]["environment"]
     (bucket,) = (word for word in services["bucket"]["command"] if word.startswith("/buckets/"))
@@ -84,7 +84,7 @@ def test_who_uses_the_blob_store_is_led_to_it_with_the_stores_own_credentials(co
         assert services[name]["depends_on"]["s3"]["condition"] == "service_healthy"
 
 
-def test_the_gpu_worker_asks_for_a_device_and_only_under_its_profile(compose: Any) -> None:
+def test_the_gpu_worker_reserves_a_device_under_its_profile(compose: Any) -> None:
     worker = compose["services"]["worker-gpu"]
     assert worker["profiles"] == ["gpu"]
     (device,) = worker["deploy"]["resources"]["reservations"]["devices"]

@@ -1,4 +1,4 @@
-"""What is written down against what is so."""
+"""Documents, vendored files, samples and pages compared with the code, and the static checks of the code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def test_the_table_of_settings_is_that_of_the_code() -> None:
+def test_the_table_of_settings_agrees_with_the_code() -> None:
     text = (PROJECT / "docs" / "operations.md").read_text("utf-8")
     found = re.search(r"<!-- settings:begin -->\n(.*)\n<!-- settings:end -->", text, re.DOTALL)
     assert found
@@ -48,7 +48,7 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
-def test_links_between_documents_lead_somewhere(document: Path) -> None:
+def test_links_between_documents_have_a_target(document: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
 
@@ -59,7 +59,7 @@ def test_every_decision_is_in_the_index() -> None:
     assert [name for name in records if f"({name})" not in index] == []
 
 
-def test_the_paths_of_the_api_page_are_those_of_the_openapi_document(settings: Settings) -> None:
+def test_the_api_page_has_the_paths_of_the_openapi_document(settings: Settings) -> None:
     spec = create_app(settings).spec
     assert isinstance(spec, dict)
     served = {re.sub(r"\{\w+\}", "{}", path) for path in spec["paths"]}
@@ -79,7 +79,7 @@ def test_the_openapi_document_is_3_1_and_its_errors_are_problems(settings: Setti
                     assert list(response["content"]) == ["application/problem+json"], (path, status)
 
 
-def test_vendored_libraries_are_the_files_that_were_recorded() -> None:
+def test_vendored_libraries_match_their_recorded_digests() -> None:
     vendor = PROJECT / "frontend" / "vendor"
     recorded = {
         f"{name}/{file}": digest
@@ -94,11 +94,11 @@ def test_vendored_libraries_are_the_files_that_were_recorded() -> None:
     assert present == recorded
 
 
-def test_the_sample_pictures_are_those_that_the_script_draws() -> None:
+def test_the_script_draws_exactly_the_sample_pictures() -> None:
     assert {path.name for path in (PROJECT / "samples" / "pictures").iterdir()} == {sample.name for sample in SAMPLES}
 
 
-def test_pages_begin_alike() -> None:
+def test_pages_have_the_same_head_and_the_same_buttons() -> None:
     pages = [(PROJECT / "frontend" / f"{name}.html").read_text("utf-8") for name in ("index", "job", "login")]
     own_style = r' +<link rel="stylesheet" href="/static/css/(?!lookbook)'
     shared_buttons = r' +<button class="quiet" id="(?:language|theme)".*'
@@ -107,16 +107,16 @@ def test_pages_begin_alike() -> None:
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance (WCAG 2.2)."""
+    """Return the relative luminance of a colour (WCAG 2.2)."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("ground", ["light", "dark"])
-def test_text_has_the_contrast_of_wcag_aa(ground: str) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_has_the_contrast_of_wcag_aa(theme: str) -> None:
     css = (PROJECT / "frontend" / "css" / "lookbook.css").read_text("utf-8")
-    block = re.search(rf'\[data-bs-theme="{ground}"\] \{{(.*?)\}}', css, re.DOTALL)
+    block = re.search(rf'\[data-bs-theme="{theme}"\] \{{(.*?)\}}', css, re.DOTALL)
     assert block
     colours = dict(re.findall(r"--([\w-]+): (#\w{6});", block.group(1)))
     pairs = [(text, back) for text in ("ink", "ink-2", "accent", "doubt", "failure") for back in ("ground", "ground-2")]
@@ -128,14 +128,14 @@ def test_text_has_the_contrast_of_wcag_aa(ground: str) -> None:
 @pytest.mark.parametrize(
     "command", [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["lint-imports"]]
 )
-def test_the_code_passes(command: list[str]) -> None:
+def test_the_code_passes_the_static_checks(command: list[str]) -> None:
     tool = str(Path(sys.executable).parent / command[0])
     done = subprocess.run([tool, *command[1:]], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def helps_of(command: Any, name: str) -> Iterator[tuple[str, str]]:
-    """The words that call each command below this one, with its help."""
+    """Yield the words that call each command below this one, with its help."""
     if not isinstance(command, TyperGroup) or command.invoke_without_command:
         yield name, command.help or ""
     if isinstance(command, TyperGroup):
@@ -143,7 +143,7 @@ def helps_of(command: Any, name: str) -> Iterator[tuple[str, str]]:
             yield from helps_of(inner, f"{name} {word}")
 
 
-def test_help_of_every_command_shows_examples() -> None:
+def test_the_help_of_every_command_has_examples() -> None:
     helps = dict(helps_of(get_command(app), "lookbook"))
     assert "lookbook submit" in helps
     assert [name for name, text in helps.items() if not re.search(rf"\n    .*{name}", text)] == []
@@ -156,7 +156,7 @@ def test_help_shows_the_names_of_folders_whole(command: list[str]) -> None:
     assert "validation/<label>/" in shown
 
 
-def test_the_page_of_exports_has_their_columns_in_order() -> None:
+def test_the_page_of_exports_lists_the_columns_in_order() -> None:
     page = (PROJECT / "docs" / "exports.md").read_text("utf-8").partition("## Columns")[2].partition("\n| kind |")[0]
     labels = [{"id": label} for label in "abc"]
     columns = Export("job_x", "test@1", labels, 1, ItemFilter()).columns()

@@ -9,7 +9,7 @@ import httpx
 from tests.conftest import S3_ENVIRONMENT, SAMPLES, RunningS3, RunningService
 
 
-def test_the_service_works_the_same_with_its_pictures_in_a_bucket(shared_s3: RunningS3, tmp_path: Path) -> None:
+def test_the_service_works_with_its_pictures_in_a_bucket(shared_s3: RunningS3, tmp_path: Path) -> None:
     bucket = shared_s3.make_bucket()
     running = RunningService(
         tmp_path / "home",

@@ -1,4 +1,4 @@
-"""The commands that use a running service."""
+"""Commands that use a running service."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_folder_is_submitted_and_its_predictions_are_printed(run: Run) -> None
     assert "26/26" in listed.stdout
 
 
-def test_json_is_one_item_a_line_and_a_failure_is_exit_code_3(run: Run, tmp_path: Path) -> None:
+def test_json_has_one_item_per_line_and_a_failed_item_gives_exit_code_3(run: Run, tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(broken.truncated_jpeg())
     (tmp_path / "notes.txt").write_bytes(b"not picked up from a folder")
     done = run("submit", str(tmp_path), str(SAMPLES / "t-shirt-red.jpg"), "--json")
@@ -52,25 +52,25 @@ def test_json_is_one_item_a_line_and_a_failure_is_exit_code_3(run: Run, tmp_path
     assert items[0]["error"]["code"] == "truncated_image"
 
 
-def test_an_empty_folder_is_said_so(run: Run, tmp_path: Path) -> None:
+def test_a_folder_without_pictures_is_refused(run: Run, tmp_path: Path) -> None:
     done = run("submit", str(tmp_path))
     assert done.exit_code == 2
     assert "no pictures" in done.stderr
     assert ".jpg" in done.stderr
 
 
-def test_an_unknown_model_is_the_services_own_sentence(run: Run) -> None:
+def test_the_error_of_an_unknown_model_is_the_services_sentence(run: Run) -> None:
     done = run("submit", str(SAMPLES / "t-shirt-red.jpg"), "--model", "nobody")
     assert "got 'nobody'" in str(done.exception)
 
 
-def test_models_are_listed_with_their_figures(run: Run) -> None:
+def test_models_are_listed_with_their_metrics(run: Run) -> None:
     (model,) = json.loads(run("models", "--json").stdout)
     assert model["aliases"] == ["production"]
     assert f"{model['metrics']['accuracy']:.4f}" in run("models").stdout
 
 
-def test_a_job_is_watched_reviewed_retried_and_deleted(run: Run, tmp_path: Path) -> None:
+def test_a_job_can_be_watched_reviewed_retried_and_deleted(run: Run, tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(broken.truncated_jpeg())
     sent = run("submit", str(tmp_path / "cut.jpg"), str(SAMPLES / "dress-green.jpg"), "--no-wait", "--top-k", "2")
     job_id = sent.stdout.strip()
@@ -96,14 +96,14 @@ def test_a_job_is_watched_reviewed_retried_and_deleted(run: Run, tmp_path: Path)
 
 @pytest.fixture
 def idle_worker(service: RunningService) -> Iterator[None]:
-    """Nothing is classified meanwhile."""
+    """Suspends the worker, so that no picture is classified during the test."""
     worker = classifying_worker(service)
     worker.suspend()
     yield
     worker.resume()
 
 
-def test_a_canceled_job_is_exit_code_4_to_whoever_watches(run: Run, idle_worker: None) -> None:
+def test_watching_a_canceled_job_gives_exit_code_4(run: Run, idle_worker: None) -> None:
     job_id = run("submit", str(SAMPLES / "dress-green.jpg"), "--no-wait", "--name", "stopped").stdout.strip()
     stopped = run("cancel", job_id)
     assert stopped.exit_code == ExitCode.OK
@@ -111,20 +111,20 @@ def test_a_canceled_job_is_exit_code_4_to_whoever_watches(run: Run, idle_worker:
     assert run("watch", job_id).exit_code == ExitCode.CANCELED
 
 
-def test_ctrl_c_ends_the_waiting_and_says_how_to_watch_again(service: RunningService, idle_worker: None) -> None:
-    # As from a terminal: whoever runs the tests in the background of a shell has Ctrl-C ignored, and hands that on.
+def test_ctrl_c_ends_the_wait_and_prints_how_to_watch_again(service: RunningService, idle_worker: None) -> None:
+    # A shell lets its background processes ignore SIGINT, and children inherit that. This restores the default.
     start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cli.main import main; main()"
     command = [sys.executable, "-c", start, "submit", str(SAMPLES / "dress-green.jpg"), "--url", service.url]
     with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         job_id = process.stderr.readline().split()[0]
         process.send_signal(signal.SIGINT)
-        said = process.stderr.read()
+        messages = process.stderr.read()
     assert process.returncode == ExitCode.INTERRUPTED
-    assert f"{job_id} goes on. To watch it again: lookbook watch {job_id}" in said
+    assert f"{job_id} goes on. To watch it again: lookbook watch {job_id}" in messages
 
 
-def test_pictures_in_folders_are_known_by_their_paths(run: Run, tmp_path: Path) -> None:
+def test_pictures_in_folders_are_named_by_their_paths(run: Run, tmp_path: Path) -> None:
     for folder in ("coats", "dresses"):
         (tmp_path / folder).mkdir()
         shutil.copy(SAMPLES / "coat-camel.jpg", tmp_path / folder / "1.jpg")
@@ -132,7 +132,7 @@ def test_pictures_in_folders_are_known_by_their_paths(run: Run, tmp_path: Path) 
     assert [json.loads(line)["source"]["name"] for line in done.stdout.splitlines()] == ["coats/1.jpg", "dresses/1.jpg"]
 
 
-def test_a_source_that_cannot_be_read_is_exit_code_1_with_the_reason(run: Run, tmp_path: Path) -> None:
+def test_a_source_that_cannot_be_read_gives_exit_code_1_and_the_reason(run: Run, tmp_path: Path) -> None:
     with ZipFile(tmp_path / "empty.zip", "w"):
         pass
     done = run("submit", str(tmp_path / "empty.zip"), "--name", "nothing")
@@ -151,7 +151,7 @@ def test_an_archive_and_a_manifest_are_read_by_workers(run: Run, tmp_path: Path)
     assert (item["custom_id"], item["error"]["code"]) == ("sku-1", "blocked_address")
 
 
-def test_exports_go_to_a_file_or_to_standard_output(run: Run, tmp_path: Path) -> None:
+def test_exports_are_written_to_a_file_or_to_standard_output(run: Run, tmp_path: Path) -> None:
     job_id = run("submit", str(SAMPLES), "--no-wait").stdout.strip()
     assert run("watch", job_id).exit_code == ExitCode.OK
     written = run("export", job_id, "-o", str(tmp_path / "predictions.csv"))

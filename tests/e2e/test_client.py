@@ -1,4 +1,4 @@
-"""The client, a service, and a network between them that loses answers."""
+"""The client and a service, with a network between them that loses answers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def test_a_submission_whose_answer_is_lost_is_stored_once(service: RunningServic
     with (
         answering(pass_on_and_lose_the_answer, pass_on) as network,
         Client(network.url, sleep=lambda _: None) as client,
-        Client(service.url) as near,
+        Client(service.url) as direct_client,
     ):
         job = client.submit_uploads([SAMPLES / "dress-green.jpg"], name="sent twice")
-        assert [known.id for known in near.jobs(q="sent twice")] == [job.id]
+        assert [stored.id for stored in direct_client.jobs(q="sent twice")] == [job.id]
         assert len(network.asked) == 2
         assert job.wait().counts.succeeded == 1

@@ -1,4 +1,4 @@
-"""What people see of a crawl: the form that asks for one, and the page of its job, in a real browser."""
+"""The pages of crawls in a real browser: the form that starts a crawl, and the page of its job."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.conftest import SAMPLES, RunningService
 OpenPage = Callable[..., Page]
 SHOP = "https://shop.example"
 SCRIPT = "<script>alert(1)</script>"
-MANY = 130
-"""More URLs than the page fetches at once."""
+URL_COUNT = 130
+"""More URLs than the page requests at once."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def database(service: RunningService) -> Iterator[Database]:
 
 @pytest.fixture
 def crawled(http: httpx.Client, database: Database) -> str:
-    """Path of the page of a crawl that is over: what it met is put into the database, its pictures are the samples."""
+    """The path of the page of an ended crawl of the samples. The fixture writes its URLs into the database."""
     files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
     job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
     assert job["status"] == "completed"
@@ -53,7 +53,7 @@ def crawled(http: httpx.Client, database: Database) -> str:
     with database.writing() as session:
         session.execute(update(Job).where(Job.id == job["id"]).values(source=JobSource.CRAWL, revision=100))
         session.execute(insert(Crawl).values(job_id=job["id"], request=request, progress=progress))
-        session.execute(insert(CrawlUrl), [url_row(job["id"], number) for number in range(1, MANY + 1)])
+        session.execute(insert(CrawlUrl), [url_row(job["id"], number) for number in range(1, URL_COUNT + 1)])
         items = session.scalars(select(Item).where(Item.job_id == job["id"]).order_by(Item.position)).all()
         for item in items:
             item.provenance = {
@@ -96,9 +96,7 @@ def url_row(job_id: str, number: int) -> dict[str, Any]:
     }
 
 
-def test_products_are_shown_with_title_and_price_and_lead_to_their_pages_on_the_web_only(
-    open_page: OpenPage, crawled: str
-) -> None:
+def test_products_have_title_price_and_links_only_to_web_pages(open_page: OpenPage, crawled: str) -> None:
     page = open_page(crawled)
     expect(page.locator(".slot")).to_have_count(26)
     first, second = page.locator(".slot").nth(0), page.locator(".slot").nth(1)
@@ -111,7 +109,7 @@ def test_products_are_shown_with_title_and_price_and_lead_to_their_pages_on_the_
     expect(second.locator("a")).to_have_count(0)
 
 
-def test_the_page_of_a_crawl_says_what_was_asked_for_and_what_became_of_it(open_page: OpenPage, crawled: str) -> None:
+def test_the_page_of_a_crawl_shows_its_request_and_its_progress(open_page: OpenPage, crawled: str) -> None:
     page = open_page(crawled)
     expect(page.locator("#crawl-asked")).to_contain_text(
         "https://shop.example/ · searched for “코트 <b>” · recipe shop-cards"
@@ -122,14 +120,14 @@ def test_the_page_of_a_crawl_says_what_was_asked_for_and_what_became_of_it(open_
     expect(page.locator("#verdict")).to_be_hidden()
 
 
-def test_every_address_is_listed_with_what_became_of_it_page_after_page(open_page: OpenPage, crawled: str) -> None:
+def test_all_urls_of_a_crawl_are_listed_with_their_states(open_page: OpenPage, crawled: str) -> None:
     page = open_page(crawled)
     page.get_by_role("link", name="URLs 130").click()
     rows = page.locator("#urls-table tbody tr")
     expect(page.locator("#sheet")).to_be_hidden()
     expect(rows.first).to_be_visible()
     rows.last.scroll_into_view_if_needed()
-    expect(rows).to_have_count(MANY)
+    expect(rows).to_have_count(URL_COUNT)
     expect(rows.nth(1)).to_contain_text("not allowed")
     expect(rows.nth(1).locator("a")).to_have_count(0)
     expect(rows.nth(2)).to_contain_text(f"The picture could not be downloaded. (answered 500 {SCRIPT})")
@@ -137,7 +135,7 @@ def test_every_address_is_listed_with_what_became_of_it_page_after_page(open_pag
     expect(rows.nth(3)).to_contain_text("too many links away")
     expect(rows.nth(4).locator("small span").first).to_have_text("not in the words of the pages")
     expect(rows.nth(4).locator("a")).to_have_attribute("rel", "noopener noreferrer")
-    # The address keeps to what is looked at; going back leads to the pictures.
+    # The URL of the page keeps the view when it is reloaded, and going back shows the pictures.
     page.reload()
     expect(rows.first).to_be_visible()
     page.go_back()
@@ -145,7 +143,7 @@ def test_every_address_is_listed_with_what_became_of_it_page_after_page(open_pag
     expect(page.locator("#urls-view")).to_be_hidden()
 
 
-def test_addresses_are_filtered_by_state_and_kind_and_speak_korean(open_page: OpenPage, crawled: str) -> None:
+def test_urls_can_be_filtered_by_state_and_kind_in_korean(open_page: OpenPage, crawled: str) -> None:
     page = open_page(f"{crawled}#urls", locale="ko-KR")
     rows = page.locator("#urls-table tbody tr")
     page.get_by_label("상태").select_option("left_out")
@@ -167,7 +165,7 @@ def test_addresses_are_filtered_by_state_and_kind_and_speak_korean(open_page: Op
         (JobStatus.COMPLETED, "broken_off", "stopped before it was finished"),
     ],
 )
-def test_a_verdict_is_said_plainly(
+def test_the_page_explains_the_verdict_of_a_crawl(
     open_page: OpenPage, crawled: str, database: Database, status: JobStatus, verdict: str, sentence: str
 ) -> None:
     job_id = crawled.rpartition("/")[2]
@@ -177,7 +175,7 @@ def test_a_verdict_is_said_plainly(
     expect(open_page(crawled).locator("#verdict")).to_contain_text(sentence)
 
 
-def test_a_host_that_wants_to_be_left_alone_is_named_while_the_crawl_goes_on(
+def test_the_page_names_a_host_that_demanded_a_pause_while_the_crawl_runs(
     open_page: OpenPage, crawled: str, database: Database
 ) -> None:
     job_id = crawled.rpartition("/")[2]
@@ -194,13 +192,13 @@ def test_a_host_that_wants_to_be_left_alone_is_named_while_the_crawl_goes_on(
     expect(page.locator("#crawl-counts")).not_to_contain_text("no requests")
 
 
-def test_a_crawl_is_looked_at_by_keyboard(open_page: OpenPage, crawled: str) -> None:
+def test_the_page_of_a_crawl_can_be_used_by_keyboard(open_page: OpenPage, crawled: str) -> None:
     page = open_page(crawled)
     page.locator(".cell").first.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Tab")
-    # From a picture to its product's page, and from there out of the sheet.
+    # Tab moves from a picture to the link to its product's page, and from there out of the sheet.
     assert page.evaluate("document.activeElement.href") == f"{SHOP}/p/0"
     page.get_by_role("link", name="URLs 130").focus()
     page.keyboard.press("Enter")
@@ -211,13 +209,13 @@ def test_a_crawl_is_looked_at_by_keyboard(open_page: OpenPage, crawled: str) -> 
 
 
 @pytest.mark.parametrize("view", ["", "#urls"])
-def test_on_a_phone_a_crawl_is_not_wider_than_the_screen(open_page: OpenPage, crawled: str, view: str) -> None:
+def test_the_page_of_a_crawl_fits_the_screen_of_a_phone(open_page: OpenPage, crawled: str, view: str) -> None:
     page = open_page(crawled + view, width=390, touch=True)
     expect(page.locator("#urls-table tbody tr" if view else ".cell img.in").first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_a_shop_is_given_by_its_address(open_page: OpenPage, http: httpx.Client) -> None:
+def test_a_crawl_can_be_started_by_the_url_of_a_shop(open_page: OpenPage, http: httpx.Client) -> None:
     page = open_page("/")
     page.get_by_label("Or enter the URL of a shop:").fill("example.com/shop")
     page.get_by_text("search word, recipe, limit").click()
@@ -245,7 +243,7 @@ def test_a_shop_is_given_by_its_address(open_page: OpenPage, http: httpx.Client)
         ({"#shop-pages": "a few"}, "shop-pages", "This number of pages is not possible"),
     ],
 )
-def test_what_cannot_be_crawled_is_said_at_its_field(
+def test_the_error_of_a_crawl_request_is_shown_at_its_field(
     open_page: OpenPage, complaints: list[str], fields: dict[str, str], field: str, sentence: str
 ) -> None:
     page = open_page("/")
@@ -255,6 +253,6 @@ def test_what_cannot_be_crawled_is_said_at_its_field(
     page.get_by_role("button", name="Crawl").click()
     expect(page.locator("#shop-problem")).to_contain_text(sentence)
     assert page.evaluate("document.activeElement.id") == field
-    # The browser itself notes every answer of 4xx.
+    # The browser itself logs every answer of 4xx.
     assert all("422" in complaint for complaint in complaints)
     complaints.clear()

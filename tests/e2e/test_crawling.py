@@ -1,4 +1,4 @@
-"""A shop crawled by the whole running service: from the command line and from the pages, and what is trained on it."""
+"""Crawls by the whole running service, from the command line and from the pages, and training on the pictures."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def open_page(browser: Browser, service: RunningService, complaints: list[str]) 
 
 @pytest.fixture(scope="module")
 def crawled(client: Client, shop: Shop) -> Job:
-    """The whole of the site whose products are in JSON-LD."""
+    """A crawl of the whole site whose products are in JSON-LD."""
     return client.crawl(shop.address_url("json-ld", "/"), name="The shop").wait(timeout=120)
 
 
-def test_a_shop_is_crawled_from_the_command_line_and_its_urls_are_listed(run: Run, shop: Shop) -> None:
+def test_the_command_line_crawls_a_shop_and_lists_its_urls(run: Run, shop: Shop) -> None:
     done = run("crawl", shop.address_url("microdata", "/"), "--max-pages", "6", "--name", "six pages")
     assert done.exit_code == ExitCode.OK, done.output
     assert re.search(r"pages: \d+ seen, 6 done", done.stdout)
@@ -82,14 +82,14 @@ def test_a_shop_is_crawled_from_the_command_line_and_its_urls_are_listed(run: Ru
     assert "limit_pages" in {row["reason"]["code"] for row in rows}
 
 
-def test_a_crawl_that_is_done_again_predicts_nothing_anew(run: Run, crawled: Job) -> None:
+def test_a_repeated_crawl_reuses_all_predictions(run: Run, crawled: Job) -> None:
     done = run("crawl", "--since", crawled.id)
     assert done.exit_code == ExitCode.OK, done.output
     assert f"since {crawled.id}: 0 new, 0 changed, {crawled.counts.succeeded} unchanged, 0 gone" in done.stdout
     assert f"{crawled.counts.succeeded} reused" in done.stdout
 
 
-def test_a_crawl_is_done_again_from_its_page_which_says_what_has_changed(open_page: OpenPage, crawled: Job) -> None:
+def test_a_crawl_can_be_repeated_from_its_page_which_shows_the_changes(open_page: OpenPage, crawled: Job) -> None:
     page = open_page(f"/jobs/{crawled.id}")
     page.get_by_role("button", name="Crawl again").click()
     page.wait_for_url(lambda url: "/jobs/job_" in url and crawled.id not in url)
@@ -97,7 +97,7 @@ def test_a_crawl_is_done_again_from_its_page_which_says_what_has_changed(open_pa
     expect(page.locator("h1#name")).to_have_text("The shop")
 
 
-def test_a_cookie_wall_is_said_so_on_the_command_line_and_on_the_page(
+def test_a_cookie_wall_is_reported_on_the_command_line_and_on_the_page(
     run: Run, shop: Shop, open_page: OpenPage
 ) -> None:
     done = run("crawl", shop.address_url("wall", "/"))
@@ -106,9 +106,7 @@ def test_a_cookie_wall_is_said_so_on_the_command_line_and_on_the_page(
     expect(page.locator("#verdict")).to_contain_text("agree to something first")
 
 
-def test_a_shop_given_on_the_page_fills_its_jobs_page_with_products(
-    open_page: OpenPage, shop: Shop, client: Client
-) -> None:
+def test_a_crawl_from_the_page_shows_the_products_of_the_shop(open_page: OpenPage, shop: Shop, client: Client) -> None:
     page = open_page("/")
     page.get_by_label("Or enter the URL of a shop:").fill(shop.address_url("open-graph", "/"))
     page.get_by_role("button", name="Crawl").click()
@@ -126,8 +124,8 @@ def test_a_shop_given_on_the_page_fills_its_jobs_page_with_products(
     expect(page.locator("#urls-table tbody tr").first).to_contain_text(shop.address_url("open-graph", "/"))
 
 
-def half(path: Path) -> bytes:
-    """The same photo at half its size, in another quality."""
+def half_size(path: Path) -> bytes:
+    """Return a copy of a picture at half its size, in another quality."""
     image, _ = load(path.read_bytes())
     small = image.resize((image.width // 2, image.height // 2))
     out = io.BytesIO()
@@ -142,9 +140,10 @@ def label_of(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def reviewed(client: Client) -> tuple[Job, Job]:
-    """The samples in one job, and copies of all but the BMP in another; somebody has said of each what it shows."""
+    """Two reviewed jobs: one of the JPEG samples, and one of their copies at half the size."""
     first = client.submit_uploads(sorted(SAMPLES.glob("*.jpg"))).wait()
-    second = client.submit_uploads(Upload(path.name, half(path)) for path in sorted(SAMPLES.glob("*.jpg"))).wait()
+    copies = [Upload(path.name, half_size(path)) for path in sorted(SAMPLES.glob("*.jpg"))]
+    second = client.submit_uploads(copies).wait()
     for job in (first, second):
         for item in job.items():
             client.review(item, label_of(item.source.name))
@@ -155,7 +154,7 @@ def manifest(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
 
 
-def test_a_dataset_of_reviews_keeps_copies_on_one_side_and_trains_a_model(
+def test_a_dataset_of_reviews_keeps_copies_on_one_side_and_can_train_a_model(
     run: Run, reviewed: tuple[Job, Job], tmp_path: Path
 ) -> None:
     folder = tmp_path / "set"
@@ -174,7 +173,7 @@ def test_a_dataset_of_reviews_keeps_copies_on_one_side_and_trains_a_model(
         assert row["file"].split("/")[:2] == [row["split"], row["label"]]
     assert all(len(where) == 1 for where in by_name.values())
     assert {row["split"] for row in rows} == {"train", "validation"}
-    # Built anew, it is the same to the byte, and nothing is downloaded.
+    # A second build gives the same bytes and downloads nothing.
     before = (folder / "manifest.jsonl").read_bytes(), (folder / "dataset.json").read_bytes()
     assert run(*command).exception is not None
     assert run(*command, "--overwrite").exit_code == ExitCode.OK
@@ -187,7 +186,7 @@ def test_a_dataset_of_reviews_keeps_copies_on_one_side_and_trains_a_model(
 
 
 def train(run: Run, folder: Path, tmp_path: Path) -> Artifact:
-    """A model trained on a dataset, as quickly as may be."""
+    """Train a model on a dataset in a few epochs."""
     recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
     recipe |= {"size": 64, "crop_from": 72, "batch": 8, "taxonomy": str(RECIPES / "garments.labels.json")}
     recipe["head"]["epochs"] = 2
@@ -199,7 +198,7 @@ def train(run: Run, folder: Path, tmp_path: Path) -> Artifact:
     return Artifact.open(tmp_path / "models" / "reviewed" / "1")
 
 
-def test_a_dataset_of_a_crawl_has_its_categories_as_weak_labels_and_what_people_said_besides(
+def test_a_dataset_of_a_crawl_has_weak_labels_of_categories_and_verified_ones_of_reviews(
     run: Run, client: Client, crawled: Job, tmp_path: Path
 ) -> None:
     item = next(item for item in crawled.items() if item.source.category)
@@ -214,7 +213,9 @@ def test_a_dataset_of_a_crawl_has_its_categories_as_weak_labels_and_what_people_
     assert all(row["source"]["page_url"].startswith("http://127.1.0.") for row in weak)
 
 
-def test_a_dataset_that_cannot_be_built_says_why_and_leaves_nothing(run: Run, client: Client, tmp_path: Path) -> None:
+def test_a_dataset_that_cannot_be_built_gives_the_reason_and_leaves_nothing(
+    run: Run, client: Client, tmp_path: Path
+) -> None:
     job = client.submit_uploads([SAMPLES / "coat-camel.jpg"]).wait()
     command = ["dataset", "build", "--labels", "query", "--out", str(tmp_path / "set"), "--from"]
     assert "no picture has a label by query; left out: 1 unlabelled" in str(run(*command, job.id).exception)

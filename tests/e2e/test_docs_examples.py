@@ -281,7 +281,7 @@ def test_the_examples_of_a_document_work(
             client.close()
 
 
-def test_what_is_not_run_here_is_known() -> None:
+def test_every_document_with_examples_is_run_or_listed_as_not_run() -> None:
     written = {command(line) for document in DOCUMENTS for _, block in blocks(document) for line in lines(block)}
     assert NOT_RUN.keys() <= written
     pages = {str(path.relative_to(PROJECT)) for path in [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")]}

@@ -1,4 +1,4 @@
-"""A service with keys, as people and programs meet it: the command line, HTTP, and the pages in a real browser."""
+"""A service with keys on the command line, over HTTP, and in a real browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.settings import PROJECT
 from tests.conftest import SAMPLES, RunningService, ready_service, until
 from tests.e2e.conftest import pages_of
 
-SOME = sorted(str(path) for path in SAMPLES.iterdir())[:5]
+FIVE_PICTURES = sorted(str(path) for path in SAMPLES.iterdir())[:5]
 
 
 def keys(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -28,9 +28,9 @@ def keys(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def make_key(home: Path, *arguments: str) -> str:
-    made = keys(home, "create", *arguments)
-    assert made.returncode == 0, made.stderr
-    return made.stdout.strip()
+    created = keys(home, "create", *arguments)
+    assert created.returncode == 0, created.stderr
+    return created.stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -51,22 +51,22 @@ def client_of(service: RunningService, key: str = "") -> httpx.Client:
     return httpx.Client(base_url=service.url, headers=headers, timeout=60.0, trust_env=False)
 
 
-def test_keys_are_made_listed_and_revoked_from_the_command_line(locked: RunningService) -> None:
+def test_keys_can_be_created_listed_and_revoked_on_the_command_line(locked: RunningService) -> None:
     key = make_key(locked.home, "robot", "--scope", "submit", "--scope", "read", "--rate", "600", "--quota", "9")
-    with client_of(locked) as nobody, client_of(locked, key) as robot:
-        until(lambda: nobody.get("/v1/jobs").status_code == 401)
+    with client_of(locked) as without_key, client_of(locked, key) as robot:
+        until(lambda: without_key.get("/v1/jobs").status_code == 401)
         assert robot.get("/v1/jobs").json() == {"data": [], "next_cursor": None}
         assert robot.get("/v1/usage").json()["quota"] == 9
         listed: list[dict[str, Any]] = json.loads(keys(locked.home, "list", "--json").stdout)
-        mine = next(row for row in listed if row["name"] == "robot")
-        assert (mine["scopes"], mine["rate_limit"], mine["revoked_at"]) == (["submit", "read"], 600, None)
+        shown = next(row for row in listed if row["name"] == "robot")
+        assert (shown["scopes"], shown["rate_limit"], shown["revoked_at"]) == (["submit", "read"], 600, None)
         assert key.rpartition("_")[2] not in keys(locked.home, "list", "--json").stdout
         assert "robot" in keys(locked.home, "list").stdout
-        assert keys(locked.home, "revoke", mine["id"]).returncode == 0
+        assert keys(locked.home, "revoke", shown["id"]).returncode == 0
         until(lambda: robot.get("/v1/jobs").status_code == 401)
 
 
-def test_keys_of_no_database_are_explained(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_database_says_how_to_create_it(tmp_path: Path) -> None:
     refused = keys(tmp_path, "list")
     assert refused.returncode == 1
     assert "lookbook db upgrade" in refused.stderr
@@ -74,7 +74,7 @@ def test_keys_of_no_database_are_explained(tmp_path: Path) -> None:
     assert unknown.returncode == 2
 
 
-def test_one_signs_in_uploads_sees_the_results_and_signs_out(
+def test_a_user_can_sign_in_upload_see_predictions_and_sign_out(
     locked: RunningService, open_locked: Callable[..., Page]
 ) -> None:
     key = make_key(locked.home, "photographer")
@@ -83,12 +83,12 @@ def test_one_signs_in_uploads_sees_the_results_and_signs_out(
     page.get_by_label("Key").fill(f" {key} ")
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#headline")).to_be_visible()
-    page.set_input_files("#files", SOME)
+    page.set_input_files("#files", FIVE_PICTURES)
     page.wait_for_url("**/jobs/job_*")
     expect(page.locator("#line.done")).to_be_visible(timeout=60_000)
     expect(page.locator(".cell img.in")).to_have_count(5)
     job = page.url
-    # What changes something comes with the session's token.
+    # Changes need the CSRF token of the session, so deleting shows that the page sends it.
     page.get_by_role("button", name="Delete this job").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.locator("#headline")).to_be_visible()
@@ -98,15 +98,15 @@ def test_one_signs_in_uploads_sees_the_results_and_signs_out(
     page.wait_for_url("**/login?next=/jobs/job_*")
 
 
-def test_a_page_of_anothers_job_is_not_there(
+def test_the_page_of_another_owners_job_is_answered_with_404(
     locked: RunningService, open_locked: Callable[..., Page], complaints: list[str]
 ) -> None:
-    with client_of(locked, make_key(locked.home, "hers")) as hers:
-        files = [("images", ("a.jpg", Path(SOME[0]).read_bytes()))]
-        path = hers.post("/v1/jobs", files=files).json()["links"]["page"]
-        assert hers.get(path).status_code == 200
+    with client_of(locked, make_key(locked.home, "owner")) as owner:
+        files = [("images", ("a.jpg", Path(FIVE_PICTURES[0]).read_bytes()))]
+        path = owner.post("/v1/jobs", files=files).json()["links"]["page"]
+        assert owner.get(path).status_code == 200
     page = open_locked(path)
-    page.get_by_label("Key").fill(make_key(locked.home, "his"))
+    page.get_by_label("Key").fill(make_key(locked.home, "another owner"))
     with page.expect_response(lambda response: response.url.endswith(path)) as answer:
         page.get_by_role("button", name="Sign in").click()
     assert answer.value.status == 404
@@ -115,7 +115,7 @@ def test_a_page_of_anothers_job_is_not_there(
     complaints.clear()
 
 
-def test_a_bad_key_is_refused_in_words_and_in_both_languages(
+def test_a_wrong_key_is_refused_with_a_message_in_both_languages(
     open_locked: Callable[..., Page], complaints: list[str]
 ) -> None:
     page = open_locked("/login")
@@ -128,7 +128,7 @@ def test_a_bad_key_is_refused_in_words_and_in_both_languages(
     complaints.clear()
 
 
-def test_the_door_leads_nowhere_else(locked: RunningService, open_locked: Callable[..., Page]) -> None:
+def test_signing_in_never_redirects_to_another_site(locked: RunningService, open_locked: Callable[..., Page]) -> None:
     page = open_locked("/login?next=https://evil.example/")
     page.get_by_label("Key").fill(make_key(locked.home, "guest"))
     page.get_by_role("button", name="Sign in").click()
@@ -136,10 +136,12 @@ def test_the_door_leads_nowhere_else(locked: RunningService, open_locked: Callab
     assert page.url == f"{locked.url}/"
 
 
-def test_with_a_session_nothing_is_wider_than_a_phone(locked: RunningService, open_locked: Callable[..., Page]) -> None:
+def test_pages_with_a_session_fit_the_screen_of_a_phone(
+    locked: RunningService, open_locked: Callable[..., Page]
+) -> None:
     key = make_key(locked.home, "phone")
     with client_of(locked, key) as http:
-        files = [("images", ("a.jpg", Path(SOME[0]).read_bytes()))]
+        files = [("images", ("a.jpg", Path(FIVE_PICTURES[0]).read_bytes()))]
         path = http.post("/v1/jobs", files=files).json()["links"]["page"]
     page = open_locked(path, width=390, touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
@@ -150,12 +152,12 @@ def test_with_a_session_nothing_is_wider_than_a_phone(locked: RunningService, op
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_the_documentation_is_drawn_without_a_key(open_locked: Callable[..., Page]) -> None:
+def test_the_api_documentation_needs_no_key(open_locked: Callable[..., Page]) -> None:
     page = open_locked("/docs")
     expect(page.get_by_text("/v1/keys", exact=True).first).to_be_visible()
 
 
-def test_the_documentation_tries_calls_out_with_the_session(
+def test_the_api_documentation_sends_requests_with_the_session(
     locked: RunningService, open_locked: Callable[..., Page], complaints: list[str]
 ) -> None:
     page = open_locked("/login")
@@ -165,9 +167,9 @@ def test_the_documentation_tries_calls_out_with_the_session(
     page.goto("/docs#/Jobs/delete_job")
     page.get_by_role("button", name="Try it out").click()
     page.get_by_placeholder("job_id").fill("job_unknown")
-    # The browser complains of a 404 by itself.
+    # The browser itself logs a 404.
     with page.expect_console_message(lambda message: "404" in message.text):
         page.get_by_role("button", name="Execute").click()
-    # It passed the door: without the session's token this would be a 403.
+    # Without the CSRF token of the session, the answer would be 403.
     expect(page.locator(".live-responses-table").get_by_role("cell", name="404").first).to_be_visible()
     complaints.clear()

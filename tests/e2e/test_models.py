@@ -1,4 +1,4 @@
-"""Models beside each other in running workers: promotion, least recently used, a device that has stopped answering."""
+"""Several models in running workers: promotion, unloading, one worker per GPU, and a hanging device."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from worker.predicting.models import EXIT_DEVICE_STUCK, ModelCache
 
 
 def publish_again(models: Path, name: str = "garments") -> Artifact:
-    """The committed model as the next version in another folder of models."""
+    """Publish the committed model as the next version in another folder of models."""
     source = list_artifacts(PROJECT / "models")[-1].folder
 
     def write(folder: Path, _: ModelRef) -> None:
@@ -36,7 +36,7 @@ def publish_again(models: Path, name: str = "garments") -> Artifact:
     return publish(models, name, utc_now(), write)
 
 
-def test_a_promoted_version_is_loaded_before_jobs_use_it_and_nothing_restarts(tmp_path: Path) -> None:
+def test_a_promoted_version_is_loaded_before_jobs_use_it_without_a_restart(tmp_path: Path) -> None:
     first = publish_again(tmp_path / "models")
     environment = {"LOOKBOOK_HOME": str(tmp_path / "home"), "LOOKBOOK_MODELS": str(tmp_path / "models")}
     service = RunningService(tmp_path / "home", LOOKBOOK_MODELS=str(tmp_path / "models"))
@@ -49,9 +49,9 @@ def test_a_promoted_version_is_loaded_before_jobs_use_it_and_nothing_restarts(tm
         unknown = run(app, ["models", "promote", "garments@2"])
         assert "expected one of garments@1" in str(unknown.exception)
         assert run(app, ["db", "upgrade"]).exit_code == 0
-        asked = httpx.post(f"{service.url}/v1/models/garments/promote", json={"version": "2"})
-        assert asked.status_code == 202
-        assert asked.json() == {"promoted": False, "workers": 1, "waiting_for": [before["worker"]]}
+        answer = httpx.post(f"{service.url}/v1/models/garments/promote", json={"version": "2"})
+        assert answer.status_code == 202
+        assert answer.json() == {"promoted": False, "workers": 1, "waiting_for": [before["worker"]]}
         assert classify(service)["prediction"]["model"] == "garments@1"
         promoted = run(app, ["models", "promote", "garments@2"])
         assert "production is garments@2" in promoted.output, promoted.output
@@ -67,7 +67,7 @@ def test_a_promoted_version_is_loaded_before_jobs_use_it_and_nothing_restarts(tm
 
 
 def classifying(service: RunningService) -> dict[str, Any]:
-    """The worker that classifies, as it describes itself."""
+    """Return the description of the worker that classifies."""
     workers = httpx.get(f"{service.url}/readyz").json()["workers"]
     (found,) = [worker for worker in workers if "interactive" in worker["queues"]]
     return dict(found)
@@ -92,18 +92,18 @@ def loaded(models: ModelCache) -> list[ModelRef]:
     return [model.artifact.ref for model in models.loaded()]
 
 
-def test_the_least_recently_used_model_goes(three_models: tuple[ModelCache, list[ModelRef]]) -> None:
-    models, (one, two, three) = three_models
-    for ref in (one, two, one, three):
+def test_the_least_recently_used_model_is_unloaded(three_models: tuple[ModelCache, list[ModelRef]]) -> None:
+    models, (first, second, third) = three_models
+    for ref in (first, second, first, third):
         models.load(ref)
-    assert loaded(models) == [one, three]
+    assert loaded(models) == [first, third]
 
 
-def test_a_model_in_use_is_not_closed_under_its_user(three_models: tuple[ModelCache, list[ModelRef]]) -> None:
-    models, (one, two, three) = three_models
-    with models.using(one), models.using(two):
-        models.load(three)
-        assert {one, two} <= set(loaded(models))
+def test_a_model_in_use_is_not_unloaded(three_models: tuple[ModelCache, list[ModelRef]]) -> None:
+    models, (first, second, third) = three_models
+    with models.using(first), models.using(second):
+        models.load(third)
+        assert {first, second} <= set(loaded(models))
     assert len(loaded(models)) == 2
 
 
@@ -131,7 +131,7 @@ with models.using(list_artifacts(Settings().models)[-1].ref) as model:
 """
 
 
-def test_a_device_that_does_not_answer_ends_its_process() -> None:
+def test_a_hanging_device_ends_its_process() -> None:
     done = subprocess.run([sys.executable, "-c", STUCK], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == EXIT_DEVICE_STUCK, done.stderr
     assert "device_stuck" in done.stdout
@@ -145,7 +145,7 @@ run_one_per_gpu(Settings.read(), ["0", "1"], ["--queues", "bulk", "--concurrency
 """
 
 
-def test_each_gpu_has_a_worker_that_sees_it_alone(tmp_path: Path, redis: RunningRedis) -> None:
+def test_each_gpu_gets_a_worker_that_sees_only_this_gpu(tmp_path: Path, redis: RunningRedis) -> None:
     environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path), "LOOKBOOK_REDIS_URL": redis.url}
     subprocess.run([sys.executable, "-m", "cli", "db", "upgrade"], cwd=PROJECT, env=environment, check=True)
     running = subprocess.Popen([sys.executable, "-c", GPUS], cwd=PROJECT, env=environment)

@@ -1,4 +1,4 @@
-"""The pages in a real browser, against the whole running service."""
+"""The pages in a real browser, with the whole running service."""
 
 from __future__ import annotations
 
@@ -27,16 +27,14 @@ def broken_files(tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def finished_job(http: httpx.Client, broken_files: list[str]) -> str:
-    """Path of the page of a job that is over: all samples and three broken files."""
+    """The path of the page of an ended job of all samples and three broken files."""
     files = [("images", (Path(path).name, Path(path).read_bytes())) for path in ALL + broken_files]
     job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
     assert job["status"] == "completed"
     return str(job["links"]["page"])
 
 
-def test_many_photographs_become_a_job_whose_page_fills_until_it_is_done(
-    open_page: OpenPage, broken_files: list[str]
-) -> None:
+def test_several_pictures_become_a_job_whose_page_fills(open_page: OpenPage, broken_files: list[str]) -> None:
     page = open_page("/")
     page.set_input_files("#files", ALL + broken_files)
     page.wait_for_url("**/jobs/job_*")
@@ -49,7 +47,7 @@ def test_many_photographs_become_a_job_whose_page_fills_until_it_is_done(
     assert sum(int(text) for text in bars) == 26
 
 
-def test_polling_stops_when_the_job_is_over(open_page: OpenPage, finished_job: str) -> None:
+def test_polling_stops_when_the_job_ends(open_page: OpenPage, finished_job: str) -> None:
     page = open_page("/")
     page.clock.install()
     page.goto(finished_job)
@@ -61,7 +59,7 @@ def test_polling_stops_when_the_job_is_over(open_page: OpenPage, finished_job: s
     assert polls == []
 
 
-def test_a_bar_is_a_filter_and_pressing_it_again_shows_all(open_page: OpenPage, finished_job: str) -> None:
+def test_a_bar_filters_by_its_label_and_shows_all_when_pressed_again(open_page: OpenPage, finished_job: str) -> None:
     page = open_page(finished_job)
     bar = page.locator(".bars .label", has_text="Dress")
     count = int(bar.locator("span:last-child").inner_text())
@@ -73,7 +71,7 @@ def test_a_bar_is_a_filter_and_pressing_it_again_shows_all(open_page: OpenPage, 
     expect(page.locator(".cell")).to_have_count(29)
 
 
-def test_failures_say_why(open_page: OpenPage, finished_job: str) -> None:
+def test_failed_pictures_show_the_reason(open_page: OpenPage, finished_job: str) -> None:
     page = open_page(finished_job)
     page.get_by_role("button", name="failed 3").click()
     expect(page.locator(".cell")).to_have_count(3)
@@ -85,7 +83,7 @@ def test_failures_say_why(open_page: OpenPage, finished_job: str) -> None:
     ]
 
 
-def test_doubtful_pictures_come_first_when_sorted_so(open_page: OpenPage, finished_job: str) -> None:
+def test_sorting_by_confidence_shows_doubtful_pictures_first(open_page: OpenPage, finished_job: str) -> None:
     page = open_page(finished_job)
     page.select_option("#sort", "confidence")
     expect(page.locator(".cell")).to_have_count(29)
@@ -94,7 +92,7 @@ def test_doubtful_pictures_come_first_when_sorted_so(open_page: OpenPage, finish
     assert values == sorted(values)
 
 
-def test_the_sheet_works_by_keyboard(open_page: OpenPage, finished_job: str) -> None:
+def test_the_sheet_can_be_used_by_keyboard(open_page: OpenPage, finished_job: str) -> None:
     page = open_page(finished_job)
     page.locator(".cell").first.focus()
     page.keyboard.press("ArrowRight")
@@ -109,7 +107,7 @@ def test_the_sheet_works_by_keyboard(open_page: OpenPage, finished_job: str) -> 
     expect(page.locator("#keys")).to_be_visible()
 
 
-def test_what_the_model_looked_at_can_be_laid_over_the_picture(open_page: OpenPage, finished_job: str) -> None:
+def test_the_heat_map_can_be_shown_over_the_picture(open_page: OpenPage, finished_job: str) -> None:
     page = open_page(finished_job)
     page.locator(".cell").first.click()
     heat, button = page.locator("#viewer-heat"), page.get_by_role("button", name="What the model looked at")
@@ -118,7 +116,7 @@ def test_what_the_model_looked_at_can_be_laid_over_the_picture(open_page: OpenPa
     expect(heat).to_be_visible()
     until(lambda: heat.evaluate("image => image.naturalWidth") > 0)
     assert heat.bounding_box() == page.locator("#viewer-photo").bounding_box()
-    # Walking on, it stays; a key takes it away.
+    # The heat map stays when the next picture is shown, and the key E hides it.
     page.keyboard.press("ArrowRight")
     expect(heat).to_be_visible()
     page.keyboard.press("e")
@@ -126,7 +124,7 @@ def test_what_the_model_looked_at_can_be_laid_over_the_picture(open_page: OpenPa
     expect(button).to_have_attribute("aria-pressed", "false")
 
 
-def test_one_photograph_is_answered_on_the_spot(open_page: OpenPage) -> None:
+def test_a_single_picture_is_answered_on_the_same_page(open_page: OpenPage) -> None:
     page = open_page("/")
     page.set_input_files("#files", str(SAMPLES / "dress-green.jpg"))
     expect(page.locator("#answer")).to_be_visible(timeout=30_000)
@@ -137,24 +135,24 @@ def test_one_photograph_is_answered_on_the_spot(open_page: OpenPage) -> None:
     expect(page.locator("#headline")).to_be_visible()
 
 
-def test_a_file_that_is_no_picture_is_refused_in_words(
+def test_a_file_that_is_no_picture_is_refused_with_a_message(
     open_page: OpenPage, broken_files: list[str], complaints: list[str]
 ) -> None:
     page = open_page("/")
     page.set_input_files("#files", broken_files[1])
     expect(page.locator("#problem")).to_have_text("This is not a picture.")
-    # The browser itself notes every answer of 4xx.
+    # The browser itself logs every answer of 4xx.
     assert all("415" in complaint for complaint in complaints)
     complaints.clear()
 
 
-def test_a_sample_can_be_tried_at_once(open_page: OpenPage) -> None:
+def test_a_sample_can_be_classified_at_once(open_page: OpenPage) -> None:
     page = open_page("/")
     page.locator("#samples button").nth(2).click()
     expect(page.locator("#answer")).to_be_visible(timeout=30_000)
 
 
-def test_where_a_picture_came_from_is_shown_and_only_the_web_is_linked_to(
+def test_the_source_of_a_picture_is_shown_and_only_web_urls_become_links(
     open_page: OpenPage, http: httpx.Client
 ) -> None:
     item = {
@@ -178,14 +176,14 @@ def test_where_a_picture_came_from_is_shown_and_only_the_web_is_linked_to(
     )
 
 
-def test_an_unknown_job_is_said_so(open_page: OpenPage, complaints: list[str]) -> None:
+def test_the_page_of_an_unknown_job_says_that_it_does_not_exist(open_page: OpenPage, complaints: list[str]) -> None:
     page = open_page("/jobs/job_unknown")
     expect(page.locator("#missing-text")).to_contain_text("no such job")
     complaints.clear()
 
 
 @pytest.mark.parametrize("path", ["/", "job"])
-def test_on_a_phone_nothing_is_wider_than_the_screen(open_page: OpenPage, finished_job: str, path: str) -> None:
+def test_pages_fit_the_screen_of_a_phone(open_page: OpenPage, finished_job: str, path: str) -> None:
     page = open_page(finished_job if path == "job" else path, width=390, touch=True)
     expect(page.locator("h1").first).to_be_visible()
     if path == "job":
@@ -195,7 +193,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(open_page: OpenPage, finish
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_the_ground_follows_the_system_until_the_switch_is_used(open_page: OpenPage) -> None:
+def test_the_theme_follows_the_system_until_it_is_switched(open_page: OpenPage) -> None:
     page = open_page("/", dark=True)
     ground = "() => getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(ground) == "rgb(20, 19, 17)"
@@ -205,7 +203,7 @@ def test_the_ground_follows_the_system_until_the_switch_is_used(open_page: OpenP
     assert page.evaluate(ground) == "rgb(250, 249, 246)"
 
 
-def test_the_pages_speak_korean(open_page: OpenPage, finished_job: str) -> None:
+def test_the_pages_can_be_shown_in_korean(open_page: OpenPage, finished_job: str) -> None:
     page = open_page(finished_job, locale="ko-KR")
     expect(page.locator("#facts")).to_contain_text("29장 중 29장")
     expect(page.locator(".bars .label", has_text="원피스")).to_be_visible()
@@ -214,13 +212,13 @@ def test_the_pages_speak_korean(open_page: OpenPage, finished_job: str) -> None:
     expect(page.locator(".bars .label", has_text="Dress")).to_be_visible()
 
 
-def test_the_api_documentation_is_drawn_without_the_internet(open_page: OpenPage) -> None:
+def test_the_api_documentation_works_without_the_internet(open_page: OpenPage) -> None:
     page = open_page("/docs")
     expect(page.get_by_text("/v1/classifications")).to_be_visible()
     expect(page.get_by_role("heading", name=re.compile("Lookbook"))).to_be_visible()
 
 
-def test_a_job_is_stopped_from_its_page(open_page: OpenPage, http: httpx.Client, service: RunningService) -> None:
+def test_a_job_can_be_canceled_from_its_page(open_page: OpenPage, http: httpx.Client, service: RunningService) -> None:
     worker = supervised(service, "worker")
     worker.suspend()
     try:
@@ -238,7 +236,7 @@ def test_a_job_is_stopped_from_its_page(open_page: OpenPage, http: httpx.Client,
     assert http.get(job["links"]["self"]).json()["status"] == "canceled"
 
 
-def test_failed_pictures_are_tried_again_from_the_page(
+def test_failed_pictures_can_be_retried_from_the_page(
     open_page: OpenPage, http: httpx.Client, finished_job: str
 ) -> None:
     first = http.get(f"/v1{finished_job}").json()["finished_at"]
@@ -250,7 +248,7 @@ def test_failed_pictures_are_tried_again_from_the_page(
     expect(page.locator(".cell")).to_have_count(29)
 
 
-def test_a_job_is_deleted_from_its_page_after_a_question(
+def test_a_job_can_be_deleted_from_its_page_after_confirmation(
     open_page: OpenPage, http: httpx.Client, finished_job: str
 ) -> None:
     page = open_page(finished_job)
@@ -264,7 +262,7 @@ def test_a_job_is_deleted_from_its_page_after_a_question(
     assert http.get(f"/v1{finished_job}").status_code == 404
 
 
-def test_a_job_is_exported_from_its_page(open_page: OpenPage, finished_job: str) -> None:
+def test_a_job_can_be_exported_from_its_page(open_page: OpenPage, finished_job: str) -> None:
     page = open_page(finished_job)
     menu = page.locator("#export")
     expect(page.get_by_text("for spreadsheets")).to_be_hidden()

@@ -1,4 +1,4 @@
-"""The running service as a client with curl meets it."""
+"""The running service over HTTP."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def classify(http: httpx.Client, data: bytes, **form: str) -> httpx.Response:
     return http.post("/v1/classifications", files={"image": ("photo", data)}, data=form)
 
 
-def test_a_connection_outlives_no_refusal_that_left_a_body_unread(http: httpx.Client) -> None:
+def test_the_connection_closes_after_a_refusal_that_left_the_body_unread(http: httpx.Client) -> None:
     for _ in range(5):
         refused = http.post("/v1/jobs", content=b"x" * 200_000, headers={"Content-Type": "image/jpeg"})
         assert (refused.status_code, refused.headers["Connection"]) == (415, "close")
         assert http.get("/healthz").status_code == 200
 
 
-def test_the_service_is_ready_and_says_what_runs(http: httpx.Client) -> None:
+def test_the_service_is_ready_and_describes_its_workers(http: httpx.Client) -> None:
     body = http.get("/readyz").json()
     assert body["ready"]
     classifying = next(worker for worker in body["workers"] if "interactive" in worker["queues"])
@@ -50,7 +50,7 @@ def test_the_service_is_ready_and_says_what_runs(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.iterdir()), ids=lambda path: path.name)
-def test_every_format_is_classified_as_it_is_offline(http: httpx.Client, path: Path) -> None:
+def test_every_format_is_classified_as_without_the_service(http: httpx.Client, path: Path) -> None:
     answer = classify(http, path.read_bytes(), top_k="10")
     assert answer.status_code == 200, answer.text
     artifact = list_artifacts(PROJECT / "models")[-1]
@@ -62,7 +62,7 @@ def test_every_format_is_classified_as_it_is_offline(http: httpx.Client, path: P
         assert served[label] == pytest.approx(float(score), abs=1e-4)
 
 
-def test_a_raw_body_is_the_same_picture_as_a_form(http: httpx.Client) -> None:
+def test_a_raw_body_gives_the_same_prediction_as_a_form(http: httpx.Client) -> None:
     form = classify(http, RED.read_bytes()).json()
     raw = http.post("/v1/classifications?top_k=2", content=RED.read_bytes(), headers={"Content-Type": "image/jpeg"})
     assert raw.status_code == 200
@@ -71,7 +71,7 @@ def test_a_raw_body_is_the_same_picture_as_a_form(http: httpx.Client) -> None:
     assert len(raw.json()["prediction"]["labels"]) == 2
 
 
-def test_a_crop_has_a_prediction_of_its_own(http: httpx.Client) -> None:
+def test_a_crop_has_its_own_prediction(http: httpx.Client) -> None:
     crop = {"x": 100, "y": 200, "width": 500, "height": 300}
     whole = classify(http, RED.read_bytes()).json()
     part = classify(http, RED.read_bytes(), crop=json.dumps(crop)).json()
@@ -89,7 +89,7 @@ def test_a_crop_has_a_prediction_of_its_own(http: httpx.Client) -> None:
         (b"x" * (20 * 2**20 + 1), 413, "too_large"),
     ],
 )
-def test_a_bad_picture_is_a_problem_with_the_items_code(
+def test_a_bad_picture_is_answered_with_the_error_of_its_item(
     http: httpx.Client, data: bytes, status: int, code: str
 ) -> None:
     answer = classify(http, data)
@@ -97,19 +97,19 @@ def test_a_bad_picture_is_a_problem_with_the_items_code(
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_a_crop_outside_the_picture_is_422(http: httpx.Client) -> None:
+def test_a_crop_outside_the_picture_is_answered_with_422(http: httpx.Client) -> None:
     answer = classify(http, RED.read_bytes(), crop='{"x": 800, "y": 0, "width": 200, "height": 10}')
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_crop")
     assert "900 x 1200" in answer.json()["detail"]
 
 
-def test_prefer_wait_is_applied_and_echoed(http: httpx.Client) -> None:
+def test_prefer_wait_is_applied_and_confirmed(http: httpx.Client) -> None:
     answer = http.post("/v1/jobs", files=[("images", ("a.jpg", RED.read_bytes()))], headers={"Prefer": "wait=20"})
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=20")
     assert answer.json()["status"] == "completed"
 
 
-def test_thumbnail_and_original_of_a_classified_picture(http: httpx.Client) -> None:
+def test_a_classified_picture_has_a_thumbnail_and_its_original(http: httpx.Client) -> None:
     image = classify(http, RED.read_bytes()).json()["image"]
     assert (image["width"], image["height"], image["format"]) == (900, 1200, "jpeg")
     for _ in range(2):
@@ -121,7 +121,7 @@ def test_thumbnail_and_original_of_a_classified_picture(http: httpx.Client) -> N
     assert original.headers["Content-Type"] == "image/jpeg"
 
 
-def test_a_job_has_every_picture_in_its_place_with_counts_that_add_up(http: httpx.Client) -> None:
+def test_a_job_keeps_the_order_of_its_pictures_and_its_counts_add_up(http: httpx.Client) -> None:
     paths = sorted(SAMPLES.iterdir())
     files = [("images", (path.name, path.read_bytes())) for path in paths] + [("images", ("bad.jpg", broken.text()))]
     job = http.post("/v1/jobs", files=files, data={"name": "samples", "metadata": '{"season": "autumn"}'}).json()
@@ -141,12 +141,12 @@ def test_a_job_has_every_picture_in_its_place_with_counts_that_add_up(http: http
     assert len(filtered) == label["count"]
 
 
-def test_nothing_of_an_upload_is_left_in_the_temporary_folder(http: httpx.Client, service: RunningService) -> None:
+def test_an_upload_leaves_nothing_in_the_temporary_folder(http: httpx.Client, service: RunningService) -> None:
     classify(http, RED.read_bytes())
     assert list((service.home / "blobs" / "tmp").iterdir()) == []
 
 
-def test_an_explanation_is_a_heat_map_in_the_pictures_shape(http: httpx.Client) -> None:
+def test_an_explanation_is_a_heat_map_in_the_shape_of_the_picture(http: httpx.Client) -> None:
     item = classify(http, (SAMPLES / "dress-green.jpg").read_bytes()).json()
     answer = http.get(item["image"]["explanation"])
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")
@@ -159,7 +159,7 @@ def test_an_explanation_is_a_heat_map_in_the_pictures_shape(http: httpx.Client) 
     assert http.get(item["image"]["explanation"]).content == answer.content
 
 
-def test_a_cropped_picture_is_explained_within_its_crop(http: httpx.Client) -> None:
+def test_the_explanation_of_a_crop_covers_only_the_crop(http: httpx.Client) -> None:
     crop = {"x": 50, "y": 60, "width": 100, "height": 90}
     item = classify(http, (SAMPLES / "dress-green.jpg").read_bytes(), crop=json.dumps(crop)).json()
     with Image.open(io.BytesIO(http.get(item["image"]["explanation"]).content)) as heat:
@@ -181,27 +181,27 @@ def test_a_failed_item_has_no_explanation(http: httpx.Client) -> None:
     assert (refused.status_code, refused.json()["code"]) == (404, "no_explanation")
 
 
-def test_twenty_clients_at_once_are_all_served(service: RunningService) -> None:
-    def be_a_client(number: int) -> list[str]:
-        said = []
+def test_twenty_concurrent_clients_are_all_served(service: RunningService) -> None:
+    def run_client(number: int) -> list[str]:
+        answers = []
         with httpx.Client(base_url=service.url, timeout=60.0, trust_env=False) as client:
             for turn in range(5):
                 data = io.BytesIO()
                 Image.new("RGB", (40, 40), (number * 10, turn * 40, 90)).save(data, "PNG")
                 files = [("images", ("a.png", data.getvalue())), ("images", ("b.png", data.getvalue()))]
                 posted = client.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"})
-                said.append(f"{posted.status_code} {posted.json().get('status', posted.text)}")
-                said.append(str(client.get("/v1/jobs").status_code))
-                said.append(str(client.delete(posted.json()["links"]["self"]).status_code))
-        return said
+                answers.append(f"{posted.status_code} {posted.json().get('status', posted.text)}")
+                answers.append(str(client.get("/v1/jobs").status_code))
+                answers.append(str(client.delete(posted.json()["links"]["self"]).status_code))
+        return answers
 
     with ThreadPoolExecutor(20) as pool:
-        said = [line for lines in pool.map(be_a_client, range(20)) for line in lines]
-    assert Counter(said) == {"200 completed": 100, "200": 100, "204": 100}
+        answers = [answer for of_client in pool.map(run_client, range(20)) for answer in of_client]
+    assert Counter(answers) == {"200 completed": 100, "200": 100, "204": 100}
 
 
-def test_an_export_that_breaks_halfway_is_seen_to_be_broken(service: RunningService, http: httpx.Client) -> None:
-    # More than fits between the server and a client that does not read.
+def test_an_export_that_breaks_halfway_raises_a_protocol_error(service: RunningService, http: httpx.Client) -> None:
+    # The export is larger than the buffers between the server and a client that does not read.
     refused = [NewItem(f"{n}.jpg".rjust(1000, "a"), None, error=TooLarge()) for n in range(40_000)]
     database = Database(Settings(home=service.home).resolved_database_url)
     with database.writing() as session:

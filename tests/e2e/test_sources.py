@@ -1,4 +1,4 @@
-"""Archives and manifests through the running service, and through the death of whoever reads them."""
+"""Archives and manifests in the running service, also when the worker that reads them is killed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def a_tar(pictures: list[Path]) -> bytes:
     return buffer.getvalue()
 
 
-def test_an_archive_is_classified_to_its_end(http: httpx.Client) -> None:
+def test_an_archive_is_classified_completely(http: httpx.Client) -> None:
     job = submit(http, "archive", "looks", a_tar(PICTURES), Prefer="wait=30")
     assert (job["status"], job["discovering"], job["source"]) == ("completed", False, "archive")
     items = all_items(http, job)
@@ -50,7 +50,7 @@ def test_an_archive_is_classified_to_its_end(http: httpx.Client) -> None:
     assert {item["status"] for item in items} == {"succeeded"}
 
 
-def test_a_manifest_says_which_rows_are_none(http: httpx.Client) -> None:
+def test_bad_rows_of_a_manifest_become_failed_items(http: httpx.Client) -> None:
     data = "url;id\nhttp://127.0.0.1/a.jpg;one\n;two\n".encode("utf-16")
     job = submit(http, "manifest", "looks.csv", data, Prefer="wait=30")
     assert (job["status"], job["counts"]["failed"]) == ("completed", 2)
@@ -59,7 +59,9 @@ def test_a_manifest_says_which_rows_are_none(http: httpx.Client) -> None:
     assert errors[1]["detail"] == "row 3: url: expected a value, got none"
 
 
-def test_an_archive_outlives_whoever_reads_it(service: RunningService, http: httpx.Client) -> None:
+def test_an_archive_is_read_completely_although_its_worker_is_killed(
+    service: RunningService, http: httpx.Client
+) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for number in range(3000):
@@ -72,7 +74,7 @@ def test_an_archive_outlives_whoever_reads_it(service: RunningService, http: htt
     assert [item["source"]["name"] for item in all_items(http, job)] == [f"{number}.jpg" for number in range(3000)]
 
 
-def test_the_page_of_a_job_says_why_its_source_could_not_be_read(
+def test_the_page_of_a_job_shows_why_its_source_could_not_be_read(
     http: httpx.Client, open_page: Callable[..., Page]
 ) -> None:
     job = submit(http, "manifest", "looks.csv", b"title,price\nCoat,39.90\n", Prefer="wait=30")

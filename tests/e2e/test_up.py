@@ -1,4 +1,4 @@
-"""`lookbook up` as the promise to a newcomer has it: it starts, watches, refuses and ends cleanly."""
+"""`lookbook up`: it starts, restarts dead processes, refuses wrong settings, and ends cleanly."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
         return running[-1]
 
     yield start_
-    for one in running:
-        if one.process.poll() is None:
-            one.stop()
-        one.close()
+    for service in running:
+        if service.process.poll() is None:
+            service.stop()
+        service.close()
 
 
 def children(service: RunningService) -> list[psutil.Process]:
@@ -40,7 +40,7 @@ def children(service: RunningService) -> list[psutil.Process]:
 
 
 def submit_one(service: RunningService) -> str:
-    """Submit a picture without waiting for it; the path of its item."""
+    """Submit a picture without waiting for its prediction, and return the path of its item."""
     answer = httpx.post(
         f"{service.url}/v1/classifications",
         content=(SAMPLES / "t-shirt-red.jpg").read_bytes(),
@@ -55,7 +55,7 @@ def is_done(service: RunningService, path: str) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_leaves_no_process_behind(start: Start, number: signal.Signals) -> None:
+def test_stopping_the_service_leaves_no_process(start: Start, number: signal.Signals) -> None:
     service = start()
     service.wait_for_line("ready")
     family = children(service)
@@ -66,16 +66,16 @@ def test_stopping_leaves_no_process_behind(start: Start, number: signal.Signals)
     assert alive == []
 
 
-def test_what_nobody_waits_for_gives_way_to_everything_else(start: Start) -> None:
+def test_the_maintenance_worker_has_the_lowest_priority(start: Start) -> None:
     service = start()
     service.wait_for_line("ready")
     process = {" ".join(child.cmdline()[3:]): child for child in children(service)}
     maintenance = process["worker --queues maintenance --concurrency 2"]
-    # It sets its niceness itself, and nobody waits for it to be ready.
+    # The worker sets its niceness itself, and the service does not wait until it is ready.
     until(lambda: maintenance.nice() > process["api"].nice() == process["worker"].nice())
 
 
-def test_a_second_start_on_the_same_folder_is_refused_and_harmless(start: Start) -> None:
+def test_a_second_service_on_the_same_folder_is_refused(start: Start) -> None:
     first = start()
     first.wait_for_line("ready")
     second = start()
@@ -84,7 +84,7 @@ def test_a_second_start_on_the_same_folder_is_refused_and_harmless(start: Start)
     assert httpx.get(f"{first.url}/readyz").status_code == 200
 
 
-def test_a_second_copy_on_another_folder_and_port_works_beside_the_first(
+def test_a_second_service_on_another_folder_and_port_works(
     start: Start, service: RunningService, tmp_path: Path
 ) -> None:
     other = start(tmp_path / "other")
@@ -94,7 +94,7 @@ def test_a_second_copy_on_another_folder_and_port_works_beside_the_first(
 
 
 def refusal(home: Path, **environment: str) -> str:
-    """What `lookbook up` says, on standard error, when it does not start."""
+    """Return the standard error of `lookbook up` when it does not start."""
     command = [sys.executable, "-m", "cli", "up"]
     environment = {**os.environ, "LOOKBOOK_HOME": str(home), **environment}
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
@@ -102,25 +102,25 @@ def refusal(home: Path, **environment: str) -> str:
     return done.stderr
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        said = refusal(tmp_path, LOOKBOOK_PORT=str(port))
-    assert f"cannot listen on 127.0.0.1:{port}" in said
-    assert "LOOKBOOK_PORT" in said
+def test_the_error_names_a_port_in_use(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        message = refusal(tmp_path, LOOKBOOK_PORT=str(port))
+    assert f"cannot listen on 127.0.0.1:{port}" in message
+    assert "LOOKBOOK_PORT" in message
 
 
-def test_an_address_that_others_can_reach_is_refused_without_saying_so(tmp_path: Path) -> None:
+def test_listening_for_other_machines_without_keys_is_refused(tmp_path: Path) -> None:
     assert "--no-auth" in refusal(tmp_path, LOOKBOOK_HOST="0.0.0.0")
 
 
-def test_a_wrong_setting_is_named_with_what_was_expected(tmp_path: Path) -> None:
+def test_the_error_names_a_wrong_setting(tmp_path: Path) -> None:
     assert "LOOKBOOK_RUNTIME='abacus'" in refusal(tmp_path, LOOKBOOK_RUNTIME="abacus")
 
 
-def test_a_dead_worker_is_named_and_replaced_and_the_work_goes_on(start: Start) -> None:
+def test_a_dead_worker_is_reported_and_restarted_and_its_work_continues(start: Start) -> None:
     service = start()
     service.wait_for_line("ready")
     worker = supervised(service, "worker")
@@ -131,7 +131,7 @@ def test_a_dead_worker_is_named_and_replaced_and_the_work_goes_on(start: Start) 
     until(lambda: is_done(service, item))
 
 
-def test_a_dead_redis_is_replaced_and_what_was_queued_in_it_is_queued_again(start: Start) -> None:
+def test_a_dead_redis_is_restarted_and_its_messages_are_sent_again(start: Start) -> None:
     service = start()
     service.wait_for_line("ready")
     worker = supervised(service, "worker")
@@ -143,7 +143,7 @@ def test_a_dead_redis_is_replaced_and_what_was_queued_in_it_is_queued_again(star
     until(lambda: is_done(service, item))
 
 
-def test_what_was_submitted_before_a_stop_is_finished_after_the_next_start(start: Start) -> None:
+def test_a_job_from_before_a_kill_is_finished_after_the_next_start(start: Start) -> None:
     service = start()
     service.wait_for_line("ready")
     supervised(service, "worker").suspend()
@@ -152,7 +152,7 @@ def test_what_was_submitted_before_a_stop_is_finished_after_the_next_start(start
     supervised(service, "worker").resume()
     family = children(service)
     service.process.kill()
-    # Killed without a word, it could not stop them: the kernel tells them (on Linux).
+    # The killed service could not stop its processes. On Linux the kernel does it.
     _, alive = psutil.wait_procs(family, timeout=30)
     if sys.platform == "linux":
         assert alive == []

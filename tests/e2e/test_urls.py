@@ -1,4 +1,4 @@
-"""Pictures by URL through the running service, from a server of the tests' own on loopback."""
+"""Pictures by URL in the running service, from a server of the tests on loopback."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def http(allowed: RunningService) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_pictures_of_urls_are_classified_and_the_others_say_why_not(http: httpx.Client, shop: HostileServer) -> None:
+def test_pictures_are_classified_by_url_and_failures_have_a_reason(http: httpx.Client, shop: HostileServer) -> None:
     urls = [f"{shop.url}/{path.name}" for path in PICTURES]
     urls += [f"{shop.url}/none.jpg", f"{shop.url}/page.jpg", "http://10.0.0.1/inside.jpg"]
     body = {"items": [{"url": url, "custom_id": f"n{number}"} for number, url in enumerate(urls)]}
@@ -60,14 +60,12 @@ def test_a_single_url_is_answered_at_once(http: httpx.Client, shop: HostileServe
     assert (failed.status_code, failed.json()["code"]) == (422, "fetch_failed")
 
 
-def test_a_worker_that_is_killed_while_it_downloads_costs_no_picture(
-    allowed: RunningService, http: httpx.Client
-) -> None:
+def test_killing_a_worker_during_downloads_fails_no_picture(allowed: RunningService, http: httpx.Client) -> None:
     picture = response((SAMPLES / "t-shirt-red.jpg").read_bytes(), connection="close")
     visits: Counter[str] = Counter()
 
     def answer(visit: Visit) -> None:
-        """The first time nobody gets anything: the worker has all of them in hand when it is killed."""
+        """Answer only the second request of each URL, so that the killed worker has received no picture."""
         visits[visit.path] += 1
         if visits[visit.path] == 1:
             visit.hang()
@@ -82,7 +80,7 @@ def test_a_worker_that_is_killed_while_it_downloads_costs_no_picture(
         assert http.get(job["links"]["self"]).json()["counts"]["succeeded"] == 6
 
 
-def test_without_leave_nothing_on_loopback_is_asked(service: RunningService, shop: HostileServer) -> None:
+def test_the_service_never_connects_to_loopback_by_default(service: RunningService, shop: HostileServer) -> None:
     before = shop.connections
     with httpx.Client(base_url=service.url, timeout=60.0, trust_env=False) as http:
         answer = http.post("/v1/classifications", json={"url": f"{shop.url}/t-shirt-red.jpg"})

@@ -1,4 +1,4 @@
-"""A webhook through the whole service, received as docs/webhooks.md says."""
+"""Webhooks of the whole service, received as docs/webhooks.md says."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def secret(service: RunningService) -> str:
 
 @pytest.fixture
 def receive() -> Callable[[dict[str, str], bytes, str], int]:
-    """The example of docs/webhooks.md."""
+    """The function of the example in docs/webhooks.md."""
     text = (PROJECT / "docs" / "webhooks.md").read_text("utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, Any] = {}
@@ -59,7 +59,7 @@ def deliveries(service: RunningService, job: dict[str, Any]) -> list[dict[str, A
     return rows
 
 
-def test_the_end_of_a_job_arrives_and_passes_for_genuine(
+def test_the_webhook_of_an_ended_job_arrives_and_passes_verification(
     service: RunningService,
     secret: str,
     receiver: Receiver,
@@ -76,7 +76,7 @@ def test_the_end_of_a_job_arrives_and_passes_for_genuine(
     assert json.loads(received.body)["data"] == httpx.get(service.url + job["links"]["self"]).json()
 
 
-def test_what_a_receiver_could_not_take_comes_again_by_itself(service: RunningService, receiver: Receiver) -> None:
+def test_a_failed_delivery_is_repeated_automatically(service: RunningService, receiver: Receiver) -> None:
     receiver.replies = [Reply(500)]
     job = submit(service, receiver, SAMPLES / "dress-green.jpg")
     until(lambda: any(row["status"] == "delivered" for row in deliveries(service, job)))
@@ -84,7 +84,7 @@ def test_what_a_receiver_could_not_take_comes_again_by_itself(service: RunningSe
     assert (row["attempts"], receiver.ids) == (2, [row["id"]] * 2)
 
 
-def test_the_secret_of_a_database_without_tables_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_the_error_of_a_database_without_tables_says_what_to_do(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cli", "webhooks", "secret"]
     environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
@@ -92,7 +92,7 @@ def test_the_secret_of_a_database_without_tables_is_refused_with_what_to_do(tmp_
     assert "lookbook db upgrade" in done.stderr
 
 
-def test_a_mistyped_secret_is_refused_without_being_repeated(tmp_path: Path) -> None:
+def test_a_malformed_secret_is_refused_without_printing_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cli", "webhooks", "secret"]
     environment = {**os.environ, "LOOKBOOK_HOME": str(tmp_path), "LOOKBOOK_WEBHOOK_SECRET": "whsec_tooshort"}
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
