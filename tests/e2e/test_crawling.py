@@ -182,7 +182,7 @@ def test_a_dataset_of_reviews_keeps_copies_on_one_side_and_can_train_a_model(
     assert trained.taxonomy.label_ids == [label["id"] for label in json.loads(before[1])["taxonomy"]["labels"]]
     assert trained.metrics["train_pictures"] == sum(row["split"] == "train" for row in rows)
     assert "labels by review" in trained.card
-    assert "0 of the labels are words that nobody has checked" in trained.card
+    assert "0 of the labels are unchecked words" in trained.card
 
 
 def train(run: Run, folder: Path, tmp_path: Path) -> Artifact:

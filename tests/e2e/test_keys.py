@@ -121,7 +121,7 @@ def test_a_wrong_key_is_refused_with_a_message_in_both_languages(
     page = open_locked("/login")
     page.get_by_label("Key").fill("lb_wrong")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_have_text("This key is not known here, or has been revoked.")
+    expect(page.get_by_role("alert")).to_have_text("This key is unknown, or it has been revoked.")
     page.get_by_role("button", name="한국어").click()
     expect(page.get_by_role("alert")).to_have_text("등록되지 않았거나 폐기된 키입니다.")
     assert all("401" in complaint for complaint in complaints)
