@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import secrets
@@ -10,11 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import httpx
 import psutil
@@ -31,6 +34,14 @@ from db.blobs import spool
 from db.database import Database
 from db.migrate import upgrade
 from db.tables import Base
+
+T = TypeVar("T")
+
+
+def pytest_configure() -> None:
+    """Make the command line's tables wide. Rich reads the width once, when the first test imports the command line."""
+    os.environ["COLUMNS"] = "200"
+
 
 SAMPLES = PROJECT / "samples" / "pictures"
 
@@ -228,6 +239,12 @@ def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
     while not done():
         assert time.monotonic() < deadline, f"not so within {seconds:g} s"
         pause.wait(0.05)
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, in a thread: this one may have Playwright's event loop already."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def free_port() -> int:

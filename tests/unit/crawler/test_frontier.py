@@ -12,6 +12,7 @@ from crawler.robots import Rules
 from db.crawls.met_urls import EarlierVisit, QueuedUrl
 from db.crawls.requests import CrawlLimits
 from db.tables import CrawlPriority, Lane, UrlKind, UrlReason
+from tests.conftest import run_coroutine
 
 SHOP, PHOTOS = "http://shop.example", "http://photos.example"
 
@@ -50,7 +51,7 @@ def next_steps(frontier: Frontier, count: int) -> list[Step | None]:
     async def take() -> list[Step | None]:
         return [await asyncio.wait_for(frontier.next(), 5) for _ in range(count)]
 
-    return asyncio.run(take())
+    return run_coroutine(take())
 
 
 def urls(steps: list[Step | None]) -> list[str]:
@@ -107,7 +108,7 @@ def test_received_bytes_and_time_end_both_lanes(
         frontier.stop()
         return await waiting
 
-    assert asyncio.run(take()) is None
+    assert run_coroutine(take()) is None
     assert [frontier.limit_reached(lane) for lane in Lane] == [reason, reason]
     assert (frontier.idle, frontier.held_count) == (True, 0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import SimpleNamespace
 from typing import cast
 
@@ -22,6 +21,7 @@ from db.blobs.store import BlobStore
 from db.crawls.met_urls import EarlierVisit, QueuedUrl
 from db.crawls.requests import CrawlLimits, CrawlRequest
 from db.tables import CrawlPriority, Lane, UrlKind
+from tests.conftest import run_coroutine
 
 START = "http://shop.example/"
 
@@ -63,5 +63,5 @@ def test_a_slow_robots_txt_makes_the_delay_of_its_host_longer() -> None:
     web = CrawlFetcher(cast(Fetcher, SlowFetcher(clock, 4.0)), cast(BlobStore, None), 2**20, clock)
     run = SimpleNamespace(frontier=frontier, visits=visits, web=web, run=None)
     frontier.add([QueuedUrl("d1", START, UrlKind.PAGE, CrawlPriority.START, 0, {}, EarlierVisit())])
-    asyncio.run(ask_for_robots(ShopSpider(cast(CrawlRun, run))))
+    run_coroutine(ask_for_robots(ShopSpider(cast(CrawlRun, run))))
     assert hosts.host("shop.example").delay == 2.0
