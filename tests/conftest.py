@@ -335,6 +335,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         yield running
 
 
+@pytest.fixture(scope="session")
+def loopback_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A whole service that may fetch from servers of the tests, which are on loopback."""
+    with ready_service(tmp_path_factory.mktemp("loopback"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
+        yield running
+
+
 @pytest.fixture
 def http(service: RunningService) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service.url, timeout=60.0, trust_env=False) as client:

@@ -20,7 +20,7 @@ from cli.output import ExitCode
 from core.pictures import load
 from core.settings import PROJECT
 from lookbook import Client, Job, Upload
-from tests.conftest import SAMPLES, RunningService, ready_service
+from tests.conftest import SAMPLES, RunningService
 from tests.e2e.conftest import pages_of
 from tests.shop import Shop, running_shop
 
@@ -36,11 +36,9 @@ def shop() -> Iterator[Shop]:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def service(loopback_service: RunningService) -> RunningService:
     """A service that may crawl the shop."""
-    settings = {"LOOKBOOK_FETCH_ALLOW": "127.0.0.1/32,127.1.0.0/24", "LOOKBOOK_DECODERS": "1"}
-    with ready_service(tmp_path_factory.mktemp("crawling"), **settings) as running:
-        yield running
+    return loopback_service
 
 
 @pytest.fixture(scope="module")

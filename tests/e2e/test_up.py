@@ -66,22 +66,18 @@ def test_stopping_the_service_leaves_no_process(start: Start, number: signal.Sig
     assert alive == []
 
 
-def test_the_maintenance_worker_has_the_lowest_priority(start: Start) -> None:
-    service = start()
-    service.wait_for_line("ready")
+def test_the_maintenance_worker_has_the_lowest_priority(service: RunningService) -> None:
     process = {" ".join(child.cmdline()[3:]): child for child in children(service)}
     maintenance = process["worker --queues maintenance --concurrency 2"]
     # The worker sets its niceness itself, and the service does not wait until it is ready.
     until(lambda: maintenance.nice() > process["api"].nice() == process["worker"].nice())
 
 
-def test_a_second_service_on_the_same_folder_is_refused(start: Start) -> None:
-    first = start()
-    first.wait_for_line("ready")
-    second = start()
-    assert f"process {first.process.pid}" in second.wait_for_line("another `lookbook up`")
+def test_a_second_service_on_the_same_folder_is_refused(start: Start, service: RunningService) -> None:
+    second = start(service.home)
+    assert f"process {service.process.pid}" in second.wait_for_line("another `lookbook up`")
     assert second.process.wait(30) == 1
-    assert httpx.get(f"{first.url}/readyz").status_code == 200
+    assert httpx.get(f"{service.url}/readyz").status_code == 200
 
 
 def test_a_second_service_on_another_folder_and_port_works(
@@ -120,9 +116,7 @@ def test_the_error_names_a_wrong_setting(tmp_path: Path) -> None:
     assert "LOOKBOOK_RUNTIME='abacus'" in refusal(tmp_path, LOOKBOOK_RUNTIME="abacus")
 
 
-def test_a_dead_worker_is_reported_and_restarted_and_its_work_continues(start: Start) -> None:
-    service = start()
-    service.wait_for_line("ready")
+def test_a_dead_worker_is_reported_and_restarted_and_its_work_continues(service: RunningService) -> None:
     worker = supervised(service, "worker")
     worker.send_signal(signal.SIGSTOP)
     item = submit_one(service)
@@ -131,9 +125,7 @@ def test_a_dead_worker_is_reported_and_restarted_and_its_work_continues(start: S
     until(lambda: is_done(service, item))
 
 
-def test_a_dead_redis_is_restarted_and_its_messages_are_sent_again(start: Start) -> None:
-    service = start()
-    service.wait_for_line("ready")
+def test_a_dead_redis_is_restarted_and_its_messages_are_sent_again(service: RunningService) -> None:
     worker = supervised(service, "worker")
     worker.suspend()
     item = submit_one(service)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import SAMPLES, RunningService, ready_service, supervised, until
+from tests.conftest import SAMPLES, RunningService, supervised, until
 from tests.integration.hostile_server import HostileServer, Visit, response
 
 PICTURES = sorted(SAMPLES.iterdir())
@@ -22,16 +22,9 @@ def shop() -> Iterator[HostileServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def allowed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service that may fetch from loopback."""
-    with ready_service(tmp_path_factory.mktemp("allowed"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
-        yield running
-
-
 @pytest.fixture
-def http(allowed: RunningService) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=allowed.url, timeout=60.0, trust_env=False) as client:
+def http(loopback_service: RunningService) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=loopback_service.url, timeout=60.0, trust_env=False) as client:
         yield client
 
 
@@ -60,7 +53,9 @@ def test_a_single_url_is_answered_at_once(http: httpx.Client, shop: HostileServe
     assert (failed.status_code, failed.json()["code"]) == (422, "fetch_failed")
 
 
-def test_killing_a_worker_during_downloads_fails_no_picture(allowed: RunningService, http: httpx.Client) -> None:
+def test_killing_a_worker_during_downloads_fails_no_picture(
+    loopback_service: RunningService, http: httpx.Client
+) -> None:
     picture = response((SAMPLES / "t-shirt-red.jpg").read_bytes(), connection="close")
     visits: Counter[str] = Counter()
 
@@ -75,7 +70,7 @@ def test_killing_a_worker_during_downloads_fails_no_picture(allowed: RunningServ
         held.answers = {f"/{number}.jpg": answer for number in range(6)}
         job = http.post("/v1/jobs", json={"items": [{"url": f"{held.url}/{number}.jpg"} for number in range(6)]}).json()
         until(lambda: len(held.visits) >= 6)
-        supervised(allowed, "worker", "fetch").kill()
+        supervised(loopback_service, "worker", "fetch").kill()
         until(lambda: http.get(job["links"]["self"]).json()["status"] == "completed")
         assert http.get(job["links"]["self"]).json()["counts"]["succeeded"] == 6
 

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,15 @@ import httpx
 import pytest
 
 from core.settings import PROJECT
-from tests.conftest import SAMPLES, RunningService, ready_service, until
+from tests.conftest import SAMPLES, RunningService, until
 from tests.receiver import Receiver, Reply, receiver
 
 __all__ = ["receiver"]
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with ready_service(tmp_path_factory.mktemp("service"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
-        yield running
+def service(loopback_service: RunningService) -> RunningService:
+    return loopback_service
 
 
 @pytest.fixture(scope="module")
