@@ -14,7 +14,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReceivedRequest:
     method: str
     path: str
     headers: dict[str, str]
@@ -81,25 +81,25 @@ CRAWL: dict[str, Any] = {
 """The member `crawl` of a job in the API."""
 
 
-class Answering:
+class AnsweringServer:
     """Gives `replies` in turn and repeats the last one. A reply can be a function of the request."""
 
-    def __init__(self, port: int, replies: list[Reply | Callable[[Asked], Reply]]) -> None:
+    def __init__(self, port: int, replies: list[Reply | Callable[[ReceivedRequest], Reply]]) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self.asked: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
         self._replies = replies
         self._lock = threading.Lock()
 
-    def take(self, asked: Asked) -> Reply:
+    def take(self, request: ReceivedRequest) -> Reply:
         with self._lock:
-            self.asked.append(asked)
-            reply = self._replies[min(len(self.asked), len(self._replies)) - 1]
-        return reply if isinstance(reply, Reply) else reply(asked)
+            self.requests.append(request)
+            reply = self._replies[min(len(self.requests), len(self._replies)) - 1]
+        return reply if isinstance(reply, Reply) else reply(request)
 
 
 @contextmanager
-def answering(*replies: Reply | Callable[[Asked], Reply]) -> Iterator[Answering]:
-    made: list[Answering] = []
+def answering(*replies: Reply | Callable[[ReceivedRequest], Reply]) -> Iterator[AnsweringServer]:
+    made: list[AnsweringServer] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -107,7 +107,7 @@ def answering(*replies: Reply | Callable[[Asked], Reply]) -> Iterator[Answering]
         def _answer(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
-            reply = made[0].take(Asked(self.command, self.path, headers, body))
+            reply = made[0].take(ReceivedRequest(self.command, self.path, headers, body))
             if reply.cut != 0:
                 self.send_response(reply.status)
                 for name, value in {**reply.headers, "Content-Length": str(len(reply.content))}.items():
@@ -130,7 +130,7 @@ def answering(*replies: Reply | Callable[[Asked], Reply]) -> Iterator[Answering]
             """Write no log, because the tests report failures themselves."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.append(Answering(server.server_port, list(replies)))
+    made.append(AnsweringServer(server.server_port, list(replies)))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

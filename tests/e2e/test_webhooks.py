@@ -15,8 +15,9 @@ import httpx
 import pytest
 
 from core.settings import PROJECT
+from tests.answering import Reply
 from tests.conftest import SAMPLES, RunningService, until
-from tests.receiver import Receiver, Reply, receiver
+from tests.receiver import Receiver, receiver
 
 __all__ = ["receiver"]
 

@@ -17,9 +17,10 @@ from redis import Redis
 
 from core.settings import PROJECT, Settings
 from db.database import Database
+from tests.conftest import free_port
 from tests.faults.processes import Process, Supervisor
 from tests.faults.proxy import Proxies, Proxy
-from tests.faults.servers import PostgreSQL, SmallDisk, free_port, redis_answers, redis_process, wait_until
+from tests.faults.servers import PostgreSQL, SmallDisk, redis_answers, redis_process, wait_until
 
 DatabaseKind = Literal["sqlite", "postgresql"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -24,12 +23,6 @@ START_SECONDS = 30.0
 BLOBS_MEGABYTES = 256
 """Size of the small disk that holds the pictures."""
 _FILLER_BLOCK = bytes(64 * 1024)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(done: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:

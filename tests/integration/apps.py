@@ -95,5 +95,9 @@ def picture(name: str = "t-shirt-red.jpg") -> bytes:
     return (SAMPLES / name).read_bytes()
 
 
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def blobs_on_disk(settings: Settings) -> list[Path]:
-    return [path for path in settings.blobs_folder.rglob("*") if path.is_file()]
+    return files_in(settings.blobs_folder)

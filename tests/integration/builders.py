@@ -6,7 +6,8 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -60,6 +61,13 @@ def a_blob(content: str) -> StoredBlob:
 def a_job(session: Session, pictures: list[str], name: str = "test", source: JobSource = JobSource.UPLOADS) -> Job:
     items = [NewItem(f"{n}-{content}.jpg", a_blob(content)) for n, content in enumerate(pictures)]
     return submitting.create(session, NewJob(name, source, a_model(session)), items, NOW)
+
+
+def a_queued_job(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMessage]]:
+    """Create a job and claim its first chunks. Return its id and their messages."""
+    with database.writing() as session:
+        job = a_job(session, pictures)
+        return job.id, chunks.claim(session, job, POLICY, NOW)
 
 
 def a_key(database: Database, *scopes: Scope, name: str = "test", **limits: int) -> tuple[str, str]:
@@ -123,19 +131,34 @@ def a_varied_job(database: Database) -> str:
             messages += record_chunk(session, message, outcomes).next_chunks
     with database.writing() as session:
         chunks.take(session, messages[0].chunk_id, WORKER, POLICY, NOW)
-        held = lifecycle.lock_job(session, job.id)
-        assert held is not None
-        lifecycle.request_cancel(session, held, NOW)
+    cancel_job(database, job.id)
     return job.id
 
 
 def review(database: Database, job_id: str, labels: dict[int, str | None]) -> None:
     """Review items by position, with the label that they show or None if no label fits."""
+    with locked_job(database, job_id) as (session, job):
+        for item in session.scalars(select(Item).where(Item.job_id == job_id, Item.position.in_(labels))):
+            reviewing.put(session, job, item, labels[item.position], None, NOW)
+
+
+@contextmanager
+def locked_job(database: Database, job_id: str) -> Iterator[tuple[Session, Job]]:
+    """Open a transaction in which the row of a job is locked."""
     with database.writing() as session:
         job = lifecycle.lock_job(session, job_id)
         assert job is not None
-        for item in session.scalars(select(Item).where(Item.job_id == job_id, Item.position.in_(labels))):
-            reviewing.put(session, job, item, labels[item.position], None, NOW)
+        yield session, job
+
+
+def cancel_job(database: Database, job_id: str, now: datetime = NOW) -> None:
+    with locked_job(database, job_id) as (session, job):
+        lifecycle.request_cancel(session, job, now)
+
+
+def delete_job(database: Database, job_id: str) -> None:
+    with locked_job(database, job_id) as (_, job):
+        lifecycle.mark_job_deleted(job, NOW)
 
 
 def read_job(database: Database, job_id: str) -> Job:
@@ -163,9 +186,7 @@ def end_job(
 
 def end_again(database: Database, job_id: str, outcome: Outcome | None = None, now: datetime = NOW) -> None:
     """Retry the failed items of a job, and let it end again."""
-    with database.writing() as session:
-        job = lifecycle.lock_job(session, job_id)
-        assert job is not None
+    with locked_job(database, job_id) as (session, job):
         lifecycle.retry_failed_items(session, job, now)
         messages = chunks.claim(session, job, POLICY, now)
     for message in messages:

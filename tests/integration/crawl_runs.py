@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from broker.client import Broker
@@ -103,3 +104,10 @@ def resume(run: CrawlRun, job_id: str) -> None:
         SOURCE_LEASES.end_leases(session, utc_now())
         expanding.end_attempt(session, job_id, ChunkPolicy.of(run.settings), utc_now())
     assert run.crawls.run_pending() == 1
+
+
+@pytest.fixture
+def run(settings: Settings, database: Database, shop: Shop) -> Iterator[CrawlRun]:
+    """A worker that crawls the module's shop."""
+    with crawl_run(settings, database, shop) as running:
+        yield running

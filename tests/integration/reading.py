@@ -24,14 +24,14 @@ from db.blobs.opening import open_blob_store
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
 from db.database import Database
-from db.steps import lifecycle, submitting
+from db.steps import submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewJob, StoredBlob, UnreadSource
 from db.tables import Blob, Chunk, Discovery, Item, Job, JobSource
 from db.views import items
 from tests.conftest import RunningRedis
-from tests.integration.builders import WORKER, a_model, read_job, record_chunk, scored
+from tests.integration.builders import WORKER, a_model, cancel_job, read_job, record_chunk, scored
 from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
 from worker.sources.entries import FoundItem, SourceLimits
@@ -103,10 +103,7 @@ class Place:
             return session.get(Discovery, job_id)
 
     def cancel(self, job_id: str) -> None:
-        with self.database.writing() as session:
-            job = lifecycle.lock_job(session, job_id)
-            assert job is not None
-            lifecycle.request_cancel(session, job, utc_now())
+        cancel_job(self.database, job_id, utc_now())
 
     def classify_all(self) -> None:
         """Record every queued chunk until no chunk is left."""

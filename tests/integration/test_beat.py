@@ -7,19 +7,10 @@ import json
 
 from broker.client import Broker
 from core.messages import Queue
+from tests.clocks import ManualClock
 from tests.conftest import RunningRedis
 from tests.integration.builders import next_raw_message
 from worker.maintenance.beat import Beat
-
-
-class Clock:
-    """A clock that the tests set, in seconds."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def queued_tasks(redis: RunningRedis) -> list[str]:
@@ -34,7 +25,7 @@ def queued_tasks(redis: RunningRedis) -> list[str]:
 
 
 def test_each_task_is_queued_at_its_own_interval(broker: Broker, redis: RunningRedis) -> None:
-    clock = Clock()
+    clock = ManualClock(1000.0)
     beat = Beat(broker, {"often": 2.0, "seldom": 60.0}, clock)
     queued = []
     for _ in range(4):
@@ -48,7 +39,7 @@ def test_each_task_is_queued_at_its_own_interval(broker: Broker, redis: RunningR
 
 
 def test_tasks_do_not_pile_up_without_a_worker_and_are_not_forgotten(broker: Broker, redis: RunningRedis) -> None:
-    clock = Clock()
+    clock = ManualClock(1000.0)
     beat = Beat(broker, {"often": 2.0}, clock)
     for _ in range(50):
         beat.queue_due_tasks()

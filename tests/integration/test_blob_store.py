@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +14,7 @@ from db.blobs.opening import open_blob_store
 from db.blobs.spool import BlobWriter
 from db.blobs.store import THUMBNAIL, BlobStore
 from tests.conftest import RunningS3
+from tests.integration.apps import files_in
 
 
 @pytest.fixture
@@ -29,11 +29,7 @@ def kept(request: pytest.FixtureRequest, blob_settings: Settings) -> Callable[[]
         bucket, _, prefix = blob_settings.blobs.removeprefix("s3://").partition("/")
         s3: RunningS3 = request.getfixturevalue("s3")
         return lambda: [key.removeprefix(f"{prefix}/") for key in s3.keys(bucket)]
-    return lambda: [path.name for path in files(blob_settings.blobs_folder) if path.parent.name != "tmp"]
-
-
-def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    return lambda: [path.name for path in files_in(blob_settings.blobs_folder) if path.parent.name != "tmp"]
 
 
 def sha256_of(data: bytes) -> str:
@@ -83,7 +79,7 @@ def test_a_blob_is_not_stored_before_commit_and_leaves_nothing_after_abort(
         store.read(writer.finish())
     writer.abort()
     writer.abort()
-    assert files(blob_settings.home) == []
+    assert files_in(blob_settings.home) == []
 
 
 def test_abort_after_commit_keeps_the_blob_and_removes_the_spooled_file(
@@ -93,7 +89,7 @@ def test_abort_after_commit_keeps_the_blob_and_removes_the_spooled_file(
     store.commit([writer])
     writer.abort()
     assert store.read(writer.sha256) == b"picture"
-    assert files(blob_settings.spool_folder) == []
+    assert files_in(blob_settings.spool_folder) == []
 
 
 def test_a_finished_write_holds_no_file_open(store: BlobStore) -> None:
@@ -170,7 +166,7 @@ def test_no_derived_file_is_stored_for_a_missing_blob(store: BlobStore, blob_set
         sha256 = sha256_of(data)
         store.put_derived(sha256, THUMBNAIL, b"small")
         assert store.read_derived(sha256, THUMBNAIL) is None
-    assert files(blob_settings.spool_folder) == []
+    assert files_in(blob_settings.spool_folder) == []
 
 
 def test_deleting_a_blob_deletes_its_derived_files_and_nothing_else(

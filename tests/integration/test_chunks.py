@@ -13,17 +13,11 @@ from db.steps import chunks, lifecycle
 from db.steps.leasing import CHUNK_LEASES
 from db.tables import Chunk, Item
 from db.views import items
-from tests.integration.builders import LEASE, NOW, POLICY, WORKER, a_job, finish, read_job
+from tests.integration.builders import LEASE, NOW, POLICY, WORKER, a_queued_job, finish, locked_job, read_job
 from worker.leases import HeldLeases
 
 OTHER = "wrk_2@there-7"
 PATIENCE = POLICY.deadlines.lost_message_after
-
-
-def submit(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMessage]]:
-    with database.writing() as session:
-        job = a_job(session, pictures)
-        return job.id, chunks.claim(session, job, POLICY, NOW)
 
 
 def take(database: Database, chunk_id: str, worker: str = WORKER, seconds: float = 0) -> bool:
@@ -42,7 +36,7 @@ def find_lost_messages(database: Database, seconds: float, empty: set[Queue] | N
 
 
 def test_a_chunk_is_leased_once(database: Database) -> None:
-    _, messages = submit(database, ["a"])
+    _, messages = a_queued_job(database, ["a"])
     assert take(database, messages[0].chunk_id)
     assert not take(database, messages[0].chunk_id, OTHER)
     chunk = read_chunk(database, messages[0].chunk_id)
@@ -50,13 +44,13 @@ def test_a_chunk_is_leased_once(database: Database) -> None:
 
 
 def test_a_recorded_chunk_cannot_be_leased_again(database: Database) -> None:
-    _, messages = submit(database, ["a"])
+    _, messages = a_queued_job(database, ["a"])
     finish(database, messages[0])
     assert not take(database, messages[0].chunk_id)
 
 
 def test_only_the_worker_that_holds_a_chunk_renews_its_lease(database: Database) -> None:
-    _, messages = submit(database, ["a"])
+    _, messages = a_queued_job(database, ["a"])
     take(database, messages[0].chunk_id)
     for worker, seconds in ((OTHER, 0), (WORKER, 20)):
         with database.writing() as session:
@@ -65,7 +59,7 @@ def test_only_the_worker_that_holds_a_chunk_renews_its_lease(database: Database)
 
 
 def test_a_message_missing_from_an_empty_queue_is_sent_again_without_an_attempt(database: Database) -> None:
-    _, messages = submit(database, ["a"])
+    _, messages = a_queued_job(database, ["a"])
     patience = PATIENCE.total_seconds()
     assert find_lost_messages(database, patience - 1, {Queue.BULK}) == []
     for step in range(1, 6):
@@ -75,7 +69,7 @@ def test_a_message_missing_from_an_empty_queue_is_sent_again_without_an_attempt(
 
 
 def test_a_message_in_a_long_queue_is_sent_again_once_per_lease(database: Database) -> None:
-    _, messages = submit(database, ["a"])
+    _, messages = a_queued_job(database, ["a"])
     seconds, sent_at = 0.0, []
     while seconds < 3 * LEASE.total_seconds():
         seconds += PATIENCE.total_seconds()
@@ -85,14 +79,14 @@ def test_a_message_in_a_long_queue_is_sent_again_once_per_lease(database: Databa
 
 
 def test_an_unsent_message_is_sent_by_the_next_sweep(database: Database) -> None:
-    _, messages = submit(database, ["a"])
+    _, messages = a_queued_job(database, ["a"])
     with database.writing() as session:
         chunks.mark_unsent(session, NOW, [messages[0].chunk_id])
     assert find_lost_messages(database, 0) == messages
 
 
 def test_the_message_of_a_held_chunk_is_not_sent_again(database: Database) -> None:
-    _, messages = submit(database, ["a"])
+    _, messages = a_queued_job(database, ["a"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
         chunks.mark_unsent(session, NOW)
@@ -100,7 +94,7 @@ def test_the_message_of_a_held_chunk_is_not_sent_again(database: Database) -> No
 
 
 def test_a_lease_is_lost_when_it_ends(database: Database) -> None:
-    _, messages = submit(database, ["a"])
+    _, messages = a_queued_job(database, ["a"])
     take(database, messages[0].chunk_id)
     with database.reading() as session:
         assert chunks.list_lost_leases(session, NOW + LEASE - timedelta(seconds=1)) == []
@@ -109,7 +103,7 @@ def test_a_lease_is_lost_when_it_ends(database: Database) -> None:
 
 
 def test_the_leases_of_an_ended_process_can_be_ended_at_once(database: Database) -> None:
-    _, messages = submit(database, [str(n) for n in range(8)])
+    _, messages = a_queued_job(database, [str(n) for n in range(8)])
     take(database, messages[0].chunk_id, "wrk_1@here-1")
     take(database, messages[1].chunk_id, "wrk_2@here-11")
     with database.writing() as session:
@@ -118,7 +112,7 @@ def test_the_leases_of_an_ended_process_can_be_ended_at_once(database: Database)
 
 
 def test_a_chunk_that_is_given_back_costs_no_attempt_and_waits_until_it_is_due(database: Database) -> None:
-    _, messages = submit(database, ["a"])
+    _, messages = a_queued_job(database, ["a"])
     for _ in range(5):
         take(database, messages[0].chunk_id)
         with database.writing() as session:
@@ -131,7 +125,7 @@ def test_a_chunk_that_is_given_back_costs_no_attempt_and_waits_until_it_is_due(d
 
 
 def test_a_split_chunk_becomes_two_halves_that_are_processed_alone(database: Database) -> None:
-    job_id, messages = submit(database, ["a", "b", "c"])
+    job_id, messages = a_queued_job(database, ["a", "b", "c"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
         chunk = CHUNK_LEASES.lock_lost(session, messages[0].chunk_id, NOW + LEASE)
@@ -150,7 +144,7 @@ def test_a_split_chunk_becomes_two_halves_that_are_processed_alone(database: Dat
 
 
 def test_late_predictions_of_a_split_chunk_are_ignored(database: Database) -> None:
-    job_id, messages = submit(database, ["a", "b"])
+    job_id, messages = a_queued_job(database, ["a", "b"])
     take(database, messages[0].chunk_id)
     with database.writing() as session:
         chunk = CHUNK_LEASES.lock_lost(session, messages[0].chunk_id, NOW + LEASE)
@@ -161,18 +155,16 @@ def test_late_predictions_of_a_split_chunk_are_ignored(database: Database) -> No
 
 
 def test_a_canceling_job_claims_no_chunks(database: Database) -> None:
-    job_id, messages = submit(database, [str(n) for n in range(20)])
+    job_id, messages = a_queued_job(database, [str(n) for n in range(20)])
     take(database, messages[0].chunk_id)
-    with database.writing() as session:
-        job = lifecycle.lock_job(session, job_id)
-        assert job is not None
+    with locked_job(database, job_id) as (session, job):
         lifecycle.request_cancel(session, job, NOW)
         assert chunks.claim(session, job, POLICY, NOW) == []
         assert list(chunks.list_jobs_with_room(session, POLICY)) == []
 
 
 def test_a_worker_renews_held_leases_but_not_those_of_a_hanging_thread(database: Database) -> None:
-    _, messages = submit(database, [str(n) for n in range(8)])
+    _, messages = a_queued_job(database, [str(n) for n in range(8)])
     clock = [0.0]
     leases = HeldLeases(database, WORKER, POLICY, clock=lambda: clock[0])
     for message in messages:
@@ -186,7 +178,7 @@ def test_a_worker_renews_held_leases_but_not_those_of_a_hanging_thread(database:
 
 
 def test_a_stopping_worker_gives_back_unfinished_chunks_at_once(database: Database) -> None:
-    job_id, messages = submit(database, [str(n) for n in range(8)])
+    job_id, messages = a_queued_job(database, [str(n) for n in range(8)])
     leases = HeldLeases(database, WORKER, POLICY)
     for message in messages:
         take(database, message.chunk_id)

@@ -24,17 +24,15 @@ STATE_BY_FATE = {
 def test_a_repeated_crawl_downloads_only_changed_pictures(settings: Settings, database: Database) -> None:
     with running_shop(products=PRODUCTS) as shop:
         start = shop.address_url(SITE, "/sitemap.xml")
-        host = start.partition("//")[2].partition(":")[0]
-        fates = dict(shop.truth(SITE, shop.address_url(SITE)).fates())
-        port, allow = shop.port, shop
-        with crawl_run(settings, database, allow) as run:
+        port = shop.port
+        with crawl_run(settings, database, shop) as run:
             first = run.crawl(start)
     with running_shop(products=PRODUCTS, visit=2, port=port) as shop, crawl_run(settings, database, shop) as run:
         fates = dict(shop.truth(SITE, shop.address_url(SITE)).fates())
         truth = {p.url: p for p in shop.truth(SITE, shop.address_url(SITE)).products()}
         before = {row.url: row.blob_sha256 for row in run.urls(first) if row.kind is UrlKind.PICTURE}
         second = run.crawl(start, since=first)
-        visits = shop.log.visits(host)
+        visits = shop.log.visits(shop.address(SITE))
     rows = {row.url: row for row in run.urls(second)}
     for url, fate in fates.items():
         assert rows[url].state is STATE_BY_FATE[fate], (url, fate)

@@ -15,19 +15,21 @@ import pytest
 from sqlalchemy import update
 
 from core.clock import utc_now
-from core.settings import PROJECT, Settings
+from core.settings import PROJECT
 from db.access import keys
-from db.database import Database
-from db.steps import crawling, expanding, lifecycle, submitting
+from db.steps import crawling, expanding, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import MAX_ATTEMPTS
 from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewItem
 from db.tables import Discovery, JobStatus, Scope, UrlKind, UrlState
 from tests.conftest import until
-from tests.integration.crawl_runs import CrawlRun, crawl_run, resume
+from tests.integration.builders import locked_job
+from tests.integration.crawl_runs import CrawlRun, resume, run
 from tests.shop import Shop, running_shop
 from worker.sources.crawls import child_environment
+
+__all__ = ["run"]
 
 PRODUCTS = 30
 
@@ -36,12 +38,6 @@ PRODUCTS = 30
 def shop() -> Iterator[Shop]:
     with running_shop(products=PRODUCTS, latency=0.03) as running:
         yield running
-
-
-@pytest.fixture
-def run(settings: Settings, database: Database, shop: Shop) -> Iterator[CrawlRun]:
-    with crawl_run(settings, database, shop) as made:
-        yield made
 
 
 def count_settled(run: CrawlRun, job_id: str) -> int:
@@ -122,9 +118,7 @@ def test_a_process_that_lost_its_crawl_ends_and_changes_nothing(run: CrawlRun, s
 def test_a_crawl_without_progress_ends_after_three_attempts(run: CrawlRun, found: int) -> None:
     job_id, policy = run.submit("https://shop.example/"), ChunkPolicy.of(run.settings)
     if found:
-        with run.database.writing() as session:
-            job = lifecycle.lock_job(session, job_id)
-            assert job is not None
+        with locked_job(run.database, job_id) as (session, job):
             submitting.append_items(
                 session, job, [NewItem("a.jpg", None, source_url="https://shop.example/a.jpg")], utc_now()
             )

@@ -12,11 +12,13 @@ from core.clock import utc_now
 from core.settings import Settings
 from db.crawls.requests import CrawlLimits
 from db.database import Database
-from db.steps import lifecycle
 from db.tables import JobStatus, UrlKind, UrlState
 from tests.conftest import until
-from tests.integration.crawl_runs import LIMITS, CrawlRun, crawl_run
+from tests.integration.builders import cancel_job
+from tests.integration.crawl_runs import LIMITS, CrawlRun, crawl_run, run
 from tests.shop import Shop, running_shop
+
+__all__ = ["run"]
 
 FEWER_PICTURES = replace(LIMITS, pictures=1_000)
 
@@ -27,16 +29,6 @@ pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def shop() -> Iterator[Shop]:
     with running_shop(products=12, latency=0.05) as running:
         yield running
-
-
-@pytest.fixture
-def run(settings: Settings, database: Database, shop: Shop) -> Iterator[CrawlRun]:
-    with crawl_run(settings, database, shop) as made:
-        yield made
-
-
-def host(shop: Shop, site: str) -> str:
-    return shop.address_url(site).partition("//")[2].partition(":")[0]
 
 
 @pytest.mark.parametrize(
@@ -69,14 +61,14 @@ def test_a_crawl_stops_at_its_limit_of_bytes(run: CrawlRun, shop: Shop) -> None:
 
 def test_the_delay_of_robots_txt_is_kept(run: CrawlRun, shop: Shop) -> None:
     run.crawl(shop.address_url("polite", "/"), limits=replace(LIMITS, pages=3, pictures=2))
-    assert len(shop.log.visits(host(shop, "polite"))) >= 4
-    assert shop.log.shortest_pause(host(shop, "polite")) >= 0.49
+    assert len(shop.log.visits(shop.address("polite"))) >= 4
+    assert shop.log.shortest_pause(shop.address("polite")) >= 0.49
 
 
 def test_the_limit_of_concurrent_requests_to_a_host_is_kept(settings: Settings, database: Database, shop: Shop) -> None:
     with crawl_run(settings, database, shop, crawl_connections=2) as run:
         run.crawl(shop.address_url("microdata", "/sitemap.xml"))
-    assert shop.log.max_in_progress(host(shop, "microdata")) == 2
+    assert shop.log.max_in_progress(shop.address("microdata")) == 2
 
 
 def test_a_pause_that_a_host_demands_is_kept(settings: Settings, database: Database, shop: Shop) -> None:
@@ -86,9 +78,9 @@ def test_a_pause_that_a_host_demands_is_kept(settings: Settings, database: Datab
         worker.start()
         until(lambda: bool(run.progress(job_id).get("waiting_on")))
         (waiting,) = run.progress(job_id)["waiting_on"]
-        assert waiting["host"].startswith(host(shop, "busy"))
+        assert waiting["host"].startswith(shop.address("busy"))
         worker.join()
-    visits = shop.log.visits(host(shop, "busy"))
+    visits = shop.log.visits(shop.address("busy"))
     for number, visit in enumerate(visits):
         if visit.status == 429:
             later = [after.started for after in visits[number + 1 :] if after.started > visit.finished]
@@ -102,10 +94,7 @@ def test_a_canceled_crawl_ends_within_seconds(run: CrawlRun, shop: Shop) -> None
     worker = threading.Thread(target=run.crawls.run_pending)
     worker.start()
     until(lambda: run.states(job_id, UrlKind.PAGE)[UrlState.DONE] > 0)
-    with run.database.writing() as session:
-        job = lifecycle.lock_job(session, job_id)
-        assert job is not None
-        lifecycle.request_cancel(session, job, utc_now())
+    cancel_job(run.database, job_id, utc_now())
     worker.join(10)
     assert not worker.is_alive()
     job = run.job(job_id)

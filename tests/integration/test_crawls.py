@@ -9,12 +9,12 @@ from decimal import Decimal
 
 import pytest
 
-from core.settings import Settings
-from db.database import Database
 from db.tables import JobStatus, UrlKind, UrlState
-from tests.integration.crawl_runs import LIMITS, CrawlRun, crawl_run
+from tests.integration.crawl_runs import LIMITS, CrawlRun, run
 from tests.shop import Shop, running_shop
 from tests.shop.shelf import kind_of
+
+__all__ = ["run"]
 
 PRODUCTS = 30
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -24,12 +24,6 @@ on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def shop() -> Iterator[Shop]:
     with running_shop(products=PRODUCTS, latency=0.02, pause=0.2) as running:
         yield running
-
-
-@pytest.fixture
-def run(settings: Settings, database: Database, shop: Shop) -> Iterator[CrawlRun]:
-    with crawl_run(settings, database, shop) as made:
-        yield made
 
 
 def assert_found_whole(run: CrawlRun, job_id: str, shop: Shop, site: str) -> None:
@@ -66,7 +60,7 @@ def test_every_product_of_a_shop_becomes_items(run: CrawlRun, shop: Shop, site: 
     assert listed == counted
     pages = {row.url: row for row in run.urls(job_id) if row.kind is not UrlKind.PICTURE}
     assert pages[shop.address_url(site, "/cart")].state is UrlState.BLOCKED_BY_ROBOTS
-    visited = [visit.path for visit in shop.log.visits(shop.address_url(site).partition("//")[2].partition(":")[0])]
+    visited = [visit.path for visit in shop.log.visits(shop.address(site))]
     assert not [path for path in visited if path.startswith("/cart") or "sort=" in path]
     assert visited[0] == "/robots.txt"
 
@@ -98,7 +92,7 @@ def test_the_verdict_says_why_a_shop_gave_nothing(run: CrawlRun, shop: Shop, sit
     job_id = run.crawl(shop.address_url(site, "/"))
     job = run.job(job_id)
     assert (job.status, (job.error or {})["code"], run.verdict(job_id)) == (JobStatus.FAILED, verdict, verdict)
-    host = shop.address_url(site).partition("//")[2].partition(":")[0]
+    host = shop.address(site)
     if verdict == "blocked_by_robots":
         assert set(shop.log.paths(host)) == {"/robots.txt"}
 

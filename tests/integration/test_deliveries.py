@@ -19,9 +19,10 @@ from api.app import LookbookApp
 from core.fetching import Fetcher
 from core.settings import Settings
 from db.tables import Delivery
+from tests.answering import Reply
 from tests.conftest import RunningRedis
 from tests.integration.apps import prepare, services_of, serving
-from tests.receiver import Receiver, Reply, receiver
+from tests.receiver import Receiver, receiver
 from worker.maintenance.courier import Courier
 
 __all__ = ["receiver"]

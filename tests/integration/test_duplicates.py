@@ -24,7 +24,9 @@ from tests.integration.builders import (
     POLICY,
     a_blob,
     a_model,
+    delete_job,
     finish,
+    locked_job,
     read_job,
     record_chunk,
     scored,
@@ -177,9 +179,7 @@ def test_a_retried_job_is_linked_again_when_it_ends_again(database: Database) ->
     outcomes = {"a": FAILED, "b": seen(SHIRT + RED)}
     job_id = a_job_of(database, ["a", "b"], outcomes)
     Linker(database).run_pending()
-    with database.writing() as session:
-        job = lifecycle.lock_job(session, job_id)
-        assert job is not None
+    with locked_job(database, job_id) as (session, job):
         lifecycle.retry_failed_items(session, job, NOW)
         messages = chunks.claim(session, job, POLICY, NOW)
     assert read_job(database, job_id).duplicates is None
@@ -277,10 +277,7 @@ def test_similar_items_of_another_key_or_a_deleted_job_are_not_found(database: D
     a_job_of(database, ["a"], outcomes, key_id="key_2")
     a_job_of(database, ["a"], outcomes)
     deleted = a_job_of(database, ["a"], outcomes, key_id="key_1")
-    with database.writing() as session:
-        job = lifecycle.lock_job(session, deleted)
-        assert job is not None
-        lifecycle.mark_job_deleted(job, NOW)
+    delete_job(database, deleted)
     latest = a_job_of(database, ["a"], outcomes, key_id="key_1")
     assert [found.item.job_id for found in similar(database, latest)] == [mine]
 

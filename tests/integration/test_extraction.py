@@ -18,8 +18,11 @@ from crawler.extraction import Extraction, PageKind, extract
 from crawler.feeds import is_feed, read_feed
 from crawler.recipes import SITES, load_recipe
 from crawler.urls import canonical_url
+from tests.integration.shop_fetcher import fetcher
 from tests.shop import KINDS, Shop, running_shop
 from tests.shop.scoring import Score
+
+__all__ = ["fetcher"]
 
 PRODUCTS = 105
 """Enough products for several of every variant of every kind of page."""
@@ -29,12 +32,6 @@ PRODUCTS = 105
 def shop() -> Iterator[Shop]:
     with running_shop(seed=11, products=PRODUCTS) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def fetcher(shop: Shop) -> Iterator[Fetcher]:
-    with Fetcher(allow=shop.allow, resolver=shop.resolver) as made:
-        yield made
 
 
 def read(fetcher: Fetcher, url: str) -> Extraction:

@@ -27,7 +27,8 @@ from db.steps.submitting import NewItem, NewJob
 from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Priority, Stage
 from db.views import jobs
 from tests.conftest import RunningRedis, until
-from tests.integration.builders import WORKER, a_model, finish, queued
+from tests.integration.apps import files_in
+from tests.integration.builders import WORKER, a_model, cancel_job, finish, locked_job, queued
 from tests.integration.hostile_server import HostileServer, Visit, response
 from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
@@ -194,7 +195,7 @@ def test_a_worker_that_lost_its_lease_leaves_no_bytes(
     assert (store.read(str(items[0].blob_sha256)), chunk.stage) == (b"the picture now", Stage.CLASSIFY)
     with database.reading() as session:
         assert len(session.scalars(select(Blob)).all()) == 1
-    assert len([path for path in store.folder.rglob("*") if path.is_file()]) == 1
+    assert len(files_in(store.folder)) == 1
 
 
 def test_a_repeated_url_of_a_chunk_is_requested_once(
@@ -259,10 +260,7 @@ def test_downloads_of_a_canceled_job_stop(
     worker.start()
     for _ in range(3):
         arrived.acquire(timeout=10)
-    with database.writing() as session:
-        job = lifecycle.lock_job(session, job_id)
-        assert job is not None
-        lifecycle.request_cancel(session, job, utc_now())
+    cancel_job(database, job_id, utc_now())
     until(lambda: not waiting_downloads(fetching))
     may_answer.set()
     worker.join()
@@ -326,9 +324,7 @@ def test_a_failed_download_can_be_retried(
     fetching.work_on(messages[0])
     assert read(database, job_id)[1][0].error_code == "fetch_failed"
     server.answers["/late.jpg"] = response(b"there it is")
-    with database.writing() as session:
-        job = lifecycle.lock_job(session, job_id)
-        assert job is not None
+    with locked_job(database, job_id) as (session, job):
         assert lifecycle.retry_failed_items(session, job, utc_now()) == 1
         (again,) = chunks.claim(session, job, POLICY, utc_now())
     assert again.queue is Queue.FETCH

@@ -19,7 +19,7 @@ from core.settings import Settings
 from db.access import keys, usage
 from db.database import Database
 from db.migrate import upgrade
-from tests.integration.apps import bearer, body_of, refused, services_of, serving, upload_with
+from tests.integration.apps import bearer, blobs_on_disk, body_of, refused, services_of, serving, upload_with
 from tests.integration.builders import NOW, a_key
 
 
@@ -155,12 +155,12 @@ def test_a_submission_beyond_the_quota_stores_nothing_and_says_when_to_retry(
 ) -> None:
     _, key = a_key(services_of(app).database, quota=2)
     submitted(client, key, 1)
-    stored = [path for path in settings.blobs_folder.rglob("*") if path.is_file()]
+    stored = blobs_on_disk(settings)
     answer = upload_with(client, key, 2)
     assert "at most 1 more" in refused(answer, 429, "quota_exceeded")["detail"]
     now = utc_now()
     assert abs(int(answer.headers["Retry-After"]) - (usage.next_month_start(now) - now).total_seconds()) < 60
-    assert [path for path in settings.blobs_folder.rglob("*") if path.is_file()] == stored
+    assert blobs_on_disk(settings) == stored
     assert len(body_of(client.get("/v1/jobs", headers=bearer(key)))["data"]) == 1
 
 

@@ -17,7 +17,18 @@ from db.steps.recording import Outcome
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from db.views import jobs
-from tests.integration.builders import NOW, POLICY, WORKER, a_job, a_model, finish, read_job
+from tests.integration.builders import (
+    NOW,
+    POLICY,
+    WORKER,
+    a_model,
+    a_queued_job,
+    cancel_job,
+    delete_job,
+    finish,
+    locked_job,
+    read_job,
+)
 from worker.maintenance.purger import purge
 
 
@@ -26,31 +37,9 @@ def store(tmp_path: Path) -> LocalBlobStore:
     return LocalBlobStore(tmp_path / "blobs")
 
 
-def submit(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMessage]]:
-    with database.writing() as session:
-        job = a_job(session, pictures)
-        return job.id, chunks.claim(session, job, POLICY, NOW)
-
-
-def cancel(database: Database, job_id: str) -> None:
-    with database.writing() as session:
-        job = lifecycle.lock_job(session, job_id)
-        assert job is not None
-        lifecycle.request_cancel(session, job, NOW)
-
-
 def retry(database: Database, job_id: str) -> int:
-    with database.writing() as session:
-        job = lifecycle.lock_job(session, job_id)
-        assert job is not None
+    with locked_job(database, job_id) as (session, job):
         return lifecycle.retry_failed_items(session, job, NOW)
-
-
-def delete(database: Database, job_id: str) -> None:
-    with database.writing() as session:
-        job = lifecycle.lock_job(session, job_id)
-        assert job is not None
-        lifecycle.mark_job_deleted(job, NOW)
 
 
 def take(database: Database, message: ChunkMessage) -> bool:
@@ -59,8 +48,8 @@ def take(database: Database, message: ChunkMessage) -> bool:
 
 
 def test_a_job_without_held_chunks_is_canceled_at_once(database: Database) -> None:
-    job_id, messages = submit(database, [str(n) for n in range(20)])
-    cancel(database, job_id)
+    job_id, messages = a_queued_job(database, [str(n) for n in range(20)])
+    cancel_job(database, job_id)
     job = read_job(database, job_id)
     assert (job.status, job.pending, job.canceled, job.finished_at) == (JobStatus.CANCELED, 0, 20, NOW)
     assert not take(database, messages[0])
@@ -69,9 +58,9 @@ def test_a_job_without_held_chunks_is_canceled_at_once(database: Database) -> No
 
 
 def test_a_job_is_canceled_only_after_its_held_chunks_end(database: Database) -> None:
-    job_id, messages = submit(database, [str(n) for n in range(20)])
+    job_id, messages = a_queued_job(database, [str(n) for n in range(20)])
     take(database, messages[0])
-    cancel(database, job_id)
+    cancel_job(database, job_id)
     job = read_job(database, job_id)
     assert (job.status, job.pending, job.canceled) == (JobStatus.QUEUED, 4, 16)
     assert finish(database, messages[0]).next_chunks == []
@@ -80,19 +69,19 @@ def test_a_job_is_canceled_only_after_its_held_chunks_end(database: Database) ->
 
 
 def test_a_job_can_be_canceled_twice_but_not_after_its_end(database: Database) -> None:
-    job_id, messages = submit(database, ["a"])
+    job_id, messages = a_queued_job(database, ["a"])
     take(database, messages[0])
-    cancel(database, job_id)
-    cancel(database, job_id)
+    cancel_job(database, job_id)
+    cancel_job(database, job_id)
     finish(database, messages[0])
     with pytest.raises(JobOver, match="this one is canceled"):
-        cancel(database, job_id)
+        cancel_job(database, job_id)
 
 
 def test_a_large_job_is_canceled_in_several_transactions(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "MAX_CANCELED_AT_ONCE", 3)
-    job_id, _ = submit(database, [str(n) for n in range(8)])
-    cancel(database, job_id)
+    job_id, _ = a_queued_job(database, [str(n) for n in range(8)])
+    cancel_job(database, job_id)
     assert read_job(database, job_id).status == JobStatus.QUEUED
     with database.writing() as session:
         assert jobs.list_canceling(session) == [job_id]
@@ -104,7 +93,7 @@ def test_a_large_job_is_canceled_in_several_transactions(database: Database, mon
 
 
 def test_a_retry_changes_only_failed_items(database: Database) -> None:
-    job_id, messages = submit(database, ["a", "b", "c", "d", "e"])
+    job_id, messages = a_queued_job(database, ["a", "b", "c", "d", "e"])
     finish(database, messages[0])
     finish(database, messages[1], Outcome(error=ModelFailed("out of luck")))
     assert read_job(database, job_id).status == JobStatus.COMPLETED
@@ -112,9 +101,7 @@ def test_a_retry_changes_only_failed_items(database: Database) -> None:
     job = read_job(database, job_id)
     assert (job.status, job.pending, job.succeeded, job.failed) == (JobStatus.RUNNING, 1, 4, 0)
     assert job.finished_at is None
-    with database.writing() as session:
-        held = lifecycle.lock_job(session, job_id)
-        assert held is not None
+    with locked_job(database, job_id) as (session, held):
         (message,) = chunks.claim(session, held, POLICY, NOW)
     finish(database, message)
     job = read_job(database, job_id)
@@ -124,12 +111,12 @@ def test_a_retry_changes_only_failed_items(database: Database) -> None:
 
 
 def test_a_retry_without_failed_items_is_refused(database: Database) -> None:
-    job_id, messages = submit(database, ["a"])
+    job_id, messages = a_queued_job(database, ["a"])
     finish(database, messages[0])
     with pytest.raises(NothingToRetry):
         retry(database, job_id)
-    other, _ = submit(database, ["b"])
-    cancel(database, other)
+    other, _ = a_queued_job(database, ["b"])
+    cancel_job(database, other)
     with pytest.raises(JobOver):
         retry(database, other)
 
@@ -153,9 +140,9 @@ def rows(database: Database) -> tuple[int, int, int]:
 
 
 def test_a_running_job_cannot_be_deleted(database: Database) -> None:
-    job_id, _ = submit(database, ["a"])
+    job_id, _ = a_queued_job(database, ["a"])
     with pytest.raises(JobNotOver, match="cancel it first"):
-        delete(database, job_id)
+        delete_job(database, job_id)
 
 
 def test_deleting_a_job_removes_only_what_no_other_job_uses(database: Database, store: LocalBlobStore) -> None:
@@ -164,13 +151,13 @@ def test_deleting_a_job_removes_only_what_no_other_job_uses(database: Database, 
     gone = stored(database, store, [shared, own, own])
     store.put_derived(store.put(own), "thumbnail.jpg", b"small")
     assert rows(database) == (4, 2, 2)
-    delete(database, gone)
+    delete_job(database, gone)
     assert purge(database, store, lambda: NOW) == 3
     assert rows(database) == (1, 1, 1)
     assert [path.name for path in store.folder.glob("??/*")] == [store.put(shared)]
     with database.reading() as session:
         assert list(session.scalars(select(Job.id))) == [kept]
-    delete(database, kept)
+    delete_job(database, kept)
     purge(database, store, lambda: NOW)
     assert rows(database) == (0, 0, 0)
 
@@ -191,7 +178,7 @@ def test_a_large_job_is_removed_in_several_transactions(
 ) -> None:
     monkeypatch.setattr("db.steps.purging.MAX_ITEMS_AT_ONCE", 2)
     job_id = stored(database, store, [b"a", b"b", b"a", b"c", b"a"])
-    delete(database, job_id)
+    delete_job(database, job_id)
     assert purge(database, store, lambda: NOW) == 5
     assert rows(database) == (0, 0, 0)
 

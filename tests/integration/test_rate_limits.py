@@ -9,7 +9,7 @@ from api.app import LookbookApp
 from api.door.limits import BAD_KEY_LIMIT, REDIS_PAUSE_SECONDS, RateLimit, RequestCounter
 from core.settings import Settings
 from tests.conftest import RunningRedis
-from tests.integration.apps import bearer, body_of, refused, services_of, serving, upload_with
+from tests.integration.apps import bearer, blobs_on_disk, body_of, refused, services_of, serving, upload_with
 from tests.integration.builders import a_key
 
 
@@ -103,4 +103,4 @@ def test_a_key_without_quota_is_refused_before_its_pictures_are_stored(
     refused(upload_with(client, key), 429, "quota_exceeded")
     single = client.post("/v1/classifications", data=b"x", content_type="image/jpeg", headers=bearer(key))
     refused(single, 429, "quota_exceeded")
-    assert not any(path.is_file() for path in settings.blobs_folder.rglob("*"))
+    assert blobs_on_disk(settings) == []

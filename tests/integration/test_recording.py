@@ -21,17 +21,11 @@ from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Outcome, Recorded, find_predictions
 from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from db.views import items, jobs
-from tests.integration.builders import NOW, POLICY, a_blob, a_job, finish, read_job, record_chunk, scored
-
-
-def submit(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMessage]]:
-    with database.writing() as session:
-        job = a_job(session, pictures)
-        return job.id, chunks.claim(session, job, POLICY, NOW)
+from tests.integration.builders import NOW, POLICY, a_blob, a_job, a_queued_job, finish, read_job, record_chunk, scored
 
 
 def test_a_new_job_queues_only_its_window_in_order_of_position(database: Database) -> None:
-    job_id, messages = submit(database, [f"picture {n}" for n in range(20)])
+    job_id, messages = a_queued_job(database, [f"picture {n}" for n in range(20)])
     assert len(messages) == POLICY.window
     with database.reading() as session:
         claimed = session.scalars(select(Item.position).where(Item.chunk_id.is_not(None)).order_by(Item.position))
@@ -40,7 +34,7 @@ def test_a_new_job_queues_only_its_window_in_order_of_position(database: Databas
 
 
 def test_recording_a_chunk_counts_its_items_and_claims_the_next(database: Database) -> None:
-    job_id, messages = submit(database, [f"picture {n}" for n in range(20)])
+    job_id, messages = a_queued_job(database, [f"picture {n}" for n in range(20)])
     recorded = finish(database, messages[0])
     assert recorded.finished_items == 4
     assert len(recorded.next_chunks) == 1
@@ -49,7 +43,7 @@ def test_recording_a_chunk_counts_its_items_and_claims_the_next(database: Databa
 
 
 def test_a_job_is_completed_when_its_last_chunk_is_recorded(database: Database) -> None:
-    job_id, messages = submit(database, [f"picture {n}" for n in range(10)])
+    job_id, messages = a_queued_job(database, [f"picture {n}" for n in range(10)])
     while messages:
         messages += finish(database, messages.pop(), now=NOW + timedelta(seconds=5)).next_chunks
     job = read_job(database, job_id)
@@ -61,7 +55,7 @@ def test_a_job_is_completed_when_its_last_chunk_is_recorded(database: Database) 
 
 
 def test_a_job_starts_when_its_first_chunk_is_leased(database: Database) -> None:
-    job_id, messages = submit(database, [f"picture {n}" for n in range(10)])
+    job_id, messages = a_queued_job(database, [f"picture {n}" for n in range(10)])
     with database.writing() as session:
         outcomes = {picture: scored() for picture in items.list_pending_pictures(session, messages[0].chunk_id)}
         recorded_at, taken_at = NOW + timedelta(seconds=3), NOW + timedelta(seconds=1)
@@ -71,7 +65,7 @@ def test_a_job_starts_when_its_first_chunk_is_leased(database: Database) -> None
 
 
 def test_recording_a_chunk_twice_changes_nothing(database: Database) -> None:
-    job_id, messages = submit(database, ["a", "b", "c"])
+    job_id, messages = a_queued_job(database, ["a", "b", "c"])
     finish(database, messages[0])
     before = read_job(database, job_id)
     again = finish(database, messages[0], scored("dress"))
@@ -83,7 +77,7 @@ def test_recording_a_chunk_twice_changes_nothing(database: Database) -> None:
 
 
 def test_a_repeated_picture_of_a_job_has_one_prediction(database: Database) -> None:
-    _, messages = submit(database, ["same", "same", "other"])
+    _, messages = a_queued_job(database, ["same", "same", "other"])
     finish(database, messages[0])
     with database.reading() as session:
         assert session.scalar(select(func.count()).select_from(Prediction)) == 2
@@ -91,9 +85,9 @@ def test_a_repeated_picture_of_a_job_has_one_prediction(database: Database) -> N
 
 
 def test_the_prediction_of_a_picture_is_reused_by_another_job(database: Database) -> None:
-    _, first = submit(database, ["same"])
+    _, first = a_queued_job(database, ["same"])
     finish(database, first[0], scored("dress", 0.7))
-    job_id, second = submit(database, ["same"])
+    job_id, second = a_queued_job(database, ["same"])
     with database.reading() as session:
         pictures = items.list_pending_pictures(session, second[0].chunk_id)
         model_version_id = read_job(database, job_id).model_version_id
@@ -108,7 +102,7 @@ def test_the_prediction_of_a_picture_is_reused_by_another_job(database: Database
 
 
 def test_a_failed_picture_fails_its_item_only(database: Database) -> None:
-    job_id, messages = submit(database, ["good", "bad"])
+    job_id, messages = a_queued_job(database, ["good", "bad"])
     with database.writing() as session:
         good, bad = items.list_pending_pictures(session, messages[0].chunk_id)
         outcomes = {good: scored(), bad: Outcome(error=TruncatedImage("cut off"))}
@@ -121,7 +115,7 @@ def test_a_failed_picture_fails_its_item_only(database: Database) -> None:
 
 
 def test_the_decoded_format_and_size_are_stored_with_the_blob(database: Database) -> None:
-    _, messages = submit(database, ["a"])
+    _, messages = a_queued_job(database, ["a"])
     finish(database, messages[0])
     with database.reading() as session:
         blob = session.scalars(select(Blob)).one()
@@ -129,13 +123,13 @@ def test_the_decoded_format_and_size_are_stored_with_the_blob(database: Database
 
 
 def test_the_database_refuses_counts_that_do_not_add_up(database: Database) -> None:
-    job_id, _ = submit(database, ["a"])
+    job_id, _ = a_queued_job(database, ["a"])
     with pytest.raises(IntegrityError), database.writing() as session:
         session.execute(update(Job).where(Job.id == job_id).values(pending=0))
 
 
 def test_jobs_with_room_have_items_without_a_chunk(database: Database) -> None:
-    job_id, _ = submit(database, ["a"])
+    job_id, _ = a_queued_job(database, ["a"])
     with database.writing() as session:
         waiting = a_job(session, ["b"])
         assert list(chunks.list_jobs_with_room(session, POLICY)) == [waiting.id]

@@ -19,9 +19,12 @@ import pytest
 
 from core.fetching import Fetcher
 from core.pictures import load
+from tests.integration.shop_fetcher import fetcher
 from tests.shop import KINDS, ProductTruth, Shop, SiteTruth, running_shop
 from tests.shop.catalogue import GARMENTS
 from tests.shop.shelf import kind_of
+
+__all__ = ["fetcher"]
 
 PRODUCTS = 60
 
@@ -30,12 +33,6 @@ PRODUCTS = 60
 def shop() -> Iterator[Shop]:
     with running_shop(seed=7, products=PRODUCTS) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def fetcher(shop: Shop) -> Iterator[Fetcher]:
-    with Fetcher(allow=shop.allow, resolver=shop.resolver) as made:
-        yield made
 
 
 def every_page(shop: Shop, fetcher: Fetcher, kind: str) -> Iterator[tuple[ProductTruth, str]]:

@@ -15,7 +15,10 @@ import pytest
 from core.errors import BlockedAddress, ItemError
 from core.fetching import Fetched, Fetcher, FetchLimits
 from core.pictures import load
+from tests.integration.shop_fetcher import fetcher
 from tests.shop import Shop, running_shop, shop_process
+
+__all__ = ["fetcher"]
 
 SHORT = FetchLimits(seconds=0.5)
 
@@ -24,12 +27,6 @@ SHORT = FetchLimits(seconds=0.5)
 def shop() -> Iterator[Shop]:
     with running_shop(seed=7, products=60, pause=0.05) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def fetcher(shop: Shop) -> Iterator[Fetcher]:
-    with Fetcher(allow=shop.allow, resolver=shop.resolver) as made:
-        yield made
 
 
 def test_every_trap_for_pictures_has_its_outcome_and_none_reaches_the_private_network(shop: Shop) -> None:

@@ -27,7 +27,7 @@ from db.steps import chunks
 from db.tables import Blob, Discovery, Item, Job
 from db.views import items
 from tests.conftest import RunningS3
-from tests.integration.apps import body_of, classify, picture, prepare, problem, services_of, serving, upload
+from tests.integration.apps import body_of, classify, files_in, picture, prepare, problem, services_of, serving, upload
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, record_chunk, scored
 from worker.decoding.pool import DecodedPicture, DecoderLimits, DecoderPool
 from worker.predicting.explaining import Explainer
@@ -81,10 +81,6 @@ def test_a_picture_that_is_purged_during_its_submission_is_stored_again(
         assert original.data == picture()
 
 
-def files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
 def jobs_in(app: LookbookApp) -> int:
     services = services_of(app)
     with services.database.reading() as session:
@@ -95,31 +91,32 @@ def big(number: int) -> tuple[bytes, str]:
     return bytes([number]) * 100_000, f"{number}.jpg"
 
 
-def test_a_submission_to_a_full_disk_is_refused_and_leaves_nothing(
-    settings: Settings, nearly_full: Path, app_of: Callable[[Settings], LookbookApp]
-) -> None:
+@pytest.fixture
+def app_on_small_disk(settings: Settings, nearly_full: Path, app_of: Callable[[Settings], LookbookApp]) -> LookbookApp:
+    """An application whose blobs are on a nearly full disk and whose database is on another one."""
     elsewhere = f"sqlite:///{settings.home / 'elsewhere.db'}"
-    app = app_of(settings.with_changes(home=nearly_full, database_url=elsewhere))
-    client = app.test_client()
+    return app_of(settings.with_changes(home=nearly_full, database_url=elsewhere))
+
+
+def test_a_submission_to_a_full_disk_is_refused_and_leaves_nothing(
+    app_on_small_disk: LookbookApp, nearly_full: Path
+) -> None:
+    client = app_on_small_disk.test_client()
     refused = problem(upload(client, [big(number) for number in range(3)]))
     assert (refused["status"], refused["code"]) == (507, "insufficient_storage")
-    assert jobs_in(app) == 0
-    assert files(nearly_full) == []
+    assert jobs_in(app_on_small_disk) == 0
+    assert files_in(nearly_full) == []
     # A submission for which there is room is accepted.
     assert upload(client, [big(4)]).status_code == 202
 
 
-def test_a_single_picture_for_a_full_disk_is_refused(
-    settings: Settings, nearly_full: Path, app_of: Callable[[Settings], LookbookApp]
-) -> None:
-    elsewhere = f"sqlite:///{settings.home / 'elsewhere.db'}"
-    app = app_of(settings.with_changes(home=nearly_full, database_url=elsewhere))
-    client = app.test_client()
+def test_a_single_picture_for_a_full_disk_is_refused(app_on_small_disk: LookbookApp, nearly_full: Path) -> None:
+    client = app_on_small_disk.test_client()
     assert upload(client, [big(1)]).status_code == 202
     for _ in range(2):
         refused = problem(client.post("/v1/classifications", data=b"x" * 300_000, content_type="image/jpeg"))
         assert (refused["status"], refused["code"]) == (507, "insufficient_storage")
-    assert len(files(nearly_full)) == 1
+    assert len(files_in(nearly_full)) == 1
 
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
@@ -143,7 +140,7 @@ def test_a_submission_to_a_full_database_is_refused_and_its_pictures_are_removed
     refused = problem(upload(app.test_client(), [*pictures, (b"stored by another job", "b.jpg")]))
     assert (refused["status"], refused["code"]) == (507, "insufficient_storage")
     assert jobs_in(app) == 0
-    left = s3.keys(bucket) if kind == "bucket" else [path.name for path in files(settings.blobs_folder)]
+    left = s3.keys(bucket) if kind == "bucket" else [path.name for path in files_in(settings.blobs_folder)]
     assert [name[-64:] for name in left] == [known]
 
 
@@ -172,7 +169,7 @@ def test_submissions_are_refused_while_the_store_is_unavailable(
         assert problem(answer)["code"] == "blob_store_unavailable"
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert jobs_in(app) == 0
-    assert files(settings.spool_folder) == []
+    assert files_in(settings.spool_folder) == []
     assert "blobs" in body_of(client.get("/readyz"))["missing"]
 
 

@@ -21,6 +21,8 @@ from db.steps import webhooks
 from db.steps.webhooks import BACKOFF, JITTER, LEASE, MAX_RETRY_AFTER, Answer, signing_secret
 from db.tables import Blob, DeliveryStatus
 from db.views.job import job_out
+from tests.answering import ReceivedRequest, Reply
+from tests.clocks import ManualClock
 from tests.integration.builders import (
     FAILED,
     NOW,
@@ -31,25 +33,15 @@ from tests.integration.builders import (
     read_job,
     together,
 )
-from tests.receiver import Received, Receiver, Reply, receiver
+from tests.receiver import Receiver, receiver
 from worker.maintenance.courier import Courier
 
 __all__ = ["receiver"]
 
 
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock[datetime]:
+    return ManualClock(NOW)
 
 
 @pytest.fixture
@@ -59,13 +51,13 @@ def fetcher() -> Iterator[Fetcher]:
 
 
 @pytest.fixture
-def courier(database: Database, fetcher: Fetcher, clock: Clock) -> Iterator[Courier]:
+def courier(database: Database, fetcher: Fetcher, clock: ManualClock[datetime]) -> Iterator[Courier]:
     made = Courier(database, fetcher, clock=clock)
     yield made
     made.close()
 
 
-def verified(database: Database, received: Received) -> Any:
+def verified(database: Database, received: ReceivedRequest) -> Any:
     """Check the signature of a request for its own timestamp, and return the body."""
     secret = Webhook(signing_secret(database, ""))
     signed_at = datetime.fromtimestamp(int(received.headers["webhook-timestamp"]), UTC)
@@ -95,7 +87,7 @@ def test_the_end_of_a_job_is_delivered_once_and_signed(
 
 
 def test_a_failed_delivery_is_repeated_with_the_same_id_and_body_and_a_new_timestamp(
-    database: Database, courier: Courier, receiver: Receiver, clock: Clock
+    database: Database, courier: Courier, receiver: Receiver, clock: ManualClock[datetime]
 ) -> None:
     receiver.replies = [Reply(500, body=b"oops" * 100_000)]
     end_job(database, receiver.url)
@@ -115,7 +107,7 @@ def test_a_failed_delivery_is_repeated_with_the_same_id_and_body_and_a_new_times
 
 
 def test_a_delivery_fails_after_a_day_of_attempts(
-    database: Database, courier: Courier, receiver: Receiver, clock: Clock
+    database: Database, courier: Courier, receiver: Receiver, clock: ManualClock[datetime]
 ) -> None:
     receiver.replies = [Reply(404)] * 20
     end_job(database, receiver.url)
@@ -144,9 +136,14 @@ def test_a_delivery_fails_after_a_day_of_attempts(
     ],
 )
 def test_retry_after_of_a_receiver_is_obeyed_up_to_a_limit(
-    database: Database, courier: Courier, receiver: Receiver, clock: Clock, retry_after: str, expected: timedelta
+    database: Database,
+    courier: Courier,
+    receiver: Receiver,
+    clock: ManualClock[datetime],
+    retry_after: str,
+    expected: timedelta,
 ) -> None:
-    receiver.replies = [Reply(503, {"Retry-After": retry_after})]
+    receiver.replies = [Reply(503, headers={"Retry-After": retry_after})]
     end_job(database, receiver.url)
     courier.run_pending()
     due_at = delivery(database).next_attempt_at
@@ -189,7 +186,7 @@ def test_410_also_disables_pending_deliveries_of_the_job(
 
 
 def test_a_redirect_is_not_followed(database: Database, courier: Courier, receiver: Receiver) -> None:
-    receiver.replies = [Reply(307, {"Location": receiver.url + "/elsewhere"})]
+    receiver.replies = [Reply(307, headers={"Location": receiver.url + "/elsewhere"})]
     end_job(database, receiver.url)
     courier.run_pending()
     assert [received.path for received in receiver.received] == ["/hook"]
@@ -222,7 +219,7 @@ def test_a_receiver_that_is_down_is_retried(database: Database, courier: Courier
 
 
 def test_a_delivery_of_a_killed_worker_is_delivered_after_its_lease(
-    database: Database, courier: Courier, receiver: Receiver, clock: Clock
+    database: Database, courier: Courier, receiver: Receiver, clock: ManualClock[datetime]
 ) -> None:
     end_job(database, receiver.url)
     with database.writing() as session:
@@ -269,7 +266,7 @@ def test_a_job_that_ends_twice_is_delivered_twice_under_two_ids(
 def test_no_transaction_is_open_while_the_courier_waits_for_the_receiver(
     database: Database, courier: Courier, receiver: Receiver
 ) -> None:
-    def write(_: Received) -> None:
+    def write(_: ReceivedRequest) -> None:
         with database.writing() as session:
             session.add(Blob(sha256="e" * 64, bytes=1, created_at=NOW))
 
@@ -286,7 +283,7 @@ def test_a_receiver_that_does_not_answer_does_not_delay_others(
 ) -> None:
     other_came = threading.Event()
 
-    def wait_for_other(received: Received) -> None:
+    def wait_for_other(received: ReceivedRequest) -> None:
         if received.headers["webhook-id"] == receiver.ids[0]:
             assert other_came.wait(10)
         else:
@@ -302,7 +299,7 @@ def test_a_receiver_that_does_not_answer_does_not_delay_others(
 
 
 def test_concurrent_couriers_deliver_everything_once(
-    database: Database, fetcher: Fetcher, receiver: Receiver, clock: Clock
+    database: Database, fetcher: Fetcher, receiver: Receiver, clock: ManualClock[datetime]
 ) -> None:
     for _ in range(12):
         end_job(database, receiver.url)

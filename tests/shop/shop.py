@@ -87,9 +87,13 @@ class Shop:
     def host(self, site: str) -> str:
         return f"{site}.{DOMAIN}"
 
+    def address(self, site: str) -> str:
+        """Return a site's own IP address."""
+        return ADDRESSES[site]
+
     def address_url(self, site: str, path: str = "") -> str:
         """Return a site's URL with its own IP address, which needs no resolver (on Linux)."""
-        return f"http://{ADDRESSES[site]}:{self.port}{path}"
+        return f"http://{self.address(site)}:{self.port}{path}"
 
     def browser_url(self, site: str, path: str = "") -> str:
         """Return a site's URL with a name that browsers resolve to this machine."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from cli.output import ExitCode
-from tests.answering import CRAWL, JOB, JOB_OVER, Answering, Reply, answering
+from tests.answering import CRAWL, JOB, JOB_OVER, AnsweringServer, Reply, answering
 
 PING = Reply(200, {"status": "ok"})
 ITEMS = Reply(200, {"data": [], "next_cursor": None})
@@ -25,7 +25,7 @@ SUMMARY = {
 }
 
 
-def run(server: Answering, *arguments: str) -> Result:
+def run(server: AnsweringServer, *arguments: str) -> Result:
     return CliRunner(env={"LOOKBOOK_URL": server.url, "COLUMNS": "200"}).invoke(app, list(arguments))
 
 
@@ -44,7 +44,7 @@ def test_options_of_a_crawl_are_sent_as_given() -> None:
             *("--name", "Shop", "--no-wait"),
         )
     assert (done.exit_code, done.stdout) == (ExitCode.OK, "job_1\n")
-    sent = json.loads(server.asked[1].body)
+    sent = json.loads(server.requests[1].body)
     assert sent == {
         "name": "Shop",
         "model": "production",
@@ -104,7 +104,7 @@ def test_each_url_is_printed_on_one_line_without_control_characters() -> None:
         done.stdout
         == "failed             page     500  https://shop.example/[red]\ufffd[2J  fetch_failed: answered 500\n"
     )
-    assert "kind=page&state=failed" in server.asked[2].path
+    assert "kind=page&state=failed" in server.requests[2].path
 
 
 @pytest.mark.parametrize(

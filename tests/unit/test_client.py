@@ -12,7 +12,7 @@ import pytest
 from lookbook import Client, FileChanged, NotReached, ProblemError, UnexpectedAnswer, Upload, WaitTimeout, pictures_in
 from lookbook.multipart import MultipartBody
 from lookbook.retrying import FIRST_PAUSE, LONGEST_PAUSE, pause
-from tests.answering import CRAWL, JOB, JOB_OVER, RESET, Answering, Reply, answering
+from tests.answering import CRAWL, JOB, JOB_OVER, RESET, AnsweringServer, Reply, answering
 
 ACCEPTED = Reply(202, JOB, {"ETag": '"1"', "Retry-After": "2"})
 BUSY = Reply(503, {"code": "saturated", "detail": "try again", "status": 503}, {"Retry-After": "3"})
@@ -24,7 +24,7 @@ def pauses() -> list[float]:
     return []
 
 
-def client_of(server: Answering, pauses: list[float], retries: int = 6) -> Client:
+def client_of(server: AnsweringServer, pauses: list[float], retries: int = 6) -> Client:
     return Client(server.url, "lb_1_secret", retries=retries, sleep=pauses.append)
 
 
@@ -43,7 +43,7 @@ def test_a_busy_service_is_asked_again_after_the_pause_that_it_demands(
         job = client.submit_uploads(pictures, name="two", metadata={"season": "가을"})
     assert job.id == "job_1"
     assert pauses == [3.0]
-    first, second = server.asked
+    first, second = server.requests
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"] != ""
     assert first.body == second.body
     assert first.headers["authorization"] == "Bearer lb_1_secret"
@@ -56,7 +56,7 @@ def test_a_submission_is_repeated_with_the_same_key_after_a_reset_connection(
     with answering(RESET, ACCEPTED) as server, client_of(server, pauses) as client:
         client.submit_uploads(pictures)
         client.submit_uploads(pictures)
-    keys = [asked.headers["idempotency-key"] for asked in server.asked]
+    keys = [request.headers["idempotency-key"] for request in server.requests]
     assert keys[0] == keys[1] != keys[2]
     (slept,) = pauses
     assert FIRST_PAUSE / 2 <= slept <= FIRST_PAUSE
@@ -92,7 +92,7 @@ def test_a_refused_request_is_not_repeated_and_its_error_keeps_all_details(pause
     error = refusal.value
     assert (error.status, error.code, error.request_id) == (422, "invalid_request", "req-7")
     assert [(field.pointer, field.detail) for field in error.errors] == [("/top_k", "expected at least 1")]
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_the_client_gives_up_after_its_retries_and_raises_the_last_answer(pauses: list[float]) -> None:
@@ -103,7 +103,7 @@ def test_the_client_gives_up_after_its_retries_and_raises_the_last_answer(pauses
     ):
         client.job("job_1")
     assert refusal.value.retry_after == 3.0
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
 def test_the_client_raises_instead_of_pausing_for_too_long(pauses: list[float]) -> None:
@@ -147,7 +147,7 @@ def test_waiting_sends_the_etag_and_reports_only_changes(pauses: list[float]) ->
         assert job.wait(progress=lambda job: reported.append(job.status)) is job
     assert reported == ["queued", "completed"]
     assert pauses == [2.0, 4.0, 4.0]
-    assert [asked.headers.get("if-none-match") for asked in server.asked] == [None, '"1"', '"1"', '"1"']
+    assert [request.headers.get("if-none-match") for request in server.requests] == [None, '"1"', '"1"', '"1"']
     assert (job.over, job.counts.succeeded) == (True, 2)
 
 
@@ -163,9 +163,9 @@ def test_lists_request_each_page_only_when_it_is_needed(pauses: list[float]) -> 
     with answering(*pages) as server, client_of(server, pauses) as client:
         rows = client.jobs(status="running")
         next(rows)
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
         assert len(list(rows)) == 2
-    assert [asked.path for asked in server.asked] == [
+    assert [request.path for request in server.requests] == [
         "/v1/jobs?limit=200&status=running",
         "/v1/jobs?limit=200&status=running&cursor=abc",
     ]
@@ -180,7 +180,7 @@ def test_an_export_starts_again_when_its_answer_breaks_off(tmp_path: Path, pause
     ):
         assert client.job("job_1").export(target) == len(table)
     assert target.read_bytes() == table
-    assert server.asked[-1].path == "/v1/jobs/job_1/export?format=csv"
+    assert server.requests[-1].path == "/v1/jobs/job_1/export?format=csv"
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -238,8 +238,8 @@ def test_url_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setenv("LOOKBOOK_KEY", "lb_2_other")
         with Client(sleep=pauses.append) as client:
             client.job("a/../b")
-    assert server.asked[0].headers["authorization"] == "Bearer lb_2_other"
-    assert server.asked[0].path == "/v1/jobs/a%2F..%2Fb"
+    assert server.requests[0].headers["authorization"] == "Bearer lb_2_other"
+    assert server.requests[0].path == "/v1/jobs/a%2F..%2Fb"
 
 
 def test_a_picture_can_be_given_as_a_file_bytes_or_a_url(pictures: list[Path], pauses: list[float]) -> None:
@@ -261,7 +261,7 @@ def test_a_picture_can_be_given_as_a_file_bytes_or_a_url(pictures: list[Path], p
         assert client.classify(pictures[0], top_k=3).status == "succeeded"
         client.classify(b"bytes", crop={"x": 1, "y": 2, "width": 3, "height": 4})
         client.classify("https://shop.example/1.jpg", crop={"x": 1, "y": 2, "width": 3, "height": 4})
-    file, poll, raw, url = server.asked
+    file, poll, raw, url = server.requests
     assert b'name="image"; filename="one.jpg"' in file.body
     assert file.headers["prefer"] == "wait=30"
     assert (poll.method, poll.path) == ("GET", "/v1/items/itm_1")
@@ -307,7 +307,7 @@ def test_a_crawl_request_contains_only_the_given_options() -> None:
     with answering(Reply(202, {**JOB, "source": "crawl", "crawl": CRAWL})) as server, Client(server.url) as client:
         job = client.crawl("https://shop.example/", query="coat", limits={"pages": 5, "depth": None}, name="Shop")
         again = client.crawl(since=job)
-    assert [json.loads(asked.body) for asked in server.asked] == [
+    assert [json.loads(request.body) for request in server.requests] == [
         {"name": "Shop", "crawl": {"start_urls": ["https://shop.example/"], "query": "coat", "limits": {"pages": 5}}},
         {"crawl": {"since": "job_1"}},
     ]
@@ -326,4 +326,4 @@ def test_the_urls_of_a_crawl_are_read_page_by_page() -> None:
             "https://shop.example/",
             "https://shop.example/2",
         ]
-    assert server.asked[2].path == "/v1/jobs/job_1/urls?limit=200&state=done&cursor=c"
+    assert server.requests[2].path == "/v1/jobs/job_1/urls?limit=200&state=done&cursor=c"

@@ -58,6 +58,14 @@ def outcome(url: str, fetcher: Fetcher) -> str:
         return error.code
 
 
+def assert_refused(url: str, error: type[ItemError]) -> None:
+    """Check that checking, getting and posting to a URL raise this error."""
+    with answering("8.8.8.8") as fetcher:
+        for ask in (fetcher.check, fetcher.get, lambda url: fetcher.post(url, b"{}")):
+            with pytest.raises(error):
+                ask(url)
+
+
 def test_the_audit_hook_sees_every_socket(socket_events: list[str]) -> None:
     with socket.socket():
         assert socket_events == ["socket.__new__"]
@@ -67,19 +75,13 @@ def test_the_audit_hook_sees_every_socket(socket_events: list[str]) -> None:
 def test_a_url_of_a_private_ip_address_is_refused_in_every_spelling_without_a_socket(
     url: str, what: str, socket_events: list[str]
 ) -> None:
-    with answering("8.8.8.8") as fetcher:
-        for ask in (fetcher.check, fetcher.get, lambda url: fetcher.post(url, b"{}")):
-            with pytest.raises(BlockedAddress):
-                ask(url)
+    assert_refused(url, BlockedAddress)
     assert socket_events == []
 
 
 @pytest.mark.parametrize(("url", "what"), VECTORS["forbidden"], ids=ascii)
 def test_a_url_that_is_no_web_url_is_refused_without_a_socket(url: str, what: str, socket_events: list[str]) -> None:
-    with answering("8.8.8.8") as fetcher:
-        for ask in (fetcher.check, fetcher.get, lambda url: fetcher.post(url, b"{}")):
-            with pytest.raises(FetchForbidden):
-                ask(url)
+    assert_refused(url, FetchForbidden)
     assert socket_events == []
 
 

@@ -12,26 +12,19 @@ from crawler.robots import Rules
 from db.crawls.met_urls import EarlierVisit, QueuedUrl
 from db.crawls.requests import CrawlLimits
 from db.tables import CrawlPriority, Lane, UrlKind, UrlReason
+from tests.clocks import ManualClock
 from tests.conftest import run_coroutine
 
 SHOP, PHOTOS = "http://shop.example", "http://photos.example"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> ManualClock[float]:
+    return ManualClock(100.0)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def frontier(clock: Clock) -> Frontier:
+def frontier(clock: ManualClock[float]) -> Frontier:
     limits = CrawlLimits(pages=2, pictures=10, bytes=1_000, depth=1, minutes=1)
     hosts = HostSchedule(0.0, 4, clock)
     return Frontier(limits, hosts, 60.0, requested=dict.fromkeys(Lane, 0), received_bytes=0, clock=clock)
@@ -96,7 +89,7 @@ def test_a_lane_ends_at_its_limit_and_an_uncounted_request_makes_room_for_anothe
     [(1_000, 0.0, UrlReason.LIMIT_BYTES), (0, 60.0, UrlReason.LIMIT_MINUTES), (1_000, 60.0, UrlReason.LIMIT_BYTES)],
 )
 def test_received_bytes_and_time_end_both_lanes(
-    frontier: Frontier, clock: Clock, received: int, passed: float, reason: UrlReason
+    frontier: Frontier, clock: ManualClock[float], received: int, passed: float, reason: UrlReason
 ) -> None:
     frontier.add([page(f"{SHOP}/1"), picture(f"{PHOTOS}/1.jpg")])
     frontier.count_received(received)
@@ -113,7 +106,7 @@ def test_received_bytes_and_time_end_both_lanes(
     assert (frontier.idle, frontier.held_count) == (True, 0)
 
 
-def test_a_retried_url_waits_for_its_pause_and_then_comes_first(frontier: Frontier, clock: Clock) -> None:
+def test_a_retried_url_waits_for_its_pause_and_then_comes_first(frontier: Frontier, clock: ManualClock[float]) -> None:
     frontier.learn_rules(SHOP, Rules())
     frontier.add([page(f"{SHOP}/1"), picture(f"{SHOP}/1.jpg"), picture(f"{SHOP}/2.jpg")])
     (request,) = next_steps(frontier, 1)

@@ -5,14 +5,7 @@ import math
 from core.fetching import Fetched
 from core.fetching.politeness import HostSchedule
 from crawler import robots
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clocks import ManualClock
 
 
 def answer(status: int, body: str = "") -> Fetched:
@@ -20,7 +13,7 @@ def answer(status: int, body: str = "") -> Fetched:
 
 
 def test_requests_to_one_host_are_a_delay_apart_and_other_hosts_do_not_wait() -> None:
-    clock = Clock()
+    clock = ManualClock(100.0)
     hosts = HostSchedule(0.5, 4, clock)
     hosts.begin("a")
     assert (hosts.wait("a"), hosts.wait("b")) == (0.5, 0.0)
@@ -29,7 +22,7 @@ def test_requests_to_one_host_are_a_delay_apart_and_other_hosts_do_not_wait() ->
 
 
 def test_a_host_never_exceeds_its_concurrent_requests() -> None:
-    hosts = HostSchedule(0.0, 2, Clock())
+    hosts = HostSchedule(0.0, 2, ManualClock(100.0))
     hosts.begin("a")
     hosts.begin("a")
     assert hosts.wait("a") == math.inf
@@ -38,7 +31,7 @@ def test_a_host_never_exceeds_its_concurrent_requests() -> None:
 
 
 def test_a_slow_host_is_asked_more_slowly_and_a_failure_never_makes_it_faster() -> None:
-    clock = Clock()
+    clock = ManualClock(100.0)
     hosts = HostSchedule(0.1, 2, clock)
     for _ in range(10):
         hosts.begin("a")
@@ -54,7 +47,7 @@ def test_a_slow_host_is_asked_more_slowly_and_a_failure_never_makes_it_faster() 
 
 
 def test_a_host_is_paused_until_the_longest_demanded_pause_ends() -> None:
-    clock = Clock()
+    clock = ManualClock(100.0)
     hosts = HostSchedule(0.0, 2, clock)
     hosts.pause("a", 30.0)
     hosts.pause("a", 10.0)

@@ -21,23 +21,16 @@ from db.blobs.store import BlobStore
 from db.crawls.met_urls import EarlierVisit, QueuedUrl
 from db.crawls.requests import CrawlLimits, CrawlRequest
 from db.tables import CrawlPriority, Lane, UrlKind
+from tests.clocks import ManualClock
 from tests.conftest import run_coroutine
 
 START = "http://shop.example/"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class SlowFetcher:
     """Stands in for the network: answers every URL with an empty page, after so many seconds of the test's clock."""
 
-    def __init__(self, clock: Clock, seconds: float) -> None:
+    def __init__(self, clock: ManualClock[float], seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
 
@@ -55,7 +48,7 @@ async def ask_for_robots(spider: ShopSpider) -> None:
 
 
 def test_a_slow_robots_txt_makes_the_delay_of_its_host_longer() -> None:
-    clock = Clock()
+    clock = ManualClock(100.0)
     limits = CrawlLimits(pages=10, pictures=10, bytes=2**20, depth=1, minutes=1)
     hosts = HostSchedule(0.1, 2, clock)
     frontier = Frontier(limits, hosts, 60.0, requested=dict.fromkeys(Lane, 0), received_bytes=0, clock=clock)
