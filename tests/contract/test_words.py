@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import get_type_hints
 
 import pytest
+from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from cli import crawling as crawl_commands
@@ -164,12 +165,16 @@ def item_errors_of(module: ModuleType) -> Iterator[type[ItemError]]:
 
 
 def help_of(place: str) -> str:
-    """The help of a command, or of one of its options: `jobs`, `jobs --status`."""
+    """Return the help of a command (`jobs`) or of one of its options (`jobs --status`)."""
     name, _, option = place.partition(" ")
-    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    root = get_command(app)
+    assert isinstance(root, TyperGroup)
+    command = root.commands[name]
     if not option:
         return str(command.help)
-    return next(str(parameter.help) for parameter in command.params if option in parameter.opts)
+    options = [parameter for parameter in command.params if option in parameter.opts]
+    assert isinstance(options[0], TyperOption)
+    return str(options[0].help)
 
 
 def words_of(text: str) -> set[str]:
@@ -183,7 +188,7 @@ def all_words(language: str) -> Words:
 
 
 def words(language: str, group: str) -> Words:
-    """The words of a page for a group of codes."""
+    """Return the words of a page for a group of codes."""
     return part(all_words(language), group)
 
 

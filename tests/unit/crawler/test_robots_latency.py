@@ -28,7 +28,7 @@ START = "http://shop.example/"
 
 
 class SlowFetcher:
-    """Stands in for the network: answers every URL with an empty page, after so many seconds of the test's clock."""
+    """Replaces the network: it answers every URL with an empty page after `seconds` of the test's clock."""
 
     def __init__(self, clock: ManualClock[float], seconds: float) -> None:
         self._clock = clock
