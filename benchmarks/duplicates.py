@@ -23,13 +23,13 @@ from PIL import Image
 from rich.progress import Progress
 
 from benchmarks.run import read
+from classifier.learning.data.synthesis.drawing import Cloth, Part, checks, denim, dots, plain, stripes
 from classifier.prepare import InputSpec, prepare
 from core.fingerprints import BANDS, MAX_ASPECT_QUOTIENT, MAX_COLOUR_DIFFERENCE, MAX_DISTANCE, Fingerprint
 from core.perceptual import fingerprint
 from core.pictures import load
 from samples import garments
-from samples.draw import PAPER, Cloth, Sample, checks, denim, dots, draw, plain, stripes
-from samples.garments import Part
+from samples.draw import PAPER, Sample, draw
 
 SCALES = (1.0, 0.75, 0.5, 0.35, 0.22)
 """Sizes of the copies, as shares of the picture's own size."""

@@ -25,6 +25,7 @@ from cli.labelling import (
 )
 from cli.learning import ProgressReporter, progress_bars
 from cli.output import AsJson, ExitCode, Key, Url, connect, err, out, print_json, table
+from cli.synthesizing import synthesize
 from core.errors import DatasetInvalid, ItemError
 from lookbook import DEFAULT_URL, Client, Item, Job
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from classifier.learning.data.folder import DatasetFolder
 
 app = typer.Typer(help="Make training pictures from crawls and reviews.", no_args_is_help=True)
+
+app.command("synthesize")(synthesize)
 
 _DOWNLOADS = 8
 """The number of pictures that are downloaded at the same time."""

@@ -6,73 +6,37 @@ No picture is a photo. The outlines come from samples/garments.py; fabrics, fold
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter
 
+from classifier.learning.data.synthesis.drawing import (
+    CANVAS,
+    Cloth,
+    Colour,
+    Part,
+    Point,
+    checks,
+    curve,
+    denim,
+    dots,
+    folds,
+    grain,
+    plain,
+    rounding,
+    stripes,
+)
 from samples import garments
-from samples.garments import Part, Point
 
 FOLDER = Path(__file__).parent / "pictures"
-CANVAS = 1000
-"""Side of the square in whose coordinates garments are defined."""
 _SUPERSAMPLING = 2
 """Garments are drawn at this multiple of the canvas and scaled down, so that their edges are smooth."""
 
 _FILL = 0.84
 """The part of the picture's width or height that the garment fills."""
-
-Colour = tuple[int, int, int]
-Cloth = Callable[[int, np.random.Generator], NDArray[np.float32]]
-"""Returns the fabric's pixels as float32 [side, side, 3] in 0..255."""
-
-
-def plain(colour: Colour) -> Cloth:
-    return lambda side, _: np.broadcast_to(np.array(colour, np.float32), (side, side, 3)).copy()
-
-
-def stripes(first: Colour, second: Colour, period: int, *, upright: bool = False) -> Cloth:
-    def make(side: int, _: np.random.Generator) -> NDArray[np.float32]:
-        line = (np.arange(side) // (period * side // CANVAS // 2)) % 2
-        field = np.broadcast_to(line[None, :] if upright else line[:, None], (side, side))
-        return np.where(field[..., None] == 0, np.array(first), np.array(second)).astype(np.float32)
-
-    return make
-
-
-def checks(ground: Colour, line: Colour, period: int) -> Cloth:
-    def make(side: int, _: np.random.Generator) -> NDArray[np.float32]:
-        scaled = period * side // CANVAS
-        bands = ((np.arange(side) % scaled) < scaled // 2).astype(np.float32)
-        share = (bands[:, None] + bands[None, :])[..., None] / 2
-        return np.asarray(np.array(ground, np.float32) * (1 - share) + np.array(line, np.float32) * share, np.float32)
-
-    return make
-
-
-def dots(ground: Colour, dot: Colour, period: int) -> Cloth:
-    def make(side: int, _: np.random.Generator) -> NDArray[np.float32]:
-        scaled = period * side / CANVAS
-        y, x = np.mgrid[0:side, 0:side] / scaled
-        shifted = x + 0.5 * (np.floor(y) % 2)
-        inside = np.hypot(shifted % 1 - 0.5, y % 1 - 0.5) < 0.22
-        return np.where(inside[..., None], np.array(dot), np.array(ground)).astype(np.float32)
-
-    return make
-
-
-def denim(colour: Colour) -> Cloth:
-    def make(side: int, random: np.random.Generator) -> NDArray[np.float32]:
-        y, x = np.mgrid[0:side, 0:side]
-        twill = ((x + y) // 3 % 2) * 10.0 + random.normal(0, 9, (side, side))
-        fade = 26 * np.exp(-(((x / side - 0.5) / 0.16) ** 2))
-        return np.asarray(np.array(colour, np.float32) + (twill + fade)[..., None].astype(np.float32))
-
-    return make
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,57 +119,28 @@ def draw(sample: Sample) -> Image.Image:
     shadow = _shadow(layer, scale)
     picture.paste(shadow, (0, 0), shadow)
     picture.paste(layer, (0, 0), layer)
-    return _grain(picture, random)
+    return grain(picture, random)
 
 
 def _garment(sample: Sample, random: np.random.Generator) -> Image.Image:
     side = CANVAS * _SUPERSAMPLING
     cloth = sample.cloth(side, random)
-    shade = _folds(side, random)
+    shade = folds((side, side), random)
     garment = Image.new("RGBA", (side, side), (0, 0, 0, 0))
     for part in sample.parts:
         mask = _mask(part.outline, side)
-        light = (shade * _rounding(mask) * part.tone)[..., None]
+        light = (shade * rounding(mask) * part.tone)[..., None]
         pixels = Image.fromarray(np.clip(cloth * light, 0, 255).astype(np.uint8))
         _sew(pixels, part, float(cloth.mean()))
         garment.paste(pixels, (0, 0), mask)
     return garment
 
 
-def _curve(corners: Sequence[Point], *, closed: bool) -> list[Point]:
-    """Return a curve that rounds the corners (three rounds of Chaikin's corner cutting)."""
-    points = list(corners)
-    for _ in range(3):
-        following = points[1:] + points[:1] if closed else points[1:]
-        cut: list[Point] = [] if closed else [points[0]]
-        for (x0, y0), (x1, y1) in zip(points, following, strict=False):
-            cut += [(0.9 * x0 + 0.1 * x1, 0.9 * y0 + 0.1 * y1), (0.1 * x0 + 0.9 * x1, 0.1 * y0 + 0.9 * y1)]
-        points = cut if closed else [*cut, points[-1]]
-    return points
-
-
 def _mask(outline: Sequence[Point], side: int) -> Image.Image:
     mask = Image.new("L", (side, side), 0)
     factor = side / CANVAS
-    ImageDraw.Draw(mask).polygon([(x * factor, y * factor) for x, y in _curve(outline, closed=True)], fill=255)
+    ImageDraw.Draw(mask).polygon([(x * factor, y * factor) for x, y in curve(outline, closed=True)], fill=255)
     return mask
-
-
-def _folds(side: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Return the brightness of soft hanging folds, around 1: noise of two sizes, stretched downwards."""
-    folds = np.ones((side, side), np.float32)
-    for across, down, strength in ((9, 4, 0.10), (22, 7, 0.05)):
-        noise = Image.fromarray(random.normal(0, 1, (down, across)).astype(np.float32))
-        folds += strength * np.asarray(noise.resize((side, side), Image.Resampling.BICUBIC))
-    y = np.linspace(1.05, 0.94, side, dtype=np.float32)
-    return folds * y[:, None]
-
-
-def _rounding(mask: Image.Image) -> NDArray[np.float32]:
-    """Return a brightness that falls towards the edge of the part, like cloth that turns away from the light."""
-    small = mask.resize((250, 250))
-    soft = small.filter(ImageFilter.GaussianBlur(9)).resize(mask.size, Image.Resampling.BICUBIC)
-    return np.asarray(0.62 + 0.38 * np.asarray(soft, np.float32) / 255, np.float32)
 
 
 def _sew(pixels: Image.Image, part: Part, brightness: float) -> None:
@@ -213,7 +148,7 @@ def _sew(pixels: Image.Image, part: Part, brightness: float) -> None:
     dark = (0, 0, 0, 70) if brightness > 90 else (255, 255, 255, 46)
     factor = pixels.width / CANVAS
     for seam in part.seams:
-        line = [(x * factor, y * factor) for x, y in _curve(seam, closed=False)]
+        line = [(x * factor, y * factor) for x, y in curve(seam, closed=False)]
         pen.line(line, fill=dark, width=round(2.2 * factor), joint="curve")
     for x, y in part.dots:
         radius = 9 * factor
@@ -242,11 +177,6 @@ def _shadow(layer: Image.Image, scale: float) -> Image.Image:
     shadow = Image.new("RGBA", layer.size, (30, 24, 20, 0))
     shadow.putalpha(moved.point(lambda value: value * 0.42))
     return shadow
-
-
-def _grain(picture: Image.Image, random: np.random.Generator) -> Image.Image:
-    noise = random.normal(0, 1.6, (picture.height, picture.width, 1))
-    return Image.fromarray(np.clip(np.asarray(picture, np.float32) + noise, 0, 255).astype(np.uint8))
 
 
 def encode(sample: Sample, picture: Image.Image) -> bytes:

@@ -1,27 +1,13 @@
 """The outlines of garments, as polygons on a canvas of 1000 x 1000.
 
-A garment is a list of parts that are drawn in order. Each part has an outline, whose corners are rounded into curves,
-the seams that are drawn on it, and a tone, which is dark for the inside of a collar, for example.
+A garment is a list of parts that are drawn in order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One piece of cloth."""
-
-    outline: Sequence[Point]
-    seams: Sequence[Sequence[Point]] = ()
-    tone: float = 1.0
-    """Brightness: below 1 the part is darker than its cloth, above 1 lighter."""
-    dots: Sequence[Point] = ()
-    """Centres of buttons or eyelets."""
+from classifier.learning.data.synthesis.drawing import Part, Point
 
 
 def mirrored(points: Sequence[Point]) -> list[Point]:

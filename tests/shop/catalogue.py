@@ -9,8 +9,8 @@ from functools import lru_cache
 from random import Random
 from typing import NamedTuple
 
+from classifier.learning.data.synthesis.drawing import Part
 from samples import garments
-from samples.garments import Part
 
 
 @dataclass(frozen=True, slots=True)

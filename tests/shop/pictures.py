@@ -16,8 +16,9 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
+from classifier.learning.data.synthesis.drawing import plain, stripes
 from core.settings import PROJECT
-from samples.draw import PAPER, Sample, draw, plain, stripes
+from samples.draw import PAPER, Sample, draw
 from tests.shop.catalogue import CLOTHS, COLOURS, GARMENTS, Product, Shot
 
 WIDTHS = (80, 200, 400, 600, 800)

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy.fft import dctn
 
+from classifier.learning.data.synthesis.drawing import Cloth, plain, stripes
 from classifier.prepare import InputSpec, prepare
 from core.fingerprints import BANDS, alike, bands, distance
 from core.perceptual import fingerprint
 from core.pictures import load
 from core.settings import PROJECT
 from samples import garments
-from samples.draw import PAPER, Cloth, Sample, draw, plain, stripes
+from samples.draw import PAPER, Sample, draw
 
 SAMPLES = sorted((PROJECT / "samples" / "pictures").iterdir())
 PHOTO_LIKE = PROJECT / "samples" / "pictures" / "jacket-denim.jpg"
