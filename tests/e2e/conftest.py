@@ -1,3 +1,5 @@
+"""Fixtures that open pages of a running service in Chromium."""
+
 from __future__ import annotations
 
 import os
@@ -8,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
 from core.versions import CHROMIUM, parse_version
-from tests.conftest import RunningService, absent
+from tests.conftest import RunningService, skip_without
 
-# Chromium as root in a container has no sandbox; the rest keeps it from speaking to its maker.
+# Chromium cannot use its sandbox when root runs it in a container. The other switches stop its own network requests.
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-quic",
@@ -22,37 +24,42 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium: the one LOOKBOOK_CHROMIUM names, else one on the PATH, else Playwright's own."""
+    """Chromium: the one that LOOKBOOK_CHROMIUM names, else one on the PATH, else the one of Playwright."""
     names = (os.environ.get("LOOKBOOK_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
     path = next((found for found in map(shutil.which, filter(None, names)) if found), None)
     with sync_playwright() as playwright:
         try:
             opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         except Error:
-            absent("Chromium")
+            skip_without("Chromium")
         if not CHROMIUM.includes(parse_version(opened.version)):
-            absent(f"{CHROMIUM} (found {opened.version})")
+            skip_without(f"{CHROMIUM} (found {opened.version})")
         yield opened
         opened.close()
 
 
 @pytest.fixture
-def complaints() -> list[str]:
-    """What pages of this test wrote to the console as warnings and errors, and their exceptions."""
+def console_errors() -> list[str]:
+    """The warnings, errors and uncaught exceptions in the console of every page that this test opens."""
     return []
 
 
 @pytest.fixture
-def open_page(browser: Browser, service: RunningService, complaints: list[str]) -> Iterator[Callable[..., Page]]:
-    """Opens pages of the service; the test fails if one of them complains (a CSP violation is a complaint too)."""
-    yield from pages_of(browser, service, complaints)
+def open_page(browser: Browser, service: RunningService, console_errors: list[str]) -> Iterator[Callable[..., Page]]:
+    """A function that opens a page of the service.
+
+    The test fails if a page writes a warning or an error to its console. Violations of the CSP are among them.
+    """
+    yield from provide_open_page(browser, service, console_errors)
 
 
-def pages_of(browser: Browser, service: RunningService, complaints: list[str]) -> Iterator[Callable[..., Page]]:
-    """`open_page` for any service."""
+def provide_open_page(
+    browser: Browser, service: RunningService, console_errors: list[str]
+) -> Iterator[Callable[..., Page]]:
+    """Return what the fixture `open_page` returns, but for any service."""
     contexts: list[BrowserContext] = []
 
-    def open_(
+    def open_one(
         path: str = "/", *, width: int = 1280, dark: bool = False, locale: str = "en-US", touch: bool = False
     ) -> Page:
         context = browser.new_context(
@@ -65,12 +72,12 @@ def pages_of(browser: Browser, service: RunningService, complaints: list[str]) -
         )
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda m: console_errors.append(m.text) if m.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: console_errors.append(str(error)))
         page.goto(path)
         return page
 
-    yield open_
+    yield open_one
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert console_errors == []

@@ -244,7 +244,7 @@ def test_a_crawl_can_be_started_by_the_url_of_a_shop(open_page: OpenPage, http: 
     ],
 )
 def test_the_error_of_a_crawl_request_is_shown_at_its_field(
-    open_page: OpenPage, complaints: list[str], fields: dict[str, str], field: str, sentence: str
+    open_page: OpenPage, console_errors: list[str], fields: dict[str, str], field: str, sentence: str
 ) -> None:
     page = open_page("/")
     page.get_by_text("search word, recipe, limit").click()
@@ -254,5 +254,5 @@ def test_the_error_of_a_crawl_request_is_shown_at_its_field(
     expect(page.locator("#shop-problem")).to_contain_text(sentence)
     assert page.evaluate("document.activeElement.id") == field
     # The browser itself logs every answer of 4xx.
-    assert all("422" in complaint for complaint in complaints)
-    complaints.clear()
+    assert all("422" in error for error in console_errors)
+    console_errors.clear()

@@ -21,7 +21,7 @@ from core.pictures import load
 from core.settings import PROJECT
 from lookbook import Client, Job, Upload
 from tests.conftest import SAMPLES, RunningService
-from tests.e2e.conftest import pages_of
+from tests.e2e.conftest import provide_open_page
 from tests.shop import Shop, running_shop
 
 Run = Callable[..., Result]
@@ -57,8 +57,8 @@ def run(service: RunningService) -> Run:
 
 
 @pytest.fixture
-def open_page(browser: Browser, service: RunningService, complaints: list[str]) -> Iterator[OpenPage]:
-    yield from pages_of(browser, service, complaints)
+def open_page(browser: Browser, service: RunningService, console_errors: list[str]) -> Iterator[OpenPage]:
+    yield from provide_open_page(browser, service, console_errors)
 
 
 @pytest.fixture(scope="module")

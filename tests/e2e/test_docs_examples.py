@@ -25,7 +25,7 @@ from core.settings import PROJECT
 from lookbook import Client, Job, Upload
 from samples import broken
 from tests.answering import Reply, answering
-from tests.conftest import SAMPLES, RunningService, classifying_worker, ready_service
+from tests.conftest import SAMPLES, RunningService, find_classifying_worker, ready_service
 from tests.shop import running_shop
 
 DOCUMENTS = (
@@ -120,7 +120,7 @@ class Things:
     def fill(self, line: str) -> Iterator[str]:
         """Yield the line with its placeholders replaced by objects that have the needed state during the block."""
         if "{running_job}" in line or re.search(r"jobs/\{id\}/cancel", line):
-            worker = classifying_worker(self._service)
+            worker = find_classifying_worker(self._service)
             worker.suspend()
             try:
                 yield re.sub(r"\{running_job\}|\{id\}", self._job().id, line)

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from core.settings import PROJECT
 from tests.conftest import SAMPLES, RunningService, ready_service, until
-from tests.e2e.conftest import pages_of
+from tests.e2e.conftest import provide_open_page
 
 FIVE_PICTURES = sorted(str(path) for path in SAMPLES.iterdir())[:5]
 
@@ -42,8 +42,8 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]
 
 
 @pytest.fixture
-def open_locked(browser: Browser, locked: RunningService, complaints: list[str]) -> Iterator[Callable[..., Page]]:
-    yield from pages_of(browser, locked, complaints)
+def open_locked(browser: Browser, locked: RunningService, console_errors: list[str]) -> Iterator[Callable[..., Page]]:
+    yield from provide_open_page(browser, locked, console_errors)
 
 
 def client_of(service: RunningService, key: str = "") -> httpx.Client:
@@ -99,7 +99,7 @@ def test_a_user_can_sign_in_upload_see_predictions_and_sign_out(
 
 
 def test_the_page_of_another_owners_job_is_answered_with_404(
-    locked: RunningService, open_locked: Callable[..., Page], complaints: list[str]
+    locked: RunningService, open_locked: Callable[..., Page], console_errors: list[str]
 ) -> None:
     with client_of(locked, make_key(locked.home, "owner")) as owner:
         files = [("images", ("a.jpg", Path(FIVE_PICTURES[0]).read_bytes()))]
@@ -111,12 +111,12 @@ def test_the_page_of_another_owners_job_is_answered_with_404(
         page.get_by_role("button", name="Sign in").click()
     assert answer.value.status == 404
     expect(page.locator("#missing-text")).to_contain_text("no such job")
-    assert all("404" in complaint for complaint in complaints)
-    complaints.clear()
+    assert all("404" in error for error in console_errors)
+    console_errors.clear()
 
 
 def test_a_wrong_key_is_refused_with_a_message_in_both_languages(
-    open_locked: Callable[..., Page], complaints: list[str]
+    open_locked: Callable[..., Page], console_errors: list[str]
 ) -> None:
     page = open_locked("/login")
     page.get_by_label("Key").fill("lb_wrong")
@@ -124,8 +124,8 @@ def test_a_wrong_key_is_refused_with_a_message_in_both_languages(
     expect(page.get_by_role("alert")).to_have_text("This key is unknown, or it has been revoked.")
     page.get_by_role("button", name="한국어").click()
     expect(page.get_by_role("alert")).to_have_text("등록되지 않았거나 폐기된 키입니다.")
-    assert all("401" in complaint for complaint in complaints)
-    complaints.clear()
+    assert all("401" in error for error in console_errors)
+    console_errors.clear()
 
 
 def test_signing_in_never_redirects_to_another_site(locked: RunningService, open_locked: Callable[..., Page]) -> None:
@@ -158,7 +158,7 @@ def test_the_api_documentation_needs_no_key(open_locked: Callable[..., Page]) ->
 
 
 def test_the_api_documentation_sends_requests_with_the_session(
-    locked: RunningService, open_locked: Callable[..., Page], complaints: list[str]
+    locked: RunningService, open_locked: Callable[..., Page], console_errors: list[str]
 ) -> None:
     page = open_locked("/login")
     page.get_by_label("Key").fill(make_key(locked.home, "reader of manuals"))
@@ -172,4 +172,4 @@ def test_the_api_documentation_sends_requests_with_the_session(
         page.get_by_role("button", name="Execute").click()
     # Without the CSRF token of the session, the answer would be 403.
     expect(page.locator(".live-responses-table").get_by_role("cell", name="404").first).to_be_visible()
-    complaints.clear()
+    console_errors.clear()

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from samples import broken
-from tests.conftest import SAMPLES, RunningService, supervised, until
+from tests.conftest import SAMPLES, RunningService, find_process, until
 
 OpenPage = Callable[..., Page]
 ALL = sorted(str(path) for path in SAMPLES.iterdir())
@@ -136,14 +136,14 @@ def test_a_single_picture_is_answered_on_the_same_page(open_page: OpenPage) -> N
 
 
 def test_a_file_that_is_no_picture_is_refused_with_a_message(
-    open_page: OpenPage, broken_files: list[str], complaints: list[str]
+    open_page: OpenPage, broken_files: list[str], console_errors: list[str]
 ) -> None:
     page = open_page("/")
     page.set_input_files("#files", broken_files[1])
     expect(page.locator("#problem")).to_have_text("This is not a picture.")
     # The browser itself logs every answer of 4xx.
-    assert all("415" in complaint for complaint in complaints)
-    complaints.clear()
+    assert all("415" in error for error in console_errors)
+    console_errors.clear()
 
 
 def test_a_sample_can_be_classified_at_once(open_page: OpenPage) -> None:
@@ -176,10 +176,10 @@ def test_the_source_of_a_picture_is_shown_and_only_web_urls_become_links(
     )
 
 
-def test_the_page_of_an_unknown_job_says_that_it_does_not_exist(open_page: OpenPage, complaints: list[str]) -> None:
+def test_the_page_of_an_unknown_job_says_that_it_does_not_exist(open_page: OpenPage, console_errors: list[str]) -> None:
     page = open_page("/jobs/job_unknown")
     expect(page.locator("#missing-text")).to_contain_text("no such job")
-    complaints.clear()
+    console_errors.clear()
 
 
 @pytest.mark.parametrize("path", ["/", "job"])
@@ -219,7 +219,7 @@ def test_the_api_documentation_works_without_the_internet(open_page: OpenPage) -
 
 
 def test_a_job_can_be_canceled_from_its_page(open_page: OpenPage, http: httpx.Client, service: RunningService) -> None:
-    worker = supervised(service, "worker")
+    worker = find_process(service, "worker")
     worker.suspend()
     try:
         files = [("images", (Path(path).name, Path(path).read_bytes())) for path in ALL]

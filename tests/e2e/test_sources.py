@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Page, expect
 
-from tests.conftest import SAMPLES, RunningService, supervised, until
+from tests.conftest import SAMPLES, RunningService, find_process, until
 
 PICTURES = sorted(SAMPLES.iterdir())[:6]
 
@@ -69,7 +69,7 @@ def test_an_archive_is_read_completely_although_its_worker_is_killed(
     job = submit(http, "archive", "looks.zip", buffer.getvalue())
     path = job["links"]["self"]
     until(lambda: http.get(path).json()["counts"]["total"] > 0)
-    supervised(service, "ingest").kill()
+    find_process(service, "ingest").kill()
     until(lambda: http.get(path).json()["status"] == "completed", 120)
     assert [item["source"]["name"] for item in all_items(http, job)] == [f"{number}.jpg" for number in range(3000)]
 

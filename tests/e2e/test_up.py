@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from core.settings import PROJECT
-from tests.conftest import SAMPLES, RunningService, supervised, until
+from tests.conftest import SAMPLES, RunningService, find_process, until
 
 Start = Callable[..., RunningService]
 
@@ -117,7 +117,7 @@ def test_the_error_names_a_wrong_setting(tmp_path: Path) -> None:
 
 
 def test_a_dead_worker_is_reported_and_restarted_and_its_work_continues(service: RunningService) -> None:
-    worker = supervised(service, "worker")
+    worker = find_process(service, "worker")
     worker.send_signal(signal.SIGSTOP)
     item = submit_one(service)
     worker.kill()
@@ -126,10 +126,10 @@ def test_a_dead_worker_is_reported_and_restarted_and_its_work_continues(service:
 
 
 def test_a_dead_redis_is_restarted_and_its_messages_are_sent_again(service: RunningService) -> None:
-    worker = supervised(service, "worker")
+    worker = find_process(service, "worker")
     worker.suspend()
     item = submit_one(service)
-    supervised(service, "redis-server").kill()
+    find_process(service, "redis-server").kill()
     worker.resume()
     service.wait_for_line("redis died")
     until(lambda: is_done(service, item))
@@ -138,10 +138,10 @@ def test_a_dead_redis_is_restarted_and_its_messages_are_sent_again(service: Runn
 def test_a_job_from_before_a_kill_is_finished_after_the_next_start(start: Start) -> None:
     service = start()
     service.wait_for_line("ready")
-    supervised(service, "worker").suspend()
+    find_process(service, "worker").suspend()
     files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
     job = httpx.post(f"{service.url}/v1/jobs", files=files).json()
-    supervised(service, "worker").resume()
+    find_process(service, "worker").resume()
     family = children(service)
     service.process.kill()
     # The killed service could not stop its processes. On Linux the kernel does it.

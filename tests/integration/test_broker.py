@@ -16,7 +16,7 @@ from core.deadlines import Deadlines
 from core.errors import BrokerUnavailable
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
-from tests.conftest import RunningRedis, absent, running_redis
+from tests.conftest import RunningRedis, running_redis, skip_without
 from tests.faults.proxy import Cut, Proxies
 from worker.app import CLASSIFY_QUEUES
 
@@ -26,7 +26,7 @@ def redis(request: pytest.FixtureRequest) -> Iterator[RunningRedis]:
     """The oldest and the newest Redis that Python packages contain: 6.2 and 8.2. All tests here run on both."""
     server = bundled_redis_server(request.param)
     if server is None:
-        absent(request.param)
+        skip_without(request.param)
     with running_redis(server) as running:
         yield running
 
