@@ -36,7 +36,7 @@ main img{max-width:24rem;height:auto}footer img{max-width:8rem;height:auto}heade
 
 @lru_cache(maxsize=64)
 def furniture(name: str) -> tuple[str, bytes] | None:
-    """Return media type and bytes of an image or the style sheet, or None if there is none of that name."""
+    """Return media type and bytes of an image or the style sheet, or None if the site has no such file."""
     if name == "logo.svg":
         return "image/svg+xml", _LOGO_SVG
     if name == "shop.css":

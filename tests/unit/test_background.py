@@ -10,7 +10,7 @@ SECONDS = 10.0
 
 
 class Letters(BackgroundThreads[str]):
-    """Takes letters from a queue and does with each what the test says."""
+    """A consumer that takes letters from a queue and treats each as the test says."""
 
     def __init__(self, do: Callable[[str], None], max_threads: int = 1) -> None:
         super().__init__("letters", max_threads)

@@ -1,4 +1,4 @@
-"""Write the model files of an artifact: Keras, OpenVINO and int8."""
+"""Write the files of an artifact: Keras, OpenVINO and int8."""
 
 from __future__ import annotations
 
