@@ -149,7 +149,7 @@ _SINGLE = [
     Fault("PostgreSQL killed", _kill_postgresql, only="postgresql"),
     Fault("connections to Redis dropped", _cut(Cut.DROPPED)),
     Fault("connections to Redis refused", _cut(Cut.REFUSED)),
-    Fault("silence between Redis and us", _cut(Cut.SILENT)),
+    Fault("Redis connections hang", _cut(Cut.SILENT)),
     Fault("disk full", _fill_disk, needs_disk=True),
     Fault("messages delivered twice", _deliver_twice),
     Fault("clock jumps ahead and back", _jump(1)),

@@ -19,7 +19,7 @@ KINDS = [
     "crawl killed",
     "Redis killed, restarted empty",
     "connections to Redis dropped",
-    "silence between Redis and us",
+    "Redis connections hang",
     "messages delivered twice",
     "disk full",
     "clock jumps ahead and back",
