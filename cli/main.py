@@ -7,7 +7,21 @@ from http import HTTPStatus
 
 import typer
 
-from cli import crawling, datasets, items, jobs, keys, learning, models, recipes, service, submitting, webhooks
+from cli import (
+    crawling,
+    dataset_reading,
+    dataset_splitting,
+    datasets,
+    items,
+    jobs,
+    keys,
+    learning,
+    models,
+    recipes,
+    service,
+    submitting,
+    webhooks,
+)
 from cli.output import ExitCode, err
 from core.errors import LookbookError
 from lookbook import Error, NotReached, ProblemError
@@ -42,6 +56,10 @@ app.command("delete", rich_help_panel="Use")(jobs.delete)
 app.command("deliveries", rich_help_panel="Use")(jobs.deliveries)
 app.add_typer(models.app, name="models", rich_help_panel="Use")
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Use")
+datasets.app.command("check")(dataset_reading.check)
+datasets.app.command("stats")(dataset_reading.stats)
+datasets.app.command("split")(dataset_splitting.split)
+datasets.app.command("prepare")(dataset_splitting.prepare)
 app.add_typer(datasets.app, name="dataset", rich_help_panel="Learn")
 app.command("train", rich_help_panel="Learn")(learning.train)
 app.command("evaluate", rich_help_panel="Learn")(learning.evaluate)

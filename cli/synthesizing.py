@@ -32,19 +32,20 @@ class Form(StrEnum):
 def _read_irregularities(words: list[str]) -> dict[Irregularity, int]:
     """Return the number of irregularities of each kind from `all`, `none` and `kind=count`; later words win."""
     from classifier.learning.data.irregularities import Irregularity
+    from classifier.learning.data.synthesis.planting import PLANTABLE
 
     wanted: dict[Irregularity, int] = {}
     for word in words:
         kind, equals, number = word.partition("=")
         if word == "all":
-            wanted = dict.fromkeys(Irregularity, _OF_EACH)
+            wanted = dict.fromkeys(PLANTABLE, _OF_EACH)
         elif word == "none":
             wanted = {}
-        elif equals and kind in set(Irregularity) and number.isdecimal():
+        elif equals and kind in PLANTABLE and number.isdecimal():
             wanted[Irregularity(kind)] = int(number)
         else:
             raise typer.BadParameter(
-                f"expected all, none or kind=count with a kind among {', '.join(Irregularity)}; got {word!r}",
+                f"expected all, none or kind=count with a kind among {', '.join(PLANTABLE)}; got {word!r}",
                 param_hint="--irregularities",
             )
     return wanted

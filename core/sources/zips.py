@@ -14,7 +14,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from functools import partial
+from typing import Protocol
 
 from core.errors import ArchiveUnsafe, SourceEnded
 from core.sources.members import Gatekeeper, Member, check_ratio, too_many_members
@@ -43,6 +44,28 @@ _STORED, _DEFLATED, _BZIP2 = 0, 8, 12
 _DECOMPRESSORS: dict[int, Callable[[], Decompressor]] = {_DEFLATED: raw_deflate, _BZIP2: bz2.BZ2Decompressor}
 
 
+class SeekableFile(Protocol):
+    """A file whose bytes can be read from any position."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPlace:
+    """Where a member's bytes are in its ZIP file, and what they unpack to. It can be stored and used later.
+
+    `offset` is the position of the member's local header. Its bytes end before `following`.
+    """
+
+    offset: int
+    following: int
+    method: int
+    packed: int
+    unpacked: int
+    crc: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Directory:
     """The position of the directory, and the number of bytes (`prefix`) before the start of the archive in the file."""
@@ -67,8 +90,17 @@ class _Entry:
     offset: int
 
 
-def zip_members(file: IO[bytes], gatekeeper: Gatekeeper) -> Iterator[Member]:
-    """Yield the members of a ZIP file in the order of its directory. The file must be seekable.
+def zip_members(file: SeekableFile, gatekeeper: Gatekeeper) -> Iterator[Member]:
+    """Yield the members of a ZIP file in the order of its directory.
+
+    Raises:
+        SourceEnded: the file is not a ZIP file, it is damaged or incomplete, or it exceeds a limit.
+    """
+    return (member for member, _ in zip_places(file, gatekeeper))
+
+
+def zip_places(file: SeekableFile, gatekeeper: Gatekeeper) -> Iterator[tuple[Member, MemberPlace]]:
+    """Yield the members of a ZIP file in the order of its directory, each with its place.
 
     Raises:
         SourceEnded: the file is not a ZIP file, it is damaged or incomplete, or it exceeds a limit.
@@ -82,15 +114,37 @@ def zip_members(file: IO[bytes], gatekeeper: Gatekeeper) -> Iterator[Member]:
         if len(offsets) == limits.members:
             raise too_many_members(limits.members)
         offsets.append(entry.offset)
-    reader = _Reader(file, array("Q", sorted(offsets)), directory.start, limits.unpacked_bytes)
+    offsets = array("Q", sorted(offsets))
+    announced = 0
     for entry in _entries(file, directory):
-        reader.charge(min(entry.unpacked, limits.member_bytes))
-        yield gatekeeper.judge(
+        announced += min(entry.unpacked, limits.member_bytes)
+        if announced > limits.unpacked_bytes:
+            raise SourceEnded(ArchiveUnsafe(f"expected at most {limits.unpacked_bytes:,} unpacked bytes, got more"))
+        place = _place(entry, offsets, directory.start)
+        member = gatekeeper.judge(
             entry.name,
             is_folder=entry.name.endswith(("/", "\\")) or stat.S_ISDIR(entry.mode),
             refusal=_refusal(entry),
-            pieces=reader.pieces_of(entry),
+            pieces=partial(pieces_at, file, place),
         )
+        yield member, place
+
+
+def pieces_at(file: SeekableFile, place: MemberPlace) -> Iterator[bytes]:
+    """Yield the bytes of a member, and check their size and checksum against the directory.
+
+    Raises:
+        ArchiveUnsafe: the member is damaged, shares bytes with another, or is compressed too well to be a picture.
+    """
+    size = crc = 0
+    for piece in _unpacked_pieces(file, place):
+        size += len(piece)
+        if size > place.unpacked:
+            raise ArchiveUnsafe(f"expected {place.unpacked:,} bytes, as the archive announces, got more")
+        crc = zlib.crc32(piece, crc)
+        yield piece
+    if size != place.unpacked or crc != place.crc:
+        raise ArchiveUnsafe("the member is damaged: its size or checksum differs from the archive's directory")
 
 
 def _refusal(entry: _Entry) -> str | None:
@@ -105,79 +159,52 @@ def _refusal(entry: _Entry) -> str | None:
     return None
 
 
-class _Reader:
-    """Reads the members of one file, and refuses a member that shares bytes with another."""
-
-    def __init__(self, file: IO[bytes], offsets: array[int], end: int, unpacked_bytes: int) -> None:
-        self._file = file
-        self._offsets = offsets
-        self._end = end
-        self._allowed = unpacked_bytes
-        self._charged = 0
-
-    def charge(self, size: int) -> None:
-        """Add the announced size of a member to the size of all members so far.
-
-        Raises:
-            SourceEnded: the sum exceeds the limit for one archive.
-        """
-        self._charged += size
-        if self._charged > self._allowed:
-            raise SourceEnded(ArchiveUnsafe(f"expected at most {self._allowed:,} unpacked bytes, got more"))
-
-    def pieces_of(self, entry: _Entry) -> Callable[[], Iterator[bytes]]:
-        return lambda: self._checked_pieces(entry)
-
-    def _checked_pieces(self, entry: _Entry) -> Iterator[bytes]:
-        """Yield the bytes of a member, and check their size and checksum against the directory."""
-        size = crc = 0
-        for piece in self._unpacked_pieces(entry):
-            size += len(piece)
-            if size > entry.unpacked:
-                raise ArchiveUnsafe(f"expected {entry.unpacked:,} bytes, as the archive announces, got more")
-            crc = zlib.crc32(piece, crc)
-            yield piece
-        if size != entry.unpacked or crc != entry.crc:
-            raise ArchiveUnsafe("the member is damaged: its size or checksum differs from the archive's directory")
-
-    def _unpacked_pieces(self, entry: _Entry) -> Iterator[bytes]:
-        position, unread = self._data_start(entry), entry.packed
-        decompressor = _DECOMPRESSORS[entry.method]() if entry.method != _STORED else None
-        unpacked = 0
-        while unread or (decompressor and not decompressor.eof):
-            data = b""
-            if decompressor is None or decompressor.needs_input:
-                data = _read_at(self._file, position, min(unread, BLOCK_BYTES))
-                if not data:
-                    raise ArchiveUnsafe("the member is damaged: its compressed data is incomplete")
-                position, unread = position + len(data), unread - len(data)
-            if decompressor is not None:
-                if decompressor.eof:
-                    raise ArchiveUnsafe("the member is damaged: its compressed data is shorter than announced")
-                try:
-                    data = decompressor.decompress(data, BLOCK_BYTES)
-                except DECOMPRESSION_ERRORS as error:
-                    raise ArchiveUnsafe(f"the member is damaged: {error}") from error
-            unpacked += len(data)
-            check_ratio(entry.packed - unread, unpacked)
-            if data:
-                yield data
-
-    def _data_start(self, entry: _Entry) -> int:
-        """Return the position of a member's first byte."""
-        header = _read_at(self._file, entry.offset, _LOCAL.size)
-        if len(header) < _LOCAL.size or not header.startswith(_LOCAL_MAGIC):
-            raise ArchiveUnsafe("the member is damaged: it is not at the position in the archive's directory")
-        *_, name_length, extra_length = _LOCAL.unpack(header)
-        start: int = entry.offset + _LOCAL.size + name_length + extra_length
-        first, after = bisect_left(self._offsets, entry.offset), bisect_right(self._offsets, entry.offset)
-        following = self._offsets[after] if after < len(self._offsets) else self._end
-        if after - first > 1 or start + entry.packed > following:
-            raise ArchiveUnsafe("expected a member with bytes of its own, but it shares bytes with another member")
-        return start
+def _place(entry: _Entry, offsets: array[int], end: int) -> MemberPlace:
+    first, after = bisect_left(offsets, entry.offset), bisect_right(offsets, entry.offset)
+    following = offsets[after] if after < len(offsets) else end
+    if after - first > 1:
+        # Two entries lead to the same bytes. Neither has bytes of its own, and reading refuses both.
+        following = entry.offset
+    return MemberPlace(entry.offset, following, entry.method, entry.packed, entry.unpacked, entry.crc)
 
 
-def _find_directory(file: IO[bytes]) -> _Directory:
+def _unpacked_pieces(file: SeekableFile, place: MemberPlace) -> Iterator[bytes]:
+    position, unread = _data_start(file, place), place.packed
+    decompressor = _DECOMPRESSORS[place.method]() if place.method != _STORED else None
+    unpacked = 0
+    while unread or (decompressor and not decompressor.eof):
+        data = b""
+        if decompressor is None or decompressor.needs_input:
+            data = _read_at(file, position, min(unread, BLOCK_BYTES))
+            if not data:
+                raise ArchiveUnsafe("the member is damaged: its compressed data is incomplete")
+            position, unread = position + len(data), unread - len(data)
+        if decompressor is not None:
+            if decompressor.eof:
+                raise ArchiveUnsafe("the member is damaged: its compressed data is shorter than announced")
+            try:
+                data = decompressor.decompress(data, BLOCK_BYTES)
+            except DECOMPRESSION_ERRORS as error:
+                raise ArchiveUnsafe(f"the member is damaged: {error}") from error
+        unpacked += len(data)
+        check_ratio(place.packed - unread, unpacked)
+        if data:
+            yield data
+
+
+def _data_start(file: SeekableFile, place: MemberPlace) -> int:
+    """Return the position of a member's first byte."""
+    header = _read_at(file, place.offset, _LOCAL.size)
+    if len(header) < _LOCAL.size or not header.startswith(_LOCAL_MAGIC):
+        raise ArchiveUnsafe("the member is damaged: it is not at the position in the archive's directory")
+    *_, name_length, extra_length = _LOCAL.unpack(header)
+    start: int = place.offset + _LOCAL.size + name_length + extra_length
+    if start + place.packed > place.following:
+        raise ArchiveUnsafe("expected a member with bytes of its own, but it shares bytes with another member")
+    return start
+
+
+def _find_directory(file: SeekableFile) -> _Directory:
     size = file.seek(0, 2)
     tail_at = max(0, size - _END.size - _LONGEST_COMMENT)
     tail = _read_at(file, tail_at, size - tail_at)
@@ -199,7 +226,7 @@ def _find_directory(file: IO[bytes]) -> _Directory:
     return _Directory(start, end, start - offset, entries)
 
 
-def _find_directory64(file: IO[bytes], locator: bytes, locator_at: int) -> tuple[int, int, int, int, int, int]:
+def _find_directory64(file: SeekableFile, locator: bytes, locator_at: int) -> tuple[int, int, int, int, int, int]:
     """Return (end, disk, first disk, entries, length, offset) of the directory, from its ZIP64 end record."""
     _, _, announced, _ = _LOCATOR.unpack(locator)
     for position in (announced, locator_at - _END64.size):
@@ -210,7 +237,7 @@ def _find_directory64(file: IO[bytes], locator: bytes, locator_at: int) -> tuple
     raise SourceEnded(ArchiveUnsafe("the archive is damaged: its ZIP64 record is not at the announced position"))
 
 
-def _entries(file: IO[bytes], directory: _Directory) -> Iterator[_Entry]:
+def _entries(file: SeekableFile, directory: _Directory) -> Iterator[_Entry]:
     position = directory.start
     while position < directory.end:
         header = _read_at(file, position, _ENTRY.size)
@@ -268,6 +295,6 @@ def _name(raw: bytes, flags: int, extra: bytes) -> str:
     return decode_name(raw)
 
 
-def _read_at(file: IO[bytes], position: int, size: int) -> bytes:
+def _read_at(file: SeekableFile, position: int, size: int) -> bytes:
     file.seek(position)
     return file.read(size)

@@ -17,6 +17,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from api.app import create_app
+from classifier.learning.data.irregularities import Irregularity
 from cli.main import app
 from core.settings import PROJECT, Settings
 from db.views.exports import Export
@@ -162,3 +163,9 @@ def test_the_page_of_exports_lists_the_columns_in_order() -> None:
     columns = Export("job_x", "test@1", labels, 1, ItemFilter()).columns()
     expected = [(re.sub(r"(\w+)_1$", r"\1_1` … `\1_k", column.name), column.kind) for column in columns]
     assert re.findall(r"^\| `(.*?)` \| (\w+) \|", page, re.MULTILINE) == expected
+
+
+def test_the_page_of_datasets_says_what_happens_with_each_irregularity() -> None:
+    page = (PROJECT / "docs" / "datasets.md").read_text("utf-8")
+    table = page.partition("| kind | what happens |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [kind.value for kind in Irregularity]

@@ -21,12 +21,14 @@ from skimage.draw import polygon2mask
 from typer.testing import CliRunner
 
 from classifier.learning.data.irregularities import Irregularity
+from classifier.learning.data.reading import ReadingOptions, make_index
 from classifier.learning.data.synthesis.canvas import Canvas, Frame
 from classifier.learning.data.synthesis.dataset import ROOT, TRUTH, synthesize
 from classifier.learning.data.synthesis.figure import pose
 from classifier.learning.data.synthesis.outfits import choose_outfit
 from classifier.learning.data.synthesis.picture import Drawn, Shot, draw_figure, draw_shot, find_garments
 from classifier.learning.data.synthesis.plan import LEAST_PICTURES, Options, Planner, label_counts
+from classifier.learning.data.synthesis.planting import PLANTABLE
 from classifier.learning.data.synthesis.scenes import Format
 from classifier.learning.data.synthesis.styles import STYLES, mates
 from classifier.learning.data.synthesis.wardrobe import WARDROBE, Slot
@@ -38,9 +40,7 @@ from core.errors import DatasetInvalid
 T = TypeVar("T")
 
 TAXONOMY = Taxonomy.from_json(json.loads(KFASHION_LABELS.read_text("utf-8")))
-IRREGULAR = Options(
-    pictures=240, seed=5, imbalance=0.4, leaks=0.2, size=64, irregularities=dict.fromkeys(Irregularity, 2)
-)
+IRREGULAR = Options(pictures=240, seed=5, imbalance=0.4, leaks=0.2, size=64, irregularities=dict.fromkeys(PLANTABLE, 2))
 STYLE_IDS = [style.id for style in STYLES]
 
 
@@ -261,7 +261,7 @@ def style_in(folder: Path, row: dict[str, Any]) -> str | None:
 
 def test_every_irregularity_can_be_planted_and_is_in_the_files(tree: tuple[Path, dict[str, Any]]) -> None:
     folder, truth = tree
-    assert truth["irregularities"].keys() == {kind.value for kind in Irregularity}
+    assert truth["irregularities"].keys() == {kind.value for kind in PLANTABLE}
     rows = {row["irregularity"]: row for row in truth["rows"] if row["irregularity"]}
     names = [path.name for path in (folder / ROOT).rglob("*")]
     assert sum(name.endswith(".JPG") for name in names) == 2
@@ -273,6 +273,17 @@ def test_every_irregularity_can_be_planted_and_is_in_the_files(tree: tuple[Path,
         if row["irregularity"] == "unreadable_picture":
             with pytest.raises(OSError), Image.open(folder / row["picture"]) as image:  # noqa: PT011
                 image.load()
+
+
+def test_the_reader_of_datasets_counts_exactly_the_irregularities_of_the_truth(
+    tree: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, truth = tree
+    index = make_index(folder, tmp_path / "index.arrow", ReadingOptions(), lambda pictures, _length, /: pictures)
+    counts = {kind: found["count"] for kind, found in index.note.irregularities.to_json().items()}
+    assert counts == truth["irregularities"]
+    assert len(index) == truth["pictures"]
+    assert (index.label_numbers() >= 0).sum() == truth["labelled"]
 
 
 def test_leaks_have_their_file_or_their_product_in_training(tree: tuple[Path, dict[str, Any]]) -> None:

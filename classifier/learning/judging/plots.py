@@ -5,30 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-
-from classifier.learning.training.phases import Curves
-
-mpl.use("agg")
-
 from matplotlib import pyplot as plt
 
-INK, ACCENT, PAPER = "#1b1a18", "#d9402a", "#faf9f6"
-_STYLE: Any = {
-    "figure.facecolor": PAPER,
-    "axes.facecolor": PAPER,
-    "axes.edgecolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "font.size": 9,
-}
+from classifier.learning.judging.plot_style import ACCENT, INK, STYLE
+from classifier.learning.training.phases import Curves
 
 
 def plot_curves(curves: Curves, path: Path) -> None:
     """Plot loss and accuracy after each epoch of the fine-tuning, for training and validation."""
     epochs = np.arange(1, len(curves.loss) + 1)
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
         for axes, name, train, validation in (
             (left, "loss", curves.loss, curves.validation_loss),
@@ -48,7 +35,7 @@ def plot_confusion(metrics: dict[str, Any], path: Path) -> None:
     names = [row["id"] for row in metrics["labels"]]
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     side = 2 + 0.42 * len(names)
-    with plt.rc_context({**_STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
+    with plt.rc_context({**STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
         figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
         axes.imshow(share, cmap="Greys", vmin=0, vmax=1)
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")

@@ -20,6 +20,19 @@ UNKNOWN_STYLE_WORD = "고프코어"
 """A style (gorpcore) that is not in the taxonomy."""
 _KOREAN_MALL = "옷장"
 
+PLANTABLE = tuple(
+    kind
+    for kind in Irregularity
+    if kind
+    not in {
+        Irregularity.REPEATED_NAME,
+        Irregularity.REFUSED_FILE,
+        Irregularity.INVALID_ARCHIVE,
+        Irregularity.OTHER_FILE,
+    }
+)
+"""The irregularities that a picture or its label file can have. The others concern files beside them."""
+
 IMPLIED: Mapping[Irregularity, Irregularity] = {
     Irregularity.IN_BOTH_SPLITS: Irregularity.DUPLICATE_IDENTIFIER,
     Irregularity.INVALID_LABEL_FILE: Irregularity.STYLE_FROM_FOLDER,
@@ -106,6 +119,8 @@ class Planter:
         picture = self._take(kind)
         if kind is Irregularity.STYLE_FROM_FOLDER:
             picture.style = None
+        elif kind is Irregularity.UNKNOWN_SUB_STYLE:
+            picture.sub_style = UNKNOWN_STYLE_WORD
         elif kind is Irregularity.STYLE_DIFFERS_FROM_FOLDER:
             picture.folder = self._planner.words[self._other_label(picture.label)]
         elif kind is Irregularity.ORIGINAL_NAME:
@@ -179,6 +194,11 @@ def _drop_style(planned: Planned, content: dict[str, Any]) -> None:
         del _details(content)["라벨링"]["스타일"]
 
 
+def _add_style(_: Planned, content: dict[str, Any]) -> None:
+    styles = _details(content)["라벨링"]["스타일"]
+    styles.append({"스타일": "모던" if styles[0]["스타일"] != "모던" else "레트로"})
+
+
 def _flatten_box(_: Planned, content: dict[str, Any]) -> None:
     _first_garment(content, "렉트좌표")["가로"] = 0
 
@@ -217,6 +237,7 @@ def _double_size(_: Planned, content: dict[str, Any]) -> None:
 
 _EDITS: Mapping[Irregularity, Callable[[Planned, dict[str, Any]], None]] = {
     Irregularity.STYLE_FROM_FOLDER: _drop_style,
+    Irregularity.SEVERAL_STYLES: _add_style,
     Irregularity.ZERO_AREA_BOX: _flatten_box,
     Irregularity.BOX_OUTSIDE_PICTURE: _move_box,
     Irregularity.COORDINATE_AS_TEXT: _write_as_text,
