@@ -22,7 +22,8 @@ want to compare a change with these figures.
 `make bench` measures everything again (about twenty minutes) and writes this page. `make bench ARGS="start reuse"`
 measures only the named parts. The things that are compared take turns within one run. Tables show medians, with the
 lowest and the highest value in brackets. Absolute figures depend on the machine and on what else runs on it; ratios
-depend on them less. The pictures are cut from the photographs inside scikit-image. Nothing here was run on a GPU.
+depend on them less. The pictures are cut from the photographs inside scikit-image. Lookbook has not been run on a GPU
+or in Docker yet.
 """
 
 
@@ -48,12 +49,12 @@ def _throughput(figures: dict[str, Any]) -> str:
             rows.append((f"{size} px, {precision}", *cells, _rate(rates["keras"]), _ratio(to_keras)))
     plots.throughput(figures, PLOTS / "throughput.svg")
     share = max(f["client_share"]["median"] for p in figures["sizes"].values() for f in p.values())
-    return f"""## Throughput: the service against the bare model
+    return f"""## Throughput: the service compared with one process
 
-Pictures per second. *Limit*: one process uses all cores, from bytes on disk to scores, and stores nothing. *Service*:
-the same pictures go over HTTP in twenty requests, through Redis and the workers, into the database, from the first byte
-to the last commit (the client itself takes at most {share:.1%} of the processor time). *Keras*: plain Pillow and
-`keras.predict` in batches of 32.
+Pictures per second. *Limit*: one process without a service uses all cores, from bytes on disk to scores, and stores
+nothing. *Service*: the same pictures go over HTTP in twenty requests, through Redis and the workers, into the database,
+from the first byte to the last commit (the client itself takes at most {share:.1%} of the processor time). *Keras*:
+plain Pillow and `keras.predict` in batches of 32.
 
 {_table(("pictures", "limit", "service", "service / limit", "Keras", "service / Keras"), rows)}
 
@@ -70,8 +71,8 @@ def _rivals(figures: dict[str, Any]) -> str:
     return f"""## Compared with LitServe
 
 The same model and the same pictures (400 px): behind LitServe, with {figures["in_flight"]} requests always under way,
-and as jobs of this service in {figures["precision"]}. LitServe stores nothing and answers from memory. There, one bad
-picture fails its whole batch.
+and as jobs of this service in {figures["precision"]}. The fair comparison is with LitServe in the same precision.
+LitServe stores nothing and answers from memory, and one bad picture fails its whole batch.
 
 {_table(("server", "pictures/s", "Lookbook's rate divided by its rate"), rows)}
 
@@ -308,8 +309,8 @@ the model is compiled and warmed up, and the first heartbeat is sent.
 
 {_table(("after 500 pictures", "memory"), rows)}
 
-If several processes share a page of memory, each is counted its part of it (PSS). Resident memory counts the page for
-each of them.
+If several processes share a page of memory, each process is charged its share (PSS). Resident memory counts the page
+for each of them.
 """
 
 

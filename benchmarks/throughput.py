@@ -1,4 +1,4 @@
-"""Compare the throughput of the whole service with that of the bare model, on the same pictures.
+"""Compare the throughput of the whole service with that of one process without a service, on the same pictures.
 
 *limit*: one process uses all cores, from bytes on disk to scores, and stores nothing. *service*: the pictures go over
 HTTP, through Redis and into the database, from the first byte of the first request to the commit of the last row.
