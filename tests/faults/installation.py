@@ -25,7 +25,7 @@ from tests.faults.servers import PostgreSQL, SmallDisk, redis_answers, redis_pro
 DatabaseKind = Literal["sqlite", "postgresql"]
 
 LEASE_SECONDS = 5
-"""The shortest lease that the settings allow. The campaign often has to wait until a lease runs out."""
+"""A short lease, in seconds, because the campaign often has to wait until a lease ends."""
 READY_SECONDS = 120.0
 WORKERS = ("worker-1", "worker-2")
 _COMMANDS = {
