@@ -323,7 +323,10 @@ class ModelFailed(ItemError):
 
 
 class SourceEnded(LookbookError):
-    """The rest of an archive or manifest cannot be read. The job fails with the error in `reason`."""
+    """The rest of an archive or manifest cannot be read, because of `reason`.
+
+    A last failed item gets this error. If the source gave no items, the job fails with it instead.
+    """
 
     code = "source_ended"
 

@@ -23,7 +23,7 @@ class Rules:
     parsed: Any = None
     """Protego's rules. None if there is no robots.txt, so that everything is allowed."""
     closed_reason: str | None = None
-    """Why nothing may be requested: the robots.txt was answered with an error."""
+    """Why nothing may be requested: the robots.txt was answered with 429 or a 5xx status."""
     error: ItemError | None = None
     """Why nothing may be requested: there was no answer at all."""
 
