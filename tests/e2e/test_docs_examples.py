@@ -134,7 +134,7 @@ class Things:
 
     def _makers(self) -> Iterator[tuple[str, Callable[[str], str]]]:
         yield r"\{delivery_id\}", self._delivered
-        yield r"\{told_job\}", lambda line: line.replace("{told_job}", self._told().id)
+        yield r"\{webhook_job\}", lambda line: line.replace("{webhook_job}", self._told().id)
         yield r"\{failed_job\}", lambda line: line.replace("{failed_job}", self._failed().id)
         yield (
             r"\{reviewed_job\}",
