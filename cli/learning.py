@@ -80,9 +80,10 @@ def train(
     from classifier.learning.publishing.runs import train_and_publish
     from classifier.learning.training.recipe import fit_to_dataset, read_recipe
 
-    chosen, taxonomy = fit_to_dataset(*read_recipe(recipe), data)
+    chosen, taxonomy = read_recipe(recipe)
     if name:
-        chosen = chosen.model_copy(update={"name": name})
+        chosen = chosen.with_name(name)
+    chosen, taxonomy = fit_to_dataset(chosen, taxonomy, data)
     with progress_bars() as progress:
         reporter = ProgressReporter(progress)
         artifact = train_and_publish(

@@ -168,6 +168,27 @@ def test_the_error_names_a_misspelt_member_of_a_recipe(tmp_path: Path) -> None:
         read_recipe(tmp_path / "recipe.yaml")
 
 
+@pytest.mark.parametrize("name", ["../X y", "Garments", "garments/2", "-garments", "garments\n", ""])
+def test_a_name_that_is_no_folder_name_is_refused_in_a_recipe_and_in_a_change_of_it(tmp_path: Path, name: str) -> None:
+    good = (PROJECT / "recipes/training/garments.yaml").read_text("utf-8")
+    (tmp_path / "recipe.yaml").write_text(good.replace("name: garments", f"name: {json.dumps(name)}", 1), "utf-8")
+    with pytest.raises(DatasetInvalid, match="name: "):
+        read_recipe(tmp_path / "recipe.yaml")
+    recipe, _ = read_recipe(PROJECT / "recipes/training/garments.yaml")
+    with pytest.raises(DatasetInvalid, match="name: "):
+        recipe.with_name(name)
+    assert recipe.with_name("coats-2").name == "coats-2"
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff"], ids=["not JSON", "not UTF-8"])
+def test_the_error_names_a_taxonomy_that_cannot_be_parsed(tmp_path: Path, content: bytes) -> None:
+    good = (PROJECT / "recipes/training/garments.yaml").read_text("utf-8")
+    (tmp_path / "recipe.yaml").write_text(good, "utf-8")
+    (tmp_path / "garments.labels.json").write_bytes(content)
+    with pytest.raises(DatasetInvalid, match=r"garments\.labels\.json: not JSON"):
+        read_recipe(tmp_path / "recipe.yaml")
+
+
 def test_a_taxonomy_keeps_the_other_spellings_of_its_labels_and_the_words_that_are_no_labels() -> None:
     content = json.loads((PROJECT / "recipes/training/kfashion.labels.json").read_text("utf-8"))
     taxonomy = Taxonomy.from_json(content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,13 +24,13 @@ class _Part(BaseModel):
 
 
 class DataNote(_Part):
-    """What the model card says about the pictures."""
+    """The model card's description of the pictures."""
 
     title: str
     source: str
     licence: str
     limits: str
-    """What the pictures do not show, so that a model trained on them may be wrong about it."""
+    """Limits of the pictures: kinds that they do not show. A model trained on them may be wrong about these kinds."""
 
 
 class Head(_Part):
@@ -70,7 +70,8 @@ class Augment(_Part):
 class Recipe(_Part):
     """All parameters of a training run except the pictures."""
 
-    name: str = Field(pattern=r"[a-z0-9][a-z0-9-]*")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    """Name of the model. A folder gets this name, so the pattern matches the whole name and allows no path."""
     backbone: Name
     taxonomy: Path
     """File of labels and groups, relative to the recipe's folder."""
@@ -87,6 +88,17 @@ class Recipe(_Part):
     head: Head
     fine_tune: FineTune
     augment: Augment
+
+    def with_name(self, name: str) -> Self:
+        """Return the recipe with another name of the model.
+
+        Raises:
+            DatasetInvalid: the name has other characters than lower-case letters, digits and hyphens.
+        """
+        try:
+            return self.model_validate(self.model_dump() | {"name": name})
+        except ValidationError as error:
+            raise DatasetInvalid(_describe(error)) from error
 
 
 def fit_to_dataset(recipe: Recipe, taxonomy: Taxonomy, data: Path) -> tuple[Recipe, Taxonomy]:
@@ -113,19 +125,29 @@ def read_recipe(path: Path) -> tuple[Recipe, Taxonomy]:
     """Read a recipe and its taxonomy.
 
     Raises:
-        DatasetInvalid: a member is missing, unknown or out of range. The message names it.
+        DatasetInvalid: a file cannot be read, or a member of the recipe is missing, unknown or out of range. The
+            message names the file and the member.
     """
     try:
-        content: Any = yaml.safe_load(path.read_text("utf-8"))
+        content: Any = yaml.safe_load(path.read_bytes())
         recipe = Recipe.model_validate(content)
-        taxonomy = json.loads((path.parent / recipe.taxonomy).read_text("utf-8"))
+        taxonomy_path = path.parent / recipe.taxonomy
+        taxonomy_bytes = taxonomy_path.read_bytes()
     except OSError as error:
         raise DatasetInvalid(f"cannot read {error.filename}: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise DatasetInvalid(f"{path}: not YAML: {error}") from error
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise DatasetInvalid(f"{path}: {'; '.join(lines)}") from error
+        raise DatasetInvalid(f"{path}: {_describe(error)}") from error
+    try:
+        taxonomy = json.loads(taxonomy_bytes)
+    except ValueError as error:
+        raise DatasetInvalid(f"{taxonomy_path}: not JSON: {error}") from error
     if recipe.crop_from < recipe.size:
         raise DatasetInvalid(f"{path}: crop_from must be at least size, got {recipe.crop_from} < {recipe.size}")
     return recipe, Taxonomy.from_json(taxonomy)
+
+
+def _describe(error: ValidationError) -> str:
+    """Return the invalid members, each with the reason."""
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
