@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from classifier.prepare import InputSpec, Prepared, prepare
 from core.errors import BlobMissing, DecodeFailed, DecodeTimeout, TruncatedImage
 from core.perceptual import fingerprint
 from core.settings import Settings
-from core.types import Crop
+from core.types import Crop, PictureInfo
 from db.blobs.local import LocalBlobStore
 from db.blobs.opening import open_blob_store
 from db.blobs.store import BlobStore
@@ -30,6 +31,7 @@ SPEC = InputSpec(32)
 SUICIDE, STALL = b"picture that kills its decoder", b"picture that stalls its decoder"
 KILLED_ONCE = b"decoder killed once, unless this file exists: "
 """The picture that kills its decoder once. The path of a file follows, which marks that the decoder was killed."""
+BAD_LATER = b"picture that is refused as soon as this file exists: "
 
 
 def prepare_or_die(data: bytes, *_: object) -> Prepared:
@@ -40,6 +42,9 @@ def prepare_or_die(data: bytes, *_: object) -> Prepared:
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return prepare(good_files(1)[0], SPEC)
+    if data.startswith(BAD_LATER):
+        until(Path(data.removeprefix(BAD_LATER).decode()).exists)
+        raise DecodeFailed("refused")
     if data == SUICIDE:
         os._exit(11)
     while data == STALL:
@@ -137,6 +142,46 @@ def test_every_slot_for_pixels_is_released_whatever_happens(fragile: DecoderPool
     assert isinstance(calls, Generator)
     calls.close()
     until(lambda: fragile._slots.free() == free)
+
+
+def test_slots_that_bad_pictures_leave_are_used_at_once(
+    store: LocalBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.decoding.pool, "_start_decoder", fragile_start)
+    monkeypatch.setattr(worker.decoding.pool, "IDLE_SECONDS", 30.0)
+    # The interactive call takes the only slots that bulk calls may use.
+    decoders = DecoderPool(store, 1, DecoderLimits(20.0, 2**32), worker.decoding.pool.PICTURES_PER_CALL, 32)
+    bad, good = store.put(BAD_LATER + str(tmp_path / "go").encode()), store.put(good_files(1)[0])
+    free = decoders._slots.free()
+    with ThreadPoolExecutor() as threads:
+        bads = [(bad, "")] * worker.decoding.pool.PICTURES_PER_CALL
+        interactive = threads.submit(lambda: list(decoders.decode(bads, SPEC, "job", interactive=True)))
+        until(lambda: decoders._slots.free() < free)
+        bulk = threads.submit(lambda: list(decoders.decode([(good, "")], SPEC, "other job", interactive=False)))
+        time.sleep(0.3)  # The feeder of the bulk decoder finds no slots, and waits.
+        (tmp_path / "go").touch()
+        assert all(isinstance(outcome, DecodeFailed) for _, outcome in interactive.result()[0])
+        ((_, outcome),) = bulk.result(10)[0]
+    assert isinstance(outcome, DecodedPicture)
+    decoders.close()
+
+
+def test_a_crop_whose_whole_picture_needs_too_much_memory_fails_alone(
+    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare_crops_only(data: bytes, spec: InputSpec, crop: Crop | None = None) -> Prepared:
+        if crop is None and data == files[0]:
+            raise MemoryError
+        return prepare(data, spec, crop)
+
+    monkeypatch.setattr(worker.decoding.pool, "prepare", prepare_crops_only)
+    files = good_files(2)
+    memory = bytearray(2 * 32 * 32 * 3)
+    decoder = worker.decoding.pool._Decoder(store, memory, 32)
+    pictures = [(store.put(files[0]), Crop(0, 0, 20, 20).key), (store.put(files[1]), "")]
+    failed, info = decoder.decode_all(pictures, [0, 1], SPEC)
+    assert isinstance(failed, DecodeFailed)
+    assert isinstance(info, PictureInfo)
 
 
 def huge_picture() -> bytes:

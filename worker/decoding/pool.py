@@ -220,6 +220,7 @@ class DecoderPool:
         return call
 
     def _release(self, slot: int) -> None:
+        """Release a slot, and wake the feeders that wait for slots."""
         self._slots.release(slot)
         with self._changed:
             if self._bulk.queue or self._interactive.queue:
@@ -228,7 +229,7 @@ class DecoderPool:
     def _outcome(self, slot: int, answer: _Answer, spec: InputSpec) -> DecodeOutcome:
         if isinstance(answer, PictureInfo):
             return DecodedPicture(self._slots.view(slot, spec.size), answer, lambda: self._release(slot))
-        self._slots.release(slot)
+        self._release(slot)
         if isinstance(answer, ItemError):
             return answer
         info, pixels = answer
@@ -341,14 +342,14 @@ class _Decoder:
     def _decode(self, data: bytes, crop_key: str, slot: int, spec: InputSpec) -> _Answer:
         try:
             prepared = prepare(data, spec, Crop.from_key(crop_key))
+            # The fingerprint is always that of the whole picture. A crop therefore costs decoding the picture twice,
+            # which is acceptable because crops are rare.
+            whole = prepared if crop_key == WHOLE_PICTURE else prepare(data, spec)
+            info = replace(prepared.info, fingerprint=fingerprint(whole.picture))
         except ItemError as error:
             return error
         except MemoryError:
             return DecodeFailed("decoding needs more memory than one picture may use")
-        # The fingerprint is always that of the whole picture. A crop therefore costs decoding the picture twice, which
-        # is acceptable because crops are rare.
-        whole = prepared if crop_key == WHOLE_PICTURE else prepare(data, spec)
-        info = replace(prepared.info, fingerprint=fingerprint(whole.picture))
         if spec.size > self.side:
             return info, prepared.pixels
         slot_view(self.memory, slot, self.side, spec.size)[:] = prepared.pixels
