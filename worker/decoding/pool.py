@@ -82,7 +82,7 @@ class DecoderLimits:
 
 @dataclass(slots=True)
 class _Call:
-    group: _DecoderGroup
+    decoders: _DecoderSet
     pictures: list[PictureKey]
     spec: InputSpec
     slots: list[int] = field(default_factory=list)
@@ -95,13 +95,13 @@ class _Call:
 _Process = DecoderProcess[_Call]
 
 
-class _DecoderGroup:
-    """One of the two groups of decoder processes, interactive and bulk, with the calls that wait for it."""
+class _DecoderSet:
+    """One of the two sets of decoder processes, interactive and bulk, with the calls that wait for it."""
 
     def __init__(self, start_process: Callable[[], _Process], reserved_slots: int) -> None:
         self.start_process = start_process
         self.reserved_slots = reserved_slots
-        """Pixel slots that this group must leave free for the other one."""
+        """Pixel slots that this set must leave free for the other one."""
         self.queue: FairQueue[_Call] = FairQueue()
 
 
@@ -124,11 +124,11 @@ class DecoderPool:
         context = multiprocessing.get_context("spawn")
         self._slots = PixelSlots(context, slots + SLOTS_RESERVED, side)
 
-        def group(niceness: int, reserved_slots: int) -> _DecoderGroup:
+        def make_set(niceness: int, reserved_slots: int) -> _DecoderSet:
             arguments = (_decode_call, _start_decoder, blobs, limits.address_space, self._slots.memory, side, niceness)
-            return _DecoderGroup(partial(DecoderProcess, context, *arguments), reserved_slots)
+            return _DecoderSet(partial(DecoderProcess, context, *arguments), reserved_slots)
 
-        self._interactive, self._bulk = group(0, 0), group(BULK_NICENESS, SLOTS_RESERVED)
+        self._interactive, self._bulk = make_set(0, 0), make_set(BULK_NICENESS, SLOTS_RESERVED)
         # Reentrant, because a thread that holds this lock can need it again: the end of one half may end the whole
         # call, and then releases pixels.
         self._changed = threading.Condition(threading.RLock())
@@ -136,9 +136,9 @@ class DecoderPool:
         # All processes start here at once, so that the first picture need not wait for them.
         self._threads = [
             threading.Thread(
-                target=self._keep_fed, args=(group, group.start_process()), name="decoder-feeder", daemon=True
+                target=self._keep_fed, args=(decoders, decoders.start_process()), name="decoder-feeder", daemon=True
             )
-            for group in (self._interactive, *[self._bulk] * processes)
+            for decoders in (self._interactive, *[self._bulk] * processes)
         ]
         for thread in self._threads:
             thread.start()
@@ -152,13 +152,13 @@ class DecoderPool:
             BlobMissing, BlobStoreUnavailable: a blob cannot be read. This is not the picture's fault and fails no item.
         """
         starts = range(0, len(pictures), PICTURES_PER_CALL)
-        group = self._interactive if interactive else self._bulk
-        calls = [_Call(group, list(pictures[start : start + PICTURES_PER_CALL]), spec) for start in starts]
+        decoders = self._interactive if interactive else self._bulk
+        calls = [_Call(decoders, list(pictures[start : start + PICTURES_PER_CALL]), spec) for start in starts]
         with self._changed:
             if self._closed:
                 raise RuntimeError("the decoders are closed")
             for call in calls:
-                group.queue.push(call, job, time.monotonic(), interactive=interactive)
+                decoders.queue.push(call, job, time.monotonic(), interactive=interactive)
             self._changed.notify_all()
         try:
             while calls:
@@ -169,20 +169,20 @@ class DecoderPool:
             for call in calls:
                 call.result.add_done_callback(_release_pixels)
 
-    def _keep_fed(self, group: _DecoderGroup, process: _Process) -> None:
+    def _keep_fed(self, decoders: _DecoderSet, process: _Process) -> None:
         """Feed a decoder process until the pool is closed, and replace the process whenever it dies."""
-        while not self._feed(group, process):
+        while not self._feed(decoders, process):
             with self._changed:
                 # A process that failed to start will probably fail again, so wait before the next try.
                 if self._changed.wait_for(lambda: self._closed, 0 if process.started else RESTART_SECONDS):
                     return
-            process = group.start_process()
+            process = decoders.start_process()
 
-    def _feed(self, group: _DecoderGroup, process: _Process) -> bool:
+    def _feed(self, decoders: _DecoderSet, process: _Process) -> bool:
         """Send calls to a process and receive its answers. Return True if the pool is closed, False if it died."""
         try:
             process.wait_until_started()
-            while (call := self._next_call(group, process)) is not None or process.unanswered:
+            while (call := self._next_call(decoders, process)) is not None or process.unanswered:
                 if call is not None:
                     process.send(call, (call.pictures, call.slots, call.spec))
                 else:
@@ -196,25 +196,25 @@ class DecoderPool:
         process.close()
         return True
 
-    def _next_call(self, group: _DecoderGroup, process: _Process) -> _Call | None:
+    def _next_call(self, decoders: _DecoderSet, process: _Process) -> _Call | None:
         """Return a call for a process that has room for one.
 
         Return None if the process has to answer a call first, or if the pool is closed.
         """
         with self._changed:
             while not self._closed and len(process.unanswered) < CALLS_PER_PROCESS:
-                call = self._pop(group)
+                call = self._pop(decoders)
                 if call is not None or process.unanswered:
                     return call
                 self._changed.wait(IDLE_SECONDS)
                 process.check_alive()
             return None
 
-    def _pop(self, group: _DecoderGroup) -> _Call | None:
-        """Return the group's next call with its pixel slots, or None if there is no call or no room for its pixels."""
-        if self._slots.free() - group.reserved_slots < PICTURES_PER_CALL:
+    def _pop(self, decoders: _DecoderSet) -> _Call | None:
+        """Return the set's next call with its pixel slots, or None if there is no call or no room for its pixels."""
+        if self._slots.free() - decoders.reserved_slots < PICTURES_PER_CALL:
             return None
-        call = group.queue.pop(time.monotonic())
+        call = decoders.queue.pop(time.monotonic())
         if call is not None and not call.slots:
             call.slots.extend(self._slots.acquire(len(call.pictures)))
         return call
@@ -261,7 +261,7 @@ class DecoderPool:
         """Queue calls before all others, because their callers have waited for them already."""
         with self._changed:
             for call in calls:
-                call.group.queue.push(call, "", time.monotonic(), interactive=True)
+                call.decoders.queue.push(call, "", time.monotonic(), interactive=True)
             self._changed.notify_all()
 
     def _repeat(self, call: _Call, error: ItemError, *, certain: bool) -> None:
@@ -279,7 +279,7 @@ class DecoderPool:
             return
         middle = len(call.pictures) // 2
         halves = [
-            _Call(call.group, call.pictures[part], call.spec, call.slots[part])
+            _Call(call.decoders, call.pictures[part], call.spec, call.slots[part])
             for part in (slice(middle), slice(middle, None))
         ]
 
@@ -299,8 +299,8 @@ class DecoderPool:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        for group in (self._interactive, self._bulk):
-            while (call := group.queue.pop(time.monotonic())) is not None:
+        for decoders in (self._interactive, self._bulk):
+            while (call := decoders.queue.pop(time.monotonic())) is not None:
                 self._fail(call, RuntimeError("the decoders are closed"))
 
 
