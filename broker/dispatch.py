@@ -40,7 +40,7 @@ def announce(broker: Broker, subject_id: str) -> None:
 
 
 def announce_end(broker: Broker, job_id: str, *, webhook: bool, has_several_items: bool = True) -> None:
-    """Announce that a job has ended, and start at once what follows from it.
+    """Announce that a job is finished, and start at once what follows from it.
 
     If the job has a `webhook`, it is delivered. If the job has several items, duplicates are searched among them.
     """

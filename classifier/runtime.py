@@ -55,8 +55,8 @@ class Runtime(Protocol):
     def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
         """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, side, side, 3]. N is one of `batch_sizes`.
 
-        `lone` says that the device has no other work, so that the runtime may use all of it for this batch. Any thread
-        may call this.
+        `lone`: the runtime may use the whole device for this batch, because the device is idle or because the single
+        picture must not wait for the other batches. Any thread may call this.
 
         Raises:
             OutOfDeviceMemory: the device has too little memory. A smaller batch may work.

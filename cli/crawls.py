@@ -9,7 +9,7 @@ VERDICTS = {
     "cookie_wall": "the shop shows a cookie wall or an age check instead of its pages",
     "empty": "no picture of a product was found on its pages",
     "blocked_by_robots": "robots.txt forbids its pages",
-    "unreachable": "its pages could not be had",
+    "unreachable": "its pages could not be loaded",
     "broken_off": "the crawl stopped before it was finished",
     "quota_exceeded": "the key's monthly quota of pictures was used up before the crawl was finished",
 }

@@ -147,7 +147,7 @@ def _jobs(client: Client, ids: Iterable[str]) -> list[Job]:
     for job in jobs:
         if not job.over:
             raise DatasetInvalid(
-                f"expected jobs that are over, but {job.id} is {job.status}: run lookbook watch {job.id} first"
+                f"expected finished jobs, but {job.id} is {job.status}: run lookbook watch {job.id} first"
             )
     return jobs
 
@@ -240,7 +240,7 @@ def _row(
         "split": side,
         "label": given.label,
         "kind": given.kind,
-        "label_from": given.source.value,
+        "label_from": given.label_from.value,
         "word": given.word,
         "cluster": cluster,
         "sha256": sha256,

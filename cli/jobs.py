@@ -58,7 +58,7 @@ def jobs(
 
 
 def watch(job_id: JobId, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """Watch a job until it is over. Then print its items and a summary.
+    """Watch a job until it is finished. Then print its items and a summary.
 
     Ctrl-C stops the watching, not the job. The exit codes are those of `submit`.
 
@@ -123,7 +123,7 @@ def delete(
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
-    """Delete a job that is over, with its items and the pictures that no other job uses.
+    """Delete a finished job, with its items and the pictures that no other job uses.
 
     Examples:
 

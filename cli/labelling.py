@@ -40,9 +40,9 @@ class GivenLabel:
     label: str
     kind: str
     """`VERIFIED` if a person gave it in a review, `WEAK` otherwise."""
-    source: LabelsFrom
+    label_from: LabelsFrom
     word: str | None = None
-    """The word of the source, for a weak label."""
+    """The search word or category that gave a weak label."""
 
 
 @dataclass(slots=True)

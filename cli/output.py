@@ -32,7 +32,7 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id of the job: jo
 Wait = Annotated[
     bool,
     typer.Option(
-        "--wait/--no-wait", help="Wait until the job is over and print its predictions, or print its id at once."
+        "--wait/--no-wait", help="Wait until the job is finished and print its predictions, or print its id at once."
     ),
 ]
 

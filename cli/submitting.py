@@ -107,7 +107,7 @@ def submit(
         metadata=metadata,
         webhook={"url": webhook} if webhook else None,
         expires_at=expires_at,
-        # A small job is over within a second. The service then answers once, and no poll is needed.
+        # A small job is finished within a second. The service then answers once, and no poll is needed.
         prefer_wait=1 if wait else None,
     )
     with connect(url, key) as client:

@@ -46,7 +46,7 @@ def interruptible_wait(job: Job) -> Iterator[None]:
 
 
 def follow(job: Job) -> None:
-    """Wait until a job is over, and show a progress bar."""
+    """Wait until a job is finished, and show a progress bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
     with (
         interruptible_wait(job),
@@ -98,7 +98,7 @@ def report_new_job(job: Job, *, wait: bool, as_json: bool) -> None:
 
 
 def follow_and_report(job: Job, *, as_json: bool) -> None:
-    """Wait until a job is over, and report on it."""
+    """Wait until a job is finished, and report on it."""
     follow(job)
     report(job, as_json=as_json)
 

@@ -82,19 +82,22 @@ class ModelUnknown(LookbookError):
 
 
 class LeaseLost(LookbookError):
-    """Another worker holds this work now, or the job was canceled or removed. Roll the transaction back."""
+    """Another worker holds this work now, or the job was canceled or removed.
+
+    Code that catches it has left the transaction, which is therefore rolled back.
+    """
 
     code = "lease_lost"
 
 
-class JobOver(LookbookError):
-    """The job has already ended."""
+class JobFinished(LookbookError):
+    """The job is finished already."""
 
     code = "job_over"
 
 
-class JobNotOver(LookbookError):
-    """The job has not ended yet. Wait for it or cancel it first."""
+class JobNotFinished(LookbookError):
+    """The job is not finished yet. Wait for it or cancel it first."""
 
     code = "job_not_over"
 

@@ -22,9 +22,9 @@ from db.steps.crawling import SettledUrl
 from db.tables import Lane, UrlReason
 
 LANE_SIZE = 300
-"""Maximum of URLs that a lane holds in memory."""
+"""Maximum number of URLs of a lane in memory."""
 MAX_REQUESTS = 16
-"""Maximum of a crawl's requests in progress, to all hosts together."""
+"""Maximum number of a crawl's requests in progress, to all hosts together."""
 MAX_TRIES = 3
 """How often a URL is requested before it counts as failed. Errors that another try cannot fix fail at once."""
 _RETRY_SECONDS = (1.0, 4.0)
@@ -77,7 +77,7 @@ class _HostQueues:
         self.size += 1
 
     def take(self, host: str, *, served: bool = True) -> UrlRequest:
-        """Remove the first request to a host, and return it. `served`: it is now the turn of the other hosts."""
+        """Remove the first request to a host, and return it. `served`: the other hosts now come first."""
         queue = self.by_host[host]
         self.size -= 1
         request = queue.popleft()
@@ -101,7 +101,7 @@ class Frontier:
         received_bytes: int,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`requested`, `received_bytes`: what earlier processes of the same crawl have used of its limits."""
+        """`requested`, `received_bytes`: the parts of the limits that earlier processes of the same crawl have used."""
         self.failure: Exception | None = None
         """Why the crawl cannot go on: an outage, or a bug."""
         self._limits = limits
@@ -112,14 +112,14 @@ class Frontier:
         self._received_bytes = received_bytes
         self._limits_reached: dict[Lane, UrlReason] = {}
         self._rules: dict[str, Rules] = {}
-        """What robots.txt allows, by origin."""
+        """Rules of robots.txt by origin."""
         # Pictures come first.
         self._queues = {Lane.PICTURES: _HostQueues(), Lane.PAGES: _HostQueues()}
         self._in_progress: dict[str, UrlRequest] = {}
         """By digest."""
         self._robots_in_progress: set[str] = set()
         """Origins."""
-        self._held: set[str] = set()
+        self._in_memory: set[str] = set()
         """Digests of all URLs in memory, including those that are settled but not committed."""
         self._stopping = False
         self._changed = asyncio.Event()
@@ -135,9 +135,9 @@ class Frontier:
         return self._stopping
 
     @property
-    def held_count(self) -> int:
+    def in_memory_count(self) -> int:
         """The number of URLs in memory, including those that are settled but not committed."""
-        return len(self._held)
+        return len(self._in_memory)
 
     def stop(self) -> None:
         """Begin no more requests."""
@@ -150,27 +150,27 @@ class Frontier:
         self.stop()
 
     def room(self, lane: Lane) -> int:
-        """Return how many more URLs a lane can hold: 0 while it is more than half full or its limit is reached."""
+        """Return how many more URLs a lane may hold: 0 if it is more than half full or its limit is reached."""
         size = self._queues[lane].size
         return 0 if lane in self._limits_reached or size > LANE_SIZE // 2 else LANE_SIZE - size
 
     def add(self, urls: Sequence[QueuedUrl]) -> None:
         """Add URLs that are queued in the database. Those already in memory are ignored."""
         for url in urls:
-            if url.digest in self._held:
+            if url.digest in self._in_memory:
                 continue
             parts = urlsplit(url.url)
-            self._held.add(url.digest)
+            self._in_memory.add(url.digest)
             request = UrlRequest(url, parts.netloc, f"{parts.scheme}://{parts.netloc}")
             self._queues[Lane.of(url.kind)].add(request)
         self._changed.set()
 
     def forget_committed(self, settled: Sequence[SettledUrl]) -> None:
         """Forget URLs whose final state the database has now."""
-        self._held.difference_update(url.digest for url in settled)
+        self._in_memory.difference_update(url.digest for url in settled)
 
     async def next(self) -> Step | None:
-        """Wait for what is to be done next, and return it. Return None when the frontier was stopped."""
+        """Wait for the next step, and return it. Return None when the frontier was stopped."""
         while not self._stopping:
             self._changed.clear()
             self._apply_limits()
@@ -252,11 +252,11 @@ class Frontier:
             return
         self._limits_reached[lane] = reason
         for queue in self._queues[lane].by_host.values():
-            self._held.difference_update(request.url.digest for request in queue)
+            self._in_memory.difference_update(request.url.digest for request in queue)
         self._queues[lane] = _HostQueues()
 
     def _pick(self) -> tuple[Step | None, float]:
-        """Return what may be done now, or else None and the seconds until something may."""
+        """Return the step that may begin now. If there is none, return None and the seconds until one may begin."""
         soonest = math.inf if len(self._limits_reached) == len(Lane) else self._ends - self._clock()
         if len(self._in_progress) + len(self._robots_in_progress) >= MAX_REQUESTS:
             return None, soonest

@@ -166,7 +166,7 @@ class CrawlRun:
             room = self.frontier.room(lane)
             if room:
                 # URLs in memory are still queued in the database, therefore they come again.
-                limit = room + self.frontier.held_count
+                limit = room + self.frontier.in_memory_count
                 self.frontier.add(await self._in_thread(self._read_queued, lane, limit))
 
     def _read_queued(self, lane: Lane, limit: int) -> list[QueuedUrl]:
@@ -258,7 +258,7 @@ class CrawlRun:
             with attempt, self._database.writing() as session:
                 finished = crawling.finish(session, self._lease, left_out, error, utc_now())
         log.info("crawled", job=self._lease.job_id)
-        if finished.job_terminal:
+        if finished.job_finished:
             announce_end(self._broker, self._lease.job_id, webhook=finished.webhook)
         run_task_soon(self._broker, PURGE)
 

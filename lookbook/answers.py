@@ -222,7 +222,7 @@ class Summary(Answer):
     errors: list[ErrorCount]
     reviewed: int
     duplicates: int | None
-    """Items with `duplicate_of`. None until duplicates have been searched, which happens after the job has ended."""
+    """Items with `duplicate_of`. None until duplicates have been searched, which happens after the job is finished."""
     confidence_histogram: list[int]
     """Items per tenth of confidence, from 0 to 1."""
 

@@ -155,7 +155,7 @@ class Client:
     ) -> Job:
         """Crawl a shop, starting from pages, listings, sitemaps or feeds. Its pictures become the job's items.
 
-        `recipe` is the name of a site recipe, `query` a word to search for. `since` is a crawl that has ended and is to
+        `recipe` is the name of a site recipe, `query` a word to search for. `since` is a finished crawl that is to
         be repeated: pictures that have not changed are not downloaded again, and options that are not given are taken
         from that crawl.
         """

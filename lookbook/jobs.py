@@ -20,7 +20,7 @@ from lookbook.reading import read
 from lookbook.retrying import retry_after
 from lookbook.transport import Transport, json_object
 
-TERMINAL = frozenset({"completed", "canceled", "failed"})
+FINISHED = frozenset({"completed", "canceled", "failed"})
 EXPORT_FORMATS = ("csv", "jsonl", "parquet")
 POLL_SECONDS = 1.0
 """Seconds between two requests for the state of a job if the service sends no `Retry-After`."""
@@ -78,7 +78,7 @@ class Job:
     @property
     def over(self) -> bool:
         """Whether the job is completed, canceled or failed."""
-        return self.status in TERMINAL
+        return self.status in FINISHED
 
     @property
     def page(self) -> str:
@@ -101,7 +101,7 @@ class Job:
         `progress` is called with the job at the start and after each change. `timeout` is in seconds.
 
         Raises:
-            WaitTimeout: the job has not ended after `timeout` seconds. It continues.
+            WaitTimeout: the job is not finished after `timeout` seconds. It continues.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         changed = True
@@ -164,7 +164,7 @@ class Job:
         return self._post("retry", repeatable=False)
 
     def delete(self) -> None:
-        """Delete the job, its items, and the pictures that no other job uses. The job must have ended."""
+        """Delete the job, its items, and the pictures that no other job uses. The job must be finished."""
         self._transport.request("DELETE", self._path)
 
     def deliveries(self) -> Iterator[Delivery]:

@@ -107,9 +107,10 @@ def _split_queues(queues: Sequence[Queue]) -> tuple[list[Queue], list[Queue]]:
 def _build_parts(
     queues: Sequence[Queue], connections: Connections, models: ModelCache, leases: HeldLeases, stack: ExitStack
 ) -> tuple[list[RegisterTasks], list[Callable[[], None]]]:
-    """Build what `queues` need, maintenance excepted.
+    """Build the parts for these queues, except maintenance.
 
-    Return the functions that register the tasks with a Celery app, and those that keep the parts from starting more.
+    Return the functions that register the tasks with a Celery app, and those that stop the parts from starting
+    more work.
     """
     registrations: list[RegisterTasks] = []
     stop_callbacks: list[Callable[[], None]] = []

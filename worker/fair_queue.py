@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 AGEING_SECONDS = 2.0
-"""Seconds after which waiting bulk work gets every second turn, even while interactive work keeps coming."""
+"""Seconds after which every second element comes from the waiting bulk work, even while interactive work arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class _Entry(Generic[T]):
 class FairQueue(Generic[T]):
     """A queue that returns interactive elements first, oldest first, and then bulk elements.
 
-    The jobs take turns with their bulk elements; within a job the oldest element comes first.
+    Bulk elements alternate between the jobs. Within a job the oldest element comes first.
     """
 
     def __init__(self, ageing_seconds: float = AGEING_SECONDS) -> None:
@@ -43,7 +43,7 @@ class FairQueue(Generic[T]):
         return len(self._interactive)
 
     def push(self, element: T, job: str, now: float, *, interactive: bool) -> None:
-        """Append an element. `job` matters only for bulk elements: it says whose turn an element uses."""
+        """Append an element. `job` is used only for bulk elements, to alternate between jobs."""
         if interactive:
             self._interactive.append(_Entry(element, now))
         else:

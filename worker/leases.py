@@ -1,4 +1,4 @@
-"""The leases that a worker process holds: it renews them while it works, and gives them back if it fails or stops."""
+"""The leases that a worker process holds: it renews them while it works, and ends them if it fails or stops."""
 
 from __future__ import annotations
 
@@ -63,19 +63,22 @@ class HeldLeases:
 
     @contextmanager
     def attempt(self, message: ChunkMessage) -> Iterator[None]:
-        """Hold the lease of a chunk while the block works on it. If the block raises, give the chunk back first.
+        """Hold the lease of a chunk while the block works on it. If the block raises, end the lease first.
 
-        The sweeper then decides what follows. An unavailable database, or a blob store that is unavailable or full, is
-        not the chunk's fault and therefore does not count as an attempt.
+        The sweeper then decides what follows.
         """
         with self.holding(message.chunk_id):
             try:
                 yield
             except Exception as error:
-                self._give_back_failed(message, error)
+                self._end_attempt(message, error)
                 raise
 
-    def _give_back_failed(self, message: ChunkMessage, error: Exception) -> None:
+    def _end_attempt(self, message: ChunkMessage, error: Exception) -> None:
+        """End the lease. An outage does not count as an attempt, any other error does.
+
+        A database or a blob store that is unavailable is an outage, and so is a full blob store.
+        """
         outage = isinstance(error, OUTAGE_ERRORS)
         log.warning("chunk_not_finished", chunk=message.chunk_id, job=message.job_id, outage=outage, error=repr(error))
         reason = error.detail if isinstance(error, LookbookError) else repr(error)

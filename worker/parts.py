@@ -35,7 +35,8 @@ from worker.stages.downloads import DownloadPool, DownloadPools, PictureFetcher
 from worker.stages.fetching import FetchStage
 
 MAX_DECODED_PICTURES = 192
-"""Decoded pictures that may wait for the device. The batcher's queue holds fewer, so it never runs dry for this."""
+"""Maximum number of decoded pictures that wait for the device. This is more than the batcher's queue holds, so this
+limit never leaves the device idle."""
 
 DOWNLOAD_THREADS = 32
 """Threads that download the pictures no client waits for. Interactive pictures have threads of their own."""
@@ -70,7 +71,7 @@ class Connections:
 def build_classifying(
     connections: Connections, models: ModelCache, leases: HeldLeases, stack: ExitStack
 ) -> tuple[ClassifyStage, Explainer]:
-    """Start the decoders and load the production model. Return what classifies chunks and what explains items."""
+    """Start the decoders and load the production model. Return the stage and the explainer."""
     settings = connections.settings
     limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
     side = largest_input(settings.models)
@@ -89,15 +90,15 @@ def build_classifying(
 def build_fetching(
     connections: Connections, leases: HeldLeases, stack: ExitStack
 ) -> tuple[FetchStage, Callable[[], None]]:
-    """Start the download threads. Return what fetches chunks, and a function that lets no further download begin."""
+    """Start the download threads. Return the stage, and a function after whose call no further download begins."""
     settings = connections.settings
     limits = FetchLimits(max_bytes=settings.max_picture_bytes)
     fetcher = stack.enter_context(Fetcher(allow=settings.fetch_allow, limits=limits))
     blobs = open_blob_store(settings)
-    source = PictureFetcher(fetcher, blobs)
+    downloader = PictureFetcher(fetcher, blobs)
     pools = DownloadPools(
-        interactive=DownloadPool(source, threads=INTERACTIVE_THREADS, per_host=CONNECTIONS_PER_HOST),
-        bulk=DownloadPool(source, threads=DOWNLOAD_THREADS, per_host=CONNECTIONS_PER_HOST),
+        interactive=DownloadPool(downloader, threads=INTERACTIVE_THREADS, per_host=CONNECTIONS_PER_HOST),
+        bulk=DownloadPool(downloader, threads=DOWNLOAD_THREADS, per_host=CONNECTIONS_PER_HOST),
     )
     stack.callback(pools.stop)
     stage = FetchStage(connections.database, connections.broker, blobs, pools, leases, connections.policy)
@@ -105,7 +106,7 @@ def build_fetching(
 
 
 def build_expander(connections: Connections, worker: str, stack: ExitStack) -> SourceExpander:
-    """Return what reads archives and manifests, with leases of its own on the sources."""
+    """Create the SourceExpander, with leases of its own on the sources."""
     settings = connections.settings
     leases = HeldLeases(connections.database, worker, connections.policy, table=SOURCE_LEASES)
     leases.start()
@@ -120,21 +121,21 @@ def build_expander(connections: Connections, worker: str, stack: ExitStack) -> S
 
 
 def build_crawls(connections: Connections, worker: str, stack: ExitStack) -> CrawlRunner:
-    """Return what starts and watches the processes that crawl."""
+    """Create the CrawlRunner."""
     crawls = CrawlRunner(connections.database, connections.broker, connections.settings, worker, connections.policy)
     stack.callback(crawls.close)
     return crawls
 
 
 def build_linker(connections: Connections, stack: ExitStack) -> Linker:
-    """Return what finds duplicates."""
+    """Create the Linker."""
     linker = Linker(connections.database)
     stack.callback(linker.close)
     return linker
 
 
 def build_courier(connections: Connections, stack: ExitStack) -> Courier:
-    """Return what delivers webhooks."""
+    """Create the Courier."""
     settings = connections.settings
     fetcher = stack.enter_context(Fetcher(allow=settings.fetch_allow))
     courier = Courier(connections.database, fetcher, settings.webhook_secret)

@@ -20,8 +20,8 @@ from core.errors import (
     BlobMissing,
     ExportBroken,
     ItemError,
-    JobNotOver,
-    JobOver,
+    JobFinished,
+    JobNotFinished,
     LookbookError,
     ModelUnknown,
     NothingToRetry,
@@ -193,8 +193,8 @@ def register_errors(app: Flask) -> None:
     def handle_unknown_model(error: ModelUnknown) -> Response:
         return invalid_field_problem("model", error.detail, error.code).response()
 
-    @app.errorhandler(JobOver)
-    @app.errorhandler(JobNotOver)
+    @app.errorhandler(JobFinished)
+    @app.errorhandler(JobNotFinished)
     @app.errorhandler(NothingToRetry)
     @app.errorhandler(NotReviewable)
     @app.errorhandler(ExportBroken)

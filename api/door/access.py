@@ -119,7 +119,7 @@ def authorize() -> ResponseReturnValue | None:
         raise g.authentication_problem
     if "caller" not in g:
         return None
-    if "session" in g and request.method not in _SAFE_METHODS and not g.session.has_token(request.headers):
+    if "web_session" in g and request.method not in _SAFE_METHODS and not g.web_session.has_token(request.headers):
         raise Problem(403, "csrf_token_missing", f"The header {TOKEN_HEADER} must hold the token of the session.")
     scope = required_scope(endpoint, request.method)
     if scope is None or caller().may(scope):
@@ -142,10 +142,10 @@ def _caller_of_request() -> Caller:
         if key_caller is None:
             raise BadKey
         return key_caller
-    session = current_services().sessions.read(request) if "HTTP_COOKIE" in request.environ else None
-    session_caller = current_services().callers.find_by_id(session.key_id) if session else None
+    web_session = current_services().sessions.read(request) if "HTTP_COOKIE" in request.environ else None
+    session_caller = current_services().callers.find_by_id(web_session.key_id) if web_session else None
     if session_caller is not None:
-        g.session = session
+        g.web_session = web_session
         return session_caller
     if is_open():
         return ANYONE

@@ -43,8 +43,8 @@ def _repeated_crawl(body: CrawlIn, job_id: str) -> CrawlRequest:
         job = require_job(session, job_id)
         if job.source != JobSource.CRAWL or job.crawl is None:
             raise _crawl_problem("since", f"expected a crawl, but {job.id} is not one")
-        if not job.terminal:
-            raise _crawl_problem("since", f"expected a crawl that has ended, but {job.id} is {job.status}")
+        if not job.finished:
+            raise _crawl_problem("since", f"expected a finished crawl, but {job.id} is {job.status}")
         earlier = CrawlRequest.of(job.crawl)
     return CrawlRequest(
         tuple(body.start_urls) or earlier.start_urls,

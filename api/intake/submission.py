@@ -153,7 +153,7 @@ def submit(
         raise
     with ExitStack() as stack:
         wait: Subscription | None = None
-        if wait_seconds and not job.terminal:
+        if wait_seconds and not job.finished:
             try:
                 # Subscribe before the chunks are sent, so that the end of the job cannot be missed.
                 wait = stack.enter_context(services.broker.waiting_for(job.id))
@@ -162,7 +162,7 @@ def submit(
         dispatch(services.database, services.broker, messages)
         if job.discovering:
             _wake_reader(job)
-        if job.terminal and job.webhook is not None:
+        if job.finished and job.webhook is not None:
             run_task_soon(services.broker, DELIVER_WEBHOOKS)
         # Temporary files are removed after the chunks are sent, because removing a thousand files takes a while.
         current_uploads().discard()

@@ -64,7 +64,7 @@ def _file_name(job: Job) -> str:
     """Return the job's name without characters that file names cannot have."""
     safe = "".join("_" if c in _FORBIDDEN_IN_FILE_NAMES or unicodedata.category(c)[0] == "C" else c for c in job.name)
     name = safe.strip(" .")[:_MAX_NAME_CHARACTERS].rstrip(" .") or job.id
-    return name if job.terminal else f"{name} (partial)"
+    return name if job.finished else f"{name} (partial)"
 
 
 def _disposition_parameters(file_name: str, job_id: str) -> dict[str, str]:

@@ -48,7 +48,7 @@ def _created_job(job_id: str, wait: WaitPreference | None = None) -> Answer:
         headers = {**_poll_headers(job), "Location": f"/v1/jobs/{job.id}"}
         if wait is None:
             return job_out(job), 202, headers
-        return job_out(job), 200 if wait.seconds and job.terminal else 202, headers | wait.headers
+        return job_out(job), 200 if wait.seconds and job.finished else 202, headers | wait.headers
 
 
 @bp.post("/v1/jobs")
@@ -168,7 +168,7 @@ def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
     description="Workers finish the pictures that they hold. Then the status becomes `canceled`. Repeating the request "
     "has no further effect.",
     operation_id="cancel_job",
-    responses={404: "There is no such job", 409: "The job has ended"},
+    responses={404: "There is no such job", 409: "The job is finished"},
 )
 def cancel_job(job_id: str) -> Answer:
     services = current_services()
@@ -176,8 +176,8 @@ def cancel_job(job_id: str) -> Answer:
         job = lock_job(session, job_id)
         if not (job.status == JobStatus.CANCELED and job.cancel_requested_at):
             lifecycle.request_cancel(session, job, utc_now())
-        body, headers, has_ended = job_out(job), _poll_headers(job), job.terminal
-    if has_ended:
+        body, headers, is_finished = job_out(job), _poll_headers(job), job.finished
+    if is_finished:
         announce_end(services.broker, job_id, webhook=job.webhook is not None)
     else:
         # The sweeper cancels what did not fit into this transaction, and ends jobs of which no worker holds anything.
@@ -221,6 +221,6 @@ def delete_job(job_id: str) -> Answer:
 
 def _poll_headers(job: Job | PollState) -> dict[str, str]:
     headers = {"ETag": f'"{job.revision}"'}
-    if not job.terminal:
+    if not job.finished:
         headers["Retry-After"] = str(poll_seconds(job.pending, job.rate))
     return headers

@@ -91,7 +91,7 @@ def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> lis
     Return the messages, which the caller sends after the commit. The caller has locked the job's row, so that two
     claims never overlap.
     """
-    if job.terminal or job.cancel_requested_at is not None:
+    if job.finished or job.cancel_requested_at is not None:
         return []
     chunk_count = session.scalar(_COUNT_CHUNKS, {"job_id": job.id}) or 0
     room = policy.window - chunk_count
@@ -247,7 +247,7 @@ class ExpiredLease:
     job_id: str
 
 
-def list_lost_leases(session: Session, now: datetime, limit: int = 1000) -> list[ExpiredLease]:
+def list_expired_leases(session: Session, now: datetime, limit: int = 1000) -> list[ExpiredLease]:
     """Return the chunks whose lease has ended while a worker held them."""
     rows = session.execute(
         select(Chunk.id, Chunk.job_id).where(Chunk.due_at <= now, Chunk.taken_by.is_not(None)).limit(limit)

@@ -87,7 +87,7 @@ class Committed:
     """To be sent after the commit."""
     new_digests: set[str]
     """Digests of the URLs that the crawl met for the first time."""
-    job_terminal: bool = False
+    job_finished: bool = False
     webhook: bool = False
 
 
@@ -152,7 +152,7 @@ def finish(
     crawl = session.get_one(Crawl, job.id, populate_existing=True)
     requests.leave_out_queued(session, crawl, left_out, now)
     end_crawl(session, job, verdict, now)
-    return Committed(lease, [], set(), job.terminal, job.webhook is not None)
+    return Committed(lease, [], set(), job.finished, job.webhook is not None)
 
 
 def end_crawl(session: Session, job: Job, error: ItemError | None, now: datetime) -> None:

@@ -119,7 +119,7 @@ def release(session: Session, source: LeasedSource) -> bool:
     return count_changed(session, update(Discovery).where(_is_held_by(source)).values(taken_by=None)) == 1
 
 
-def list_lost_leases(session: Session, now: datetime) -> list[str]:
+def list_expired_leases(session: Session, now: datetime) -> list[str]:
     """Return the ids of jobs whose source has a lease that has ended while a worker held it."""
     lost = (Discovery.due_at <= now) & Discovery.taken_by.is_not(None)
     return list(session.scalars(select(Discovery.job_id).where(lost, _IS_DISCOVERING)))

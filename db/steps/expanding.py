@@ -51,7 +51,7 @@ class Expanded:
     """The messages to send after the commit."""
     source_ended: bool
     """Whether the source is not read any further."""
-    job_terminal: bool
+    job_finished: bool
     has_webhook: bool
     """Whether the end of the job is reported to a webhook."""
 
@@ -151,4 +151,4 @@ def _cancel(session: Session, job: Job, now: datetime) -> None:
 
 
 def _expanded(job: Job, messages: list[ChunkMessage]) -> Expanded:
-    return Expanded(messages, not job.discovering, job.terminal, has_webhook=job.webhook is not None)
+    return Expanded(messages, not job.discovering, job.finished, has_webhook=job.webhook is not None)

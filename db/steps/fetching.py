@@ -72,7 +72,7 @@ def record_fetched(
         lifecycle.start_job(session, job, now, taken_at or now)
     lifecycle.finish_items(session, job, [], failed, now, taken_at or now)
     messages = _continue_job(session, job, chunk, waiting - set(results), policy, now)
-    return Recorded(len(failed), messages, job.terminal, has_webhook=job.webhook is not None)
+    return Recorded(len(failed), messages, job.finished, has_webhook=job.webhook is not None)
 
 
 def _continue_job(

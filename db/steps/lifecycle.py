@@ -15,7 +15,7 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
-from core.errors import BadCrop, BadRow, ItemError, JobNotOver, JobOver, NothingToRetry
+from core.errors import BadCrop, BadRow, ItemError, JobFinished, JobNotFinished, NothingToRetry
 from db.bulk import UpdateRows, count_changed
 from db.crawls import requests
 from db.steps import chunks, discoveries, tallies, webhooks
@@ -77,7 +77,7 @@ def finish_items(
 
 
 def start_job(session: Session, job: Job, now: datetime, taken_at: datetime) -> None:
-    """queued -> running, although no item is terminal yet. `taken_at` becomes the start of the job."""
+    """queued -> running, although no item is finished yet. `taken_at` becomes the start of the job."""
     if job.status == JobStatus.QUEUED:
         _set_running(job, taken_at)
         update_job_state(session, job, now)
@@ -93,7 +93,7 @@ def update_job_state(session: Session, job: Job, now: datetime) -> None:
     """Update the revision and the rate of a changed job, and end the job if nothing of it is pending any more."""
     job.revision += 1
     _measure_rate(job, now)
-    if job.pending == 0 and not job.discovering and not job.terminal:
+    if job.pending == 0 and not job.discovering and not job.finished:
         job.status = JobStatus.COMPLETED if job.cancel_requested_at is None else JobStatus.CANCELED
         job.finished_at = now
         webhooks.store_job_end(session, job, now)
@@ -115,10 +115,10 @@ def request_cancel(session: Session, job: Job, now: datetime) -> None:
     """Stop a job. No worker takes up more of it. It becomes `canceled` once no worker holds any of its items.
 
     Raises:
-        JobOver: The job is terminal.
+        JobFinished: The job is finished already.
     """
-    if job.terminal:
-        raise JobOver(f"expected a job that is queued or running, but this one is {job.status}")
+    if job.finished:
+        raise JobFinished(f"expected a job that is queued or running, but this one is {job.status}")
     if job.cancel_requested_at is None:
         job.cancel_requested_at = now
         if not discoveries.is_held(session, job.id):
@@ -161,12 +161,12 @@ def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
     A completed job becomes `running` again.
 
     Raises:
-        JobOver: The job was canceled, or its source could not be read.
+        JobFinished: The job was canceled, or its source could not be read.
         NothingToRetry: No item has failed, or no failed item has bytes that are stored or can be downloaded.
     """
     if job.cancel_requested_at is not None or job.status in (JobStatus.CANCELED, JobStatus.FAILED):
-        status = job.status if job.terminal else "being canceled"
-        raise JobOver(f"expected a job that is completed or running, but this one is {status}")
+        status = job.status if job.finished else "being canceled"
+        raise JobFinished(f"expected a job that is completed or running, but this one is {status}")
     # An item that was invalid when it was submitted would fail again.
     can_be_downloaded = Item.source_url.is_not(None) & Item.error_code.not_in((BadCrop.code, BadRow.code))
     can_be_retried = Item.blob_sha256.is_not(None) | can_be_downloaded
@@ -191,7 +191,7 @@ def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
         raise NothingToRetry(f"expected failed items to retry, but {lost if job.failed else 'no item has failed'}")
     job.failed -= retried
     job.pending += retried
-    if job.terminal:
+    if job.finished:
         job.status, job.finished_at = JobStatus.RUNNING, None
     job.started_at = job.started_at or now
     job.rate, job.rate_at, job.rate_done = None, now, job.total - job.pending
@@ -205,10 +205,10 @@ def mark_job_deleted(job: Job, now: datetime) -> None:
     """Mark a job as deleted. From then on only the purger sees it.
 
     Raises:
-        JobNotOver: The job is not terminal.
+        JobNotFinished: The job is not finished.
     """
-    if not job.terminal:
-        raise JobNotOver(f"expected a finished job, but this one is {job.status}; cancel it first")
+    if not job.finished:
+        raise JobNotFinished(f"expected a finished job, but this one is {job.status}; cancel it first")
     job.deleted_at = now
     job.revision += 1
 

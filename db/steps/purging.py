@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.bulk import on_postgresql
 from db.steps import lifecycle, tallies
-from db.tables import TERMINAL, Blob, CrawlUrl, Discovery, Item, Job, Prediction
+from db.tables import FINISHED, Blob, CrawlUrl, Discovery, Item, Job, Prediction
 
 MAX_ITEMS_AT_ONCE = 500
 """How many items one transaction removes."""
@@ -29,7 +29,7 @@ class Removed:
 
 def list_jobs_to_purge(session: Session, now: datetime) -> list[str]:
     """Return the ids of jobs that were deleted, or that are past their retention and not purged yet."""
-    expired = Job.status.in_(TERMINAL) & (Job.expires_at <= now) & Job.purged_at.is_(None)
+    expired = Job.status.in_(FINISHED) & (Job.expires_at <= now) & Job.purged_at.is_(None)
     return list(session.scalars(select(Job.id).where(Job.deleted_at.is_not(None) | expired)))
 
 

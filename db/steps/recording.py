@@ -83,10 +83,10 @@ class Recorded:
     """The outcome of recording a chunk, as far as the worker acts on it."""
 
     finished_items: int
-    """How many items became terminal."""
+    """Number of items that became finished."""
     next_chunks: list[ChunkMessage]
     """The messages to send after the commit."""
-    job_terminal: bool
+    job_finished: bool
     has_webhook: bool = False
     """Whether the end of the job is reported to a webhook."""
     has_several_items: bool = True
@@ -111,7 +111,7 @@ def record(
     _describe_blobs(session, outcomes)
     predictions = _store_new_predictions(session, model_version_id, outcomes, now)
     if (job := lifecycle.lock_job(session, message.job_id)) is None:
-        return Recorded(0, [], job_terminal=True)
+        return Recorded(0, [], job_finished=True)
     pending = items.list_pending(session, message.chunk_id)
     succeeded, failed = [], []
     for item_id, picture in pending:
@@ -129,7 +129,7 @@ def record(
     return Recorded(
         finished,
         chunks.claim(session, job, policy, now),
-        job.terminal,
+        job.finished,
         has_webhook=job.webhook is not None,
         has_several_items=job.total > 1,
     )

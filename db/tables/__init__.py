@@ -6,7 +6,7 @@ from db.tables.base import Base, UtcDateTime
 from db.tables.crawls import Crawl, CrawlPriority, CrawlUrl, Lane, UrlKind, UrlReason, UrlState
 from db.tables.items import Blob, BlobBands, Item, ItemStatus, Prediction, Review
 from db.tables.jobs import (
-    TERMINAL,
+    FINISHED,
     Chunk,
     Discovery,
     ErrorTally,
@@ -21,7 +21,7 @@ from db.tables.model_versions import ModelAlias, ModelVersion
 from db.tables.webhooks import Delivery, DeliveryStatus, JobEvent, Secret
 
 __all__ = [
-    "TERMINAL",
+    "FINISHED",
     "ApiKey",
     "Base",
     "Blob",

@@ -17,7 +17,7 @@ BAND_COLUMNS = tuple(f"band_{number}" for number in range(BANDS))
 
 
 class ItemStatus(StrEnum):
-    """pending -> succeeded | failed | canceled. The last three are terminal."""
+    """pending -> succeeded | failed | canceled. The last three are final: the item is finished."""
 
     PENDING = "pending"
     """The item waits, or a worker holds it."""

@@ -15,7 +15,7 @@ from db.tables.model_versions import ModelVersion
 
 
 class JobStatus(StrEnum):
-    """queued -> running -> completed | canceled | failed. The last three are terminal.
+    """queued -> running -> completed | canceled | failed. In the last three, the job is finished.
 
     docs/states.md draws the transitions. Only db/steps/lifecycle.py makes them.
     """
@@ -25,14 +25,14 @@ class JobStatus(StrEnum):
     RUNNING = "running"
     """At least one item has been recorded. Others are pending, or are not yet read from the source."""
     COMPLETED = "completed"
-    """Every item is terminal. Some may have failed, and the counts show how many. A retry makes the job run again."""
+    """Every item is finished. Some may have failed, and the counts show how many. A retry makes the job run again."""
     CANCELED = "canceled"
     """A person stopped the job, and no worker holds any of its items."""
     FAILED = "failed"
     """The source could not be read at all. `error` says why."""
 
 
-TERMINAL = (JobStatus.COMPLETED, JobStatus.CANCELED, JobStatus.FAILED)
+FINISHED = (JobStatus.COMPLETED, JobStatus.CANCELED, JobStatus.FAILED)
 
 
 class JobSource(StrEnum):
@@ -55,7 +55,7 @@ class JobSource(StrEnum):
 UNLINKED = text(
     "duplicates IS NULL AND status IN ('completed', 'canceled', 'failed') AND deleted_at IS NULL AND purged_at IS NULL"
 )
-"""The condition for jobs that have ended and whose duplicates are not found yet."""
+"""The condition for finished jobs whose duplicates are not found yet."""
 
 
 class Priority(StrEnum):
@@ -113,13 +113,13 @@ class Job(Base):
     rate_at: Mapped[datetime | None]
     """When the current interval started."""
     rate_done: Mapped[int] = mapped_column(default=0)
-    """How many items were terminal at `rate_at`."""
+    """Number of items that were finished at `rate_at`."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     """When a worker took up the chunk that was recorded first."""
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
-    """From then on a terminal job is answered with 410, and the purger removes its items."""
+    """From then on a finished job is answered with 410, and the purger removes its items."""
     cancel_requested_at: Mapped[datetime | None]
     """When a person canceled the job. It is canceled once no worker holds any of its items."""
     deleted_at: Mapped[datetime | None]
@@ -136,12 +136,12 @@ class Job(Base):
     """Only of a crawl. Unlike `model_version`, it is read when it is first used."""
 
     @property
-    def terminal(self) -> bool:
-        return self.status in TERMINAL
+    def finished(self) -> bool:
+        return self.status in FINISHED
 
     def expired(self, now: datetime) -> bool:
-        """Return whether the job is terminal and past its retention."""
-        return self.terminal and self.expires_at is not None and self.expires_at <= now
+        """Return whether the job is finished and past its retention."""
+        return self.finished and self.expires_at is not None and self.expires_at <= now
 
 
 class Stage(StrEnum):

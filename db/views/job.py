@@ -82,7 +82,7 @@ def job_out(job: Job) -> JobOut:
         source=job.source,
         status=job.status,
         counts=counts_out(job),
-        canceling=job.cancel_requested_at is not None and not job.terminal,
+        canceling=job.cancel_requested_at is not None and not job.finished,
         discovering=job.discovering,
         rate=None if job.rate is None else round(job.rate, 1),
         eta_seconds=_eta_seconds(job),
@@ -126,7 +126,7 @@ def poll_seconds(pending: int, rate: float | None) -> int:
 
 
 def _eta_seconds(job: Job) -> int | None:
-    if job.terminal:
+    if job.finished:
         return 0
     if not job.rate or job.discovering:
         # The total is not known yet.

@@ -13,7 +13,7 @@ from core.types import ModelRef
 from db.access.keys import Caller
 from db.database import Database
 from db.look_up import LookUp
-from db.tables import TERMINAL, Job, JobSource, JobStatus, ModelVersion
+from db.tables import FINISHED, Job, JobSource, JobStatus, ModelVersion
 
 
 def get(session: Session, job_id: str) -> Job | None:
@@ -30,8 +30,8 @@ class PollState:
     rate: float | None
 
     @property
-    def terminal(self) -> bool:
-        return self.status in TERMINAL
+    def finished(self) -> bool:
+        return self.status in FINISHED
 
 
 _POLL_STATE = LookUp(
@@ -52,7 +52,7 @@ def read_poll_state(database: Database, caller: Caller, job_id: str, now: dateti
     revision, status, pending, rate, expires_at, deleted_at, key_id = row
     if deleted_at is not None or not caller.sees(key_id):
         return None
-    expired = status in TERMINAL and expires_at is not None and expires_at <= now
+    expired = status in FINISHED and expires_at is not None and expires_at <= now
     return None if expired else PollState(revision, status, pending, rate)
 
 
@@ -63,7 +63,7 @@ class Backlog:
     pending: int
     """Number of pending items."""
     rate: float
-    """Number of items that become terminal per second. Jobs whose rate is not measured yet do not count."""
+    """Number of items that become finished per second. Jobs whose rate is not measured yet do not count."""
 
 
 _BACKLOG = LookUp(
@@ -81,7 +81,7 @@ def read_backlog(database: Database) -> Backlog:
 
 def is_kept(now: datetime) -> ColumnElement[bool]:
     """Return the condition that a job is neither deleted nor past its retention."""
-    return Job.deleted_at.is_(None) & (Job.expires_at.is_(None) | (Job.expires_at > now) | Job.status.not_in(TERMINAL))
+    return Job.deleted_at.is_(None) & (Job.expires_at.is_(None) | (Job.expires_at > now) | Job.status.not_in(FINISHED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def is_wanted(session: Session, job_id: str) -> bool:
 def list_canceling(session: Session) -> list[str]:
     """Return the ids of jobs that are being canceled."""
     requested = Job.cancel_requested_at.is_not(None)
-    return list(session.scalars(select(Job.id).where(requested, Job.status.not_in(TERMINAL))))
+    return list(session.scalars(select(Job.id).where(requested, Job.status.not_in(FINISHED))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 // The actions on a job: export, stop, retry failed pictures, delete.
-import { change, isOver } from "./api.js";
+import { change, isFinished } from "./api.js";
 import { $, onLanguage, say, sayFailure } from "./page.js";
 
 /** The row of actions. Calls `onChanged(job)` after every change, and `onChanged(null)` after the job is deleted. */
@@ -20,15 +20,15 @@ export class Actions {
 
   draw(job) {
     this.job = job;
-    const over = isOver(job);
+    const finished = isFinished(job);
     $("export").hidden = !job.counts.total;
-    $("export-partial").hidden = over;
+    $("export-partial").hidden = finished;
     for (const link of $("export").querySelectorAll("a")) link.href = `${job.links.export}?format=${link.dataset.format}`;
-    $("cancel").hidden = over;
+    $("cancel").hidden = finished;
     $("cancel").disabled = job.canceling;
     $("cancel").textContent = say(job.canceling ? "canceling" : "cancel");
     $("retry").hidden = !job.counts.failed || job.canceling || job.status === "canceled";
-    $("delete").hidden = !over;
+    $("delete").hidden = !finished;
   }
 
   /** Close the export menu after a format is chosen, on Escape, and on a click elsewhere. */

@@ -125,7 +125,7 @@ const FIRST_WAIT = 700;
 const LONGEST_WAIT = 15000;
 
 /**
- * Poll a job until it is over. Calls `onJob(job)` on every change, `onTrouble(true)` when the server stops answering, and
+ * Poll a job until it is finished. Calls `onJob(job)` on every change, `onTrouble(true)` when the server stops answering, and
  * `onTrouble(false)` when it answers again. The next poll waits for the server's Retry-After, longer while the job does
  * not change, and as long as the page is hidden.
  */
@@ -143,7 +143,7 @@ export async function followJob(id, { onJob, onTrouble, signal }) {
       wait = Math.max(answer.retryAfter * 1000, FIRST_WAIT * 1.5 ** unchangedPolls);
       if (!answer.unchanged) {
         await onJob(answer.body);
-        if (isOver(answer.body)) return;
+        if (isFinished(answer.body)) return;
         // Remember the ETag only after drawing, so that a job that could not be drawn is fetched again.
         etag = answer.etag;
       }
@@ -157,7 +157,7 @@ export async function followJob(id, { onJob, onTrouble, signal }) {
   }
 }
 
-export function isOver(job) {
+export function isFinished(job) {
   return job.status === "completed" || job.status === "canceled" || job.status === "failed";
 }
 

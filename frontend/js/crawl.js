@@ -1,5 +1,5 @@
 // The part of a job's page for crawls: the request, the progress, and the switch between pictures and URLs.
-import { isOver, postJson } from "./api.js";
+import { isFinished, postJson } from "./api.js";
 import { $, bytes, clock, link, make, number, say, sayFailure, sayOf } from "./page.js";
 import { Urls } from "./urls.js";
 
@@ -51,7 +51,7 @@ export class CrawlSection {
     if (!job.crawl) return;
     drawVerdict(job);
     this.job = job;
-    $("crawl-again").hidden = !isOver(job);
+    $("crawl-again").hidden = !isFinished(job);
     const first = $("crawl").hidden;
     $("crawl").hidden = false;
     this.drawRequest(job.crawl);
@@ -117,7 +117,7 @@ function countRows(job) {
     const changes = Object.entries(CHANGES).map(([name, word]) => part(say(word, { count: number(crawl.changes[name]) })));
     table.push([say("countChanges"), changes]);
   }
-  const hosts = isOver(job) ? [] : crawl.waiting_on;
+  const hosts = isFinished(job) ? [] : crawl.waiting_on;
   if (hosts.length) {
     table.push([say("countWaiting"), hosts.map(({ host, until }) => part(say("waitingUntil", { host, time: clock(until) })))]);
   }

@@ -1,6 +1,6 @@
 // The page of one job: progress, filters, pictures.
 import { Actions } from "./actions.js";
-import { ApiError, followJob, get, isOver } from "./api.js";
+import { ApiError, followJob, get, isFinished } from "./api.js";
 import { Bars } from "./bars.js";
 import { CrawlSection } from "./crawl.js";
 import { namesOf } from "./labels.js";
@@ -78,8 +78,8 @@ async function onJob(job) {
   state.job = job;
   state.names ??= await namesOf(`${job.model.name}@${job.model.version}`);
   $("job").hidden = false;
-  // The summary is read at most once in SUMMARY_INTERVAL, but always when the job is over.
-  if (first || isOver(job) || Date.now() - state.summaryReadAt > SUMMARY_INTERVAL) {
+  // The summary is read at most once in SUMMARY_INTERVAL, but always when the job is finished.
+  if (first || isFinished(job) || Date.now() - state.summaryReadAt > SUMMARY_INTERVAL) {
     state.summaryReadAt = Date.now();
     ({ body: state.summary } = await get(`/v1/jobs/${id}/summary`));
     draw();
@@ -127,26 +127,26 @@ function reload() {
 function draw() {
   const { job, summary } = state;
   const { total, pending, failed, canceled, reused } = job.counts;
-  const over = isOver(job);
-  const share = total ? (total - pending) / total : Number(over);
+  const finished = isFinished(job);
+  const share = total ? (total - pending) / total : Number(finished);
   // While the source is still being read, the total is unknown, so no percentage is shown.
-  const shown = over || job.discovering ? "" : percent(share);
+  const shown = finished || job.discovering ? "" : percent(share);
   document.title = `${shown && `${shown} · `}${job.name} · Lookbook`;
   $("name").textContent = job.name;
   $("percent").textContent = shown;
-  $("line").classList.toggle("done", over);
+  $("line").classList.toggle("done", finished);
   $("line").setAttribute("aria-valuenow", Math.round(share * 100));
   $("line").firstElementChild.style.width = `${share * 100}%`;
   const facts = [[say("done", { done: number(total - pending), total: number(total) })]];
   if (canceled) facts.push([say("canceledCount", { count: number(canceled) })]);
   if (failed) facts.push([say("failed", { count: number(failed) }), "failed"]);
   if (reused) facts.push([say("reused", { count: number(reused) })]);
-  if (job.rate && (job.rate < 1000 || over)) facts.push([say("rate", { rate: number(Math.round(job.rate)) })]);
-  if (!over && job.eta_seconds !== null) facts.push([say("left", { time: duration(job.eta_seconds) })]);
+  if (job.rate && (job.rate < 1000 || finished)) facts.push([say("rate", { rate: number(Math.round(job.rate)) })]);
+  if (!finished && job.eta_seconds !== null) facts.push([say("left", { time: duration(job.eta_seconds) })]);
   if (job.discovering) facts.push([say(job.crawl?.pages.seen ? "crawling" : job.crawl ? "waiting" : "discovering")]);
-  else if (!over && !job.started_at) facts.push([say("waiting")]);
+  else if (!finished && !job.started_at) facts.push([say("waiting")]);
   if (job.error && !job.crawl?.verdict) facts.push([`${sayError(job.error.code, "")} (${job.error.detail})`, "failed"]);
-  if (over && job.finished_at) {
+  if (finished && job.finished_at) {
     const milliseconds = new Date(job.finished_at) - new Date(job.created_at);
     facts.push([say("took", { time: duration(milliseconds / 1000) })]);
   }

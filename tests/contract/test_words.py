@@ -24,7 +24,7 @@ from crawler import process
 from crawler.extraction.found import LeftOut, PageKind
 from db.steps import crawling, expanding
 from db.tables import DeliveryStatus, ItemStatus, JobSource, JobStatus, UrlKind, UrlReason, UrlState
-from db.tables.jobs import TERMINAL
+from db.tables.jobs import FINISHED
 from lookbook.crawl_answers import UrlCounts
 from tests.contract.problem_codes import problem_codes, subclasses
 from tests.contract.script_literals import Words, read_literal
@@ -117,9 +117,9 @@ def test_pages_count_urls_in_every_state() -> None:
 
 
 def test_pages_know_which_statuses_of_a_job_are_final() -> None:
-    function = re.search(r"function isOver\(job\) \{(.*?)\n\}", (SCRIPTS / "api.js").read_text("utf-8"), re.DOTALL)
+    function = re.search(r"function isFinished\(job\) \{(.*?)\n\}", (SCRIPTS / "api.js").read_text("utf-8"), re.DOTALL)
     assert function is not None
-    assert set(re.findall(r'job\.status === "(\w+)"', function[1])) == {status.value for status in TERMINAL}
+    assert set(re.findall(r'job\.status === "(\w+)"', function[1])) == {status.value for status in FINISHED}
 
 
 @pytest.mark.parametrize(("name", "script"), [("WORDS", "words.js"), ("CRAWL_WORDS", "words-crawl.js")])

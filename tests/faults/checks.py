@@ -18,7 +18,7 @@ from core.messages import Queue
 from db.tables import Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from tests.faults.client import Client
 from tests.faults.installation import Installation
-from tests.faults.ledger import TERMINAL, Ledger, Submission
+from tests.faults.ledger import FINISHED, Ledger, Submission
 from tests.faults.pictures import Expected, Picture
 
 TOLERANCE = 1e-3
@@ -178,5 +178,5 @@ def list_unfinished(ledger: Ledger) -> list[str]:
     return [
         f"{submission.name}: {submission.job['counts'] if submission.job else 'never seen'}"
         for submission in ledger.all()
-        if submission.job is None or submission.job["status"] not in TERMINAL
+        if submission.job is None or submission.job["status"] not in FINISHED
     ]

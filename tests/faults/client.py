@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.faults.ledger import TERMINAL, Ledger, Submission
+from tests.faults.ledger import FINISHED, Ledger, Submission
 from tests.faults.shelf import Shelf
 
 ANSWER_SECONDS = 30.0
@@ -131,7 +131,7 @@ class Client:
             )
 
     def cancel(self, submission: Submission) -> None:
-        """Cancel a job. A job that has already ended stays as it is."""
+        """Cancel a job. A finished job stays as it is."""
         submission.cancel_asked = True
         answer = self.ask_until_answered("POST", f"/v1/jobs/{submission.job_id}/cancel")
         if answer.status_code not in (HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT):
@@ -147,9 +147,9 @@ class Client:
         submission.job, submission.etag = None, ""
 
     def is_finished(self, submission: Submission) -> bool:
-        """Return whether a job is known to have ended; False if the service does not answer at the moment."""
+        """Return whether a job is known to be finished; False if the service does not answer at the moment."""
         answer = self._ask("GET", f"/v1/jobs/{submission.job_id}")
-        return answer is not None and answer.is_success and answer.json()["status"] in TERMINAL
+        return answer is not None and answer.is_success and answer.json()["status"] in FINISHED
 
     def items(self, submission: Submission) -> list[dict[str, Any]]:
         """Return all items of a job, in order."""

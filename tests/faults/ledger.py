@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.faults.pictures import Picture
 
-TERMINAL = {"completed", "canceled", "failed"}
+FINISHED = {"completed", "canceled", "failed"}
 _MAX_DETAILS = 20
 """Details that are kept of one broken promise. Further cases are only counted."""
 
@@ -41,8 +41,8 @@ class Submission:
         return self.source in {"archive", "manifest", "crawl"}
 
     @property
-    def terminal(self) -> bool:
-        return self.job is not None and self.job["status"] in TERMINAL
+    def finished(self) -> bool:
+        return self.job is not None and self.job["status"] in FINISHED
 
     @property
     def broken(self) -> int:
@@ -70,7 +70,7 @@ class Ledger:
             return list(self.submissions)
 
     def unfinished(self) -> list[Submission]:
-        return [submission for submission in self.all() if not submission.terminal]
+        return [submission for submission in self.all() if not submission.finished]
 
     def record_refusal(self, why: str) -> None:
         with self._lock:
@@ -106,8 +106,8 @@ class Ledger:
         fewer = submission.read_by_worker and (job["discovering"] or submission.cancel_asked)
         if counts["total"] != len(submission.pictures) and not (fewer and counts["total"] < len(submission.pictures)):
             self.record_broken("counts add up", f"{name}: {len(submission.pictures)} pictures were sent, {counts}")
-        if job["status"] in TERMINAL and counts["pending"]:
-            self.record_broken("nothing is pending in a job that is over", f"{name}: {job['status']} with {counts}")
+        if job["status"] in FINISHED and counts["pending"]:
+            self.record_broken("nothing is pending in a finished job", f"{name}: {job['status']} with {counts}")
         if job["status"] == "canceled" and not submission.cancel_asked:
             self.record_broken("only canceled jobs are canceled", f"{name}: the client did not cancel it")
         if job["status"] == "failed":
@@ -122,6 +122,6 @@ class Ledger:
             if job["counts"][count] < before["counts"][count]:
                 detail = f"{submission.name}: {before['counts']}, then {job['counts']}"
                 self.record_broken("finished items stay finished", detail)
-        if submission.terminal and (job["status"], job["counts"]) != (before["status"], before["counts"]):
+        if submission.finished and (job["status"], job["counts"]) != (before["status"], before["counts"]):
             detail = f"{submission.name}: {before['status']} {before['counts']}, then {job['status']} {job['counts']}"
             self.record_broken("ended jobs do not change", detail)

@@ -132,7 +132,7 @@ class Stream:
 
     def _try_again(self, client: Client) -> None:
         for submission in self.ledger.all():
-            if submission.retried or submission.cancel_asked or submission.single or not submission.terminal:
+            if submission.retried or submission.cancel_asked or submission.single or not submission.finished:
                 continue
             if submission.broken and random.Random(f"{self.seed} {submission.name}").random() < RETRIED:
                 client.retry(submission)
@@ -149,7 +149,7 @@ class Stream:
                 self._try_again(client)
             for submission in self.ledger.unfinished():
                 client.poll(submission)
-            terminal = [submission for submission in self.ledger.all() if submission.terminal]
-            if terminal:
-                # A terminal job must not change any more.
-                client.poll(rng.choice(terminal))
+            finished = [submission for submission in self.ledger.all() if submission.finished]
+            if finished:
+                # A finished job must not change any more.
+                client.poll(rng.choice(finished))

@@ -97,8 +97,8 @@ def test_a_lease_is_lost_when_it_ends(database: Database) -> None:
     _, messages = a_queued_job(database, ["a"])
     take(database, messages[0].chunk_id)
     with database.reading() as session:
-        assert chunks.list_lost_leases(session, NOW + LEASE - timedelta(seconds=1)) == []
-        (lost,) = chunks.list_lost_leases(session, NOW + LEASE)
+        assert chunks.list_expired_leases(session, NOW + LEASE - timedelta(seconds=1)) == []
+        (lost,) = chunks.list_expired_leases(session, NOW + LEASE)
     assert lost.chunk_id == messages[0].chunk_id
 
 
@@ -108,7 +108,7 @@ def test_the_leases_of_an_ended_process_can_be_ended_at_once(database: Database)
     take(database, messages[1].chunk_id, "wrk_2@here-11")
     with database.writing() as session:
         CHUNK_LEASES.end_leases(session, NOW, worker="@here-1")
-        assert [lost.chunk_id for lost in chunks.list_lost_leases(session, NOW)] == [messages[0].chunk_id]
+        assert [lost.chunk_id for lost in chunks.list_expired_leases(session, NOW)] == [messages[0].chunk_id]
 
 
 def test_a_chunk_that_is_given_back_costs_no_attempt_and_waits_until_it_is_due(database: Database) -> None:

@@ -176,9 +176,9 @@ def test_the_leases_of_an_ended_process_can_be_ended_at_once(place: Place) -> No
     with place.database.writing() as session:
         expanding.take(session, WORKER, place.policy, utc_now())
         SOURCE_LEASES.end_leases(session, utc_now(), worker="@there-1")
-        assert discoveries.list_lost_leases(session, utc_now()) == []
+        assert discoveries.list_expired_leases(session, utc_now()) == []
         SOURCE_LEASES.end_leases(session, utc_now(), worker="@here-1")
-        assert discoveries.list_lost_leases(session, utc_now()) == [job_id]
+        assert discoveries.list_expired_leases(session, utc_now()) == [job_id]
 
 
 def test_leases_are_renewed_while_a_source_batch_is_collected(place: Place) -> None:
@@ -189,7 +189,7 @@ def test_leases_are_renewed_while_a_source_batch_is_collected(place: Place) -> N
     with leases.holding(job_id):
         leases.renew()
     with place.database.reading() as session:
-        assert discoveries.list_lost_leases(session, utc_now() + timedelta(seconds=25)) == []
+        assert discoveries.list_expired_leases(session, utc_now() + timedelta(seconds=25)) == []
 
 
 def test_rereading_known_members_does_not_count_as_progress(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ def a_job_of(
             work = items.list_pending_pictures(session, messages[number].chunk_id)
             results = dict.fromkeys(work, outcomes[pictures[number]])
             record_chunk(session, messages[number], results, policy=policy)
-    assert read_job(database, job.id).terminal
+    assert read_job(database, job.id).finished
     return job.id
 
 

@@ -17,8 +17,8 @@ from broker.dispatch import dispatch
 from core.errors import (
     FetchTooSlow,
     ItemError,
-    JobNotOver,
-    JobOver,
+    JobFinished,
+    JobNotFinished,
     LeaseLost,
     ModelFailed,
     NothingToRetry,
@@ -33,7 +33,7 @@ from db.steps.fetching import ToFetch, list_items_to_fetch, record_fetched
 from db.steps.leasing import CHUNK_LEASES
 from db.steps.recording import Outcome, record
 from db.steps.submitting import NewItem, NewJob, StoredBlob
-from db.tables import TERMINAL, Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
+from db.tables import FINISHED, Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
 from db.views import items, jobs
 from tests.conftest import RunningRedis
 from tests.integration.builders import NOW, POLICY, a_model, next_message, scored
@@ -228,7 +228,7 @@ class Interleavings(RuleBasedStateMachine):
                 if job is None or job.deleted_at or job.expired(self.now):
                     return
                 change(session, job, self.now)
-        except (JobOver, JobNotOver, NothingToRetry):
+        except (JobFinished, JobNotFinished, NothingToRetry):
             return
         if change is lifecycle.retry_failed_items:
             self.retried[job_id] += 1
@@ -252,7 +252,7 @@ class Interleavings(RuleBasedStateMachine):
                 counts = {status.value: count for status, count in found}
                 for status in ItemStatus:
                     assert getattr(job, status.value) == counts.get(status.value, 0), (job.id, status)
-                assert (job.pending == 0) == (job.status in TERMINAL), (job.id, job.status, job.pending)
+                assert (job.pending == 0) == (job.status in FINISHED), (job.id, job.status, job.pending)
 
     @invariant()
     def tallies_are_those_of_the_items(self) -> None:

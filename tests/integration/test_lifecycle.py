@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core.errors import JobNotOver, JobOver, ModelFailed, NothingToRetry
+from core.errors import JobFinished, JobNotFinished, ModelFailed, NothingToRetry
 from core.messages import ChunkMessage
 from db.blobs.local import LocalBlobStore
 from db.database import Database
@@ -74,7 +74,7 @@ def test_a_job_can_be_canceled_twice_but_not_after_its_end(database: Database) -
     cancel_job(database, job_id)
     cancel_job(database, job_id)
     finish(database, messages[0])
-    with pytest.raises(JobOver, match="this one is canceled"):
+    with pytest.raises(JobFinished, match="this one is canceled"):
         cancel_job(database, job_id)
 
 
@@ -117,7 +117,7 @@ def test_a_retry_without_failed_items_is_refused(database: Database) -> None:
         retry(database, job_id)
     other, _ = a_queued_job(database, ["b"])
     cancel_job(database, other)
-    with pytest.raises(JobOver):
+    with pytest.raises(JobFinished):
         retry(database, other)
 
 
@@ -141,7 +141,7 @@ def rows(database: Database) -> tuple[int, int, int]:
 
 def test_a_running_job_cannot_be_deleted(database: Database) -> None:
     job_id, _ = a_queued_job(database, ["a"])
-    with pytest.raises(JobNotOver, match="cancel it first"):
+    with pytest.raises(JobNotFinished, match="cancel it first"):
         delete_job(database, job_id)
 
 

@@ -139,7 +139,7 @@ def test_jobs_with_room_have_items_without_a_chunk(database: Database) -> None:
 def test_recording_a_chunk_of_a_deleted_job_does_nothing(database: Database) -> None:
     with database.writing() as session:
         gone = ChunkMessage("chk_gone", "job_gone", Queue.BULK)
-        assert record_chunk(session, gone, {}) == Recorded(0, [], job_terminal=True)
+        assert record_chunk(session, gone, {}) == Recorded(0, [], job_finished=True)
 
 
 def test_single_classifications_are_not_in_the_default_list_of_jobs(database: Database) -> None:

@@ -17,16 +17,16 @@ def test_a_chunk_waits_for_pictures_that_another_chunk_computes() -> None:
     in_flight = PicturesInFlight()
     with (
         ThreadPoolExecutor(1) as thread,
-        in_flight.claiming(MODEL, [A, B]) as first,
-        in_flight.claiming(MODEL, [B, C]) as second,
+        in_flight.reserving(MODEL, [A, B]) as first,
+        in_flight.reserving(MODEL, [B, C]) as second,
     ):
         assert set(first.to_compute) == {A, B}
         assert (set(second.to_compute), set(second.computed_elsewhere)) == ({C}, {B})
         waiting = thread.submit(second.computed_elsewhere[B].wait_for_outcome, B)
         outcome = Outcome(error=TruncatedImage("cut"))
-        first.claim.outcomes |= {A: Outcome(error=TruncatedImage()), B: outcome}
+        first.reservation.outcomes |= {A: Outcome(error=TruncatedImage()), B: outcome}
         assert not waiting.done()
-        first.claim.end()
+        first.reservation.end()
         assert waiting.result() is outcome
 
 
@@ -34,9 +34,9 @@ def test_each_crop_and_each_model_is_computed_separately() -> None:
     in_flight = PicturesInFlight()
     newer = ModelRef("garments", "2")
     with (
-        in_flight.claiming(MODEL, [A]) as first,
-        in_flight.claiming(newer, [A]) as second,
-        in_flight.claiming(MODEL, [(A[0], "0,0,5x5")]) as third,
+        in_flight.reserving(MODEL, [A]) as first,
+        in_flight.reserving(newer, [A]) as second,
+        in_flight.reserving(MODEL, [(A[0], "0,0,5x5")]) as third,
     ):
         assert all(len(split.to_compute) == 1 for split in (first, second, third))
 
@@ -46,9 +46,9 @@ def test_waiting_chunks_get_the_error_of_the_computing_one_and_the_next_one_comp
     found: list[WorkSplit] = []
 
     def fail_while_another_waits() -> None:
-        with in_flight.claiming(MODEL, [A, B]) as first, in_flight.claiming(MODEL, [A, B]) as waiting:
+        with in_flight.reserving(MODEL, [A, B]) as first, in_flight.reserving(MODEL, [A, B]) as waiting:
             found.append(waiting)
-            first.claim.outcomes[B] = Outcome(error=TruncatedImage())
+            first.reservation.outcomes[B] = Outcome(error=TruncatedImage())
             raise BlobMissing("gone")
 
     with pytest.raises(BlobMissing):
@@ -57,13 +57,13 @@ def test_waiting_chunks_get_the_error_of_the_computing_one_and_the_next_one_comp
         found[0].computed_elsewhere[A].wait_for_outcome(A)
     # Outcomes from before the failure stay valid.
     assert found[0].computed_elsewhere[B].wait_for_outcome(B).error is not None
-    with in_flight.claiming(MODEL, [A]) as again:
+    with in_flight.reserving(MODEL, [A]) as again:
         assert set(again.to_compute) == {A}
 
 
 def test_waiting_for_a_picture_that_was_left_out_raises_an_error() -> None:
     in_flight = PicturesInFlight()
-    with in_flight.claiming(MODEL, [A]), in_flight.claiming(MODEL, [A]) as waiting:
+    with in_flight.reserving(MODEL, [A]), in_flight.reserving(MODEL, [A]) as waiting:
         computed_elsewhere = waiting.computed_elsewhere
     with pytest.raises(RuntimeError, match="left it out"):
         computed_elsewhere[A].wait_for_outcome(A)

@@ -42,8 +42,8 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
     sent = 0
     if due:
         with database.reading() as session:
-            lost = chunks.list_lost_leases(session, now)
-        for lease in lost:
+            expired = chunks.list_expired_leases(session, now)
+        for lease in expired:
             _end_attempt(database, broker, policy, lease, now)
         sent += _resend_lost(database, broker, policy, now)
     sent += _sweep_discoveries(database, broker, policy, now)
@@ -96,24 +96,24 @@ def _cancel_rest(database: Database, broker: Broker, job_id: str, now: datetime)
     while True:
         with database.writing() as session:
             job = lifecycle.lock_job(session, job_id)
-            if job is None or job.terminal:
+            if job is None or job.finished:
                 return
             canceled = lifecycle.cancel_waiting_items(session, job, now)
-            over = job.terminal
-        if over:
+            finished = job.finished
+        if finished:
             announce_end(broker, job_id, webhook=job.webhook is not None)
-        if over or canceled < lifecycle.MAX_CANCELED_AT_ONCE:
+        if finished or canceled < lifecycle.MAX_CANCELED_AT_ONCE:
             return
 
 
-def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: ExpiredLease, now: datetime) -> None:
+def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lease: ExpiredLease, now: datetime) -> None:
     """Decide what follows for a chunk whose worker has died, stalled or failed.
 
     It gets another attempt. After its last attempt it is split into halves; a single picture in it fails instead.
     """
     with database.writing() as session:
-        job = lifecycle.lock_job(session, lost.job_id)
-        chunk = CHUNK_LEASES.lock_lost(session, lost.chunk_id, now)
+        job = lifecycle.lock_job(session, lease.job_id)
+        chunk = CHUNK_LEASES.lock_lost(session, lease.chunk_id, now)
         if job is None or chunk is None:
             return
         reason = chunk.error or f"its worker ({chunk.taken_by}) ended or stalled"
@@ -127,10 +127,10 @@ def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lost: 
             return
         # The chunk has one pending item or none. Recording the item as failed also deletes the chunk.
         recorded = _give_up(session, job, chunk, f"in {MAX_ATTEMPTS} attempts; the last one: {reason}", policy, now)
-    log.error("given_up", chunk=lost.chunk_id, job=lost.job_id, items=recorded.finished_items, reason=reason)
+    log.error("given_up", chunk=lease.chunk_id, job=lease.job_id, items=recorded.finished_items, reason=reason)
     dispatch(database, broker, recorded.next_chunks)
-    if recorded.job_terminal:
-        announce_end(broker, lost.job_id, webhook=recorded.has_webhook)
+    if recorded.job_finished:
+        announce_end(broker, lease.job_id, webhook=recorded.has_webhook)
 
 
 def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: ChunkPolicy, now: datetime) -> Recorded:
@@ -148,7 +148,7 @@ def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: Chun
 def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, now: datetime) -> int:
     """Have waiting sources read, and end the attempts of workers whose lease on a source has ended."""
     with database.reading() as session:
-        lost = discoveries.list_lost_leases(session, now)
+        lost = discoveries.list_expired_leases(session, now)
     sent = 0
     for job_id in lost:
         with database.writing() as session:
@@ -157,7 +157,7 @@ def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, 
             log.warning("expanding_ended" if ended.source_ended else "expanding_again", job=job_id)
             dispatch(database, broker, ended.chunks)
             sent += len(ended.chunks)
-            if ended.job_terminal:
+            if ended.job_finished:
                 announce_end(broker, job_id, webhook=ended.has_webhook)
     _queue_reading(database, broker, now, EXPAND, Queue.INGEST)
     _queue_reading(database, broker, now, CRAWL, Queue.CRAWL)

@@ -36,7 +36,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(slots=True)
-class _PictureGroup:
+class _Submission:
     """Pictures that were submitted together, and their results so far."""
 
     results: list[Scores | ModelFailed | None]
@@ -45,16 +45,16 @@ class _PictureGroup:
     future: Future[list[Scores | ModelFailed]] = field(default_factory=Future)
 
     def start_unless_canceled(self) -> bool:
-        """Return whether a caller still waits for these scores, and keep that caller from canceling from now on."""
+        """Mark the submission as started, so that it cannot be canceled. Return False if it was canceled already."""
         return self.future.running() or (not self.future.cancelled() and self.future.set_running_or_notify_cancel())
 
 
 @dataclass(slots=True)
 class _QueuedPicture:
     pixels: Pixels
-    group: _PictureGroup
+    submission: _Submission
     index: int
-    """Position in the group."""
+    """Position in the submission."""
 
 
 class Batcher:
@@ -87,9 +87,10 @@ class Batcher:
         """Queue one or more pictures, uint8 [size, size, 3] each. Wait while the queue is full.
 
         The future's result holds for each picture its float32 [labels], or `ModelFailed` if the model fails on that
-        very picture. If the caller cancels the future before the first picture's turn, the device never sees them.
+        very picture. If the caller cancels the future before its first picture is in a batch, none of them
+        reaches the device.
         """
-        group = _PictureGroup([None] * len(pictures), len(pictures))
+        submission = _Submission([None] * len(pictures), len(pictures))
         with self._lock:
             # Interactive pictures are few, and a client waits for them, so they do not wait for room in the queue.
             self._has_room.wait_for(lambda: interactive or self._closed or len(self._queue) < self._max_queued)
@@ -98,10 +99,10 @@ class Batcher:
             now = self._clock()
             self._arrivals.observe(now)
             for index, pixels in enumerate(pictures):
-                self._queue.push(_QueuedPicture(pixels, group, index), job, now, interactive=interactive)
+                self._queue.push(_QueuedPicture(pixels, submission, index), job, now, interactive=interactive)
             self._wake_for_work(len(pictures))
             self._wake_for_room()
-        return group.future
+        return submission.future
 
     def seconds_on_oldest_batch(self) -> float:
         """Return for how many seconds the device has worked on its oldest batch, or 0 if it has none."""
@@ -140,9 +141,10 @@ class Batcher:
             self._predict(slot, batch, size, lone=lone)
 
     def _gather(self, slot: int) -> tuple[int, list[_QueuedPicture], bool] | None:
-        """Wait for the next batch of a slot. Return its size, its pictures, and whether the device is idle otherwise.
+        """Wait for the next batch of a slot. Return its size, its pictures, and whether it is `lone`.
 
-        Return None once the batcher is closed and the queue is empty.
+        A lone batch is one picture for which the runtime may use the whole device (`Runtime.infer`). Return None once
+        the batcher is closed and the queue is empty.
         """
         with self._lock:
             self._running.pop(slot, None)
@@ -195,7 +197,7 @@ class Batcher:
         """Remove the next `count` pictures from the queue and return them, without those whose caller has canceled."""
         batch: list[_QueuedPicture] = []
         while len(batch) < count and (picture := self._queue.pop(now)) is not None:
-            if picture.group.start_unless_canceled():
+            if picture.submission.start_unless_canceled():
                 batch.append(picture)
         self._wake_for_room()
         return batch
@@ -256,14 +258,14 @@ class Batcher:
         self._store(batch, [ModelFailed(f"the model failed on this picture: {error}") for _ in batch])
 
     def _store(self, batch: Sequence[_QueuedPicture], results: Iterable[Scores | ModelFailed]) -> None:
-        """Store the result of each picture, and end the futures of groups that are complete."""
+        """Store the result of each picture, and end the futures of submissions that are complete."""
         complete = []
         with self._lock:
             for picture, result in zip(batch, results, strict=False):
-                group = picture.group
-                group.results[picture.index] = result
-                group.missing -= 1
-                if not group.missing:
-                    complete.append(group)
-        for group in complete:
-            group.future.set_result([result for result in group.results if result is not None])
+                submission = picture.submission
+                submission.results[picture.index] = result
+                submission.missing -= 1
+                if not submission.missing:
+                    complete.append(submission)
+        for submission in complete:
+            submission.future.set_result([result for result in submission.results if result is not None])

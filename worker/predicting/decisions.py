@@ -163,7 +163,7 @@ def device_seconds(waiting: int, sizes: Sequence[int], costs: CostModel) -> floa
 
 
 def _cheapest_batch(waiting: int, sizes: Sequence[int], costs: CostModel) -> LaunchBatch:
-    """Return the batch that costs least per picture. Of nearly equal ones it is the smallest."""
+    """Return the batch that costs least per picture. If several cost nearly the same, return the smallest."""
     prices = {size: costs.seconds(size) / min(size, waiting) for size in sizes}
     # A smaller batch frees the device sooner for interactive pictures, so a larger one must be clearly cheaper.
     size = next(size for size in sizes if prices[size] <= min(prices.values()) * MIN_SAVING_FACTOR)

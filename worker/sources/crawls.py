@@ -134,7 +134,7 @@ class CrawlRunner(BackgroundThreads[LeasedSource]):
             stopped = expanding.stop_canceled(session, lease, self._clock())
         if stopped is not None:
             log.info("crawl_canceled", job=lease.job_id)
-            if stopped.job_terminal:
+            if stopped.job_finished:
                 announce_end(self._broker, lease.job_id, webhook=stopped.has_webhook)
             run_task_soon(self._broker, PURGE)
             return

@@ -90,7 +90,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
         except LeaseLost:
             self._stop_canceled(source)
         except Exception as error:  # noqa: BLE001 (after any error the sweeper decides what happens to the source)
-            self._give_back_failed(source, error)
+            self._end_attempt(source, error)
 
     def _read(self, source: LeasedSource) -> None:
         with ExitStack() as stack:
@@ -143,14 +143,14 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
 
     def _announce(self, source: LeasedSource, expanded: Expanded) -> None:
         """Announce the end of the job if it has ended, and have the purger remove the bytes of the source."""
-        if expanded.job_terminal:
+        if expanded.job_finished:
             announce_end(self._broker, source.job_id, webhook=expanded.has_webhook)
         run_task_soon(self._broker, PURGE)
 
-    def _give_back_failed(self, source: LeasedSource, error: Exception) -> None:
-        """Give back a source that could not be read, so that the sweeper decides what happens to it.
+    def _end_attempt(self, source: LeasedSource, error: Exception) -> None:
+        """End the lease. An outage does not count as an attempt, any other error does.
 
-        An outage is not the fault of the source and therefore does not count as an attempt.
+        The sweeper then decides what happens to the source.
         """
         reason = error.detail if isinstance(error, LookbookError) else repr(error)
         if isinstance(error, OUTAGE_ERRORS):

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What is to be done for a chunk: the pictures that are pending, and the model that classifies them."""
+    """The pending pictures of a chunk, and the model that classifies them."""
 
     model_version_id: int
     model: ModelRef
@@ -74,15 +74,16 @@ class ClassifyStage(ChunkStage[_Work]):
     def _work(self, message: ChunkMessage, work: _Work) -> Recorded:
         outcomes = {picture: Outcome(is_known=True) for picture in work.known}
         unpredicted = [picture for picture in work.pictures if picture not in outcomes]
-        with self._in_flight.claiming(work.model, unpredicted) as split:
+        with self._in_flight.reserving(work.model, unpredicted) as split:
             if split.to_compute:
                 with self._models.using(work.model) as model:
-                    self._compute(model, split.to_compute, split.claim.outcomes, message)
-                # End the claim before waiting for other chunks, because two chunks may wait for each other's pictures.
-                split.claim.end()
-            outcomes |= split.claim.outcomes
+                    self._compute(model, split.to_compute, split.reservation.outcomes, message)
+                # End the reservation before waiting for other chunks. Otherwise two chunks may wait for each other.
+                split.reservation.end()
+            outcomes |= split.reservation.outcomes
             outcomes |= {
-                picture: claim.wait_for_outcome(picture) for picture, claim in split.computed_elsewhere.items()
+                picture: reservation.wait_for_outcome(picture)
+                for picture, reservation in split.computed_elsewhere.items()
             }
             return self._record(
                 lambda session: record(
@@ -137,7 +138,7 @@ def _outcome(result: Scores | ModelFailed, info: PictureInfo, taxonomy: Taxonomy
 
 
 def _to_prediction(scores: Scores, taxonomy: Taxonomy) -> NewPrediction:
-    """Return the prediction that softmax scores stand for: float32 [labels], in the order of the taxonomy."""
+    """Return the prediction of softmax scores: float32 [labels], in the order of the taxonomy."""
     top = int(scores.argmax())
     label = taxonomy.labels[top]
     return NewPrediction(

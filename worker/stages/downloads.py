@@ -45,14 +45,14 @@ class PauseRequested(FetchFailed):
         self.seconds = seconds
 
 
-class PictureSource(Protocol):
-    """Downloads one picture. Tests put another source in place of the network."""
+class Downloader(Protocol):
+    """Downloads one picture. Tests replace it, so that they need no network."""
 
     def download(self, url: str) -> BlobWriter:
         """Return the picture's bytes, finished and not yet in the store.
 
         Raises:
-            ItemError: the picture cannot be had; PauseRequested is one of them.
+            ItemError: the picture cannot be downloaded; PauseRequested is one of them.
             StorageFull, BlobStoreUnavailable: the bytes cannot be kept.
         """
         ...
@@ -98,9 +98,9 @@ class _Download:
 class DownloadPool:
     """Threads that download, and the URLs that wait for them."""
 
-    def __init__(self, source: PictureSource, *, threads: int, per_host: int, clock: Clock = time.monotonic) -> None:
+    def __init__(self, downloader: Downloader, *, threads: int, per_host: int, clock: Clock = time.monotonic) -> None:
         """`per_host`: maximum of connections to one host at once."""
-        self._source = source
+        self._downloader = downloader
         self._clock = clock
         self._schedule = HostSchedule(0.0, per_host, clock)
         self._queues: OrderedDict[str, list[_Download]] = OrderedDict()
@@ -191,7 +191,7 @@ class DownloadPool:
 
     def _result(self, download: _Download) -> BlobWriter | Exception:
         try:
-            return self._source.download(download.url)
+            return self._downloader.download(download.url)
         except Exception as error:  # noqa: BLE001 (raised in the thread that waits for the batch)
             return error
 

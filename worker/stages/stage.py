@@ -33,7 +33,7 @@ class ChunkStage(ABC, Generic[Work]):
 
     @abstractmethod
     def _take(self, message: ChunkMessage) -> Work | None:
-        """Take up a chunk. Return what is to be done for it, or None if there is nothing to do."""
+        """Take up a chunk. Return the work on it, or None if there is nothing to do."""
 
     @abstractmethod
     def _work(self, message: ChunkMessage, work: Work) -> Recorded | None:
@@ -43,7 +43,7 @@ class ChunkStage(ABC, Generic[Work]):
         """Work on a chunk and record the outcome. Return how many of its items reached their final state.
 
         Return 0 for a chunk that is recorded or canceled already, or that another worker holds. If the chunk cannot be
-        finished, it is given back before the error is raised.
+        finished, its lease ends before the error is raised.
         """
         with self._lock.holding(exclusive=message.alone):
             work = self._take(message)
@@ -54,7 +54,7 @@ class ChunkStage(ABC, Generic[Work]):
                 if recorded is None:
                     return 0
                 dispatch(self._database, self._broker, recorded.next_chunks)
-                if recorded.job_terminal:
+                if recorded.job_finished:
                     announce_end(
                         self._broker,
                         message.job_id,

@@ -103,7 +103,7 @@ def test_received_bytes_and_time_end_both_lanes(
 
     assert run_coroutine(take()) is None
     assert [frontier.limit_reached(lane) for lane in Lane] == [reason, reason]
-    assert (frontier.idle, frontier.held_count) == (True, 0)
+    assert (frontier.idle, frontier.in_memory_count) == (True, 0)
 
 
 def test_a_retried_url_waits_for_its_pause_and_then_comes_first(frontier: Frontier, clock: ManualClock[float]) -> None:
