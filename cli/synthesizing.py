@@ -13,12 +13,10 @@ import typer
 
 from cli.learning import ProgressReporter, progress_bars
 from cli.output import AsJson, err, out, print_json, table
-from core.settings import PROJECT
 
 if TYPE_CHECKING:
     from classifier.learning.data.irregularities import Irregularity
 
-KFASHION_LABELS = PROJECT / "recipes" / "training" / "kfashion.labels.json"
 _OF_EACH = 3
 """Number of irregularities of each kind that `--irregularities all` plants."""
 
@@ -32,20 +30,19 @@ class Form(StrEnum):
 def _read_irregularities(words: list[str]) -> dict[Irregularity, int]:
     """Return the number of irregularities of each kind from `all`, `none` and `kind=count`; later words win."""
     from classifier.learning.data.irregularities import Irregularity
-    from classifier.learning.data.synthesis.planting import PLANTABLE
 
     wanted: dict[Irregularity, int] = {}
     for word in words:
         kind, equals, number = word.partition("=")
         if word == "all":
-            wanted = dict.fromkeys(PLANTABLE, _OF_EACH)
+            wanted = dict.fromkeys(Irregularity, _OF_EACH)
         elif word == "none":
             wanted = {}
-        elif equals and kind in PLANTABLE and number.isdecimal():
+        elif equals and kind in set(Irregularity) and number.isdecimal():
             wanted[Irregularity(kind)] = int(number)
         else:
             raise typer.BadParameter(
-                f"expected all, none or kind=count with a kind among {', '.join(PLANTABLE)}; got {word!r}",
+                f"expected all, none or kind=count with a kind among {', '.join(Irregularity)}; got {word!r}",
                 param_hint="--irregularities",
             )
     return wanted
@@ -100,6 +97,7 @@ def synthesize(
 
         lookbook dataset synthesize --out ~/irregular --pictures 500 --irregularities all --irregularities two_labels=9
     """
+    from classifier.learning.data.reading import KFASHION_LABELS
     from classifier.learning.data.synthesis.dataset import synthesize as write_dataset
     from classifier.learning.data.synthesis.plan import Options
     from classifier.taxonomy import Taxonomy

@@ -21,26 +21,28 @@ from skimage.draw import polygon2mask
 from typer.testing import CliRunner
 
 from classifier.learning.data.irregularities import Irregularity
-from classifier.learning.data.reading import ReadingOptions, make_index
+from classifier.learning.data.reading import KFASHION_LABELS
 from classifier.learning.data.synthesis.canvas import Canvas, Frame
+from classifier.learning.data.synthesis.cloths import PATTERNS
 from classifier.learning.data.synthesis.dataset import ROOT, TRUTH, synthesize
+from classifier.learning.data.synthesis.details import DETAILS
 from classifier.learning.data.synthesis.figure import pose
 from classifier.learning.data.synthesis.outfits import choose_outfit
 from classifier.learning.data.synthesis.picture import Drawn, Shot, draw_figure, draw_shot, find_garments
 from classifier.learning.data.synthesis.plan import LEAST_PICTURES, Options, Planner, label_counts
-from classifier.learning.data.synthesis.planting import PLANTABLE
 from classifier.learning.data.synthesis.scenes import Format
 from classifier.learning.data.synthesis.styles import STYLES, mates
 from classifier.learning.data.synthesis.wardrobe import WARDROBE, Slot
 from classifier.taxonomy import Taxonomy
 from cli.main import app
-from cli.synthesizing import KFASHION_LABELS
 from core.errors import DatasetInvalid
 
 T = TypeVar("T")
 
 TAXONOMY = Taxonomy.from_json(json.loads(KFASHION_LABELS.read_text("utf-8")))
-IRREGULAR = Options(pictures=240, seed=5, imbalance=0.4, leaks=0.2, size=64, irregularities=dict.fromkeys(PLANTABLE, 2))
+IRREGULAR = Options(
+    pictures=140, seed=5, imbalance=0.4, leaks=0.2, size=64, irregularities=dict.fromkeys(Irregularity, 2)
+)
 STYLE_IDS = [style.id for style in STYLES]
 
 
@@ -60,8 +62,15 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     return folder, synthesize(folder, IRREGULAR, TAXONOMY, silent, processes=1)
 
 
+@pytest.fixture(scope="module")
+def zipped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The same dataset in zips."""
+    folder = tmp_path_factory.mktemp("synthetic") / "zipped"
+    return folder, synthesize(folder, IRREGULAR, TAXONOMY, silent, zips=True, processes=1)
+
+
 def a_shot(style: str, number: int = 0, **changes: Any) -> Shot:
-    values = {"main": style, "sub": None, "format": Format.STUDIO, "hue": 0.3, "difficulty": 0.0, "size": 96}
+    values = {"main": style, "sub": None, "format": Format.STUDIO, "hue": 0.3, "difficulty": 0.0, "size": 80}
     return Shot(seed=1, product=STYLE_IDS.index(style) * 100 + number, number=0, **(values | changes))
 
 
@@ -90,18 +99,16 @@ def test_the_same_options_give_the_same_bytes_with_any_number_of_processes(
 
 
 def test_zips_have_the_files_of_the_folders_and_repeat_their_bytes(
-    tree: tuple[Path, dict[str, Any]], tmp_path: Path
+    tree: tuple[Path, dict[str, Any]], zipped: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    for name in ("first", "second"):
-        synthesize(tmp_path / name, IRREGULAR, TAXONOMY, silent, zips=True, processes=1)
-    assert digests(tmp_path / "first") == digests(tmp_path / "second")
+    synthesize(tmp_path / "again", IRREGULAR, TAXONOMY, silent, zips=True, processes=1)
+    assert digests(tmp_path / "again") == digests(zipped[0])
     unpacked = tmp_path / "unpacked"
-    for path in (tmp_path / "first").rglob("*.zip"):
+    for path in zipped[0].rglob("*데이터*.zip"):
         with zipfile.ZipFile(path) as packed:
-            packed.extractall(unpacked / path.relative_to(tmp_path / "first").with_suffix(""))
-    in_folders = digests(tree[0])
-    in_folders.pop(TRUTH)
-    assert digests(unpacked) == in_folders
+            packed.extractall(unpacked / path.relative_to(zipped[0]).with_suffix(""))
+    beside = {TRUTH, *tree[1]["stray_files"]}
+    assert digests(unpacked) == {name: digest for name, digest in digests(tree[0]).items() if name not in beside}
 
 
 def test_another_seed_draws_other_pictures() -> None:
@@ -159,10 +166,10 @@ def histogram_accuracy(difficulty: float) -> float:
         np.array(
             [colour_histogram(a_shot(style, number, difficulty=difficulty)) for style in STYLE_IDS for number in of]
         )
-        for of in (range(7), range(50, 53))
+        for of in (range(5), range(50, 52))
     )
-    nearest = (unseen @ learned.T).argmax(axis=1) // 7
-    return float((nearest == np.arange(len(unseen)) // 3).mean())
+    nearest = (unseen @ learned.T).argmax(axis=1) // 5
+    return float((nearest == np.arange(len(unseen)) // 2).mean())
 
 
 def colour_histogram(shot: Shot) -> NDArray[np.float64]:
@@ -226,9 +233,9 @@ def test_the_truth_lists_every_file_and_no_other(tree: tuple[Path, dict[str, Any
     assert json.loads((folder / TRUTH).read_text("utf-8")) == truth
     listed = [row[kind] for row in truth["rows"] for kind in ("picture", "label_file") if row[kind]]
     assert len(listed) == len(set(listed))
-    assert {*listed, TRUTH} == digests(folder).keys()
+    assert {*listed, *truth["stray_files"], TRUTH} == digests(folder).keys()
     pictures = [name for name in listed if name.lower().endswith(".jpg")]
-    assert truth["pictures"] == len(pictures) == 240 + 3 * 2
+    assert truth["pictures"] == len(pictures) == 140 + 4 * 2
     assert "no real picture" in truth["note"]
 
 
@@ -261,7 +268,7 @@ def style_in(folder: Path, row: dict[str, Any]) -> str | None:
 
 def test_every_irregularity_can_be_planted_and_is_in_the_files(tree: tuple[Path, dict[str, Any]]) -> None:
     folder, truth = tree
-    assert truth["irregularities"].keys() == {kind.value for kind in PLANTABLE}
+    assert truth["irregularities"].keys() == {kind.value for kind in Irregularity}
     rows = {row["irregularity"]: row for row in truth["rows"] if row["irregularity"]}
     names = [path.name for path in (folder / ROOT).rglob("*")]
     assert sum(name.endswith(".JPG") for name in names) == 2
@@ -275,15 +282,16 @@ def test_every_irregularity_can_be_planted_and_is_in_the_files(tree: tuple[Path,
                 image.load()
 
 
-def test_the_reader_of_datasets_counts_exactly_the_irregularities_of_the_truth(
-    tree: tuple[Path, dict[str, Any]], tmp_path: Path
-) -> None:
-    folder, truth = tree
-    index = make_index(folder, tmp_path / "index.arrow", ReadingOptions(), lambda pictures, _length, /: pictures)
-    counts = {kind: found["count"] for kind, found in index.note.irregularities.to_json().items()}
-    assert counts == truth["irregularities"]
-    assert len(index) == truth["pictures"]
-    assert (index.label_numbers() >= 0).sum() == truth["labelled"]
+@pytest.mark.parametrize("form", ["tree", "zipped"])
+def test_check_reports_exactly_what_the_truth_says(form: str, request: pytest.FixtureRequest) -> None:
+    folder, truth = request.getfixturevalue(form)
+    ran = CliRunner().invoke(app, ["dataset", "check", str(folder), "--json"])
+    assert ran.exit_code == 0, ran.output
+    report = json.loads(ran.stdout)
+    assert report["irregularities"] == truth["irregularities"]
+    assert {name: report[name] for name in ("pictures", "labelled")} == {
+        name: truth[name] for name in ("pictures", "labelled")
+    }
 
 
 def test_leaks_have_their_file_or_their_product_in_training(tree: tuple[Path, dict[str, Any]]) -> None:
@@ -335,17 +343,23 @@ def test_label_files_have_the_keys_of_the_ai_hub(tree: tuple[Path, dict[str, Any
             assert list(polygon) != sorted(polygon)
 
 
-def test_every_garment_of_a_look_is_in_the_wardrobe_and_every_garment_is_worn() -> None:
-    assert {name for style in STYLES for look in style.looks for name in look} <= WARDROBE.keys()
+def test_every_garment_detail_and_pattern_is_used() -> None:
+    worn = {name for style in STYLES for look in style.looks for name in look}
+    assert worn == WARDROBE.keys()
+    assert {detail for name in worn for detail in WARDROBE[name].details} == DETAILS.keys()
+    fabrics = {fabric.pattern for style in STYLES for fabric in (*style.loud, *style.quiet)}
+    assert fabrics | {WARDROBE[name].pattern for name in worn} == {*PATTERNS, ""}
 
 
-def test_the_command_prints_the_counts(tmp_path: Path) -> None:
+def test_the_command_prints_the_counts_and_stats_finds_as_many_products(tmp_path: Path) -> None:
     options = ["--pictures", "69", "--size", "48", "--irregularities", "byte_order_mark=2", "--leaks", "0"]
     ran = CliRunner().invoke(app, ["dataset", "synthesize", "--out", str(tmp_path / "out"), *options, "--json"])
     assert ran.exit_code == 0, ran.output
     printed = json.loads(ran.stdout)
     assert printed["pictures"] == 69
     assert printed["irregularities"] == {"byte_order_mark": 2}
+    stats = CliRunner().invoke(app, ["dataset", "stats", str(tmp_path / "out"), "--json"])
+    assert json.loads(stats.stdout)["products"] == printed["products"]
     refused = CliRunner().invoke(
         app, ["dataset", "synthesize", "--out", str(tmp_path / "no"), "--irregularities", "x=1"]
     )

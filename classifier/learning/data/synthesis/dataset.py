@@ -22,10 +22,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from classifier.learning.data.irregularities import Irregularity
 from classifier.learning.data.pictures import Track
 from classifier.learning.data.synthesis.picture import Drawn, Shot, copy_strength, draw_shot
 from classifier.learning.data.synthesis.plan import TRAINING, VALIDATION, Options, Planned, Planner
-from classifier.learning.data.synthesis.planting import Planter, counted, files_of
+from classifier.learning.data.synthesis.planting import Planter, counted, files_of, stray_files
 from classifier.taxonomy import Taxonomy
 from core.errors import DatasetInvalid
 
@@ -37,6 +38,8 @@ NOTE = (
 )
 _CONTAINERS = 4
 """Number of containers (원천데이터_1, …) for the pictures of a split. The real set has several as well."""
+_LAST, _AGAIN = f"원천데이터_{_CONTAINERS}", f"원천데이터_{_CONTAINERS + 1}"
+"""The containers of pictures without a known label, and of files that are there again."""
 _SLICE = 2000
 """Number of shots that are given to the processes at once. Their pictures are in memory until they are written."""
 _ZIP_TIME = (2020, 11, 4, 0, 0, 0)
@@ -109,7 +112,8 @@ def synthesize(
     with ExitStack() as stack:
         writer: _Writer = stack.enter_context(_ZipWriter(folder)) if zips else _FolderWriter(folder)
         rows = list(_write(planter.planned, writer, taxonomy, track, processes))
-    truth = _truth(planter.planned, options, taxonomy, rows)
+    stray = list(_write_stray(folder, options))
+    truth = _truth(planter.planned, options, taxonomy, rows, stray)
     _save(folder / TRUTH, truth)
     return truth
 
@@ -127,12 +131,19 @@ def _write(
     for shot, drawn in track(zip(uses, _drawn(list(uses), processes), strict=True), len(uses)):
         for picture in uses[shot]:
             image, label = files_of(picture, drawn)
-            container = containers.get(picture.folder, f"원천데이터_{_CONTAINERS}")
+            container = _AGAIN if picture.again else containers.get(picture.folder, _LAST)
             written = [
                 None if file is None else writer.write(picture.split, where, f"{picture.folder}/{file[0]}", file[1])
                 for where, file in ((container, image), ("라벨링데이터", label))
             ]
             yield _row(picture, *written)
+
+
+def _write_stray(folder: Path, options: Options) -> Iterator[str]:
+    for name, data in stray_files(options.irregularities):
+        path = f"{ROOT}/{TRAINING}/{name}"
+        (folder / path).write_bytes(data)
+        yield path
 
 
 def _folders(taxonomy: Taxonomy) -> list[str]:
@@ -157,7 +168,7 @@ def _row(planned: Planned, picture: str | None, label_file: str | None) -> dict[
         "identifier": planned.identifier,
         "split": planned.split,
         "label": planned.label,
-        "sub_label": None if planned.label is None else shot.sub,
+        "sub_label": None if planned.label is None or planned.mark is Irregularity.UNKNOWN_SUB_STYLE else shot.sub,
         "drawn_as": shot.main,
         "mall": planned.mall,
         "product": f"{planned.mall}_{10_000 + shot.product}",
@@ -172,7 +183,7 @@ def _row(planned: Planned, picture: str | None, label_file: str | None) -> dict[
 
 
 def _truth(
-    planned: Sequence[Planned], options: Options, taxonomy: Taxonomy, rows: list[dict[str, Any]]
+    planned: Sequence[Planned], options: Options, taxonomy: Taxonomy, rows: list[dict[str, Any]], stray: list[str]
 ) -> dict[str, Any]:
     written = [row for row in rows if row["picture"] is not None]
     by_label = Counter((row["label"], row["split"]) for row in written)
@@ -188,10 +199,11 @@ def _truth(
         "hybrids": sum(row["sub_label"] is not None for row in written),
         "near_duplicates": sum("near_duplicate" in row for row in written),
         "leaks": dict(sorted(Counter(row["leak"] for row in written if row["leak"]).items())),
-        "irregularities": _by_name(counted(planned)),
+        "irregularities": _by_name(counted(planned, options.irregularities)),
         "labels": {
             label: {split: by_label[label, split] for split in (TRAINING, VALIDATION)} for label in taxonomy.label_ids
         },
+        "stray_files": stray,
         "rows": rows,
     }
 

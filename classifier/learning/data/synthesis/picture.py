@@ -146,19 +146,26 @@ def draw_figure(canvas: Canvas, body: Body, outfit: Outfit, *, phone: bool) -> l
     if not boots_over:
         draw_shoes(canvas, body, outfit)
     for index in order:
-        if WARDROBE[outfit.garments[index].garment].slot is Slot.OUTER:
+        if _is_outer(outfit.garments[index]):
             draw_at_neck(canvas, body, outfit)
         paint(index, worn[index].trunk)
     if boots_over:
         draw_shoes(canvas, body, outfit)
-    if not any(WARDROBE[dressed.garment].slot is Slot.OUTER for dressed in outfit.garments):
+    if not any(map(_is_outer, outfit.garments)):
         draw_at_neck(canvas, body, outfit)
     canvas.paint([Piece(Part(outline)) for joints in body.arms for outline in bare_arm(joints)], skin)
+    covered = any(worn[index].sleeves and _is_outer(outfit.garments[index]) for index in order)
     for index in order:
-        paint(index, worn[index].sleeves)
+        # The sleeves of a jacket hide the others, which may be wider.
+        if not covered or _is_outer(outfit.garments[index]):
+            paint(index, worn[index].sleeves)
     draw_head(canvas, body, outfit)
     draw_carried(canvas, body, outfit, phone=phone)
     return [_opening(garment, canvas) for garment in worn]
+
+
+def _is_outer(dressed: Dressed) -> bool:
+    return WARDROBE[dressed.garment].slot is Slot.OUTER
 
 
 def _dyes(outfit: Outfit, dressed: Dressed) -> dict[str, Colour]:
@@ -191,10 +198,14 @@ def _photographed(canvas: Canvas, difficulty: float, random: np.random.Generator
 
 
 def copy_strength(shot: Shot) -> dict[str, float]:
-    """Return how a near-duplicate differs from its shot: the shares that are cropped, and the factor of brightness."""
+    """Return how a near-duplicate differs from its shot: the shares that are cropped, and the factor of brightness.
+
+    Some copies are almost the same, and others clearly differ, so that a search for duplicates finds a part of them.
+    """
     random = shot.random(_COPY, shot.number, shot.copy)
-    sides = {side: round(float(random.uniform(0, 0.035)), 4) for side in ("left", "top", "right", "bottom")}
-    return {**sides, "brightness": round(float(random.uniform(0.94, 1.07)), 4)}
+    strength = float(random.random())
+    sides = {side: round(strength * float(random.uniform(0, 0.035)), 4) for side in ("left", "top", "right", "bottom")}
+    return {**sides, "brightness": round(1 + strength * float(random.uniform(-0.06, 0.07)), 4)}
 
 
 def _copied(

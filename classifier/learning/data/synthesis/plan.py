@@ -78,6 +78,8 @@ class Planned:
     identifier: int = 0
     file_name: str = ""
     """The name of its files without suffix, if that is not the identifier."""
+    again: bool = False
+    """Whether this is the same file again, in another container and without a label file of its own."""
     leak: str = ""
     """`same_file` or `same_product`, for pictures of Validation that Training has too."""
     mark: Irregularity | None = None

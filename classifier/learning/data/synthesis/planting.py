@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import codecs
+import io
 import unicodedata
+import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from classifier.learning.data.irregularities import Irregularity
-from classifier.learning.data.synthesis.label_files import encode_label, label_content
+from classifier.learning.data.synthesis.label_writing import encode_label, label_content
 from classifier.learning.data.synthesis.picture import Drawn
 from classifier.learning.data.synthesis.plan import TRAINING, Planned, Planner, number_pictures
 from classifier.taxonomy import Taxonomy
@@ -19,19 +21,6 @@ from core.errors import DatasetInvalid
 UNKNOWN_STYLE_WORD = "고프코어"
 """A style (gorpcore) that is not in the taxonomy."""
 _KOREAN_MALL = "옷장"
-
-PLANTABLE = tuple(
-    kind
-    for kind in Irregularity
-    if kind
-    not in {
-        Irregularity.REPEATED_NAME,
-        Irregularity.REFUSED_FILE,
-        Irregularity.INVALID_ARCHIVE,
-        Irregularity.OTHER_FILE,
-    }
-)
-"""The irregularities that a picture or its label file can have. The others concern files beside them."""
 
 IMPLIED: Mapping[Irregularity, Irregularity] = {
     Irregularity.IN_BOTH_SPLITS: Irregularity.DUPLICATE_IDENTIFIER,
@@ -66,7 +55,7 @@ class Planter:
         self._free = [picture for picture in self._free if picture.shot not in leaked]
         # Aliases come first, because only some labels have them.
         for kind in sorted(wanted, key=lambda kind: kind is not Irregularity.STYLE_ALIAS):
-            if kind not in _ADDED and kind is not Irregularity.IN_BOTH_SPLITS:
+            if kind not in _ADDED and kind not in _STRAY and kind is not Irregularity.IN_BOTH_SPLITS:
                 for _ in range(wanted[kind]):
                     self._plant(kind)
 
@@ -119,10 +108,12 @@ class Planter:
         picture = self._take(kind)
         if kind is Irregularity.STYLE_FROM_FOLDER:
             picture.style = None
-        elif kind is Irregularity.UNKNOWN_SUB_STYLE:
-            picture.sub_style = UNKNOWN_STYLE_WORD
         elif kind is Irregularity.STYLE_DIFFERS_FROM_FOLDER:
             picture.folder = self._planner.words[self._other_label(picture.label)]
+        elif kind is Irregularity.UNKNOWN_SUB_STYLE:
+            picture.sub_style = UNKNOWN_STYLE_WORD
+        elif kind is Irregularity.REPEATED_NAME:
+            self.planned.append(replace(picture, again=True))
         elif kind is Irregularity.ORIGINAL_NAME:
             picture.file_name = picture.name
         elif kind is Irregularity.DECOMPOSED_NAME:
@@ -140,15 +131,33 @@ _ADDED = (
     Irregularity.LABEL_WITHOUT_PICTURE,
 )
 """Irregularities whose pictures come on top of the others."""
+_STRAY = (Irregularity.OTHER_FILE, Irregularity.INVALID_ARCHIVE, Irregularity.REFUSED_FILE)
+"""Irregularities that are files of their own."""
+_PAIRED = (Irregularity.TWO_LABELS, Irregularity.DUPLICATE_IDENTIFIER, Irregularity.REPEATED_NAME)
+"""Irregularities that two pictures have together."""
 
 
-def counted(planned: Sequence[Planned]) -> Counter[Irregularity]:
-    """Return how often a reader finds each irregularity."""
+def stray_files(wanted: Mapping[Irregularity, int]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of files beside the pictures: notes, broken zips, and zips with an unsafe member."""
+    for number in range(wanted.get(Irregularity.OTHER_FILE, 0)):
+        yield f"notes_{number + 1}.txt", b"A note that somebody left here.\n"
+    for number in range(wanted.get(Irregularity.INVALID_ARCHIVE, 0)):
+        yield f"incomplete_{number + 1}.zip", b"PK\x03\x04 the rest of this download is missing"
+    for number in range(wanted.get(Irregularity.REFUSED_FILE, 0)):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr(zipfile.ZipInfo(f"../outside_{number + 1}.jpg"), b"unsafe")
+        yield f"unsafe_{number + 1}.zip", packed.getvalue()
+
+
+def counted(planned: Sequence[Planned], wanted: Mapping[Irregularity, int]) -> Counter[Irregularity]:
+    """Return how often a reader finds each irregularity of a plan."""
     counts = Counter(picture.mark for picture in planned if picture.mark is not None)
     counts[Irregularity.IN_BOTH_SPLITS] = sum(picture.leak == "same_file" for picture in planned)
-    # Two pictures have one irregularity of these kinds together.
-    for kind in (Irregularity.TWO_LABELS, Irregularity.DUPLICATE_IDENTIFIER):
+    for kind in _PAIRED:
         counts[kind] //= 2
+    for kind in _STRAY:
+        counts[kind] = wanted.get(kind, 0)
     for kind, implied in IMPLIED.items():
         counts[implied] += counts[kind]
     return +counts
@@ -162,9 +171,11 @@ def files_of(planned: Planned, drawn: Drawn) -> tuple[tuple[str, bytes] | None, 
     shown = unicodedata.normalize("NFD", name) if mark is Irregularity.DECOMPOSED_NAME else name
     data = drawn.data
     if mark is Irregularity.UNREADABLE_PICTURE:
-        data = data[: len(data) // 2 if planned.identifier % 2 else 64]
+        # Half of a download, or a file without its beginning.
+        data = data[: len(data) // 2] if planned.identifier % 2 else data[200:]
     picture = None if mark is Irregularity.LABEL_WITHOUT_PICTURE else (shown + suffix, data)
-    label = None if mark is Irregularity.PICTURE_WITHOUT_LABEL else (name + ".json", _label_bytes(planned, drawn))
+    alone = planned.again or mark is Irregularity.PICTURE_WITHOUT_LABEL
+    label = None if alone else (name + ".json", _label_bytes(planned, drawn))
     return picture, label
 
 
@@ -194,9 +205,9 @@ def _drop_style(planned: Planned, content: dict[str, Any]) -> None:
         del _details(content)["라벨링"]["스타일"]
 
 
-def _add_style(_: Planned, content: dict[str, Any]) -> None:
-    styles = _details(content)["라벨링"]["스타일"]
-    styles.append({"스타일": "모던" if styles[0]["스타일"] != "모던" else "레트로"})
+def _add_style(planned: Planned, content: dict[str, Any]) -> None:
+    """Add the sub-style, or the style again, as another main style."""
+    _details(content)["라벨링"]["스타일"].append({"스타일": planned.sub_style or planned.style})
 
 
 def _flatten_box(_: Planned, content: dict[str, Any]) -> None:

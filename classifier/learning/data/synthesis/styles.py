@@ -83,6 +83,7 @@ STYLES: Sequence[Style] = (
             ("boxy tee", "wide jeans"),
             ("wide shirt", "jeans"),
             ("tee", "overalls"),
+            ("boxy tee", "jeans", "denim jacket"),
         ),
         loud=(
             _f("checks", (66, 104, 168), (20, 34, 70)),

@@ -60,7 +60,7 @@ STYLES_OF_TODAY: Sequence[Style] = (
     Style(
         "resort",
         "natural",
-        looks=(("sun dress",), ("crop top", "maxi skirt"), ("wide shirt", "shorts"), ("halter", "shorts")),
+        looks=(("sun dress",), ("crop top", "maxi skirt"), ("wide shirt", "shorts"), ("halter", "denim shorts")),
         loud=(
             _f("leaves", (88, 200, 206), (252, 250, 240)),
             _f("leaves", (240, 250, 248), (20, 150, 160)),
@@ -69,11 +69,12 @@ STYLES_OF_TODAY: Sequence[Style] = (
         quiet=(_f("plain", (150, 222, 224)), _f("stripes", (240, 250, 250), (80, 190, 200))),
         shoes=("sandals",),
         extras=("straw hat", "sunglasses", "straw bag"),
+        denim=(120, 180, 200),
     ),
     Style(
         "country",
         "natural",
-        looks=(("prairie dress",), ("shirt", "overalls"), ("shirt", "maxi skirt"), ("prairie dress", "cardigan")),
+        looks=(("prairie dress",), ("shirt", "overalls"), ("shirt", "maxi skirt"), ("shirt", "jeans", "quilted vest")),
         loud=(
             _f("gingham", (236, 230, 206), (104, 138, 76)),
             _f("small flowers", (150, 172, 112), (250, 240, 214)),

@@ -206,7 +206,7 @@ WARDROBE: Mapping[str, Garment] = {
         "점퍼", "chest pockets", "hip pockets", "belt", collar="셔츠칼라", hem=548, lapels=200, hem_ease=20
     ),
     "bomber": _outer("점퍼", "ribbing", ease=26, hem=470, sleeve_ease=18, hem_ease=12),
-    "track jacket": _outer("짚업", "sleeve stripes", "ribbing", ease=14, hem=478, gap=10, hem_gap=14),
+    "track jacket": _outer("짚업", "zip", "sleeve stripes", "ribbing", ease=14, hem=478, gap=10, hem_gap=14),
     "puffer": _outer("패딩", "quilting", ease=34, hem=490, sleeve_ease=24, material="패딩"),
     "suede jacket": _outer("재킷", "fringe", hem=470, material="스웨이드", pattern="suede"),
     "robe": _outer("가디건", "sash", hem=700, sleeve_ease=22, sleeve_end=34, gap=8, hem_ease=20, material="자카드"),
