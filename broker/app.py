@@ -12,9 +12,10 @@ from core.settings import Settings
 CONNECT_SECONDS = 2.0
 """Seconds that a sender waits for a connection to Redis before Redis counts as unavailable."""
 ANSWER_SECONDS = 2.0
-"""Seconds that Redis may take for an answer. It is then closed, because the network may have dropped it."""
+"""Seconds that Redis may take for an answer. After that the connection is closed, because the network may have dropped
+it."""
 HEALTH_SECONDS = 3
-"""Seconds between two checks that a connection that only listens still leads to Redis."""
+"""Seconds between health checks of a connection that only listens."""
 
 
 def make_celery(settings: Settings) -> Celery:

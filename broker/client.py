@@ -44,7 +44,7 @@ lost the messages."""
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a worker process says about itself."""
+    """The status that a worker process reports."""
 
     worker: str
     queues: list[str]
@@ -61,7 +61,7 @@ def worker_suffix(process_id: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RedisRun:
-    """One run of a Redis server, from its start to its end."""
+    """A run of a Redis server: the time between its start and its end."""
 
     id: str
     kept: bool

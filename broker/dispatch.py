@@ -1,4 +1,4 @@
-"""What follows a commit: send the chunks that it queued, and announce the end of jobs.
+"""Actions after a commit: send the chunks that it queued, and announce the end of jobs.
 
 No function here raises when Redis is unavailable, because the sweeper and beat catch up later.
 """

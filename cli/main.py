@@ -28,7 +28,7 @@ from lookbook import Error, NotReached, ProblemError
 
 app = typer.Typer(
     name="lookbook",
-    help="Classify whole fashion catalogs by style. `lookbook up` starts the service.",
+    help="Classify whole fashion catalogs by kind of garment or by style. `lookbook up` starts the service.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",

@@ -86,7 +86,7 @@ class ModelRef:
 
 
 class Scope(StrEnum):
-    """What the owner of a key may do."""
+    """Permission of a key."""
 
     SUBMIT = "submit"
     """Create jobs, and change or delete the key's own jobs."""

@@ -1,4 +1,4 @@
-"""What a crawl finds out between two commits: URLs met, URLs settled, items, their bytes, and counts."""
+"""Results of a crawl between two commits: URLs met, URLs settled, items, their bytes, and counts."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ LANE_SIZE = 300
 MAX_REQUESTS = 16
 """Maximum number of a crawl's requests in progress, to all hosts together."""
 MAX_TRIES = 3
-"""How often a URL is requested before it counts as failed. Errors that another try cannot fix fail at once."""
+"""Maximum number of requests for a URL. An error that another try cannot fix makes the URL fail at once."""
 _RETRY_SECONDS = (1.0, 4.0)
 """Pauses before the second and the third try."""
 

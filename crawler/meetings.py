@@ -18,7 +18,7 @@ from db.crawls.requests import CrawlRequest, digest_of
 from db.tables import CrawlPriority, UrlKind, UrlReason
 
 MAX_TEXT = 2_000
-"""Maximum of characters of each text that is noted about a picture."""
+"""Maximum number of characters of each text that is noted about a picture."""
 
 
 class Meetings:
@@ -134,7 +134,7 @@ def is_read_by_recipe(extraction: Extraction) -> bool:
 
 
 def _source_of(picture: FoundPicture, query: str | None) -> dict[str, Any]:
-    """Return what the picture's item will show as its `source`."""
+    """Return the `source` of the picture's item."""
     source = {
         "page_url": picture.page_url,
         "title": picture.title,

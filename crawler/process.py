@@ -48,15 +48,16 @@ T = TypeVar("T")
 
 BATCH_SECONDS = 0.5
 BATCH_URLS = 200
-"""A crawl batch is committed when it is that old or has that many settled URLs, or when nothing else is left to do."""
+"""Age in seconds, and number of settled URLs, at which a crawl batch is committed. It is also committed when no other
+work is left."""
 MAX_MET_PER_COMMIT = 5_000
-"""Maximum of URLs that one transaction adds. A large sitemap takes several, so that others can write in between."""
+"""Maximum number of URLs that one transaction adds. A large sitemap takes several, so that others write in between."""
 MAX_HOSTS_SHOWN = 20
-"""Maximum of paused hosts that a job shows."""
+"""Maximum number of paused hosts that a job shows."""
 _MAX_PAUSE_SHOWN = 10**8
 """Seconds. The end of a longer pause is shown as if the pause was that long."""
 _POLL_SECONDS = 0.05
-"""Seconds between two looks at whether there is a reason to commit."""
+"""Seconds between two checks for a reason to commit."""
 
 
 class CrawlRun:

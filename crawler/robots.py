@@ -13,7 +13,7 @@ from core.fetching import Fetched
 AGENT = "Lookbook"
 """The product token by which a robots.txt names Lookbook."""
 MAX_BYTES = 512 * 2**10
-"""Maximum of bytes that are read of a robots.txt. RFC 9309, 2.5, demands at least 500 KiB."""
+"""Maximum number of bytes that are read of a robots.txt. RFC 9309, 2.5, demands at least 500 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Rules:
 
     @property
     def delay(self) -> float:
-        """The minimum of seconds between two requests that the host demands; 0 if it demands none."""
+        """The minimum seconds between two requests that the host demands, or 0 if it demands none."""
         if self.parsed is None:
             return 0.0
         rate = self.parsed.request_rate(AGENT)

@@ -34,7 +34,7 @@ class ShopSpider(Spider):
         self._run = crawling.run
 
     async def start(self) -> AsyncIterator[Any]:
-        """Yield each request when its turn has come, until the crawl is over."""
+        """Yield each request as soon as it may begin, until the crawl ends."""
         running = asyncio.create_task(self._run())
         while (step := await self.frontier.next()) is not None:
             if isinstance(step, RobotsRequest):

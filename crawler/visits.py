@@ -41,10 +41,10 @@ log = structlog.get_logger(__name__)
 MIN_LONGER_SIDE = 100
 """Pixels. A picture whose longer side is shorter shows no garment."""
 MAX_ASPECT = 4.0
-"""A picture whose longer side is more times the shorter one shows no garment."""
+"""Maximum ratio of the longer to the shorter side. A picture beyond it shows no garment."""
 MAX_REDIRECTS = 10
 _MAX_VALIDATOR = 500
-"""Maximum of characters of an ETag or a Last-Modified that is kept. A longer one is ignored."""
+"""Maximum number of characters of an ETag or a Last-Modified that is kept. A longer one is ignored."""
 _GONE_STATUSES = (404, 410)
 
 
@@ -153,7 +153,7 @@ class Visits:
 
     def _request_failed(self, request: UrlRequest, error: Exception) -> None:
         if not isinstance(error, ItemError):
-            # It is an outage or a bug, and no fault of the URL.
+            # The error is an outage or a bug. The URL did not cause it.
             raise error
         if error.retryable and request.tries < MAX_TRIES:
             self._frontier.retry(request)
@@ -178,7 +178,7 @@ class Visits:
             self._give_up(request, state, error, fetched.status)
 
     def _give_up(self, request: UrlRequest, state: UrlState, error: ItemError, status: int | None = None) -> None:
-        """Settle a URL that cannot be had. A picture becomes a failed item, unless it existed in an earlier crawl."""
+        """Settle a URL that cannot be downloaded. A picture becomes a failed item unless an earlier crawl had it."""
         item_id = None
         if request.url.kind is UrlKind.PICTURE:
             if state is UrlState.GONE and request.url.earlier.sha256:
@@ -342,5 +342,5 @@ def _validator(fetched: Fetched, header: str) -> str | None:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what the database and the log keep about an error that ends the process of a crawl."""
+    """Return the text of an error that ends the process of a crawl, for the database and the log."""
     return error.detail if isinstance(error, LookbookError) else repr(error)

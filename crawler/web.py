@@ -30,7 +30,7 @@ _ACCEPT = {
     UrlKind.PAGE: "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.5",
 }
 _MAX_SPELLING_REDIRECTS = 5
-"""Maximum of redirects in a row that only change the spelling of a URL."""
+"""Maximum number of consecutive redirects that only change the spelling of a URL."""
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ def _redirect_url(fetched: Fetched) -> str | None:
 
 
 def _picture_info(path: str) -> PictureInfo | None:
-    """Return what the picture's header says. An unreadable one gives None: its item fails later, with the reason."""
+    """Return the format and size in the picture's header. Return None for an unreadable one: its item fails later."""
     try:
         with Path(path).open("rb") as file:
             return inspect(file)

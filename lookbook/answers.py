@@ -148,7 +148,7 @@ class Prediction(Answer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review(Answer):
-    """A person's verdict on a prediction: the correct label, or `rejected` if no label fits."""
+    """A person's review of a prediction: the correct label, or `rejected` if no label fits."""
 
     label: LabelRef | None
     rejected: bool
@@ -344,7 +344,7 @@ class Day(Amount):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage(Answer):
-    """What was submitted with a key or, on a service without keys, by everyone."""
+    """Jobs and pictures submitted with this key (without keys: by all clients)."""
 
     key_id: str | None
     rate_limit: int | None

@@ -271,9 +271,9 @@ class Client:
         key_id = key if isinstance(key, str) else key.id
         self._transport.request("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
 
-    def _review(self, item: Item | str, verdict: dict[str, object]) -> ItemReview:
+    def _review(self, item: Item | str, review: dict[str, object]) -> ItemReview:
         path = f"{item_path(item)}/review"
-        return read(ItemReview, self._transport.request_object("PUT", path, body=json_body(verdict)))
+        return read(ItemReview, self._transport.request_object("PUT", path, body=json_body(review)))
 
     def _submit_files(self, field: str, files: Iterable[Sendable], sent: Sent | None, options: JobOptions) -> Job:
         body = MultipartBody(form_fields(options), field, list(files))

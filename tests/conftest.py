@@ -47,7 +47,7 @@ SAMPLES = PROJECT / "samples" / "pictures"
 
 
 def skip_without(name: str) -> NoReturn:
-    """Skip the test because `name` is not installed. In CI, fail it instead."""
+    """Skip the test because `name` is missing. In CI, fail."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{name} is missing, and CI must have it")
     pytest.skip(f"{name} is missing")
@@ -199,8 +199,8 @@ def _set_environment(s3: RunningS3, monkeypatch: pytest.MonkeyPatch) -> None:
 def nearly_full(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that has room for one file of 100 kB, but not for three.
 
-    In the run "mount", the folder is a small file system if this user may mount one. In the run "device", and without
-    the right to mount, the blob store writes every file after the first to /dev/full. Both give the same error.
+    With the parameter `mount` it is a small tmpfs. Otherwise, or if mounting is not permitted, every file after the
+    first is written to /dev/full, which also reports a full disk.
     """
     folder = tmp_path / "small"
     folder.mkdir()
@@ -296,14 +296,14 @@ class RunningService:
         return found
 
     def stop(self) -> int:
-        """Stop the service as Ctrl-C does, and return its exit code."""
+        """Send SIGTERM, wait, and return the exit code."""
         self.process.terminate()
         code = self.process.wait(60)
         self.close()
         return code
 
     def close(self) -> None:
-        """Close the output of a service that has ended."""
+        """Close the output of the ended process."""
         self._reader.join()
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -325,7 +325,7 @@ def find_process(service: RunningService, *words: str) -> psutil.Process:
 
 
 def find_classifying_worker(service: RunningService) -> psutil.Process:
-    """Return the process that classifies. While a test suspends it, no picture is classified."""
+    """Return the process that classifies. While it is suspended, no picture is classified."""
     return next(p for p in psutil.Process(service.process.pid).children() if p.cmdline()[-1] == "worker")
 
 

@@ -58,7 +58,7 @@ class RateLimit:
 
 @dataclass(slots=True)
 class _Share:
-    """What this process may still let through of one limit in the current minute."""
+    """This process's share of one limit in the current minute."""
 
     ends_at: float
     left: int = 0
@@ -109,7 +109,7 @@ class SharedWindow:
             return True
 
     def stats(self, limit: RateLimit) -> WindowStats:
-        """Return when the window ends and how many requests are left, as far as this process knows."""
+        """Return when the window ends and the number of requests that this process believes are left."""
         share = self._shares.get(limit.storage_key)
         if share is None:
             return WindowStats(time.time(), limit.requests)

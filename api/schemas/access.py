@@ -64,7 +64,7 @@ class DayOut(AmountOut):
 
 
 class UsageOut(Output):
-    """What was submitted with this key or, on a service without keys, by everyone."""
+    """Jobs and pictures submitted with this key (without keys: by all clients)."""
 
     key_id: str | None
     rate_limit: int | None = Field(description="Requests per minute. Null means no limit.")

@@ -52,7 +52,7 @@ class ExportQuery(ItemsFilter):
 
 
 class ReviewIn(Input):
-    """A person's verdict: either a label or `rejected`."""
+    """A person's review: either a label or `rejected`."""
 
     label: str | None = Field(None, description="The label of the job's model that the item shows.")
     rejected: bool = Field(False, description="True if no label of the model fits.")
@@ -108,7 +108,7 @@ class PredictionOut(Output):
 
 
 class ReviewOut(Output):
-    """A person's verdict on an item's prediction."""
+    """A person's review of an item's prediction."""
 
     label: LabelRefOut | None = Field(description="Null if no label fits.")
     rejected: bool

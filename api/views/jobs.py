@@ -61,7 +61,7 @@ def _created_job(job_id: str, wait: WaitPreference | None = None) -> Answer:
     responses={
         **CREATING_RESPONSES,
         200: "The job ended within the time that `Prefer` allows",
-        404: "None of your crawls has the id in `since`",
+        404: "You have no crawl with the id in `since`",
         415: "The content type is not supported",
     },
 )

@@ -1,4 +1,4 @@
-"""Reviews: people's verdicts on predictions."""
+"""Reviews: people confirm or correct predictions."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class HostState:
-    """What the schedule knows about one host. All times are seconds by the clock of `HostSchedule`."""
+    """State of one host. All times are seconds by the clock of `HostSchedule`."""
 
     min_delay: float
     delay: float
@@ -39,8 +39,8 @@ class HostSchedule:
         """Begin with the same limits for every host.
 
         Args:
-            delay: minimum of seconds between the beginnings of two requests to a host.
-            connections: maximum of requests to a host at once.
+            delay: minimum seconds between the beginnings of two requests to a host.
+            connections: maximum number of requests to a host at once.
             clock: returns the time in seconds.
         """
         self._delay = delay
@@ -49,7 +49,7 @@ class HostSchedule:
         self._hosts: dict[str, HostState] = {}
 
     def host(self, name: str) -> HostState:
-        """Return what is known about a host."""
+        """Return the state of a host."""
         if name not in self._hosts:
             self._hosts[name] = HostState(self._delay, self._delay)
         return self._hosts[name]

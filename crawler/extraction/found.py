@@ -46,7 +46,7 @@ class LeftOut(StrEnum):
     DUPLICATE = "duplicate"
     """The picture is in a list and shows a product that already has a picture from a more trusted rule."""
     NO_PRODUCT = "no_product"
-    """Nothing shows that the picture belongs to a product, while other pictures of the page do."""
+    """The page does not connect this picture with a product, but connects others."""
     TOO_MANY = "too_many"
     """The page has more pictures than are read from one page."""
 

@@ -45,7 +45,7 @@ def add(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0, i
     used = read_month(session, key_id, now).items
     if used > quota:
         left = max(quota - (used - items), 0)
-        raise QuotaExceeded(f"expected at most {left:,} more pictures this month (of {quota:,}), got {items:,}", left)
+        raise QuotaExceeded(f"This key may submit {left:,} more pictures this month. You sent {items:,}.", left)
 
 
 def check_quota(session: Session, key_id: str | None, now: datetime) -> None:

@@ -17,7 +17,10 @@ _ROWS_AT_ONCE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class EarlierVisit:
-    """What the crawl that this one repeats knows about a URL. All fields are None if it knows nothing."""
+    """The earlier crawl's data about a URL. All fields are None if it has none.
+
+    The earlier crawl is the one that this crawl repeats.
+    """
 
     etag: str | None = None
     last_modified: str | None = None
@@ -103,7 +106,7 @@ def list_children(session: Session, crawl: Crawl, pages: Collection[str]) -> lis
 
 
 def find_earlier_visits(session: Session, crawl: Crawl, digests: Sequence[str]) -> dict[str, EarlierVisit]:
-    """Return what the crawl that this one repeats knows about these URLs, by digest."""
+    """Return the earlier crawl's data about these URLs, by digest."""
     if crawl.since_job_id is None:
         return {}
     rows = select(CrawlUrl.digest, CrawlUrl.etag, CrawlUrl.last_modified, CrawlUrl.blob_sha256).where(

@@ -17,14 +17,14 @@ from db.tables import Crawl, CrawlUrl, UrlKind, UrlReason, UrlState
 
 @dataclass(frozen=True, slots=True)
 class CrawlLimits:
-    """How far a crawl goes. URLs beyond a limit are left out and counted."""
+    """The limits of a crawl. URLs beyond a limit are left out and counted."""
 
     pages: int
     pictures: int
     bytes: int
-    """Maximum of bytes received from all hosts together."""
+    """Maximum number of bytes received from all hosts together."""
     depth: int
-    """Maximum of links from a start URL."""
+    """Maximum number of links from a start URL."""
     minutes: int
     """Counted from the moment when a worker takes up the crawl for the first time."""
     hosts: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class CrawlLimits:
 
 @dataclass(frozen=True, slots=True)
 class CrawlRequest:
-    """What a crawl job is asked to do."""
+    """The request of a crawl."""
 
     start_urls: tuple[str, ...]
     limits: CrawlLimits

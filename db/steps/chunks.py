@@ -25,8 +25,8 @@ _MIN_ITEMS, _CHUNKS_PER_JOB = 64, 16
 because `ChunkPolicy.size` limits the items of a chunk."""
 
 _MAX_FETCH_ITEMS = 32
-"""Most items of a chunk at the stage `fetch`. All of them are downloaded before the first one is classified, therefore
-the chunk is small."""
+"""Maximum number of items in a chunk at the stage `fetch`. The chunk is small, because all of them are downloaded
+before the first one is classified."""
 
 _QUEUES = {
     (Stage.FETCH, Priority.INTERACTIVE): Queue.FETCH_INTERACTIVE,
@@ -66,9 +66,9 @@ class ChunkPolicy:
     """The settings by which jobs are cut into chunks and chunks are leased."""
 
     size: int
-    """Most items of a chunk."""
+    """Maximum number of items in a chunk."""
     window: int
-    """Most chunks of one job that exist at the same time."""
+    """Maximum number of chunks of one job that exist at the same time."""
     deadlines: Deadlines
 
     @classmethod

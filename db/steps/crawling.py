@@ -31,14 +31,14 @@ from db.tables import Blob, Crawl, CrawlPriority, CrawlUrl, Job, Lane, UrlKind, 
 _URLS = cast(Table, CrawlUrl.__table__)
 
 _MAX_URLS = 1_000_000
-"""Maximum of URLs that a crawl stores. Further URLs are only counted."""
+"""Maximum number of URLs that a crawl stores. Further URLs are only counted."""
 _ROWS_AT_ONCE = 5_000
 
 INTERNAL_NOTES = ("redirects", "product_digest")
 """The keys of `known` that the item of a picture does not show."""
 
 MAX_DETAIL = 500
-"""Maximum of characters of a reason's detail."""
+"""Maximum number of characters of a reason's detail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class CrawlBatch:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What follows from a commit."""
+    """The result of a commit."""
 
     lease: LeasedSource
     """The lease at its new position."""
@@ -175,7 +175,7 @@ def _nothing_found_error(progress: Progress) -> NothingFound:
     if progress.counted("page_kinds", "consent"):
         return CookieWall("expected pictures, found only a page that asks for consent first")
     if progress.counted("pages", UrlState.DONE) or progress.counted("pages", UrlState.NOT_MODIFIED):
-        return NothingFound("expected pictures of products, found none on any page")
+        return NothingFound("No page shows a picture of a product.")
     if progress.counted("pages", UrlState.BLOCKED_BY_ROBOTS):
         return CrawlForbidden("expected pages, but the shop's robots.txt forbids all that were found")
     return ShopUnreachable("expected pages, but none could be read; the list of URLs says why")

@@ -45,7 +45,7 @@ class SourceBatch:
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """The outcome of a step, as far as the worker acts on it."""
+    """The part of the outcome of a step on which the worker acts."""
 
     chunks: list[ChunkMessage]
     """The messages to send after the commit."""

@@ -187,8 +187,11 @@ def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
         ),
     )
     if retried == 0:
-        lost = f"none of the {job.failed:,} failed items has bytes that are stored or can be downloaded"
-        raise NothingToRetry(f"expected failed items to retry, but {lost if job.failed else 'no item has failed'}")
+        if not job.failed:
+            raise NothingToRetry("No item has failed.")
+        raise NothingToRetry(
+            f"The {job.failed:,} failed items cannot be retried: their bytes are not stored and cannot be downloaded."
+        )
     job.failed -= retried
     job.pending += retried
     if job.finished:

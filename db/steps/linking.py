@@ -23,10 +23,11 @@ from db.views.items import with_shown_relations
 from db.views.jobs import is_kept
 
 MAX_AT_ONCE = 500
-"""How many items one transaction indexes or links. More would keep other writers waiting."""
+"""Maximum number of items that one transaction indexes or links. More would keep other writers waiting."""
 
 MAX_CANDIDATES = 1000
-"""Most blobs with a common band that are compared. Usually there are a few, unless thousands show the same picture."""
+"""Maximum number of blobs with a common band that are compared. Usually there are a few, unless thousands show the same
+picture."""
 
 Link = tuple[str, str | None]
 """The id of an item, and the id of its original (None: it is no duplicate)."""

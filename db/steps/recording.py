@@ -80,7 +80,7 @@ class KnownPrediction:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The outcome of recording a chunk, as far as the worker acts on it."""
+    """The part of the outcome of recording a chunk on which the worker acts."""
 
     finished_items: int
     """Number of items that became finished."""
@@ -90,7 +90,7 @@ class Recorded:
     has_webhook: bool = False
     """Whether the end of the job is reported to a webhook."""
     has_several_items: bool = True
-    """Whether the job has more than one item. Only then the linker looks for duplicates when the job has ended."""
+    """Whether the job has more than one item. The linker runs only if this is True."""
 
 
 def record(

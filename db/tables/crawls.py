@@ -13,7 +13,7 @@ from db.tables.base import Base, enum
 
 
 class UrlKind(StrEnum):
-    """What a URL leads to. A crawl may meet a sitemap or a feed as a page, and corrects that when it has read it."""
+    """The kind of content at a URL. A crawl may meet a sitemap or a feed as a page, and corrects that on reading it."""
 
     PAGE = "page"
     PICTURE = "picture"
@@ -106,7 +106,7 @@ class UrlReason(StrEnum):
 
 
 class Crawl(Base):
-    """What a crawl job was asked to do, and how far it is."""
+    """Request and progress of a crawl."""
 
     __tablename__ = "crawls"
 

@@ -23,7 +23,7 @@ class DeliveryStatus(StrEnum):
     """pending -> delivered | failed | disabled. Only db/steps/webhooks.py makes these transitions."""
 
     PENDING = "pending"
-    """It is sent at `next_attempt_at`, or is being sent."""
+    """The delivery waits for `next_attempt_at`, or is being sent."""
     DELIVERED = "delivered"
     """The receiver has answered with a 2xx status."""
     FAILED = "failed"

@@ -18,7 +18,7 @@ from sqlalchemy.sql.expression import nulls_last
 from db.tables import Item, ItemStatus, Review
 
 MAX_RUNS = 100
-"""Most labels that get a run each. SQLite merges at most 500. More labels are searched as one run."""
+"""Maximum number of labels that get a run each. SQLite merges at most 500. More labels are searched as one run."""
 
 SelectT = TypeVar("SelectT", bound=Select[*tuple[Any, ...]])
 

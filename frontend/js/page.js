@@ -1,4 +1,4 @@
-// What all pages share: language, theme, number formats, small DOM helpers.
+// Shared by all pages: language, theme, number formats, small DOM helpers.
 import { ApiError, signedIn, signOut, Unreachable } from "./api.js";
 import { CRAWL_WORDS } from "./words-crawl.js";
 import { WORDS } from "./words.js";

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playw
 from core.versions import CHROMIUM, parse_version
 from tests.conftest import RunningService, skip_without
 
-# Chromium cannot use its sandbox when root runs it in a container. The other switches stop its own network requests.
+# Chromium cannot use its sandbox when root runs it in a container. The other options stop Chromium's background
+# requests to Google.
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-quic",

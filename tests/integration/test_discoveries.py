@@ -102,7 +102,7 @@ def test_a_job_that_is_canceled_during_reading_ends_with_the_next_source_batch(p
     job = place.job(job_id)
     assert (job.status, job.total, job.canceled, job.discovering) == (JobStatus.CANCELED, 6, 6, False)
     assert [delivery.event for delivery in deliveries(place.database)] == ["job.canceled"]
-    # Nothing stays of the source batch that was not committed.
+    # The uncommitted source batch leaves no bytes.
     purge(place.database, place.store)
     assert {item.blob_sha256 for item in place.items(job_id)} == place.blobs()
 

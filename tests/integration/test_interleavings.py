@@ -1,4 +1,4 @@
-"""Random orders of deliveries, crashes, cancelations and other steps: counts are always right, and every job ends."""
+"""Random orders of messages, crashes, cancelations and other steps: counts are always right, and every job ends."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from worker.maintenance.sweeper import sweep
 
 WORKERS = ("wrk_1@here-1", "wrk_2@here-2", "wrk_3@there-3")
 SECONDS = st.sampled_from([1, 7, 15, 61, 200])
-VERDICTS = {"good": scored(), "doubtful": scored("dress", 0.55), "bad": Outcome(error=TruncatedImage("cut"))}
+OUTCOMES = {"good": scored(), "doubtful": scored("dress", 0.55), "bad": Outcome(error=TruncatedImage("cut"))}
 NOT_STARTED = "not started"
 """The time of a chunk ended before this picture was requested."""
 NUMBER = st.integers(0, 10**6)
@@ -103,8 +103,8 @@ class Interleavings(RuleBasedStateMachine):
         dispatch(self.database, self.broker, messages)
 
     @rule(worker=st.sampled_from(WORKERS), twice=st.booleans())
-    def deliver(self, worker: str, twice: bool) -> None:
-        """Deliver the next message to a worker. A message with `twice` can be delivered again later."""
+    def receive(self, worker: str, twice: bool) -> None:
+        """Let a worker receive the next message. With `twice`, a worker can receive it again later."""
         message = self._receive()
         if message is not None:
             self._take(message, worker)
@@ -113,7 +113,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @precondition(lambda self: self.duplicates)
     @rule(which=NUMBER, worker=st.sampled_from(WORKERS))
-    def deliver_again(self, which: int, worker: str) -> None:
+    def receive_again(self, which: int, worker: str) -> None:
         self._take(self.duplicates[which % len(self.duplicates)], worker)
 
     def _receive(self) -> ChunkMessage | None:
@@ -130,25 +130,25 @@ class Interleavings(RuleBasedStateMachine):
         return leased
 
     @precondition(lambda self: self.held)
-    @rule(which=NUMBER, verdicts=st.lists(st.sampled_from([*VERDICTS, NOT_STARTED]), min_size=3, max_size=3))
-    def finish(self, which: int, verdicts: list[str]) -> None:
+    @rule(which=NUMBER, names=st.lists(st.sampled_from([*OUTCOMES, NOT_STARTED]), min_size=3, max_size=3))
+    def finish(self, which: int, names: list[str]) -> None:
         """Record a chunk that a worker holds or held, perhaps long after another worker leased it."""
         _, message = self.held.pop(which % len(self.held))
-        self._finish(message, verdicts)
+        self._finish(message, names)
 
-    def _finish(self, message: ChunkMessage, verdicts: list[str]) -> None:
+    def _finish(self, message: ChunkMessage, names: list[str]) -> None:
         if message.queue is Queue.FETCH:
-            self._record_fetched(message, verdicts)
+            self._record_fetched(message, names)
         else:
-            self._record(message, [verdict for verdict in verdicts if verdict in VERDICTS] or ["good"])
+            self._record(message, [name for name in names if name in OUTCOMES] or ["good"])
 
-    def _record_fetched(self, message: ChunkMessage, verdicts: list[str]) -> None:
+    def _record_fetched(self, message: ChunkMessage, names: list[str]) -> None:
         results: dict[str, StoredBlob | ItemError] = {}
         for number, item in enumerate(self.to_fetch[message.chunk_id]):
-            verdict = verdicts[number % len(verdicts)]
-            if verdict == "bad":
+            name = names[number % len(names)]
+            if name == "bad":
                 results[item.id] = FetchTooSlow()
-            elif verdict != NOT_STARTED:
+            elif name != NOT_STARTED:
                 data = item.url.encode()
                 results[item.id] = StoredBlob(self.store.put(data), len(data))
         messages: list[ChunkMessage] = []
@@ -156,15 +156,15 @@ class Interleavings(RuleBasedStateMachine):
             messages = record_fetched(session, message, results, POLICY, self.now).next_chunks
         dispatch(self.database, self.broker, messages)
 
-    def _record(self, message: ChunkMessage, verdicts: list[str]) -> None:
+    def _record(self, message: ChunkMessage, names: list[str]) -> None:
         with self.database.writing() as session:
             work = jobs.read_job_model(session, message.job_id)
             if work is None:
                 return
             outcomes: dict[tuple[str, str], Outcome] = {}
             for number, picture in enumerate(items.list_pending_pictures(session, message.chunk_id)):
-                verdict = verdicts[number % len(verdicts)]
-                outcomes[picture] = VERDICTS[verdict]
+                name = names[number % len(names)]
+                outcomes[picture] = OUTCOMES[name]
             recorded = record(session, message, work.model_version_id, outcomes, POLICY, self.now)
         dispatch(self.database, self.broker, recorded.next_chunks)
 

@@ -157,7 +157,7 @@ def test_a_submission_beyond_the_quota_stores_nothing_and_says_when_to_retry(
     submitted(client, key, 1)
     stored = blobs_on_disk(settings)
     answer = upload_with(client, key, 2)
-    assert "at most 1 more" in refused(answer, 429, "quota_exceeded")["detail"]
+    assert "may submit 1 more" in refused(answer, 429, "quota_exceeded")["detail"]
     now = utc_now()
     assert abs(int(answer.headers["Retry-After"]) - (usage.next_month_start(now) - now).total_seconds()) < 60
     assert blobs_on_disk(settings) == stored

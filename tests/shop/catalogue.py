@@ -161,7 +161,7 @@ class Catalogue:
         return _product(self.seed, self.site, number, "same")
 
     def fate(self, number: int) -> str:
-        """Return what the second visit finds of a product: same, price, photo, both, gone or new."""
+        """Return the state of a product at the second visit: same, price, photo, both, gone or new."""
         if number >= self.first:
             return "new"
         random = Random(f"{self.seed} {self.site} {number} fate")

@@ -100,7 +100,7 @@ class Shop:
         return f"http://{site}.localhost:{self.port}{path}"
 
     def truth(self, site: str, base: str | None = None) -> SiteTruth:
-        """Return what a crawler has to find on a site under the origin `base`, by default that of its name."""
+        """Return the expected result of a crawl of a site under the origin `base`, by default that of its name."""
         name = site if site in KINDS else "json-ld"
         shelf = Site(site, name, self.seed, self.products, self.visit).shelf(base or self.url(site))
         return SiteTruth(name, shelf)

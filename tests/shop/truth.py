@@ -1,4 +1,4 @@
-"""What a crawler has to find in the shop: the kinds of pages with their rules, and each product's truth."""
+"""The expected result of a crawl of the shop: the kinds of pages with their rules, and each product's truth."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PictureTruth:
 
 @dataclass(frozen=True, slots=True)
 class ProductTruth:
-    """What a crawler has to find on a product page, or about one product of a listing."""
+    """The expected result of a product page, or of one product of a listing."""
 
     url: str
     kind: str
@@ -54,7 +54,7 @@ class ProductTruth:
 
 @dataclass(frozen=True, slots=True)
 class ListingTruth:
-    """What a crawler has to find on a page of search results for `query`."""
+    """The expected result of a page of search results for `query`."""
 
     url: str
     kind: str

@@ -1,7 +1,7 @@
 """The linker finds items of a finished job that show the same picture, and links each duplicate to its original.
 
-It runs apart from classifying, because indexing a picture costs more than recording it. And it runs after the end of
-the job, because only then it is certain which item came first. Several workers may link the same job, and an
+It runs apart from classifying, because indexing a picture costs more than recording it. It runs after the job is
+finished, because the order of the items is certain only then. Several workers may link the same job, and an
 interrupted run may be repeated, because the result depends only on the items.
 """
 

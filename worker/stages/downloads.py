@@ -27,7 +27,7 @@ from db.blobs.store import BlobStore
 log = structlog.get_logger(__name__)
 
 MAX_TRIES = 3
-"""How often a URL is requested before its item fails. Errors that another try cannot fix fail at once."""
+"""Maximum number of requests for a URL. An error that another try cannot fix makes the item fail at once."""
 RETRY_WINDOW_SECONDS = 10.0
 """A URL that fails later than this after its first try is not tried again, because it has had its time already."""
 FIRST_RETRY_PAUSE_SECONDS = 0.5
@@ -99,7 +99,7 @@ class DownloadPool:
     """Threads that download, and the URLs that wait for them."""
 
     def __init__(self, downloader: Downloader, *, threads: int, per_host: int, clock: Clock = time.monotonic) -> None:
-        """`per_host`: maximum of connections to one host at once."""
+        """`per_host`: maximum number of connections to one host at once."""
         self._downloader = downloader
         self._clock = clock
         self._schedule = HostSchedule(0.0, per_host, clock)
