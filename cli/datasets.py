@@ -84,7 +84,7 @@ def build(
 
     The folder has pictures in `train/<label>/`, `validation/<label>/` and `test/<label>/`, and a manifest.
 
-    `query` and `category` are weak labels, because nobody has checked them. Reviews take precedence over them, and
+    `query` and `category` are weak labels, because no person has checked them. Reviews take precedence over them, and
     `review` uses only reviews. A word means a label if it is the id of the label or its name in English or Korean.
     Pictures that show the same photo are on the same side of the split. An interrupted build continues when the same
     command runs again.
@@ -252,7 +252,7 @@ def _row(
 
 
 def _note(rows: list[dict[str, Any]], jobs: list[Job], labels: LabelsFrom) -> dict[str, str]:
-    """Return what the card of a model that was trained on the dataset says about the pictures."""
+    """Return the description of the pictures for the card of a model that is trained on the dataset."""
     weak = sum(row["kind"] == WEAK for row in rows)
     return {
         "title": f"{len(rows):,} pictures of {', '.join(job.name for job in jobs)}, labels by {labels.value}",

@@ -9,6 +9,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+_MAX_EXCERPT = 80
+"""Maximum number of characters that `quoted_excerpt` keeps."""
+
+
+def quoted_excerpt(value: object) -> str:
+    """Return the beginning of a text or another value in quotes and with escapes, for use in an error."""
+    quoted = repr(value)
+    return quoted if len(quoted) <= _MAX_EXCERPT else quoted[:_MAX_EXCERPT] + "…"
+
 
 class LookbookError(Exception):
     """Something went wrong."""

@@ -75,7 +75,7 @@ ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 def inspect(source: bytes | IO[bytes]) -> PictureInfo:
-    """Return what the header of a picture says. No pixel is decoded.
+    """Return the content of the header of a picture. No pixel is decoded.
 
     Raises:
         NotAnImage, UnsupportedFormat, TruncatedImage, TooManyPixels: the header cannot be accepted.

@@ -30,6 +30,7 @@ from core.errors import (
     RequestInProgress,
     StorageFull,
     Unavailable,
+    quoted_excerpt,
 )
 from db.access.usage import next_month_start
 from db.database import is_full
@@ -49,8 +50,6 @@ _CODES = {
 }
 
 _ITEM_ERROR_STATUS = {"not_an_image": 415, "unsupported_format": 415, "too_large": 413, "model_error": 500}
-_MAX_QUOTED = 80
-"""Characters of an invalid value that an error message quotes."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -153,18 +152,13 @@ def _field_detail(model: type[BaseModel] | None, error: ErrorDetails) -> str:
         description = model.model_fields[str(error["loc"][0])].description or "JSON"
         sentence = description.partition(". ")[0].rstrip(".")
         expected = f"expected {sentence[0].lower()}{sentence[1:]}"
-    return f"{expected}, got {_quoted(error['input'])}"
-
-
-def _quoted(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _MAX_QUOTED else text[:_MAX_QUOTED] + "…"
+    return f"{expected}, got {quoted_excerpt(error['input'])}"
 
 
 def _routing_detail(error: HTTPException) -> str | None:
     """Return a more precise text than Werkzeug's for an unknown path or a method that is not allowed."""
     if isinstance(error, NotFound):
-        return f"There is nothing at {_quoted(request.path)}."
+        return f"There is nothing at {quoted_excerpt(request.path)}."
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         *others, last = sorted(error.valid_methods)
         return f"This URL allows {', '.join(others)} or {last}, but not {request.method}."

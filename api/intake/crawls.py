@@ -21,7 +21,7 @@ _RECIPE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def read_crawl(body: CrawlIn) -> CrawlRequest:
-    """Return what a crawl should do, within the limits of this server.
+    """Return the crawl that a request asks for, within the limits of this server.
 
     Raises:
         Problem: 404, the crawl in `since` does not exist; 422, a field is not valid.

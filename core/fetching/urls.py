@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urljoin
 
 import idna
 
-from core.errors import FetchForbidden
+from core.errors import FetchForbidden, quoted_excerpt
 from core.fetching.addresses import Address, unmapped
 
 MAX_URL = 2083
@@ -21,8 +21,6 @@ MAX_URL = 2083
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-_MAX_EXCERPT = 80
-"""Number of characters of a URL that an error repeats."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators, and surrogates, which UTF-8 cannot encode."""
 _URL = re.compile(
@@ -72,12 +70,6 @@ class Target:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}{self.path}"
-
-
-def quoted_excerpt(text: str) -> str:
-    """Return the beginning of a text in quotes and with escapes, for use in an error."""
-    quoted = repr(text)
-    return quoted if len(quoted) <= _MAX_EXCERPT else quoted[:_MAX_EXCERPT] + "…"
 
 
 def parse_url(url: str) -> Target:

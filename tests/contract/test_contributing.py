@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from pathlib import PurePosixPath
+from pathlib import Path
 
 import pytest
 
 from core.settings import PROJECT
+from tests.contract.project_files import project_files
 
 TEXT = (PROJECT / "CONTRIBUTING.md").read_text("utf-8")
-FILES = [
-    PurePosixPath(name)
-    for name in subprocess.run(
-        ["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    if name
-]
+FILES = project_files()
+
+
+def test_the_files_of_a_project_without_git_are_found_in_its_folders(tmp_path: Path) -> None:
+    for name in ("a.py", "core/b.py", ".venv/c.py", "frontend/node_modules/d.js", "core/__pycache__/e.pyc", "var/f"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [str(path) for path in project_files(tmp_path)] == ["a.py", "core/b.py"]
 
 
 def test_it_names_every_top_level_folder() -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 from core.settings import PROJECT
+from tests.contract.project_files import project_files
 
 GLOSSARY = "docs/glossary.md"
-SEARCHED = ("*.py", "*.md", "*.js", "*.html")
+SEARCHED = {".py", ".md", ".js", ".html"}
 LEFT_OUT = re.compile(r"^frontend/vendor/|^db/migrations/")
 """Vendored libraries have their own words. A migration stays as it was when it was released."""
 
@@ -58,11 +58,12 @@ def misused(text: str, forbidden: dict[str, str]) -> list[tuple[int, str, str]]:
 
 
 def searched_files() -> list[Path]:
-    """Return the tracked files in which words are searched."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--", *SEARCHED], cwd=PROJECT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    return [PROJECT / name for name in listed if name and name != GLOSSARY and not LEFT_OUT.match(name)]
+    """Return the files in which words are searched."""
+    return [
+        PROJECT / path
+        for path in project_files()
+        if path.suffix in SEARCHED and str(path) != GLOSSARY and not LEFT_OUT.match(str(path))
+    ]
 
 
 def test_no_file_uses_a_word_that_the_glossary_forbids() -> None:

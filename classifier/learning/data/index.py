@@ -138,7 +138,7 @@ class PictureRow:
 
 @dataclass(frozen=True, slots=True)
 class IndexNote:
-    """What an index says about its dataset as a whole."""
+    """The part of an index that describes its dataset as a whole."""
 
     root: Path
     """The dataset's folder."""

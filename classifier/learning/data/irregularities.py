@@ -1,4 +1,4 @@
-"""The irregularities of a dataset: each is counted by kind; none stops a run, and none is mended in silence."""
+"""The irregularities of a dataset. Each is counted by kind, every repair is counted, and none of them stops a run."""
 
 from __future__ import annotations
 

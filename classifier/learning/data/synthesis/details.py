@@ -1,4 +1,4 @@
-"""What is sewn onto garments: pockets, buttons, stripes, frills and prints. Each function adds its pieces in place."""
+"""Details of garments: pockets, buttons, stripes, frills and prints. Each function adds its pieces in place."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Dressed:
 
 @dataclass(frozen=True, slots=True)
 class Outfit:
-    """What a figure wears, and how it looks itself."""
+    """The garments and the looks of a figure."""
 
     garments: tuple[Dressed, ...]
     shoes: str

@@ -39,7 +39,7 @@ _OUTFIT, _SHOT, _COPY = 1, 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What a picture is to show. The same shot always gives the same bytes."""
+    """The content of a picture. The same shot always gives the same bytes."""
 
     seed: int
     product: int

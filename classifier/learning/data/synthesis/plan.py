@@ -41,7 +41,7 @@ _FORMAT_SHARES = {Format.STUDIO: 0.5, Format.STREET: 0.3, Format.MIRROR: 0.2}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a synthetic dataset is to be like."""
+    """The properties of a synthetic dataset."""
 
     pictures: int = 1000
     seed: int = 0

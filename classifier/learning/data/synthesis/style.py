@@ -19,7 +19,7 @@ class Fabric:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What figures of a style wear."""
+    """The garments of the figures of a style."""
 
     id: str
     group: str
