@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -324,9 +324,16 @@ def find_process(service: RunningService, *words: str) -> psutil.Process:
     return next(p for p in direct if all(word in " ".join(p.cmdline()) for word in words))
 
 
-def find_classifying_worker(service: RunningService) -> psutil.Process:
-    """Return the process that classifies. While it is suspended, no picture is classified."""
-    return next(p for p in psutil.Process(service.process.pid).children() if p.cmdline()[-1] == "worker")
+@contextmanager
+def suspended_worker(service: RunningService) -> Iterator[psutil.Process]:
+    """Suspend the process that classifies, so that no picture is classified during the block. The block may kill it."""
+    worker = next(p for p in psutil.Process(service.process.pid).children() if p.cmdline()[-1] == "worker")
+    worker.suspend()
+    try:
+        yield worker
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            worker.resume()
 
 
 @pytest.fixture(scope="session")

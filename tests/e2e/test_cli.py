@@ -18,7 +18,7 @@ from cli.main import app
 from cli.output import ExitCode
 from core.settings import PROJECT
 from samples import broken
-from tests.conftest import SAMPLES, RunningService, find_classifying_worker
+from tests.conftest import SAMPLES, RunningService, suspended_worker
 
 Run = Callable[..., Result]
 
@@ -97,10 +97,8 @@ def test_a_job_can_be_watched_reviewed_retried_and_deleted(run: Run, tmp_path: P
 @pytest.fixture
 def idle_worker(service: RunningService) -> Iterator[None]:
     """Suspends the worker, so that no picture is classified during the test."""
-    worker = find_classifying_worker(service)
-    worker.suspend()
-    yield
-    worker.resume()
+    with suspended_worker(service):
+        yield
 
 
 def test_watching_a_canceled_job_gives_exit_code_4(run: Run, idle_worker: None) -> None:

@@ -25,7 +25,7 @@ from core.settings import PROJECT
 from lookbook import Client, Job, Upload
 from samples import broken
 from tests.answering import Reply, answering
-from tests.conftest import SAMPLES, RunningService, find_classifying_worker, ready_service
+from tests.conftest import SAMPLES, RunningService, ready_service, suspended_worker
 from tests.shop import running_shop
 
 DOCUMENTS = (
@@ -106,7 +106,7 @@ def folder(service: RunningService, key: str, tmp_path: Path, monkeypatch: pytes
     return tmp_path
 
 
-class Things:
+class ExampleObjects:
     """Makes the objects that placeholders in the examples stand for, when an example needs them."""
 
     def __init__(self, service: RunningService, key: str) -> None:
@@ -120,12 +120,8 @@ class Things:
     def fill(self, line: str) -> Iterator[str]:
         """Yield the line with its placeholders replaced by objects that have the needed state during the block."""
         if "{running_job}" in line or re.search(r"jobs/\{id\}/cancel", line):
-            worker = find_classifying_worker(self._service)
-            worker.suspend()
-            try:
-                yield re.sub(r"\{running_job\}|\{id\}", self._job().id, line)
-            finally:
-                worker.resume()
+            with suspended_worker(self._service):
+                yield re.sub(r"\{running_job\}|\{id\}", self._submit_job().id, line)
             return
         for pattern, make in self._makers():
             if re.search(pattern, line):
@@ -133,48 +129,48 @@ class Things:
         yield line
 
     def _makers(self) -> Iterator[tuple[str, Callable[[str], str]]]:
-        yield r"\{delivery_id\}", self._delivered
-        yield r"\{webhook_job\}", lambda line: line.replace("{webhook_job}", self._told().id)
-        yield r"\{failed_job\}", lambda line: line.replace("{failed_job}", self._failed().id)
+        yield r"\{delivery_id\}", self._fill_in_delivery
+        yield r"\{webhook_job\}", lambda line: line.replace("{webhook_job}", self._webhook_job().id)
+        yield r"\{failed_job\}", lambda line: line.replace("{failed_job}", self._failed_job().id)
         yield (
             r"\{reviewed_job\}",
-            lambda line: line.replace("{reviewed_job}", self._client.item(self._reviewed()).job_id),
+            lambda line: line.replace("{reviewed_job}", self._client.item(self._reviewed_item_id()).job_id),
         )
-        yield r"jobs/\{id\}/retry", lambda line: line.replace("{id}", self._failed().id)
-        yield r"jobs/\{id\}", lambda line: line.replace("{id}", self._job().wait().id)
-        yield r"DELETE .*items/\{id\}/review", lambda line: line.replace("{id}", self._reviewed())
-        yield r"items/\{id\}", lambda line: line.replace("{id}", self._item())
+        yield r"jobs/\{id\}/retry", lambda line: line.replace("{id}", self._failed_job().id)
+        yield r"jobs/\{id\}", lambda line: line.replace("{id}", self._submit_job().wait().id)
+        yield r"DELETE .*items/\{id\}/review", lambda line: line.replace("{id}", self._reviewed_item_id())
+        yield r"items/\{id\}", lambda line: line.replace("{id}", self._item_id())
         yield r"key_01k…", lambda line: line.replace("key_01k…", self._client.create_key("to be revoked").id)
-        yield r"\{item\} --undo", lambda line: line.replace("{item}", self._reviewed())
-        yield r"\{item\}", lambda line: line.replace("{item}", self._item())
+        yield r"\{item\} --undo", lambda line: line.replace("{item}", self._reviewed_item_id())
+        yield r"\{item\}", lambda line: line.replace("{item}", self._item_id())
         yield r"keys/\{id\}", lambda line: line.replace("{id}", self._client.create_key("to be revoked").id)
         yield r"models/\{name\}", lambda line: line.replace("{name}", next(self._client.models()).name)
 
-    def _job(self, **options: Any) -> Job:
+    def _submit_job(self, **options: Any) -> Job:
         return self._client.submit_uploads([SAMPLES / "dress-green.jpg"], **options)
 
-    def _failed(self) -> Job:
+    def _failed_job(self) -> Job:
         return self._client.submit_uploads([Upload("cut.jpg", broken.truncated_jpeg())]).wait()
 
-    def _item(self) -> str:
-        return next(self._job().wait().items()).id
+    def _item_id(self) -> str:
+        return next(self._submit_job().wait().items()).id
 
-    def _reviewed(self) -> str:
-        return self._client.review(self._item(), "dress").item_id
+    def _reviewed_item_id(self) -> str:
+        return self._client.review(self._item_id(), "dress").item_id
 
-    def _told(self) -> Job:
-        return self._job(webhook={"url": "http://127.0.0.1:9/hook"}).wait()
+    def _webhook_job(self) -> Job:
+        return self._submit_job(webhook={"url": "http://127.0.0.1:9/hook"}).wait()
 
-    def _delivered(self, line: str) -> str:
-        job = self._told()
+    def _fill_in_delivery(self, line: str) -> str:
+        job = self._webhook_job()
         return line.replace("{delivery_id}", next(job.deliveries()).id).replace("{id}", job.id)
 
 
 @pytest.fixture
-def things(service: RunningService, key: str) -> Iterator[Things]:
-    made = Things(service, key)
-    yield made
-    made.close()
+def example_objects(service: RunningService, key: str) -> Iterator[ExampleObjects]:
+    objects = ExampleObjects(service, key)
+    yield objects
+    objects.close()
 
 
 class Shell:
@@ -260,7 +256,7 @@ def command(line: str) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_examples_of_a_document_work(
-    document: str, service: RunningService, shop: str, store: str, folder: Path, things: Things
+    document: str, service: RunningService, shop: str, store: str, folder: Path, example_objects: ExampleObjects
 ) -> None:
     shell, names = Shell(folder), dict[str, Any]()
     try:
@@ -271,7 +267,7 @@ def test_the_examples_of_a_document_work(
                 continue
             for line in lines(here.replace(".venv/bin/lookbook", "lookbook")):
                 if command(line) not in NOT_RUN:
-                    with things.fill(line) as filled:
+                    with example_objects.fill(line) as filled:
                         left = re.findall(r"\{\w+\}", filled)
                         assert left == [], f"no maker for the placeholders in {line!r}"
                         shell.run(filled)

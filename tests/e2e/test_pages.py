@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from samples import broken
-from tests.conftest import SAMPLES, RunningService, find_process, until
+from tests.conftest import SAMPLES, RunningService, suspended_worker, until
 
 OpenPage = Callable[..., Page]
 ALL = sorted(str(path) for path in SAMPLES.iterdir())
@@ -219,17 +219,13 @@ def test_the_api_documentation_works_without_the_internet(open_page: OpenPage) -
 
 
 def test_a_job_can_be_canceled_from_its_page(open_page: OpenPage, http: httpx.Client, service: RunningService) -> None:
-    worker = find_process(service, "worker")
-    worker.suspend()
-    try:
+    with suspended_worker(service):
         files = [("images", (Path(path).name, Path(path).read_bytes())) for path in ALL]
         job = http.post("/v1/jobs", files=files).json()
         page = open_page(job["links"]["page"])
         expect(page.locator("#delete")).to_be_hidden()
         page.get_by_role("button", name="Stop this job").click()
         expect(page.locator("#facts")).to_contain_text("26 stopped")
-    finally:
-        worker.resume()
     expect(page.locator("#line.done")).to_be_visible()
     expect(page.locator("#cancel")).to_be_hidden()
     expect(page.locator("#retry")).to_be_hidden()

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from core.settings import PROJECT
-from tests.conftest import SAMPLES, RunningService, find_process, until
+from tests.conftest import SAMPLES, RunningService, find_process, suspended_worker, until
 
 Start = Callable[..., RunningService]
 
@@ -117,20 +117,17 @@ def test_the_error_names_a_wrong_setting(tmp_path: Path) -> None:
 
 
 def test_a_dead_worker_is_reported_and_restarted_and_its_work_continues(service: RunningService) -> None:
-    worker = find_process(service, "worker")
-    worker.send_signal(signal.SIGSTOP)
-    item = submit_one(service)
-    worker.kill()
+    with suspended_worker(service) as worker:
+        item = submit_one(service)
+        worker.kill()
     service.wait_for_line("worker died (signal SIGKILL)")
     until(lambda: is_done(service, item))
 
 
 def test_a_dead_redis_is_restarted_and_its_messages_are_sent_again(service: RunningService) -> None:
-    worker = find_process(service, "worker")
-    worker.suspend()
-    item = submit_one(service)
-    find_process(service, "redis-server").kill()
-    worker.resume()
+    with suspended_worker(service):
+        item = submit_one(service)
+        find_process(service, "redis-server").kill()
     service.wait_for_line("redis died")
     until(lambda: is_done(service, item))
 
@@ -138,10 +135,9 @@ def test_a_dead_redis_is_restarted_and_its_messages_are_sent_again(service: Runn
 def test_a_job_from_before_a_kill_is_finished_after_the_next_start(start: Start) -> None:
     service = start()
     service.wait_for_line("ready")
-    find_process(service, "worker").suspend()
     files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
-    job = httpx.post(f"{service.url}/v1/jobs", files=files).json()
-    find_process(service, "worker").resume()
+    with suspended_worker(service):
+        job = httpx.post(f"{service.url}/v1/jobs", files=files).json()
     family = children(service)
     service.process.kill()
     # The killed service could not stop its processes. On Linux the kernel does it.
