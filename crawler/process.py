@@ -96,7 +96,7 @@ class CrawlRun:
         """How far the crawl that this one repeats was searched for URLs that this one has not met."""
 
     async def run(self) -> None:
-        """Crawl until the crawl is over, then end the process.
+        """Crawl until the crawl ends, then end the process.
 
         The process ends at once, because requests in progress may take half a minute, and their answers have no use.
         """

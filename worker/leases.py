@@ -89,7 +89,7 @@ class HeldLeases:
                 else:
                     self._table.fail_attempt(session, message.chunk_id, self.worker, utc_now(), reason)
         except TRANSIENT_ERRORS:
-            log.warning("lease_not_given_back", chunk=message.chunk_id, until="its lease ends")
+            log.warning("lease_not_ended", chunk=message.chunk_id, until="its lease ends")
 
     def renew(self) -> None:
         """Renew the held leases, except those held for so long that their thread must be hanging."""

@@ -49,7 +49,7 @@ class Blob(Base):
 class BlobBands(Base):
     """The bands of a blob's fingerprint, each with an index. Pictures that have a band in common may be the same.
 
-    The row is added after the job that brought the blob has ended. Without it, the fingerprint does not find the blob.
+    The row is added after the job that brought the blob is finished. Until then the fingerprint does not find it.
     """
 
     __tablename__ = "blob_bands"

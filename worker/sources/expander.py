@@ -142,7 +142,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
             self._announce(source, stopped)
 
     def _announce(self, source: LeasedSource, expanded: Expanded) -> None:
-        """Announce the end of the job if it has ended, and have the purger remove the bytes of the source."""
+        """Announce the end of the job if it is finished, and have the purger remove the bytes of the source."""
         if expanded.job_finished:
             announce_end(self._broker, source.job_id, webhook=expanded.has_webhook)
         run_task_soon(self._broker, PURGE)
@@ -161,7 +161,7 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
             with self._database.writing() as session:
                 SOURCE_LEASES.fail_attempt(session, source.job_id, source.worker, self._clock(), reason)
         except TRANSIENT_ERRORS:
-            log.warning("lease_not_given_back", job=source.job_id, until="its lease ends")
+            log.warning("lease_not_ended", job=source.job_id, until="its lease ends")
 
     def _give_back(self, source: LeasedSource, pause: timedelta, reason: str) -> None:
         log.warning("expanding_interrupted", job=source.job_id, reason=reason)
