@@ -56,7 +56,7 @@ def check_quota(session: Session, key_id: str | None, now: datetime) -> None:
     """
     quota = quota_of(session, key_id)
     if quota is not None and read_month(session, key_id, now).items >= quota:
-        raise QuotaExceeded(f"the {quota:,} pictures of this month are used up")
+        raise QuotaExceeded(f"The {quota:,} pictures of this month are used up.")
 
 
 def quota_of(session: Session, key_id: str | None) -> int | None:
