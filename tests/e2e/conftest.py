@@ -57,7 +57,7 @@ def open_page(browser: Browser, service: RunningService, console_errors: list[st
 def provide_open_page(
     browser: Browser, service: RunningService, console_errors: list[str]
 ) -> Iterator[Callable[..., Page]]:
-    """Return what the fixture `open_page` returns, but for any service."""
+    """Provide the function of the fixture `open_page` for any service."""
     contexts: list[BrowserContext] = []
 
     def open_one(

@@ -105,7 +105,7 @@ def _alike_roots(fingerprints: list[Fingerprint], aspects: NDArray[np.float64]) 
 def _are_alike(
     first: NDArray[np.uint8], second: NDArray[np.uint8], aspect_quotients: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Return what `core.fingerprints.alike` says about pairs of fingerprints: bool [N]."""
+    """Return whether the fingerprints of each pair are alike (`core.fingerprints.alike`): bool [N]."""
     hash_bytes = BANDS * 4
     distances = np.bitwise_count(first[:, :hash_bytes] ^ second[:, :hash_bytes]).sum(axis=1)
     colours = np.abs(first[:, hash_bytes:].astype(np.int16) - second[:, hash_bytes:].astype(np.int16)).max(axis=1)

@@ -20,7 +20,7 @@ MAX_LINE_BYTES = 2**20
 
 
 def read_manifest(root: Path, counts: IrregularityCounts) -> dict[str, LabelFile]:
-    """Return what the lines of a manifest say about their pictures, by path. Lines that cannot be read are counted."""
+    """Return the lines of a manifest by the path of their picture. Lines that cannot be read are counted."""
     rows: dict[str, LabelFile] = {}
     with (root / MANIFEST).open("rb") as file:
         number = 0

@@ -111,7 +111,7 @@ def _counts_by_family(families: NDArray[np.int64], labels: NDArray[np.int64]) ->
 def measure_leaks(
     index: PictureIndex, families: Families, sides: Sequence[str], held_out: tuple[str, ...] = (VALIDATION, TEST)
 ) -> dict[str, Any]:
-    """Return what the pictures to judge by have in common with those to learn from, as JSON.
+    """Return the overlap between the pictures to judge by and those to learn from, as JSON.
 
     `names`, `products` and `clusters` each have: `shared`, how many are on both sides; `pictures`, how many pictures to
     judge by this concerns; `examples`. `held_out` is the number of all pictures to judge by.
