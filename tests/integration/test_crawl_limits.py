@@ -61,8 +61,11 @@ def test_a_crawl_stops_at_its_limit_of_bytes(run: CrawlRun, shop: Shop) -> None:
 
 def test_the_delay_of_robots_txt_is_kept(run: CrawlRun, shop: Shop) -> None:
     run.crawl(shop.address_url("polite", "/"), limits=replace(LIMITS, pages=3, pictures=2))
-    assert len(shop.log.visits(shop.address("polite"))) >= 4
-    assert shop.log.shortest_pause(shop.address("polite")) >= 0.49
+    started = [visit.started for visit in shop.log.visits(shop.address("polite"))]
+    assert len(started) >= 4
+    # The shop sees each request a little after the crawler begins it. A late first sight shortens the whole by less
+    # than one delay; the single delays are tested with a clock of the test's own (tests/unit/crawler/test_politeness.py).
+    assert max(started) - min(started) >= 0.5 * (len(started) - 2)
 
 
 def test_the_limit_of_concurrent_requests_to_a_host_is_kept(settings: Settings, database: Database, shop: Shop) -> None:
