@@ -63,8 +63,8 @@ def test_the_delay_of_robots_txt_is_kept(run: CrawlRun, shop: Shop) -> None:
     run.crawl(shop.address_url("polite", "/"), limits=replace(LIMITS, pages=3, pictures=2))
     started = [visit.started for visit in shop.log.visits(shop.address("polite"))]
     assert len(started) >= 4
-    # The shop sees each request a little after the crawler begins it. A late first sight shortens the whole by less
-    # than one delay; the single delays are tested with a clock of the test's own (tests/unit/crawler/test_politeness.py).
+    # The shop sees a request a little after the crawler begins it. A late first one shortens the whole by less than one
+    # delay. tests/unit/crawler/test_politeness.py tests the single delays with a clock of its own.
     assert max(started) - min(started) >= 0.5 * (len(started) - 2)
 
 
