@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -43,7 +44,8 @@ CHECKS = [
 
 @cache
 def document() -> dict[str, Any]:
-    spec = create_app(Settings(home=Path("unused"), redis_url="redis://127.0.0.1:1/0")).spec
+    with TemporaryDirectory() as home:
+        spec = create_app(Settings(home=Path(home), redis_url="redis://127.0.0.1:1/0")).spec
     assert isinstance(spec, dict)
     return spec
 
