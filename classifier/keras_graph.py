@@ -11,33 +11,87 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
-from classifier.artifact import ACTIVATION_MAPS, FEATURES, KERAS_MODEL, SCORES
+from classifier.artifact import (
+    ACTIVATION_MAPS,
+    FEATURES,
+    GROUP_HEAD,
+    HIDDEN,
+    KERAS_MODEL,
+    LABEL_HEAD,
+    SCORES,
+    SUB_SCORES,
+)
+from classifier.taxonomy import Taxonomy
 
 
 def load_graph(folder: Path) -> Any:
-    """Return the Keras model of an artifact: uint8 [N, side, side, 3] to softmax scores [N, labels]."""
+    """Return the Keras model of an artifact: uint8 [N, side, side, 3] to softmax scores [N, labels].
+
+    A model with the head `multi_label` has a dictionary of outputs, and the scores are its SCORES.
+    """
     # safe_mode refuses Lambda layers, because they would run code from the file.
     return keras.saving.load_model(folder / KERAS_MODEL, compile=False, safe_mode=True)
 
 
-def with_activation_maps(model: Any) -> Any:
-    """Return the graph with a second output: class activation maps, float32 [N, height, width, labels].
+def only_scores(model: Any) -> Any:
+    """Return the part of a graph that leads to the scores of the labels."""
+    return keras.Model(model.input, model.get_layer(SCORES).output, name=model.name)
+
+
+def with_activation_maps(model: Any, taxonomy: Taxonomy) -> Any:
+    """Return the graph with one more output: class activation maps, float32 [N, height, width, labels].
 
     M = Σ_k w[k, label] · f[k], with the features f before the global average pooling and the weights w of the layer
     after it (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", equation 2). The mean of M
     over the picture, plus the bias of the layer, is the logit.
+
+    Two heads have more than this layer. For `hierarchical`, the map of a label is the sum of the map of its group and
+    its map within the group. Differences between labels of one group are then exact. Between groups, the map leaves
+    out how the labels of a group share its score. For `two_dense`, a place of the map is the logit that the head would
+    give to the features of this place alone, because its hidden layer is not linear. The mean is then not the logit.
     """
-    features, head = model.get_layer(FEATURES).output, model.get_layer(SCORES)
-    weights = head.get_weights()[0]
-    maps = keras.layers.Conv2D(weights.shape[1], 1, use_bias=False, dtype="float32", name=ACTIVATION_MAPS)
-    outputs = {SCORES: model.output, ACTIVATION_MAPS: maps(features)}
-    maps.set_weights([weights[None, None]])
+    x, maps = model.get_layer(FEATURES).output, _linear_map(ACTIVATION_MAPS, *_last_weights(model, taxonomy))
+    if _has(model, HIDDEN):
+        hidden = _linear_map(f"{HIDDEN}_map", *model.get_layer(HIDDEN).get_weights())
+        x = keras.layers.ReLU(dtype="float32")(hidden(x))
+    outputs = {SCORES: model.get_layer(SCORES).output, ACTIVATION_MAPS: maps(x)}
+    if _has(model, SUB_SCORES):
+        outputs[SUB_SCORES] = model.get_layer(SUB_SCORES).output
     return keras.Model(model.input, outputs, name=model.name)
 
 
 def use_mixed_precision(model: Any) -> None:
-    """Make a loaded model compute in float16. Only normalisation and softmax, its two ends, stay in float32."""
-    for layer in model.layers[1:-1]:
-        if not isinstance(layer, keras.layers.Rescaling):
+    """Make a loaded model compute in float16 up to its features. Normalisation and head stay in float32."""
+    for layer in model.layers[1:]:
+        if layer.name == FEATURES:
+            break
+        if not isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization):
             layer.dtype_policy = "mixed_float16"
+
+
+def _last_weights(model: Any, taxonomy: Taxonomy) -> tuple[NDArray[np.float32]]:
+    """Return the weights w[channel, label] by which the maps of the labels are made."""
+    if not _has(model, GROUP_HEAD):
+        return (model.get_layer(SCORES).get_weights()[0],)
+    labels, groups = (model.get_layer(name).get_weights()[0] for name in (LABEL_HEAD, GROUP_HEAD))
+    combined = np.empty_like(labels)
+    for number, members in enumerate(taxonomy.labels_by_group):
+        # The only label of a group has the score of the group, whatever its own weights are.
+        own = labels[:, members] if len(members) > 1 else 0.0
+        combined[:, members] = own + groups[:, number : number + 1]
+    return (combined,)
+
+
+def _linear_map(name: str, weights: NDArray[np.float32], bias: NDArray[np.float32] | None = None) -> Any:
+    """Return a layer that applies dense weights, and a bias if there is one, at each place of a feature map."""
+    layer = keras.layers.Conv2D(weights.shape[1], 1, use_bias=bias is not None, dtype="float32", name=name)
+    layer.build((None, None, None, weights.shape[0]))
+    layer.set_weights([weights[None, None]] if bias is None else [weights[None, None], bias])
+    return layer
+
+
+def _has(model: Any, name: str) -> bool:
+    return any(layer.name == name for layer in model.layers)

@@ -66,8 +66,9 @@ class Runtime(Protocol):
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [side, side, 3].
 
-        A map is large where the picture supports its label. The mean of a map over height and width, plus a constant of
-        the label, is the logit of the label. Any thread may call this.
+        A map is large where the picture supports its label. Most heads are linear. For them, the mean of a map over
+        height and width, plus a constant of the label, is the logit of the label; `with_activation_maps` says what the
+        maps of the other heads mean. Any thread may call this.
         """
         ...
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from classifier.artifact import ACTIVATION_MAPS, Artifact
-from classifier.keras_graph import load_graph, use_mixed_precision, with_activation_maps
+from classifier.keras_graph import load_graph, only_scores, use_mixed_precision, with_activation_maps
 from classifier.runtime import OutOfDeviceMemory, RuntimeName
 
 CPU_BATCH_SIZES = (1, 8, 32)
@@ -31,10 +31,11 @@ class TensorFlowRuntime:
         self.batch_sizes = GPU_BATCH_SIZES if gpus else CPU_BATCH_SIZES
         self.slots = 1
         self.has_express_slot = False
-        self._model = load_graph(artifact.folder)
+        graph = load_graph(artifact.folder)
         if gpus:
-            use_mixed_precision(self._model)
-        self._explainer = with_activation_maps(self._model)
+            use_mixed_precision(graph)
+        self._model = only_scores(graph)
+        self._explainer = with_activation_maps(graph, artifact.taxonomy)
         self.side = artifact.input.size
         signature = [tf.TensorSpec((None, self.side, self.side, 3), tf.uint8)]
         # XLA is for GPUs only: on a CPU it was ten times slower in a measurement.

@@ -53,6 +53,12 @@ class Taxonomy:
         """The ids of the labels, in the order of the model's output."""
         return [label.id for label in self.labels]
 
+    @property
+    def labels_by_group(self) -> list[list[int]]:
+        """The positions of the labels of each group that has labels, in the order of the groups."""
+        members = [[index for index, label in enumerate(self.labels) if label.group == g.id] for g in self.groups]
+        return [indices for indices in members if indices]
+
     def restricted_to(self, label_ids: Sequence[str]) -> Self:
         """Return the taxonomy with only these labels, in this order, and their groups.
 

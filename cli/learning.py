@@ -130,31 +130,26 @@ def evaluate(
 
 
 def convert_backbone(
-    backbone: Annotated[
-        str, typer.Argument(help="The backbone: efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2.")
-    ],
+    backbone: Annotated[str, typer.Argument(help="The backbone, as `lookbook backbones` names it.")],
     target: Annotated[Path, typer.Argument(help="The file to write, ending in .keras.")],
 ) -> None:
-    """Convert the ImageNet weights of a backbone from PyTorch to a Keras model.
+    """Write the ImageNet network of a backbone as a Keras model, with the preprocessing inside.
 
-    The model maps uint8 pixels to 1,000 logits.
+    The model maps uint8 pixels to 1,000 logits. A recipe can start from the file: `weights: FILE`. The weights come
+    from a package or from the download by Keras, so that a machine without a network can use the file of another.
 
-    Example:
+    Examples:
 
-        lookbook convert-backbone efficientnet-lite0 lite0.keras
+        lookbook convert-backbone efficientnet_lite0 lite0.keras
+
+        lookbook convert-backbone vgg16 vgg16.keras
     """
     quiet_tensorflow()
-    from typing import get_args
+    from classifier.learning.networks.registry import build_imagenet
 
-    from classifier.learning.networks.efficientnet_lite import Name, build_imagenet
-
-    known: tuple[Name, ...] = get_args(Name)
-    name = next((name for name in known if name == backbone), None)
-    if name is None:
-        raise typer.BadParameter(f"expected one of {', '.join(known)}; got {backbone!r}")
     if target.suffix != ".keras":
         raise typer.BadParameter(f"expected a file name ending in .keras, got {target.name!r}")
-    build_imagenet(name).save(target)
+    build_imagenet(backbone).save(target)
     out.print(f"wrote {target}")
 
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 import typer
 
 from cli import (
+    backbones,
     crawling,
     dataset_reading,
     dataset_splitting,
@@ -63,6 +64,7 @@ datasets.app.command("prepare")(dataset_splitting.prepare)
 app.add_typer(datasets.app, name="dataset", rich_help_panel="Learn")
 app.command("train", rich_help_panel="Learn")(learning.train)
 app.command("evaluate", rich_help_panel="Learn")(learning.evaluate)
+app.command("backbones", rich_help_panel="Learn")(backbones.backbones)
 app.command("convert-backbone", rich_help_panel="Learn")(learning.convert_backbone)
 
 

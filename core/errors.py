@@ -172,6 +172,18 @@ class DatasetInvalid(LookbookError):
     code = "dataset_invalid"
 
 
+class NetworkInvalid(LookbookError):
+    """The network cannot be built as the recipe describes it."""
+
+    code = "network_invalid"
+
+
+class WeightsUnavailable(LookbookError):
+    """The weights that the network should start from cannot be loaded."""
+
+    code = "weights_unavailable"
+
+
 class RecipeInvalid(LookbookError):
     """The site recipe cannot be used."""
 

@@ -17,10 +17,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from classifier.learning.data.pictures import DESCRIPTION, TRAIN, VALIDATION
+from classifier.learning.data.pictures import DESCRIPTION, MANIFEST, TRAIN, VALIDATION
 from core.errors import DatasetInvalid
 
-MANIFEST = "manifest.jsonl"
 TEST = "test"
 SIDES = (TRAIN, VALIDATION, TEST)
 

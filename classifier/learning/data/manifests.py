@@ -7,10 +7,9 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from classifier.learning.data.folder import MANIFEST
 from classifier.learning.data.irregularities import Irregularity, IrregularityCounts
 from classifier.learning.data.label_files import LabelFile
-from classifier.learning.data.pictures import DESCRIPTION
+from classifier.learning.data.pictures import DESCRIPTION, MANIFEST
 from classifier.taxonomy import Taxonomy
 from core.errors import ArtifactInvalid, DatasetInvalid
 from core.sources.names import storable, unsafe_name_reason

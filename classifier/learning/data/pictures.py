@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from core.errors import DatasetInvalid, ItemError
 TRAIN, VALIDATION = "train", "validation"
 DESCRIPTION = "dataset.json"
 """The file that describes a dataset. Only folders that `lookbook dataset build` made have it."""
+MANIFEST = "manifest.jsonl"
+"""The file with a line for each picture of such a dataset."""
 _THREADS = 4
 
 T = TypeVar("T")
@@ -30,10 +33,14 @@ class Track(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled file; `label` is a position in the taxonomy."""
+    """One labelled file.
+
+    `label` and `sub_labels` are positions in the taxonomy.
+    """
 
     path: Path
     label: int
+    sub_labels: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -49,8 +56,11 @@ class Pictures:
 def find_examples(folder: Path, labels: Sequence[str]) -> list[Example]:
     """Return the files of a folder of label folders, sorted by label and name.
 
+    A dataset's manifest beside the folder may give sub-labels.
+
     Raises:
-        DatasetInvalid: the folder is missing, has a folder that is not in `labels`, or has no files.
+        DatasetInvalid: the folder is missing, has a folder that is not in `labels`, or has no files; or the manifest
+            has a sub-label that is not in `labels`.
     """
     if not folder.is_dir():
         raise DatasetInvalid(f"expected a folder {folder} with one folder of pictures per label, got none")
@@ -58,8 +68,9 @@ def find_examples(folder: Path, labels: Sequence[str]) -> list[Example]:
     unknown = [name for name in present if name not in labels]
     if unknown:
         raise DatasetInvalid(f"{folder}: expected folders among {', '.join(labels)}; got {', '.join(unknown)}")
+    sub_labels = _read_sub_labels(folder.parent / MANIFEST, labels)
     examples = [
-        Example(path, index)
+        Example(path, index, sub_labels.get(path.relative_to(folder.parent).as_posix(), ()))
         for index, label in enumerate(labels)
         for path in sorted((folder / label).glob("*"))
         if path.is_file() and not path.name.startswith(".")
@@ -67,6 +78,22 @@ def find_examples(folder: Path, labels: Sequence[str]) -> list[Example]:
     if not examples:
         raise DatasetInvalid(f"{folder}: expected pictures in {', '.join(labels)}; got none")
     return examples
+
+
+def _read_sub_labels(manifest: Path, labels: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return the sub-labels that a dataset's manifest gives, by the path of the picture in the dataset."""
+    if not manifest.is_file():
+        return {}
+    with manifest.open(encoding="utf-8") as lines:
+        try:
+            rows = [json.loads(line) for line in lines]
+            given = {str(row["file"]): list(row["sub_labels"]) for row in rows if row.get("sub_labels")}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DatasetInvalid(f"{manifest}: expected a line of JSON for each picture: {error}") from error
+    unknown = sorted({str(label) for found in given.values() for label in found if label not in labels})
+    if unknown:
+        raise DatasetInvalid(f"{manifest}: expected sub_labels among {', '.join(labels)}; got {', '.join(unknown)}")
+    return {file: tuple(labels.index(label) for label in found) for file, found in given.items()}
 
 
 def read_pictures(examples: Sequence[Example], spec: InputSpec, track: Track) -> Pictures:

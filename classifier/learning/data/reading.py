@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from classifier.learning.data.containers import Containers, FoundFile, find_files
-from classifier.learning.data.folder import MANIFEST
 from classifier.learning.data.index import IndexNote, PictureIndex, write_rows
 from classifier.learning.data.irregularities import Irregularity, IrregularityCounts
 from classifier.learning.data.label_files import MAX_LABEL_BYTES, LabelFile, read_label_file
@@ -36,7 +35,7 @@ from classifier.learning.data.layout import (
 )
 from classifier.learning.data.manifests import read_manifest, read_taxonomy
 from classifier.learning.data.parallel import in_order
-from classifier.learning.data.pictures import Track
+from classifier.learning.data.pictures import MANIFEST, Track
 from classifier.learning.data.styles import StyleNames, taxonomy_of_folders
 from classifier.prepare import InputSpec, prepare
 from classifier.taxonomy import Taxonomy

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from classifier.learning.data.folder import MANIFEST, SIDES
+from classifier.learning.data.folder import SIDES
 from classifier.learning.data.index import PictureIndex
-from classifier.learning.data.pictures import DESCRIPTION, Track
+from classifier.learning.data.pictures import DESCRIPTION, MANIFEST, Track
 from classifier.learning.data.splitting import Families
 from core.errors import DatasetInvalid, ItemError
 from core.sources.names import unsafe_name_reason

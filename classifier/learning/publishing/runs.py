@@ -67,7 +67,7 @@ def train_and_publish(
     validation_files = find_examples(data / VALIDATION, taxonomy.label_ids)
     training = _read("train", training_files, InputSpec(recipe.crop_from), track)
     validation = _read("validation", validation_files, InputSpec(recipe.size), track)
-    model, curves = train(recipe, len(taxonomy.labels), training, validation, reporter)
+    model, curves = train(recipe, taxonomy, training, validation, reporter)
     counts = {
         "train_pictures": len(training.labels),
         "validation_pictures": len(validation.labels),
@@ -77,7 +77,7 @@ def train_and_publish(
     def write(folder: Path, ref: ModelRef) -> None:
         spec = InputSpec(recipe.size)
         save_keras(model, folder)
-        save_openvino(folder)
+        save_openvino(folder, taxonomy)
         write_json(folder / LABELS, taxonomy.to_json())
         write_json(folder / INPUT, spec.to_json())
         # Measure the written files, because workers serve these files and not the network in memory.
@@ -109,7 +109,7 @@ def export_artifact(
     def write(folder: Path, ref: ModelRef) -> None:
         for name in (KERAS_MODEL, LABELS, INPUT, *(path.name for path in artifact.folder.glob("*.png"))):
             shutil.copyfile(artifact.folder / name, folder / name)
-        save_openvino(folder)
+        save_openvino(folder, artifact.taxonomy)
         if calibration is not None:
             save_int8(folder, calibration.pixels)
         written = Artifact(ref, folder, "", artifact.taxonomy, artifact.input, {}, "")

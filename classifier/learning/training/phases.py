@@ -11,13 +11,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from classifier.artifact import SCORES
 from classifier.learning.data.pictures import Pictures
-from classifier.learning.networks import efficientnet_lite
+from classifier.learning.training.network import Network, build_network
 from classifier.learning.training.recipe import Recipe
-
-DROPOUT = 0.2
-"""The dropout rate of the original training of EfficientNet-Lite0."""
+from classifier.taxonomy import Taxonomy
 
 
 class Reporter(Protocol):
@@ -43,67 +40,82 @@ class Curves:
 
 
 def train(
-    recipe: Recipe, label_count: int, training: Pictures, validation: Pictures, reporter: Reporter
+    recipe: Recipe, taxonomy: Taxonomy, training: Pictures, validation: Pictures, reporter: Reporter
 ) -> tuple[Any, Curves]:
-    """Train a model with `label_count` labels: uint8 pixels to softmax scores.
+    """Train a model for the labels of a taxonomy: uint8 pixels to the scores of its head.
+
+    If the backbone starts from random weights, there is no head phase, and the second phase trains all layers.
 
     Args:
         training: pictures with the side `recipe.crop_from`.
         validation: pictures with the side `recipe.size`. The model is never trained on them.
+
+    Raises:
+        DatasetInvalid: the head learns sub-labels, and no picture has one.
+        WeightsUnavailable: the weights of the backbone cannot be loaded.
     """
     keras.utils.set_random_seed(recipe.seed)
-    model = build_model(recipe, label_count)
-    efficientnet_lite.load_imagenet_weights(model, recipe.backbone)
-    _train_head(recipe, model, training, reporter)
-    curves = _fine_tune(recipe, model, training, validation, reporter)
-    return model, curves
+    network = build_network(recipe, taxonomy)
+    if network.backbone.pretrained:
+        train_head = _train_new_parts if network.backbone.has_new_part else _train_head
+        train_head(recipe, network, training, reporter)
+    curves = _fine_tune(recipe, network, training, validation, reporter)
+    return network.model, curves
 
 
-def build_model(recipe: Recipe, label_count: int) -> Any:
-    """Return the untrained network: uint8 [N, size, size, 3] to softmax scores [N, label_count]."""
-    pixels, features = efficientnet_lite.build(recipe.backbone, recipe.size)
-    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
-    dropped = keras.layers.Dropout(DROPOUT, name="dropout", seed=recipe.seed)(pooled)
-    scores = keras.layers.Dense(label_count, activation="softmax", name=SCORES)(dropped)
-    return keras.Model(pixels, scores, name=recipe.name)
-
-
-def _train_head(recipe: Recipe, model: Any, training: Pictures, reporter: Reporter) -> None:
-    pooled = keras.Model(model.input, model.get_layer("pool").output)
-    centre = (recipe.crop_from - recipe.size) // 2
-    cut = slice(centre, centre + recipe.size)
+def _train_head(recipe: Recipe, network: Network, training: Pictures, reporter: Reporter) -> None:
+    """Train the head on features of the backbone, which are computed once."""
+    pooled = keras.Model(network.model.input, network.pooled)
     starts = range(0, len(training.pixels), recipe.batch)
     reporter.phase("features", len(starts))
     parts = []
+    centre = _centre(recipe, training)
     for start in starts:
-        parts.append(pooled.predict_on_batch(training.pixels[start : start + recipe.batch, cut, cut]))
+        parts.append(pooled.predict_on_batch(centre[start : start + recipe.batch]))
         reporter.step("")
-    features = np.concatenate(parts)
-    head = keras.Sequential([keras.Input(features.shape[1:]), keras.layers.Dropout(DROPOUT), model.get_layer(SCORES)])
-    head.compile(
-        keras.optimizers.AdamW(recipe.head.learning_rate, weight_decay=recipe.weight_decay),
-        _loss(recipe),
-        jit_compile=False,
-    )
+    head = keras.Model(network.pooled, network.trained.output)
+    _fit_head(recipe, network, head, np.concatenate(parts), training, reporter)
+
+
+def _train_new_parts(recipe: Recipe, network: Network, training: Pictures, reporter: Reporter) -> None:
+    """Train the head together with the new part of the backbone. The features change, so they are not computed once."""
+    for layer in network.trained.layers:
+        layer.trainable = layer.name not in network.backbone.pretrained
+    _fit_head(recipe, network, network.trained, _centre(recipe, training), training, reporter)
+
+
+def _fit_head(
+    recipe: Recipe, network: Network, model: Any, inputs: NDArray[Any], training: Pictures, reporter: Reporter
+) -> None:
+    optimizer = keras.optimizers.AdamW(recipe.head.learning_rate, weight_decay=recipe.weight_decay)
+    model.compile(optimizer, network.loss(_loss(recipe)), jit_compile=False)
     reporter.phase("head", recipe.head.epochs)
     for _ in range(recipe.head.epochs):
-        history = head.fit(features, _one_hot(training, model), recipe.batch, verbose=0)
+        history = model.fit(inputs, network.targets(training), recipe.batch, verbose=0)
         reporter.step(f"loss {history.history['loss'][0]:.3f}")
 
 
-def _fine_tune(recipe: Recipe, model: Any, training: Pictures, validation: Pictures, reporter: Reporter) -> Curves:
+def _centre(recipe: Recipe, pictures: Pictures) -> NDArray[np.uint8]:
+    start = (recipe.crop_from - recipe.size) // 2
+    cut = slice(start, start + recipe.size)
+    return pictures.pixels[:, cut, cut]
+
+
+def _fine_tune(
+    recipe: Recipe, network: Network, training: Pictures, validation: Pictures, reporter: Reporter
+) -> Curves:
+    model, backbone = network.trained, network.backbone
     for layer in model.layers:
-        number = efficientnet_lite.block_number(layer.name)
-        early = number is None and layer.name.startswith("stem")
-        frozen = early or (number is not None and number < recipe.fine_tune.from_block)
-        layer.trainable = not (frozen or isinstance(layer, keras.layers.BatchNormalization))
+        early = backbone.block_of(layer.name) < recipe.fine_tune.from_block
+        freezable = early or isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = not (freezable and layer.name in backbone.pretrained)
     steps = math.ceil(len(training.pixels) / recipe.batch)
-    model.compile(_optimizer(recipe, steps), _loss(recipe), metrics=["accuracy"], jit_compile=False)
+    model.compile(_optimizer(recipe, steps), network.loss(_loss(recipe)), metrics=[network.accuracy], jit_compile=False)
     reporter.phase("fine-tuning", steps * recipe.fine_tune.epochs)
     history = model.fit(
-        _batches(recipe, training, _one_hot(training, model)),
+        _batches(recipe, training, network.targets(training)),
         epochs=recipe.fine_tune.epochs,
-        validation_data=(validation.pixels, _one_hot(validation, model)),
+        validation_data=(validation.pixels, network.targets(validation)),
         validation_batch_size=recipe.batch,
         # The batches are already shuffled.
         shuffle=False,
@@ -131,11 +143,6 @@ def _optimizer(recipe: Recipe, steps_per_epoch: int) -> Any:
 
 def _loss(recipe: Recipe) -> Any:
     return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-
-
-def _one_hot(pictures: Pictures, model: Any) -> NDArray[np.float32]:
-    count = model.get_layer(SCORES).units
-    return np.eye(count, dtype=np.float32)[pictures.labels]
 
 
 def _batches(recipe: Recipe, pictures: Pictures, targets: NDArray[np.float32]) -> Any:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from classifier.learning.data.pictures import DESCRIPTION
-from classifier.learning.networks.efficientnet_lite import Name
+from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, check_options, find_entry
+from classifier.learning.networks.heads import HeadKind
 from classifier.taxonomy import Taxonomy
-from core.errors import DatasetInvalid
+from core.errors import DatasetInvalid, NetworkInvalid
 
 Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
@@ -34,8 +35,15 @@ class DataNote(_Part):
 
 
 class Head(_Part):
-    """The first phase: train a new head on cached features of the frozen backbone."""
+    """The head, and the first phase, which trains it on the frozen backbone.
 
+    `units` are those of the hidden layer of `two_dense`. Other heads ignore them.
+    """
+
+    kind: HeadKind = "straight"
+    dropout: Share = 0.2
+    """The default is that of the original training of EfficientNet-Lite0."""
+    units: Positive = 512
     epochs: Positive
     learning_rate: Rate
 
@@ -72,7 +80,12 @@ class Recipe(_Part):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     """Name of the model. A folder gets this name, so the pattern matches the whole name and allows no path."""
-    backbone: Name
+    backbone: str
+    """A name of `lookbook backbones`. Hyphens count as underscores."""
+    weights: str = IMAGENET
+    """What the backbone starts from: IMAGENET, SCRATCH, or a file relative to the recipe's folder."""
+    width: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor on the channels of all layers of the backbone."""
     taxonomy: Path
     """File of labels and groups, relative to the recipe's folder."""
     data: DataNote
@@ -88,6 +101,16 @@ class Recipe(_Part):
     head: Head
     fine_tune: FineTune
     augment: Augment
+
+    @field_validator("backbone")
+    @classmethod
+    def _use_the_name_of_the_registry(cls, name: str) -> str:
+        return find_entry(name).name
+
+    @model_validator(mode="after")
+    def _check_the_backbone(self) -> Self:
+        check_options(find_entry(self.backbone), self.size, self.width, self.weights)
+        return self
 
     def with_name(self, name: str) -> Self:
         """Return the recipe with another name of the model.
@@ -127,6 +150,7 @@ def read_recipe(path: Path) -> tuple[Recipe, Taxonomy]:
     Raises:
         DatasetInvalid: a file cannot be read, or a member of the recipe is missing, unknown or out of range. The
             message names the file and the member.
+        NetworkInvalid: the backbone is unknown, or cannot be built with this size, width or these weights.
     """
     try:
         content: Any = yaml.safe_load(path.read_bytes())
@@ -139,12 +163,16 @@ def read_recipe(path: Path) -> tuple[Recipe, Taxonomy]:
         raise DatasetInvalid(f"{path}: not YAML: {error}") from error
     except ValidationError as error:
         raise DatasetInvalid(f"{path}: {_describe(error)}") from error
+    except NetworkInvalid as error:
+        raise NetworkInvalid(f"{path}: {error.detail}") from error
     try:
         taxonomy = json.loads(taxonomy_bytes)
     except ValueError as error:
         raise DatasetInvalid(f"{taxonomy_path}: not JSON: {error}") from error
     if recipe.crop_from < recipe.size:
         raise DatasetInvalid(f"{path}: crop_from must be at least size, got {recipe.crop_from} < {recipe.size}")
+    if recipe.weights not in (IMAGENET, SCRATCH):
+        recipe = recipe.model_copy(update={"weights": str(path.parent / recipe.weights)})
     return recipe, Taxonomy.from_json(taxonomy)
 
 

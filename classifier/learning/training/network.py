@@ -1,0 +1,96 @@
+"""The network of a recipe as training uses it: its answers, its targets and its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.artifact import SCORES, SUB_SCORES
+from classifier.learning.data.pictures import Pictures
+from classifier.learning.networks.backbone import Backbone
+from classifier.learning.networks.heads import POOL, HeadOptions, add_head
+from classifier.learning.networks.registry import build_backbone
+from classifier.learning.training.recipe import Recipe
+from classifier.taxonomy import Taxonomy
+from core.errors import DatasetInvalid
+
+Loss = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network and its view for training.
+
+    `model` is published. `trained` has the same layers and one output: float [N, labels], or [N, 2 labels] if
+    the head has sub-labels, with the scores of the main labels first.
+    """
+
+    backbone: Backbone
+    model: Any
+    trained: Any
+    label_count: int
+
+    @property
+    def pooled(self) -> Any:
+        """The input of the head, [N, channels]."""
+        return self.model.get_layer(POOL).output
+
+    @property
+    def has_sub_labels(self) -> bool:
+        """Whether the head answers with sub-labels beside the main label."""
+        return self.trained is not self.model
+
+    def targets(self, pictures: Pictures) -> NDArray[np.float32]:
+        """Return what `trained` should answer: 1 for the label, and 1 for each sub-label in the second half.
+
+        Raises:
+            DatasetInvalid: the head has sub-labels, and no picture has one.
+        """
+        main = np.eye(self.label_count, dtype=np.float32)[pictures.labels]
+        if not self.has_sub_labels:
+            return main
+        sub_labels = np.zeros_like(main)
+        for row, example in zip(sub_labels, pictures.examples, strict=True):
+            row[list(example.sub_labels)] = 1.0
+        if not sub_labels.any():
+            raise DatasetInvalid(
+                "the head multi_label learns sub-labels: expected the member sub_labels in some lines of "
+                "manifest.jsonl, got none"
+            )
+        return np.concatenate([main, sub_labels], axis=1)
+
+    def loss(self, main: Loss) -> Loss:
+        """Return the loss of `trained`: the given loss of the main labels, plus cross-entropy of the sub-labels."""
+        if not self.has_sub_labels:
+            return main
+        count, sub_labels = self.label_count, keras.losses.BinaryCrossentropy()
+
+        def total(targets: Any, scores: Any) -> Any:
+            return main(targets[:, :count], scores[:, :count]) + sub_labels(targets[:, count:], scores[:, count:])
+
+        return total
+
+    def accuracy(self, targets: Any, scores: Any) -> Any:
+        """Return for each picture whether its main label is right."""
+        count = self.label_count
+        return keras.metrics.categorical_accuracy(targets[:, :count], scores[:, :count])
+
+
+def build_network(recipe: Recipe, taxonomy: Taxonomy) -> Network:
+    """Return the network of a recipe. Its backbone has the weights that the recipe asks for, its head random ones.
+
+    Raises:
+        WeightsUnavailable: the weights cannot be loaded.
+    """
+    backbone = build_backbone(recipe.backbone, recipe.size, recipe.width, recipe.weights)
+    options = HeadOptions(recipe.head.kind, recipe.head.dropout, recipe.head.units, recipe.seed)
+    model = trained = add_head(backbone, options, taxonomy, recipe.name)
+    if recipe.head.kind == "multi_label":
+        both = [model.get_layer(name).output for name in (SCORES, SUB_SCORES)]
+        trained = keras.Model(model.input, keras.layers.Concatenate()(both), name=recipe.name)
+    return Network(backbone, model, trained, len(taxonomy.labels))
