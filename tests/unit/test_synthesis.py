@@ -209,12 +209,12 @@ def test_counts_follow_the_real_set_with_a_floor() -> None:
     assert (sum(even), max(even) - min(even)) == (300, 1)
 
 
-def test_too_few_pictures_for_the_labels_or_the_irregularities_are_an_error() -> None:
+def test_too_few_pictures_for_the_labels_or_the_irregularities_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetInvalid, match="expected at least 69 pictures"):
         label_counts(Options(pictures=68))
     with pytest.raises(DatasetInvalid, match="too few for another zero_area_box"):
         synthesize(
-            Path("unused"),
+            tmp_path / "out",
             Options(pictures=69, irregularities={Irregularity.ZERO_AREA_BOX: 70}),
             TAXONOMY,
             silent,
