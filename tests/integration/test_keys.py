@@ -113,7 +113,7 @@ def test_a_withdrawn_job_does_not_count_as_usage(database: Database) -> None:
 def test_a_submission_beyond_the_quota_is_refused_as_a_whole(database: Database) -> None:
     key_id, _ = a_key(database, quota=5)
     submit(database, key_id, 3)
-    with pytest.raises(QuotaExceeded, match="may submit 2 more pictures this month. You sent 3"):
+    with pytest.raises(QuotaExceeded, match=r"may submit 2 more pictures this month\. You sent 3"):
         submit(database, key_id, 3)
     submit(database, key_id, 2)
     with pytest.raises(QuotaExceeded), database.reading() as session:
