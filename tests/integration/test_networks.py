@@ -211,6 +211,22 @@ def test_blocks_are_numbered_from_the_pixels_to_the_features(name: str) -> None:
     assert firsts == sorted(firsts)
 
 
+@pytest.mark.parametrize("name", [*(entry.name for entry in FAMILIES.values() if entry.family != "nasnet"), *OWN])
+def test_width_scales_the_channels_of_all_layers(name: str) -> None:
+    size = find_entry(name).smallest
+    with keras.StatelessScope(initialize_variables=False):
+        whole, narrow = (build_backbone(name, size, width, "none") for width in (1.0, 0.25))
+        counts = [keras.Model(each.pixels, each.features).count_params() for each in (whole, narrow)]
+    assert whole.features.shape[-1] == pytest.approx(4 * narrow.features.shape[-1], rel=0.02)
+    # The parameters of a convolution grow with the square of the width, and others with the width.
+    assert 1 / 16 < counts[1] / counts[0] < 1 / 6
+
+
+def test_a_width_at_which_layers_do_not_fit_together_is_refused() -> None:
+    with pytest.raises(NetworkInvalid, match=r"nasnet_mobile cannot be built at width 0\.25"):
+        build_backbone("nasnet_mobile", 64, 0.25, "none")
+
+
 def test_the_blocks_of_resnet50_and_vgg16_are_those_of_the_papers() -> None:
     with keras.StatelessScope(initialize_variables=False):
         resnet, vgg = build_backbone("resnet50", 64, weights="none"), build_backbone("vgg16", 64, weights="none")

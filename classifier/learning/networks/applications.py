@@ -92,8 +92,9 @@ def _scaled(entry: Entry, model: Any, width: float) -> Any:
     """Return the same graph with `width` times as many filters in each layer, and with new weights."""
 
     def scale(layer: Any) -> Any:
-        if isinstance(layer, keras.Model):
-            return keras.models.clone_model(layer, clone_function=scale)
+        if isinstance(layer, keras.Sequential):
+            # Keras would clone it with an input of the old number of channels.
+            return keras.Sequential([scale(part) for part in layer.layers], name=layer.name)
         # Operations without weights, such as those of the preprocessing, are not layers and are kept.
         return type(layer).from_config(_scaled_config(layer, width)) if isinstance(layer, keras.Layer) else layer
 
