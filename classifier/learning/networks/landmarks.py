@@ -32,8 +32,9 @@ _KINEMATIC: _Chains = (
     ("right_collar", "right_sleeve"),
 )
 _SYMMETRIC: _Chains = tuple((f"left_{part}", f"right_{part}") for part in ("collar", "sleeve", "waist", "hem"))
-"""The chains of the fashion grammar (Wang et al. 2018, "Attentive Fashion Grammar Network for Fashion Landmark
-Detection and Clothing Category Classification", section 3.1)."""
+"""The chains of the two grammars: neighbours on a garment, and its two sides. Both grammars are from Wang et al. 2018
+("Attentive Fashion Grammar Network for Fashion Landmark Detection and Clothing Category Classification"). Which
+landmarks form a chain was not compared with the paper."""
 
 _BRANCH_CHANNELS, _MESSAGE_CHANNELS = 128, 16
 """Channels of FashionNet's landmark branch, and of the messages between the landmarks of BCRNN. Both are choices of
@@ -41,7 +42,7 @@ this project."""
 
 
 def add_landmark_pooling(vgg16: Any, width: float) -> Any:
-    """Return FashionNet's feature map (Liu et al. 2016, section 4), [N, size/16, size/16, 4608 x width].
+    """Return FashionNet's feature map (Liu et al. 2016), [N, size/16, size/16, 4608 x width].
 
     A branch predicts a map of where each landmark is, and whether it is visible. The local features of a landmark are
     those of `pool4`, weighted with its map. They stand beside the global features of `conv5`. The mean over the picture
@@ -68,8 +69,8 @@ def add_fashion_grammar(vgg16: Any, width: float) -> Any:
     """Return the feature map [N, size/16, size/16, 512 x width] of VGG16 with landmark attention (Wang et al. 2018).
 
     Each landmark has features of its own, made from `conv4_3`. Bidirectional convolutional recurrent layers pass
-    messages along the chains of the grammar (section 3.2). The maps that result are averaged to an attention A, and
-    `conv5` continues with (1 + A) times the features (section 3.3). The paper's second attention, which is driven by
+    messages along the chains of the grammars. The maps that result are averaged to an attention A, and
+    `conv5` continues with (1 + A) times the features. The paper's second attention, which is driven by
     the category, is left out.
     """
     features = vgg16.get_layer("block4_conv3").output
