@@ -25,6 +25,15 @@ T = TypeVar("T")
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
 
+_TITLES = {
+    "accuracy": "accuracy",
+    "recall_at_3": "recall@3",
+    "macro_f1": "macro-F1",
+    "balanced_accuracy": "balanced accuracy",
+    "group_accuracy": "accuracy of groups",
+}
+"""The figures with an interval, and their titles in the table."""
+
 DEFAULT_RECIPE = PROJECT / "recipes" / "training" / "garments.yaml"
 
 
@@ -90,6 +99,7 @@ def train(
             chosen, taxonomy, data, models or Settings.read().models, utc_now(), reporter, reporter.track
         )
     out.print(_table(artifact.metrics))
+    out.print(_figures(artifact.metrics))
     out.print(f"published {artifact.ref} in {artifact.folder}")
 
 
@@ -102,6 +112,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Evaluate a model on labelled pictures. It classifies them exactly as a worker would.
+
+    The 95 % intervals say how much the figures would vary with other pictures of the same kind.
 
     Examples:
 
@@ -124,6 +136,7 @@ def evaluate(
         out.print_json(data=evaluation.metrics)
         return
     out.print(_table(evaluation.metrics))
+    out.print(_figures(evaluation.metrics))
     for path, error in evaluation.pictures.unreadable.items():
         out.print(f"left out {path}: {error.detail}", markup=False)
     out.print(f"{artifact.ref} on {opened.name}, {opened.device}, {opened.precision}")
@@ -196,8 +209,13 @@ def _table(metrics: dict[str, Any]) -> Table:
     for row in metrics["labels"]:
         figures = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
         table.add_row(row["id"], *figures, str(row["support"]))
-    table.add_section()
-    table.add_row("macro", "", f"{metrics['balanced_accuracy']:.3f}", f"{metrics['macro_f1']:.3f}", "")
-    accuracy = f"accuracy {metrics['accuracy']:.4f}"
-    table.caption = f"{accuracy}, of groups {metrics['group_accuracy']:.4f}, recall@3 {metrics['recall_at_3']:.4f}"
+    return table
+
+
+def _figures(metrics: dict[str, Any]) -> Table:
+    table = Table("figure", "value", "95 % interval", box=None, header_style="bold")
+    for name, title in _TITLES.items():
+        low, high = metrics["intervals"][name]
+        table.add_row(title, f"{metrics[name]:.4f}", f"{low:.4f} to {high:.4f}")
+    table.add_row("calibration error", f"{metrics['calibration_error']:.4f}", "")
     return table

@@ -1,4 +1,4 @@
-"""Commands for model versions: list, promote, export."""
+"""Commands for model versions: list, promote, export, calibrate."""
 
 from __future__ import annotations
 
@@ -102,5 +102,42 @@ def export(
     for name, check in artifact.metrics["precisions"].items():
         figures = (f"{check['accuracy']:.4f}", f"{check['largest_difference']:.3f}")
         shown.add_row(name, str(check["flips"]), str(check["pictures"]), *figures)
+    out.print(shown)
+    out.print(f"published {artifact.ref} in {artifact.folder}")
+
+
+@app.command("calibrate")
+def calibrate(
+    model: Annotated[str, typer.Argument(help="The model: name (its newest version) or name@version.")],
+    data: Annotated[Path, typer.Option(help="Folder with `validation/<label>/`, and `train/<label>/` for int8.")],
+    models: Annotated[Path | None, typer.Option(help="Folder to publish in. The default is LOOKBOOK_MODELS.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a temperature on `validation/`, and publish the next version, whose confidences match its accuracy.
+
+    The next version gives every picture the same label. An export in int8 is made if the version has one and the folder
+    has `train/`. The model card shows the calibration error before and after.
+
+    Examples:
+
+        lookbook models calibrate garments --data ~/garments
+
+        lookbook models calibrate garments@1 --data ~/garments --models ~/models --json
+    """
+    quiet_tensorflow()
+    from classifier.learning.judging.calibration import CALIBRATED_ON, CALIBRATION_ERROR, ERROR_BEFORE, TEMPERATURE
+    from classifier.learning.publishing.calibrating import calibrate_artifact
+
+    folder = models or Settings.read().models
+    source = open_named_artifact(Settings.read().models, model)
+    with progress_bars() as progress:
+        artifact = calibrate_artifact(source, data, folder, utc_now(), ProgressReporter(progress).track)
+    figures = {name: artifact.metrics[name] for name in (TEMPERATURE, CALIBRATED_ON, ERROR_BEFORE, CALIBRATION_ERROR)}
+    if as_json:
+        print_json({"model": str(artifact.ref), "folder": str(artifact.folder), **figures})
+        return
+    shown = table("temperature", "pictures", "calibration error before", "calibration error")
+    errors = (f"{figures[ERROR_BEFORE]:.4f}", f"{figures[CALIBRATION_ERROR]:.4f}")
+    shown.add_row(f"{figures[TEMPERATURE]:.3f}", str(figures[CALIBRATED_ON]), *errors)
     out.print(shown)
     out.print(f"published {artifact.ref} in {artifact.folder}")

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from classifier.artifact import OPENVINO_INT8
+from classifier.learning.judging.calibration import CALIBRATED_ON, CALIBRATION_ERROR, ERROR_BEFORE, TEMPERATURE
 from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, find_entry
 from classifier.learning.training.recipe import Recipe
 from classifier.precision import MAX_FLIP_SHARE, METRIC, Check
@@ -112,10 +113,25 @@ def _licence_of_start(recipe: Recipe) -> str:
 
 
 def renewed_card(card: str, ref: ModelRef, metrics: dict[str, Any]) -> str:
-    """Return the card for another version of the same weights, with the precision checks of that version."""
+    """Return the card for another version of the same network, with the calibration and the checks of that version."""
     titled = re.sub(r"\A# .*", f"# {ref}", card)
-    without = re.sub(r"## Precisions\n.*?(?=\n## )", "", titled, flags=re.DOTALL)
-    return without.replace("\n## Limits\n", f"\n{_precisions(metrics)}\n\n## Limits\n", 1).replace("\n\n\n", "\n\n")
+    without = re.sub(r"## (?:Calibration|Precisions)\n.*?(?=\n## )", "", titled, flags=re.DOTALL)
+    sections = f"{_calibration(metrics)}{_precisions(metrics)}"
+    return re.sub(r"\n{3,}", "\n\n", without.replace("\n## Limits\n", f"\n{sections}\n\n## Limits\n", 1))
+
+
+def _calibration(metrics: dict[str, Any]) -> str:
+    if TEMPERATURE not in metrics:
+        return ""
+    temperature, pictures = f"{metrics[TEMPERATURE]:.3f}", f"{metrics[CALIBRATED_ON]:,}"
+    before, after = f"{metrics[ERROR_BEFORE]:.4f}", f"{metrics[CALIBRATION_ERROR]:.4f}"
+    return f"""## Calibration
+The logits are divided by the temperature {temperature} (Guo et al. 2017), which changes confidences and no label. On
+{pictures} validation pictures, the expected calibration error was {before} before and is {after} now. The second figure
+is cross-fitted: each half of the pictures is measured with the temperature of the other half. The table of figures has
+the error before any calibration.
+
+"""
 
 
 def _precisions(metrics: dict[str, Any]) -> str:

@@ -27,24 +27,27 @@ from classifier.taxonomy import Taxonomy
 _WEIGHTS = "model.weights.h5"
 
 
-def save_keras(model: Any, folder: Path) -> None:
-    """Write `model.keras`: the graph without the optimizer, with weights in float16, which Keras loads as float32."""
+def save_keras(model: Any, folder: Path, *, exact: bool = False) -> None:
+    """Write `model.keras`: the graph without the optimizer, with weights in float16, which Keras loads as float32.
+
+    `exact` keeps weights in float32 that float16 would round.
+    """
     clean = keras.Model(model.input, model.output, name=model.name)
     path = folder / KERAS_MODEL
     with tempfile.TemporaryDirectory() as temporary:
         whole = Path(temporary) / "model.keras"
         clean.save(whole)
-        _halve_weights(whole, path)
+        _halve_weights(whole, path, exact)
 
 
-def _halve_weights(source: Path, target: Path) -> None:
+def _halve_weights(source: Path, target: Path, exact: bool) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         weights = Path(temporary) / _WEIGHTS
         small = Path(temporary) / "small.h5"
         with zipfile.ZipFile(source) as archive:
             archive.extract(_WEIGHTS, temporary)
             with h5py.File(weights) as before, h5py.File(small, "w") as after:
-                _copy_halved(before, after)
+                _copy_halved(before, after, exact)
             with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as out:
                 for name in archive.namelist():
                     if name != _WEIGHTS:
@@ -52,23 +55,26 @@ def _halve_weights(source: Path, target: Path) -> None:
                 out.write(small, _WEIGHTS)
 
 
-def _copy_halved(before: Any, after: Any) -> None:
+def _copy_halved(before: Any, after: Any, exact: bool) -> None:
     for name, value in before.attrs.items():
         after.attrs[name] = value
     for name, child in before.items():
         if isinstance(child, h5py.Group):
-            _copy_halved(child, after.create_group(name))
+            _copy_halved(child, after.create_group(name), exact)
         else:
-            after.create_dataset(name, data=_halved(np.asarray(child)))
+            after.create_dataset(name, data=_halved(np.asarray(child), exact))
 
 
-def _halved(data: NDArray[Any]) -> NDArray[Any]:
-    """Return float32 data in float16, unless a value is too large for it.
+def _halved(data: NDArray[Any], exact: bool) -> NDArray[Any]:
+    """Return float32 data in float16, unless a value is too large for it or, if `exact`, would be rounded.
 
     The variances of batch normalisation are that large in networks whose pixels are not scaled, such as ResNet50.
     """
     fits = data.dtype == np.float32 and np.abs(data).max(initial=0.0) <= np.finfo(np.float16).max
-    return data.astype(np.float16) if fits else data
+    if not fits:
+        return data
+    half = data.astype(np.float16)
+    return data if exact and (half != data).any() else half
 
 
 def save_openvino(folder: Path, taxonomy: Taxonomy) -> None:

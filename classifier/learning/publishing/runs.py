@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -100,24 +100,52 @@ def export_artifact(
     Raises:
         DatasetInvalid: the folders have another form.
     """
-    labels = artifact.taxonomy.label_ids
-    validation = _read("validation", find_examples(data / VALIDATION, labels), artifact.input, track)
-    files = find_examples(data / TRAIN, labels) if int8 else []
-    drawn = np.random.default_rng(CALIBRATION_SEED).permutation(len(files))[:CALIBRATION_PICTURES]
-    calibration = _read("calibration", [files[i] for i in drawn], artifact.input, track) if int8 else None
+    validation = _read(
+        "validation", find_examples(data / VALIDATION, artifact.taxonomy.label_ids), artifact.input, track
+    )
+    quantizing = quantizing_pixels(artifact, data, track) if int8 else None
+
+    def save(folder: Path) -> None:
+        shutil.copyfile(artifact.folder / KERAS_MODEL, folder / KERAS_MODEL)
+
+    return publish_again(artifact, save, {}, validation, quantizing, models, created_at)
+
+
+def publish_again(
+    artifact: Artifact,
+    save: Callable[[Path], None],
+    changes: dict[str, Any],
+    validation: Pictures,
+    quantizing: NDArray[np.uint8] | None,
+    models: Path,
+    created_at: datetime,
+) -> Artifact:
+    """Publish the next version of an artifact with the `model.keras` that `save` writes into a folder.
+
+    The exports are made from that file. `changes` replace members of the metrics. `quantizing` calibrates the export in
+    int8; None makes no such export. The precisions are checked on `validation`.
+    """
 
     def write(folder: Path, ref: ModelRef) -> None:
-        for name in (KERAS_MODEL, LABELS, INPUT, *(path.name for path in artifact.folder.glob("*.png"))):
+        save(folder)
+        for name in (LABELS, INPUT, *(path.name for path in artifact.folder.glob("*.png"))):
             shutil.copyfile(artifact.folder / name, folder / name)
         save_openvino(folder, artifact.taxonomy)
-        if calibration is not None:
-            save_int8(folder, calibration.pixels)
+        if quantizing is not None:
+            save_int8(folder, quantizing)
         written = Artifact(ref, folder, "", artifact.taxonomy, artifact.input, {}, "")
-        metrics = artifact.metrics | check_precisions(written, validation)
+        metrics = artifact.metrics | changes | check_precisions(written, validation)
         write_json(folder / METRICS, metrics)
         (folder / CARD).write_text(renewed_card(artifact.card, ref, metrics), "utf-8")
 
     return publish(models, artifact.ref.name, created_at, write)
+
+
+def quantizing_pixels(artifact: Artifact, data: Path, track: NamedTrack) -> NDArray[np.uint8]:
+    """Return the pixels that calibrate an export in int8: pictures of `data`/train, drawn at random."""
+    files = find_examples(data / TRAIN, artifact.taxonomy.label_ids)
+    drawn = np.random.default_rng(CALIBRATION_SEED).permutation(len(files))[:CALIBRATION_PICTURES]
+    return _read("calibration", [files[i] for i in drawn], artifact.input, track).pixels
 
 
 def evaluate_artifact(
