@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 # The whole suite runs in two processes, each with its own services, and measures branch coverage. The floor is in
 # pyproject.toml. A part of the suite (ARGS) runs in one process and without coverage, whose floor it would miss.
-WHOLE_SUITE := -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
+WHOLE_SUITE := -n 2 --dist loadfile --no-loadscope-reorder --durations=20 --cov --cov-report=
 
 .PHONY: help up test lint format bench faults train clean requirements
 .DEFAULT_GOAL := help
