@@ -83,7 +83,7 @@ class Recipe(_Part):
     backbone: str
     """A name of `lookbook backbones`. Hyphens count as underscores."""
     weights: str = IMAGENET
-    """What the backbone starts from: IMAGENET, SCRATCH, or a file relative to the recipe's folder."""
+    """The starting weights of the backbone: IMAGENET, SCRATCH, or a file relative to the recipe's folder."""
     width: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Factor on the channels of all layers of the backbone."""
     taxonomy: Path
