@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from typing import Any
 
 from classifier.learning.data.index import IndexNote, PictureIndex, write_rows
 from classifier.learning.data.irregularities import IrregularityCounts
-from classifier.learning.data.reading import KFASHION_LABELS
-from classifier.taxonomy import Taxonomy
+from classifier.learning.data.reading import kfashion_taxonomy
 
 PICTURES, BATCH = 1_000_000, 10_000
 POINTS = 30
@@ -54,7 +52,7 @@ def row(number: int, label: str, root: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    taxonomy = Taxonomy.from_json(json.loads(KFASHION_LABELS.read_text("utf-8")))
+    taxonomy = kfashion_taxonomy()
     with tempfile.TemporaryDirectory() as folder:
         root, path = Path(folder), Path(folder, "index.arrow")
         table = write_rows(root / "rows", rows(taxonomy.label_ids, root))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -97,12 +96,11 @@ def synthesize(
 
         lookbook dataset synthesize --out ~/irregular --pictures 500 --irregularities all --irregularities two_labels=9
     """
-    from classifier.learning.data.reading import KFASHION_LABELS
+    from classifier.learning.data.reading import kfashion_taxonomy
     from classifier.learning.data.synthesis.dataset import synthesize as write_dataset
     from classifier.learning.data.synthesis.plan import Options
-    from classifier.taxonomy import Taxonomy
 
-    taxonomy = Taxonomy.from_json(json.loads(KFASHION_LABELS.read_text("utf-8")))
+    taxonomy = kfashion_taxonomy()
     options = Options(
         pictures=pictures,
         seed=seed,

@@ -21,7 +21,7 @@ from skimage.draw import polygon2mask
 from typer.testing import CliRunner
 
 from classifier.learning.data.irregularities import Irregularity
-from classifier.learning.data.reading import KFASHION_LABELS
+from classifier.learning.data.reading import kfashion_taxonomy
 from classifier.learning.data.synthesis.canvas import Canvas, Frame
 from classifier.learning.data.synthesis.cloths import PATTERNS
 from classifier.learning.data.synthesis.dataset import ROOT, TRUTH, synthesize
@@ -33,13 +33,12 @@ from classifier.learning.data.synthesis.plan import LEAST_PICTURES, Options, Pla
 from classifier.learning.data.synthesis.scenes import Format
 from classifier.learning.data.synthesis.styles import STYLES, mates
 from classifier.learning.data.synthesis.wardrobe import WARDROBE, Slot
-from classifier.taxonomy import Taxonomy
 from cli.main import app
 from core.errors import DatasetInvalid
 
 T = TypeVar("T")
 
-TAXONOMY = Taxonomy.from_json(json.loads(KFASHION_LABELS.read_text("utf-8")))
+TAXONOMY = kfashion_taxonomy()
 IRREGULAR = Options(
     pictures=140, seed=5, imbalance=0.4, leaks=0.2, size=64, irregularities=dict.fromkeys(Irregularity, 2)
 )

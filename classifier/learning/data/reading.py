@@ -44,7 +44,7 @@ from core.perceptual import fingerprint
 from core.pictures import inspect
 from core.settings import PROJECT
 
-KFASHION_LABELS = PROJECT / "recipes" / "training" / "kfashion.labels.json"
+_KFASHION_LABELS = PROJECT / "recipes" / "training" / "kfashion.labels.json"
 """The taxonomy of datasets in the AI Hub form."""
 FINGERPRINT_SIDE = 224
 """Long side in pixels at which pictures are compared. Fingerprints are designed for 200 to 500 pixels."""
@@ -105,9 +105,14 @@ def make_index(root: Path, path: Path, options: ReadingOptions, track: Track) ->
     return PictureIndex.open(path)
 
 
+def kfashion_taxonomy() -> Taxonomy:
+    """Return the taxonomy of K-Fashion: 23 styles in 10 groups."""
+    return Taxonomy.from_json(json.loads(_KFASHION_LABELS.read_text("utf-8")))
+
+
 def _taxonomy(root: Path, layout: Layout) -> Taxonomy:
     if layout.is_aihub:
-        return Taxonomy.from_json(json.loads(KFASHION_LABELS.read_text("utf-8")))
+        return kfashion_taxonomy()
     described = read_taxonomy(root)
     folders = {placed.folder for placed in layout.pictures} - {""}
     return described or taxonomy_of_folders(root.name, folders)
