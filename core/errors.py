@@ -172,6 +172,18 @@ class DatasetInvalid(LookbookError):
     code = "dataset_invalid"
 
 
+class RunUnknown(LookbookError):
+    """There is no training run with this id."""
+
+    code = "run_unknown"
+
+
+class RunInvalid(LookbookError):
+    """The training run is not in a state in which this is possible."""
+
+    code = "run_invalid"
+
+
 class NetworkInvalid(LookbookError):
     """The network cannot be built as the recipe describes it."""
 

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from classifier.learning.data.pictures import Pictures
+from classifier.learning.training.batches import make_batches
 from classifier.learning.training.network import Network, build_network
 from classifier.learning.training.recipe import Recipe
 from classifier.taxonomy import Taxonomy
@@ -113,7 +113,7 @@ def _fine_tune(
     model.compile(_optimizer(recipe, steps), network.loss(_loss(recipe)), metrics=[network.accuracy], jit_compile=False)
     reporter.phase("fine-tuning", steps * recipe.fine_tune.epochs)
     history = model.fit(
-        _batches(recipe, training, network.targets(training)),
+        make_batches(recipe, training, network.targets(training)),
         epochs=recipe.fine_tune.epochs,
         validation_data=(validation.pixels, network.targets(validation)),
         validation_batch_size=recipe.batch,
@@ -143,65 +143,6 @@ def _optimizer(recipe: Recipe, steps_per_epoch: int) -> Any:
 
 def _loss(recipe: Recipe) -> Any:
     return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-
-
-def _batches(recipe: Recipe, pictures: Pictures, targets: NDArray[np.float32]) -> Any:
-    """Return shuffled and augmented batches. The order and the changes differ in every epoch."""
-
-    def gather(indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        return pictures.pixels[indices], targets[indices]
-
-    def batch(indices: Any, seed: Any) -> tuple[Any, Any]:
-        pixels, batch_targets = tf.numpy_function(gather, [indices], (tf.uint8, tf.float32))
-        pixels.set_shape((None, recipe.crop_from, recipe.crop_from, 3))
-        batch_targets.set_shape((None, targets.shape[1]))
-        seed = tf.cast(seed, tf.int64)
-        return mix(recipe, augment(recipe, pixels, seed), batch_targets, seed)
-
-    indices = tf.data.Dataset.range(len(pictures.pixels)).shuffle(len(pictures.pixels), recipe.seed)
-    seeds = tf.data.Dataset.random(recipe.seed, rerandomize_each_iteration=True).batch(2)
-    return tf.data.Dataset.zip(indices.batch(recipe.batch), seeds).map(batch, tf.data.AUTOTUNE).prefetch(2)
-
-
-def augment(recipe: Recipe, pixels: Any, seed: Any) -> Any:
-    """Change the crop, flip, brightness, contrast and saturation of each picture of the batch at random.
-
-    uint8 [N, crop_from, crop_from, 3] -> uint8 [N, size, size, 3]. The crop covers a share of the picture's area from
-    [area, 1] and has an aspect ratio from [1 / aspect, aspect]. It is scaled to size x size.
-    """
-    count = tf.shape(pixels)[0]
-    draws = tf.random.stateless_uniform((8, count), seed)
-    change = recipe.augment
-    side = tf.sqrt(change.area + (1.0 - change.area) * draws[0])
-    stretch = tf.sqrt(change.aspect ** (2.0 * draws[1] - 1.0))
-    height, width = tf.minimum(side * stretch, 1.0), tf.minimum(side / stretch, 1.0)
-    top, left = draws[2] * (1.0 - height), draws[3] * (1.0 - width)
-    boxes = tf.stack([top, left, top + height, left + width], axis=1)
-    values = tf.image.crop_and_resize(pixels, boxes, tf.range(count), (recipe.size, recipe.size))
-    flips = draws[4] < (0.5 if change.flip else 0.0)
-    values = tf.where(flips[:, None, None, None], values[:, :, ::-1], values)
-    grey = tf.image.rgb_to_grayscale(values)
-    values = grey + (values - grey) * _around_one(change.saturation, draws[5])
-    mean = tf.reduce_mean(values, axis=(1, 2, 3), keepdims=True)
-    values = mean + (values - mean) * _around_one(change.contrast, draws[6])
-    values = values + 255.0 * (_around_one(change.brightness, draws[7]) - 1.0)
-    return tf.cast(tf.clip_by_value(values, 0.0, 255.0), tf.uint8)
-
-
-def _around_one(max_change: float, draws: Any) -> Any:
-    """Return random factors from [1 - max_change, 1 + max_change]."""
-    return (1.0 + max_change * (2.0 * draws - 1.0))[:, None, None, None]
-
-
-def mix(recipe: Recipe, pixels: Any, targets: Any, seed: Any) -> tuple[Any, Any]:
-    """Blend each picture, and its target, with another of the batch (mixup, Zhang et al. 2018).
-
-    The share of the other picture is drawn from [0, mix], so that the own label stays the main one.
-    """
-    share = recipe.augment.mix * tf.random.stateless_uniform((tf.shape(pixels)[0],), seed + 1)
-    blended = tf.cast(pixels, tf.float32)
-    blended += share[:, None, None, None] * (tf.reverse(blended, [0]) - blended)
-    return tf.cast(blended, tf.uint8), targets + share[:, None] * (tf.reverse(targets, [0]) - targets)
 
 
 class _ReportingCallback(keras.callbacks.Callback):  # type: ignore[misc]
