@@ -1,38 +1,27 @@
-"""Commands that train and evaluate models."""
+"""Commands that train models, and what they share with other commands."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from cli.figures import figure_table, label_table
 from core.clock import utc_now
 from core.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
     from classifier.artifact import Artifact
-    from classifier.learning.publishing.runs import Evaluation
 
 T = TypeVar("T")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
-
-_TITLES = {
-    "accuracy": "accuracy",
-    "recall_at_3": "recall@3",
-    "macro_f1": "macro-F1",
-    "balanced_accuracy": "balanced accuracy",
-    "group_accuracy": "accuracy of groups",
-}
-"""The figures with an interval, and their titles in the table."""
 
 DEFAULT_RECIPE = PROJECT / "recipes" / "training" / "garments.yaml"
 
@@ -98,48 +87,9 @@ def train(
         artifact = train_and_publish(
             chosen, taxonomy, data, models or Settings.read().models, utc_now(), reporter, reporter.track
         )
-    out.print(_table(artifact.metrics))
-    out.print(_figures(artifact.metrics))
+    out.print(label_table(artifact.metrics))
+    out.print(figure_table(artifact.metrics))
     out.print(f"published {artifact.ref} in {artifact.folder}")
-
-
-def evaluate(
-    data: Annotated[Path, typer.Argument(help="Folder with one folder of pictures per label.")],
-    model: Annotated[str, typer.Option(help="The model: name (its newest version) or name@version.")] = "garments",
-    runtime: Annotated[str, typer.Option(help="The runtime: auto, tensorflow or openvino.")] = "auto",
-    precision: Annotated[str, typer.Option(help="The precision of OpenVINO: f32, bf16, int8 or auto.")] = "f32",
-    predictions: Annotated[Path | None, typer.Option(help="Write one line of JSON per picture to this file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-) -> None:
-    """Evaluate a model on labelled pictures. It classifies them exactly as a worker would.
-
-    The 95 % intervals say how much the figures would vary with other pictures of the same kind.
-
-    Examples:
-
-        lookbook evaluate ~/garments/validation
-
-        lookbook evaluate ~/garments/validation --model garments@2 --precision int8 --predictions predictions.jsonl
-    """
-    quiet_tensorflow()
-    from classifier.learning.publishing.runs import evaluate_artifact
-
-    settings = Settings.read().with_changes(runtime=runtime, precision=precision)
-    artifact = open_named_artifact(settings.models, model)
-    with progress_bars() as progress:
-        opened, evaluation = evaluate_artifact(
-            artifact, data, settings.runtime, settings.precision, ProgressReporter(progress).track
-        )
-    if predictions is not None:
-        _write_predictions(predictions, artifact, evaluation)
-    if as_json:
-        out.print_json(data=evaluation.metrics)
-        return
-    out.print(_table(evaluation.metrics))
-    out.print(_figures(evaluation.metrics))
-    for path, error in evaluation.pictures.unreadable.items():
-        out.print(f"left out {path}: {error.detail}", markup=False)
-    out.print(f"{artifact.ref} on {opened.name}, {opened.device}, {opened.precision}")
 
 
 def convert_backbone(
@@ -188,34 +138,3 @@ def open_named_artifact(models: Path, text: str) -> Artifact:
     if not versions:
         raise ModelUnknown(f"no model {name!r} in {models}")
     return versions[-1]
-
-
-def _write_predictions(path: Path, artifact: Artifact, evaluation: Evaluation) -> None:
-    labels = artifact.taxonomy.label_ids
-    with path.open("w", encoding="utf-8") as file:
-        for example, scores in zip(evaluation.pictures.examples, evaluation.scores, strict=True):
-            top = int(scores.argmax())
-            row = {
-                "path": str(example.path),
-                "true": labels[example.label],
-                "label": labels[top],
-                "score": float(scores[top]),
-            }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def _table(metrics: dict[str, Any]) -> Table:
-    table = Table("label", "precision", "recall", "F1", "pictures", box=None, header_style="bold")
-    for row in metrics["labels"]:
-        figures = [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
-        table.add_row(row["id"], *figures, str(row["support"]))
-    return table
-
-
-def _figures(metrics: dict[str, Any]) -> Table:
-    table = Table("figure", "value", "95 % interval", box=None, header_style="bold")
-    for name, title in _TITLES.items():
-        low, high = metrics["intervals"][name]
-        table.add_row(title, f"{metrics[name]:.4f}", f"{low:.4f} to {high:.4f}")
-    table.add_row("calibration error", f"{metrics['calibration_error']:.4f}", "")
-    return table

@@ -13,6 +13,7 @@ from cli import (
     dataset_reading,
     dataset_splitting,
     datasets,
+    evaluating,
     items,
     jobs,
     keys,
@@ -63,7 +64,7 @@ datasets.app.command("split")(dataset_splitting.split)
 datasets.app.command("prepare")(dataset_splitting.prepare)
 app.add_typer(datasets.app, name="dataset", rich_help_panel="Learn")
 app.command("train", rich_help_panel="Learn")(learning.train)
-app.command("evaluate", rich_help_panel="Learn")(learning.evaluate)
+app.command("evaluate", rich_help_panel="Learn")(evaluating.evaluate)
 app.command("backbones", rich_help_panel="Learn")(backbones.backbones)
 app.command("convert-backbone", rich_help_panel="Learn")(learning.convert_backbone)
 

@@ -1,0 +1,70 @@
+"""`lookbook evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.figures import figure_table, label_table
+from cli.learning import ProgressReporter, open_named_artifact, out, progress_bars, quiet_tensorflow
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from classifier.artifact import Artifact
+    from classifier.learning.publishing.runs import Evaluation
+
+
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="Folder with one folder of pictures per label.")],
+    model: Annotated[str, typer.Option(help="The model: name (its newest version) or name@version.")] = "garments",
+    runtime: Annotated[str, typer.Option(help="The runtime: auto, tensorflow or openvino.")] = "auto",
+    precision: Annotated[str, typer.Option(help="The precision of OpenVINO: f32, bf16, int8 or auto.")] = "f32",
+    predictions: Annotated[Path | None, typer.Option(help="Write one line of JSON per picture to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Evaluate a model on labelled pictures. It classifies them exactly as a worker would.
+
+    The 95 % intervals say how much the figures would vary with other pictures of the same kind.
+
+    Examples:
+
+        lookbook evaluate ~/garments/validation
+
+        lookbook evaluate ~/garments/validation --model garments@2 --precision int8 --predictions predictions.jsonl
+    """
+    quiet_tensorflow()
+    from classifier.learning.publishing.runs import evaluate_artifact
+
+    settings = Settings.read().with_changes(runtime=runtime, precision=precision)
+    artifact = open_named_artifact(settings.models, model)
+    with progress_bars() as progress:
+        opened, evaluation = evaluate_artifact(
+            artifact, data, settings.runtime, settings.precision, ProgressReporter(progress).track
+        )
+    if predictions is not None:
+        _write_predictions(predictions, artifact, evaluation)
+    if as_json:
+        out.print_json(data=evaluation.metrics)
+        return
+    out.print(label_table(evaluation.metrics))
+    out.print(figure_table(evaluation.metrics))
+    for path, error in evaluation.pictures.unreadable.items():
+        out.print(f"left out {path}: {error.detail}", markup=False)
+    out.print(f"{artifact.ref} on {opened.name}, {opened.device}, {opened.precision}")
+
+
+def _write_predictions(path: Path, artifact: Artifact, evaluation: Evaluation) -> None:
+    labels = artifact.taxonomy.label_ids
+    with path.open("w", encoding="utf-8") as file:
+        for example, scores in zip(evaluation.pictures.examples, evaluation.scores, strict=True):
+            top = int(scores.argmax())
+            row = {
+                "path": str(example.path),
+                "true": labels[example.label],
+                "label": labels[top],
+                "score": float(scores[top]),
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
