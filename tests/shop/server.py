@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import re
 import socket
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReader, StreamWriter
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 from tests.shop.answers import Answer, Misbehaviour, Request
@@ -22,8 +24,28 @@ _HEAD = 64 * 2**10
 _PHOTO = re.compile("/(?:photos|i|cdn)/")
 """Paths of photos, which may have to be drawn first. A thread draws them, so that other requests are logged in time."""
 
+_GATE_POLL = 0.005
+"""Seconds between two looks at a closed gate."""
+
 Respond = Callable[[Request, str, str], "Answer | Misbehaviour"]
 """Returns the answer to a request. The other arguments are the host of the Host header and the server's IP address."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """Holds answers back, so that a test can act at a chosen moment of a crawl, however fast the machine is."""
+
+    answers: float = math.inf
+    """The number of further answers that the server sends. The others wait until this number grows."""
+    waiting: int = 0
+    """The number of answers that wait."""
+
+    async def pass_through(self) -> None:
+        self.waiting += 1
+        while self.answers < 1:
+            await asyncio.sleep(_GATE_POLL)
+        self.waiting -= 1
+        self.answers -= 1
 
 
 class Server:
@@ -33,8 +55,8 @@ class Server:
         latency: delay of each answer in seconds.
     """
 
-    def __init__(self, respond: Respond, log: AccessLog, latency: float = 0.0) -> None:
-        self._respond, self._log, self._latency = respond, log, latency
+    def __init__(self, respond: Respond, log: AccessLog, latency: float, gate: Gate) -> None:
+        self._respond, self._log, self._latency, self._gate = respond, log, latency, gate
         self._numbers = count(1)
         self._in_progress: Counter[str] = Counter()
         self._connections: dict[int, str] = {}
@@ -120,6 +142,7 @@ class Server:
             answer = await asyncio.to_thread(self._respond, request, host, address)
         else:
             answer = self._respond(request, host, address)
+        await self._gate.pass_through()
         delay = self._latency + (answer.delay if isinstance(answer, Answer) else 0.0)
         if delay:
             await asyncio.sleep(delay)

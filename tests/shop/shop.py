@@ -22,7 +22,7 @@ from tests.shop.answers import Answer, Misbehaviour, Request, missing
 from tests.shop.log import AccessLog, Visitors
 from tests.shop.odd_sites import OddSite, odd_sites
 from tests.shop.places import ADDRESSES, ALLOW, BY_NAME, DOMAIN, INSIDE, SITES, site_of
-from tests.shop.server import Server, listening
+from tests.shop.server import Gate, Server, listening
 from tests.shop.sites import Site
 from tests.shop.traps import TrapSite
 from tests.shop.truth import KINDS, SiteTruth
@@ -68,10 +68,11 @@ class Sites:
 
 
 class Shop:
-    """A shop that runs on `port`."""
+    """A shop that runs on `port`. `gate` has an effect only if the shop runs in this process."""
 
-    def __init__(self, seed: int, products: int, visit: int, port: int, log: Path) -> None:
+    def __init__(self, seed: int, products: int, visit: int, port: int, log: Path, gate: Gate | None = None) -> None:
         self.seed, self.products, self.visit, self.port = seed, products, visit, port
+        self.gate = gate or Gate()
         self.log = Visitors(log)
         self._rebinding = cycle([BY_NAME, INSIDE])
         self._sites = Sites(seed, products, visit, pause=1.0, port=lambda: port)
@@ -159,13 +160,14 @@ def running_shop(
         sockets = listening([BY_NAME, INSIDE, *ADDRESSES.values()], port, [INSIDE, *ADDRESSES.values()])
         bound_port = int(sockets[0].getsockname()[1])
         access = AccessLog(path, clock)
-        server = Server(Sites(seed, products, visit, pause, lambda: bound_port).respond, access, latency)
+        sites, gate = Sites(seed, products, visit, pause, lambda: bound_port), Gate()
+        server = Server(sites.respond, access, latency, gate)
         loop, stop, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
         thread = threading.Thread(target=_run, args=[loop, server.serve(sockets, stop, ready.set)], name="shop")
         thread.start()
         ready.wait()
         try:
-            yield Shop(seed, products, visit, bound_port, path)
+            yield Shop(seed, products, visit, bound_port, path, gate)
         finally:
             loop.call_soon_threadsafe(stop.set)
             thread.join()
