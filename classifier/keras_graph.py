@@ -23,6 +23,7 @@ from classifier.artifact import (
     LABEL_HEAD,
     SCORES,
     SUB_SCORES,
+    TEMPERATURE_LAYER,
 )
 from classifier.taxonomy import Taxonomy
 
@@ -41,6 +42,11 @@ def only_scores(model: Any) -> Any:
     return keras.Model(model.input, model.get_layer(SCORES).output, name=model.name)
 
 
+def has_layer(model: Any, name: str) -> bool:
+    """Return whether a graph has a layer of this name."""
+    return any(layer.name == name for layer in model.layers)
+
+
 def with_activation_maps(model: Any, taxonomy: Taxonomy) -> Any:
     """Return the graph with one more output: class activation maps, float32 [N, height, width, labels].
 
@@ -54,11 +60,11 @@ def with_activation_maps(model: Any, taxonomy: Taxonomy) -> Any:
     give to the features of this place alone, because its hidden layer is not linear. The mean is then not the logit.
     """
     x, maps = model.get_layer(FEATURES).output, _linear_map(ACTIVATION_MAPS, *_last_weights(model, taxonomy))
-    if _has(model, HIDDEN):
+    if has_layer(model, HIDDEN):
         hidden = _linear_map(f"{HIDDEN}_map", *model.get_layer(HIDDEN).get_weights())
         x = keras.layers.ReLU(dtype="float32")(hidden(x))
     outputs = {SCORES: model.get_layer(SCORES).output, ACTIVATION_MAPS: maps(x)}
-    if _has(model, SUB_SCORES):
+    if has_layer(model, SUB_SCORES):
         outputs[SUB_SCORES] = model.get_layer(SUB_SCORES).output
     return keras.Model(model.input, outputs, name=model.name)
 
@@ -74,7 +80,7 @@ def use_mixed_precision(model: Any) -> None:
 
 def _last_weights(model: Any, taxonomy: Taxonomy) -> tuple[NDArray[np.float32]]:
     """Return the weights w[channel, label] by which the maps of the labels are made."""
-    if not _has(model, GROUP_HEAD):
+    if not has_layer(model, GROUP_HEAD):
         return (model.get_layer(SCORES).get_weights()[0],)
     labels, groups = (model.get_layer(name).get_weights()[0] for name in (LABEL_HEAD, GROUP_HEAD))
     combined = np.empty_like(labels)
@@ -82,7 +88,8 @@ def _last_weights(model: Any, taxonomy: Taxonomy) -> tuple[NDArray[np.float32]]:
         # The only label of a group has the score of the group, whatever its own weights are.
         own = labels[:, members] if len(members) > 1 else 0.0
         combined[:, members] = own + groups[:, number : number + 1]
-    return (combined,)
+    scale = model.get_layer(TEMPERATURE_LAYER).scale if has_layer(model, TEMPERATURE_LAYER) else 1.0
+    return (combined * scale,)
 
 
 def _linear_map(name: str, weights: NDArray[np.float32], bias: NDArray[np.float32] | None = None) -> Any:
@@ -91,7 +98,3 @@ def _linear_map(name: str, weights: NDArray[np.float32], bias: NDArray[np.float3
     layer.build((None, None, None, weights.shape[0]))
     layer.set_weights([weights[None, None]] if bias is None else [weights[None, None], bias])
     return layer
-
-
-def _has(model: Any, name: str) -> bool:
-    return any(layer.name == name for layer in model.layers)

@@ -14,16 +14,19 @@ from scipy.special import softmax
 from typer.testing import CliRunner
 
 from classifier.artifact import FEATURES, SCORES, SUB_SCORES, Artifact, publish
+from classifier.keras_graph import load_graph, only_scores
 from classifier.learning.judging.calibration import logits_of
-from classifier.learning.publishing.calibrating import calibrate_model
+from classifier.learning.networks.backbone import Backbone
+from classifier.learning.networks.heads import HeadKind, HeadOptions, add_head
 from classifier.learning.publishing.exporting import save_int8, save_keras, save_openvino, write_json
+from classifier.learning.publishing.tempering import calibrate_network, tempered
 from classifier.prepare import InputSpec
 from classifier.runtime import predict
 from classifier.runtimes import open_runtime
 from classifier.taxonomy import Taxonomy
 from cli.main import app
-from core.errors import ArtifactInvalid
 from core.settings import PROJECT
+from core.types import ModelRef
 
 SIDE = 16
 TEMPERATURE = 3.0
@@ -159,14 +162,39 @@ def test_evaluate_shows_the_intervals(
     assert f"{figures['accuracy']:.4f}  {low:.4f} to {high:.4f}" in run.invoke(app, arguments).stdout
 
 
-def test_models_with_another_head_are_refused() -> None:
+@pytest.mark.parametrize("kind", ["straight", "two_dense", "hierarchical", "multi_label"])
+def test_every_head_is_calibrated_inside_the_graph_and_in_its_exports(kind: HeadKind, tmp_path: Path) -> None:
+    pixels = keras.Input((SIDE, SIDE, 3), dtype="uint8")
+    features = keras.layers.Conv2D(4, 3, name=FEATURES)(keras.layers.Rescaling(1 / 128)(pixels))
+    backbone = Backbone(pixels, features, {}, frozenset(), has_new_part=False)
+    keras.utils.set_random_seed(3)
+    model = add_head(backbone, HeadOptions(kind, dropout=0.0, units=5, seed=0), TAXONOMY, "colours")
+    batch = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE, 3), dtype=np.uint8)
+    before = only_scores(model).predict(batch, verbose=0)
+    save_keras(tempered(model, TEMPERATURE), tmp_path, exact=True)
+    # Calibrating again multiplies the temperatures.
+    again = tempered(load_graph(tmp_path), 0.5)
+    save_keras(again, tmp_path, exact=True)
+    save_openvino(tmp_path, TAXONOMY)
+    artifact = Artifact(ModelRef("colours", "1"), tmp_path, "", TAXONOMY, InputSpec(SIDE), {}, "")
+    expected = softmax(logits_of(before) / (TEMPERATURE * 0.5), axis=1)
+    for runtime in ("openvino", "tensorflow"):
+        np.testing.assert_allclose(predict(open_runtime(artifact, runtime), batch), expected, atol=1e-5)
+    if kind == "multi_label":
+        sub_scores = [network.predict(batch, verbose=0)[SUB_SCORES] for network in (model, again)]
+        np.testing.assert_array_equal(*sub_scores)
+    if kind == "hierarchical":
+        maps = open_runtime(artifact, "openvino").activation_maps(batch[0]).mean(axis=(0, 1))
+        # The labels of the group `tops` differ in the means of their maps as in the logarithms of their scores.
+        bias = again.get_layer("label_logits").get_weights()[1] / (TEMPERATURE * 0.5)
+        pair = [TAXONOMY.label_ids.index(label) for label in ("dress", "shirt")]
+        logits = np.log(expected[0])[pair]
+        assert np.ptp(maps[pair] + bias[pair]) == pytest.approx(np.ptp(logits), abs=1e-3)
+
+
+def test_few_pictures_do_not_calibrate_a_trained_network_and_the_reason_is_stored() -> None:
     model = colour_model()
-    scores = model.output
-    pooled = model.layers[-2].output
-    joined = keras.layers.Dense(3, activation="softmax", name="joined")(pooled)
-    hierarchical = keras.Model(model.input, keras.layers.Identity(name=SCORES)(joined))
-    with pytest.raises(ArtifactInvalid, match="got a layer Identity"):
-        calibrate_model(hierarchical, 2.0)
-    sub_scores = keras.layers.Dense(3, activation="sigmoid", name=SUB_SCORES)(pooled)
-    with pytest.raises(ArtifactInvalid, match="got 2 outputs"):
-        calibrate_model(keras.Model(model.input, {SCORES: scores, SUB_SCORES: sub_scores}), 2.0)
+    pixels = np.random.default_rng(0).integers(0, 256, (10, SIDE, SIDE, 3), dtype=np.uint8)
+    same, addition = calibrate_network(model, pixels, np.zeros(10, np.int64))
+    assert same is model
+    assert addition == {"uncalibrated": "a temperature needs at least 30 labelled pictures, got 10"}

@@ -25,6 +25,10 @@ MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 TEMPERATURE, CALIBRATED_ON = "temperature", "temperature_pictures"
 CALIBRATION_ERROR, ERROR_BEFORE = "calibration_error", "calibration_error_before"
 """The keys of a calibrated model in `metrics.json`."""
+UNCALIBRATED = "uncalibrated"
+"""The key of the reason why a trained model has no temperature."""
+LEAST_PICTURES = 30
+"""Fewer pictures determine no temperature. With 30 simulated ones, the fitted one is off by a fifth on average."""
 HALVES_SEED = 0
 """The seed that draws the halves of the cross-fitting."""
 _SMALLEST = float(np.finfo(np.float32).tiny)
@@ -51,6 +55,8 @@ def calibrate(scores: NDArray[Any], labels: NDArray[np.int64], clusters: Sequenc
     Raises:
         DatasetInvalid: the pictures do not determine a temperature.
     """
+    if len(labels) < LEAST_PICTURES:
+        raise DatasetInvalid(f"a temperature needs at least {LEAST_PICTURES} labelled pictures, got {len(labels)}")
     logits = logits_of(scores)
     first = _first_half(len(labels), clusters)
     tempered = np.empty(scores.shape, np.float64)
@@ -62,6 +68,16 @@ def calibrate(scores: NDArray[Any], labels: NDArray[np.int64], clusters: Sequenc
         calibration_error(tempered, labels),
         len(labels),
     )
+
+
+def calibration_metrics(found: Calibration, earlier: float = 1.0) -> dict[str, float | int | str]:
+    """Return the addition to the metrics of a calibrated model. `earlier`: the temperature that it has already."""
+    return {
+        TEMPERATURE: earlier * found.temperature,
+        CALIBRATED_ON: found.pictures,
+        ERROR_BEFORE: found.error_before,
+        CALIBRATION_ERROR: found.error_after,
+    }
 
 
 def fit_temperature(logits: NDArray[Any], labels: NDArray[np.int64]) -> float:

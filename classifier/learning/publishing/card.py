@@ -9,7 +9,13 @@ from typing import Any
 import yaml
 
 from classifier.artifact import OPENVINO_INT8
-from classifier.learning.judging.calibration import CALIBRATED_ON, CALIBRATION_ERROR, ERROR_BEFORE, TEMPERATURE
+from classifier.learning.judging.calibration import (
+    CALIBRATED_ON,
+    CALIBRATION_ERROR,
+    ERROR_BEFORE,
+    TEMPERATURE,
+    UNCALIBRATED,
+)
 from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, find_entry
 from classifier.learning.training.recipe import Recipe
 from classifier.precision import MAX_FLIP_SHARE, METRIC, Check
@@ -47,7 +53,7 @@ Measured on the {validation_pictures:,} validation pictures, with `prepare()` an
 
 {notes}
 
-{precisions}
+{calibration}{precisions}
 
 ## Limits
 - {limits}
@@ -87,6 +93,7 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         recipe="\n".join(f"    {line}" for line in shown.splitlines()),
         rows="\n".join(rows),
         error=metrics["calibration_error"],
+        calibration=_calibration(metrics),
         precisions=_precisions(metrics),
         rare=", ".join(names[row["id"]] for row in rarest),
         **figures,
@@ -116,11 +123,17 @@ def renewed_card(card: str, ref: ModelRef, metrics: dict[str, Any]) -> str:
     """Return the card for another version of the same network, with the calibration and the checks of that version."""
     titled = re.sub(r"\A# .*", f"# {ref}", card)
     without = re.sub(r"## (?:Calibration|Precisions)\n.*?(?=\n## )", "", titled, flags=re.DOTALL)
+    if CALIBRATION_ERROR in metrics:
+        # The calibration error is the last cell of the table of figures.
+        row = r"(\| accuracy \|.*\n\|[-|]*\n\|.*\| )[\d.]+( \|)"
+        without = re.sub(row, rf"\g<1>{metrics[CALIBRATION_ERROR]:.4f}\g<2>", without, count=1)
     sections = f"{_calibration(metrics)}{_precisions(metrics)}"
     return re.sub(r"\n{3,}", "\n\n", without.replace("\n## Limits\n", f"\n{sections}\n\n## Limits\n", 1))
 
 
 def _calibration(metrics: dict[str, Any]) -> str:
+    if UNCALIBRATED in metrics:
+        return f"## Calibration\nThe confidences are not calibrated: {metrics[UNCALIBRATED]}.\n\n"
     if TEMPERATURE not in metrics:
         return ""
     temperature, pictures = f"{metrics[TEMPERATURE]:.3f}", f"{metrics[CALIBRATED_ON]:,}"
@@ -128,8 +141,7 @@ def _calibration(metrics: dict[str, Any]) -> str:
     return f"""## Calibration
 The logits are divided by the temperature {temperature} (Guo et al. 2017), which changes confidences and no label. On
 {pictures} validation pictures, the expected calibration error was {before} before and is {after} now. The second figure
-is cross-fitted: each half of the pictures is measured with the temperature of the other half. The table of figures has
-the error before any calibration.
+is cross-fitted: each half of the pictures is measured with the temperature of the other half.
 
 """
 

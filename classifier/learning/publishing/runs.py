@@ -19,6 +19,7 @@ from classifier.learning.judging.plots import plot_confusion, plot_curves
 from classifier.learning.judging.precision_checks import check_precisions
 from classifier.learning.publishing.card import model_card, renewed_card
 from classifier.learning.publishing.exporting import save_int8, save_keras, save_openvino, write_json
+from classifier.learning.publishing.tempering import calibrate_network
 from classifier.learning.training.phases import Reporter, train
 from classifier.learning.training.recipe import Recipe
 from classifier.precision import PrecisionSetting
@@ -67,7 +68,8 @@ def train_and_publish(
     validation_files = find_examples(data / VALIDATION, taxonomy.label_ids)
     training = _read("train", training_files, InputSpec(recipe.crop_from), track)
     validation = _read("validation", validation_files, InputSpec(recipe.size), track)
-    model, curves = train(recipe, taxonomy, training, validation, reporter)
+    trained, curves = train(recipe, taxonomy, training, validation, reporter)
+    model, calibration = calibrate_network(trained, validation.pixels, validation.labels)
     counts = {
         "train_pictures": len(training.labels),
         "validation_pictures": len(validation.labels),
@@ -81,7 +83,7 @@ def train_and_publish(
         write_json(folder / LABELS, taxonomy.to_json())
         write_json(folder / INPUT, spec.to_json())
         # Measure the written files, because workers serve these files and not the network in memory.
-        metrics = _measure_written(folder, ref, taxonomy, spec, validation)
+        metrics = _measure_written(folder, ref, taxonomy, spec, validation) | calibration
         write_json(folder / METRICS, {**metrics, **counts, "curves": asdict(curves)})
         plot_curves(curves, folder / "curves.png")
         plot_confusion(metrics, folder / "confusion.png")
