@@ -320,6 +320,12 @@ class BadCrop(ItemError):
     code = "bad_crop"
 
 
+class RegionsNotTaken(ItemError):
+    """The model takes no regions."""
+
+    code = "regions_not_taken"
+
+
 class ArchiveUnsafe(ItemError):
     """This part of the archive cannot be read safely."""
 

@@ -57,6 +57,21 @@ class Crop:
         )
 
 
+MAX_REGIONS = 8
+"""The largest number of regions that one item may have."""
+MAX_REGION_NAME = 100
+"""Characters of the longest name of a region."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A named part of a picture, such as one garment, which gets a prediction of its own."""
+
+    name: str
+    box: Crop
+    """In pixels of the whole picture, even if its item has a crop."""
+
+
 @dataclass(frozen=True, slots=True)
 class PictureInfo:
     """The header of a picture: its format in lower case, and its size in pixels after EXIF rotation."""

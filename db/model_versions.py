@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
-from core.errors import ArtifactInvalid, ModelUnknown
+from core.errors import ArtifactInvalid, ModelUnknown, RegionsNotTaken
 from core.types import ModelRef
 from db.database import Database
 from db.look_up import LookUp
 from db.tables import ModelAlias, ModelVersion
+from db.tables.model_versions import GARMENT_VIEW
 
 PRODUCTION = "production"
 """The alias that a job uses if it names no model."""
@@ -80,6 +81,20 @@ def resolve(session: Session, reference: str) -> ModelVersion:
         known = [row.ref for row in list_all(session)] + list(list_aliases(session))
         raise ModelUnknown(f"expected one of {', '.join(known) or 'no model at all yet'}; got {reference!r}")
     return found
+
+
+def check_regions(version: ModelVersion) -> None:
+    """Check that a model version predicts regions of a picture.
+
+    Raises:
+        RegionsNotTaken: It was not made for single garments.
+    """
+    if not version.takes_regions:
+        view = version.input.get("view", "whole")
+        raise RegionsNotTaken(
+            f"expected no regions, because the input of {version.ref} is {view!r}; "
+            f"models whose input is {GARMENT_VIEW!r} take regions"
+        )
 
 
 _VERSION_OF_ALIAS = LookUp(

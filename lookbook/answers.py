@@ -147,6 +147,17 @@ class Prediction(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Region(Answer):
+    """A named part of an item's picture, with its own prediction."""
+
+    name: str
+    box: Crop
+    """In pixels of the whole picture."""
+    prediction: Prediction | None
+    """None until the item has succeeded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Review(Answer):
     """A person's review of a prediction: the correct label, or `rejected` if no label fits."""
 
@@ -185,6 +196,8 @@ class Item(Answer):
     metadata: dict[str, Any]
     duplicate_of: str | None
     prediction: Prediction | None
+    regions: list[Region]
+    """Empty unless the item was submitted with regions."""
     review: Review | None
     error: Failure | None
 

@@ -20,10 +20,18 @@ class Rectangle(TypedDict):
     height: int
 
 
+class RegionOption(TypedDict):
+    """A named part of a picture, which gets a prediction of its own. Only models for single garments take regions."""
+
+    name: str
+    box: Rectangle
+
+
 class ClassificationOptions(TypedDict, total=False):
     """The options of a single classification. None means the default."""
 
     crop: Rectangle | None
+    regions: Sequence[RegionOption] | None
     model: str | None
     """A name, name@version or an alias."""
     top_k: int | None
@@ -36,6 +44,7 @@ class UrlItem(TypedDict):
     custom_id: NotRequired[str]
     """Your own id for the item."""
     crop: NotRequired[Rectangle]
+    regions: NotRequired[Sequence[RegionOption]]
     metadata: NotRequired[Mapping[str, Any]]
     title: NotRequired[str]
     price: NotRequired[str | float]
@@ -93,8 +102,8 @@ def json_members(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def form_fields(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return options as the fields of a form. Objects become JSON text."""
+    """Return options as the fields of a form. Objects and lists become JSON text."""
     return {
-        name: json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping) else str(value)
+        name: json.dumps(value, ensure_ascii=False) if isinstance(value, (Mapping, list, tuple)) else str(value)
         for name, value in json_members(options).items()
     }

@@ -13,6 +13,7 @@ from api.schemas.items import (
     LabelRefOut,
     LabelScoreOut,
     PredictionOut,
+    RegionOut,
     ReviewOut,
     SourceOut,
 )
@@ -20,7 +21,7 @@ from api.schemas.jobs import DeliveryOut, GroupCountOut, LabelCountOut
 from api.schemas.models import GroupOut, LabelOut, ModelVersionDetailOut, ModelVersionOut, NamesOut
 from core.types import Crop
 from db.steps.tallies import Summary
-from db.tables import ApiKey, Delivery, Item, ItemStatus, Job, ModelVersion, Prediction, Review
+from db.tables import ApiKey, Delivery, Item, ItemRegion, ItemStatus, Job, ModelVersion, Prediction, Review
 from db.views.job import ErrorOut
 
 
@@ -30,13 +31,13 @@ class ItemPresenter:
     def __init__(self, job: Job) -> None:
         self._top_k = job.top_k
         self._model = job.model_version.ref
+        self._takes_regions = job.model_version.takes_regions
         self._labels: list[dict[str, Any]] = job.model_version.taxonomy["labels"]
         self._by_id = {
             row["id"]: LabelRefOut(id=row["id"], name=row["name"]["en"], group=row["group"]) for row in self._labels
         }
 
     def item_out(self, item: Item) -> ItemOut:
-        crop = Crop.from_key(item.crop_key)
         return ItemOut(
             id=item.id,
             job_id=item.job_id,
@@ -46,9 +47,10 @@ class ItemPresenter:
             source=_source_out(item),
             metadata=item.details or {},
             image=self._image_out(item),
-            crop=None if crop is None else CropIn(x=crop.x, y=crop.y, width=crop.width, height=crop.height),
+            crop=_crop_out(item.crop_key),
             duplicate_of=item.duplicate_of,
             prediction=self._prediction_out(item.prediction, item.reused) if item.prediction else None,
+            regions=[self._region_out(region) for region in item.regions] if self._takes_regions else [],
             review=ReviewOut(**self._review_members(item.review)) if item.review else None,
             error=self._error_out(item),
         )
@@ -106,11 +108,24 @@ class ItemPresenter:
             reused=reused,
         )
 
+    def _region_out(self, region: ItemRegion) -> RegionOut:
+        prediction = region.prediction
+        return RegionOut(
+            name=region.name,
+            box=_crop_out(region.crop_key),
+            prediction=None if prediction is None else self._prediction_out(prediction, region.reused),
+        )
+
     @staticmethod
     def _error_out(item: Item) -> ErrorOut | None:
         if item.error_code is None:
             return None
         return ErrorOut(code=item.error_code, detail=item.error_detail or "", retryable=bool(item.error_retryable))
+
+
+def _crop_out(key: str) -> CropIn | None:
+    crop = Crop.from_key(key)
+    return None if crop is None else CropIn(x=crop.x, y=crop.y, width=crop.width, height=crop.height)
 
 
 def _source_out(item: Item) -> SourceOut:

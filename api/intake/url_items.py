@@ -8,14 +8,14 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.answers.problems import validate_json
-from api.schemas.common import crop_of
+from api.schemas.common import crop_of, regions_of
 from api.schemas.items import ClassificationIn
 from api.schemas.jobs import AnyCropIn, ItemIn
 from api.services import current_services
 from core.errors import BadCrop, ItemError
 from core.fetching import Fetcher
 from core.fetching.urls import MAX_URL, parse_url
-from core.types import Crop
+from core.types import Crop, Region
 from db.steps.submitting import NewItem
 
 _MAX_CROP_KEY = 80
@@ -47,27 +47,30 @@ def read_classification() -> tuple[ClassificationIn, NewItem]:
     target = parse_url(body.url)
     with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
         fetcher.check_without_lookup(target)
-    return body, NewItem(target.name, None, crop_of(body.crop), source_url=body.url)
+    regions = regions_of(body.regions)
+    return body, NewItem(target.name, None, crop_of(body.crop), source_url=body.url, regions=regions)
 
 
 def _new_item(item: ItemIn, fetcher: Fetcher) -> NewItem:
     name, crop, error = "", None, None
+    regions: tuple[Region, ...] = ()
     try:
         target = parse_url(item.url)
         name = target.name
         fetcher.check_without_lookup(target)
-        crop = _checked_crop(item.crop)
+        crop = None if item.crop is None else _checked_crop(item.crop)
+        regions = tuple(Region(region.name, _checked_crop(region.box)) for region in item.regions or ())
     except ItemError as item_error:
         error = item_error
     # A text that is not a URL may have any length and any characters. The database takes neither.
     url = item.url[:MAX_URL].replace("\0", "\N{REPLACEMENT CHARACTER}")
     provenance = {member: str(value) for member in _PROVENANCE if (value := getattr(item, member)) is not None}
-    return NewItem(name or url, None, crop, error, item.custom_id, url, provenance or None, item.metadata)
+    return NewItem(
+        name or url, None, crop, error, item.custom_id, url, provenance or None, item.metadata, regions=regions
+    )
 
 
-def _checked_crop(crop_in: AnyCropIn | None) -> Crop | None:
-    if crop_in is None:
-        return None
+def _checked_crop(crop_in: AnyCropIn) -> Crop:
     crop = Crop(crop_in.x, crop_in.y, crop_in.width, crop_in.height)
     if min(crop.x, crop.y) < 0 or min(crop.width, crop.height) < 1 or len(crop.key) > _MAX_CROP_KEY:
         raise BadCrop(f"expected x and y from 0 and a width and height from 1, got {crop.key}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Protocol, TypeVar
 
 from flask import Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from core.types import Crop
+from core.types import MAX_REGION_NAME, MAX_REGIONS, Crop, Region
 from db.views.job import Output
 
 
@@ -19,6 +20,16 @@ def _storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 """Text without NUL, because PostgreSQL refuses NUL."""
+
+
+RegionName = Annotated[Text, Field(min_length=1, max_length=MAX_REGION_NAME)]
+
+
+class Named(Protocol):
+    name: str
+
+
+RegionT = TypeVar("RegionT", bound=Named)
 
 
 class Input(BaseModel):
@@ -38,6 +49,35 @@ class CropIn(Input):
     y: int = Field(ge=0, lt=2**31)
     width: int = Field(gt=0, lt=2**31)
     height: int = Field(gt=0, lt=2**31)
+
+
+class RegionIn(Input):
+    """A named part of a picture, which gets a prediction of its own. Only models for single garments take regions."""
+
+    name: RegionName
+    box: CropIn
+
+
+def distinct_names(regions: list[RegionT]) -> list[RegionT]:
+    """Return the regions of a request.
+
+    Raises:
+        ValueError: two of them have the same name.
+    """
+    names = [region.name for region in regions]
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected every name once, got {', '.join(names)}")
+    return regions
+
+
+RegionsIn = Annotated[list[RegionIn], Field(min_length=1, max_length=MAX_REGIONS), AfterValidator(distinct_names)]
+
+
+def regions_of(regions: Sequence[RegionIn] | None) -> tuple[Region, ...]:
+    return tuple(
+        Region(region.name, Crop(region.box.x, region.box.y, region.box.width, region.box.height))
+        for region in regions or ()
+    )
 
 
 def crop_of(crop: CropIn | None) -> Crop | None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Json
 
-from api.schemas.common import CropIn, Input, PageQuery, Text
+from api.schemas.common import CropIn, Input, PageQuery, RegionsIn, Text
 from db.tables import ItemStatus
 from db.views.item_pages import ItemSort
 from db.views.job import ErrorOut, Output, Time
@@ -18,6 +18,9 @@ class ClassificationOptions(Input):
     """The form fields of a multipart request, or the query parameters of a raw one."""
 
     crop: Json[CropIn] | None = Field(None, description="A JSON object with `x`, `y`, `width` and `height` in pixels.")
+    regions: Json[RegionsIn] | None = Field(
+        None, description="A JSON array of up to 8 objects with `name` and `box`. Each gets its own prediction."
+    )
     model: Text = Field("production", description="A name, `name@version` or an alias.")
     top_k: int = Field(5, ge=1, le=1000, description="The number of labels in the answer.")
 
@@ -27,6 +30,7 @@ class ClassificationIn(Input):
 
     url: str = Field(description="An `http` or `https` URL.")
     crop: CropIn | None = None
+    regions: RegionsIn | None = None
     model: Text = Field("production", description="A name, `name@version` or an alias.")
     top_k: int = Field(5, ge=1, le=1000, description="The number of labels in the answer.")
 
@@ -132,6 +136,14 @@ class ReviewsOut(Output):
     next_cursor: str | None
 
 
+class RegionOut(Output):
+    """A named part of an item's picture, with its own prediction."""
+
+    name: str
+    box: CropIn = Field(description="In pixels of the whole picture, after EXIF rotation.")
+    prediction: PredictionOut | None = Field(description="Null until the item has succeeded.")
+
+
 class ItemOut(Output):
     id: str
     job_id: str
@@ -144,6 +156,7 @@ class ItemOut(Output):
     crop: CropIn | None
     duplicate_of: str | None = Field(description="The first item of this job with the same picture.")
     prediction: PredictionOut | None
+    regions: list[RegionOut] = Field(description="Empty unless the item was submitted with regions.")
     review: ReviewOut | None
     error: ErrorOut | None
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, FailFast, Field, FiniteFloat, Json
 from pydantic.dataclasses import dataclass
 
-from api.schemas.common import Input, PageQuery, Text
+from api.schemas.common import Input, PageQuery, RegionName, Text, distinct_names
 from api.schemas.crawls import CrawlIn
 from core.clock import utc_now
 from core.fetching.urls import MAX_URL
+from core.types import MAX_REGIONS
 from db.tables import DeliveryStatus, JobEvent, JobSource, JobStatus
 from db.views.job import CountsOut, JobOut, Output, Time
 
@@ -80,6 +81,13 @@ class AnyCropIn(Input):
     height: int
 
 
+class AnyRegionIn(Input):
+    """A named part of the picture. If its box is not a valid rectangle, its item fails with `bad_crop`."""
+
+    name: RegionName
+    box: AnyCropIn
+
+
 # A dataclass, because a request may hold 100,000 of these, and each pydantic model also stores the set of given fields.
 @dataclass(slots=True, config=ConfigDict(extra="forbid"))
 class ItemIn:
@@ -88,6 +96,9 @@ class ItemIn:
     url: str
     custom_id: Annotated[Text, Field(max_length=500)] | None = None
     crop: AnyCropIn | None = None
+    regions: (
+        Annotated[list[AnyRegionIn], Field(min_length=1, max_length=MAX_REGIONS), AfterValidator(distinct_names)] | None
+    ) = None
     metadata: Metadata | None = None
     title: Annotated[Text, Field(max_length=_MAX_LONG_TEXT)] | None = None
     price: Annotated[Text, Field(max_length=_MAX_SHORT_TEXT)] | Number | None = None

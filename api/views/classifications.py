@@ -12,9 +12,10 @@ from api.intake.idempotency import idempotent
 from api.intake.submission import expiry_time, refuse_without_quota, submit, wait_preference
 from api.intake.uploads import refuse_other_files, store_body, store_part
 from api.intake.url_items import read_classification
-from api.schemas.common import Answer, crop_of
+from api.schemas.common import Answer, crop_of, regions_of
 from api.schemas.items import ClassificationIn, ClassificationOptions, ItemOut
 from api.services import current_services
+from db.model_versions import check_regions
 from db.steps.submitting import NewItem, NewJob
 from db.tables import ItemStatus, Job, JobSource, Priority
 from db.views import items, jobs
@@ -49,6 +50,8 @@ def classify() -> Answer:
     refuse_without_quota()
     options, item = _read_picture()
     version = current_services().versions.resolve(options.model)
+    if item.regions:
+        check_regions(version)
     new = NewJob(
         name=item.source_name,
         source=JobSource.CLASSIFICATION,
@@ -74,10 +77,11 @@ def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
             raise invalid_field_problem("image", f"expected one file, got {len(parts)}")
         part = parts[0]
         form = validate(ClassificationOptions, request.form)
-        return form, NewItem(part.filename or "unnamed", store_part(part), crop_of(form.crop))
+        name, blob = part.filename or "unnamed", store_part(part)
+        return form, NewItem(name, blob, crop_of(form.crop), regions=regions_of(form.regions))
     if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
         query = validate(ClassificationOptions, request.args)
-        return query, NewItem("unnamed", store_body(), crop_of(query.crop))
+        return query, NewItem("unnamed", store_body(), crop_of(query.crop), regions=regions_of(query.regions))
     raise Problem(
         415,
         "unsupported_media_type",
@@ -86,7 +90,10 @@ def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
 
 
 def _answer(job: Job | None, headers: dict[str, str]) -> Answer:
-    item = None if job is None else items.read_first_of_job(current_services().database, job.id)
+    item = None
+    if job is not None:
+        takes_regions = job.model_version.takes_regions
+        item = items.read_first_of_job(current_services().database, job.id, with_regions=takes_regions)
     if job is None or item is None:
         raise Problem(410, "gone", "The picture was deleted before it was classified.")
     if item.status == ItemStatus.FAILED:

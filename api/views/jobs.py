@@ -31,6 +31,7 @@ from api.services import current_services
 from broker.dispatch import announce_end, dispatch, run_task_soon
 from core.clock import utc_now
 from core.messages import PURGE, SWEEP
+from db.model_versions import check_regions
 from db.steps import chunks, lifecycle, reviewing, tallies
 from db.steps.submitting import NewJob
 from db.tables import Job, JobStatus, Priority
@@ -70,10 +71,13 @@ def create_job() -> Answer:
     refuse_without_quota()
     refuse_when_saturated()
     options, source = read_source()
+    version = current_services().versions.resolve(options.model)
+    if any(item.regions for item in source.items):
+        check_regions(version)
     new = NewJob(
         name=options.name or source.default_name,
         source=source.kind,
-        model_version=current_services().versions.resolve(options.model),
+        model_version=version,
         priority=Priority(options.priority),
         top_k=options.top_k,
         details=options.metadata or {},
@@ -150,7 +154,15 @@ def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
         job = require_job(session, job_id)
         after = ItemCursor(**values) if values else None
         selected = item_filter(job, query_data)
-        rows = items.list_of_job(session, job_id, selected, query_data.sort, after, query_data.limit + 1)
+        rows = items.list_of_job(
+            session,
+            job_id,
+            selected,
+            query_data.sort,
+            after,
+            query_data.limit + 1,
+            with_regions=job.model_version.takes_regions,
+        )
         page, next_cursor = cut_page(
             rows,
             query_data.limit,

@@ -18,7 +18,7 @@ from typing import IO, Any, TextIO
 from core.errors import BadCrop, BadManifest, BadRow, ItemError, SourceEnded
 from core.fetching.urls import MAX_URL
 from core.sources.names import storable
-from core.types import Crop
+from core.types import MAX_REGION_NAME, MAX_REGIONS, Crop, Region
 
 MAX_ROW = 64 * 1024
 """Maximum length of a row in characters. A longer one has an unclosed quote, or the file is not a text file."""
@@ -49,6 +49,7 @@ class Row:
     provenance: dict[str, str] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     error: ItemError | None = None
+    regions: tuple[Region, ...] = ()
 
 
 def manifest_rows(file: IO[bytes], max_rows: int) -> Generator[Row | None]:
@@ -282,13 +283,14 @@ def _checked_row(number: int, members: Mapping[str, Any]) -> Row:
         value = _text(name, remaining.pop(name, None), max_length, numbers=name == "price")
         if value is not None:
             provenance[name] = value
-    crop = _crop(remaining.pop("crop", None))
+    crop = _crop("crop", remaining.pop("crop", None))
+    regions = _regions(remaining.pop("regions", None))
     details = remaining.pop("metadata", None)
     if details is not None:
         remaining |= details if isinstance(details, dict) else {"metadata": details}
     if len(json.dumps(remaining)) > MAX_DETAILS:
         raise BadRow(f"expected at most {MAX_DETAILS:,} bytes in all other members, got more")
-    return Row(number, url, custom_id, crop, provenance, remaining)
+    return Row(number, url, custom_id, crop, provenance, remaining, regions=regions)
 
 
 def _text_of_either(name: str, other: str, members: dict[str, Any]) -> str | None:
@@ -310,7 +312,7 @@ def _text(name: str, value: object, max_length: int, *, numbers: bool = False) -
     return value
 
 
-def _crop(value: object) -> Crop | None:
+def _crop(name: str, value: object) -> Crop | None:
     """Return a crop from an object with x, y, width and height, from its JSON text, or from four numbers and commas."""
     if value is None or value == "":
         return None
@@ -320,15 +322,43 @@ def _crop(value: object) -> Crop | None:
         if match:
             numbers = dict(zip(("x", "y", "width", "height"), map(int, match.groups()), strict=True))
         else:
-            try:
-                numbers = json.loads(value)
-            except (ValueError, RecursionError):
-                numbers = None
+            numbers = _parsed(value)
     if isinstance(numbers, dict) and set(numbers) == {"x", "y", "width", "height"}:
         values = [numbers[side] for side in ("x", "y", "width", "height")]
         if all(type(number) is int and 0 <= number < 10**9 for number in values) and min(values[2:]) > 0:
             return Crop(*values)
-    raise BadCrop(f"crop: expected x, y, width and height in pixels, got {str(value)[:60]!r}")
+    raise BadCrop(f"{name}: expected x, y, width and height in pixels, got {str(value)[:60]!r}")
+
+
+def _regions(value: object) -> tuple[Region, ...]:
+    """Return the regions of an array of objects with a name and a box, or of its JSON text."""
+    if value is None or value == "":
+        return ()
+    listed = _parsed(value) if isinstance(value, str) else value
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_REGIONS:
+        raise BadRow(f"regions: expected a JSON array of 1 to {MAX_REGIONS} objects, got {str(value)[:60]!r}")
+    regions = tuple(_region(member) for member in listed)
+    names = [region.name for region in regions]
+    if len(set(names)) < len(names):
+        raise BadRow(f"regions: expected every name once, got {', '.join(names)}")
+    return regions
+
+
+def _region(member: object) -> Region:
+    if not isinstance(member, dict) or set(member) != {"name", "box"}:
+        raise BadRow(f"regions: expected objects with name and box, got {str(member)[:60]!r}")
+    name, box = _text("regions: name", member["name"], MAX_REGION_NAME), _crop("regions: box", member["box"])
+    if name is None or box is None:
+        raise BadRow(f"regions: expected a name and a box, got {str(member)[:60]!r}")
+    return Region(name, box)
+
+
+def _parsed(text: str) -> object:
+    """Return the value of a JSON text, or None if it is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _storable_json(value: Any, depth: int = 0) -> Any:

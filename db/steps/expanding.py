@@ -7,13 +7,14 @@ exactly there, therefore no item is lost and none is stored twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from core.errors import ArchiveUnsafe, BadManifest, CrawlBrokenOff, EmptySource, ItemError, LeaseLost
+from core.errors import ArchiveUnsafe, BadManifest, CrawlBrokenOff, EmptySource, ItemError, LeaseLost, RegionsNotTaken
 from core.messages import ChunkMessage
+from db import model_versions
 from db.access import usage
 from db.crawls import requests
 from db.steps import chunks, crawling, discoveries, lifecycle, submitting
@@ -79,7 +80,7 @@ def commit_batch(
         raise LeaseLost
     if not discoveries.advance(session, source, batch.position, policy, now):
         raise LeaseLost
-    submitting.append_items(session, job, batch.items, now)
+    submitting.append_items(session, job, _refuse_regions(job, batch.items), now)
     if batch.over:
         discoveries.release(session, source)
         _end(session, job, source.file_name, batch.error, now)
@@ -89,6 +90,17 @@ def commit_batch(
     # The last statement, because it locks the owner's row of the day until the commit.
     usage.add(session, job.key_id, now, items=len(batch.items))
     return _expanded(job, messages)
+
+
+def _refuse_regions(job: Job, items: Sequence[NewItem]) -> Sequence[NewItem]:
+    """Return the items, with an error in those that have regions although the job's model takes none."""
+    if not any(item.regions for item in items):
+        return items
+    try:
+        model_versions.check_regions(job.model_version)
+    except RegionsNotTaken as error:
+        return [replace(item, regions=(), error=item.error or error) if item.regions else item for item in items]
+    return items
 
 
 def stop_canceled(session: Session, source: LeasedSource, now: datetime) -> Expanded | None:

@@ -15,7 +15,7 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
-from core.errors import BadCrop, BadRow, ItemError, JobFinished, JobNotFinished, NothingToRetry
+from core.errors import BadCrop, BadRow, ItemError, JobFinished, JobNotFinished, NothingToRetry, RegionsNotTaken
 from db.bulk import UpdateRows, count_changed
 from db.crawls import requests
 from db.steps import chunks, discoveries, tallies, webhooks
@@ -33,6 +33,8 @@ _SUCCEED = UpdateRows(
     _ITEMS, ("status", "prediction_id", "reused", "label", "label_group", "confidence", "finished_at"), _PENDING
 )
 _FAIL = UpdateRows(_ITEMS, ("status", "error_code", "error_detail", "error_retryable", "finished_at"), _PENDING)
+_INVALID = tuple(error.code for error in (BadCrop, BadRow, RegionsNotTaken))
+"""Errors of items that were invalid when they were submitted."""
 _LOCK_JOB = (
     select(Job)
     .where(Job.id == bindparam("job_id"))
@@ -168,7 +170,7 @@ def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
         status = job.status if job.finished else "being canceled"
         raise JobFinished(f"expected a job that is completed or running, but this one is {status}")
     # An item that was invalid when it was submitted would fail again.
-    can_be_downloaded = Item.source_url.is_not(None) & Item.error_code.not_in((BadCrop.code, BadRow.code))
+    can_be_downloaded = Item.source_url.is_not(None) & Item.error_code.not_in(_INVALID)
     can_be_retried = Item.blob_sha256.is_not(None) | can_be_downloaded
     retryable = (Item.job_id == job.id, Item.status == ItemStatus.FAILED, can_be_retried)
     by_code = session.execute(select(Item.error_code, func.count()).where(*retryable).group_by(Item.error_code))

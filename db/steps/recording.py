@@ -21,8 +21,10 @@ from core.types import PictureInfo, PictureKey
 from db.bulk import InsertMissing, UpdateRows
 from db.steps import chunks, lifecycle
 from db.steps.chunks import ChunkPolicy
-from db.tables import Blob, Prediction
-from db.views import items
+from db.tables import Blob, ItemRegion, Prediction
+from db.views import items, regions
+from db.views.jobs import JobModel
+from db.views.regions import PendingRegion
 
 _BLOBS, _PREDICTIONS = cast(Table, Blob.__table__), cast(Table, Prediction.__table__)
 
@@ -32,6 +34,7 @@ _DESCRIBE_BLOBS = UpdateRows(
     _BLOBS.c.format.is_(None) | _BLOBS.c.fingerprint.is_(None),
 )
 _INSERT_PREDICTIONS = InsertMissing(_PREDICTIONS)
+_PREDICT_REGIONS = UpdateRows(cast(Table, ItemRegion.__table__), ("prediction_id", "reused"))
 _KNOWN_PREDICTIONS = select(
     _PREDICTIONS.c.blob_sha256,
     _PREDICTIONS.c.crop_key,
@@ -96,7 +99,7 @@ class Recorded:
 def record(
     session: Session,
     message: ChunkMessage,
-    model_version_id: int,
+    model: JobModel,
     outcomes: Mapping[PictureKey, Outcome],
     policy: ChunkPolicy,
     now: datetime,
@@ -104,24 +107,31 @@ def record(
 ) -> Recorded:
     """Record the outcomes of a chunk, by picture. Items that show the same picture share one outcome.
 
+    An item with regions is recorded when its own picture and all its regions have an outcome. It succeeds if all of
+    them have a prediction.
+
     `taken_at` is when the worker took up the chunk (default: `now`).
     """
     # Blobs and predictions are stored before the job's row is locked, because from the lock on the chunks of one job
     # wait for each other.
     _describe_blobs(session, outcomes)
-    predictions = _store_new_predictions(session, model_version_id, outcomes, now)
+    predictions = _store_new_predictions(session, model.model_version_id, outcomes, now)
     if (job := lifecycle.lock_job(session, message.job_id)) is None:
         return Recorded(0, [], job_finished=True)
     pending = items.list_pending(session, message.chunk_id)
-    succeeded, failed = [], []
+    regions_of_item = regions.list_pending(session, message.chunk_id) if model.takes_regions else {}
+    succeeded, failed, predicted_regions = [], [], []
     for item_id, picture in pending:
-        outcome = outcomes.get(picture)
+        item_regions = regions_of_item.get(item_id, [])
+        outcome = _with_regions(outcomes.get(picture), item_regions, outcomes)
         if outcome is None:
             continue
         if outcome.error is not None:
             failed.append({"id": item_id, **failure_columns(outcome.error, now)})
         else:
             succeeded.append({"id": item_id, **_success_columns(predictions[picture], outcome, now)})
+            predicted_regions += [_region_row(region, predictions, outcomes) for region in item_regions]
+    _PREDICT_REGIONS.execute(session, predicted_regions)
     finished = len(succeeded) + len(failed)
     if finished == len(pending):
         chunks.delete_chunk(session, message.chunk_id)
@@ -133,6 +143,31 @@ def record(
         has_webhook=job.webhook is not None,
         has_several_items=job.total > 1,
     )
+
+
+def _with_regions(
+    outcome: Outcome | None, item_regions: Sequence[PendingRegion], outcomes: Mapping[PictureKey, Outcome]
+) -> Outcome | None:
+    """Return the outcome of an item: that of its picture, or the first error of its regions. None: one is missing."""
+    if outcome is None or outcome.error is not None:
+        return outcome
+    for region in item_regions:
+        region_outcome = outcomes.get(region.picture)
+        if region_outcome is None:
+            return None
+        if (error := region_outcome.error) is not None:
+            return Outcome(error=type(error)(f"region {region.name!r}: {error.detail}"))
+    return outcome
+
+
+def _region_row(
+    region: PendingRegion, predictions: Mapping[PictureKey, KnownPrediction], outcomes: Mapping[PictureKey, Outcome]
+) -> dict[str, Any]:
+    return {
+        "id": region.id,
+        "prediction_id": predictions[region.picture].id,
+        "reused": outcomes[region.picture].is_known,
+    }
 
 
 def _success_columns(prediction: KnownPrediction, outcome: Outcome, now: datetime) -> dict[str, Any]:

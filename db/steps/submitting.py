@@ -17,14 +17,14 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
-from core.types import Crop
+from core.types import Crop, Region
 from db.access import usage
 from db.bulk import InsertMissing, on_postgresql
 from db.crawls import requests
 from db.crawls.requests import CrawlRequest
 from db.steps import chunks, discoveries, lifecycle, tallies
 from db.steps.chunks import ChunkPolicy
-from db.tables import Blob, Item, ItemStatus, Job, JobSource, ModelVersion, Priority
+from db.tables import Blob, Item, ItemRegion, ItemStatus, Job, JobSource, ModelVersion, Priority
 
 _MAX_ROWS_AT_ONCE = 5000
 """Rows of items that are in memory at the same time. A row takes four times as much memory as a `NewItem`."""
@@ -41,6 +41,7 @@ _JOB_DEFAULTS = {
 # The statements use tables and are built once. Storing ORM objects, or building a statement each time, takes three
 # times as long.
 _INSERT_JOB, _INSERT_ITEMS = insert(_JOBS), insert(_ITEMS)
+_INSERT_REGIONS = insert(cast(Table, ItemRegion.__table__))
 _INSERT_MISSING_BLOBS = InsertMissing(cast(Table, Blob.__table__))
 _INSERT_BLOBS = postgresql.insert(Blob)
 _INSERT_OR_LOCK_BLOBS = _INSERT_BLOBS.on_conflict_do_update(
@@ -82,6 +83,8 @@ class NewItem:
     """Optional keys: `page_url`, `title`, `price`, `currency`, `alt`."""
     details: dict[str, Any] | None = None
     """The client's own object (`metadata` in the API)."""
+    regions: Sequence[Region] = ()
+    """Parts of the picture that get predictions of their own. Only models for single garments take them."""
     id: str | None = None
     """The item's id, if other rows refer to it already. None: it gets a new one."""
 
@@ -199,6 +202,14 @@ def _insert_items(
         part = enumerate(items[start : start + _MAX_ROWS_AT_ONCE], first + start)
         rows = [_item_row(job.id, position, item, chunk_ids.get(position), now) for position, item in part]
         session.connection().execute(_INSERT_ITEMS, rows)
+        regions = [
+            row
+            for item_row, item in zip(rows, items[start : start + _MAX_ROWS_AT_ONCE], strict=True)
+            if item.regions
+            for row in _region_rows(item_row["id"], item.regions)
+        ]
+        if regions:
+            session.connection().execute(_INSERT_REGIONS, regions)
     tallies.count_errors(session, job.id, Counter(item.error.code for item in items if item.error))
 
 
@@ -234,6 +245,20 @@ def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, n
         "created_at": now,
         "finished_at": now if error else None,
     }
+
+
+def _region_rows(item_id: str, regions: Sequence[Region]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": new_id("rgn"),
+            "item_id": item_id,
+            "position": position,
+            "name": region.name,
+            "crop_key": region.box.key,
+            "reused": False,
+        }
+        for position, region in enumerate(regions)
+    ]
 
 
 def withdraw(session: Session, job_id: str) -> None:

@@ -4,7 +4,7 @@ from core.types import Scope
 from db.tables.access import ApiKey, IdempotentRequest, UsageDay
 from db.tables.base import Base, UtcDateTime
 from db.tables.crawls import Crawl, CrawlPriority, CrawlUrl, Lane, UrlKind, UrlReason, UrlState
-from db.tables.items import Blob, BlobBands, Item, ItemStatus, Prediction, Review
+from db.tables.items import Blob, BlobBands, Item, ItemRegion, ItemStatus, Prediction, Review
 from db.tables.jobs import (
     FINISHED,
     Chunk,
@@ -36,6 +36,7 @@ __all__ = [
     "ErrorTally",
     "IdempotentRequest",
     "Item",
+    "ItemRegion",
     "ItemStatus",
     "Job",
     "JobEvent",

@@ -1,4 +1,4 @@
-"""Items (one picture of a job each), their blobs, the predictions for these, and the reviews by people."""
+"""Items (one picture of a job each), their regions and blobs, the predictions for these, and reviews by people."""
 
 from __future__ import annotations
 
@@ -153,6 +153,29 @@ class Item(Base):
     prediction: Mapped[Prediction | None] = relationship()
     review: Mapped[Review | None] = relationship(back_populates="item")
     job: Mapped[Job] = relationship()
+    regions: Mapped[list[ItemRegion]] = relationship(order_by="ItemRegion.position", viewonly=True)
+
+
+class ItemRegion(Base):
+    """A region of an item, with its own prediction from the moment at which the item succeeds."""
+
+    __tablename__ = "item_regions"
+    __table_args__ = (
+        UniqueConstraint("item_id", "position"),
+        UniqueConstraint("item_id", "name"),
+        Index(None, "prediction_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    item_id: Mapped[str] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    """Within the item, from 0."""
+    name: Mapped[str] = mapped_column(String(100))
+    crop_key: Mapped[str] = mapped_column(String(80))
+    prediction_id: Mapped[str | None] = mapped_column(ForeignKey("predictions.id"))
+    reused: Mapped[bool] = mapped_column(default=False)
+
+    prediction: Mapped[Prediction | None] = relationship(lazy="joined", viewonly=True)
 
 
 class Review(Base):

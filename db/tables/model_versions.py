@@ -10,6 +10,14 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.tables.base import Base
 
+GARMENT_VIEW = "garment"
+"""The `view` in the input of models that were trained on single garments (`classifier.prepare.InputSpec`)."""
+
+
+def takes_regions(model_input: dict[str, Any]) -> bool:
+    """Return whether a model with this `input.json` predicts regions of a picture."""
+    return model_input.get("view") == GARMENT_VIEW
+
 
 class ModelVersion(Base):
     """One immutable model artifact. Its description is stored here, so that the API does not read its files."""
@@ -33,6 +41,11 @@ class ModelVersion(Base):
     @property
     def ref(self) -> str:
         return f"{self.name}@{self.version}"
+
+    @property
+    def takes_regions(self) -> bool:
+        """Whether the model was made for single garments, so that regions of a picture get predictions of their own."""
+        return takes_regions(self.input)
 
 
 class ModelAlias(Base):

@@ -6,7 +6,7 @@ server therefore keeps only one page in memory, and no snapshot of the database.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -18,15 +18,15 @@ from core.clock import utc_now
 from core.errors import ExportBroken
 from core.types import Crop
 from db.database import Database
-from db.tables import Blob, Item, Job, Prediction, Review
-from db.views import jobs
+from db.tables import Blob, Item, ItemRegion, Job, Prediction, Review
+from db.views import jobs, regions
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, select_page
 
 ITEMS_PER_PAGE = 2000
 """How many items one transaction reads."""
 
 ColumnKind = Literal["text", "integer", "number", "flag", "moment", "object"]
-Value = str | int | float | bool | datetime | dict[str, Any] | None
+Value = str | int | float | bool | datetime | dict[str, Any] | list[dict[str, Any]] | None
 Rows = list[list[Value]]
 
 _SOURCE = ("page_url", "title", "price", "currency", "alt")
@@ -52,11 +52,14 @@ class Export:
     """The labels of the model's taxonomy, in its order."""
     top_k: int
     item_filter: ItemFilter
+    takes_regions: bool = False
+    """Whether items of the job may have regions."""
 
     @classmethod
     def of(cls, job: Job, item_filter: ItemFilter) -> Export:
-        labels = job.model_version.taxonomy["labels"]
-        return cls(job.id, job.model_version.ref, labels, min(job.top_k, len(labels)), item_filter)
+        version = job.model_version
+        labels = version.taxonomy["labels"]
+        return cls(job.id, version.ref, labels, min(job.top_k, len(labels)), item_filter, version.takes_regions)
 
     def columns(self) -> list[Column]:
         """Return the columns that docs/exports.md describes."""
@@ -73,6 +76,7 @@ class Export:
             "format": "text",
             "bytes": "integer",
             **{f"crop_{name}": "integer" for name in _CROP},
+            "regions": "object",
             "duplicate_of": "text",
             "label": "text",
             "label_name": "text",
@@ -110,16 +114,17 @@ class Export:
                         _select_columns(), self.job_id, self.item_filter, ItemSort.POSITION, after, ITEMS_PER_PAGE
                     )
                 ).all()
+                by_item = regions.list_of_items(session, [row.id for row in found]) if self.takes_regions else {}
                 # The job is checked after the items were read. If it still exists, no item of the page was missing.
                 job = jobs.get(session, self.job_id)
             if job is None or job.deleted_at is not None or job.expired(utc_now()):
                 raise ExportBroken
-            yield [self._row(row, labels) for row in found]
+            yield [self._row(row, labels, by_item.get(row.id, ())) for row in found]
             if len(found) < ITEMS_PER_PAGE:
                 return
             after = ItemCursor(found[-1].position)
 
-    def _row(self, row: Any, labels: dict[str, dict[str, Any]]) -> list[Value]:
+    def _row(self, row: Any, labels: dict[str, dict[str, Any]], regions_of_item: Sequence[ItemRegion]) -> list[Value]:
         label = labels.get(row.label)
         provenance = row.provenance or {}
         crop = Crop.from_key(row.crop_key)
@@ -137,6 +142,7 @@ class Export:
             row.format,
             row.bytes,
             *((None,) * 4 if crop is None else (crop.x, crop.y, crop.width, crop.height)),
+            [self._region(region) for region in regions_of_item] or None,
             row.duplicate_of,
             *_label_columns(label),
             row.confidence,
@@ -158,8 +164,23 @@ class Export:
     def _ranked_columns(self, scores: list[float] | None) -> list[Value]:
         if scores is None:
             return [None] * (2 * self.top_k)
+        return [value for pair in self._ranked(scores) for value in pair]
+
+    def _ranked(self, scores: list[float]) -> list[tuple[str, float]]:
+        """Return the labels with the highest scores, best first, with their scores."""
         ranked = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[: self.top_k]
-        return [value for index in ranked for value in (self.labels[index]["id"], scores[index])]
+        return [(self.labels[index]["id"], scores[index]) for index in ranked]
+
+    def _region(self, region: ItemRegion) -> dict[str, Any]:
+        box, prediction = Crop.from_key(region.crop_key), region.prediction
+        ranked = [] if prediction is None else self._ranked(prediction.scores)
+        return {
+            "name": region.name,
+            "box": None if box is None else {name: getattr(box, name) for name in _CROP},
+            "label": None if prediction is None else prediction.label,
+            "confidence": None if prediction is None else prediction.confidence,
+            "labels": [{"id": label, "score": score} for label, score in ranked],
+        }
 
 
 _RANKED_COLUMNS: dict[str, ColumnKind] = {"label": "text", "score": "number"}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Select, Table, bindparam, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from core.types import PictureKey
 from db.database import Database
 from db.look_up import LookUp
 from db.tables import Blob, Item, ItemStatus, Prediction, Review
+from db.views import regions
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, select_page
 
 _ITEMS = cast(Table, Item.__table__)
@@ -33,11 +36,17 @@ def list_of_job(
     sort: ItemSort,
     after: ItemCursor | None,
     limit: int,
+    *,
+    with_regions: bool = False,
 ) -> Sequence[Item]:
-    """Return a page of a job's items. The thousandth page costs the same as the first one."""
-    return session.scalars(
-        select_page(with_shown_relations(select(Item)), job_id, item_filter, sort, after, limit)
-    ).all()
+    """Return a page of a job's items. The thousandth page costs the same as the first one.
+
+    `with_regions` reads the regions of all these items with one query. Otherwise each item reads its own when asked.
+    """
+    query = with_shown_relations(select(Item))
+    if with_regions:
+        query = query.options(selectinload(Item.regions))
+    return session.scalars(select_page(query, job_id, item_filter, sort, after, limit)).all()
 
 
 T = TypeVar("T", Item, Blob, Prediction, Review)
@@ -56,8 +65,11 @@ _FIRST_ITEM = LookUp(
 )
 
 
-def read_first_of_job(database: Database, job_id: str) -> Item | None:
-    """Return the only item of a single classification, with its blob, prediction and review. It has no session."""
+def read_first_of_job(database: Database, job_id: str, *, with_regions: bool = False) -> Item | None:
+    """Return the only item of a single classification, with its blob, prediction and review. It has no session.
+
+    It has its regions only if `with_regions` asks for them.
+    """
     row = _FIRST_ITEM.first(database, job_id=job_id)
     if row is None:
         return None
@@ -68,6 +80,9 @@ def read_first_of_job(database: Database, job_id: str) -> Item | None:
     item.blob = blob if blob.sha256 else None
     item.prediction = prediction if prediction.id else None
     item.review = review if review.id else None
+    if with_regions:
+        with database.reading() as session:
+            set_committed_value(item, "regions", regions.list_of_items(session, [item.id]).get(item.id, []))
     return item
 
 
@@ -81,9 +96,17 @@ def list_pending(session: Session, chunk_id: str) -> list[tuple[str, PictureKey]
     return [(item_id, (sha256 or "", crop_key)) for item_id, sha256, crop_key in rows]
 
 
-def list_pending_pictures(session: Session, chunk_id: str) -> list[PictureKey]:
-    """Return the pictures of the pending items of a chunk, each picture once."""
-    return list(dict.fromkeys(picture for _, picture in list_pending(session, chunk_id)))
+def list_pending_pictures(session: Session, chunk_id: str, *, with_regions: bool = False) -> list[PictureKey]:
+    """Return the pictures of the pending items of a chunk, each picture once.
+
+    `with_regions` adds the regions of each item after its picture, so that they are decoded together.
+    """
+    pending = list_pending(session, chunk_id)
+    if not with_regions:
+        return list(dict.fromkeys(picture for _, picture in pending))
+    by_item = regions.list_pending(session, chunk_id)
+    pictures = ((picture, *(region.picture for region in by_item.get(item_id, ()))) for item_id, picture in pending)
+    return list(dict.fromkeys(chain.from_iterable(pictures)))
 
 
 def with_shown_relations(query: Select[Item]) -> Select[Item]:

@@ -14,6 +14,7 @@ from db.access.keys import Caller
 from db.database import Database
 from db.look_up import LookUp
 from db.tables import FINISHED, Job, JobSource, JobStatus, ModelVersion
+from db.tables.model_versions import takes_regions
 
 
 def get(session: Session, job_id: str) -> Job | None:
@@ -89,11 +90,13 @@ class JobModel:
     """The model version that classifies the pictures of a job."""
 
     model_version_id: int
-    model: ModelRef
+    ref: ModelRef
+    takes_regions: bool
+    """Whether items of the job may have regions."""
 
 
 _JOB_MODEL = (
-    select(ModelVersion.id, ModelVersion.name, ModelVersion.version)
+    select(ModelVersion.id, ModelVersion.name, ModelVersion.version, ModelVersion.input)
     .join(Job, Job.model_version_id == ModelVersion.id)
     .where(Job.id == bindparam("job_id"))
 )
@@ -102,7 +105,13 @@ _JOB_MODEL = (
 def read_job_model(session: Session, job_id: str) -> JobModel | None:
     """Return the model version of a job. None if the job does not exist."""
     row = session.execute(_JOB_MODEL, {"job_id": job_id}).first()
-    return None if row is None else JobModel(row.id, ModelRef(row.name, row.version))
+    return None if row is None else JobModel(row.id, ModelRef(row.name, row.version), takes_regions(row.input))
+
+
+def model_of(job: Job) -> JobModel:
+    """Return the model version of a job that a session has loaded."""
+    version = job.model_version
+    return JobModel(version.id, ModelRef(version.name, version.version), version.takes_regions)
 
 
 def is_wanted(session: Session, job_id: str) -> bool:

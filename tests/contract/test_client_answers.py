@@ -30,6 +30,7 @@ SCHEMAS = {
     answers.LabelRef: "LabelRefOut",
     answers.Scored: "LabelScoreOut",
     answers.Prediction: "PredictionOut",
+    answers.Region: "RegionOut",
     answers.Review: "ReviewOut",
     answers.ItemReview: "ItemReviewOut",
     answers.Item: "ItemOut",

@@ -27,7 +27,9 @@ from db.steps.chunks import ChunkPolicy
 from db.steps.recording import NewPrediction, Outcome, Recorded, record
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Delivery, Item, Job, JobEvent, JobSource, ModelVersion, Scope
+from db.tables.model_versions import GARMENT_VIEW
 from db.views import items, jobs
+from db.views.jobs import JobModel
 from tests.conftest import RunningRedis
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -50,6 +52,14 @@ TAXONOMY = {
 def a_model(session: Session, version: str = "1") -> ModelVersion:
     new = NewModelVersion(
         ModelRef("test", version), version.zfill(64), TAXONOMY, {"size": 8}, {"accuracy": 0.5}, "card"
+    )
+    return model_versions.register(session, new, NOW)
+
+
+def a_garment_model(session: Session) -> ModelVersion:
+    """Register a model for single garments, which takes regions."""
+    new = NewModelVersion(
+        ModelRef("garment", "1"), "9" * 64, TAXONOMY, {"size": 8, "view": GARMENT_VIEW}, {"accuracy": 0.5}, "card"
     )
     return model_versions.register(session, new, NOW)
 
@@ -91,8 +101,8 @@ def record_chunk(
     policy: ChunkPolicy = POLICY,
 ) -> Recorded:
     """Record outcomes under the job's model version, as the worker that holds the chunk does."""
-    work = jobs.read_job_model(session, message.job_id)
-    return record(session, message, work.model_version_id if work else 0, outcomes, policy, now, taken_at)
+    model = jobs.read_job_model(session, message.job_id) or JobModel(0, ModelRef("gone", "1"), takes_regions=False)
+    return record(session, message, model, outcomes, policy, now, taken_at)
 
 
 def finish(
@@ -104,7 +114,7 @@ def finish(
 ) -> Recorded:
     """Record the same outcome for every picture of a chunk, by default a success."""
     with database.writing() as session:
-        pictures = items.list_pending_pictures(session, message.chunk_id)
+        pictures = items.list_pending_pictures(session, message.chunk_id, with_regions=True)
         outcomes = {picture: outcome or scored() for picture in pictures}
         return record_chunk(session, message, outcomes, now, policy=policy)
 

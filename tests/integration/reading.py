@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 import worker.sources.entries
 import worker.sources.expander
@@ -28,7 +29,7 @@ from db.steps import submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewJob, StoredBlob, UnreadSource
-from db.tables import Blob, Chunk, Discovery, Item, Job, JobSource
+from db.tables import Blob, Chunk, Discovery, Item, Job, JobSource, ModelVersion
 from db.views import items
 from tests.conftest import RunningRedis
 from tests.integration.builders import WORKER, a_model, cancel_job, read_job, record_chunk, scored
@@ -70,10 +71,16 @@ class Place:
     def clock(self) -> datetime:
         return utc_now() + self.passed
 
-    def submit(self, data: bytes, name: str = "catalog.zip", source: JobSource = JobSource.ARCHIVE) -> str:
+    def submit(
+        self,
+        data: bytes,
+        name: str = "catalog.zip",
+        source: JobSource = JobSource.ARCHIVE,
+        model: Callable[[Session], ModelVersion] = a_model,
+    ) -> str:
         unread = UnreadSource(StoredBlob(self.store.put(data), len(data)), name)
         with self.database.writing() as session:
-            new = NewJob(name, source, a_model(session), webhook=HOOK)
+            new = NewJob(name, source, model(session), webhook=HOOK)
             return submitting.create_discovering(session, new, unread, utc_now()).id
 
     def expander(

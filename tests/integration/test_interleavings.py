@@ -165,7 +165,7 @@ class Interleavings(RuleBasedStateMachine):
             for number, picture in enumerate(items.list_pending_pictures(session, message.chunk_id)):
                 name = names[number % len(names)]
                 outcomes[picture] = OUTCOMES[name]
-            recorded = record(session, message, work.model_version_id, outcomes, POLICY, self.now)
+            recorded = record(session, message, work, outcomes, POLICY, self.now)
         dispatch(self.database, self.broker, recorded.next_chunks)
 
     @precondition(lambda self: self.held)

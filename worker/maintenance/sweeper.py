@@ -142,7 +142,7 @@ def _give_up(session: Session, job: Job, chunk: Chunk, reason: str, policy: Chun
         return record_fetched(session, message, results, policy, now)
     failed = Outcome(error=ModelFailed(f"not finished {reason}"))
     outcomes = dict.fromkeys(items.list_pending_pictures(session, chunk.id), failed)
-    return record(session, message, job.model_version_id, outcomes, policy, now)
+    return record(session, message, jobs.model_of(job), outcomes, policy, now)
 
 
 def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, now: datetime) -> int:

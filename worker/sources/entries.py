@@ -111,7 +111,17 @@ def _read_row(fetcher: Fetcher, row: Row | None) -> FoundItem | None:
         except ItemError as refused:
             error = with_row_number(row.number, refused)
     return FoundItem(
-        NewItem(name, None, row.crop, error, row.custom_id, url, row.provenance or None, row.details or None)
+        NewItem(
+            name,
+            None,
+            row.crop,
+            error,
+            row.custom_id,
+            url,
+            row.provenance or None,
+            row.details or None,
+            regions=row.regions,
+        )
     )
 
 

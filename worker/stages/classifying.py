@@ -14,12 +14,13 @@ from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
 from core.errors import ModelFailed
 from core.messages import ChunkMessage, Queue
-from core.types import ModelRef, PictureInfo, PictureKey
+from core.types import PictureInfo, PictureKey
 from db.database import Database
 from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import NewPrediction, Outcome, Recorded, find_predictions, record
 from db.views import items, jobs
+from db.views.jobs import JobModel
 from worker.decoding.pool import DecodedPicture, DecoderPool
 from worker.leases import HeldLeases
 from worker.predicting.batcher import Scores
@@ -34,9 +35,9 @@ log = structlog.get_logger(__name__)
 class _Work:
     """The pending pictures of a chunk, and the model that classifies them."""
 
-    model_version_id: int
-    model: ModelRef
+    model: JobModel
     pictures: list[PictureKey]
+    """Those of the items, and those of their regions."""
     known: list[PictureKey]
     """Those of the pictures whose prediction is in the database already."""
     taken_at: datetime
@@ -64,19 +65,19 @@ class ClassifyStage(ChunkStage[_Work]):
         with self._database.writing() as session:
             if not chunks.take(session, message.chunk_id, self._leases.worker, self._policy, now):
                 return None
-            job = jobs.read_job_model(session, message.job_id)
-            if job is None:
+            model = jobs.read_job_model(session, message.job_id)
+            if model is None:
                 return None
-            pictures = items.list_pending_pictures(session, message.chunk_id)
-            known = find_predictions(session, job.model_version_id, pictures)
-        return _Work(job.model_version_id, job.model, pictures, list(known), now)
+            pictures = items.list_pending_pictures(session, message.chunk_id, with_regions=model.takes_regions)
+            known = find_predictions(session, model.model_version_id, pictures)
+        return _Work(model, pictures, list(known), now)
 
     def _work(self, message: ChunkMessage, work: _Work) -> Recorded:
         outcomes = {picture: Outcome(is_known=True) for picture in work.known}
         unpredicted = [picture for picture in work.pictures if picture not in outcomes]
-        with self._in_flight.reserving(work.model, unpredicted) as split:
+        with self._in_flight.reserving(work.model.ref, unpredicted) as split:
             if split.to_compute:
-                with self._models.using(work.model) as model:
+                with self._models.using(work.model.ref) as model:
                     self._compute(model, split.to_compute, split.reservation.outcomes, message)
                 # End the reservation before waiting for other chunks. Otherwise two chunks may wait for each other.
                 split.reservation.end()
@@ -86,9 +87,7 @@ class ClassifyStage(ChunkStage[_Work]):
                 for picture, reservation in split.computed_elsewhere.items()
             }
             return self._record(
-                lambda session: record(
-                    session, message, work.model_version_id, outcomes, self._policy, utc_now(), work.taken_at
-                )
+                lambda session: record(session, message, work.model, outcomes, self._policy, utc_now(), work.taken_at)
             )
 
     def _compute(
