@@ -62,7 +62,7 @@ class NullDecoderPool:
     ) -> Iterator[list[tuple[PictureKey, DecodedPicture]]]:
         for start in range(0, len(pictures), PICTURES_PER_CALL):
             call = pictures[start : start + PICTURES_PER_CALL]
-            yield [(picture, DecodedPicture(_PIXELS, _info(picture), lambda: None)) for picture in call]
+            yield [(picture, DecodedPicture(_PIXELS, _info(picture), None, lambda: None)) for picture in call]
 
     def close(self) -> None:
         return

@@ -69,7 +69,7 @@ class Artifact:
             folder=folder,
             digest=hashlib.sha256(manifest_bytes).hexdigest(),
             taxonomy=Taxonomy.from_json(json.loads(_read(folder / LABELS))),
-            input=InputSpec.from_json(json.loads(_read(folder / INPUT))),
+            input=InputSpec.from_json(json.loads(_read(folder / INPUT)), folder),
             metrics=json.loads(_read(folder / METRICS)),
             card=_read(folder / CARD).decode(),
         )
@@ -95,8 +95,9 @@ def list_artifacts(models: Path) -> list[Artifact]:
 
 
 def largest_input(models: Path) -> int:
-    """Return the largest input side in pixels of all artifacts in a folder of models, or 1 if there are none."""
-    return max((int(json.loads(_read(path))["size"]) for path in models.glob(f"*/*/{INPUT}")), default=1)
+    """Return the bytes of the largest input of all artifacts in a folder of models, or 1 if there are none."""
+    inputs = (InputSpec.from_json(json.loads(_read(path)), path.parent) for path in models.glob(f"*/*/{INPUT}"))
+    return max((spec.byte_count for spec in inputs), default=1)
 
 
 def publish(models: Path, name: str, created_at: datetime, write: Callable[[Path, ModelRef], None]) -> Artifact:

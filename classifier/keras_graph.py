@@ -29,7 +29,7 @@ from classifier.taxonomy import Taxonomy
 
 
 def load_graph(folder: Path) -> Any:
-    """Return the Keras model of an artifact: uint8 [N, side, side, 3] to softmax scores [N, labels].
+    """Return the Keras model of an artifact: uint8 [N, *shape of the input] to softmax scores [N, labels].
 
     A model with the head `multi_label` has a dictionary of outputs, and the scores are its SCORES.
     """

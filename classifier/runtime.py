@@ -38,8 +38,8 @@ class Runtime(Protocol):
         ...
 
     @property
-    def side(self) -> int:
-        """Side in pixels of the pictures that the model takes."""
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the pixels of one picture: `InputSpec.shape`."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class Runtime(Protocol):
         ...
 
     def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
-        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, side, side, 3]. N is one of `batch_sizes`.
+        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, *shape]. N is one of `batch_sizes`.
 
         `lone`: the runtime may use the whole device for this batch, because the device is idle or because the single
         picture must not wait for the other batches. Any thread may call this.
@@ -64,7 +64,7 @@ class Runtime(Protocol):
         ...
 
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [side, side, 3].
+        """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [*shape].
 
         A map is large where the picture supports its label. Most heads are linear. For them, the mean of a map over
         height and width, plus a constant of the label, is the logit of the label; `with_activation_maps` says what the
@@ -78,7 +78,7 @@ class Runtime(Protocol):
 
 
 def predict(runtime: Runtime, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, side, side, 3], for any N of at least 1."""
+    """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, *shape], for any N of at least 1."""
     largest = runtime.batch_sizes[-1]
     parts = []
     for start in range(0, len(pixels), largest):
@@ -89,7 +89,7 @@ def predict(runtime: Runtime, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def padded(pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Return pictures, uint8 [side, side, 3] each, as a batch uint8 [size, side, side, 3], filled up with zeros."""
+    """Return pictures, uint8 [*shape] each, as a batch uint8 [size, *shape], filled up with zeros."""
     batch = np.empty((size, *pictures[0].shape), np.uint8)
     batch[: len(pictures)] = pictures
     batch[len(pictures) :] = 0

@@ -45,7 +45,7 @@ class OpenVinoRuntime:
         """`cache` is a folder in which OpenVINO keeps compiled models for the next start."""
         self.precision = precision
         self.batch_sizes = BATCH_SIZES[precision]
-        self.side = artifact.input.size
+        self.shape = artifact.input.shape
         self._artifact = artifact
         self._cache = cache
         self.slots = 0
@@ -58,7 +58,7 @@ class OpenVinoRuntime:
         self._lone = _requests(self._compile(SCORES, 1, "LATENCY"), 1)
         self._explainer: SimpleQueue[Any] | None = None
         self._compiling = threading.Lock()
-        self.infer(np.zeros((1, self.side, self.side, 3), np.uint8), lone=True)
+        self.infer(np.zeros((1, *self.shape), np.uint8), lone=True)
 
     def _prepare_bulk(self) -> None:
         if sys.platform == "linux":
@@ -67,14 +67,14 @@ class OpenVinoRuntime:
             compiled = self._compile(SCORES, size, "THROUGHPUT")
             self.slots = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
             self._requests[size] = _requests(compiled, self.slots)
-            self.infer(np.zeros((size, self.side, self.side, 3), np.uint8))
+            self.infer(np.zeros((size, *self.shape), np.uint8))
 
     def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
-        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, side, side, 3]; N is in `batch_sizes`."""
+        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, *shape]; N is in `batch_sizes`."""
         return _run(self._lone if lone and len(batch) == 1 else self._requests[len(batch)], batch)
 
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [side, side, 3]."""
+        """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [*shape]."""
         with self._compiling:
             # Compile it at the first call, because most workers never explain a picture.
             self._explainer = self._explainer or _requests(self._compile(ACTIVATION_MAPS, 1, "LATENCY"), 1)
@@ -91,7 +91,7 @@ class OpenVinoRuntime:
         # The quantized export has no activation maps.
         quantized = self.precision == "int8" and output == SCORES
         model = _core.read_model(self._artifact.folder / (OPENVINO_INT8 if quantized else OPENVINO_MODEL))
-        model.reshape([size, self.side, self.side, 3])
+        model.reshape([size, *self.shape])
         options = {
             "PERFORMANCE_HINT": hint,
             # Without this option, OpenVINO computes in bf16 if the processor can.

@@ -36,18 +36,18 @@ class TensorFlowRuntime:
             use_mixed_precision(graph)
         self._model = only_scores(graph)
         self._explainer = with_activation_maps(graph, artifact.taxonomy)
-        self.side = artifact.input.size
-        signature = [tf.TensorSpec((None, self.side, self.side, 3), tf.uint8)]
+        self.shape = artifact.input.shape
+        signature = [tf.TensorSpec((None, *self.shape), tf.uint8)]
         # XLA is for GPUs only: on a CPU it was ten times slower in a measurement.
         self._function: Any = tf.function(self._call, input_signature=signature, jit_compile=bool(gpus))
         for size in self.batch_sizes:
-            self.infer(np.zeros((size, self.side, self.side, 3), np.uint8))
+            self.infer(np.zeros((size, *self.shape), np.uint8))
 
     def _call(self, pixels: Any) -> Any:
         return tf.cast(self._model(pixels, training=False), tf.float32)
 
     def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
-        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, side, side, 3]; N is in `batch_sizes`."""
+        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, *shape]; N is in `batch_sizes`."""
         try:
             scores: NDArray[np.float32] = self._function(tf.constant(batch)).numpy()
         except tf.errors.ResourceExhaustedError as error:
@@ -55,7 +55,7 @@ class TensorFlowRuntime:
         return scores
 
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [side, side, 3]."""
+        """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [*shape]."""
         outputs = self._explainer(tf.constant(pixels[None]), training=False)
         maps: NDArray[np.float32] = outputs[ACTIVATION_MAPS].numpy()[0]
         return maps

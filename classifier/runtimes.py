@@ -91,7 +91,7 @@ def _fastest(runtimes: Mapping[Precision, Runtime]) -> Runtime:
 
 def _seconds(runtime: Runtime) -> float:
     """Return the median of the seconds per picture, in batches of the largest size."""
-    batch = np.zeros((runtime.batch_sizes[-1], runtime.side, runtime.side, 3), np.uint8)
+    batch = np.zeros((runtime.batch_sizes[-1], *runtime.shape), np.uint8)
     durations = []
     for _ in range(TRIALS):
         started = time.perf_counter()

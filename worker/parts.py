@@ -74,9 +74,8 @@ def build_classifying(
     """Start the decoders and load the production model. Return the stage and the explainer."""
     settings = connections.settings
     limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
-    side = largest_input(settings.models)
     blobs = open_blob_store(settings)
-    decoders = DecoderPool(blobs, settings.decoders, limits, MAX_DECODED_PICTURES, side)
+    decoders = DecoderPool(blobs, settings.decoders, limits, MAX_DECODED_PICTURES, largest_input(settings.models))
     stack.callback(decoders.close)
     # start() returns once the production model is loaded. The worker sends its first heartbeat only after that.
     preloader = ModelPreloader(connections.database, models)

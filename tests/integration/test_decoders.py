@@ -19,12 +19,13 @@ from classifier.prepare import InputSpec, Prepared, prepare
 from core.errors import BlobMissing, DecodeFailed, DecodeTimeout, TruncatedImage
 from core.perceptual import fingerprint
 from core.settings import Settings
-from core.types import Crop, PictureInfo
+from core.types import Crop
 from db.blobs.local import LocalBlobStore
 from db.blobs.opening import open_blob_store
 from db.blobs.store import BlobStore
 from samples import broken
 from tests.conftest import SAMPLES, until
+from worker.decoding.memory_limit import MemoryLimit
 from worker.decoding.pool import DecodedPicture, DecodeOutcome, DecoderLimits, DecoderPool
 
 SPEC = InputSpec(32)
@@ -52,8 +53,8 @@ def prepare_or_die(data: bytes, *_: object) -> Prepared:
     return prepare(data, SPEC)
 
 
-def fragile_start(blobs: BlobStore, _space: int, memory: Any, side: int, _niceness: int) -> None:
-    worker.decoding.pool._decoder = worker.decoding.pool._Decoder(blobs, memory, side)
+def fragile_start(blobs: BlobStore, _space: int, memory: Any, slot_bytes: int, _niceness: int) -> None:
+    worker.decoding.pool._decoder = worker.decoding.pool._Decoder(blobs, memory, slot_bytes, MemoryLimit(2**32))
     # No undo is needed, because the patched process is the decoder's own.
     pytest.MonkeyPatch().setattr(worker.decoding.pool, "prepare", prepare_or_die)
 
@@ -66,7 +67,7 @@ def store(tmp_path: Path) -> LocalBlobStore:
 @pytest.fixture
 def fragile(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[DecoderPool]:
     monkeypatch.setattr(worker.decoding.pool, "_start_decoder", fragile_start)
-    decoders = DecoderPool(store, 1, DecoderLimits(3.0, 2**32), 32, 32)
+    decoders = DecoderPool(store, 1, DecoderLimits(3.0, 2**32), 32, SPEC.byte_count)
     yield decoders
     decoders.close()
 
@@ -113,14 +114,14 @@ def test_idle_decoders_that_die_are_replaced(fragile: DecoderPool, store: LocalB
 
 
 def test_decoding_with_a_closed_pool_raises_an_error(store: LocalBlobStore) -> None:
-    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 32)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, SPEC.byte_count)
     decoders.close()
     with pytest.raises(RuntimeError, match="closed"):
         list(decoders.decode([(store.put(good_files(1)[0]), "")], SPEC, "job", interactive=False))
 
 
 def test_a_bad_picture_among_good_ones_gives_an_error_in_its_place(store: LocalBlobStore) -> None:
-    decoders = DecoderPool(store, 2, DecoderLimits(30, 2**32), 32, 224)
+    decoders = DecoderPool(store, 2, DecoderLimits(30, 2**32), 32, InputSpec(224).byte_count)
     outcomes = decode(decoders, store, [broken.truncated_jpeg(), *good_files(10)])
     assert isinstance(outcomes[0], TruncatedImage)
     assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes[1:])
@@ -150,7 +151,9 @@ def test_slots_that_bad_pictures_leave_are_used_at_once(
     monkeypatch.setattr(worker.decoding.pool, "_start_decoder", fragile_start)
     monkeypatch.setattr(worker.decoding.pool, "IDLE_SECONDS", 30.0)
     # The interactive call takes the only slots that bulk calls may use.
-    decoders = DecoderPool(store, 1, DecoderLimits(20.0, 2**32), worker.decoding.pool.PICTURES_PER_CALL, 32)
+    decoders = DecoderPool(
+        store, 1, DecoderLimits(20.0, 2**32), worker.decoding.pool.PICTURES_PER_CALL, SPEC.byte_count
+    )
     bad, good = store.put(BAD_LATER + str(tmp_path / "go").encode()), store.put(good_files(1)[0])
     free = decoders._slots.free()
     with ThreadPoolExecutor() as threads:
@@ -177,11 +180,11 @@ def test_a_crop_whose_whole_picture_needs_too_much_memory_fails_alone(
     monkeypatch.setattr(worker.decoding.pool, "prepare", prepare_crops_only)
     files = good_files(2)
     memory = bytearray(2 * 32 * 32 * 3)
-    decoder = worker.decoding.pool._Decoder(store, memory, 32)
+    decoder = worker.decoding.pool._Decoder(store, memory, SPEC.byte_count, MemoryLimit(2**32))
     pictures = [(store.put(files[0]), Crop(0, 0, 20, 20).key), (store.put(files[1]), "")]
-    failed, info = decoder.decode_all(pictures, [0, 1], SPEC)
+    failed, answer = decoder.decode_all(pictures, [0, 1], SPEC)
     assert isinstance(failed, DecodeFailed)
-    assert isinstance(info, PictureInfo)
+    assert isinstance(answer, tuple)
 
 
 def huge_picture() -> bytes:
@@ -192,7 +195,7 @@ def huge_picture() -> bytes:
 
 
 def test_a_picture_that_exceeds_its_memory_fails_alone(store: LocalBlobStore) -> None:
-    decoders = DecoderPool(store, 1, DecoderLimits(30, 300 * 2**20), 32, 32)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, 300 * 2**20), 32, SPEC.byte_count)
     outcomes = decode(decoders, store, [huge_picture(), *good_files(2)])
     assert isinstance(outcomes[0], DecodeFailed)
     assert "memory" in outcomes[0].detail
@@ -201,7 +204,7 @@ def test_a_picture_that_exceeds_its_memory_fails_alone(store: LocalBlobStore) ->
 
 
 def test_the_memory_of_a_huge_picture_is_released(store: LocalBlobStore) -> None:
-    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 32)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, SPEC.byte_count)
     outcomes = decode(decoders, store, [huge_picture()])
     assert isinstance(outcomes[0], DecodedPicture)
     children = [psutil.Process(process.pid) for process in multiprocessing.active_children()]
@@ -214,7 +217,9 @@ def test_decoders_read_every_kind_of_store_and_a_missing_blob_fails_the_call(
 ) -> None:
     store = open_blob_store(blob_settings)
     # The default address space, because the threads of an S3 client need a part of it.
-    decoders = DecoderPool(store, 1, DecoderLimits(30, blob_settings.decode_megabytes * 2**20), 32, 224)
+    decoders = DecoderPool(
+        store, 1, DecoderLimits(30, blob_settings.decode_megabytes * 2**20), 32, InputSpec(224).byte_count
+    )
     outcomes = decode(decoders, store, good_files(12))
     assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes)
     with pytest.raises(BlobMissing):
@@ -223,7 +228,7 @@ def test_decoders_read_every_kind_of_store_and_a_missing_blob_fails_the_call(
 
 
 def test_the_fingerprint_of_a_crop_is_that_of_the_whole_picture(store: LocalBlobStore) -> None:
-    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 32)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, SPEC.byte_count)
     key = store.put((SAMPLES / "jacket-denim.jpg").read_bytes())
     spec = InputSpec(224)
     pictures = [(key, ""), (key, Crop(100, 100, 300, 300).key)]

@@ -10,6 +10,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from broker.client import Broker
+from classifier.prepare import InputSpec
 from cli.registry import register_models
 from core.clock import utc_now
 from core.errors import BlobMissing
@@ -42,7 +43,9 @@ def with_redis(settings: Settings, redis: RunningRedis) -> Settings:
 def pipeline(database: Database, broker: Broker, with_redis: Settings) -> Iterator[ClassifyStage]:
     register_models(with_redis, database)
     models = ModelCache(with_redis)
-    decoders = DecoderPool(LocalBlobStore(with_redis.blobs_folder), 1, DecoderLimits(30, 2**32), 32, 224)
+    decoders = DecoderPool(
+        LocalBlobStore(with_redis.blobs_folder), 1, DecoderLimits(30, 2**32), 32, InputSpec(224).byte_count
+    )
     policy = ChunkPolicy.of(with_redis)
     yield ClassifyStage(database, broker, models, decoders, HeldLeases(database, WORKER, policy), policy)
     decoders.close()

@@ -217,7 +217,7 @@ def test_requests_to_a_hanging_store_time_out(
 def test_an_unavailable_store_fails_the_call_and_no_picture(settings: Settings, own_s3: RunningS3) -> None:
     blobs = open_blob_store(settings.with_changes(blobs=f"s3://{own_s3.make_bucket()}"))
     key = (blobs.put(picture()), "")
-    decoders = DecoderPool(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
+    decoders = DecoderPool(blobs, 1, DecoderLimits(30, 2**31), 32, InputSpec(224).byte_count)
     spec = InputSpec(224)
     ((_, outcome),) = next(decoders.decode([key], spec, "job", interactive=False))
     assert isinstance(outcome, DecodedPicture)
@@ -239,7 +239,7 @@ def test_an_explanation_is_skipped_while_the_store_is_unavailable(
     assert item is not None
     own_s3.kill()
     models, broker = ModelCache(settings), Broker.connect(settings)
-    decoders = DecoderPool(blobs, 1, DecoderLimits(30, 2**31), 32, 224)
+    decoders = DecoderPool(blobs, 1, DecoderLimits(30, 2**31), 32, InputSpec(224).byte_count)
     Explainer(database, broker, models, decoders, blobs).explain(item.id)
     decoders.close()
     models.close()

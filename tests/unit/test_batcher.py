@@ -27,7 +27,7 @@ class Echo:
     device = "CPU"
     precision = "f32"
     batch_sizes = (1, 4)
-    side = SIDE
+    shape = (SIDE, SIDE, 3)
     slots = 1
     has_express_slot = False
     memory = 1000

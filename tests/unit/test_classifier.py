@@ -47,7 +47,7 @@ def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixe
     paths = sorted(SAMPLES.iterdir())
     learned = read_pictures([Example(path, 0) for path in paths], InputSpec(224), lambda paths, _length, /: paths)
     keys = [(store.put(path.read_bytes()), "") for path in paths]
-    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, 224)
+    decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, InputSpec(224).byte_count)
     outcomes = [
         outcome for call in decoders.decode(keys, InputSpec(224), "job", interactive=False) for _, outcome in call
     ]
@@ -65,7 +65,7 @@ def test_a_crop_changes_the_pixels_and_not_the_pictures_size() -> None:
 
 def test_an_input_that_this_version_cannot_prepare_is_refused() -> None:
     with pytest.raises(ArtifactInvalid, match="letterbox"):
-        InputSpec.from_json({"size": 224, "resize": "letterbox", "colour": "srgb"})
+        InputSpec.from_json({"size": 224, "resize": "letterbox", "colour": "srgb"}, Path())
 
 
 def test_published_versions_are_numbered_and_found_by_their_number(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from classifier.learning.data.garments import Attribute, Box, Polygon
+from classifier.garments import Box, Polygon
+from classifier.learning.data.garments import Attribute
 from classifier.learning.data.index import PictureIndex, PictureRow
 from classifier.learning.data.irregularities import Irregularity
 from classifier.learning.data.reading import ReadingOptions, make_index

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from multiprocessing.context import SpawnContext
 from typing import Any
@@ -14,11 +15,11 @@ from numpy.typing import NDArray
 class PixelSlots:
     """A fixed number of slots for one prepared picture each. Decoder processes get the memory when they start."""
 
-    def __init__(self, context: SpawnContext, count: int, side: int) -> None:
-        self.side = side
-        """Side in pixels of the largest picture that fits into a slot."""
+    def __init__(self, context: SpawnContext, count: int, slot_bytes: int) -> None:
+        self.slot_bytes = slot_bytes
+        """Bytes of the largest input that fits into a slot."""
         # A RawArray is backed by an unnamed file, so no process can leave it behind when it dies.
-        self.memory: Any = context.RawArray(ctypes.c_uint8, count * side * side * 3)
+        self.memory: Any = context.RawArray(ctypes.c_uint8, count * slot_bytes)
         self._free = list(range(count))
         self._lock = threading.Lock()
 
@@ -36,13 +37,12 @@ class PixelSlots:
         with self._lock:
             self._free.append(slot)
 
-    def view(self, slot: int, side: int) -> NDArray[np.uint8]:
-        """Return the pixels in a slot, uint8 [side, side, 3]. They are valid until the slot is released."""
-        return slot_view(self.memory, slot, self.side, side)
+    def view(self, slot: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return the pixels in a slot, uint8 [*shape]. They are valid until the slot is released."""
+        return slot_view(self.memory, slot, self.slot_bytes, shape)
 
 
-def slot_view(memory: Any, slot: int, slot_side: int, side: int) -> NDArray[np.uint8]:
-    """Return the pixels uint8 [side, side, 3] at the start of a slot that has room for a picture of `slot_side`."""
-    size = slot_side * slot_side * 3
-    whole = np.frombuffer(memory, np.uint8)
-    return whole[slot * size : slot * size + side * side * 3].reshape(side, side, 3)
+def slot_view(memory: Any, slot: int, slot_bytes: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the pixels uint8 [*shape] at the start of a slot of `slot_bytes`."""
+    start = slot * slot_bytes
+    return np.frombuffer(memory, np.uint8)[start : start + math.prod(shape)].reshape(shape)

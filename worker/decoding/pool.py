@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,11 +22,13 @@ from numpy.typing import NDArray
 
 from classifier.prepare import InputSpec, prepare
 from classifier.runtime import BULK_NICENESS
+from classifier.segmenting import SegmenterFile, warm_up
 from core.allocation import keep_freed_memory
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
 from core.perceptual import fingerprint
 from core.types import WHOLE_PICTURE, Crop, PictureInfo, PictureKey
 from db.blobs.store import BlobStore
+from worker.decoding.memory_limit import MemoryLimit
 from worker.decoding.pixel_slots import PixelSlots, slot_view
 from worker.decoding.process import DecoderProcess, ProcessDied, ProcessTimedOut
 from worker.fair_queue import FairQueue
@@ -60,15 +60,17 @@ pictures in blocks of 16 MiB, so their memory goes back to the system at once.""
 
 @dataclass(frozen=True, slots=True)
 class DecodedPicture:
-    """A decoded picture. `pixels`, uint8 [side, side, 3], are valid until `release` is called."""
+    """A decoded picture. `pixels`, uint8 [*shape of the input], are valid until `release` is called."""
 
     pixels: NDArray[np.uint8]
     info: PictureInfo
+    seen: Crop | None
+    """The part of the picture that `pixels` show, as in `Prepared`."""
     release: Callable[[], None]
 
 
 DecodeOutcome = DecodedPicture | ItemError
-_Answer = PictureInfo | tuple[PictureInfo, NDArray[np.uint8]] | ItemError
+_Answer = tuple[PictureInfo, Crop | None, NDArray[np.uint8] | None] | ItemError
 """A decoder process's answer for one picture. It contains the pixels only if they do not fit into a slot."""
 
 
@@ -112,8 +114,8 @@ class DecoderPool:
     has a feeder thread, which sends it calls and replaces it when it has died.
     """
 
-    def __init__(self, blobs: BlobStore, processes: int, limits: DecoderLimits, slots: int, side: int) -> None:
-        """Allow `slots` pictures of up to `side` x `side` pixels to be decoded and not yet released at a time."""
+    def __init__(self, blobs: BlobStore, processes: int, limits: DecoderLimits, slots: int, slot_bytes: int) -> None:
+        """Allow `slots` pictures, with inputs of up to `slot_bytes`, to be decoded and not yet released at a time."""
         self._limits = limits
         # The blob store's own timeout must end before the call's deadline. Otherwise a store that does not answer would
         # look like a picture that stalls its decoder.
@@ -122,10 +124,18 @@ class DecoderPool:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Spawn rather than fork: the worker has threads, and a fork would copy their locks in whatever state they are.
         context = multiprocessing.get_context("spawn")
-        self._slots = PixelSlots(context, slots + SLOTS_RESERVED, side)
+        self._slots = PixelSlots(context, slots + SLOTS_RESERVED, slot_bytes)
 
         def make_set(niceness: int, reserved_slots: int) -> _DecoderSet:
-            arguments = (_decode_call, _start_decoder, blobs, limits.address_space, self._slots.memory, side, niceness)
+            arguments = (
+                _decode_call,
+                _start_decoder,
+                blobs,
+                limits.address_space,
+                self._slots.memory,
+                slot_bytes,
+                niceness,
+            )
             return _DecoderSet(partial(DecoderProcess, context, *arguments), reserved_slots)
 
         self._interactive, self._bulk = make_set(0, 0), make_set(BULK_NICENESS, SLOTS_RESERVED)
@@ -227,13 +237,14 @@ class DecoderPool:
                 self._changed.notify_all()
 
     def _outcome(self, slot: int, answer: _Answer, spec: InputSpec) -> DecodeOutcome:
-        if isinstance(answer, PictureInfo):
-            return DecodedPicture(self._slots.view(slot, spec.size), answer, lambda: self._release(slot))
-        self._release(slot)
         if isinstance(answer, ItemError):
+            self._release(slot)
             return answer
-        info, pixels = answer
-        return DecodedPicture(pixels, info, lambda: None)
+        info, seen, pixels = answer
+        if pixels is None:
+            return DecodedPicture(self._slots.view(slot, spec.shape), info, seen, lambda: self._release(slot))
+        self._release(slot)
+        return DecodedPicture(pixels, info, seen, lambda: None)
 
     def _finish(self, call: _Call, answers: list[_Answer] | Exception) -> None:
         if isinstance(answers, Exception):
@@ -330,9 +341,15 @@ class _Decoder:
 
     store: BlobStore
     memory: Any
-    side: int
+    slot_bytes: int
+    limit: MemoryLimit
+    segmenters: set[SegmenterFile] = field(default_factory=set)
+    """The segmenters that were loaded before."""
 
     def decode_all(self, pictures: Sequence[PictureKey], slots: Sequence[int], spec: InputSpec) -> list[_Answer]:
+        if spec.segmenter is not None and spec.segmenter not in self.segmenters:
+            self.limit.load(partial(warm_up, spec.segmenter))
+            self.segmenters.add(spec.segmenter)
         blobs = self.store.read_all([sha256 for sha256, _ in pictures])
         return [
             self._decode(data, crop_key, slot, spec)
@@ -344,30 +361,29 @@ class _Decoder:
             prepared = prepare(data, spec, Crop.from_key(crop_key))
             # The fingerprint is always that of the whole picture. A crop therefore costs decoding the picture twice,
             # which is acceptable because crops are rare.
-            whole = prepared if crop_key == WHOLE_PICTURE else prepare(data, spec)
+            whole = prepared if crop_key == WHOLE_PICTURE else prepare(data, InputSpec(spec.size))
             info = replace(prepared.info, fingerprint=fingerprint(whole.picture))
         except ItemError as error:
             return error
         except MemoryError:
             return DecodeFailed("decoding needs more memory than one picture may use")
-        if spec.size > self.side:
-            return info, prepared.pixels
-        slot_view(self.memory, slot, self.side, spec.size)[:] = prepared.pixels
-        return info
+        if spec.byte_count > self.slot_bytes:
+            return info, prepared.seen, prepared.pixels
+        slot_view(self.memory, slot, self.slot_bytes, spec.shape)[:] = prepared.pixels
+        return info, prepared.seen, None
 
 
 _decoder: _Decoder | None = None
 
 
-def _start_decoder(blobs: BlobStore, address_space: int, memory: Any, side: int, niceness: int) -> None:
+def _start_decoder(blobs: BlobStore, address_space: int, memory: Any, slot_bytes: int, niceness: int) -> None:
     global _decoder  # noqa: PLW0603 (a decoder process serves one store for its whole life)
-    _decoder = _Decoder(blobs, memory, side)
+    _decoder = _Decoder(blobs, memory, slot_bytes, MemoryLimit(address_space))
     os.nice(niceness)
     keep_freed_memory(KEPT_BYTES, MAX_KEPT_BLOCK_BYTES)
     # NumPy sets itself up on first use. That must happen before the memory limit applies.
-    fingerprint(np.zeros((side, side, 3), np.uint8))
-    if sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    fingerprint(np.zeros((32, 32, 3), np.uint8))
+    _decoder.limit.apply()
 
 
 def _decode_call(pictures: list[PictureKey], slots: list[int], spec: InputSpec) -> list[_Answer]:

@@ -84,7 +84,7 @@ class Batcher:
             thread.start()
 
     def submit(self, pictures: Sequence[Pixels], job: str, *, interactive: bool) -> Future[list[Scores | ModelFailed]]:
-        """Queue one or more pictures, uint8 [size, size, 3] each. Wait while the queue is full.
+        """Queue one or more pictures, uint8 [*shape of the input] each. Wait while the queue is full.
 
         The future's result holds for each picture its float32 [labels], or `ModelFailed` if the model fails on that
         very picture. If the caller cancels the future before its first picture is in a batch, none of them
@@ -125,9 +125,8 @@ class Batcher:
         The fastest of a few batches counts. Other programs may slow down any of them, and a size that once seems
         expensive is not tried again.
         """
-        side = self._runtime.side
         for size in self._sizes:
-            batch, durations = np.zeros((size, side, side, 3), np.uint8), []
+            batch, durations = np.zeros((size, *self._runtime.shape), np.uint8), []
             for _ in range(TRIAL_BATCHES):
                 began = self._clock()
                 self._runtime.infer(batch)

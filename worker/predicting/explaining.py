@@ -8,7 +8,7 @@ from broker.client import Broker
 from broker.dispatch import announce
 from classifier.explanation import heat_map
 from core.errors import BlobMissing, BlobStoreUnavailable, StorageFull
-from core.types import Crop, ModelRef
+from core.types import ModelRef
 from db.blobs.store import BlobStore, explanation_name
 from db.database import Database
 from db.tables import Prediction
@@ -63,4 +63,4 @@ class Explainer:
             finally:
                 decoded.release()
             top = model.artifact.taxonomy.label_ids.index(prediction.label)
-            return heat_map(maps[:, :, top], spec.size, decoded.info, Crop.from_key(prediction.crop_key))
+            return heat_map(maps[:, :, top], spec.size, decoded.info, decoded.seen)

@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from classifier.garments import Box, Polygon
 from classifier.learning.data.containers import Containers
-from classifier.learning.data.garments import Attribute, Box, Polygon
+from classifier.learning.data.garments import Attribute
 from classifier.learning.data.irregularities import IrregularityCounts
 from classifier.taxonomy import Taxonomy
 from core.errors import DatasetInvalid

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from classifier.learning.data.garments import ATTRIBUTES, GARMENTS, Attribute, Box, Polygon
+from classifier.garments import Box, Polygon
+from classifier.learning.data.garments import ATTRIBUTES, GARMENTS, Attribute
 from classifier.learning.data.irregularities import Irregularity
 from core.sources.names import storable
 

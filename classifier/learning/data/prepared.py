@@ -150,7 +150,7 @@ def _header(count: int, spec: InputSpec) -> bytes:
 def _read_description(folder: Path) -> tuple[InputSpec, bool]:
     try:
         content: Any = json.loads((folder / DESCRIPTION).read_text("utf-8"))
-        return InputSpec.from_json(content["input"]), content["complete"] is True
+        return InputSpec.from_json(content["input"], folder), content["complete"] is True
     except (OSError, ValueError, KeyError, TypeError, ArtifactInvalid) as error:
         raise DatasetInvalid(f"{folder}: expected a folder of prepared pictures: {error}") from error
 

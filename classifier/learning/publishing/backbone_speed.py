@@ -50,7 +50,7 @@ def pictures_per_second(entry: Entry) -> float:
 
 def _rate(runtime: OpenVinoRuntime) -> float:
     # The runtime has predicted a batch of each size already, so nothing is compiled during the measurement.
-    shape = (runtime.batch_sizes[-1], runtime.side, runtime.side, 3)
+    shape = (runtime.batch_sizes[-1], *runtime.shape)
     batch = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     durations: list[float] = []
     while sum(durations) < SECONDS or not durations:
