@@ -20,6 +20,7 @@ from cli import (
     learning,
     models,
     recipes,
+    runs,
     service,
     submitting,
     webhooks,
@@ -65,6 +66,7 @@ datasets.app.command("prepare")(dataset_splitting.prepare)
 app.add_typer(datasets.app, name="dataset", rich_help_panel="Learn")
 app.command("train", rich_help_panel="Learn")(learning.train)
 app.command("evaluate", rich_help_panel="Learn")(evaluating.evaluate)
+app.command("runs", rich_help_panel="Learn")(runs.runs)
 app.command("backbones", rich_help_panel="Learn")(backbones.backbones)
 app.command("convert-backbone", rich_help_panel="Learn")(learning.convert_backbone)
 

@@ -25,7 +25,7 @@ _UNTEMPERED = "scores_before_temperature"
 def calibrate_network(
     model: Any, pixels: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> tuple[Any, dict[str, float | int | str]]:
-    """Return a network with a temperature that fits the pixels, uint8 [N, side, side, 3], and labels, int64 [N].
+    """Return a network with a temperature that fits the pixels, uint8 [N, *InputSpec.shape], and labels, int64 [N].
 
     The second value is an addition to the metrics. If no temperature fits, the network is returned as it is, and the
     addition has the reason under UNCALIBRATED.
@@ -61,11 +61,13 @@ def tempered(model: Any, temperature: float) -> Any:
 
 
 def clusters_of(pixels: NDArray[np.uint8]) -> list[str]:
-    """Return the name of the cluster of each prepared picture, uint8 [N, side, side, 3].
+    """Return the name of the cluster of each prepared picture, uint8 [N, *InputSpec.shape].
 
     Fingerprints suit sides of 200 pixels or more. At smaller sides, fewer near-duplicates are found.
     """
-    compared = [_to_compare(_without_padding(picture)) for picture in pixels]
+    # With the view `views`, the first picture of each input is the whole one.
+    whole = pixels if pixels.ndim == 4 else pixels[:, 0]
+    compared = [_to_compare(_without_padding(picture)) for picture in whole]
     names = cluster(compared)
     return [names[picture.sha256] for picture in compared]
 
