@@ -144,8 +144,10 @@ class Broker:
             return list(messages)
         return []
 
-    def queue_explanation(self, item_id: str) -> None:
-        """Have a worker explain an item's prediction. The worker announces the item's id when it is done.
+    def queue_explanation(self, item_id: str, prediction_id: str) -> None:
+        """Have a worker explain the prediction of an item or of one of its regions.
+
+        The worker announces the prediction's id when it is done.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
@@ -153,7 +155,7 @@ class Broker:
         with _redis_errors():
             self.celery.send_task(
                 EXPLAIN_ITEM,
-                kwargs={"item_id": item_id},
+                kwargs={"item_id": item_id, "prediction_id": prediction_id},
                 queue=Queue.INTERACTIVE.value,
                 # A client that still wants the explanation asks again.
                 expires=EXPLANATION_SECONDS,
@@ -242,7 +244,7 @@ class Broker:
 
     @contextmanager
     def waiting_for(self, subject_id: str) -> Iterator[Subscription]:
-        """Subscribe to the announcement for the id of a job or item, until the end of the block.
+        """Subscribe to the announcement for the id of a job or prediction, until the end of the block.
 
         Raises:
             BrokerUnavailable: Redis does not answer.

@@ -32,7 +32,7 @@ def dispatch(database: Database, broker: Broker, messages: Sequence[ChunkMessage
 
 
 def announce(broker: Broker, subject_id: str) -> None:
-    """Wake all that wait for the end of a job or the explanation of an item, by its id."""
+    """Wake all that wait for the end of a job or the explanation of a prediction, by its id."""
     try:
         broker.announce(subject_id)
     except BrokerUnavailable as error:

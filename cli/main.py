@@ -9,6 +9,7 @@ import typer
 
 from cli import (
     backbones,
+    classifying,
     crawling,
     dataset_reading,
     dataset_splitting,
@@ -45,6 +46,7 @@ app.add_typer(service.db_app, name="db", rich_help_panel="Run")
 app.add_typer(service.health_app, name="health", rich_help_panel="Run")
 app.add_typer(keys.app, name="keys", rich_help_panel="Run")
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel="Run")
+app.command("classify", rich_help_panel="Use")(classifying.classify)
 app.command("submit", rich_help_panel="Use")(submitting.submit)
 app.command("crawl", rich_help_panel="Use")(crawling.crawl)
 app.command("jobs", rich_help_panel="Use")(jobs.jobs)

@@ -155,6 +155,8 @@ class Region(Answer):
     """In pixels of the whole picture."""
     prediction: Prediction | None
     """None until the item has succeeded."""
+    explanation: str | None
+    """The path of the heat map of this region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,11 +50,11 @@ def register_fetch(app: Celery, stage: FetchStage) -> None:
 
 
 def register_explain(app: Celery, explainer: Explainer) -> None:
-    """Register the task that makes the heat map of an item."""
+    """Register the task that makes the heat map of an item or of one of its regions."""
 
     @app.task(name=EXPLAIN_ITEM)
-    def explain_item(item_id: str) -> None:
-        explainer.explain(item_id)
+    def explain_item(item_id: str, prediction_id: str) -> None:
+        explainer.explain(item_id, prediction_id)
 
 
 def register_expand(app: Celery, expander: SourceExpander) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from api.schemas.access import KeyOut
 from api.schemas.common import CropIn
@@ -114,6 +115,9 @@ class ItemPresenter:
             name=region.name,
             box=_crop_out(region.crop_key),
             prediction=None if prediction is None else self._prediction_out(prediction, region.reused),
+            explanation=None
+            if prediction is None
+            else f"/v1/items/{region.item_id}/explanation?region={quote(region.name, safe='')}",
         )
 
     @staticmethod

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Json
 
-from api.schemas.common import CropIn, Input, PageQuery, RegionsIn, Text
+from api.schemas.common import CropIn, Input, PageQuery, RegionName, RegionsIn, Text
 from db.tables import ItemStatus
 from db.views.item_pages import ItemSort
 from db.views.job import ErrorOut, Output, Time
@@ -142,6 +142,7 @@ class RegionOut(Output):
     name: str
     box: CropIn = Field(description="In pixels of the whole picture, after EXIF rotation.")
     prediction: PredictionOut | None = Field(description="Null until the item has succeeded.")
+    explanation: str | None = Field(description="The path of the heat map of this region.")
 
 
 class ItemOut(Output):
@@ -164,6 +165,10 @@ class ItemOut(Output):
 class ItemsOut(Output):
     data: list[ItemOut]
     next_cursor: str | None
+
+
+class ExplanationQuery(Input):
+    region: RegionName | None = Field(None, description="The name of a region of the item.")
 
 
 class SimilarQuery(Input):

@@ -7,11 +7,11 @@ from apiflask import APIBlueprint
 from flask import Response, send_file
 
 from api.answers.present import ItemPresenter
-from api.answers.problems import Problem
+from api.answers.problems import Problem, not_found_problem
 from api.answers.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
 from api.door.access import require_item
 from api.schemas.common import Answer
-from api.schemas.items import ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
+from api.schemas.items import ExplanationQuery, ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
 from api.services import current_services
 from broker.client import EXPLANATION_SECONDS
 from core.clock import utc_now
@@ -19,7 +19,7 @@ from core.errors import BlobStoreUnavailable, StorageFull
 from core.pictures import thumbnail
 from db.blobs.store import THUMBNAIL, explanation_name
 from db.steps import linking
-from db.tables import ItemStatus, Prediction
+from db.tables import Item, ItemRegion, ItemStatus, Prediction
 from db.views.job import poll_seconds
 
 log = structlog.get_logger(__name__)
@@ -88,17 +88,18 @@ def get_thumbnail(item_id: str) -> Answer:
 
 
 @bp.get("/v1/items/<item_id>/explanation")
+@bp.input(ExplanationQuery, location="query")
 @bp.doc(
     summary="Get the heat map of an item",
     description="It shows which parts of the picture support the top label. It can be laid over the picture and "
-    "has the same proportions. A worker creates it at the first request.",
+    "has the same proportions. A worker creates it at the first request. `region` asks for the heat map of a region.",
     operation_id="get_explanation",
     responses=EXPLANATION_RESPONSE,
 )
-def get_explanation(item_id: str) -> Answer:
+def get_explanation(item_id: str, query_data: ExplanationQuery) -> Answer:
     with current_services().database.reading() as session:
         item = require_item(session, item_id)
-        prediction = item.prediction
+        prediction = item.prediction if query_data.region is None else _region(item, query_data.region).prediction
     if prediction is None:
         raise Problem(404, "no_explanation", f"Only succeeded items have an explanation. This item is {item.status}.")
     data = _explanation(item_id, prediction)
@@ -108,13 +109,20 @@ def get_explanation(item_id: str) -> Answer:
     return Response(data, content_type="image/png", headers={"Cache-Control": _CACHE_FOREVER})
 
 
+def _region(item: Item, name: str) -> ItemRegion:
+    for region in item.regions:
+        if region.name == name:
+            return region
+    raise not_found_problem("region", name)
+
+
 def _explanation(item_id: str, prediction: Prediction) -> bytes | None:
     blobs, broker, name = current_services().blobs, current_services().broker, explanation_name(prediction.id)
     data = blobs.read_derived(prediction.blob_sha256, name)
     if data is not None:
         return data
-    with broker.waiting_for(item_id) as wait:
-        broker.queue_explanation(item_id)
+    with broker.waiting_for(prediction.id) as wait:
+        broker.queue_explanation(item_id, prediction.id)
         wait.wait(EXPLANATION_SECONDS)
     return blobs.read_derived(prediction.blob_sha256, name)
 

@@ -1,5 +1,6 @@
 // The viewer: one picture, large, with all its facts.
 import { $, bytes, link, make, money, number, say, sayError, showRanks } from "./page.js";
+import { Regions } from "./regions.js";
 
 export class Viewer {
   constructor(names) {
@@ -7,6 +8,7 @@ export class Viewer {
     this.dialog = $("viewer");
     this.explained = false;
     this.heat = $("viewer-heat");
+    this.regions = new Regions(names, (region) => this.showPart(region));
     $("viewer-explain").addEventListener("click", () => this.explain(!this.explained));
     this.heat.addEventListener("load", () => this.sayExplain("explain"));
     this.heat.addEventListener("error", () => this.explain(false, "explainFailed"));
@@ -30,23 +32,31 @@ export class Viewer {
     $("viewer-photo").alt = source.name;
     this.item = item;
     $("viewer-explain").hidden = !prediction;
-    // The overlay stays on when the person moves to another picture.
-    this.explain(this.explained);
-    const ranks = prediction ? prediction.labels : [];
-    showRanks($("viewer-ranks"), ranks.map(({ id, score }) => ({ name: this.names().label(id), score })));
+    this.regions.show(item);
     $("viewer-error").hidden = !error;
     if (error) $("viewer-error").textContent = `${sayError(error.code, error.detail)} (${error.detail})`;
     $("viewer-facts").replaceChildren(...this.facts(item));
   }
 
+  /** Show the labels and the heat map of a region, or of the whole picture (null). */
+  showPart(region) {
+    const { prediction, image } = this.item;
+    this.part = region ?? { prediction, explanation: image?.explanation };
+    const ranks = this.part.prediction ? this.part.prediction.labels : [];
+    showRanks($("viewer-ranks"), ranks.map(({ id, score }) => ({ name: this.names().label(id), score })));
+    // The overlay stays on when the person moves to another picture.
+    this.explain(this.explained);
+  }
+
   /** Show or hide the heat map. `word` is the key of the button's text. */
   explain(on, word = "explain") {
     this.explained = on;
-    const shown = on && Boolean(this.item.prediction);
+    const { prediction, explanation } = this.part;
+    const shown = on && Boolean(prediction);
     this.heat.hidden = !shown;
     $("viewer-explain").setAttribute("aria-pressed", String(on));
-    this.sayExplain(shown && this.heat.getAttribute("src") !== this.item.image.explanation ? "explaining" : word);
-    if (shown) this.heat.src = this.item.image.explanation;
+    this.sayExplain(shown && this.heat.getAttribute("src") !== explanation ? "explaining" : word);
+    if (shown) this.heat.src = explanation;
     else this.heat.removeAttribute("src");
   }
 
@@ -70,6 +80,7 @@ export class Viewer {
 
   onKey(event) {
     if (event.key === "e" && this.item.prediction) this.explain(!this.explained);
+    if (event.key === "r") this.regions.next();
     const steps = { ArrowLeft: -1, ArrowRight: 1 };
     if (!(event.key in steps)) return;
     const item = this.step(steps[event.key]);

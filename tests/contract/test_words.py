@@ -44,6 +44,7 @@ NOT_SHOWN = {
     "no_explanation": "an image: the viewer has one sentence for every failure",
     "no_image": "the pages send a picture",
     "no_source": "the pages send a source",
+    "unknown_region": "an image: the viewer has one sentence for every failure",
     "no_thumbnail": "an image",
     "not_found": "the pages use the paths that exist",
     "not_reviewable": "the pages have no reviews",

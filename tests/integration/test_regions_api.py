@@ -23,6 +23,7 @@ BOX = {"x": 0, "y": 0, "width": 30, "height": 20}
 TOP = {"name": "top", "box": BOX}
 BOTTOM = {"name": "아래", "box": {**BOX, "y": 20}}
 MODEL = "garment@1"
+PENDING = {"prediction": None, "explanation": None}
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def items_of(client: FlaskClient, answer: TestResponse) -> list[dict[str, Any]]:
 
 def test_the_items_of_a_job_show_their_regions(client: FlaskClient) -> None:
     look, plain = items_of(client, submit(client, {"url": URL, "regions": [TOP, BOTTOM]}, {"url": URL}))
-    assert look["regions"] == [{**TOP, "prediction": None}, {**BOTTOM, "prediction": None}]
+    assert look["regions"] == [{**TOP, **PENDING}, {**BOTTOM, **PENDING}]
     assert plain["regions"] == []
     assert client.get(f"/v1/items/{look['id']}").get_json() == look
 
@@ -71,7 +72,7 @@ def test_the_items_of_a_job_show_their_regions(client: FlaskClient) -> None:
 def test_a_single_picture_may_have_regions(client: FlaskClient, how: str) -> None:
     answer = classify(client, how, [TOP, BOTTOM])
     assert answer.status_code == 202, answer.text
-    assert answer.get_json()["regions"] == [{**TOP, "prediction": None}, {**BOTTOM, "prediction": None}]
+    assert answer.get_json()["regions"] == [{**TOP, **PENDING}, {**BOTTOM, **PENDING}]
 
 
 def test_a_region_shows_its_own_prediction(client: FlaskClient, database: Database) -> None:

@@ -237,10 +237,11 @@ def test_an_explanation_is_skipped_while_the_store_is_unavailable(
         record_chunk(session, message, {(a_blob("a").sha256, ""): scored()})
     item = items.read_first_of_job(database, job.id)
     assert item is not None
+    assert item.prediction is not None
     own_s3.kill()
     models, broker = ModelCache(settings), Broker.connect(settings)
     decoders = DecoderPool(blobs, 1, DecoderLimits(30, 2**31), 32, InputSpec(224).byte_count)
-    Explainer(database, broker, models, decoders, blobs).explain(item.id)
+    Explainer(database, broker, models, decoders, blobs).explain(item.id, item.prediction.id)
     decoders.close()
     models.close()
     broker.close()

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class Explainer:
-    """Makes the heat map of an item's top label and stores it beside the item's blob."""
+    """Makes the heat map of a prediction's top label and stores it beside the blob."""
 
     def __init__(
         self, database: Database, broker: Broker, models: ModelCache, decoders: DecoderPool, blobs: BlobStore
@@ -31,17 +31,18 @@ class Explainer:
         self._decoders = decoders
         self._blobs = blobs
 
-    def explain(self, item_id: str) -> None:
-        """Make an item's heat map unless it exists, and wake the request that waits for it.
+    def explain(self, item_id: str, prediction_id: str) -> None:
+        """Make the heat map of an item or of its region unless it exists, and wake the request that waits for it.
 
-        Do nothing for an unknown item. If the picture cannot be read or the heat map cannot be stored now, only log it,
-        because the client asks again.
+        Do nothing for an unknown item or prediction. If the picture cannot be read or the heat map cannot be stored
+        now, only log it, because the client asks again.
         """
         with self._database.reading() as session:
             item = items.get(session, item_id)
-            if item is None or item.prediction is None:
+            prediction = session.get(Prediction, prediction_id)
+            if item is None or prediction is None:
                 return
-            prediction, ref = item.prediction, ModelRef.parse(item.job.model_version.ref)
+            ref = ModelRef.parse(item.job.model_version.ref)
         name = explanation_name(prediction.id)
         try:
             if self._blobs.read_derived(prediction.blob_sha256, name) is None:
@@ -49,7 +50,7 @@ class Explainer:
         except (BlobMissing, BlobStoreUnavailable, StorageFull) as error:
             log.warning("explanation_not_stored", item=item_id, reason=str(error))
             return
-        announce(self._broker, item_id)
+        announce(self._broker, prediction_id)
 
     def _heat_map(self, prediction: Prediction, ref: ModelRef, job_id: str) -> bytes:
         with self._models.using(ref) as model:
