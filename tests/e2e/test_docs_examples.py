@@ -23,8 +23,10 @@ import pytest
 
 from core.settings import PROJECT
 from lookbook import Client, Job, Upload
+from lookbook.options import RegionOption
 from samples import broken
 from tests.answering import Reply, answering
+from tests.artifacts import publish_again
 from tests.conftest import SAMPLES, RunningService, ready_service, suspended_worker
 from tests.shop import running_shop
 
@@ -60,13 +62,19 @@ WRITTEN_SHOP = "https://shop.example"
 """URL of the server in the documents that has pictures and receives webhooks."""
 WRITTEN_STORE = "https://store.example"
 """URL of the shop that the documents crawl."""
+REGIONS_MODEL = "looks"
+"""The model of the documents that takes regions."""
 LINE_SECONDS = 60.0
 """Longest time that one line may take."""
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with ready_service(tmp_path_factory.mktemp("service"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
+    home = tmp_path_factory.mktemp("service")
+    models = home / "models"
+    publish_again(models)
+    publish_again(models, REGIONS_MODEL, view="garment")
+    with ready_service(home, LOOKBOOK_MODELS=str(models), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
         yield running
 
 
@@ -141,6 +149,7 @@ class ExampleObjects:
         yield r"jobs/\{id\}", lambda line: line.replace("{id}", self._submit_job().wait().id)
         yield r"DELETE .*items/\{id\}/review", lambda line: line.replace("{id}", self._reviewed_item_id())
         yield r"items/\{id\}", lambda line: line.replace("{id}", self._item_id())
+        yield r"items/\{look\}", lambda line: line.replace("{look}", self._look_id())
         yield r"key_01k…", lambda line: line.replace("key_01k…", self._client.create_key("to be revoked").id)
         yield r"\{item\} --undo", lambda line: line.replace("{item}", self._reviewed_item_id())
         yield r"\{item\}", lambda line: line.replace("{item}", self._item_id())
@@ -155,6 +164,10 @@ class ExampleObjects:
 
     def _item_id(self) -> str:
         return next(self._submit_job().wait().items()).id
+
+    def _look_id(self) -> str:
+        top: RegionOption = {"name": "top", "box": {"x": 100, "y": 100, "width": 500, "height": 400}}
+        return self._client.classify(SAMPLES / "coat-camel.jpg", model=REGIONS_MODEL, regions=[top]).id
 
     def _reviewed_item_id(self) -> str:
         return self._client.review(self._item_id(), "dress").item_id

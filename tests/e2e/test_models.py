@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,23 +16,12 @@ import pytest
 from typer.testing import CliRunner
 
 from broker.client import Broker
-from classifier.artifact import MANIFEST, Artifact, list_artifacts, publish
 from cli.main import app
-from core.clock import utc_now
 from core.settings import PROJECT, Settings
 from core.types import ModelRef
+from tests.artifacts import publish_again
 from tests.conftest import SAMPLES, RunningRedis, RunningService, until
 from worker.predicting.models import EXIT_DEVICE_STUCK, ModelCache
-
-
-def publish_again(models: Path, name: str = "garments") -> Artifact:
-    """Publish the committed model as the next version in another folder of models."""
-    source = list_artifacts(PROJECT / "models")[-1].folder
-
-    def write(folder: Path, _: ModelRef) -> None:
-        shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
-
-    return publish(models, name, utc_now(), write)
 
 
 def test_a_promoted_version_is_loaded_before_jobs_use_it_without_a_restart(tmp_path: Path) -> None:
