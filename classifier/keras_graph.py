@@ -58,6 +58,8 @@ def with_activation_maps(model: Any, taxonomy: Taxonomy) -> Any:
     its map within the group. Differences between labels of one group are then exact. Between groups, the map leaves
     out how the labels of a group share its score. For `two_dense`, a place of the map is the logit that the head would
     give to the features of this place alone, because its hidden layer is not linear. The mean is then not the logit.
+
+    Over views, the map is that of the whole picture. The logit is then the mean over the maps of all views.
     """
     x, maps = model.get_layer(FEATURES).output, _linear_map(ACTIVATION_MAPS, *_last_weights(model, taxonomy))
     if has_layer(model, HIDDEN):

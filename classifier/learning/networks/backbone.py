@@ -16,7 +16,7 @@ class Backbone:
     """A network without a head.
 
     `pixels` is its input, uint8 [N, size, size, 3]. `features` is the output of its last layer, which is called
-    FEATURES: float [N, height, width, channels].
+    FEATURES: float [N, height, width, channels]. Over views, `pixels` is uint8 [N, views, size, size, 3].
     """
 
     pixels: Any
@@ -27,6 +27,8 @@ class Backbone:
     """The names of the layers whose weights were loaded. The weights of other layers are random."""
     has_new_part: bool
     """Whether it has layers of its own on another network, whose weights are random in any case."""
+    fused: Any = None
+    """The features of all views, [N, channels]. Without views, the head takes the mean of `features`."""
 
     @property
     def block_count(self) -> int:

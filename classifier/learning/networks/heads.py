@@ -37,7 +37,10 @@ def add_head(backbone: Backbone, options: HeadOptions, taxonomy: Taxonomy, name:
     Raises:
         NetworkInvalid: the head is `hierarchical`, and all labels belong to one group.
     """
-    x = keras.layers.GlobalAveragePooling2D(name=POOL)(backbone.features)
+    if backbone.fused is None:
+        x = keras.layers.GlobalAveragePooling2D(name=POOL)(backbone.features)
+    else:
+        x = keras.layers.Identity(name=POOL)(backbone.fused)
     x = keras.layers.Dropout(options.dropout, name="dropout", seed=options.seed)(x)
     count = len(taxonomy.labels)
     if options.kind == "hierarchical":

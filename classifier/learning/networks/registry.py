@@ -21,14 +21,18 @@ from classifier.learning.networks.catalogue import (
     find_entry,
 )
 from classifier.learning.networks.landmarks import add_fashion_grammar, add_landmark_pooling
+from classifier.learning.networks.views import over_views
 from classifier.learning.networks.weights import load_weights_file
 from core.errors import NetworkInvalid
 
 
-def build_backbone(name: str, size: int, width: float = 1.0, weights: str = IMAGENET) -> Backbone:
+def build_backbone(
+    name: str, size: int, width: float = 1.0, weights: str = IMAGENET, *, views: bool = False
+) -> Backbone:
     """Return a backbone for pictures with a side of `size` pixels.
 
-    `width` multiplies the channels of all its layers. `weights` is IMAGENET, SCRATCH or the path of a file.
+    `width` multiplies the channels of all its layers. `weights` is IMAGENET, SCRATCH or the path of a file. `views`
+    runs it over the views of a picture (`over_views`).
 
     Raises:
         NetworkInvalid: no backbone has this name, or it cannot be built with these options.
@@ -44,9 +48,13 @@ def build_backbone(name: str, size: int, width: float = 1.0, weights: str = IMAG
     last = model.output
     if on_vgg16:
         last = (add_landmark_pooling if entry.name == "fashionnet" else add_fashion_grammar)(model, width)
-    features = keras.layers.Identity(name=FEATURES)(last)
+    pixels, fused = model.input, None
+    if views:
+        pixels, features, fused = over_views(pixels, last)
+    else:
+        features = keras.layers.Identity(name=FEATURES)(last)
     pretrained = frozenset() if weights == SCRATCH else frozenset(layer.name for layer in model.layers)
-    return Backbone(model.input, features, blocks, pretrained, has_new_part=on_vgg16)
+    return Backbone(pixels, features, blocks, pretrained, has_new_part=on_vgg16, fused=fused)
 
 
 def build_imagenet(name: str) -> Any:

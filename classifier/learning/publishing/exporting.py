@@ -87,15 +87,14 @@ def save_openvino(folder: Path, taxonomy: Taxonomy) -> None:
     model = with_activation_maps(load_graph(folder), taxonomy)
     target = folder / OPENVINO_MODEL
     target.parent.mkdir()
-    side = model.input.shape[1]
     # Keras's own export takes minutes for the largest networks, and seconds are enough to trace one function.
     function = tf.function(lambda pixels: model(pixels, training=False))
-    converted = ov.convert_model(function.get_concrete_function(tf.TensorSpec((None, side, side, 3), tf.uint8)))
+    converted = ov.convert_model(function.get_concrete_function(tf.TensorSpec(model.input.shape, tf.uint8)))
     ov.save_model(converted, target, compress_to_fp16=False)
 
 
 def save_int8(folder: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write `openvino/int8.xml` and `.bin`, quantized for the activations of `pixels`, uint8 [N, side, side, 3]."""
+    """Write `openvino/int8.xml` and `.bin`, quantized for the activations of `pixels`, uint8 [N, *shape]."""
     # Without this variable, nncf sends usage data to its makers.
     os.environ["NNCF_CI"] = "1"
     import nncf
