@@ -72,7 +72,7 @@ LINE_SECONDS = 60.0
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     home = tmp_path_factory.mktemp("service")
     models = home / "models"
-    publish_again(models)
+    shutil.copytree(PROJECT / "models", models)
     publish_again(models, REGIONS_MODEL, view="garment")
     with ready_service(home, LOOKBOOK_MODELS=str(models), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
         yield running
