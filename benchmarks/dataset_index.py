@@ -56,7 +56,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root, path = Path(folder), Path(folder, "index.arrow")
         table = write_rows(root / "rows", rows(taxonomy.label_ids, root))
-        PictureIndex(table, IndexNote(root, taxonomy, True, {}, IrregularityCounts())).save(path)
+        PictureIndex(table, IndexNote(root, taxonomy, True, "aihub", {}, IrregularityCounts())).save(path)
         started = time.perf_counter()
         index = PictureIndex.open(path)
         opened = time.perf_counter()

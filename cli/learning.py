@@ -1,4 +1,4 @@
-"""Commands that train models, and what they share with other commands."""
+"""The command for backbones' weights, and what the commands about models share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cli.figures import figure_table, label_table
-from core.clock import utc_now
-from core.settings import PROJECT, Settings
-
 if TYPE_CHECKING:
     from classifier.artifact import Artifact
 
@@ -22,8 +18,6 @@ T = TypeVar("T")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
-
-DEFAULT_RECIPE = PROJECT / "recipes" / "training" / "garments.yaml"
 
 
 class ProgressReporter:
@@ -53,43 +47,6 @@ def progress_bars() -> Progress:
     """Make the progress display on standard error."""
     columns = (TextColumn("{task.description:>18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, TextColumn("{task.fields[note]}"), console=err)
-
-
-def train(
-    data: Annotated[Path, typer.Option(help="Folder with `train/<label>/` and `validation/<label>/`.")],
-    recipe: Annotated[Path, typer.Option(help="The training recipe (YAML).")] = DEFAULT_RECIPE,
-    name: Annotated[str, typer.Option(help="The name of the model. The default is the name in the recipe.")] = "",
-    models: Annotated[Path | None, typer.Option(help="Folder to publish in. The default is LOOKBOOK_MODELS.")] = None,
-) -> None:
-    """Train a model and publish it as the next version of its name.
-
-    The labels are those of the recipe's taxonomy. If `lookbook dataset build` made the folder, they are those of the
-    dataset.
-
-    Examples:
-
-        lookbook train --data ~/garments
-
-        lookbook train --data ~/coats --name coats
-
-        lookbook train --data ~/garments --recipe recipes/training/garments.yaml --models ~/models
-    """
-    quiet_tensorflow()
-    from classifier.learning.publishing.runs import train_and_publish
-    from classifier.learning.training.recipe import fit_to_dataset, read_recipe
-
-    chosen, taxonomy = read_recipe(recipe)
-    if name:
-        chosen = chosen.with_name(name)
-    chosen, taxonomy = fit_to_dataset(chosen, taxonomy, data)
-    with progress_bars() as progress:
-        reporter = ProgressReporter(progress)
-        artifact = train_and_publish(
-            chosen, taxonomy, data, models or Settings.read().models, utc_now(), reporter, reporter.track
-        )
-    out.print(label_table(artifact.metrics))
-    out.print(figure_table(artifact.metrics))
-    out.print(f"published {artifact.ref} in {artifact.folder}")
 
 
 def convert_backbone(

@@ -24,6 +24,7 @@ from cli import (
     runs,
     service,
     submitting,
+    training,
     webhooks,
 )
 from cli.output import ExitCode, err
@@ -66,7 +67,7 @@ datasets.app.command("stats")(dataset_reading.stats)
 datasets.app.command("split")(dataset_splitting.split)
 datasets.app.command("prepare")(dataset_splitting.prepare)
 app.add_typer(datasets.app, name="dataset", rich_help_panel="Learn")
-app.command("train", rich_help_panel="Learn")(learning.train)
+app.command("train", rich_help_panel="Learn")(training.train)
 app.command("evaluate", rich_help_panel="Learn")(evaluating.evaluate)
 app.command("runs", rich_help_panel="Learn")(runs.runs)
 app.command("backbones", rich_help_panel="Learn")(backbones.backbones)

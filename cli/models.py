@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.dataset_options import DATA_HELP, ShippedSplit, SplitFile, open_cache, split_choice
 from cli.learning import ProgressReporter, open_named_artifact, progress_bars, quiet_tensorflow
 from cli.output import AsJson, Key, Url, connect, err, out, print_json, table
 from core.clock import utc_now
@@ -73,13 +74,15 @@ def promote(
 @app.command("export")
 def export(
     model: Annotated[str, typer.Argument(help="The model: name (its newest version) or name@version.")],
-    data: Annotated[Path, typer.Option(help="Folder with `train/<label>/` and `validation/<label>/`.")],
+    data: Annotated[Path, typer.Option(help=DATA_HELP)],
+    split: SplitFile = None,
+    shipped_split: ShippedSplit = False,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Also quantize it, calibrated on 300 pictures of `train/`.")
+        bool, typer.Option("--int8", help="Also quantize it, calibrated on 300 pictures to learn from.")
     ] = False,
     models: Annotated[Path | None, typer.Option(help="Folder to publish in. The default is LOOKBOOK_MODELS.")] = None,
 ) -> None:
-    """Export a model's weights again, check each precision on `validation/`, and publish the next version.
+    """Export a model's weights again, check each precision on the validation side, and publish the next version.
 
     The model card says how many labels each precision changes. Workers use a precision only if it changes at most
     0.5 % of the labels.
@@ -91,13 +94,15 @@ def export(
         lookbook models export garments@1 --data ~/garments --models ~/models
     """
     quiet_tensorflow()
+    from classifier.learning.data.opened import OpenedDataset
     from classifier.learning.publishing.runs import export_artifact
 
     folder = models or Settings.read().models
     source = open_named_artifact(Settings.read().models, model)
     with progress_bars() as progress:
         reporter = ProgressReporter(progress)
-        artifact = export_artifact(source, data, folder, utc_now(), int8=int8, track=reporter.track)
+        opened = OpenedDataset.open(data, source.taxonomy, split_choice(split, shipped_split), open_cache(reporter))
+        artifact = export_artifact(source, opened, folder, utc_now(), int8=int8)
     shown = table("precision", "other labels", "of", "accuracy", "largest difference")
     for name, check in artifact.metrics["precisions"].items():
         figures = (f"{check['accuracy']:.4f}", f"{check['largest_difference']:.3f}")
@@ -109,14 +114,16 @@ def export(
 @app.command("calibrate")
 def calibrate(
     model: Annotated[str, typer.Argument(help="The model: name (its newest version) or name@version.")],
-    data: Annotated[Path, typer.Option(help="Folder with `validation/<label>/`, and `train/<label>/` for int8.")],
+    data: Annotated[Path, typer.Option(help=DATA_HELP)],
+    split: SplitFile = None,
+    shipped_split: ShippedSplit = False,
     models: Annotated[Path | None, typer.Option(help="Folder to publish in. The default is LOOKBOOK_MODELS.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit a temperature on `validation/`, and publish the next version, whose confidences match its accuracy.
+    """Fit a temperature on the validation side, and publish the next version, whose confidences match its accuracy.
 
-    The next version gives every picture the same label. An export in int8 is made if the version has one and the folder
-    has `train/`. The model card shows the calibration error before and after.
+    The next version gives every picture the same label. An export in int8 is made if the version has one and the
+    dataset has pictures to learn from. The model card shows the calibration error before and after.
 
     Examples:
 
@@ -125,13 +132,16 @@ def calibrate(
         lookbook models calibrate garments@1 --data ~/garments --models ~/models --json
     """
     quiet_tensorflow()
+    from classifier.learning.data.opened import OpenedDataset
     from classifier.learning.judging.calibration import CALIBRATED_ON, CALIBRATION_ERROR, ERROR_BEFORE, TEMPERATURE
     from classifier.learning.publishing.calibrating import calibrate_artifact
 
     folder = models or Settings.read().models
     source = open_named_artifact(Settings.read().models, model)
     with progress_bars() as progress:
-        artifact = calibrate_artifact(source, data, folder, utc_now(), ProgressReporter(progress).track)
+        cache = open_cache(ProgressReporter(progress))
+        opened = OpenedDataset.open(data, source.taxonomy, split_choice(split, shipped_split), cache)
+        artifact = calibrate_artifact(source, opened, folder, utc_now())
     figures = {name: artifact.metrics[name] for name in (TEMPERATURE, CALIBRATED_ON, ERROR_BEFORE, CALIBRATION_ERROR)}
     if as_json:
         print_json({"model": str(artifact.ref), "folder": str(artifact.folder), **figures})

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 from classifier.artifact import FEATURES, SCORES, SUB_SCORES, Artifact, publish
 from classifier.keras_graph import load_graph, only_scores
+from classifier.learning.data.cache import DataCache
+from classifier.learning.data.opened import ALL, open_pictures
 from classifier.learning.judging.calibration import logits_of
 from classifier.learning.networks.backbone import Backbone
 from classifier.learning.networks.heads import HeadKind, HeadOptions, add_head
@@ -33,6 +35,11 @@ TEMPERATURE = 3.0
 TAXONOMY = Taxonomy.from_json(
     json.loads((PROJECT / "recipes/training/garments.labels.json").read_text("utf-8"))
 ).restricted_to(["dress", "shirt", "pants"])
+
+
+@pytest.fixture(autouse=True)
+def _cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOKBOOK_HOME", str(tmp_path / "home"))
 
 
 def colour_model() -> Any:
@@ -192,9 +199,12 @@ def test_every_head_is_calibrated_inside_the_graph_and_in_its_exports(kind: Head
         assert np.ptp(maps[pair] + bias[pair]) == pytest.approx(np.ptp(logits), abs=1e-3)
 
 
-def test_few_pictures_do_not_calibrate_a_trained_network_and_the_reason_is_stored() -> None:
+def test_few_pictures_do_not_calibrate_a_trained_network_and_the_reason_is_stored(tmp_path: Path) -> None:
     model = colour_model()
     pixels = np.random.default_rng(0).integers(0, 256, (10, SIDE, SIDE, 3), dtype=np.uint8)
-    same, addition = calibrate_network(model, pixels, np.zeros(10, np.int64))
+    write_pictures(tmp_path / "data", pixels, np.zeros(10, np.int64))
+    cache = DataCache(tmp_path / "home", lambda _what, iterable, _length, /: iterable, lambda _sentence: None)
+    pictures = open_pictures(tmp_path / "data", TAXONOMY, InputSpec(SIDE), cache, part=ALL)
+    same, addition = calibrate_network(model, pictures)
     assert same is model
     assert addition == {"uncalibrated": "a temperature needs at least 30 labelled pictures, got 10"}

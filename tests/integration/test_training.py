@@ -21,6 +21,11 @@ from core.settings import PROJECT
 RECIPES = PROJECT / "recipes" / "training"
 
 
+@pytest.fixture(autouse=True)
+def _cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOOKBOOK_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
 def drawn_dataset(tmp_path: Path) -> Path:
     """Dresses that are red triangles and pants that are pairs of blue bars, which a model learns quickly."""

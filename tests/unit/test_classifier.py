@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from classifier.artifact import Artifact, find_artifact, list_artifacts, publish
-from classifier.learning.data.pictures import Example, find_examples, read_pictures
+from classifier.learning.data.cache import DataCache
+from classifier.learning.data.opened import open_pictures
 from classifier.learning.judging.evaluation import evaluate
 from classifier.learning.training.recipe import read_recipe
 from classifier.prepare import InputSpec, prepare
@@ -22,6 +23,10 @@ from samples import broken
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 SAMPLES = PROJECT / "samples" / "pictures"
 TAXONOMY = Taxonomy.from_json(json.loads((PROJECT / "recipes/training/garments.labels.json").read_text("utf-8")))
+
+
+def cache_in(folder: Path) -> DataCache:
+    return DataCache(folder / "home", lambda _what, iterable, _length, /: iterable, lambda _sentence: None)
 
 
 def write_artifact(folder: Path, _ref: ModelRef) -> None:
@@ -45,7 +50,9 @@ def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixe
 
     store = LocalBlobStore(tmp_path / "blobs")
     paths = sorted(SAMPLES.iterdir())
-    learned = read_pictures([Example(path, 0) for path in paths], InputSpec(224), lambda paths, _length, /: paths)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dress").symlink_to(SAMPLES)
+    learned = open_pictures(tmp_path / "data", TAXONOMY, InputSpec(224), cache_in(tmp_path))
     keys = [(store.put(path.read_bytes()), "") for path in paths]
     decoders = DecoderPool(store, 1, DecoderLimits(30, 2**32), 32, InputSpec(224).byte_count)
     outcomes = [
@@ -53,7 +60,7 @@ def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixe
     ]
     served = [outcome.pixels.tobytes() for outcome in outcomes if isinstance(outcome, DecodedPicture)]
     decoders.close()
-    assert served == [pixels.tobytes() for pixels in learned.pixels]
+    assert sorted(served) == sorted(pixels.tobytes() for block in learned.blocks() for pixels in block)
 
 
 def test_a_crop_changes_the_pixels_and_not_the_pictures_size() -> None:
@@ -140,25 +147,29 @@ def test_metrics_of_known_scores_are_right() -> None:
 
 
 def test_unreadable_training_files_are_listed_and_left_out(tmp_path: Path) -> None:
+    data = tmp_path / "data"
     for label in ("dress", "shirt"):
-        (tmp_path / label).mkdir()
-        Image.new("RGB", (30, 40), "red").save(tmp_path / label / "good.jpg")
-    (tmp_path / "dress" / "bad.jpg").write_bytes(broken.truncated_jpeg())
-    examples = find_examples(tmp_path, TAXONOMY.label_ids)
-    pictures = read_pictures(examples, InputSpec(32), lambda paths, _length, /: paths)
-    assert pictures.pixels.shape == (2, 32, 32, 3)
-    assert [path.name for path in pictures.unreadable] == ["bad.jpg"]
+        (data / label).mkdir(parents=True)
+        Image.new("RGB", (30, 40), "red").save(data / label / "good.jpg")
+    (data / "dress" / "bad.jpg").write_bytes(broken.truncated_jpeg())
+    pictures = open_pictures(data, TAXONOMY, InputSpec(32), cache_in(tmp_path))
+    assert (len(pictures), pictures.shape) == (2, (32, 32, 3))
+    assert pictures.unreadable == ("dress/bad.jpg",)
     labels = TAXONOMY.label_ids
     assert pictures.labels.tolist() == [labels.index("dress"), labels.index("shirt")]
 
 
-@pytest.mark.parametrize(("make", "said"), [(None, "expected a folder"), ("socks", "got socks"), ("dress", "got none")])
+@pytest.mark.parametrize(
+    ("make", "said"), [(None, "expected a folder"), ("socks", "got socks"), ("", "got pictures outside"), ("dress", "")]
+)
 def test_the_refusal_of_a_folder_says_what_a_dataset_needs(tmp_path: Path, make: str | None, said: str) -> None:
-    folder = tmp_path / "train"
-    if make:
+    folder = tmp_path / "data"
+    if make is not None:
         (folder / make).mkdir(parents=True)
-    with pytest.raises(DatasetInvalid, match=said):
-        find_examples(folder, TAXONOMY.label_ids)
+        if said:
+            Image.new("RGB", (30, 40), "red").save(folder / make / "good.jpg")
+    with pytest.raises(DatasetInvalid, match=said or "expected pictures"):
+        open_pictures(folder, TAXONOMY, InputSpec(32), cache_in(tmp_path))
 
 
 def test_the_error_names_a_misspelt_member_of_a_recipe(tmp_path: Path) -> None:

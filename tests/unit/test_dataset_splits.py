@@ -234,7 +234,8 @@ def test_preparing_continues_after_a_kill_at_any_byte(
     chosen = index.take(index.usable())
     assert prepare_pictures(chosen, folder, SPEC, untracked) == 7
     whole = PreparedPictures.open(folder).pixels.tobytes()
-    (folder / "prepared.json").write_text(json.dumps({"input": SPEC.to_json(), "complete": False}), "utf-8")
+    description = json.loads((folder / "prepared.json").read_text("utf-8"))
+    (folder / "prepared.json").write_text(json.dumps(description | {"complete": False}), "utf-8")
     truncate(folder / PIXELS, min(pixels, (folder / PIXELS).stat().st_size))
     truncate(folder / OUTCOMES, outcomes)
     with pytest.raises(DatasetInvalid, match="finished"):

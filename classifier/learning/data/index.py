@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ from classifier.taxonomy import Taxonomy
 from core.errors import DatasetInvalid
 from core.sources.zips import MemberPlace
 
-VERSION = 1
+VERSION = 2
 """Version of the schema below. An index of another version must be made again."""
 _METADATA = b"lookbook.index"
 
@@ -85,7 +85,11 @@ SCHEMA = pa.schema(
 """The columns. `key` names a picture by split, folder and name, so it is the same in a zip and in a folder.
 `split` is the shipped one: "train", "validation", "test" or "". `kind` is "given", "verified" or "weak". `product` is
 shared by pictures of one product. `readable` is false if the picture cannot be decoded; then its sizes are 0. `sha256`
-and `fingerprint` are null if the index was made without decoding the pictures."""
+is null if the bytes cannot be read. `fingerprint` is null if the index was made without decoding the pictures."""
+
+SplitOrigin = Literal["aihub", "folders", "manifest", "file"]
+"""Where the sides come from: the folders of the AI Hub, label folders, the manifest of a built dataset, or a file of
+`lookbook dataset split`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,8 @@ class IndexNote:
     """The dataset's folder."""
     taxonomy: Taxonomy
     whole: bool
-    """Whether all pictures were decoded, so that `sha256` and `fingerprint` are known."""
+    """Whether all pictures were decoded, so that `fingerprint` is known."""
+    split_from: SplitOrigin
     zips: dict[str, int]
     """The size in bytes of each zip. An index is of no use after its zips have changed."""
     irregularities: IrregularityCounts
@@ -156,6 +161,7 @@ class IndexNote:
             "root": os.fspath(self.root),
             "taxonomy": self.taxonomy.to_json(),
             "whole": self.whole,
+            "split_from": self.split_from,
             "zips": self.zips,
             "irregularities": self.irregularities.to_json(),
         }
@@ -166,6 +172,7 @@ class IndexNote:
             Path(data["root"]),
             Taxonomy.from_json(data["taxonomy"]),
             data["whole"],
+            data["split_from"],
             data["zips"],
             IrregularityCounts.from_json(data["irregularities"]),
         )
@@ -248,6 +255,10 @@ class PictureIndex:
         position = SCHEMA.get_field_index(name)
         column = pa.array(values, SCHEMA.field(name).type)
         return PictureIndex(self.table.set_column(position, SCHEMA.field(name), column), self.note)
+
+    def with_note(self, **changes: Any) -> PictureIndex:
+        """Return the index with other members of its note."""
+        return PictureIndex(self.table, replace(self.note, **changes))
 
     def save(self, path: Path) -> None:
         """Write the index to a file, in place of an earlier one."""

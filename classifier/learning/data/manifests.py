@@ -47,8 +47,13 @@ def _row(line: bytes) -> tuple[str, LabelFile] | None:
 
 
 def _label(row: dict[str, Any]) -> LabelFile:
-    product = row["source"].get("product_url") or row["cluster"]
-    return LabelFile(style=storable(str(row["label"])), kind=storable(str(row["kind"])), product=storable(str(product)))
+    product = row.get("source", {}).get("product_url") or row.get("cluster")
+    return LabelFile(
+        style=storable(str(row["label"])),
+        sub_styles=[storable(str(word)) for word in row.get("sub_labels", [])],
+        kind=storable(str(row.get("kind", "given"))),
+        product=storable(str(product)) if product else None,
+    )
 
 
 def read_taxonomy(root: Path) -> Taxonomy | None:

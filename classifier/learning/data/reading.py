@@ -10,9 +10,9 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from classifier.learning.data.containers import Containers, FoundFile, find_files
-from classifier.learning.data.index import IndexNote, PictureIndex, write_rows
+from classifier.learning.data.index import IndexNote, PictureIndex, SplitOrigin, write_rows
 from classifier.learning.data.irregularities import Irregularity, IrregularityCounts
 from classifier.learning.data.label_files import MAX_LABEL_BYTES, LabelFile, read_label_file
 from classifier.learning.data.layout import (
@@ -71,8 +71,9 @@ class ReadingOptions:
 
     taxonomy: Taxonomy | None = None
     """The taxonomy; None means that of the dataset: K-Fashion's, that of its description, or its folders."""
-    whole: bool = True
-    """Whether all pictures are decoded, to find the damaged ones and to compare them. This takes most of the time."""
+    whole: bool | None = True
+    """Whether all pictures are decoded, to find the damaged ones and to compare them. This takes most of the time. None
+    means that they are decoded if the dataset has to be split (`must_be_split`)."""
     weight: float = 1.0
     """The weight of every picture in training."""
 
@@ -90,6 +91,9 @@ def make_index(root: Path, path: Path, options: ReadingOptions, track: Track) ->
         raise DatasetInvalid(f"{root}: expected pictures in folders or zips, got none")
     manifest = read_manifest(root, counts) if (root / MANIFEST).is_file() else None
     taxonomy = options.taxonomy or _taxonomy(root, layout)
+    origin: SplitOrigin = "aihub" if layout.is_aihub else "manifest" if manifest is not None else "folders"
+    if options.whole is None:
+        options = replace(options, whole=must_be_split(origin, {placed.split for placed in layout.pictures}))
     reader = _Reader(Containers(root), taxonomy, options, layout, manifest, counts)
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = path.with_name(f".{path.name}.rows")
@@ -98,11 +102,16 @@ def make_index(root: Path, path: Path, options: ReadingOptions, track: Track) ->
         _count_across(table, counts)
         zips = sorted({placed.file.container for placed in [*layout.pictures, *layout.labels]} - {""})
         sizes = {name: (root / name).stat().st_size for name in zips}
-        index = PictureIndex(table, IndexNote(root, taxonomy, options.whole, sizes, counts))
+        index = PictureIndex(table, IndexNote(root, taxonomy, bool(options.whole), origin, sizes, counts))
         index.save(path)
     finally:
         rows.unlink(missing_ok=True)
     return PictureIndex.open(path)
+
+
+def must_be_split(origin: SplitOrigin, sides: Set[str]) -> bool:
+    """Return whether a dataset has no split to judge models by: that of the AI Hub leaks, and others may have none."""
+    return origin == "aihub" or not sides - {""}
 
 
 def kfashion_taxonomy() -> Taxonomy:
@@ -234,8 +243,8 @@ class _Reader:
         columns: dict[str, Any] = {"readable": True, "width": 0, "height": 0, "sha256": None, "fingerprint": None}
         try:
             data = self._containers.read(file.container, file.member, file.place)
+            columns["sha256"] = hashlib.sha256(data).hexdigest()
             if self._options.whole:
-                columns["sha256"] = hashlib.sha256(data).hexdigest()
                 prepared = prepare(data, InputSpec(FINGERPRINT_SIDE))
                 info, columns["fingerprint"] = prepared.info, fingerprint(prepared.picture)
             else:

@@ -55,7 +55,8 @@ def read_split(path: Path, index: PictureIndex) -> PictureIndex:
     positions = pc.index_in(index.table.column("key"), table.column("key").combine_chunks())
     if positions.null_count == len(index):
         raise DatasetInvalid(f"{path}: expected a split of this dataset, but it has none of its pictures")
-    return index.with_column("split", pc.fill_null(pc.take(table.column("side"), positions), "").to_pylist())
+    sides = pc.fill_null(pc.take(table.column("side"), positions), "").to_pylist()
+    return index.with_column("split", sides).with_note(split_from="file")
 
 
 def write_folder(

@@ -7,13 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.learning.data.pictures import Pictures
 from classifier.learning.judging.calibration import calibration_error
+from classifier.runtime import Runtime, predict
 from classifier.taxonomy import Taxonomy
 
 DRAWS, DRAWS_SEED = 1000, 0
 """The number of bootstrap samples, and the seed that draws them."""
 CONFIDENCE = 0.95
 """The share of the bootstrap samples whose figures lie in the interval."""
+
+
+def predict_pictures(runtime: Runtime, pictures: Pictures) -> NDArray[np.float32]:
+    """Return softmax scores, float32 [N, labels], of all pictures. Only a few are in memory at the same time."""
+    return np.concatenate([predict(runtime, pixels) for pixels in pictures.blocks()])
 
 
 def evaluate(scores: NDArray[np.float32], labels: NDArray[np.int64], taxonomy: Taxonomy) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from classifier.artifact import OPENVINO_INT8, Artifact
 from classifier.learning.data.pictures import Pictures
+from classifier.learning.judging.evaluation import predict_pictures
 from classifier.precision import CHECKED, EXACT, METRIC, Check, Precision
-from classifier.runtime import predict
 from classifier.runtime_openvino import OpenVinoRuntime, supported_precisions
 
 
@@ -36,6 +36,6 @@ def compare(scores: NDArray[np.float32], exact: NDArray[np.float32], labels: NDA
 def _scores(artifact: Artifact, precision: Precision, pictures: Pictures) -> NDArray[np.float32]:
     runtime = OpenVinoRuntime(artifact, precision)
     try:
-        return predict(runtime, pictures.pixels)
+        return predict_pictures(runtime, pictures)
     finally:
         runtime.close()

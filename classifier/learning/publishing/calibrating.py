@@ -8,30 +8,29 @@ from pathlib import Path
 
 from classifier.artifact import OPENVINO_INT8, Artifact
 from classifier.keras_graph import load_graph
+from classifier.learning.data.opened import OpenedDataset
 from classifier.learning.data.pictures import TRAIN, VALIDATION
 from classifier.learning.judging.calibration import TEMPERATURE, UNCALIBRATED, calibrate, calibration_metrics
 from classifier.learning.publishing.exporting import save_keras
-from classifier.learning.publishing.runs import NamedTrack, evaluate_artifact, publish_again, quantizing_pixels
+from classifier.learning.publishing.runs import evaluate_artifact, publish_again, quantizing_pixels
 from classifier.learning.publishing.tempering import clusters_of, tempered
 
 
-def calibrate_artifact(
-    artifact: Artifact, data: Path, models: Path, created_at: datetime, track: NamedTrack
-) -> Artifact:
-    """Fit a temperature on `data`/validation, and publish the next version of the artifact with calibrated scores.
+def calibrate_artifact(artifact: Artifact, data: OpenedDataset, models: Path, created_at: datetime) -> Artifact:
+    """Fit a temperature on the pictures to judge by, and publish the next version of the artifact, calibrated.
 
-    An export in int8 is made if the artifact has one and `data`/train exists.
+    An export in int8 is made if the artifact has one and the dataset has pictures to learn from.
 
     Raises:
-        DatasetInvalid: the folders have another form, or their pictures do not determine a temperature.
+        DatasetInvalid: the dataset has no pictures to judge by, or they do not determine a temperature.
     """
-    runtime, evaluation = evaluate_artifact(artifact, data / VALIDATION, "openvino", "f32", track)
+    pictures = data.pictures(VALIDATION, artifact.input)
+    runtime, evaluation = evaluate_artifact(artifact, pictures, "openvino", "f32")
     runtime.close()
-    pictures = evaluation.pictures
-    found = calibrate(evaluation.scores, pictures.labels, clusters_of(pictures.pixels))
+    found = calibrate(evaluation.scores, pictures.labels, clusters_of(pictures))
     model = tempered(load_graph(artifact.folder), found.temperature)
-    int8 = (artifact.folder / OPENVINO_INT8).is_file() and (data / TRAIN).is_dir()
-    quantizing = quantizing_pixels(artifact, data, track) if int8 else None
+    int8 = (artifact.folder / OPENVINO_INT8).is_file() and len(data.positions(TRAIN)) > 0
+    quantizing = quantizing_pixels(artifact, data) if int8 else None
     changes = calibration_metrics(found, artifact.metrics.get(TEMPERATURE, 1.0))
     metrics = {name: value for name, value in artifact.metrics.items() if name != UNCALIBRATED}
 

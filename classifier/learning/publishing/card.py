@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from classifier.artifact import OPENVINO_INT8
+from classifier.learning.data.extras import ExtraReport
 from classifier.learning.judging.calibration import (
     CALIBRATED_ON,
     CALIBRATION_ERROR,
@@ -29,7 +30,7 @@ Classifies a photograph of one garment into {count} labels: {labels}.
 ## Data
 {title}. Source: {source}. Licence of the pictures: {licence}.
 Trained on {train_pictures:,} pictures and evaluated on {validation_pictures:,} others, which were never trained on.
-{unreadable_files} files could not be read. The split is that of the dataset.
+{unreadable_files} files could not be read. {sources} Hash of the data: `{data_hash}`.
 
 ## How to reproduce it
     make train DATA=<folder with train/ and validation/>
@@ -95,6 +96,8 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         error=metrics["calibration_error"],
         calibration=_calibration(metrics),
         precisions=_precisions(metrics),
+        sources=" ".join([metrics["split"], *(ExtraReport(**row).sentence for row in metrics["extra_sources"])]),
+        data_hash=metrics["data_hash"],
         rare=", ".join(names[row["id"]] for row in rarest),
         **figures,
     )

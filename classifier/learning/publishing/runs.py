@@ -1,20 +1,23 @@
-"""Train, export and evaluate models: from a folder of pictures to a published artifact."""
+"""Train, export and evaluate models: from the pictures of a dataset to a published artifact."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifier.artifact import CARD, INPUT, KERAS_MODEL, LABELS, METRICS, Artifact, publish
-from classifier.learning.data.pictures import TRAIN, VALIDATION, Example, Pictures, find_examples, read_pictures
-from classifier.learning.judging.evaluation import evaluate
+from classifier.learning.data.cache import DataCache
+from classifier.learning.data.choosing import DataChoice, TrainingData, open_training_data
+from classifier.learning.data.opened import OpenedDataset
+from classifier.learning.data.pictures import TRAIN, VALIDATION, Pictures
+from classifier.learning.judging.evaluation import evaluate, predict_pictures
 from classifier.learning.judging.plots import plot_confusion, plot_curves
 from classifier.learning.judging.precision_checks import check_precisions
 from classifier.learning.publishing.card import model_card, renewed_card
@@ -24,21 +27,13 @@ from classifier.learning.training.phases import Reporter, train
 from classifier.learning.training.recipe import Recipe
 from classifier.precision import PrecisionSetting
 from classifier.prepare import InputSpec
-from classifier.runtime import Runtime, RuntimeSetting, predict
+from classifier.runtime import Runtime, RuntimeSetting
 from classifier.runtimes import open_runtime
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
 
-T = TypeVar("T")
-
 CALIBRATION_PICTURES, CALIBRATION_SEED = 300, 0
 """The number of pictures that calibrate the quantization (the default of nncf), and the seed that draws them."""
-
-
-class NamedTrack(Protocol):
-    """Shows the progress of `what` over an iterable of known length."""
-
-    def __call__(self, what: str, iterable: Iterable[T], length: int, /) -> Iterable[T]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +45,25 @@ class Evaluation:
     metrics: dict[str, Any]
 
 
-def train_and_publish(
-    recipe: Recipe,
-    taxonomy: Taxonomy,
-    data: Path,
-    models: Path,
-    created_at: datetime,
-    reporter: Reporter,
-    track: NamedTrack,
-) -> Artifact:
-    """Train on `data`/train, evaluate on `data`/validation, and publish the next version of `recipe.name`.
+def open_recipe_data(recipe: Recipe, taxonomy: Taxonomy, choice: DataChoice, cache: DataCache) -> TrainingData:
+    """Open the pictures of a choice at the sizes of a recipe.
 
     Raises:
-        DatasetInvalid: the folders have another form.
+        DatasetInvalid: a dataset cannot be read, or one side has no pictures with a label of the taxonomy.
     """
-    training_files = find_examples(data / TRAIN, taxonomy.label_ids)
-    validation_files = find_examples(data / VALIDATION, taxonomy.label_ids)
-    training = _read("train", training_files, InputSpec(recipe.crop_from), track)
-    validation = _read("validation", validation_files, InputSpec(recipe.size), track)
-    trained, curves = train(recipe, taxonomy, training, validation, reporter)
-    model, calibration = calibrate_network(trained, validation.pixels, validation.labels)
-    counts = {
-        "train_pictures": len(training.labels),
-        "validation_pictures": len(validation.labels),
-        "unreadable_files": len(training.unreadable) + len(validation.unreadable),
-    }
+    return open_training_data(choice, taxonomy, InputSpec(recipe.crop_from), InputSpec(recipe.size), cache)
+
+
+def train_and_publish(
+    recipe: Recipe, taxonomy: Taxonomy, data: TrainingData, models: Path, created_at: datetime, reporter: Reporter
+) -> Artifact:
+    """Train on the pictures to learn from, evaluate on those to judge by, and publish the next version of the model.
+
+    `data` comes from `open_recipe_data` with the same recipe.
+    """
+    trained, curves = train(recipe, taxonomy, data.training, data.validation, reporter)
+    model, calibration = calibrate_network(trained, data.validation)
+    counts = data.to_json()
 
     def write(folder: Path, ref: ModelRef) -> None:
         spec = InputSpec(recipe.size)
@@ -83,7 +72,7 @@ def train_and_publish(
         write_json(folder / LABELS, taxonomy.to_json())
         write_json(folder / INPUT, spec.to_json())
         # Measure the written files, because workers serve these files and not the network in memory.
-        metrics = _measure_written(folder, ref, taxonomy, spec, validation) | calibration
+        metrics = _measure_written(folder, ref, taxonomy, spec, data.validation) | calibration
         write_json(folder / METRICS, {**metrics, **counts, "curves": asdict(curves)})
         plot_curves(curves, folder / "curves.png")
         plot_confusion(metrics, folder / "confusion.png")
@@ -93,19 +82,17 @@ def train_and_publish(
 
 
 def export_artifact(
-    artifact: Artifact, data: Path, models: Path, created_at: datetime, *, int8: bool, track: NamedTrack
+    artifact: Artifact, data: OpenedDataset, models: Path, created_at: datetime, *, int8: bool
 ) -> Artifact:
     """Export the weights of an artifact again, check the precisions, and publish the next version of its name.
 
-    `int8` adds a quantized export, which is calibrated on pictures of `data`/train. The checks use `data`/validation.
+    `int8` adds a quantized export, which is calibrated on pictures to learn from. The checks use those to judge by.
 
     Raises:
-        DatasetInvalid: the folders have another form.
+        DatasetInvalid: a side has no pictures with a label of the model.
     """
-    validation = _read(
-        "validation", find_examples(data / VALIDATION, artifact.taxonomy.label_ids), artifact.input, track
-    )
-    quantizing = quantizing_pixels(artifact, data, track) if int8 else None
+    validation = data.pictures(VALIDATION, artifact.input)
+    quantizing = quantizing_pixels(artifact, data) if int8 else None
 
     def save(folder: Path) -> None:
         shutil.copyfile(artifact.folder / KERAS_MODEL, folder / KERAS_MODEL)
@@ -143,25 +130,22 @@ def publish_again(
     return publish(models, artifact.ref.name, created_at, write)
 
 
-def quantizing_pixels(artifact: Artifact, data: Path, track: NamedTrack) -> NDArray[np.uint8]:
-    """Return the pixels that calibrate an export in int8: pictures of `data`/train, drawn at random."""
-    files = find_examples(data / TRAIN, artifact.taxonomy.label_ids)
-    drawn = np.random.default_rng(CALIBRATION_SEED).permutation(len(files))[:CALIBRATION_PICTURES]
-    return _read("calibration", [files[i] for i in drawn], artifact.input, track).pixels
+def quantizing_pixels(artifact: Artifact, data: OpenedDataset) -> NDArray[np.uint8]:
+    """Return the pixels that calibrate an export in int8: pictures to learn from, drawn at random."""
+    pictures = data.drawn(TRAIN, artifact.input, CALIBRATION_PICTURES, CALIBRATION_SEED)
+    return pictures.read(np.arange(len(pictures)))
 
 
 def evaluate_artifact(
-    artifact: Artifact, data: Path, runtime: RuntimeSetting, precision: PrecisionSetting, track: NamedTrack
+    artifact: Artifact, pictures: Pictures, runtime: RuntimeSetting, precision: PrecisionSetting
 ) -> tuple[Runtime, Evaluation]:
-    """Evaluate an artifact on a folder of label folders. The runtime opens it as a worker would."""
-    files = find_examples(data, artifact.taxonomy.label_ids)
-    pictures = _read("pictures", files, artifact.input, track)
+    """Evaluate an artifact on pictures that are prepared as its input. The runtime opens it as a worker would."""
     opened = open_runtime(artifact, runtime, precision)
     return opened, _evaluate(opened, pictures, artifact.taxonomy)
 
 
 def _evaluate(runtime: Runtime, pictures: Pictures, taxonomy: Taxonomy) -> Evaluation:
-    scores = predict(runtime, pictures.pixels)
+    scores = predict_pictures(runtime, pictures)
     return Evaluation(pictures, scores, evaluate(scores, pictures.labels, taxonomy))
 
 
@@ -175,10 +159,3 @@ def _measure_written(
     finally:
         runtime.close()
     return metrics | check_precisions(written, validation)
-
-
-def _read(what: str, files: list[Example], spec: InputSpec, track: NamedTrack) -> Pictures:
-    def show(iterable: Iterable[T], length: int, /) -> Iterable[T]:
-        return track(f"reading {what}", iterable, length)
-
-    return read_pictures(files, spec, show)

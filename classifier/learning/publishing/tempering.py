@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from classifier.artifact import SCORES, TEMPERATURE_LAYER
 from classifier.keras_graph import has_layer, only_scores
 from classifier.learning.data.clusters import PictureToCompare, cluster
+from classifier.learning.data.pictures import Pictures
 from classifier.learning.judging.calibration import UNCALIBRATED, calibrate, calibration_metrics
 from classifier.prepare import PADDING
 from core.errors import DatasetInvalid
@@ -22,17 +23,16 @@ _UNTEMPERED = "scores_before_temperature"
 """The name of the layer that gave the scores before a temperature was added."""
 
 
-def calibrate_network(
-    model: Any, pixels: NDArray[np.uint8], labels: NDArray[np.int64]
-) -> tuple[Any, dict[str, float | int | str]]:
-    """Return a network with a temperature that fits the pixels, uint8 [N, *InputSpec.shape], and labels, int64 [N].
+def calibrate_network(model: Any, pictures: Pictures) -> tuple[Any, dict[str, float | int | str]]:
+    """Return a network with a temperature that fits the labels of pictures.
 
     The second value is an addition to the metrics. If no temperature fits, the network is returned as it is, and the
     addition has the reason under UNCALIBRATED.
     """
-    scores = only_scores(model).predict(pixels, verbose=0)
+    network = only_scores(model)
+    scores = np.concatenate([network.predict(pixels, verbose=0) for pixels in pictures.blocks()])
     try:
-        found = calibrate(scores, labels, clusters_of(pixels))
+        found = calibrate(scores, pictures.labels, clusters_of(pictures))
     except DatasetInvalid as error:
         return model, {UNCALIBRATED: error.detail}
     return tempered(model, found.temperature), calibration_metrics(found)
@@ -60,14 +60,14 @@ def tempered(model: Any, temperature: float) -> Any:
     return keras.Model(model.input, outputs, name=model.name)
 
 
-def clusters_of(pixels: NDArray[np.uint8]) -> list[str]:
-    """Return the name of the cluster of each prepared picture, uint8 [N, *InputSpec.shape].
+def clusters_of(pictures: Pictures) -> list[str]:
+    """Return the name of the cluster of each picture, by its prepared pixels.
 
     Fingerprints suit sides of 200 pixels or more. At smaller sides, fewer near-duplicates are found.
     """
     # With the view `views`, the first picture of each input is the whole one.
-    whole = pixels if pixels.ndim == 4 else pixels[:, 0]
-    compared = [_to_compare(_without_padding(picture)) for picture in whole]
+    blocks = (pixels if pixels.ndim == 4 else pixels[:, 0] for pixels in pictures.blocks())
+    compared = [_to_compare(_without_padding(picture)) for pixels in blocks for picture in pixels]
     names = cluster(compared)
     return [names[picture.sha256] for picture in compared]
 

@@ -1,7 +1,13 @@
-"""The batches of the fine-tuning: shuffled, augmented, and prepared while the network computes."""
+"""The batches of training: shuffled, changed at random, and prepared while the network computes.
+
+The pictures of a step, their order and their changes depend only on the seed, the epoch and the step. A training that
+was interrupted can therefore continue at any step with the same batches.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,20 +18,111 @@ from classifier.learning.data.pictures import Pictures
 from classifier.learning.training.augmentation import augment, mix
 from classifier.learning.training.recipe import Recipe
 
+Targets = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+"""Returns the targets, float32 [n, T], of the pictures at n positions."""
 
-def make_batches(recipe: Recipe, pictures: Pictures, targets: NDArray[np.float32]) -> Any:
-    """Return shuffled and augmented batches. The order and the changes differ in every epoch."""
+_AHEAD = 4
+"""Number of finished batches that wait for the network."""
 
-    def gather(indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        return pictures.pixels[indices], targets[indices]
 
-    def batch(indices: Any, seed: Any) -> tuple[Any, Any]:
-        pixels, batch_targets = tf.numpy_function(gather, [indices], (tf.uint8, tf.float32))
-        pixels.set_shape((None, recipe.crop_from, recipe.crop_from, 3))
-        batch_targets.set_shape((None, targets.shape[1]))
-        seed = tf.cast(seed, tf.int64)
-        return mix(recipe, augment(recipe, pixels, seed), batch_targets, seed)
+class BatchOrder:
+    """Says which pictures each step uses. Every epoch has each picture once, in another order."""
 
-    indices = tf.data.Dataset.range(len(pictures.pixels)).shuffle(len(pictures.pixels), recipe.seed)
-    seeds = tf.data.Dataset.random(recipe.seed, rerandomize_each_iteration=True).batch(2)
-    return tf.data.Dataset.zip(indices.batch(recipe.batch), seeds).map(batch, tf.data.AUTOTUNE).prefetch(2)
+    def __init__(self, count: int, batch: int, seed: int) -> None:
+        self.steps_per_epoch = -(-count // batch)
+        """The last batch of an epoch may be smaller than the others."""
+        self._count, self._batch, self._seed = count, batch, seed
+        # A step of the next epoch may be prepared while the last steps of this one are.
+        self._order = lru_cache(maxsize=2)(self._shuffled)
+
+    def positions(self, step: int) -> NDArray[np.int64]:
+        """Return the positions of the pictures of a step, counted from the start of the training: int64 [n]."""
+        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
+        start = step_of_epoch * self._batch
+        return self._order(epoch)[start : start + self._batch]
+
+    def draw(self, step: int) -> NDArray[np.int64]:
+        """Return the seed of the random changes of a step: int64 [2]."""
+        epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
+        return self._random(1, epoch, step_of_epoch).integers(0, 2**62, 2)
+
+    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
+        return self._random(0, epoch).permutation(self._count)
+
+    def _random(self, *numbers: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed & 0xFFFFFFFF, *numbers])
+
+
+def make_batches(
+    recipe: Recipe, pictures: Pictures, targets: Targets, order: BatchOrder, steps: range, *, changed: bool = True
+) -> Any:
+    """Return a `tf.data.Dataset` with a batch for each of some steps: pixels, targets and weights.
+
+    They are uint8 [n, size, size, 3], float32 [n, T] and float32 [n]. The pictures are changed at random, or, unless
+    `changed`, cut to their centre. `steps` begins at 0, or at the first step after an interruption.
+    """
+
+    def load(step: Any) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
+        positions = order.positions(int(step))
+        # mixup blends the weights of two pictures as it blends their targets.
+        weighted = np.column_stack([targets(positions), pictures.weights[positions]])
+        return pictures.read(positions), weighted, order.draw(int(step))
+
+    def batch(step: Any) -> tuple[Any, Any, Any]:
+        pixels, weighted, seed = tf.numpy_function(load, [step], (tf.uint8, tf.float32, tf.int64), stateful=False)
+        pixels.set_shape((None, *pictures.shape))
+        weighted.set_shape((None, _width(targets) + 1))
+        seed.set_shape((2,))
+        if changed:
+            pixels, weighted = mix(recipe, augment(recipe, pixels, seed), weighted, seed)
+        else:
+            pixels = centre(recipe, pixels)
+        return pixels, weighted[:, :-1], weighted[:, -1]
+
+    return tf.data.Dataset.range(steps.start, steps.stop).map(batch, tf.data.AUTOTUNE).prefetch(_AHEAD)
+
+
+def make_feature_batches(
+    features: NDArray[np.float32], pictures: Pictures, targets: Targets, order: BatchOrder, steps: range
+) -> Any:
+    """Return a `tf.data.Dataset` with a batch for each of some steps: features [n, channels], targets and weights."""
+
+    def load(step: Any) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        positions = order.positions(int(step))
+        return features[positions], targets(positions), pictures.weights[positions]
+
+    def batch(step: Any) -> tuple[Any, Any, Any]:
+        rows, wanted, weights = tf.numpy_function(load, [step], (tf.float32,) * 3, stateful=False)
+        rows.set_shape((None, *features.shape[1:]))
+        wanted.set_shape((None, _width(targets)))
+        weights.set_shape((None,))
+        return rows, wanted, weights
+
+    return tf.data.Dataset.range(steps.start, steps.stop).map(batch, tf.data.AUTOTUNE).prefetch(_AHEAD)
+
+
+def make_batches_in_order(recipe: Recipe, pictures: Pictures, targets: Targets) -> Any:
+    """Return a `tf.data.Dataset` with the pixels and targets of all pictures, in order and unchanged."""
+
+    def load(start: Any) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        positions = np.arange(start, min(start + recipe.batch, len(pictures)))
+        return pictures.read(positions), targets(positions)
+
+    def batch(start: Any) -> tuple[Any, Any]:
+        pixels, wanted = tf.numpy_function(load, [start], (tf.uint8, tf.float32), stateful=False)
+        pixels.set_shape((None, *pictures.shape))
+        wanted.set_shape((None, _width(targets)))
+        return centre(recipe, pixels), wanted
+
+    return tf.data.Dataset.range(0, len(pictures), recipe.batch).map(batch, tf.data.AUTOTUNE).prefetch(_AHEAD)
+
+
+def centre(recipe: Recipe, pixels: Any) -> Any:
+    """Return the centre of pictures, uint8 [..., side, side, 3] -> [..., size, size, 3]."""
+    start = (pixels.shape[-2] - recipe.size) // 2
+    cut = slice(start, start + recipe.size)
+    return pixels[..., cut, cut, :]
+
+
+def _width(targets: Targets) -> int:
+    return len(targets(np.zeros(1, np.int64))[0])

@@ -15,6 +15,7 @@ from classifier.learning.data.pictures import Pictures
 from classifier.learning.networks.backbone import Backbone
 from classifier.learning.networks.heads import POOL, HeadOptions, add_head
 from classifier.learning.networks.registry import build_backbone
+from classifier.learning.training.batches import Targets
 from classifier.learning.training.recipe import Recipe
 from classifier.taxonomy import Taxonomy
 from core.errors import DatasetInvalid
@@ -45,33 +46,43 @@ class Network:
         """Whether the head answers with sub-labels beside the main label."""
         return self.trained is not self.model
 
-    def targets(self, pictures: Pictures) -> NDArray[np.float32]:
-        """Return what `trained` should answer: 1 for the label, and 1 for each sub-label in the second half.
+    def targets(self, pictures: Pictures) -> Targets:
+        """Return the function that gives what `trained` should answer to pictures at some positions: float32 [n, T].
+
+        It is 1 for the label, and 1 for each sub-label in the second half.
 
         Raises:
             DatasetInvalid: the head has sub-labels, and no picture has one.
         """
-        main = np.eye(self.label_count, dtype=np.float32)[pictures.labels]
-        if not self.has_sub_labels:
-            return main
-        sub_labels = np.zeros_like(main)
-        for row, example in zip(sub_labels, pictures.examples, strict=True):
-            row[list(example.sub_labels)] = 1.0
-        if not sub_labels.any():
+        if self.has_sub_labels and not pictures.has_sub_labels:
             raise DatasetInvalid(
                 "the head multi_label learns sub-labels: expected the member sub_labels in some lines of "
-                "manifest.jsonl, got none"
+                "manifest.jsonl, or sub-styles in label files, got none"
             )
-        return np.concatenate([main, sub_labels], axis=1)
 
-    def loss(self, main: Loss) -> Loss:
-        """Return the loss of `trained`: the given loss of the main labels, plus cross-entropy of the sub-labels."""
+        def of(positions: NDArray[np.int64]) -> NDArray[np.float32]:
+            main = np.zeros((len(positions), self.label_count), np.float32)
+            main[np.arange(len(positions)), pictures.labels[positions]] = 1.0
+            if not self.has_sub_labels:
+                return main
+            return np.concatenate([main, pictures.sub_labels(positions, self.label_count)], axis=1)
+
+        return of
+
+    def loss(self, main: Any) -> Loss | Any:
+        """Return the loss of `trained`: the given loss of the main labels, plus cross-entropy of the sub-labels.
+
+        Without sub-labels it is the given one. Keras multiplies the loss of each picture by its weight.
+        """
         if not self.has_sub_labels:
             return main
         count, sub_labels = self.label_count, keras.losses.BinaryCrossentropy()
 
         def total(targets: Any, scores: Any) -> Any:
-            return main(targets[:, :count], scores[:, :count]) + sub_labels(targets[:, count:], scores[:, count:])
+            # `call` has the losses of the single pictures, and not their mean.
+            return main.call(targets[:, :count], scores[:, :count]) + sub_labels.call(
+                targets[:, count:], scores[:, count:]
+            )
 
         return total
 

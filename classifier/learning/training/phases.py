@@ -8,10 +8,14 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from classifier.learning.data.pictures import Pictures
-from classifier.learning.training.batches import make_batches
+from classifier.learning.training.batches import (
+    BatchOrder,
+    make_batches,
+    make_batches_in_order,
+    make_feature_batches,
+)
 from classifier.learning.training.network import Network, build_network
 from classifier.learning.training.recipe import Recipe
 from classifier.taxonomy import Taxonomy
@@ -66,39 +70,47 @@ def train(
 def _train_head(recipe: Recipe, network: Network, training: Pictures, reporter: Reporter) -> None:
     """Train the head on features of the backbone, which are computed once."""
     pooled = keras.Model(network.model.input, network.pooled)
-    starts = range(0, len(training.pixels), recipe.batch)
-    reporter.phase("features", len(starts))
-    parts = []
-    centre = _centre(recipe, training)
-    for start in starts:
-        parts.append(pooled.predict_on_batch(centre[start : start + recipe.batch]))
+    targets = network.targets(training)
+    reporter.phase("features", math.ceil(len(training) / recipe.batch))
+    features = np.empty((len(training), *network.pooled.shape[1:]), np.float32)
+    start = 0
+    for pixels, _ in make_batches_in_order(recipe, training, targets):
+        features[start : start + len(pixels)] = pooled.predict_on_batch(pixels)
+        start += len(pixels)
         reporter.step("")
     head = keras.Model(network.pooled, network.trained.output)
-    _fit_head(recipe, network, head, np.concatenate(parts), training, reporter)
+    order = BatchOrder(len(training), recipe.batch, recipe.seed)
+    steps = range(order.steps_per_epoch * recipe.head.epochs)
+    batches = make_feature_batches(features, training, targets, order, steps)
+    _fit_head(recipe, network, head, batches, order.steps_per_epoch, reporter)
 
 
 def _train_new_parts(recipe: Recipe, network: Network, training: Pictures, reporter: Reporter) -> None:
     """Train the head together with the new part of the backbone. The features change, so they are not computed once."""
     for layer in network.trained.layers:
         layer.trainable = layer.name not in network.backbone.pretrained
-    _fit_head(recipe, network, network.trained, _centre(recipe, training), training, reporter)
+    order = BatchOrder(len(training), recipe.batch, recipe.seed)
+    steps = range(order.steps_per_epoch * recipe.head.epochs)
+    batches = make_batches(recipe, training, network.targets(training), order, steps, changed=False)
+    _fit_head(recipe, network, network.trained, batches, order.steps_per_epoch, reporter)
 
 
 def _fit_head(
-    recipe: Recipe, network: Network, model: Any, inputs: NDArray[Any], training: Pictures, reporter: Reporter
+    recipe: Recipe, network: Network, model: Any, batches: Any, steps_per_epoch: int, reporter: Reporter
 ) -> None:
     optimizer = keras.optimizers.AdamW(recipe.head.learning_rate, weight_decay=recipe.weight_decay)
     model.compile(optimizer, network.loss(_loss(recipe)), jit_compile=False)
     reporter.phase("head", recipe.head.epochs)
-    for _ in range(recipe.head.epochs):
-        history = model.fit(inputs, network.targets(training), recipe.batch, verbose=0)
-        reporter.step(f"loss {history.history['loss'][0]:.3f}")
-
-
-def _centre(recipe: Recipe, pictures: Pictures) -> NDArray[np.uint8]:
-    start = (recipe.crop_from - recipe.size) // 2
-    cut = slice(start, start + recipe.size)
-    return pictures.pixels[:, cut, cut]
+    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: reporter.step(f"loss {logs['loss']:.3f}"))
+    model.fit(
+        batches,
+        epochs=recipe.head.epochs,
+        steps_per_epoch=steps_per_epoch,
+        # The batches are already shuffled.
+        shuffle=False,
+        callbacks=[report],
+        verbose=0,
+    )
 
 
 def _fine_tune(
@@ -109,16 +121,18 @@ def _fine_tune(
         early = backbone.block_of(layer.name) < recipe.fine_tune.from_block
         freezable = early or isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = not (freezable and layer.name in backbone.pretrained)
-    steps = math.ceil(len(training.pixels) / recipe.batch)
+    targets = network.targets(training)
+    order = BatchOrder(len(training), recipe.batch, recipe.seed)
+    steps = order.steps_per_epoch
     model.compile(_optimizer(recipe, steps), network.loss(_loss(recipe)), metrics=[network.accuracy], jit_compile=False)
     reporter.phase("fine-tuning", steps * recipe.fine_tune.epochs)
     history = model.fit(
-        make_batches(recipe, training, network.targets(training)),
+        make_batches(recipe, training, targets, order, range(steps * recipe.fine_tune.epochs)),
         epochs=recipe.fine_tune.epochs,
-        validation_data=(validation.pixels, network.targets(validation)),
-        validation_batch_size=recipe.batch,
+        steps_per_epoch=steps,
         # The batches are already shuffled.
         shuffle=False,
+        validation_data=make_batches_in_order(recipe, validation, network.targets(validation)),
         # The validation uses the averaged weights, and the model has them after fit().
         callbacks=[keras.callbacks.SwapEMAWeights(), _ReportingCallback(reporter)],
         verbose=0,

@@ -1,0 +1,150 @@
+"""An opened dataset with its sides, from which training, evaluation and calibration get their pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.learning.data.cache import DataCache, Dataset
+from classifier.learning.data.folder import SIDES
+from classifier.learning.data.index import PictureIndex
+from classifier.learning.data.pictures import VALIDATION, Part, Pictures
+from classifier.learning.data.sides import BEST_SPLIT, SplitChoice, choose_sides
+from classifier.learning.data.styles import StyleNames
+from classifier.prepare import InputSpec
+from classifier.taxonomy import Taxonomy
+from core.errors import DatasetInvalid
+
+ALL = "all"
+"""The part of a dataset that has all its labelled pictures, whatever their side."""
+_SHOWN = 30
+"""Number of labels or folders that an error names."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedDataset:
+    """A dataset whose pictures have sides."""
+
+    path: Path
+    dataset: Dataset
+    split: str
+    """A sentence that says where the sides come from."""
+    cache: DataCache
+
+    @classmethod
+    def open(cls, path: Path, taxonomy: Taxonomy, split: SplitChoice, cache: DataCache) -> OpenedDataset:
+        """Open whatever `DataCache.open` accepts.
+
+        Raises:
+            DatasetInvalid: there is no dataset, a folder is not named by a label, or the split does not fit.
+        """
+        dataset = cache.open(path, taxonomy, whole=None)
+        index = dataset.index
+        if index.note.split_from == "folders":
+            _refuse_unknown_folders(index, taxonomy)
+        if split.needs_comparison(index):
+            index = cache.with_fingerprints(index)
+        chosen = choose_sides(index, split)
+        return cls(path, Dataset(chosen.index, dataset.prepared), chosen.sentence, cache)
+
+    @property
+    def index(self) -> PictureIndex:
+        """The rows of all pictures. The column `split` has the sides."""
+        return self.dataset.index
+
+    def positions(self, *parts: str) -> NDArray[np.int64]:
+        """Return the positions of the readable pictures of some parts with a label: int64 [N]."""
+        usable = self.index.usable()
+        return usable if ALL in parts else usable[np.isin(self._sides()[usable], parts)]
+
+    def part(self, part: str, spec: InputSpec) -> tuple[Part, list[str]]:
+        """Return the prepared pictures of a part, and the paths of its labelled pictures that cannot be read.
+
+        Raises:
+            DatasetInvalid: there are none.
+        """
+        positions = self._required(part)
+        found, unreadable = self.cache.part(self.dataset, positions, spec, part)
+        return found, [*self._unreadable(part), *unreadable]
+
+    def pictures(self, part: str, spec: InputSpec) -> Pictures:
+        """Return the prepared pictures of a part.
+
+        Raises:
+            DatasetInvalid: there are none.
+        """
+        found, unreadable = self.part(part, spec)
+        return Pictures([found], unreadable)
+
+    def drawn(self, part: str, spec: InputSpec, count: int, seed: int) -> Pictures:
+        """Return the prepared pictures of a part, but at most `count` of them, drawn at random.
+
+        Raises:
+            DatasetInvalid: there are none.
+        """
+        positions = np.random.default_rng(seed).permutation(self._required(part))[:count]
+        found, unreadable = self.cache.part(self.dataset, positions, spec, f"some of {part}")
+        return Pictures([found], unreadable)
+
+    def _sides(self) -> NDArray[Any]:
+        return np.array(self.index.column("split"), np.str_)
+
+    def _required(self, part: str) -> NDArray[np.int64]:
+        if len(positions := self.positions(part)):
+            return positions
+        counts = ", ".join(f"{side} {len(self.positions(side)):,}" for side in SIDES)
+        labels = ", ".join(self.index.note.taxonomy.label_ids[:_SHOWN])
+        raise DatasetInvalid(
+            f"{self.path}: expected pictures in {part} with a label among {labels}; got {len(self.index):,} pictures, "
+            f"{len(self.positions(ALL)):,} of them readable and with such a label ({counts})"
+        )
+
+    def _unreadable(self, part: str) -> list[str]:
+        found = (self.index.label_numbers() >= 0) & ~self.index.numbers("readable")
+        if part != ALL:
+            found &= self._sides() == part
+        return [self.index.row(position).path for position in np.flatnonzero(found).tolist()]
+
+
+def _refuse_unknown_folders(index: PictureIndex, taxonomy: Taxonomy) -> None:
+    names = StyleNames(taxonomy)
+    folders = zip(index.column("folder"), index.label_numbers().tolist(), strict=True)
+    unknown = sorted({folder for folder, number in folders if number < 0 and not names.is_no_label(folder)})
+    if unknown:
+        shown = ", ".join(folder or "pictures outside of any folder" for folder in unknown[:_SHOWN])
+        raise DatasetInvalid(f"{index.note.root}: expected folders among {', '.join(taxonomy.label_ids)}; got {shown}")
+
+
+def open_pictures(
+    path: Path,
+    taxonomy: Taxonomy,
+    spec: InputSpec,
+    cache: DataCache,
+    split: SplitChoice = BEST_SPLIT,
+    part: str | None = None,
+) -> Pictures:
+    """Open and prepare the pictures by which a model is evaluated, from whatever `lookbook train --data` accepts.
+
+    `Pictures.blocks` yields the pixels in order, `labels` has the true labels, and `index` has every other column, such
+    as `folder`, `product`, `boxes` and `attributes`.
+
+    Args:
+        part: a side of the split, or ALL. None means the validation side, or all pictures if there is none.
+
+    Raises:
+        DatasetInvalid: the dataset cannot be read, or the part has no pictures with a label of the taxonomy.
+    """
+    if part == ALL:
+        # Nothing depends on the sides, so the dataset need not be split.
+        split = SplitChoice(shipped=True)
+    opened = OpenedDataset.open(path, taxonomy, split, cache)
+    if part is None:
+        part = VALIDATION if len(opened.positions(VALIDATION)) else ALL
+    cache.say(
+        f"{opened.split} These are the pictures of {part}." if part != ALL else "These are all labelled pictures."
+    )
+    return opened.pictures(part, spec)
