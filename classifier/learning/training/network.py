@@ -46,19 +46,23 @@ class Network:
         """Whether the head answers with sub-labels beside the main label."""
         return self.trained is not self.model
 
-    def targets(self, pictures: Pictures) -> Targets:
-        """Return the function that gives what `trained` should answer to pictures at some positions: float32 [n, T].
-
-        It is 1 for the label, and 1 for each sub-label in the second half.
+    def check(self, training: Pictures) -> None:
+        """Check that the pictures to learn from have what the head learns.
 
         Raises:
             DatasetInvalid: the head has sub-labels, and no picture has one.
         """
-        if self.has_sub_labels and not pictures.has_sub_labels:
+        if self.has_sub_labels and not training.has_sub_labels:
             raise DatasetInvalid(
                 "the head multi_label learns sub-labels: expected the member sub_labels in some lines of "
                 "manifest.jsonl, or sub-styles in label files, got none"
             )
+
+    def targets(self, pictures: Pictures) -> Targets:
+        """Return the function that gives what `trained` should answer to pictures at some positions: float32 [n, T].
+
+        It is 1 for the label, and 1 for each sub-label in the second half.
+        """
 
         def of(positions: NDArray[np.int64]) -> NDArray[np.float32]:
             main = np.zeros((len(positions), self.label_count), np.float32)

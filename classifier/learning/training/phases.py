@@ -60,6 +60,7 @@ def train(
     """
     keras.utils.set_random_seed(recipe.seed)
     network = build_network(recipe, taxonomy)
+    network.check(training)
     if network.backbone.pretrained:
         train_head = _train_new_parts if network.backbone.has_new_part else _train_head
         train_head(recipe, network, training, reporter)
