@@ -56,7 +56,7 @@ class Layout:
     pictures: list[PlacedFile] = field(default_factory=list)
     labels: list[PlacedFile] = field(default_factory=list)
     is_aihub: bool = False
-    """Whether the folders are those of the AI Hub, or there are label files."""
+    """Whether the folders are those of the AI Hub, or pictures have label files."""
 
 
 def lay_out(files: Iterable[FoundFile], root: Path, counts: IrregularityCounts) -> Layout:
@@ -87,7 +87,14 @@ def lay_out(files: Iterable[FoundFile], root: Path, counts: IrregularityCounts) 
             counts.add(Irregularity.UPPERCASE_SUFFIX, file.path)
     if has_labels_folder:
         _leave_out_other_json(layout, counts)
-    layout.is_aihub |= bool(layout.labels)
+    # Other datasets may have JSON files that are no label files.
+    layout.is_aihub |= not {label.spot for label in layout.labels}.isdisjoint(
+        picture.spot for picture in layout.pictures
+    )
+    if not layout.is_aihub:
+        for placed in layout.labels:
+            counts.add(Irregularity.OTHER_FILE, placed.file.path)
+        layout.labels = []
     return layout
 
 

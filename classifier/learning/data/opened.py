@@ -42,10 +42,12 @@ class OpenedDataset:
         Raises:
             DatasetInvalid: there is no dataset, a folder is not named by a label, or the split does not fit.
         """
-        dataset = cache.open(path, taxonomy, whole=None)
+        return cls.of(path, _open(path, taxonomy, cache), split, cache)
+
+    @classmethod
+    def of(cls, path: Path, dataset: Dataset, split: SplitChoice, cache: DataCache) -> OpenedDataset:
+        """Give the pictures of a dataset sides. `path` is its name in errors."""
         index = dataset.index
-        if index.note.split_from == "folders":
-            _refuse_unknown_folders(index, taxonomy)
         if split.needs_comparison(index):
             index = cache.with_fingerprints(index)
         chosen = choose_sides(index, split)
@@ -110,6 +112,13 @@ class OpenedDataset:
         return [self.index.row(position).path for position in np.flatnonzero(found).tolist()]
 
 
+def _open(path: Path, taxonomy: Taxonomy, cache: DataCache) -> Dataset:
+    dataset = cache.open(path, taxonomy, whole=None)
+    if dataset.index.note.split_from == "folders":
+        _refuse_unknown_folders(dataset.index, taxonomy)
+    return dataset
+
+
 def _refuse_unknown_folders(index: PictureIndex, taxonomy: Taxonomy) -> None:
     names = StyleNames(taxonomy)
     folders = zip(index.column("folder"), index.label_numbers().tolist(), strict=True)
@@ -138,10 +147,12 @@ def open_pictures(
     Raises:
         DatasetInvalid: the dataset cannot be read, or the part has no pictures with a label of the taxonomy.
     """
-    if part == ALL:
-        # Nothing depends on the sides, so the dataset need not be split.
-        split = SplitChoice(shipped=True)
-    opened = OpenedDataset.open(path, taxonomy, split, cache)
+    dataset = _open(path, taxonomy, cache)
+    if part is None and split.file is None and not any(dataset.index.table.column("split").unique().to_pylist()):
+        part = ALL
+    # The sides of all pictures do not matter, so that the dataset need not be split.
+    split = SplitChoice(shipped=True) if part == ALL else split
+    opened = OpenedDataset.of(path, dataset, split, cache)
     if part is None:
         part = VALIDATION if len(opened.positions(VALIDATION)) else ALL
     cache.say(
