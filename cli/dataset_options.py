@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from classifier.learning.data.sides import SplitChoice
 
 DATA_HELP = (
-    "The dataset: the folder of the AI Hub (zips or folders), label folders, a built dataset, an index file of "
-    "`dataset check`, or a folder of `dataset prepare`."
+    "The dataset: label folders (`train/<label>/` and `validation/<label>/`), the folder of the AI Hub (zips or "
+    "folders), a built dataset, an index file of `dataset check`, or a folder of `dataset prepare`."
 )
 
 SplitFile = Annotated[
