@@ -18,6 +18,7 @@ import numpy as np
 import openvino as ov
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from classifier.artifact import KERAS_MODEL, OPENVINO_INT8, OPENVINO_MODEL, SCORES
 from classifier.keras_graph import load_graph, with_activation_maps
@@ -87,9 +88,13 @@ def save_openvino(folder: Path, taxonomy: Taxonomy) -> None:
     model = with_activation_maps(load_graph(folder), taxonomy)
     target = folder / OPENVINO_MODEL
     target.parent.mkdir()
+    spec = tf.TensorSpec(model.input.shape, tf.uint8)
     # Keras's own export takes minutes for the largest networks, and seconds are enough to trace one function.
-    function = tf.function(lambda pixels: model(pixels, training=False))
-    converted = ov.convert_model(function.get_concrete_function(tf.TensorSpec(model.input.shape, tf.uint8)))
+    traced = tf.function(lambda pixels: model(pixels, training=False)).get_concrete_function(spec)
+    # The converter searches all variables for each node, but not constants.
+    constant = convert_variables_to_constants_v2(traced)
+    named = tf.function(lambda pixels: tf.nest.pack_sequence_as(traced.structured_outputs, constant(pixels)))
+    converted = ov.convert_model(named.get_concrete_function(spec))
     ov.save_model(converted, target, compress_to_fp16=False)
 
 
