@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from classifier.artifact import (
     ACTIVATION_MAPS,
     FEATURES,
+    FLATTEN,
     GROUP_HEAD,
     HIDDEN,
     KERAS_MODEL,
@@ -54,6 +55,9 @@ def with_activation_maps(model: Any, taxonomy: Taxonomy) -> Any:
     after it (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", equation 2). The mean of M
     over the picture, plus the bias of the layer, is the logit.
 
+    The head `flatten` has weights of its own for each place. Its maps have M = Σ_k w[place, k, label] · f[place, k],
+    and the sum of M over the picture, plus the bias, is the logit.
+
     Two heads have more than this layer. For `hierarchical`, the map of a label is the sum of the map of its group and
     its map within the group. Differences between labels of one group are then exact. Between groups, the map leaves
     out how the labels of a group share its score. For `two_dense`, a place of the map is the logit that the head would
@@ -61,7 +65,11 @@ def with_activation_maps(model: Any, taxonomy: Taxonomy) -> Any:
 
     Over views, the map is that of the whole picture. The logit is then the mean over the maps of all views.
     """
-    x, maps = model.get_layer(FEATURES).output, _linear_map(ACTIVATION_MAPS, *_last_weights(model, taxonomy))
+    x = model.get_layer(FEATURES).output
+    if has_layer(model, FLATTEN):
+        maps = _map_of_places(x.shape[1:], *model.get_layer(SCORES).get_weights()[:1])
+    else:
+        maps = _linear_map(ACTIVATION_MAPS, *_last_weights(model, taxonomy))
     if has_layer(model, HIDDEN):
         hidden = _linear_map(f"{HIDDEN}_map", *model.get_layer(HIDDEN).get_weights())
         x = keras.layers.ReLU(dtype="float32")(hidden(x))
@@ -99,4 +107,14 @@ def _linear_map(name: str, weights: NDArray[np.float32], bias: NDArray[np.float3
     layer = keras.layers.Conv2D(weights.shape[1], 1, use_bias=bias is not None, dtype="float32", name=name)
     layer.build((None, None, None, weights.shape[0]))
     layer.set_weights([weights[None, None]] if bias is None else [weights[None, None], bias])
+    return layer
+
+
+def _map_of_places(shape: tuple[int, int, int], weights: NDArray[np.float32]) -> Any:
+    """Return a layer that applies the dense weights of flattened features, which differ from place to place."""
+    by_place = weights.reshape(*shape, -1)
+    output = (*shape[:2], by_place.shape[-1])
+    layer = keras.layers.EinsumDense("bhwc,hwcl->bhwl", output, dtype="float32", name=ACTIVATION_MAPS)
+    layer.build((None, *shape))
+    layer.set_weights([by_place])
     return layer

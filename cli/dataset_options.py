@@ -42,7 +42,7 @@ def split_choice(file: Path | None, shipped: bool) -> SplitChoice:
 
     if file is not None and shipped:
         raise typer.BadParameter("expected one of them, got both", param_hint="--split, --shipped-split")
-    return SplitChoice(file, shipped)
+    return SplitChoice(file and file.resolve(), shipped)
 
 
 def read_extras(texts: list[str] | None) -> tuple[ExtraSource, ...]:
@@ -58,7 +58,7 @@ def read_extras(texts: list[str] | None) -> tuple[ExtraSource, ...]:
             number = 0.0
         if not path or not 0 < number <= 1000:
             raise typer.BadParameter(f"expected PATH=WEIGHT with a positive weight, got {text!r}", param_hint="--extra")
-        sources.append(ExtraSource(Path(path), number))
+        sources.append(ExtraSource(Path(path).resolve(), number))
     return tuple(sources)
 
 

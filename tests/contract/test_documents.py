@@ -18,6 +18,9 @@ from typer.testing import CliRunner
 
 from api.app import create_app
 from classifier.learning.data.irregularities import Irregularity
+from classifier.learning.training import recipe_parts
+from classifier.learning.training.recipe import Recipe, read_recipe
+from classifier.learning.training.recipe_parts import Part
 from cli.main import app
 from core.settings import PROJECT, Settings
 from db.views.exports import Export
@@ -52,6 +55,25 @@ def test_the_table_of_settings_agrees_with_the_code() -> None:
 def test_links_between_documents_have_a_target(document: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8"))
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+RECIPES = sorted((PROJECT / "recipes" / "training").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_training_recipe_is_valid_and_has_a_page(path: Path) -> None:
+    recipe, _ = read_recipe(path)
+    assert recipe.name == path.stem
+    assert (PROJECT / "docs" / "recipes" / f"{path.stem}.md").is_file()
+    assert f"(recipes/{path.stem}.md)" in (PROJECT / "docs" / "training.md").read_text("utf-8")
+
+
+def test_the_page_on_training_explains_every_member_of_a_recipe() -> None:
+    text = (PROJECT / "docs" / "training.md").read_text("utf-8")
+    parts = [Recipe, *(part for part in vars(recipe_parts).values() if isinstance(part, type))]
+    members = {name for part in parts if issubclass(part, Part) for name in part.model_fields}
+    # The recipes themselves show these.
+    assert {name for name in members - {"name", "taxonomy", "data", "notes"} if f"`{name}`" not in text} == set()
 
 
 def test_every_decision_is_in_the_index() -> None:

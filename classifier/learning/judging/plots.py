@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from classifier.learning.judging.plot_style import ACCENT, INK, STYLE
-from classifier.learning.training.phases import Curves
+from classifier.learning.training.checkpoints import Curves
 
 
 def plot_curves(curves: Curves, path: Path) -> None:

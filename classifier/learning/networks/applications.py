@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from classifier.learning.networks.backbone import BlockNames, number_blocks
-from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, Entry
+from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, Entry, Preprocessing
 from core.errors import NetworkInvalid, WeightsUnavailable
 
 _BLOCKS = {
@@ -37,22 +37,23 @@ def preprocessed(entry: Entry, pixels: Any) -> Any:
     return getattr(keras.applications, entry.family).preprocess_input(keras.ops.cast(pixels, "float32"))
 
 
-def build(entry: Entry, size: int, width: float, weights: str) -> Any:
+def build(entry: Entry, size: int, width: float, weights: str, preprocessing: Preprocessing = "own") -> Any:
     """Return the network without its head: uint8 [N, size, size, 3] to its last feature map.
 
-    `width` multiplies the number of filters of every convolution. `weights` is IMAGENET or SCRATCH.
+    `width` multiplies the number of filters of every convolution. `weights` is IMAGENET or SCRATCH. With the
+    preprocessing "none", the first convolution sees RGB from 0 to 255.
 
     Raises:
         NetworkInvalid: the network cannot be built at this width.
         WeightsUnavailable: the weights cannot be downloaded.
     """
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
-    shape = (size, size, 3)
+    options: dict[str, Any] = {"include_top": False, "input_shape": (size, size, 3), "preprocessing": preprocessing}
     if width == 1.0:
-        return _application(entry, pixels, weights, include_top=False, input_shape=shape)
+        return _application(entry, pixels, weights, **options)
     # Only the structure of the full network is needed, so its weights are never created.
     with keras.StatelessScope(initialize_variables=False):
-        whole = _application(entry, pixels, weights, include_top=False, input_shape=shape)
+        whole = _application(entry, pixels, weights, **options)
     return _scaled(entry, whole, width)
 
 
@@ -71,9 +72,9 @@ def block_numbers(entry: Entry, model: Any) -> dict[str, int]:
     return number_blocks(model.layers, _BLOCKS[entry.family])
 
 
-def _application(entry: Entry, pixels: Any, weights: str, **options: Any) -> Any:
+def _application(entry: Entry, pixels: Any, weights: str, preprocessing: Preprocessing = "own", **options: Any) -> Any:
     make = getattr(keras.applications, entry.application)
-    values = preprocessed(entry, pixels)
+    values = preprocessed(entry, pixels) if preprocessing == "own" else keras.ops.cast(pixels, "float32")
     if weights == SCRATCH:
         return keras.Model(pixels, make(weights=None, input_tensor=values, **options).output, name=entry.name)
     try:

@@ -12,6 +12,9 @@ from core.errors import NetworkInvalid
 IMAGENET, SCRATCH = "imagenet", "none"
 """The values of `weights` in a recipe that are no file: weights trained on ImageNet, and random ones."""
 
+Preprocessing = Literal["own", "none"]
+"""What a backbone sees: pixels after its own preprocessing, or RGB from 0 to 255."""
+
 Source = Literal["package", "download", "nowhere"]
 """Where the ImageNet weights come from: a Python package, the download of keras.applications, or nowhere."""
 
@@ -93,6 +96,10 @@ _APPLICATIONS = {
 _SMALLEST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
 """The smallest sides of keras.applications that are not 32."""
 
+PREPROCESSING_INSIDE = ("", "convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3")
+"""Families whose networks begin with their preprocessing. The backbones that do not come from keras.applications have
+no family."""
+
 _OWN = (
     Entry("efficientnet_lite0", 224, 32, "package"),
     Entry("efficientnet_lite1", 240, 32, "package"),
@@ -123,12 +130,15 @@ def find_entry(name: str) -> Entry:
     return entry
 
 
-def check_options(entry: Entry, size: int, width: float, weights: str) -> None:
+def check_options(entry: Entry, size: int, width: float, weights: str, preprocessing: Preprocessing = "own") -> None:
     """Check that a backbone can be built with these options.
 
     Raises:
-        NetworkInvalid: the side is too small, or these weights do not exist for the backbone at this width.
+        NetworkInvalid: the side is too small, these weights do not exist for the backbone at this width, or its
+            preprocessing cannot be left out.
     """
+    if preprocessing == "none" and entry.family in PREPROCESSING_INSIDE:
+        raise NetworkInvalid(f"the preprocessing of {entry.name} is a part of it: expected `preprocessing: own`")
     if size < entry.smallest:
         raise NetworkInvalid(f"{entry.name} needs pictures of at least {entry.smallest} pixels a side, got {size}")
     if weights == IMAGENET and entry.source == "nowhere":

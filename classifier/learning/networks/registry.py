@@ -17,6 +17,7 @@ from classifier.learning.networks.catalogue import (
     LANDMARK_BACKBONES,
     SCRATCH,
     Entry,
+    Preprocessing,
     check_options,
     find_entry,
 )
@@ -27,22 +28,29 @@ from core.errors import NetworkInvalid
 
 
 def build_backbone(
-    name: str, size: int, width: float = 1.0, weights: str = IMAGENET, *, views: bool = False
+    name: str,
+    size: int,
+    width: float = 1.0,
+    weights: str = IMAGENET,
+    *,
+    preprocessing: Preprocessing = "own",
+    views: bool = False,
 ) -> Backbone:
     """Return a backbone for pictures with a side of `size` pixels.
 
-    `width` multiplies the channels of all its layers. `weights` is IMAGENET, SCRATCH or the path of a file. `views`
-    runs it over the views of a picture (`over_views`).
+    `width` multiplies the channels of all its layers. `weights` is IMAGENET, SCRATCH or the path of a file.
+    `preprocessing` is "none" for a backbone that sees RGB from 0 to 255. `views` runs it over the views of a picture
+    (`over_views`).
 
     Raises:
         NetworkInvalid: no backbone has this name, or it cannot be built with these options.
         WeightsUnavailable: the weights cannot be loaded.
     """
     entry = find_entry(name)
-    check_options(entry, size, width, weights)
+    check_options(entry, size, width, weights, preprocessing)
     on_vgg16 = entry.name in LANDMARK_BACKBONES
     base = ENTRIES["vgg16"] if on_vgg16 else entry
-    model, blocks = _without_head(base, size, width, weights)
+    model, blocks = _without_head(base, size, width, weights, preprocessing)
     if weights not in (IMAGENET, SCRATCH):
         load_weights_file(base, model, Path(weights))
     last = model.output
@@ -71,10 +79,12 @@ def build_imagenet(name: str) -> Any:
     return efficientnet_lite.build_imagenet(entry.name) if not entry.family else applications.build_imagenet(entry)
 
 
-def _without_head(entry: Entry, size: int, width: float, weights: str) -> tuple[Any, Mapping[str, int]]:
+def _without_head(
+    entry: Entry, size: int, width: float, weights: str, preprocessing: Preprocessing
+) -> tuple[Any, Mapping[str, int]]:
     """Return the network and its block numbers. Weights from a file are not loaded."""
     if entry.family:
-        model = applications.build(entry, size, width, IMAGENET if weights == IMAGENET else SCRATCH)
+        model = applications.build(entry, size, width, IMAGENET if weights == IMAGENET else SCRATCH, preprocessing)
         return model, applications.block_numbers(entry, model)
     if entry.name == "inception_v4_small":
         model = inception_v4.build(size, width)

@@ -77,7 +77,9 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
     ]
     rarest = sorted(metrics["labels"], key=lambda row: row["support"])[:3]
     # A weights file is named without its folder, which is of this machine.
-    content = recipe.model_dump(mode="json", exclude={"data", "notes"}) | {"weights": Path(recipe.weights).name}
+    content = recipe.model_dump(mode="json", exclude={"data", "notes"}, exclude_none=True) | {
+        "weights": Path(recipe.weights).name
+    }
     shown = yaml.safe_dump(content, sort_keys=False)
     figures = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return _CARD.format(

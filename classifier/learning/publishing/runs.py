@@ -23,7 +23,8 @@ from classifier.learning.judging.precision_checks import check_precisions
 from classifier.learning.publishing.card import model_card, renewed_card
 from classifier.learning.publishing.exporting import save_int8, save_keras, save_openvino, write_json
 from classifier.learning.publishing.tempering import calibrate_network
-from classifier.learning.training.phases import Reporter, train
+from classifier.learning.training.loop import Session
+from classifier.learning.training.phases import train
 from classifier.learning.training.recipe import Recipe
 from classifier.precision import PrecisionSetting
 from classifier.prepare import InputSpec
@@ -55,13 +56,13 @@ def open_recipe_data(recipe: Recipe, taxonomy: Taxonomy, choice: DataChoice, cac
 
 
 def train_and_publish(
-    recipe: Recipe, taxonomy: Taxonomy, data: TrainingData, models: Path, created_at: datetime, reporter: Reporter
+    recipe: Recipe, taxonomy: Taxonomy, data: TrainingData, models: Path, created_at: datetime, session: Session
 ) -> Artifact:
     """Train on the pictures to learn from, evaluate on those to judge by, and publish the next version of the model.
 
     `data` comes from `open_recipe_data` with the same recipe.
     """
-    trained, curves = train(recipe, taxonomy, data.training, data.validation, reporter)
+    trained, curves = train(recipe, taxonomy, data.training, data.validation, session)
     model, calibration = calibrate_network(trained, data.validation)
     counts = data.to_json()
 

@@ -15,8 +15,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from classifier.learning.data.pictures import Pictures
-from classifier.learning.training.augmentation import augment, mix
+from classifier.learning.training.augmentation import augment
+from classifier.learning.training.mixing import mix
 from classifier.learning.training.recipe import Recipe
+from classifier.learning.training.recipe_parts import Sampler
+from classifier.learning.training.sampling import epoch_order
 
 Targets = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Returns the targets, float32 [n, T], of the pictures at n positions."""
@@ -26,17 +29,17 @@ _AHEAD = 4
 
 
 class BatchOrder:
-    """Says which pictures each step uses. Every epoch has each picture once, in another order."""
+    """Says which pictures each step uses. Every epoch has another order, and its sampler draws the pictures."""
 
-    def __init__(self, count: int, batch: int, seed: int) -> None:
-        self.steps_per_epoch = -(-count // batch)
+    def __init__(self, labels: NDArray[np.int64], sampler: Sampler, batch: int, seed: int) -> None:
+        self.steps_per_epoch = -(-len(labels) // batch)
         """The last batch of an epoch may be smaller than the others."""
-        self._count, self._batch, self._seed = count, batch, seed
+        self._labels, self._sampler, self._batch, self._seed = labels, sampler, batch, seed
         # A step of the next epoch may be prepared while the last steps of this one are.
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def positions(self, step: int) -> NDArray[np.int64]:
-        """Return the positions of the pictures of a step, counted from the start of the training: int64 [n]."""
+        """Return the positions of the pictures of a step, counted from the start of the phase: int64 [n]."""
         epoch, step_of_epoch = divmod(step, self.steps_per_epoch)
         start = step_of_epoch * self._batch
         return self._order(epoch)[start : start + self._batch]
@@ -47,7 +50,7 @@ class BatchOrder:
         return self._random(1, epoch, step_of_epoch).integers(0, 2**62, 2)
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
-        return self._random(0, epoch).permutation(self._count)
+        return epoch_order(self._labels, self._sampler, self._random(0, epoch))
 
     def _random(self, *numbers: int) -> np.random.Generator:
         return np.random.default_rng([self._seed & 0xFFFFFFFF, *numbers])
@@ -62,22 +65,20 @@ def make_batches(
     `changed`, cut to their centre. `steps` begins at 0, or at the first step after an interruption.
     """
 
-    def load(step: Any) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
+    def load(step: Any) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         positions = order.positions(int(step))
-        # mixup blends the weights of two pictures as it blends their targets.
-        weighted = np.column_stack([targets(positions), pictures.weights[positions]])
-        return pictures.read(positions), weighted, order.draw(int(step))
+        return pictures.read(positions), targets(positions), pictures.weights[positions], order.draw(int(step))
 
     def batch(step: Any) -> tuple[Any, Any, Any]:
-        pixels, weighted, seed = tf.numpy_function(load, [step], (tf.uint8, tf.float32, tf.int64), stateful=False)
+        types = (tf.uint8, tf.float32, tf.float32, tf.int64)
+        pixels, wanted, weights, seed = tf.numpy_function(load, [step], types, stateful=False)
         pixels.set_shape((None, *pictures.shape))
-        weighted.set_shape((None, _width(targets) + 1))
+        wanted.set_shape((None, _width(targets)))
+        weights.set_shape((None,))
         seed.set_shape((2,))
-        if changed:
-            pixels, weighted = mix(recipe, augment(recipe, pixels, seed), weighted, seed)
-        else:
-            pixels = centre(recipe, pixels)
-        return pixels, weighted[:, :-1], weighted[:, -1]
+        if not changed:
+            return centre(recipe, pixels), wanted, weights
+        return mix(recipe.mix, augment(recipe.augment, recipe.size, pixels, seed), wanted, weights, seed)
 
     return tf.data.Dataset.range(steps.start, steps.stop).map(batch, tf.data.AUTOTUNE).prefetch(_AHEAD)
 
@@ -115,6 +116,11 @@ def make_batches_in_order(recipe: Recipe, pictures: Pictures, targets: Targets) 
         return centre(recipe, pixels), wanted
 
     return tf.data.Dataset.range(0, len(pictures), recipe.batch).map(batch, tf.data.AUTOTUNE).prefetch(_AHEAD)
+
+
+def make_features_in_order(features: NDArray[np.float32], targets: Targets, batch: int) -> Any:
+    """Return a `tf.data.Dataset` with the features and targets of all pictures, in order."""
+    return tf.data.Dataset.from_tensor_slices((features, targets(np.arange(len(features))))).batch(batch)
 
 
 def centre(recipe: Recipe, pixels: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,25 +9,23 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.artifact import SCORES, SUB_SCORES
 from classifier.learning.data.pictures import Pictures
 from classifier.learning.networks.backbone import Backbone
-from classifier.learning.networks.heads import POOL, HeadOptions, add_head
+from classifier.learning.networks.heads import HeadOptions, add_head, log_answers
 from classifier.learning.networks.registry import build_backbone
 from classifier.learning.training.batches import Targets
+from classifier.learning.training.losses import LossFunction, with_sub_labels
 from classifier.learning.training.recipe import Recipe
 from classifier.taxonomy import Taxonomy
 from core.errors import DatasetInvalid
-
-Loss = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
     """A network and its view for training.
 
-    `model` is published. `trained` has the same layers and one output: float [N, labels], or [N, 2 labels] if
-    the head has sub-labels, with the scores of the main labels first.
+    `model` is published. `trained` has the same weights and one output: log scores, float [N, labels]. If the head has
+    sub-labels, it is [N, 2 labels], and the second half has their logits.
     """
 
     backbone: Backbone
@@ -37,14 +34,9 @@ class Network:
     label_count: int
 
     @property
-    def pooled(self) -> Any:
-        """The input of the head, [N, channels]."""
-        return self.model.get_layer(POOL).output
-
-    @property
     def has_sub_labels(self) -> bool:
         """Whether the head answers with sub-labels beside the main label."""
-        return self.trained is not self.model
+        return bool(self.trained.output.shape[-1] != self.label_count)
 
     def check(self, training: Pictures) -> None:
         """Check that the pictures to learn from have what the head learns.
@@ -73,22 +65,9 @@ class Network:
 
         return of
 
-    def loss(self, main: Any) -> Loss | Any:
-        """Return the loss of `trained`: the given loss of the main labels, plus cross-entropy of the sub-labels.
-
-        Without sub-labels it is the given one. Keras multiplies the loss of each picture by its weight.
-        """
-        if not self.has_sub_labels:
-            return main
-        count, sub_labels = self.label_count, keras.losses.BinaryCrossentropy()
-
-        def total(targets: Any, scores: Any) -> Any:
-            # `call` has the losses of the single pictures, and not their mean.
-            return main.call(targets[:, :count], scores[:, :count]) + sub_labels.call(
-                targets[:, count:], scores[:, count:]
-            )
-
-        return total
+    def loss(self, main: LossFunction) -> LossFunction:
+        """Return the loss of `trained`: the given loss of the main labels, plus cross-entropy of the sub-labels."""
+        return with_sub_labels(main, self.label_count) if self.has_sub_labels else main
 
     def accuracy(self, targets: Any, scores: Any) -> Any:
         """Return for each picture whether its main label is right."""
@@ -102,10 +81,9 @@ def build_network(recipe: Recipe, taxonomy: Taxonomy) -> Network:
     Raises:
         WeightsUnavailable: the weights cannot be loaded.
     """
-    backbone = build_backbone(recipe.backbone, recipe.size, recipe.width, recipe.weights)
+    backbone = build_backbone(
+        recipe.backbone, recipe.size, recipe.width, recipe.weights, preprocessing=recipe.preprocessing
+    )
     options = HeadOptions(recipe.head.kind, recipe.head.dropout, recipe.head.units, recipe.seed)
-    model = trained = add_head(backbone, options, taxonomy, recipe.name)
-    if recipe.head.kind == "multi_label":
-        both = [model.get_layer(name).output for name in (SCORES, SUB_SCORES)]
-        trained = keras.Model(model.input, keras.layers.Concatenate()(both), name=recipe.name)
-    return Network(backbone, model, trained, len(taxonomy.labels))
+    model = add_head(backbone, options, taxonomy, recipe.name)
+    return Network(backbone, model, log_answers(model, taxonomy), len(taxonomy.labels))

@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from classifier.learning.data.pictures import Pictures
+from classifier.learning.networks.heads import head_input
 from classifier.learning.training.batches import (
     BatchOrder,
     make_batches,
     make_batches_in_order,
     make_feature_batches,
+    make_features_in_order,
 )
+from classifier.learning.training.checkpoints import Curves
+from classifier.learning.training.devices import scaled, strategy_for, use_precision
+from classifier.learning.training.loop import Loop, Phase, Session
+from classifier.learning.training.losses import LossFunction, label_loss
 from classifier.learning.training.network import Network, build_network
+from classifier.learning.training.optimizers import make_optimizer
 from classifier.learning.training.recipe import Recipe
+from classifier.learning.training.recipe_parts import FineTune, Head
+from classifier.learning.training.reporting import Reporter
+from classifier.learning.training.sampling import drawn_counts
 from classifier.taxonomy import Taxonomy
 
-
-class Reporter(Protocol):
-    """Receives the progress of a training."""
-
-    def phase(self, name: str, steps: int) -> None:
-        """Note that a phase of `steps` steps begins."""
-        ...
-
-    def step(self, note: str) -> None:
-        """Note that a step is done. `note` describes the state in a few words."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Curves:
-    """Loss and accuracy after each epoch of the fine-tuning."""
-
-    loss: list[float]
-    accuracy: list[float]
-    validation_loss: list[float]
-    validation_accuracy: list[float]
+HEAD, FINE_TUNE = "head", "fine-tuning"
 
 
 def train(
-    recipe: Recipe, taxonomy: Taxonomy, training: Pictures, validation: Pictures, reporter: Reporter
+    recipe: Recipe, taxonomy: Taxonomy, training: Pictures, validation: Pictures, session: Session
 ) -> tuple[Any, Curves]:
-    """Train a model for the labels of a taxonomy: uint8 pixels to the scores of its head.
+    """Train a model for the labels of a taxonomy: uint8 pixels to the scores of its head. Return its last curves, too.
 
-    If the backbone starts from random weights, there is no head phase, and the second phase trains all layers.
+    If the backbone starts from random weights, there is no head phase, and the second phase trains all layers. If the
+    folder of the session has a checkpoint, the training continues there.
 
     Args:
         training: pictures with the side `recipe.crop_from`.
@@ -57,119 +49,117 @@ def train(
     Raises:
         DatasetInvalid: the head learns sub-labels, and no picture has one.
         WeightsUnavailable: the weights of the backbone cannot be loaded.
+        RunInvalid: the checkpoint is damaged, or belongs to another network.
     """
     keras.utils.set_random_seed(recipe.seed)
-    network = build_network(recipe, taxonomy)
-    network.check(training)
-    if network.backbone.pretrained:
-        train_head = _train_new_parts if network.backbone.has_new_part else _train_head
-        train_head(recipe, network, training, reporter)
-    curves = _fine_tune(recipe, network, training, validation, reporter)
+    loop = Loop(session)
+    with strategy_for(session.devices).scope():
+        network = build_network(recipe, taxonomy)
+        network.check(training)
+        use_precision(network.model, recipe.precision)
+        phases = _Phases(recipe, network, training, validation, session.reporter)
+        curves = Curves()
+        if network.backbone.pretrained and not loop.is_past(HEAD):
+            curves = loop.run(phases.head())
+        if recipe.fine_tune is not None:
+            curves = loop.run(phases.fine_tune(recipe.fine_tune))
+    use_precision(network.model, "float32")
     return network.model, curves
 
 
-def _train_head(recipe: Recipe, network: Network, training: Pictures, reporter: Reporter) -> None:
-    """Train the head on features of the backbone, which are computed once."""
-    pooled = keras.Model(network.model.input, network.pooled)
-    targets = network.targets(training)
-    reporter.phase("features", math.ceil(len(training) / recipe.batch))
-    features = np.empty((len(training), *network.pooled.shape[1:]), np.float32)
-    start = 0
-    for pixels, _ in make_batches_in_order(recipe, training, targets):
-        features[start : start + len(pixels)] = pooled.predict_on_batch(pixels)
-        start += len(pixels)
-        reporter.step("")
-    head = keras.Model(network.pooled, network.trained.output)
-    order = BatchOrder(len(training), recipe.batch, recipe.seed)
-    steps = range(order.steps_per_epoch * recipe.head.epochs)
-    batches = make_feature_batches(features, training, targets, order, steps)
-    _fit_head(recipe, network, head, batches, order.steps_per_epoch, reporter)
+class _Phases:
+    """Prepares the phases of a training."""
 
+    def __init__(
+        self, recipe: Recipe, network: Network, training: Pictures, validation: Pictures, reporter: Reporter
+    ) -> None:
+        self._recipe, self._network, self._reporter = recipe, network, reporter
+        self._training, self._validation = training, validation
+        self._targets = network.targets(training)
+        self._validation_targets = network.targets(validation)
+        self._order = BatchOrder(training.labels, recipe.sampler, recipe.batch, recipe.seed)
 
-def _train_new_parts(recipe: Recipe, network: Network, training: Pictures, reporter: Reporter) -> None:
-    """Train the head together with the new part of the backbone. The features change, so they are not computed once."""
-    for layer in network.trained.layers:
-        layer.trainable = layer.name not in network.backbone.pretrained
-    order = BatchOrder(len(training), recipe.batch, recipe.seed)
-    steps = range(order.steps_per_epoch * recipe.head.epochs)
-    batches = make_batches(recipe, training, network.targets(training), order, steps, changed=False)
-    _fit_head(recipe, network, network.trained, batches, order.steps_per_epoch, reporter)
+    def head(self) -> Phase:
+        """Return the phase that trains the head, on features of the backbone that are computed once.
 
+        A backbone with a new part is trained there, too. Its features change, so they are not computed once.
+        """
+        recipe, network, training, validation = self._recipe, self._network, self._training, self._validation
+        if network.backbone.has_new_part:
+            for layer in network.trained.layers:
+                layer.trainable = layer.name not in network.backbone.pretrained
+            return self._compiled(
+                HEAD,
+                network.trained,
+                recipe.head,
+                lambda steps: make_batches(recipe, training, self._targets, self._order, steps, changed=False),
+                self._judging,
+            )
+        features = cache(self._features)
+        return self._compiled(
+            HEAD,
+            keras.Model(head_input(network.model), network.trained.output),
+            recipe.head,
+            lambda steps: make_feature_batches(features(training), training, self._targets, self._order, steps),
+            lambda: make_features_in_order(features(validation), self._validation_targets, recipe.batch),
+        )
 
-def _fit_head(
-    recipe: Recipe, network: Network, model: Any, batches: Any, steps_per_epoch: int, reporter: Reporter
-) -> None:
-    optimizer = keras.optimizers.AdamW(recipe.head.learning_rate, weight_decay=recipe.weight_decay)
-    model.compile(optimizer, network.loss(_loss(recipe)), jit_compile=False)
-    reporter.phase("head", recipe.head.epochs)
-    report = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: reporter.step(f"loss {logs['loss']:.3f}"))
-    model.fit(
-        batches,
-        epochs=recipe.head.epochs,
-        steps_per_epoch=steps_per_epoch,
-        # The batches are already shuffled.
-        shuffle=False,
-        callbacks=[report],
-        verbose=0,
-    )
+    def fine_tune(self, options: FineTune) -> Phase:
+        """Return the phase that trains the head and the blocks from `from_block` on."""
+        recipe, network, training = self._recipe, self._network, self._training
+        for layer in network.trained.layers:
+            early = network.backbone.block_of(layer.name) < options.from_block
+            freezable = early or isinstance(layer, keras.layers.BatchNormalization)
+            layer.trainable = not (freezable and layer.name in network.backbone.pretrained)
+        return self._compiled(
+            FINE_TUNE,
+            network.trained,
+            options,
+            lambda steps: make_batches(recipe, training, self._targets, self._order, steps),
+            self._judging,
+        )
 
+    def _judging(self) -> Any:
+        return make_batches_in_order(self._recipe, self._validation, self._validation_targets)
 
-def _fine_tune(
-    recipe: Recipe, network: Network, training: Pictures, validation: Pictures, reporter: Reporter
-) -> Curves:
-    model, backbone = network.trained, network.backbone
-    for layer in model.layers:
-        early = backbone.block_of(layer.name) < recipe.fine_tune.from_block
-        freezable = early or isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = not (freezable and layer.name in backbone.pretrained)
-    targets = network.targets(training)
-    order = BatchOrder(len(training), recipe.batch, recipe.seed)
-    steps = order.steps_per_epoch
-    model.compile(_optimizer(recipe, steps), network.loss(_loss(recipe)), metrics=[network.accuracy], jit_compile=False)
-    reporter.phase("fine-tuning", steps * recipe.fine_tune.epochs)
-    history = model.fit(
-        make_batches(recipe, training, targets, order, range(steps * recipe.fine_tune.epochs)),
-        epochs=recipe.fine_tune.epochs,
-        steps_per_epoch=steps,
-        # The batches are already shuffled.
-        shuffle=False,
-        validation_data=make_batches_in_order(recipe, validation, network.targets(validation)),
-        # The validation uses the averaged weights, and the model has them after fit().
-        callbacks=[keras.callbacks.SwapEMAWeights(), _ReportingCallback(reporter)],
-        verbose=0,
-    ).history
-    return Curves(history["loss"], history["accuracy"], history["val_loss"], history["val_accuracy"])
+    def _features(self, pictures: Pictures) -> NDArray[np.float32]:
+        """Return the inputs of the head for all pictures, float32 [N, channels]."""
+        recipe, given = self._recipe, head_input(self._network.model)
+        backbone = keras.Model(self._network.model.input, given)
+        features = np.empty((len(pictures), *given.shape[1:]), np.float32)
+        self._reporter.phase("features", -(-len(pictures) // recipe.batch))
+        start = 0
+        for pixels, _ in make_batches_in_order(recipe, pictures, self._network.targets(pictures)):
+            features[start : start + len(pixels)] = backbone.predict_on_batch(pixels)
+            start += len(pixels)
+            self._reporter.step("")
+        return features
 
+    def _compiled(
+        self,
+        name: str,
+        model: Any,
+        options: Head | FineTune,
+        batches: Callable[[range], Any],
+        judging: Callable[[], Any],
+    ) -> Phase:
+        recipe, network, steps = self._recipe, self._network, self._order.steps_per_epoch
+        average = options.average if isinstance(options, FineTune) else 0.0
+        optimizer = make_optimizer(
+            recipe.optimizer, options.learning_rate, options.schedule, options.epochs, steps, average
+        )
+        model.compile(
+            scaled(optimizer, recipe.precision),
+            network.loss(self._label_loss()),
+            metrics=[network.accuracy],
+            jit_compile=False,
+        )
+        return Phase(name, model, options.epochs, steps, batches, judging)
 
-def _optimizer(recipe: Recipe, steps_per_epoch: int) -> Any:
-    steps = steps_per_epoch * recipe.fine_tune.epochs
-    warm_up = int(steps * recipe.fine_tune.warm_up)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warm_up, warmup_target=recipe.fine_tune.learning_rate, warmup_steps=warm_up
-    )
-    return keras.optimizers.AdamW(
-        schedule,
-        weight_decay=recipe.weight_decay,
-        global_clipnorm=recipe.clip_norm,
-        use_ema=True,
-        ema_momentum=recipe.fine_tune.average,
-    )
-
-
-def _loss(recipe: Recipe) -> Any:
-    return keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-
-
-class _ReportingCallback(keras.callbacks.Callback):  # type: ignore[misc]
-    """Reports every step, and the validation accuracy after every epoch."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        super().__init__()
-        self._reporter = reporter
-        self._validated = ""
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._reporter.step(f"loss {(logs or {}).get('loss', math.nan):.3f}{self._validated}")
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._validated = f", validation {(logs or {}).get('val_accuracy', math.nan):.3f} after epoch {epoch + 1}"
+    def _label_loss(self) -> LossFunction:
+        training, count = self._training, self._network.label_count
+        counts = np.bincount(training.labels, minlength=count)
+        weighted = np.bincount(training.labels, training.weights, minlength=count).astype(np.float64)
+        drawn = drawn_counts(counts, self._recipe.sampler)
+        # A picture of a label counts as much as its weight, in both numbers.
+        return label_loss(self._recipe.loss, weighted, drawn * weighted / np.maximum(counts, 1))

@@ -7,24 +7,27 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from classifier.learning.data.pictures import DESCRIPTION
-from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, check_options, find_entry
-from classifier.learning.networks.heads import HeadKind
+from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, Preprocessing, check_options, find_entry
+from classifier.learning.training.recipe_parts import (
+    Augment,
+    FineTune,
+    Head,
+    Loss,
+    Mix,
+    Optimizer,
+    Part,
+    Positive,
+    Precision,
+    Sampler,
+)
 from classifier.taxonomy import Taxonomy
 from core.errors import DatasetInvalid, NetworkInvalid
 
-Positive = Annotated[int, Field(gt=0)]
-Rate = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataNote(_Part):
+class DataNote(Part):
     """The model card's description of the pictures."""
 
     title: str
@@ -34,48 +37,7 @@ class DataNote(_Part):
     """Limits of the pictures: kinds that they do not show. A model trained on them may be wrong about these kinds."""
 
 
-class Head(_Part):
-    """The head, and the first phase, which trains it on the frozen backbone.
-
-    `units` are those of the hidden layer of `two_dense`. Other heads ignore them.
-    """
-
-    kind: HeadKind = "straight"
-    dropout: Share = 0.2
-    """The default is that of the original training of EfficientNet-Lite0."""
-    units: Positive = 512
-    epochs: Positive
-    learning_rate: Rate
-
-
-class FineTune(_Part):
-    """The second phase: train the upper blocks, too. `average` is the momentum of the moving average of the weights."""
-
-    from_block: int = Field(ge=0)
-    epochs: Positive
-    learning_rate: Rate
-    warm_up: Share
-    average: Share
-
-
-class Augment(_Part):
-    """Random changes of training pictures.
-
-    A crop covers a share of the picture between `area` and 1, and its aspect ratio changes by at most the factor
-    `aspect`. Brightness, contrast and saturation change by at most their shares. `mix` is the maximum share of another
-    picture that is blended in.
-    """
-
-    area: Share
-    aspect: float = Field(ge=1)
-    flip: bool
-    brightness: Share
-    contrast: Share
-    saturation: Share
-    mix: Share
-
-
-class Recipe(_Part):
+class Recipe(Part):
     """All parameters of a training run except the pictures."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
@@ -86,6 +48,8 @@ class Recipe(_Part):
     """The starting weights of the backbone: IMAGENET, SCRATCH, or a file relative to the recipe's folder."""
     width: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Factor on the channels of all layers of the backbone."""
+    preprocessing: Preprocessing = "own"
+    """What the backbone sees: pixels after its own preprocessing, or `none`: RGB from 0 to 255."""
     taxonomy: Path
     """File of labels and groups, relative to the recipe's folder."""
     data: DataNote
@@ -95,12 +59,15 @@ class Recipe(_Part):
     crop_from: Positive
     seed: int
     batch: Positive
-    label_smoothing: Share
-    weight_decay: Share
-    clip_norm: Rate
+    precision: Precision = "float32"
+    loss: Loss = Loss()
+    sampler: Sampler = "natural"
+    optimizer: Optimizer = Optimizer()
     head: Head
-    fine_tune: FineTune
-    augment: Augment
+    fine_tune: FineTune | None = None
+    """The second phase. Without it, only the head is trained."""
+    augment: Augment = Augment()
+    mix: Mix = Mix()
 
     @field_validator("backbone")
     @classmethod
@@ -109,7 +76,15 @@ class Recipe(_Part):
 
     @model_validator(mode="after")
     def _check_the_backbone(self) -> Self:
-        check_options(find_entry(self.backbone), self.size, self.width, self.weights)
+        check_options(find_entry(self.backbone), self.size, self.width, self.weights, self.preprocessing)
+        return self
+
+    @model_validator(mode="after")
+    def _check_the_phases(self) -> Self:
+        if self.fine_tune is None and (self.augment != Augment() or self.mix != Mix()):
+            raise ValueError("augment and mix change pictures in the phase fine_tune only: expected fine_tune")
+        if self.fine_tune is None and self.weights == SCRATCH:
+            raise ValueError("the phase head does not train a backbone with random weights: expected fine_tune")
         return self
 
     def with_name(self, name: str) -> Self:
@@ -178,4 +153,4 @@ def read_recipe(path: Path) -> tuple[Recipe, Taxonomy]:
 
 def _describe(error: ValidationError) -> str:
     """Return the invalid members, each with the reason."""
-    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'recipe'}: {each['msg']}" for each in error.errors())
