@@ -81,7 +81,7 @@ def _rotate_hue(max_turn: float, values: Any, seed: Any) -> Any:
     return tf.einsum("nhwc,ndc->nhwd", values, turned)
 
 
-def _erase(probability: float, values: Any, seed: Any) -> Any:
+def _erase(chance: float, values: Any, seed: Any) -> Any:
     count, size = tf.shape(values)[0], values.shape[1]
     draws = tf.random.stateless_uniform((5, count), seed)
     area = _ERASED_AREA[0] + (_ERASED_AREA[1] - _ERASED_AREA[0]) * draws[0]
@@ -90,7 +90,7 @@ def _erase(probability: float, values: Any, seed: Any) -> Any:
     height, width = tf.minimum(tf.sqrt(area) * stretch, 1.0), tf.minimum(tf.sqrt(area) / stretch, 1.0)
     inside = rectangles(draws[2] * (1.0 - height), draws[3] * (1.0 - width), height, width, size)
     noise = tf.random.stateless_uniform(tf.shape(values), fold_in(seed, 0), 0.0, 255.0)
-    return tf.where(inside & (draws[4] < probability)[:, None, None, None], noise, values)
+    return tf.where(inside & (draws[4] < chance)[:, None, None, None], noise, values)
 
 
 def _recompress(lowest: int, pixels: Any, seed: Any) -> Any:

@@ -25,11 +25,11 @@ def mix(options: Mix, pixels: Any, targets: Any, weights: Any, seed: Any) -> tup
     other = tf.reverse(values, [0])
     blend_up_to = 0.0
     if options.mixup:
-        blend_up_to = options.mixup.probability
+        blend_up_to = options.mixup.chance
         share = tf.where(chance < blend_up_to, _blend_shares(options.mixup, count, fold_in(seed, 11)), share)
         values += share[:, None, None, None] * (other - values)
     if options.cutmix:
-        chosen = (chance >= blend_up_to) & (chance < blend_up_to + options.cutmix.probability)
+        chosen = (chance >= blend_up_to) & (chance < blend_up_to + options.cutmix.chance)
         inside = _boxes(options.cutmix.alpha, pixels.shape[1], count, fold_in(seed, 12))
         inside &= chosen[:, None, None, None]
         values = tf.where(inside, other, values)

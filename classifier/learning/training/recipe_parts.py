@@ -15,7 +15,7 @@ Positive = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Probability = Annotated[float, Field(ge=0, le=1)]
+Chance = Annotated[float, Field(ge=0, le=1)]
 
 Sampler = Literal["natural", "square_root", "balanced"]
 """How often the pictures of a label are drawn in an epoch: as often as they are, in proportion to the square root of
@@ -144,8 +144,8 @@ class Augment(Part):
     saturation: Share = 0.0
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """The largest rotation of the colours, in turns."""
-    erase: Probability = 0.0
-    """The probability that a rectangle of 2 % to 33 % of the picture becomes noise (Zhong et al. 2020)."""
+    erase: Chance = 0.0
+    """The chance that a rectangle of 2 % to 33 % of the picture becomes noise (Zhong et al. 2020)."""
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] | None = None
     """The lowest quality of JPEG with which pictures are written and read again; the highest is 100. It is slow."""
 
@@ -156,7 +156,7 @@ class Mixup(Part):
     The share of the other picture is drawn from Beta(alpha, alpha), or evenly from 0 to `max_share`.
     """
 
-    probability: Probability = 1.0
+    chance: Chance = 1.0
     alpha: Rate | None = None
     max_share: Share | None = None
 
@@ -173,7 +173,7 @@ class CutMix(Part):
     The share of the rectangle is drawn from Beta(alpha, alpha). 1 is the value of the authors.
     """
 
-    probability: Probability = 0.5
+    chance: Chance = 0.5
     alpha: Rate = 1.0
 
 
@@ -184,10 +184,10 @@ class Mix(Part):
     cutmix: CutMix | None = None
 
     @model_validator(mode="after")
-    def _check_the_probabilities(self) -> Self:
-        if self.mixup and self.cutmix and self.mixup.probability + self.cutmix.probability > 1:
+    def _check_the_chances(self) -> Self:
+        if self.mixup and self.cutmix and self.mixup.chance + self.cutmix.chance > 1:
             raise ValueError(
-                "expected probabilities of mixup and cutmix that sum to 1 at most, got "
-                f"{self.mixup.probability:g} + {self.cutmix.probability:g}"
+                "expected chances of mixup and cutmix that sum to 1 at most, got "
+                f"{self.mixup.chance:g} + {self.cutmix.chance:g}"
             )
         return self
