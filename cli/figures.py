@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.table import Table
@@ -33,3 +34,46 @@ def figure_table(metrics: dict[str, Any]) -> Table:
         table.add_row(title, f"{metrics[name]:.4f}", f"{low:.4f} to {high:.4f}")
     table.add_row("calibration error", f"{metrics['calibration_error']:.4f}", "")
     return table
+
+
+def robustness_table(robustness: dict[str, dict[str, Any]]) -> Table:
+    """Return the table of changed pictures."""
+    table = Table("pictures", "accuracy", "95 % interval", "macro-F1", "other labels", box=None, header_style="bold")
+    for name, row in robustness.items():
+        low, high = row["intervals"]["accuracy"]
+        cells = (f"{row['accuracy']:.4f}", f"{low:.4f} to {high:.4f}", f"{row['macro_f1']:.4f}")
+        table.add_row(name, *cells, f"{row['changed']:.1%}")
+    return table
+
+
+def throughput_table(speeds: list[dict[str, Any]]) -> Table:
+    """Return the table of runtimes and precisions. The range is that of the rounds."""
+    columns = ("runtime", "precision", "pictures/s", "range", "batch", "parallel", "")
+    table = Table(*columns, box=None, header_style="bold")
+    for row in speeds:
+        span = f"{min(row['rounds']):,.0f} to {max(row['rounds']):,.0f}"
+        cells = (f"{row['rate']:,.0f}", span, str(row["batch"]), str(row["slots"]))
+        table.add_row(row["runtime"], row["precision"], *cells, row["refusal"] or "")
+    return table
+
+
+def shortcut_tables(report: dict[str, Any]) -> Iterator[Table]:
+    """Yield the tables of a report on shortcuts: parts of the pictures, formats, shops."""
+    for title, member in (("shown", "parts"), ("shooting format", "formats"), ("shop", "shops")):
+        if not report[member]:
+            continue
+        columns = (title, "pictures", "accuracy", "95 % interval", "chance", "balanced", "95 % interval", "chance")
+        table = Table(*columns, box=None, header_style="bold")
+        for row in report[member]:
+            (low, high), (balanced_low, balanced_high) = row["interval"], row["balanced_interval"]
+            table.add_row(
+                row["name"],
+                f"{row['pictures']:,}",
+                f"{row['accuracy']:.3f}",
+                f"{low:.3f} to {high:.3f}",
+                f"{row['chance']:.3f}",
+                f"{row['balanced_accuracy']:.3f}",
+                f"{balanced_low:.3f} to {balanced_high:.3f}",
+                f"{row['balanced_chance']:.3f}",
+            )
+        yield table

@@ -25,6 +25,7 @@ from cli import (
     service,
     submitting,
     training,
+    versions,
     webhooks,
 )
 from cli.output import ExitCode, err
@@ -60,6 +61,9 @@ app.command("cancel", rich_help_panel="Use")(jobs.cancel)
 app.command("retry", rich_help_panel="Use")(jobs.retry)
 app.command("delete", rich_help_panel="Use")(jobs.delete)
 app.command("deliveries", rich_help_panel="Use")(jobs.deliveries)
+models.app.command("publish")(versions.publish)
+models.app.command("card")(versions.card)
+models.app.command("diff")(versions.diff)
 app.add_typer(models.app, name="models", rich_help_panel="Use")
 app.add_typer(recipes.app, name="recipes", rich_help_panel="Use")
 datasets.app.command("check")(dataset_reading.check)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from classifier.learning.judging.calibration import (
 from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, find_entry
 from classifier.learning.training.recipe import Recipe
 from classifier.precision import MAX_FLIP_SHARE, METRIC, Check
+from classifier.prepare import InputSpec
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
 
@@ -66,6 +69,15 @@ Measured on the {validation_pictures:,} validation pictures, with `prepare()` an
 ## Licence
 The weights may be used under the licence of this project. {licence_of_start}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedFrom:
+    """The origin of a version that was trained elsewhere."""
+
+    file: str
+    sha256: str
+    pixels: str
 
 
 def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[str, Any]) -> str:
@@ -134,6 +146,51 @@ def renewed_card(card: str, ref: ModelRef, metrics: dict[str, Any]) -> str:
         without = re.sub(row, rf"\g<1>{metrics[CALIBRATION_ERROR]:.4f}\g<2>", without, count=1)
     sections = f"{_calibration(metrics)}{_precisions(metrics)}"
     return re.sub(r"\n{3,}", "\n\n", without.replace("\n## Limits\n", f"\n{sections}\n\n## Limits\n", 1))
+
+
+def recipe_in_card(card: str) -> dict[str, Any]:
+    """Return the recipe that the card of a trained version shows, or an empty one if it shows none."""
+    found = re.search(r"with this recipe.*?:\n\n((?:    .*\n)+)", card)
+    content = yaml.safe_load(textwrap.dedent(found[1])) if found else None
+    return content if isinstance(content, dict) else {}
+
+
+def adopted_card(
+    ref: ModelRef, taxonomy: Taxonomy, spec: InputSpec, source: AdoptedFrom, metrics: dict[str, Any]
+) -> str:
+    """Return the card of a version that was trained elsewhere. `metrics` may lack figures."""
+    measured = "macro_f1" in metrics
+    figures = (
+        f"Measured on {metrics['pictures']:,} labelled pictures of its publisher, with `prepare()` and the OpenVINO "
+        f"export in f32:\n\n| figure | value | 95 % interval |\n|---|---|---|\n{_figure_rows(metrics)}"
+        if measured
+        else "Nothing was measured when it was published: `lookbook evaluate` measures it on labelled pictures."
+    )
+    return f"""# {ref}
+
+Classifies a photograph into {len(taxonomy.labels)} labels: {", ".join(taxonomy.label_ids)}.
+
+## Origin
+It was trained outside of Lookbook and published from the Keras file {source.file} (SHA-256 {source.sha256}). Its input
+are pictures of {spec.size} pixels with values {source.pixels}. Its data, recipe and licence are not known here.
+
+## Figures
+{figures}
+
+{_calibration(metrics)}{_precisions(metrics)}
+
+## Limits
+- It always answers with one of its labels, even if a picture shows none of them.
+- It was checked that its scores sum to 1 and that there is one for each label. The order of the labels was not checked.
+"""
+
+
+def _figure_rows(metrics: dict[str, Any]) -> str:
+    rows = []
+    for name, (low, high) in metrics["intervals"].items():
+        rows.append(f"| {name.replace('_', ' ')} | {metrics[name]:.4f} | {low:.4f} to {high:.4f} |")
+    rows.append(f"| calibration error | {metrics[CALIBRATION_ERROR]:.4f} | |")
+    return "\n".join(rows)
 
 
 def _calibration(metrics: dict[str, Any]) -> str:
