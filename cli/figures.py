@@ -62,18 +62,17 @@ def shortcut_tables(report: dict[str, Any]) -> Iterator[Table]:
     for title, member in (("shown", "parts"), ("shooting format", "formats"), ("shop", "shops")):
         if not report[member]:
             continue
-        columns = (title, "pictures", "accuracy", "95 % interval", "chance", "balanced", "95 % interval", "chance")
-        table = Table(*columns, box=None, header_style="bold")
+        table = Table(title, "pictures", box=None, header_style="bold")
+        for column in ("accuracy (95 % interval)", "chance", "balanced accuracy", "chance"):
+            table.add_column(column, no_wrap=True)
         for row in report[member]:
             (low, high), (balanced_low, balanced_high) = row["interval"], row["balanced_interval"]
             table.add_row(
                 row["name"],
                 f"{row['pictures']:,}",
-                f"{row['accuracy']:.3f}",
-                f"{low:.3f} to {high:.3f}",
+                f"{row['accuracy']:.3f} ({low:.3f} to {high:.3f})",
                 f"{row['chance']:.3f}",
-                f"{row['balanced_accuracy']:.3f}",
-                f"{balanced_low:.3f} to {balanced_high:.3f}",
+                f"{row['balanced_accuracy']:.3f} ({balanced_low:.3f} to {balanced_high:.3f})",
                 f"{row['balanced_chance']:.3f}",
             )
         yield table

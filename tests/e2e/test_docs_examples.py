@@ -45,7 +45,7 @@ DOCUMENTS = (
 ELSEWHERE = {
     "docs/operations.md": "describes other machines, buckets and containers; other tests cover what can be tried here",
     "docs/training.md": "needs a folder of photographs and minutes: tests/integration/test_training.py",
-    "docs/judging.md": "needs a folder of photographs: tests/integration/test_calibrating.py and test_model_publishing.py",
+    "docs/judging.md": "needs a folder of photographs: tests/integration/test_model_publishing.py and others",
 }
 """Documents whose examples are not run here, with the reason."""
 

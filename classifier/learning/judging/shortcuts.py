@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2_contingency
 
 from classifier.learning.data.index import PictureIndex
 from classifier.learning.data.pictures import Track
+from classifier.learning.judging.comparison import compare_answers
 from classifier.learning.judging.evaluation import evaluate
 from classifier.learning.judging.hiding import only_garments, without_garments
 from classifier.learning.judging.shooting_formats import shooting_format
@@ -30,6 +32,9 @@ _VARIANTS: Mapping[str, Variant] = {WHOLE: as_it_is, HIDDEN: without_garments, A
 LEAST_PICTURES = 20
 """Sources and formats with fewer pictures are put together as OTHERS, because their figures say nothing."""
 OTHERS = "others"
+_SIGNIFICANT = 0.01
+"""Differences with a smaller p-value are called no chance. Several are tested, so it is less than the usual 0.05."""
+_UNFAMILIAR = "A part of it may come from the grey, which is unlike the pictures that the model knows."
 _MEASURED_SIDE = 224
 """The long side in pixels at which the format of a picture is guessed."""
 
@@ -79,6 +84,8 @@ class ShortcutReport:
     """
 
     parts: tuple[Slice, ...]
+    alone_p_value: float
+    """McNemar's test of the answers to whole pictures and to their garments alone; 1 if no garment is known."""
     formats: tuple[Slice, ...]
     format_tells: Told
     shops: tuple[Slice, ...]
@@ -90,7 +97,7 @@ class ShortcutReport:
 
     def verdicts(self) -> list[str]:
         """Return what the figures mean, in sentences."""
-        sentences = [*_of_parts({part.name: part for part in self.parts})]
+        sentences = _of_parts({part.name: part for part in self.parts}, self.alone_p_value)
         sentences += _of_slices(self.formats, self.format_tells, "shooting format", "in {} pictures")
         if self.shop_tells is None:
             return [*sentences, "The dataset does not tell the shops of its pictures."]
@@ -109,8 +116,9 @@ def examine(runtime: Runtime, index: PictureIndex, spec: InputSpec, track: Track
     positions = {key: position for position, key in enumerate(index.column("key"))}
     found = score_variants(runtime, index, spec, {**_VARIANTS, WHOLE: measured}, track)
     taxonomy, labels, whole = index.note.taxonomy, index.label_numbers(), found[WHOLE]
-    shops = [shop_of(product) for product in index.column("product")]
-    known = [shops[position] for position in whole.positions.tolist()]
+    all_products = index.column("product")
+    products = [all_products[position] for position in whole.positions.tolist()]
+    known = [shop_of(product) for product in products]
     has_shops = len(set(filter(None, known))) > 1
     by_format = [formats[position] for position in whole.positions.tolist()]
     by_shop = [shop or OTHERS for shop in known]
@@ -121,11 +129,20 @@ def examine(runtime: Runtime, index: PictureIndex, spec: InputSpec, track: Track
             for name, variant in found.items()
             if len(variant.positions)
         ),
+        _compare(whole, found[ALONE], labels),
         _slices(whole, true, by_format, taxonomy),
-        _told(by_format, true),
+        _told(by_format, products, true),
         _slices(whole, true, by_shop, taxonomy) if has_shops else (),
-        _told(by_shop, true) if has_shops else None,
+        _told(by_shop, products, true) if has_shops else None,
     )
+
+
+def _compare(whole: VariantScores, alone: VariantScores, labels: NDArray[np.int64]) -> float:
+    """Return the p-value of the pictures that exist both whole and as their garments alone."""
+    if not len(alone.positions):
+        return 1.0
+    scores = whole.scores[np.isin(whole.positions, alone.positions)]
+    return compare_answers(scores, alone.scores, labels[alone.positions]).p_value
 
 
 def shop_of(product: str) -> str | None:
@@ -160,18 +177,27 @@ def _slices(
     return tuple(_slice(name, whole.scores[kept == name], labels[kept == name], taxonomy) for name in ordered)
 
 
-def _told(names: Sequence[str], labels: NDArray[np.int64]) -> Told:
-    """Return how well a name tells the label of a picture, by the other pictures of the same name."""
-    rows = np.unique(np.array(names), return_inverse=True)[1]
-    counts = np.zeros((rows.max() + 1, labels.max() + 1), np.int64)
-    np.add.at(counts, (rows, labels), 1)
-    others = counts[rows]
-    others[np.arange(len(labels)), labels] -= 1
-    right = others.argmax(axis=1) == labels
-    return Told(float(right.mean()), float(np.bincount(labels).max() / len(labels)))
+def _told(names: Sequence[str], products: Sequence[str], labels: NDArray[np.int64]) -> Told:
+    """Return how well a name tells the label of a picture, by the pictures of other products with the same name."""
+    right = 0
+    of_name, of_product = Counter(zip(names, labels, strict=True)), Counter(zip(names, products, labels, strict=True))
+    known = sorted(set(labels.tolist()))
+    for name, product, label in zip(names, products, labels, strict=True):
+        counts = [of_name[name, each] - of_product[name, product, each] for each in known]
+        right += max(counts) > 0 and known[counts.index(max(counts))] == label
+    return Told(right / len(labels), float(np.bincount(labels).max() / len(labels)))
 
 
-def _of_parts(parts: Mapping[str, Slice]) -> list[str]:
+def _p_value(slices: Sequence[Slice]) -> float:
+    """Return how often chance alone makes such differences of accuracy between slices (chi-squared test)."""
+    right = [round(each.accuracy * each.pictures) for each in slices]
+    wrong = [each.pictures - count for each, count in zip(slices, right, strict=True)]
+    if len(slices) < 2 or not sum(right) or not sum(wrong):
+        return 1.0
+    return float(chi2_contingency([right, wrong]).pvalue)
+
+
+def _of_parts(parts: Mapping[str, Slice], alone_p_value: float) -> list[str]:
     if HIDDEN not in parts:
         return ["The dataset does not say where the garments are, so they can neither be hidden nor shown alone."]
     hidden, alone, whole = parts[HIDDEN], parts[ALONE], parts[WHOLE]
@@ -185,10 +211,10 @@ def _of_parts(parts: Mapping[str, Slice]) -> list[str]:
             f"Without seeing the garments, the model gets {_right(hidden)}; chance is {hidden.chance:.0%}: "
             "there is no sign that it uses the background."
         )
-    lost = whole.accuracy - alone.accuracy
-    second = f"With nothing but the garments, it gets {_right(alone)}, and {whole.accuracy:.0%} of the whole pictures"
-    if alone.interval[1] < whole.interval[0]:
-        return [first, f"{second}: it loses {100 * lost:.0f} points without the surroundings."]
+    second = f"With nothing but the garments, it gets {_right(alone)}, and of the whole pictures {whole.accuracy:.0%}"
+    if alone_p_value < _SIGNIFICANT and alone.accuracy < whole.accuracy:
+        lost = 100 * (whole.accuracy - alone.accuracy)
+        return [first, f"{second}: it loses {lost:.0f} points without the surroundings. {_UNFAMILIAR}"]
     return [first, f"{second}: the garments are enough."]
 
 
@@ -200,13 +226,18 @@ def _of_slices(slices: Sequence[Slice], told: Told, what: str, phrase: str) -> l
             f"In this dataset, the {what} alone tells the label of {told.accuracy:.0%} of the pictures "
             f"(chance is {told.chance:.0%}), so a model can use it as a shortcut."
         )
-    best, worst = (choose(named, key=lambda each: each.accuracy, default=None) for choose in (max, min))
-    if best is None or worst is None or best is worst:
+    if len(named) < 2:
         return [*sentences, f"There are too few pictures to compare one {what} with another."]
-    compared = f"{_right(best)} {phrase.format(best.name)} and {_right(worst)} {phrase.format(worst.name)}"
-    if worst.interval[1] < best.interval[0]:
-        return [*sentences, f"The model depends on the {what}: it gets {compared}."]
-    return [*sentences, f"No {what} stands out: the model gets {compared}."]
+    best, worst = (choose(named, key=lambda each: each.accuracy) for choose in (max, min))
+    compared = f"the model gets {_right(best)} {phrase.format(best.name)} and {_right(worst)} "
+    compared += phrase.format(worst.name)
+    p_value = _p_value(named)
+    if p_value < _SIGNIFICANT:
+        return [
+            *sentences,
+            f"The accuracy depends on the {what}: {compared} (p = {p_value:.1g}). Some of them may have harder labels.",
+        ]
+    return [*sentences, f"No {what} stands out: {compared}."]
 
 
 def _right(part: Slice) -> str:
