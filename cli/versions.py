@@ -55,7 +55,7 @@ def publish(
     """Publish a model that was trained elsewhere, as the next version of a name.
 
     The model is checked before: it takes RGB pictures, gives a score for each label, and its scores sum to 1. It must
-    end with global average pooling, at most one hidden layer, and a softmax layer, because explanations are
+    end with global average pooling or Flatten, at most one hidden layer, and a softmax layer, because explanations are
     made from them. `--labels` has the form of `labels.json` of an artifact, or is a list of labels. A folder may have
     `labels.json` and `input.json`. The folder of an artifact is published with its figures and its card.
 

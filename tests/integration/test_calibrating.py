@@ -169,7 +169,7 @@ def test_evaluate_shows_the_intervals(
     assert f"{figures['accuracy']:.4f}  {low:.4f} to {high:.4f}" in run.invoke(app, arguments).stdout
 
 
-@pytest.mark.parametrize("kind", ["straight", "two_dense", "hierarchical", "multi_label"])
+@pytest.mark.parametrize("kind", ["straight", "flatten", "two_dense", "hierarchical", "multi_label"])
 def test_every_head_is_calibrated_inside_the_graph_and_in_its_exports(kind: HeadKind, tmp_path: Path) -> None:
     pixels = keras.Input((SIDE, SIDE, 3), dtype="uint8")
     features = keras.layers.Conv2D(4, 3, name=FEATURES)(keras.layers.Rescaling(1 / 128)(pixels))

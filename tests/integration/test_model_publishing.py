@@ -90,6 +90,18 @@ def test_a_model_that_was_trained_elsewhere_is_served_with_the_scores_that_it_ga
     assert json.loads(run(home, "card", "mine", "--json").stdout)["card"].startswith("# mine@1\n")
 
 
+def test_a_model_that_flattens_its_features_is_served_and_explained(home: Path) -> None:
+    model = colour_model(keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax"))
+    assert publish(home, model, "--pixels", "0..1").exit_code == 0
+    runtime = open_runtime(Artifact.open(home / "models" / "mine" / "1"), "openvino")
+    pixels = np.random.default_rng(1).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
+    expected = model.predict(pixels / 255, verbose=0)[0]
+    np.testing.assert_allclose(predict(runtime, pixels)[0], expected, atol=1e-5)
+    # The sums of the maps are the logits.
+    maps = runtime.activation_maps(pixels[0]).sum(axis=(0, 1))
+    np.testing.assert_allclose(np.exp(maps) / np.exp(maps).sum(), expected, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("ending", "reason"),
     [

@@ -19,7 +19,7 @@ from classifier.learning.data.synthesis.scenes import Format, draw_scene
 from classifier.learning.judging.comparison import compare_answers
 from classifier.learning.judging.robustness import measure_robustness
 from classifier.learning.judging.shooting_formats import ShootingFormat, shooting_format
-from classifier.learning.judging.shortcuts import examine, shop_of
+from classifier.learning.judging.shortcuts import examine, examine_some, shop_of
 from classifier.prepare import InputSpec
 from classifier.runtime import RuntimeName
 from classifier.taxonomy import Group, Label, Taxonomy
@@ -134,6 +134,18 @@ def test_a_background_that_tells_nothing_is_no_shortcut(plain: PictureIndex) -> 
     assert report.shop_tells is not None
     assert not report.shop_tells.is_telling
     assert len(report.shops) == 3
+
+
+def test_a_card_gets_the_report_only_if_the_dataset_says_where_the_garments_are(
+    plain: PictureIndex, tmp_path: Path
+) -> None:
+    report = examine_some(ColourRuntime("middle"), plain, SPEC)
+    assert report is not None
+    assert report.parts[0].pictures == 90
+    (tmp_path / "data" / "red").mkdir(parents=True)
+    Image.new("RGB", (SIDE, SIDE)).save(tmp_path / "data" / "red" / "1.png")
+    folders = make_index(tmp_path / "data", tmp_path / "index.arrow", ReadingOptions(TAXONOMY), track)
+    assert examine_some(ColourRuntime("middle"), folders, SPEC) is None
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 
@@ -29,9 +30,13 @@ from classifier.taxonomy import Taxonomy
 
 WHOLE, HIDDEN, ALONE = "whole pictures", "garments hidden", "only the garments"
 _VARIANTS: Mapping[str, Variant] = {WHOLE: as_it_is, HIDDEN: without_garments, ALONE: only_garments}
+EXAMINED_PICTURES, _DRAW_SEED = 1000, 0
+"""The largest number of pictures that are examined for a card, and the seed that draws them."""
 LEAST_PICTURES = 20
 """Sources and formats with fewer pictures are put together as OTHERS, because their figures say nothing."""
 OTHERS = "others"
+SHORTCUTS = "shortcuts"
+"""The key of the report in `metrics.json`."""
 _SIGNIFICANT = 0.01
 """Differences with a smaller p-value are called no chance. Several are tested, so it is less than the usual 0.05."""
 _UNFAMILIAR = "A part of it may come from the grey, which is unlike the pictures that the model knows."
@@ -102,6 +107,20 @@ class ShortcutReport:
         if self.shop_tells is None:
             return [*sentences, "The dataset does not tell the shops of its pictures."]
         return sentences + _of_slices(self.shops, self.shop_tells, "shop", "in pictures of {}")
+
+
+def examine_some(runtime: Runtime, index: PictureIndex, spec: InputSpec) -> ShortcutReport | None:
+    """Return the report on at most EXAMINED_PICTURES of labelled pictures, drawn at random.
+
+    None if the dataset does not say where their garments are, or if none of them can be read any more.
+    """
+    drawn = np.random.default_rng(_DRAW_SEED).permutation(len(index))[:EXAMINED_PICTURES]
+    some = index.take(np.sort(drawn))
+    located = pc.or_(*(pc.greater(pc.list_value_length(some.table.column(name)), 0) for name in ("boxes", "polygons")))
+    if not pc.any(located).as_py():
+        return None
+    report = examine(runtime, some, spec, lambda iterable, _length: iterable)
+    return report if any(part.name == HIDDEN for part in report.parts) else None
 
 
 def examine(runtime: Runtime, index: PictureIndex, spec: InputSpec, track: Track) -> ShortcutReport:

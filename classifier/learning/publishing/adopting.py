@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from classifier.artifact import FEATURES, HIDDEN, SCORES
+from classifier.artifact import FEATURES, FLATTEN, HIDDEN, SCORES
 from classifier.keras_graph import has_layer, only_scores
 from classifier.learning.networks.heads import POOL
 from classifier.prepare import InputSpec
@@ -20,7 +20,7 @@ from core.errors import ArtifactInvalid
 _TRIED_PICTURES = 4
 _SUM_TOLERANCE = 1e-3
 """The largest difference of a sum of scores from 1."""
-_ENDING = "global average pooling, dropout, at most one hidden Dense layer with ReLU, and Dense with softmax"
+_ENDING = "global average pooling or Flatten, dropout, at most one hidden Dense layer with ReLU, and Dense with softmax"
 
 
 class PixelRange(StrEnum):
@@ -43,6 +43,7 @@ class _Ending:
     """The head of a model: its features, and its layers from pooling to scores."""
 
     features: Any
+    flat: bool
     hidden: Any
     scores: Any
 
@@ -106,7 +107,7 @@ def _wrapped(model: Any, spec: InputSpec, pixels: PixelRange) -> Any:
     x = keras.layers.Rescaling(scale, offset, dtype="float32", name="pixel_range")(inputs)
     features = keras.Model(model.inputs[0], ending.features, name="backbone")(x)
     x = keras.layers.Identity(dtype="float32", name=FEATURES)(features)
-    x = keras.layers.GlobalAveragePooling2D(name=POOL)(x)
+    x = (keras.layers.Flatten(name=FLATTEN) if ending.flat else keras.layers.GlobalAveragePooling2D(name=POOL))(x)
     if ending.hidden is not None:
         x = _copied(ending.hidden, HIDDEN, "relu")(x)
     return keras.Model(inputs, _copied(ending.scores, SCORES, "softmax")(x), name="adopted")
@@ -130,8 +131,11 @@ def _find_ending(model: Any) -> _Ending:
     tensor = model.outputs[0]
     while True:
         layer = tensor._keras_history.operation
-        if isinstance(layer, kinds.GlobalAveragePooling2D) and 1 <= len(dense) <= 2 and softmax:
-            return _Ending(layer.input, dense[1] if len(dense) == 2 else None, dense[0])
+        if isinstance(layer, kinds.GlobalAveragePooling2D | kinds.Flatten) and 1 <= len(dense) <= 2 and softmax:
+            flat = isinstance(layer, kinds.Flatten)
+            if flat and (len(dense) == 2 or len(layer.input.shape) != 4):
+                raise ArtifactInvalid("expected Flatten of [N, height, width, channels], and no hidden layer after it")
+            return _Ending(layer.input, flat, dense[1] if len(dense) == 2 else None, dense[0])
         is_softmax = isinstance(layer, kinds.Softmax) or _activation(layer) == "softmax"
         if is_softmax and not dense and not softmax:
             softmax = True

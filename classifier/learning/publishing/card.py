@@ -19,6 +19,7 @@ from classifier.learning.judging.calibration import (
     TEMPERATURE,
     UNCALIBRATED,
 )
+from classifier.learning.judging.shortcuts import SHORTCUTS
 from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, find_entry
 from classifier.learning.training.recipe import Recipe
 from classifier.precision import MAX_FLIP_SHARE, METRIC, Check
@@ -57,7 +58,7 @@ Measured on the {validation_pictures:,} validation pictures, with `prepare()` an
 
 {notes}
 
-{calibration}{precisions}
+{shortcuts}{calibration}{precisions}
 
 ## Limits
 - {limits}
@@ -108,6 +109,7 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         recipe="\n".join(f"    {line}" for line in shown.splitlines()),
         rows="\n".join(rows),
         error=metrics["calibration_error"],
+        shortcuts=_shortcuts(metrics),
         calibration=_calibration(metrics),
         precisions=_precisions(metrics),
         sources=" ".join([metrics["split"], *(ExtraReport(**row).sentence for row in metrics["extra_sources"])]),
@@ -191,6 +193,21 @@ def _figure_rows(metrics: dict[str, Any]) -> str:
         rows.append(f"| {name.replace('_', ' ')} | {metrics[name]:.4f} | {low:.4f} to {high:.4f} |")
     rows.append(f"| calibration error | {metrics[CALIBRATION_ERROR]:.4f} | |")
     return "\n".join(rows)
+
+
+def _shortcuts(metrics: dict[str, Any]) -> str:
+    if SHORTCUTS not in metrics:
+        return ""
+    report = metrics[SHORTCUTS]
+    pictures = max(part["pictures"] for part in report["parts"])
+    verdicts = "\n".join(f"- {sentence}" for sentence in report["verdicts"])
+    return f"""## Shortcuts
+What else than clothes the model may have learned, measured on {pictures:,} validation pictures. Percentages in
+parentheses are 95 % intervals.
+
+{verdicts}
+
+"""
 
 
 def _calibration(metrics: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from classifier.learning.data.pictures import TRAIN, VALIDATION, Pictures
 from classifier.learning.judging.evaluation import evaluate, predict_pictures
 from classifier.learning.judging.plots import plot_confusion, plot_curves
 from classifier.learning.judging.precision_checks import check_precisions
+from classifier.learning.judging.shortcuts import SHORTCUTS, examine_some
 from classifier.learning.publishing.card import model_card, renewed_card
 from classifier.learning.publishing.exporting import save_int8, save_keras, save_openvino, write_json
 from classifier.learning.publishing.tempering import calibrate_network
@@ -157,6 +158,8 @@ def _measure_written(
     runtime = open_runtime(written, "openvino")
     try:
         metrics = _evaluate(runtime, validation, taxonomy).metrics
+        report = examine_some(runtime, validation.index, spec)
     finally:
         runtime.close()
-    return metrics | check_precisions(written, validation)
+    shortcuts = {} if report is None else {SHORTCUTS: report.to_json()}
+    return metrics | shortcuts | check_precisions(written, validation)
