@@ -32,7 +32,7 @@ class NullRuntime:
     device = "none"
     precision = "none"
     batch_sizes = (1, 8, 32, 128)
-    side = _SIDE
+    shape = _PIXELS.shape
     slots = 1
     has_express_slot = False
 
