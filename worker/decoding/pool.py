@@ -25,6 +25,7 @@ from classifier.runtime import BULK_NICENESS
 from classifier.segmenting import SegmenterFile, warm_up
 from core.allocation import keep_freed_memory
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
+from core.fingerprints import Fingerprint
 from core.perceptual import fingerprint
 from core.types import WHOLE_PICTURE, Crop, PictureInfo, PictureKey
 from db.blobs.store import BlobStore
@@ -350,19 +351,26 @@ class _Decoder:
         if spec.segmenter is not None and spec.segmenter not in self.segmenters:
             self.limit.load(partial(warm_up, spec.segmenter))
             self.segmenters.add(spec.segmenter)
-        blobs = self.store.read_all([sha256 for sha256, _ in pictures])
+        sha256s = list(dict.fromkeys(sha256 for sha256, _ in pictures))
+        blobs = dict(zip(sha256s, self.store.read_all(sha256s), strict=True))
+        fingerprints: dict[str, Fingerprint | None] = {}
         return [
-            self._decode(data, crop_key, slot, spec)
-            for data, (_, crop_key), slot in zip(blobs, pictures, slots, strict=True)
+            self._decode(blobs[picture[0]], picture, slot, spec, fingerprints)
+            for picture, slot in zip(pictures, slots, strict=True)
         ]
 
-    def _decode(self, data: bytes, crop_key: str, slot: int, spec: InputSpec) -> _Answer:
+    def _decode(
+        self, data: bytes, picture: PictureKey, slot: int, spec: InputSpec, fingerprints: dict[str, Fingerprint | None]
+    ) -> _Answer:
+        sha256, crop_key = picture
         try:
             prepared = prepare(data, spec, Crop.from_key(crop_key))
-            # The fingerprint is always that of the whole picture. A crop therefore costs decoding the picture twice,
-            # which is acceptable because crops are rare.
-            whole = prepared if crop_key == WHOLE_PICTURE else prepare(data, InputSpec(spec.size))
-            info = replace(prepared.info, fingerprint=fingerprint(whole.picture))
+            if sha256 not in fingerprints:
+                # The fingerprint is always that of the whole picture. A crop whose whole picture is not in the same
+                # call therefore costs decoding the picture twice, which is acceptable because such crops are rare.
+                whole = prepared if crop_key == WHOLE_PICTURE else prepare(data, InputSpec(spec.size))
+                fingerprints[sha256] = fingerprint(whole.picture)
+            info = replace(prepared.info, fingerprint=fingerprints[sha256])
         except ItemError as error:
             return error
         except MemoryError:
