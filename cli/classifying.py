@@ -9,8 +9,7 @@ import typer
 from rich.markup import escape
 
 from cli.output import AsJson, Key, Url, connect, out, print_json, printable
-from lookbook import DEFAULT_URL, Item
-from lookbook.answers import Prediction
+from lookbook import DEFAULT_URL
 from lookbook.options import Rectangle, RegionOption
 
 _BOX = re.compile(r"\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*")
@@ -75,21 +74,14 @@ def classify(
     """
     with connect(url, key) as client:
         item = client.classify(picture, crop=crop, regions=region or None, model=model, top_k=top_k)
-    if as_json:
-        print_json(item.raw)
-    else:
-        _print(item)
-
-
-def _print(item: Item) -> None:
+        if as_json:
+            print_json(item.raw)
+            return
+        model_version = model if item.prediction is None else item.prediction.model
+        names = {label.id: label.name for label in client.labels(model_version).labels}
     parts = [(item.source.name, item.prediction), *((region.name, region.prediction) for region in item.regions)]
     for name, prediction in parts:
         if prediction is not None:
             out.print(f"[bold]{escape(printable(name))}[/bold]")
-            _print_labels(prediction)
-
-
-def _print_labels(prediction: Prediction) -> None:
-    for scored in prediction.labels:
-        name = prediction.label.name if scored.id == prediction.label.id else scored.id
-        out.print(f"{scored.score:.2f}  {escape(name)}")
+            for scored in prediction.labels:
+                out.print(f"{scored.score:.2f}  {escape(names[scored.id])}")

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from cli.crawls import early_end, progress_line, total_lines
-from cli.output import ExitCode, err, out, print_json, print_json_lines
+from cli.output import ExitCode, err, out, print_json, print_json_lines, printable
 from lookbook import Item, Job
 from lookbook.multipart import Sent
 
@@ -144,7 +144,7 @@ def _exit_code(job: Job) -> ExitCode:
 
 
 def print_items(items: Iterable[Item]) -> None:
-    """Print a line per item: confidence, label or error, id, name."""
+    """Print a line per item: confidence, label or error, id, name, and the labels of its regions."""
     for item in items:
         out.print(_line(item))
 
@@ -155,4 +155,9 @@ def _line(item: Item) -> str:
         confidence, result = f"{item.prediction.confidence:.2f}", f"{escape(item.prediction.label.name):<20}"
     elif item.error is not None:
         result = f"[red]{escape(item.error.code):<20}[/red]"
-    return f"{confidence}  {result}  [dim]{item.id}[/dim]  {escape(item.source.name)}"
+    regions = "".join(
+        f"  [dim]{escape(printable(region.name))}:[/dim] {escape(region.prediction.label.name)}"
+        for region in item.regions
+        if region.prediction is not None
+    )
+    return f"{confidence}  {result}  [dim]{item.id}[/dim]  {escape(item.source.name)}{regions}"

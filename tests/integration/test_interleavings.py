@@ -26,6 +26,7 @@ from core.errors import (
 )
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
+from core.types import Crop, Region
 from db.blobs.local import LocalBlobStore
 from db.database import Database
 from db.steps import chunks, lifecycle, submitting
@@ -33,10 +34,10 @@ from db.steps.fetching import ToFetch, list_items_to_fetch, record_fetched
 from db.steps.leasing import CHUNK_LEASES
 from db.steps.recording import Outcome, record
 from db.steps.submitting import NewItem, NewJob, StoredBlob
-from db.tables import FINISHED, Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
+from db.tables import FINISHED, Blob, Chunk, Item, ItemRegion, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
 from db.views import items, jobs
 from tests.conftest import RunningRedis
-from tests.integration.builders import NOW, POLICY, a_model, next_message, scored
+from tests.integration.builders import NOW, POLICY, a_garment_model, a_model, next_message, scored
 from tests.integration.test_tallies import counted, tallied
 from worker.maintenance.purger import purge
 from worker.maintenance.sweeper import sweep
@@ -47,6 +48,7 @@ OUTCOMES = {"good": scored(), "doubtful": scored("dress", 0.55), "bad": Outcome(
 NOT_STARTED = "not started"
 """The time of a chunk ended before this picture was requested."""
 NUMBER = st.integers(0, 10**6)
+REGIONS = (Region("top", Crop(0, 0, 30, 20)), Region("bottom", Crop(0, 20, 30, 20)))
 
 
 class Interleavings(RuleBasedStateMachine):
@@ -70,12 +72,15 @@ class Interleavings(RuleBasedStateMachine):
         self.to_fetch: dict[str, list[ToFetch]] = {}
         self.seen: dict[str, tuple[ItemStatus, int]] = {}
 
-    @rule(pictures=st.lists(st.integers(0, 30), min_size=1, max_size=12))
-    def submit(self, pictures: list[int]) -> None:
-        blobs = [f"picture {number}".encode() for number in pictures]
-        new_items = [NewItem("x.jpg", StoredBlob(self.store.put(data), len(data))) for data in blobs]
+    @rule(pictures=st.lists(st.integers(0, 30), min_size=1, max_size=12), regions=st.integers(0, len(REGIONS)))
+    def submit(self, pictures: list[int], regions: int) -> None:
+        blobs = [(f"picture {number}".encode(), REGIONS[: number % (regions + 1)]) for number in pictures]
+        new_items = [
+            NewItem("x.jpg", StoredBlob(self.store.put(data), len(data)), regions=parts) for data, parts in blobs
+        ]
         with self.database.writing() as session:
-            new = NewJob("any", JobSource.UPLOADS, a_model(session), expires_at=self.now + timedelta(seconds=300))
+            model = a_garment_model(session) if regions else a_model(session)
+            new = NewJob("any", JobSource.UPLOADS, model, expires_at=self.now + timedelta(seconds=300))
             job, messages = submitting.create_with_chunks(session, new, new_items, POLICY, self.now)
         self.jobs.append(job.id)
         dispatch(self.database, self.broker, messages)
@@ -162,7 +167,8 @@ class Interleavings(RuleBasedStateMachine):
             if work is None:
                 return
             outcomes: dict[tuple[str, str], Outcome] = {}
-            for number, picture in enumerate(items.list_pending_pictures(session, message.chunk_id)):
+            pictures = items.list_pending_pictures(session, message.chunk_id, with_regions=work.takes_regions)
+            for number, picture in enumerate(pictures):
                 name = names[number % len(names)]
                 outcomes[picture] = OUTCOMES[name]
             recorded = record(session, message, work, outcomes, POLICY, self.now)
@@ -262,6 +268,18 @@ class Interleavings(RuleBasedStateMachine):
                 assert tallied(session, job_id) == counted(session, job_id), job_id
 
     @invariant()
+    def exactly_the_regions_of_succeeded_items_have_a_prediction_of_their_crop(self) -> None:
+        with self.database.reading() as session:
+            rows = session.execute(
+                select(Item.status, Item.blob_sha256, ItemRegion.crop_key, Prediction)
+                .join(ItemRegion, ItemRegion.item_id == Item.id)
+                .outerjoin(Prediction, Prediction.id == ItemRegion.prediction_id)
+            )
+            for status, sha256, crop_key, prediction in rows:
+                assert (prediction is not None) == (status == ItemStatus.SUCCEEDED)
+                assert prediction is None or (prediction.blob_sha256, prediction.crop_key) == (sha256, crop_key)
+
+    @invariant()
     def canceled_jobs_have_no_chunks(self) -> None:
         with self.database.reading() as session:
             canceled = select(Job.id).where(Job.status == JobStatus.CANCELED)
@@ -310,7 +328,9 @@ class Interleavings(RuleBasedStateMachine):
                 .select_from(Blob)
                 .where(~select(Item.id).where(Item.blob_sha256 == Blob.sha256).exists())
             )
-            keys = session.execute(select(Prediction.blob_sha256, Prediction.crop_key)).all()
+            keys = session.execute(
+                select(Prediction.blob_sha256, Prediction.crop_key, Prediction.model_version_id)
+            ).all()
         assert all("3 attempts" in str(detail) for detail in model_errors)
         assert len(keys) == len(set(keys))
         assert unused_blobs == 0
