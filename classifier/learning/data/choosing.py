@@ -69,7 +69,7 @@ def open_training_data(
 ) -> TrainingData:
     """Open and prepare the pictures to learn from, as `learned` says, and those to judge by, as `judged` says.
 
-    The cache receives sentences about the split and about the extra sources.
+    The cache receives sentences about the split, the extra sources and the pictures that are left out.
 
     Raises:
         DatasetInvalid: a dataset cannot be read, or one side has no pictures with a label of the taxonomy.
@@ -77,7 +77,7 @@ def open_training_data(
     opened = OpenedDataset.open(choice.path, taxonomy, choice.split, cache)
     cache.say(opened.split)
     training = [opened.part(TRAIN, learned)]
-    validation, unreadable = opened.part(VALIDATION, judged)
+    validation, validation_paths = opened.part(VALIDATION, judged)
     reports = []
     if choice.extras:
         # No extra source may repeat these pictures.
@@ -88,15 +88,20 @@ def open_training_data(
             reports.append(found)
             cache.say(found.sentence)
     labelled = int((opened.index.label_numbers() >= 0).sum())
-    return TrainingData(
+    data = TrainingData(
         Pictures([part for part, _ in training], [path for _, paths in training for path in paths]),
-        Pictures([validation], unreadable),
+        Pictures([validation], validation_paths),
         _hash([*((TRAIN, part) for part, _ in training), (VALIDATION, validation)]),
         opened.split,
         len(opened.index) - labelled,
         len(opened.positions(ALL)) - len(opened.positions(TRAIN, VALIDATION)),
         tuple(reports),
     )
+    cache.say(
+        f"Left out: {data.unlabelled:,} without a label of the model, {len(data.training.unreadable):,} and "
+        f"{len(validation_paths):,} unreadable in {TRAIN} and {VALIDATION}, {data.on_other_sides:,} on other sides."
+    )
+    return data
 
 
 def _extra_part(
