@@ -103,7 +103,8 @@ from classifier.artifact import list_artifacts
 from core.settings import Settings
 
 class Stuck:
-    name, device, precision, batch_sizes, side, slots, has_express_slot = "openvino", "CPU", "f32", (1,), 4, 1, False
+    name, device, precision, batch_sizes, slots, has_express_slot = "openvino", "CPU", "f32", (1,), 1, False
+    shape = (4, 4, 3)
     def infer(self, batch, *, lone=False):
         if batch.any():
             threading.Event().wait()
