@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
@@ -21,7 +22,7 @@ from classifier.learning.networks import applications, inception_v4
 from classifier.learning.networks.backbone import STEM, Backbone
 from classifier.learning.networks.catalogue import ENTRIES, find_entry, recorded_costs
 from classifier.learning.networks.cost import cost
-from classifier.learning.networks.heads import HeadKind, HeadOptions, add_head
+from classifier.learning.networks.heads import HeadKind, HeadOptions, add_head, log_answers
 from classifier.learning.networks.registry import build_backbone
 from classifier.learning.publishing.exporting import save_keras, save_openvino
 from classifier.prepare import InputSpec
@@ -256,7 +257,7 @@ def test_the_hierarchical_head_stays_finite_for_far_apart_logits() -> None:
     np.testing.assert_allclose(model.predict_on_batch(pictures(32)), [[0, 1, 0]] * 4, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["two_dense", "hierarchical", "multi_label"])
+@pytest.mark.parametrize("kind", ["flatten", "two_dense", "hierarchical", "multi_label"])
 def test_both_runtimes_serve_a_head_and_its_activation_maps(kind: HeadKind, tmp_path: Path) -> None:
     model = with_head(build_backbone("vgg16", 64, WIDTH, "none"), kind)
     artifact = published(model, 64, tmp_path)
@@ -279,6 +280,47 @@ def test_maps_of_the_hierarchical_head_differ_within_a_group_as_its_scores_do() 
     np.testing.assert_allclose(
         evidence[:, 0] - evidence[:, 2], np.log(scores[:, 0] / scores[:, 2]), atol=1e-3, rtol=1e-3
     )
+
+
+def test_maps_of_the_head_flatten_sum_to_its_logits() -> None:
+    model = with_head(build_backbone("vgg16", 64, WIDTH, "none"), "flatten")
+    model.get_layer(SCORES).bias.assign([0.5, -1.0, 2.0])
+    outputs = with_activation_maps(model, TAXONOMY).predict_on_batch(pictures(64))
+    evidence = outputs["activation_maps"].sum(axis=(1, 2)) + model.get_layer(SCORES).bias.numpy()
+    expected = evidence - np.log(np.exp(evidence).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(np.log(outputs[SCORES]), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", get_args(HeadKind))
+def test_training_sees_the_logarithms_of_the_scores_of_every_head(kind: HeadKind) -> None:
+    model = with_head(build_backbone("vgg16", 32, WIDTH, "none"), kind)
+    answers, logs = model.predict_on_batch(pictures(32)), log_answers(model, TAXONOMY).predict_on_batch(pictures(32))
+    scores = answers[SCORES] if kind == "multi_label" else answers
+    np.testing.assert_allclose(np.exp(logs[:, :3]), scores, atol=1e-6)
+    if kind == "multi_label":
+        np.testing.assert_allclose(1 / (1 + np.exp(-logs[:, 3:])), answers[SUB_SCORES], atol=1e-6)
+
+
+def test_the_logarithm_of_a_score_that_is_rounded_to_0_is_finite_and_learned() -> None:
+    model = with_head(build_backbone("vgg16", 32, WIDTH, "none"), "hierarchical")
+    model.get_layer(LABEL_HEAD).bias.assign([500.0, -500.0, -500.0])
+    model.get_layer(GROUP_HEAD).bias.assign([-500.0, 500.0])
+    assert model.predict_on_batch(pictures(32))[0, 2] == 0
+    trained = log_answers(model, TAXONOMY)
+    np.testing.assert_allclose(trained.predict_on_batch(pictures(32))[0], [-1000, 0, -2000], atol=1.0)
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_sum(trained(pictures(32), training=False)[:, 2])
+    gradient = tape.gradient(loss, [model.get_layer(name).bias.value for name in (GROUP_HEAD, LABEL_HEAD)])
+    # Both the group and the label within it rise.
+    np.testing.assert_allclose(gradient[0], [-4, 4], atol=1e-3)
+    np.testing.assert_allclose(gradient[1], [4, 0, -4], atol=1e-3)
+
+
+def test_without_preprocessing_a_backbone_sees_the_colours_of_the_picture() -> None:
+    backbone = build_backbone("vgg16", 32, WIDTH, "none", preprocessing="none")
+    model = keras.Model(backbone.pixels, backbone.features)
+    seen = keras.Model(backbone.pixels, model.get_layer("block1_conv1").input)
+    np.testing.assert_array_equal(seen.predict_on_batch(pictures(32)), pictures(32))
 
 
 def test_a_multi_label_network_answers_with_sub_labels_that_are_independent() -> None:

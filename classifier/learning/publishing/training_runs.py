@@ -15,7 +15,7 @@ from classifier.learning.data.choosing import DataChoice, TrainingData
 from classifier.learning.publishing.exporting import write_json
 from classifier.learning.publishing.runs import train_and_publish
 from classifier.learning.training.devices import visible_gpus
-from classifier.learning.training.loop import Session
+from classifier.learning.training.loop import CHECKPOINT_STEPS, Session
 from classifier.learning.training.recipe import Recipe
 from classifier.learning.training.reporting import Reporter
 from classifier.learning.training.run_folder import Machine, Meter, RunCost, RunData, RunFolder, RunRecord, RunState
@@ -84,10 +84,17 @@ def new_run(home: Path, request: RunRequest, data: TrainingData) -> RunFolder:
     return folder
 
 
-def train_run(folder: RunFolder, request: RunRequest, data: TrainingData, reporter: Reporter) -> Artifact:
+def train_run(
+    folder: RunFolder,
+    request: RunRequest,
+    data: TrainingData,
+    reporter: Reporter,
+    checkpoint_steps: int = CHECKPOINT_STEPS,
+) -> Artifact:
     """Train and publish in the folder of a new run, or of an interrupted or failed one, which continues.
 
-    The record says at any time how the run stands.
+    The record says at any time how the run stands. The state is saved after `checkpoint_steps` steps, and after each
+    epoch.
 
     Raises:
         RunInvalid: another process trains this run, or the pictures are not those with which it began.
@@ -105,7 +112,7 @@ def train_run(folder: RunFolder, request: RunRequest, data: TrainingData, report
         def saved() -> None:
             folder.write(replace(record, cost=meter.read()))
 
-        session = Session(folder, reporter, visible_gpus(), saved=saved)
+        session = Session(folder, reporter, visible_gpus(), checkpoint_steps, saved)
         try:
             artifact = train_and_publish(request.recipe, request.taxonomy, data, request.models, utc_now(), session)
         except BaseException as error:

@@ -80,7 +80,7 @@ def make_batches(
             return centre(recipe, pixels), wanted, weights
         return mix(recipe.mix, augment(recipe.augment, recipe.size, pixels, seed), wanted, weights, seed)
 
-    return tf.data.Dataset.range(steps.start, steps.stop).map(batch, tf.data.AUTOTUNE).prefetch(_AHEAD)
+    return tf.data.Dataset.range(steps.start, steps.stop).map(_as_it_is(batch), tf.data.AUTOTUNE).prefetch(_AHEAD)
 
 
 def make_feature_batches(
@@ -99,7 +99,7 @@ def make_feature_batches(
         weights.set_shape((None,))
         return rows, wanted, weights
 
-    return tf.data.Dataset.range(steps.start, steps.stop).map(batch, tf.data.AUTOTUNE).prefetch(_AHEAD)
+    return tf.data.Dataset.range(steps.start, steps.stop).map(_as_it_is(batch), tf.data.AUTOTUNE).prefetch(_AHEAD)
 
 
 def make_batches_in_order(recipe: Recipe, pictures: Pictures, targets: Targets) -> Any:
@@ -115,7 +115,9 @@ def make_batches_in_order(recipe: Recipe, pictures: Pictures, targets: Targets) 
         wanted.set_shape((None, _width(targets)))
         return centre(recipe, pixels), wanted
 
-    return tf.data.Dataset.range(0, len(pictures), recipe.batch).map(batch, tf.data.AUTOTUNE).prefetch(_AHEAD)
+    return (
+        tf.data.Dataset.range(0, len(pictures), recipe.batch).map(_as_it_is(batch), tf.data.AUTOTUNE).prefetch(_AHEAD)
+    )
 
 
 def make_features_in_order(features: NDArray[np.float32], targets: Targets, batch: int) -> Any:
@@ -128,6 +130,11 @@ def centre(recipe: Recipe, pixels: Any) -> Any:
     start = (pixels.shape[-2] - recipe.size) // 2
     cut = slice(start, start + recipe.size)
     return pixels[..., cut, cut, :]
+
+
+def _as_it_is(function: Any) -> Any:
+    """Return a function of TensorFlow's operations, which need no conversion. Converting it would take seconds."""
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 def _width(targets: Targets) -> int:

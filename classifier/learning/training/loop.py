@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import keras
@@ -20,7 +19,7 @@ LOG_STEPS = 10
 """Steps after which TensorBoard gets the loss and the learning rate."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Phase:
     """One phase of a training, with a compiled model.
 
@@ -32,13 +31,8 @@ class Phase:
     epochs: int
     steps_per_epoch: int
     batches: Callable[[range], Any]
-    judge_by: Callable[[], Any]
-    """Returns a `tf.data.Dataset` of the pictures to judge by."""
-
-    @cached_property
-    def judging(self) -> Any:
-        """The pictures to judge by, which are prepared when they are first needed."""
-        return self.judge_by()
+    judging: Any
+    """A `tf.data.Dataset` of the pictures to judge by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from classifier.learning.data.pictures import Pictures
@@ -93,15 +93,15 @@ class _Phases:
                 network.trained,
                 recipe.head,
                 lambda steps: make_batches(recipe, training, self._targets, self._order, steps, changed=False),
-                self._judging,
+                self._judging(),
             )
-        features = cache(self._features)
+        learned, judged = self._features(training), self._features(validation)
         return self._compiled(
             HEAD,
             keras.Model(head_input(network.model), network.trained.output),
             recipe.head,
-            lambda steps: make_feature_batches(features(training), training, self._targets, self._order, steps),
-            lambda: make_features_in_order(features(validation), self._validation_targets, recipe.batch),
+            lambda steps: make_feature_batches(learned, training, self._targets, self._order, steps),
+            make_features_in_order(judged, self._validation_targets, recipe.batch),
         )
 
     def fine_tune(self, options: FineTune) -> Phase:
@@ -116,7 +116,7 @@ class _Phases:
             network.trained,
             options,
             lambda steps: make_batches(recipe, training, self._targets, self._order, steps),
-            self._judging,
+            self._judging(),
         )
 
     def _judging(self) -> Any:
@@ -126,11 +126,13 @@ class _Phases:
         """Return the inputs of the head for all pictures, float32 [N, channels]."""
         recipe, given = self._recipe, head_input(self._network.model)
         backbone = keras.Model(self._network.model.input, given)
+        # `predict_on_batch` would compute the same on each of several devices.
+        compute = tf.function(lambda pixels: backbone(pixels, training=False), reduce_retracing=True)
         features = np.empty((len(pictures), *given.shape[1:]), np.float32)
         self._reporter.phase("features", -(-len(pictures) // recipe.batch))
         start = 0
         for pixels, _ in make_batches_in_order(recipe, pictures, self._network.targets(pictures)):
-            features[start : start + len(pixels)] = backbone.predict_on_batch(pixels)
+            features[start : start + len(pixels)] = compute(pixels).numpy()
             start += len(pixels)
             self._reporter.step("")
         return features
@@ -141,7 +143,7 @@ class _Phases:
         model: Any,
         options: Head | FineTune,
         batches: Callable[[range], Any],
-        judging: Callable[[], Any],
+        judging: Any,
     ) -> Phase:
         recipe, network, steps = self._recipe, self._network, self._order.steps_per_epoch
         average = options.average if isinstance(options, FineTune) else 0.0
