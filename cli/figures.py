@@ -62,8 +62,8 @@ def shortcut_tables(report: dict[str, Any]) -> Iterator[Table]:
     for title, member in (("shown", "parts"), ("shooting format", "formats"), ("shop", "shops")):
         if not report[member]:
             continue
-        table = Table(title, "pictures", box=None, header_style="bold")
-        for column in ("accuracy (95 % interval)", "chance", "balanced accuracy", "chance"):
+        table = Table(box=None, header_style="bold")
+        for column in (title, "pictures", "accuracy", "chance", "balanced accuracy", "chance"):
             table.add_column(column, no_wrap=True)
         for row in report[member]:
             (low, high), (balanced_low, balanced_high) = row["interval"], row["balanced_interval"]

@@ -13,7 +13,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from classifier.artifact import Artifact
+from classifier.learning.judging.throughput import measure_throughput
 from classifier.runtime import predict
+from classifier.runtime_openvino import supported_precisions
 from classifier.runtimes import open_runtime
 from cli.main import app
 
@@ -127,6 +129,17 @@ def test_a_file_that_is_no_model_and_one_without_labels_are_refused(home: Path) 
     refused = run(home, "publish", str(home / "broken.keras"), "--name", "mine")
     assert refused.exit_code == 2
     assert "expected --labels" in refused.output
+
+
+def test_the_speed_of_each_runtime_is_measured_and_precisions_that_workers_refuse_say_why(home: Path) -> None:
+    assert publish(home, colour_model(), "--pixels", "0..1").exit_code == 0
+    speeds = measure_throughput(Artifact.open(home / "models" / "mine" / "1"), lambda rounds, _: rounds, seconds=0)
+    found = {(speed.runtime, speed.precision): speed for speed in speeds}
+    assert {("openvino", "f32"), ("tensorflow", "f32")} <= found.keys()
+    assert all(len(speed.rounds) == 5 and min(speed.rounds) > 0 for speed in speeds)
+    assert found["openvino", "f32"].refusal is None
+    if "bf16" in supported_precisions():
+        assert "never checked in bf16" in (found["openvino", "bf16"].refusal or "")
 
 
 def test_an_artifact_of_another_folder_is_published_with_its_figures(home: Path) -> None:

@@ -20,7 +20,7 @@ from classifier.runtime_openvino import OpenVinoRuntime, supported_precisions
 
 ROUNDS = 5
 """All runtimes are measured in turn, this many times. Other work on the machine then slows all of them alike."""
-_SECONDS = 1.0
+SECONDS = 1.0
 """The shortest time of one measurement. It covers at least one batch per slot."""
 
 
@@ -42,7 +42,7 @@ class Speed:
         return statistics.median(self.rounds)
 
 
-def measure_throughput(artifact: Artifact, track: Track) -> list[Speed]:
+def measure_throughput(artifact: Artifact, track: Track, seconds: float = SECONDS) -> list[Speed]:
     """Return the speed in each precision of OpenVINO that the artifact and the processor have, and in TensorFlow.
 
     Batches have the largest size that a worker uses, and all slots are busy. Pictures are decoded already.
@@ -52,7 +52,7 @@ def measure_throughput(artifact: Artifact, track: Track) -> list[Speed]:
     rates: list[list[float]] = [[] for _ in opened]
     turns = [number for _ in range(ROUNDS) for number in range(len(opened))]
     for number in track(turns, len(turns)):
-        rates[number].append(_rate(opened[number], pixels))
+        rates[number].append(_rate(opened[number], pixels, seconds))
     speeds = [_speed(runtime, artifact, tuple(found)) for runtime, found in zip(opened, rates, strict=True)]
     for runtime in opened:
         runtime.close()
@@ -69,13 +69,13 @@ def _runtimes(artifact: Artifact) -> Iterator[Runtime]:
         yield TensorFlowRuntime(artifact)
 
 
-def _rate(runtime: Runtime, pixels: NDArray[np.uint8]) -> float:
+def _rate(runtime: Runtime, pixels: NDArray[np.uint8], seconds: float) -> float:
     batch = np.stack([pixels] * runtime.batch_sizes[-1])
     started = time.perf_counter()
 
     def work(_slot: int) -> int:
         batches = 0
-        while not batches or time.perf_counter() - started < _SECONDS:
+        while not batches or time.perf_counter() - started < seconds:
             runtime.infer(batch)
             batches += 1
         return batches
