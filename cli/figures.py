@@ -62,17 +62,21 @@ def shortcut_tables(report: dict[str, Any]) -> Iterator[Table]:
     for title, member in (("shown", "parts"), ("shooting format", "formats"), ("shop", "shops")):
         if not report[member]:
             continue
-        table = Table(box=None, header_style="bold")
-        for column in (title, "pictures", "accuracy", "chance", "balanced accuracy", "chance"):
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in (title, "pictures", "accuracy", "chance", "balanced", "chance"):
             table.add_column(column, no_wrap=True)
         for row in report[member]:
-            (low, high), (balanced_low, balanced_high) = row["interval"], row["balanced_interval"]
             table.add_row(
                 row["name"],
                 f"{row['pictures']:,}",
-                f"{row['accuracy']:.3f} ({low:.3f} to {high:.3f})",
-                f"{row['chance']:.3f}",
-                f"{row['balanced_accuracy']:.3f} ({balanced_low:.3f} to {balanced_high:.3f})",
-                f"{row['balanced_chance']:.3f}",
+                _with_interval(row["accuracy"], row["interval"]),
+                f"{row['chance']:.2f}",
+                _with_interval(row["balanced_accuracy"], row["balanced_interval"]),
+                f"{row['balanced_chance']:.2f}",
             )
         yield table
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    # Two digits are enough for shares of some hundred pictures, and the table fits 80 columns.
+    return f"{value:.2f} ({interval[0]:.2f}–{interval[1]:.2f})"
