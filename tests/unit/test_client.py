@@ -6,11 +6,13 @@ import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lookbook import Client, FileChanged, NotReached, ProblemError, UnexpectedAnswer, Upload, WaitTimeout, pictures_in
 from lookbook.multipart import MultipartBody
+from lookbook.options import Rectangle
 from lookbook.retrying import FIRST_PAUSE, LONGEST_PAUSE, pause
 from tests.answering import CRAWL, JOB, JOB_OVER, RESET, AnsweringServer, Reply, answering
 
@@ -243,26 +245,28 @@ def test_url_and_key_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_picture_can_be_given_as_a_file_bytes_or_a_url(pictures: list[Path], pauses: list[float]) -> None:
-    item = {
+    item: dict[str, Any] = {
         **dict.fromkeys(("custom_id", "image", "crop", "duplicate_of", "prediction", "review", "error")),
         "id": "itm_1",
         "metadata": {},
+        "regions": [],
         "job_id": "job_1",
         "position": 0,
         "status": "succeeded",
         "source": {"name": "one.jpg"},
     }
     pending = {**item, "status": "pending"}
-    rectangle = {"x": 1, "y": 2, "width": 3, "height": 4}
+    rectangle: Rectangle = {"x": 1, "y": 2, "width": 3, "height": 4}
     with (
         answering(Reply(202, pending, {"Retry-After": "1"}), Reply(200, item)) as server,
         client_of(server, pauses) as client,
     ):
-        assert client.classify(pictures[0], top_k=3).status == "succeeded"
-        client.classify(b"bytes", crop={"x": 1, "y": 2, "width": 3, "height": 4})
-        client.classify("https://shop.example/1.jpg", crop={"x": 1, "y": 2, "width": 3, "height": 4})
+        assert client.classify(pictures[0], regions=[{"name": "top", "box": rectangle}]).status == "succeeded"
+        client.classify(b"bytes", crop=rectangle)
+        client.classify("https://shop.example/1.jpg", crop=rectangle)
     file, poll, raw, url = server.requests
     assert b'name="image"; filename="one.jpg"' in file.body
+    assert json.dumps([{"name": "top", "box": rectangle}]).encode() in file.body
     assert file.headers["prefer"] == "wait=30"
     assert (poll.method, poll.path) == ("GET", "/v1/items/itm_1")
     assert raw.body == b"bytes"

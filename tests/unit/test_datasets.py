@@ -57,6 +57,7 @@ def item(content: str, reviewed_as: str | None = None, *, crop: bool = False, **
             "image": {**picture, "sha256": sha(content), "bytes": 1, "original": ""},
             "crop": {"x": 0, "y": 0, "width": 1, "height": 1} if crop else None,
             "metadata": {},
+            "regions": [],
             "review": review,
         },
     )
