@@ -66,12 +66,14 @@ class Artifact:
         manifest_bytes = _read(folder / MANIFEST)
         manifest = json.loads(manifest_bytes)
         _check_files(folder, manifest["files"])
+        spec = InputSpec.from_json(json.loads(_read(folder / INPUT)), folder)
+        _check_segmenter(spec, manifest["files"])
         return cls(
             ref=ModelRef(manifest["name"], manifest["version"]),
             folder=folder,
             digest=hashlib.sha256(manifest_bytes).hexdigest(),
             taxonomy=Taxonomy.from_json(json.loads(_read(folder / LABELS))),
-            input=InputSpec.from_json(json.loads(_read(folder / INPUT)), folder),
+            input=spec,
             metrics=json.loads(_read(folder / METRICS)),
             card=_read(folder / CARD).decode(),
         )
@@ -142,6 +144,14 @@ def _check_files(folder: Path, listed: dict[str, dict[str, Any]]) -> None:
         digest = _sha256(folder / name)
         if digest != entry["sha256"]:
             raise ArtifactInvalid(f"{folder / name}: expected SHA-256 {entry['sha256']}, got {digest}")
+
+
+def _check_segmenter(spec: InputSpec, listed: dict[str, dict[str, Any]]) -> None:
+    if spec.segmenter is None:
+        return
+    name, expected = spec.segmenter.path.name, spec.segmenter.sha256
+    if listed.get(name, {}).get("sha256") != expected:
+        raise ArtifactInvalid(f"{INPUT}: expected a segmenter {name} with SHA-256 {expected} in the artifact")
 
 
 def _sha256(path: Path) -> str:

@@ -138,7 +138,7 @@ def prepare(data: bytes, spec: InputSpec, crop: Crop | None = None, garments: Ga
         return Prepared(_padded(_masked(picture, outlines, image.size), spec.size), info, picture, crop)
     if spec.view == "views":
         return Prepared(_views(image, picture, outlines, spec.size), info, picture, crop)
-    shown = union([outline.box for outline in outlines]).grown().crop(*image.size) if outlines else None
+    shown = _shown(outlines, spec.view, image.size)
     if shown is None:
         return Prepared(_padded(picture, spec.size), info, picture, crop)
     return Prepared(
@@ -181,6 +181,14 @@ def _views(image: Image.Image, picture: NDArray[np.uint8], outlines: Sequence[Ou
         if outline.name in GARMENT_NAMES and shown is not None:
             pixels[1 + GARMENT_NAMES.index(outline.name)] = _padded(_fitted(_cut(image, shown), side), side)
     return pixels
+
+
+def _shown(outlines: Sequence[Outline], view: View, size: tuple[int, int]) -> Crop | None:
+    """Return the box around all outlines, or None if there are none. The view `garment` has no margin, as its crops."""
+    if not outlines:
+        return None
+    box = union([outline.box for outline in outlines])
+    return (box if view == "garment" else box.grown()).crop(*size)
 
 
 def _cut(image: Image.Image, part: Crop) -> Image.Image:

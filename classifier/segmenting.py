@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -70,7 +70,7 @@ class SegmenterFile:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise ArtifactInvalid(f"cannot read the segmenter {path}: {error.strerror}") from error
-        return cls(path, digest, tuple((name, tuple(of)) for name, of in (channels or {}).items()), mean, std)
+        return cls(path, digest, _sorted(channels or {}), mean, std)
 
     @property
     def finds_garments(self) -> bool:
@@ -91,8 +91,9 @@ class SegmenterFile:
     @classmethod
     def from_json(cls, data: Mapping[str, Any], folder: Path) -> Self:
         """Return the segmenter of an `input.json` in a folder."""
-        channels = tuple((str(name), tuple(of)) for name, of in data["channels"].items())
-        return cls(folder / data["file"], data["sha256"], channels, tuple(data["mean"]), tuple(data["std"]))
+        return cls(
+            folder / data["file"], data["sha256"], _sorted(data["channels"]), tuple(data["mean"]), tuple(data["std"])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,10 @@ class _Segmenter:
         winner = scores.argmax(axis=-1) if count > 1 else np.where(scores[..., 0] > _THRESHOLD, 0, -1)
         channels = self._file.channels or ((PERSON, (0,) if count == 1 else tuple(range(1, count))),)
         return [Segment(name, np.isin(winner, numbers)) for name, numbers in channels]
+
+
+def _sorted(channels: Mapping[str, Sequence[int]]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((name, tuple(numbers)) for name, numbers in sorted(channels.items()))
 
 
 _threads = threading.local()

@@ -109,7 +109,7 @@ def test_a_garment_is_shown_as_its_crop_and_a_picture_without_a_crop_by_all_its_
     assert share(pixels, RED) == 1.0
     np.testing.assert_array_equal(pixels, prepare(picture(), InputSpec(SIZE), crop).pixels)
     both = prepare(picture(), spec, garments=garments())
-    assert both.seen == Crop(37, 13, 56, 144)
+    assert both.seen == Crop(40, 20, 50, 130)
 
 
 def test_a_crop_moves_the_garments_with_it() -> None:

@@ -69,8 +69,8 @@ def test_the_edges_of_the_selfie_segmenter_are_smooth() -> None:
 
 def test_a_segmenter_with_channels_finds_garments(by_colour: SegmenterFile) -> None:
     assert by_colour.finds_garments
-    top, bottom = segment(red_and_blue(), by_colour)
-    assert (top.name, bottom.name) == ("top", "bottom")
+    bottom, top = segment(red_and_blue(), by_colour)
+    assert (bottom.name, top.name) == ("bottom", "top")
     assert top.bounds() == pytest.approx((0.2, 0.1, 0.8, 0.4), abs=1 / SIDE)
     assert bottom.bounds() == pytest.approx((0.3, 0.4, 0.7, 0.9), abs=1 / SIDE)
 

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.learning.data.garment_rows import one_row_per_garment
 from classifier.learning.data.index import PictureIndex
 from classifier.learning.data.parallel import in_order
 from classifier.learning.data.pictures import NamedTrack, Part
@@ -109,18 +110,21 @@ class DataCache:
     ) -> tuple[Part, list[str]]:
         """Return some pictures of a dataset with their pixels, and the paths of those that cannot be read.
 
-        `what` names the pictures to the user. Pixels that the cache has are not computed again.
+        `what` names the pictures to the user. Pixels that the cache has are not computed again. With the view
+        `garment`, each garment box counts as a picture.
         """
         index, rows = dataset.index.take(positions), positions
+        if spec.view == "garment":
+            index = one_row_per_garment(index)
         if not len(positions):
             pixels, readable = np.empty((0, *spec.shape), np.uint8), np.empty(0, np.bool_)
-        elif dataset.prepared is not None and dataset.prepared.spec == spec:
+        elif dataset.prepared is not None and dataset.prepared.spec == spec and spec.view != "garment":
             pixels, readable = dataset.prepared.pixels, index.numbers("readable")
         else:
             folder = self._prepare(index, spec, what)
             prepared = PreparedPictures.open(folder)
             pixels, readable = prepared.pixels, prepared.index.numbers("readable")
-            rows = np.arange(len(positions))
+            rows = np.arange(len(index))
         kept = np.flatnonzero(readable)
         unreadable = [index.row(position).path for position in np.flatnonzero(~readable).tolist()]
         return Part(pixels, rows[kept], index.take(kept)), unreadable

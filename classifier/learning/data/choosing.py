@@ -40,6 +40,8 @@ class TrainingData:
 
     training: Pictures
     validation: Pictures
+    served: Pictures | None
+    """`validation` as a worker prepares it: without the garments of the dataset. None if that is the same."""
     hash: str
     """A hash of all pictures that are used, with their labels, sides and weights, in hexadecimal digits."""
     split: str
@@ -91,6 +93,7 @@ def open_training_data(
     data = TrainingData(
         Pictures([part for part, _ in training], [path for _, paths in training for path in paths]),
         Pictures([validation], validation_paths),
+        opened.as_served(VALIDATION, judged),
         _hash([*((TRAIN, part) for part, _ in training), (VALIDATION, validation)]),
         opened.split,
         len(opened.index) - labelled,

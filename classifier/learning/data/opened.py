@@ -82,6 +82,19 @@ class OpenedDataset:
         found, unreadable = self.part(part, spec)
         return Pictures([found], unreadable)
 
+    def as_served(self, part: str, spec: InputSpec) -> Pictures | None:
+        """Return the pictures of a part as a worker prepares them: without the garments that the dataset knows.
+
+        Return None if they are the same as with the garments.
+        """
+        index = self.index.take(self._required(part))
+        if spec.view == "whole" or not any(map(len, (*index.column("boxes"), *index.column("polygons")))):
+            return None
+        nothing: list[list[Any]] = [[] for _ in range(len(index))]
+        bare = index.with_column("boxes", nothing).with_column("polygons", nothing)
+        found, _ = self.cache.part(Dataset(bare), np.arange(len(bare)), spec, f"{part} without garments")
+        return Pictures([found])
+
     def drawn(self, part: str, spec: InputSpec, count: int, seed: int) -> Pictures:
         """Return the prepared pictures of a part, but at most `count` of them, drawn at random.
 

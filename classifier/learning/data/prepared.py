@@ -73,7 +73,8 @@ class PreparedPictures:
 def prepare_row(index: PictureIndex, position: int, spec: InputSpec) -> NDArray[np.uint8]:
     """Return the pixels of one row of an index: uint8 [*spec.shape].
 
-    Training, evaluation and calibration get all pixels from here.
+    Training, evaluation and calibration get all pixels from here. With the view `garment`, the row is one of
+    `one_row_per_garment`.
 
     Raises:
         ItemError: the picture cannot be read.
@@ -82,6 +83,8 @@ def prepare_row(index: PictureIndex, position: int, spec: InputSpec) -> NDArray[
     if spec.view == "whole":
         return prepare(data, spec).pixels
     row = index.row(position)
+    if spec.view == "garment" and row.boxes:
+        return prepare(data, spec, row.boxes[0].crop(row.width, row.height)).pixels
     return prepare(data, spec, garments=Garments(row.boxes, row.polygons)).pixels
 
 

@@ -9,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from classifier.artifact import CARD, INPUT, LABELS, MANIFEST, METRICS, Artifact, publish
+from classifier.artifact import CARD, LABELS, MANIFEST, METRICS, Artifact, publish
 from classifier.learning.data.pictures import Pictures
 from classifier.learning.judging.evaluation import evaluate, predict_pictures
 from classifier.learning.judging.precision_checks import check_precisions
 from classifier.learning.publishing.adopting import PixelRange, adopt, load_keras
 from classifier.learning.publishing.card import AdoptedFrom, adopted_card, renewed_card
-from classifier.learning.publishing.exporting import save_keras, save_openvino, write_json
+from classifier.learning.publishing.exporting import save_keras, save_openvino, write_input, write_json
 from classifier.prepare import InputSpec
 from classifier.runtimes import open_runtime
 from classifier.taxonomy import Taxonomy
@@ -49,7 +49,7 @@ def publish_keras(
         save_keras(graph, folder, exact=True)
         save_openvino(folder, source.taxonomy)
         write_json(folder / LABELS, source.taxonomy.to_json())
-        write_json(folder / INPUT, source.spec.to_json())
+        write_input(folder, source.spec)
         written = Artifact(ref, folder, "", source.taxonomy, source.spec, {}, "")
         metrics = {} if pictures is None else _measured(written, pictures)
         write_json(folder / METRICS, metrics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,21 @@ from classifier.learning.judging.shortcuts import SHORTCUTS
 from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, find_entry
 from classifier.learning.training.recipe import Recipe
 from classifier.precision import MAX_FLIP_SHARE, METRIC, Check
-from classifier.prepare import InputSpec
+from classifier.prepare import InputSpec, View
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
+
+AS_SERVED = "as_served"
+"""The member of the metrics with the figures of pictures as a worker gets them, without known garments."""
+SERVED_FIGURES = ("accuracy", "recall_at_3", "macro_f1", "balanced_accuracy", "group_accuracy", "calibration_error")
+
+SEEN: Mapping[View, str] = {
+    "whole": "The model sees the whole picture.",
+    "crop": "The model sees the box around the garments of a picture.",
+    "mask": "The model sees the picture with grey in place of all but its garments.",
+    "views": "The model sees the whole picture, and each garment in a picture of its own.",
+    "garment": "The model sees one garment: a region of a request, or all garments of a picture without regions.",
+}
 
 _CARD = """# {ref}
 
@@ -35,6 +48,9 @@ Classifies a photograph of one garment into {count} labels: {labels}.
 {title}. Source: {source}. Licence of the pictures: {licence}.
 Trained on {train_pictures:,} pictures and evaluated on {validation_pictures:,} others, which were never trained on.
 {unreadable_files} files could not be read. {sources} Hash of the data: `{data_hash}`.
+
+## Input
+{seen}
 
 ## How to reproduce it
     make train DATA=<folder with train/ and validation/>
@@ -54,7 +70,7 @@ Measured on the {validation_pictures:,} validation pictures, with `prepare()` an
 |---|---|---|---|---|
 {rows}
 
-`confusion.png` shows which labels the model confuses. `curves.png` shows the course of the training.
+{served}`confusion.png` shows which labels the model confuses. `curves.png` shows the course of the training.
 
 {notes}
 
@@ -89,10 +105,9 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         for row in metrics["labels"]
     ]
     rarest = sorted(metrics["labels"], key=lambda row: row["support"])[:3]
-    # A weights file is named without its folder, which is of this machine.
-    content = recipe.model_dump(mode="json", exclude={"data", "notes"}, exclude_none=True) | {
-        "weights": Path(recipe.weights).name
-    }
+    # Files are named without their folder, which is of this machine.
+    named = recipe.model_copy(update={"weights": Path(recipe.weights).name, "input": recipe.input.without_folder()})
+    content = named.model_dump(mode="json", exclude={"data", "notes"}, exclude_none=True)
     shown = yaml.safe_dump(content, sort_keys=False)
     figures = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     return _CARD.format(
@@ -110,6 +125,8 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         rows="\n".join(rows),
         error=metrics["calibration_error"],
         shortcuts=_shortcuts(metrics),
+        seen=_seen(recipe),
+        served=_served(metrics),
         calibration=_calibration(metrics),
         precisions=_precisions(metrics),
         sources=" ".join([metrics["split"], *(ExtraReport(**row).sentence for row in metrics["extra_sources"])]),
@@ -117,6 +134,33 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
         rare=", ".join(names[row["id"]] for row in rarest),
         **figures,
     )
+
+
+def _seen(recipe: Recipe) -> str:
+    """Return what the model sees of a picture."""
+    seen = f"{SEEN[recipe.input.view]} The picture is padded to {recipe.size} x {recipe.size} pixels."
+    if recipe.input.view == "whole":
+        return seen
+    segmenter = recipe.input.segmenter
+    if segmenter is None:
+        return f"{seen}\nA picture without known garments, such as every picture that a worker gets, is shown whole."
+    return (
+        f"{seen}\nIf the garments of a picture are not known, `{Path(segmenter.file).name}` finds them or the person."
+    )
+
+
+def _served(metrics: dict[str, Any]) -> str:
+    if AS_SERVED not in metrics:
+        return ""
+    figures = " | ".join(f"{metrics[AS_SERVED][name]:.4f}" for name in SERVED_FIGURES)
+    return f"""These figures are of pictures whose garments the dataset knows. The same pictures without that knowledge,
+as a worker gets them:
+
+| accuracy | recall@3 | macro-F1 | balanced accuracy | accuracy of groups | calibration error |
+|---|---|---|---|---|---|
+| {figures} |
+
+"""
 
 
 def _start(recipe: Recipe) -> str:

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -20,8 +21,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from classifier.artifact import KERAS_MODEL, OPENVINO_INT8, OPENVINO_MODEL, SCORES
+from classifier.artifact import INPUT, KERAS_MODEL, OPENVINO_INT8, OPENVINO_MODEL, SCORES
 from classifier.keras_graph import load_graph, with_activation_maps
+from classifier.prepare import InputSpec
 from classifier.runtime_openvino import only_output
 from classifier.taxonomy import Taxonomy
 
@@ -110,6 +112,13 @@ def save_int8(folder: Path, pixels: NDArray[np.uint8]) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         quantized = nncf.quantize(model, nncf.Dataset(list(pixels[:, None])), subset_size=len(pixels))
     ov.save_model(quantized, folder / OPENVINO_INT8)
+
+
+def write_input(folder: Path, spec: InputSpec) -> None:
+    """Write `input.json`, and copy the file of the segmenter beside it."""
+    write_json(folder / INPUT, spec.to_json())
+    if spec.segmenter is not None:
+        shutil.copyfile(spec.segmenter.path, folder / spec.segmenter.path.name)
 
 
 def write_json(path: Path, data: Any) -> None:

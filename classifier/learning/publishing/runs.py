@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.artifact import CARD, INPUT, KERAS_MODEL, LABELS, METRICS, Artifact, publish
+from classifier.artifact import CARD, KERAS_MODEL, LABELS, METRICS, Artifact, publish
 from classifier.learning.data.cache import DataCache
 from classifier.learning.data.choosing import DataChoice, TrainingData, open_training_data
 from classifier.learning.data.opened import OpenedDataset
@@ -21,8 +21,8 @@ from classifier.learning.judging.evaluation import evaluate, predict_pictures
 from classifier.learning.judging.plots import plot_confusion, plot_curves
 from classifier.learning.judging.precision_checks import check_precisions
 from classifier.learning.judging.shortcuts import SHORTCUTS, examine_some
-from classifier.learning.publishing.card import model_card, renewed_card
-from classifier.learning.publishing.exporting import save_int8, save_keras, save_openvino, write_json
+from classifier.learning.publishing.card import AS_SERVED, SERVED_FIGURES, model_card, renewed_card
+from classifier.learning.publishing.exporting import save_int8, save_keras, save_openvino, write_input, write_json
 from classifier.learning.publishing.tempering import calibrate_network
 from classifier.learning.training.loop import Session
 from classifier.learning.training.phases import train
@@ -53,7 +53,9 @@ def open_recipe_data(recipe: Recipe, taxonomy: Taxonomy, choice: DataChoice, cac
     Raises:
         DatasetInvalid: a dataset cannot be read, or one side has no pictures with a label of the taxonomy.
     """
-    return open_training_data(choice, taxonomy, InputSpec(recipe.crop_from), InputSpec(recipe.size), cache)
+    return open_training_data(
+        choice, taxonomy, recipe.input.spec(recipe.crop_from), recipe.input.spec(recipe.size), cache
+    )
 
 
 def train_and_publish(
@@ -68,13 +70,13 @@ def train_and_publish(
     counts = data.to_json()
 
     def write(folder: Path, ref: ModelRef) -> None:
-        spec = InputSpec(recipe.size)
+        spec = recipe.input.spec(recipe.size)
         save_keras(model, folder)
         save_openvino(folder, taxonomy)
         write_json(folder / LABELS, taxonomy.to_json())
-        write_json(folder / INPUT, spec.to_json())
+        write_input(folder, spec)
         # Measure the written files, because workers serve these files and not the network in memory.
-        metrics = _measure_written(folder, ref, taxonomy, spec, data.validation) | calibration
+        metrics = _measure_written(folder, ref, taxonomy, spec, data) | calibration
         write_json(folder / METRICS, {**metrics, **counts, "curves": asdict(curves)})
         plot_curves(curves, folder / "curves.png")
         plot_confusion(metrics, folder / "confusion.png")
@@ -119,7 +121,8 @@ def publish_again(
 
     def write(folder: Path, ref: ModelRef) -> None:
         save(folder)
-        for name in (LABELS, INPUT, *(path.name for path in artifact.folder.glob("*.png"))):
+        write_input(folder, artifact.input)
+        for name in (LABELS, *(path.name for path in artifact.folder.glob("*.png"))):
             shutil.copyfile(artifact.folder / name, folder / name)
         save_openvino(folder, artifact.taxonomy)
         if quantizing is not None:
@@ -152,14 +155,17 @@ def _evaluate(runtime: Runtime, pictures: Pictures, taxonomy: Taxonomy) -> Evalu
 
 
 def _measure_written(
-    folder: Path, ref: ModelRef, taxonomy: Taxonomy, spec: InputSpec, validation: Pictures
+    folder: Path, ref: ModelRef, taxonomy: Taxonomy, spec: InputSpec, data: TrainingData
 ) -> dict[str, Any]:
     written = Artifact(ref, folder, "", taxonomy, spec, {}, "")
     runtime = open_runtime(written, "openvino")
     try:
-        metrics = _evaluate(runtime, validation, taxonomy).metrics
-        report = examine_some(runtime, validation.index, spec)
+        metrics = _evaluate(runtime, data.validation, taxonomy).metrics
+        if data.served is not None:
+            as_served = _evaluate(runtime, data.served, taxonomy).metrics
+            metrics[AS_SERVED] = {name: as_served[name] for name in SERVED_FIGURES}
+        report = examine_some(runtime, data.validation.index, spec)
     finally:
         runtime.close()
     shortcuts = {} if report is None else {SHORTCUTS: report.to_json()}
-    return metrics | shortcuts | check_precisions(written, validation)
+    return metrics | shortcuts | check_precisions(written, data.validation)

@@ -20,6 +20,7 @@ from classifier.learning.training.mixing import mix
 from classifier.learning.training.recipe import Recipe
 from classifier.learning.training.recipe_parts import Sampler
 from classifier.learning.training.sampling import epoch_order
+from classifier.learning.training.view_batches import change_each_view, channels_as_views, views_as_channels
 
 Targets = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Returns the targets, float32 [n, T], of the pictures at n positions."""
@@ -78,7 +79,9 @@ def make_batches(
         seed.set_shape((2,))
         if not changed:
             return centre(recipe, pixels), wanted, weights
-        return mix(recipe.mix, augment(recipe.augment, recipe.size, pixels, seed), wanted, weights, seed)
+        pixels = change_each_view(lambda each: augment(recipe.augment, recipe.size, each, seed), pixels)
+        pixels, wanted, weights = mix(recipe.mix, views_as_channels(pixels), wanted, weights, seed)
+        return channels_as_views(pixels), wanted, weights
 
     return tf.data.Dataset.range(steps.start, steps.stop).map(_as_it_is(batch), tf.data.AUTOTUNE).prefetch(_AHEAD)
 

@@ -82,7 +82,12 @@ def build_network(recipe: Recipe, taxonomy: Taxonomy) -> Network:
         WeightsUnavailable: the weights cannot be loaded.
     """
     backbone = build_backbone(
-        recipe.backbone, recipe.size, recipe.width, recipe.weights, preprocessing=recipe.preprocessing
+        recipe.backbone,
+        recipe.size,
+        recipe.width,
+        recipe.weights,
+        preprocessing=recipe.preprocessing,
+        views=recipe.input.view == "views",
     )
     options = HeadOptions(recipe.head.kind, recipe.head.dropout, recipe.head.units, recipe.seed)
     model = add_head(backbone, options, taxonomy, recipe.name)

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from classifier.learning.data.pictures import DESCRIPTION
 from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, Preprocessing, check_options, find_entry
+from classifier.learning.training.recipe_input import RecipeInput
 from classifier.learning.training.recipe_parts import (
     Augment,
     FineTune,
@@ -55,6 +56,7 @@ class Recipe(Part):
     data: DataNote
     notes: str = ""
     """Text for the model card: how the recipe was chosen, and what that means for the metrics."""
+    input: RecipeInput = RecipeInput()
     size: Positive
     crop_from: Positive
     seed: int
@@ -148,6 +150,7 @@ def read_recipe(path: Path) -> tuple[Recipe, Taxonomy]:
         raise DatasetInvalid(f"{path}: crop_from must be at least size, got {recipe.crop_from} < {recipe.size}")
     if recipe.weights not in (IMAGENET, SCRATCH):
         recipe = recipe.model_copy(update={"weights": str(path.parent / recipe.weights)})
+    recipe = recipe.model_copy(update={"input": recipe.input.below(path.parent)})
     return recipe, Taxonomy.from_json(taxonomy)
 
 
