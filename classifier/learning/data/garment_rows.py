@@ -11,7 +11,7 @@ from classifier.learning.data.index import PictureIndex
 def one_row_per_garment(index: PictureIndex) -> PictureIndex:
     """Return an index with a row for each garment box that covers a pixel of its picture.
 
-    The row has only this box and no polygons, and the name of the garment at the end of its key. A picture without such
+    The row has only this box and no polygons, and the number and the name of the garment at the end of its key. A picture without such
     a box keeps its row, without boxes.
     """
     positions: list[int] = []
@@ -21,7 +21,7 @@ def one_row_per_garment(index: PictureIndex) -> PictureIndex:
     for position, (key, given, width, height) in enumerate(zip(*columns, strict=True)):
         usable = [box for box in given if Box(**box).crop(width, height)]
         positions.extend([position] * max(1, len(usable)))
-        keys.extend([f"{key} {box['garment']}" for box in usable] or [key])
+        keys.extend([f"{key} {number} {box['garment']}" for number, box in enumerate(usable, 1)] or [key])
         boxes.extend([[box] for box in usable] or [[]])
     rows = index.take(positions)
     return rows.with_column("key", keys).with_column("boxes", boxes).with_column("polygons", [[] for _ in keys])
