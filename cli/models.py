@@ -20,7 +20,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def list_models(context: typer.Context, url: Url = DEFAULT_URL, key: Key = "", as_json: AsJson = False) -> None:
-    """List the model versions of the service with their measured accuracy, or run a command on one.
+    """List the model versions of the service with their input and their measured accuracy, or run a command on one.
 
     Examples:
 
@@ -35,11 +35,12 @@ def list_models(context: typer.Context, url: Url = DEFAULT_URL, key: Key = "", a
     if as_json:
         print_json([row.raw for row in rows])
         return
-    shown = table("model", "aliases", "accuracy", "macro-F1", "created", wrapping="aliases")
+    shown = table("model", "aliases", "input", "accuracy", "macro-F1", "created", wrapping="aliases")
     for row in rows:
         figures = [row.metrics.get(name) for name in ("accuracy", "macro_f1")]
         cells = ["–" if figure is None else f"{figure:.4f}" for figure in figures]
-        shown.add_row(row.ref, ", ".join(row.aliases), *cells, f"{row.created_at.astimezone():%Y-%m-%d %H:%M}")
+        seen = f"{row.input['size']} px, {row.input.get('view', 'whole')}"
+        shown.add_row(row.ref, ", ".join(row.aliases), seen, *cells, f"{row.created_at.astimezone():%Y-%m-%d %H:%M}")
     out.print(shown)
 
 

@@ -11,8 +11,8 @@ from classifier.learning.data.index import PictureIndex
 def one_row_per_garment(index: PictureIndex) -> PictureIndex:
     """Return an index with a row for each garment box that covers a pixel of its picture.
 
-    The row has only this box and no polygons, and the number and the name of the garment at the end of its key. A picture without such
-    a box keeps its row, without boxes.
+    The row has only this box and no polygons, and the number and the name of the garment at the end of its key. A
+    picture without such a box keeps its row, without boxes.
     """
     positions: list[int] = []
     keys: list[str] = []
