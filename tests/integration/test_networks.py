@@ -316,10 +316,11 @@ def test_the_logarithm_of_a_score_that_is_rounded_to_0_is_finite_and_learned() -
     np.testing.assert_allclose(gradient[1], [4, 0, -4], atol=1e-3)
 
 
-def test_without_preprocessing_a_backbone_sees_the_colours_of_the_picture() -> None:
-    backbone = build_backbone("vgg16", 32, WIDTH, "none", preprocessing="none")
+@pytest.mark.parametrize(("name", "first"), [("vgg16", "block1_conv1"), ("efficientnet_lite0", "stem_conv")])
+def test_without_preprocessing_a_backbone_sees_the_colours_of_the_picture(name: str, first: str) -> None:
+    backbone = build_backbone(name, 32, WIDTH, "none", preprocessing="none")
     model = keras.Model(backbone.pixels, backbone.features)
-    seen = keras.Model(backbone.pixels, model.get_layer("block1_conv1").input)
+    seen = keras.Model(backbone.pixels, model.get_layer(first).input)
     np.testing.assert_array_equal(seen.predict_on_batch(pictures(32)), pictures(32))
 
 

@@ -96,9 +96,8 @@ _APPLICATIONS = {
 _SMALLEST = {"inception_v3": 75, "inception_resnet_v2": 75, "xception": 71}
 """The smallest sides of keras.applications that are not 32."""
 
-PREPROCESSING_INSIDE = ("", "convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3")
-"""Families whose networks begin with their preprocessing. The backbones that do not come from keras.applications have
-no family."""
+PREPROCESSING_INSIDE = ("convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3")
+"""Families of keras.applications whose networks begin with their preprocessing."""
 
 _OWN = (
     Entry("efficientnet_lite0", 224, 32, "package"),

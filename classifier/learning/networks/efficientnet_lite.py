@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from classifier.learning.networks.backbone import BlockNames, number_blocks
+from classifier.learning.networks.catalogue import Preprocessing
 from classifier.learning.networks.torch_weights import read_state_dict
 from core.errors import RuntimeUnavailable
 
@@ -61,12 +62,13 @@ _STAGES = (
 _STEM_CHANNELS, _HEAD_CHANNELS = 32, 1280
 
 
-def build(name: str, size: int, width: float = 1.0) -> Any:
+def build(name: str, size: int, width: float = 1.0, preprocessing: Preprocessing = "own") -> Any:
     """Return an untrained network without a head: uint8 [N, size, size, 3] to [N, size/32, size/32, 1280 x width]."""
     scale = _SCALES[name]
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     # The weights were trained with the normalisation (x - 127) / 128.
-    x = keras.layers.Rescaling(1 / 128, offset=-127 / 128, name="normalise")(pixels)
+    factor, offset = (1 / 128, -127 / 128) if preprocessing == "own" else (1.0, 0.0)
+    x = keras.layers.Rescaling(factor, offset=offset, name="normalise")(pixels)
     x = _conv(x, "stem", _round_channels(_STEM_CHANNELS * width), 3, stride=2)
     number = 0
     for index, stage in enumerate(_STAGES):

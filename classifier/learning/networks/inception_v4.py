@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from classifier.learning.networks.backbone import BlockNames, number_blocks
+from classifier.learning.networks.catalogue import Preprocessing
 
 Blocks = tuple[int, int, int]
 """The number of Inception-A, -B and -C blocks."""
@@ -22,11 +23,12 @@ _Conv = tuple[int, int | tuple[int, int]]
 """Filters and kernel of a convolution."""
 
 
-def build(size: int, width: float, blocks: Blocks = SMALL) -> Any:
+def build(size: int, width: float, blocks: Blocks = SMALL, preprocessing: Preprocessing = "own") -> Any:
     """Return the network without a head and with random weights: uint8 [N, size, size, 3] to its last feature map."""
     pixels = keras.Input((size, size, 3), dtype="uint8", name="pixels")
     # The authors scale pixels to [-1, 1], as for Inception v3.
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="normalise")(pixels)
+    scale, offset = (1 / 127.5, -1.0) if preprocessing == "own" else (1.0, 0.0)
+    x = keras.layers.Rescaling(scale, offset=offset, name="normalise")(pixels)
     graph = _Graph(width)
     x = graph.stem(x)
     count_a, count_b, count_c = blocks

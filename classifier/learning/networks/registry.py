@@ -87,9 +87,9 @@ def _without_head(
         model = applications.build(entry, size, width, IMAGENET if weights == IMAGENET else SCRATCH, preprocessing)
         return model, applications.block_numbers(entry, model)
     if entry.name == "inception_v4_small":
-        model = inception_v4.build(size, width)
+        model = inception_v4.build(size, width, preprocessing=preprocessing)
         return model, inception_v4.block_numbers(model)
-    model = efficientnet_lite.build(entry.name, size, width)
+    model = efficientnet_lite.build(entry.name, size, width, preprocessing)
     if weights == IMAGENET:
         efficientnet_lite.load_imagenet_weights(model, entry.name)
     return model, efficientnet_lite.block_numbers(model)
