@@ -107,32 +107,33 @@ def box(**sides: Any) -> list[dict[str, Any]]:
     return [{"name": "top", "box": BOX | sides}]
 
 
-@pytest.mark.parametrize(
-    ("regions", "pointer"),
-    [
-        ([], ""),
-        ([TOP] * 2, ""),
-        ([{"name": f"garment {number}", "box": BOX} for number in range(9)], ""),
-        ({"top": BOX}, ""),
-        ([{"name": "top"}], "/0/box"),
-        ([{"box": BOX}], "/0/name"),
-        ([{**TOP, "name": ""}], "/0/name"),
-        ([{**TOP, "name": "x" * 101}], "/0/name"),
-        ([{**TOP, "name": "a\0"}], "/0/name"),
-        ([{**TOP, "label": "shirt"}], "/0/label"),
-        (box(x=0.5), "/0/box/x"),
-        (box(x="one"), "/0/box/x"),
-        (box(x=float("nan")), "/0/box/x"),
-        (box(depth=1), "/0/box/depth"),
-    ],
-)
-def test_invalid_regions_are_answered_with_422_and_a_pointer(client: FlaskClient, regions: Any, pointer: str) -> None:
-    answers = {how: classify(client, how, regions) for how in ("form", "raw", "url")}
-    answers["job"] = submit(client, {"url": URL}, {"url": URL, "regions": regions})
-    for how, answer in answers.items():
-        prefix = "/items/1/regions" if how == "job" else "/regions"
-        assert answer.status_code == 422, how
-        assert problem(answer)["errors"][0]["pointer"].startswith(prefix + pointer), how
+INVALID: list[tuple[Any, str]] = [
+    ([], ""),
+    ([TOP] * 2, ""),
+    ([{"name": f"garment {number}", "box": BOX} for number in range(9)], ""),
+    ({"top": BOX}, ""),
+    ([{"name": "top"}], "/0/box"),
+    ([{"box": BOX}], "/0/name"),
+    ([{**TOP, "name": ""}], "/0/name"),
+    ([{**TOP, "name": "x" * 101}], "/0/name"),
+    ([{**TOP, "name": "a\0"}], "/0/name"),
+    ([{**TOP, "label": "shirt"}], "/0/label"),
+    (box(x=0.5), "/0/box/x"),
+    (box(x="one"), "/0/box/x"),
+    (box(x=float("nan")), "/0/box/x"),
+    (box(depth=1), "/0/box/depth"),
+]
+"""Regions, and the end of the pointer to what is wrong in them."""
+
+
+def test_invalid_regions_are_answered_with_422_and_a_pointer(client: FlaskClient) -> None:
+    for regions, pointer in INVALID:
+        answers = {how: classify(client, how, regions) for how in ("form", "raw", "url")}
+        answers["job"] = submit(client, {"url": URL}, {"url": URL, "regions": regions})
+        for how, answer in answers.items():
+            prefix = "/items/1/regions" if how == "job" else "/regions"
+            assert answer.status_code == 422, (how, regions)
+            assert problem(answer)["errors"][0]["pointer"].startswith(prefix + pointer), (how, regions)
 
 
 @pytest.mark.parametrize("sides", [{"x": -1}, {"width": 0}, {"height": -5}, {"x": 2**31}])
