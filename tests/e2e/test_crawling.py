@@ -188,7 +188,7 @@ def train(run: Run, folder: Path, tmp_path: Path) -> Artifact:
     recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
     recipe |= {"size": 64, "crop_from": 72, "batch": 8, "taxonomy": str(RECIPES / "garments.labels.json")}
     recipe["head"]["epochs"] = 2
-    recipe["fine_tune"]["epochs"] = 1
+    recipe["fine_tune"] |= {"epochs": 1, "size": 64}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     words = ["train", "--data", str(folder), "--recipe", str(tmp_path / "recipe.yaml"), "--name", "reviewed"]
     done = run(*words, "--models", str(tmp_path / "models"))

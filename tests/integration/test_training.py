@@ -49,7 +49,7 @@ def test_a_trained_artifact_reproduces_its_metrics_and_can_be_quantized(drawn_da
     recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
     recipe |= {"size": 64, "crop_from": 72, "batch": 8, "taxonomy": str(RECIPES / "garments.labels.json")}
     recipe["head"]["epochs"] = 5
-    recipe["fine_tune"]["epochs"] = 2
+    recipe["fine_tune"] |= {"epochs": 2, "size": 48}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     (drawn_dataset / "train" / "dress" / "broken.jpg").write_bytes(b"no picture")
     models = tmp_path / "models"
@@ -88,7 +88,7 @@ def tiny_recipe(folder: Path, **changes: object) -> Path:
     """Write the recipe of the default model for pictures of 32 pixels, with other members."""
     recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
     recipe |= {"size": 32, "crop_from": 36, "batch": 8, "taxonomy": str(RECIPES / "garments.labels.json")}
-    recipe["fine_tune"]["epochs"] = 1
+    recipe["fine_tune"] |= {"epochs": 1, "from_block": 3, "size": 32}
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe | changes), "utf-8")
     return path

@@ -79,7 +79,7 @@ def make_batches(
         seed.set_shape((2,))
         if not changed:
             return centre(recipe, pixels), wanted, weights
-        pixels = change_each_view(lambda each: augment(recipe.augment, recipe.size, each, seed), pixels)
+        pixels = change_each_view(lambda each: augment(recipe.augment, recipe.tuning_size, each, seed), pixels)
         pixels, wanted, weights = mix(recipe.mix, views_as_channels(pixels), wanted, weights, seed)
         return channels_as_views(pixels), wanted, weights
 

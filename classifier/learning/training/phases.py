@@ -29,6 +29,7 @@ from classifier.learning.training.recipe import Recipe
 from classifier.learning.training.recipe_parts import FineTune, Head
 from classifier.learning.training.reporting import Reporter
 from classifier.learning.training.sampling import drawn_counts
+from classifier.learning.training.tuning_view import tuning_view
 from classifier.taxonomy import Taxonomy
 
 HEAD, FINE_TUNE = "head", "fine-tuning"
@@ -106,14 +107,12 @@ class _Phases:
 
     def fine_tune(self, options: FineTune) -> Phase:
         """Return the phase that trains the head and the blocks from `from_block` on."""
-        recipe, network, training = self._recipe, self._network, self._training
-        for layer in network.trained.layers:
-            early = network.backbone.block_of(layer.name) < options.from_block
-            freezable = early or isinstance(layer, keras.layers.BatchNormalization)
-            layer.trainable = not (freezable and layer.name in network.backbone.pretrained)
+        recipe, training = self._recipe, self._training
+        _freeze(self._network, options)
         return self._compiled(
             FINE_TUNE,
-            network.trained,
+            # Pictures of one size are faster, but the validation has its own.
+            tuning_view(self._network.trained, any_side=recipe.tuning_size != recipe.size),
             options,
             lambda steps: make_batches(recipe, training, self._targets, self._order, steps),
             self._judging(),
@@ -165,3 +164,13 @@ class _Phases:
         drawn = drawn_counts(counts, self._recipe.sampler)
         # A picture of a label counts as much as its weight, in both numbers.
         return label_loss(self._recipe.loss, weighted, drawn * weighted / np.maximum(counts, 1))
+
+
+def _freeze(network: Network, options: FineTune) -> None:
+    kept: tuple[Any, ...] = (keras.layers.BatchNormalization,)
+    if options.freeze_depthwise:
+        kept += (keras.layers.DepthwiseConv2D,)
+    for layer in network.trained.layers:
+        early = network.backbone.block_of(layer.name) < options.from_block
+        freezable = early or isinstance(layer, kept)
+        layer.trainable = not (freezable and layer.name in network.backbone.pretrained)

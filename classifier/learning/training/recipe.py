@@ -10,7 +10,14 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from classifier.learning.data.pictures import DESCRIPTION
-from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, Preprocessing, check_options, find_entry
+from classifier.learning.networks.catalogue import (
+    IMAGENET,
+    LANDMARK_BACKBONES,
+    SCRATCH,
+    Preprocessing,
+    check_options,
+    find_entry,
+)
 from classifier.learning.training.recipe_input import RecipeInput
 from classifier.learning.training.recipe_parts import (
     Augment,
@@ -78,8 +85,20 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _check_the_backbone(self) -> Self:
-        check_options(find_entry(self.backbone), self.size, self.width, self.weights, self.preprocessing)
+        for size in (self.size, self.tuning_size):
+            check_options(find_entry(self.backbone), size, self.width, self.weights, self.preprocessing)
+        fixed = self.backbone in LANDMARK_BACKBONES or self.input.view == "views"
+        if fixed and self.tuning_size != self.size:
+            raise NetworkInvalid(
+                f"{self.backbone} with the view {self.input.view} takes pictures of one size only: expected "
+                f"fine_tune.size {self.size}, got {self.tuning_size}"
+            )
         return self
+
+    @property
+    def tuning_size(self) -> int:
+        """The side of the training pictures in the second phase."""
+        return (self.fine_tune and self.fine_tune.size) or self.size
 
     @model_validator(mode="after")
     def _check_the_phases(self) -> Self:
@@ -146,8 +165,9 @@ def read_recipe(path: Path) -> tuple[Recipe, Taxonomy]:
         taxonomy = json.loads(taxonomy_bytes)
     except ValueError as error:
         raise DatasetInvalid(f"{taxonomy_path}: not JSON: {error}") from error
-    if recipe.crop_from < recipe.size:
-        raise DatasetInvalid(f"{path}: crop_from must be at least size, got {recipe.crop_from} < {recipe.size}")
+    largest = max(recipe.size, recipe.tuning_size)
+    if recipe.crop_from < largest:
+        raise DatasetInvalid(f"{path}: crop_from must be at least size, got {recipe.crop_from} < {largest}")
     if recipe.weights not in (IMAGENET, SCRATCH):
         recipe = recipe.model_copy(update={"weights": str(path.parent / recipe.weights)})
     recipe = recipe.model_copy(update={"input": recipe.input.below(path.parent)})

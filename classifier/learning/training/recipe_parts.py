@@ -122,6 +122,11 @@ class FineTune(Part):
     """The second phase: train the blocks from `from_block` on, too."""
 
     from_block: int = Field(ge=0)
+    size: Positive | None = None
+    """The side of the training pictures. The default is the `size` of the recipe."""
+    freeze_depthwise: bool = False
+    """Whether the loaded kernels of depthwise convolutions stay as they are. TensorFlow computes their gradients slowly
+    on a CPU."""
     epochs: Positive
     learning_rate: Rate
     schedule: Schedule = Constant()
