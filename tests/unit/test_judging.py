@@ -148,6 +148,12 @@ def test_a_card_gets_the_report_only_if_the_dataset_says_where_the_garments_are(
     assert examine_some(ColourRuntime("middle"), folders, SPEC) is None
 
 
+def test_a_model_that_is_no_better_than_chance_is_not_accused_of_anything(plain: PictureIndex) -> None:
+    report = examine(ColourRuntime("border"), plain, SPEC, track)
+    assert len(report.verdicts()) == 1
+    assert "no better than chance (33%)" in report.verdicts()[0]
+
+
 @pytest.mark.parametrize(
     ("product", "shop"),
     [("mall_10000", "mall"), ("https://shop.example/p/1", "shop.example"), ("10000", None), ("_1", None), ("", None)],

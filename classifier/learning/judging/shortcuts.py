@@ -103,7 +103,14 @@ class ShortcutReport:
 
     def verdicts(self) -> list[str]:
         """Return what the figures mean, in sentences."""
-        sentences = _of_parts({part.name: part for part in self.parts}, self.alone_p_value)
+        parts = {part.name: part for part in self.parts}
+        whole = parts[WHOLE]
+        if not whole.is_above_chance:
+            return [
+                f"The model gets {_right(whole)} of the whole pictures, which is no better than chance "
+                f"({whole.chance:.0%}). Such a model shows nothing about shortcuts."
+            ]
+        sentences = _of_parts(parts, self.alone_p_value)
         sentences += _of_slices(self.formats, self.format_tells, "shooting format", "in {} pictures")
         if self.shop_tells is None:
             return [*sentences, "The dataset does not tell the shops of its pictures."]
