@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
+from classifier.learning.data.garment_rows import one_row_per_garment
 from classifier.learning.data.index import PictureIndex
 from classifier.learning.data.reading import ReadingOptions, make_index
 from classifier.learning.data.synthesis.scenes import Format, draw_scene
@@ -274,3 +275,16 @@ def test_evaluate_takes_either_a_dataset_or_a_job(arguments: list[str]) -> None:
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 2
     assert "expected either a dataset or --job" in refused.output
+
+
+def test_the_parts_of_a_garment_are_hidden_and_cropped_where_a_model_sees_single_garments(
+    planted: PictureIndex,
+) -> None:
+    spec = InputSpec(SIDE, view="garment")
+    report = examine(ColourRuntime("border"), one_row_per_garment(planted), spec, track)
+    parts = {part.name: part for part in report.parts}
+    # The garment fills the input, also at its border, and nothing is left of it once it is hidden.
+    assert parts["whole pictures"].accuracy == parts["only the garments"].accuracy == 1.0
+    assert parts["garments hidden"].accuracy == pytest.approx(1 / 3)
+    found = measure_robustness(ColourRuntime("border"), one_row_per_garment(planted), spec, track)
+    assert found["middle 80%"]["accuracy"] == 1.0

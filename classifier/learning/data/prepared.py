@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from classifier.garments import Garments
 from classifier.learning.data.hashing import content_hash
-from classifier.learning.data.index import PictureIndex
+from classifier.learning.data.index import PictureIndex, PictureRow
 from classifier.learning.data.parallel import in_order
 from classifier.learning.data.pictures import Track
 from classifier.prepare import PADDING, InputSpec, prepare
@@ -82,7 +82,15 @@ def prepare_row(index: PictureIndex, position: int, spec: InputSpec) -> NDArray[
     data = index.read(position)
     if spec.view == "whole":
         return prepare(data, spec).pixels
-    row = index.row(position)
+    return prepare_bytes(data, index.row(position), spec)
+
+
+def prepare_bytes(data: bytes, row: PictureRow, spec: InputSpec) -> NDArray[np.uint8]:
+    """Return the pixels of the bytes of a row's picture, or of a changed copy of the same size: uint8 [*spec.shape].
+
+    Raises:
+        ItemError: the picture cannot be decoded.
+    """
     if spec.view == "garment" and row.boxes:
         return prepare(data, spec, row.boxes[0].crop(row.width, row.height)).pixels
     return prepare(data, spec, garments=Garments(row.boxes, row.polygons)).pixels

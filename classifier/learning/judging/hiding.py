@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from classifier.garments import union
+from classifier.learning.data.prepared import prepare_bytes
 from classifier.learning.judging.variants import Original
 from classifier.outlines import Outline, draw_mask, find_outlines
-from classifier.prepare import PADDING, InputSpec, prepare
+from classifier.prepare import PADDING, InputSpec
 
 _GREY = (PADDING, PADDING, PADDING)
 
@@ -48,4 +49,4 @@ def _prepared(image: Image.Image, original: Original, spec: InputSpec) -> NDArra
     out = io.BytesIO()
     # This format keeps every pixel and costs next to nothing.
     image.save(out, "BMP")
-    return prepare(out.getvalue(), spec, garments=original.garments).pixels
+    return prepare_bytes(out.getvalue(), original.row, spec)

@@ -18,6 +18,7 @@ from classifier.garments import Garments
 from classifier.learning.data.index import PictureIndex, PictureRow
 from classifier.learning.data.parallel import in_order
 from classifier.learning.data.pictures import Track
+from classifier.learning.data.prepared import prepare_bytes
 from classifier.prepare import InputSpec, prepare
 from classifier.runtime import Runtime, predict
 from core.errors import ItemError
@@ -39,6 +40,14 @@ class Original:
     def garments(self) -> Garments:
         """The garments that the dataset knows."""
         return Garments.of(self.row.boxes, self.row.polygons)
+
+    def seen(self, spec: InputSpec) -> Crop:
+        """The part of the upright picture that a model is given: one garment for the view `garment`, else all of it."""
+        garment = self.row.boxes[0].crop(self.row.width, self.row.height) if self.row.boxes else None
+        if spec.view == "garment" and garment is not None:
+            return garment
+        width, height = self.image().size
+        return Crop(0, 0, width, height)
 
     def image(self) -> Image.Image:
         """Return the upright picture at full size."""
@@ -80,7 +89,7 @@ def score_variants(
 
 def as_it_is(original: Original, spec: InputSpec) -> NDArray[np.uint8]:
     """Return the unchanged picture."""
-    return prepare(original.data, spec, garments=original.garments).pixels
+    return prepare_bytes(original.data, original.row, spec)
 
 
 def mirrored(original: Original, spec: InputSpec) -> NDArray[np.uint8]:
@@ -94,7 +103,7 @@ def recompressed(quality: int) -> Variant:
     def change(original: Original, spec: InputSpec) -> NDArray[np.uint8]:
         out = io.BytesIO()
         original.image().save(out, "JPEG", quality=quality)
-        return prepare(out.getvalue(), spec, garments=original.garments).pixels
+        return prepare_bytes(out.getvalue(), original.row, spec)
 
     return change
 
@@ -103,9 +112,9 @@ def cropped(share: float) -> Variant:
     """Return the variant that shows the middle of the picture, with this share of its width and of its height."""
 
     def change(original: Original, spec: InputSpec) -> NDArray[np.uint8]:
-        width, height = original.image().size
-        part = max(1, round(width * share)), max(1, round(height * share))
-        crop = Crop((width - part[0]) // 2, (height - part[1]) // 2, *part)
+        seen = original.seen(spec)
+        width, height = max(1, round(seen.width * share)), max(1, round(seen.height * share))
+        crop = Crop(seen.x + (seen.width - width) // 2, seen.y + (seen.height - height) // 2, width, height)
         return prepare(original.data, spec, crop, original.garments).pixels
 
     return change
