@@ -87,7 +87,8 @@ def _request(recipe: Path, name: str, choice: DataChoice, models: Path) -> RunRe
     from classifier.learning.publishing.training_runs import RunRequest
     from classifier.learning.training.recipe import fit_to_dataset, read_recipe
 
-    chosen, taxonomy = read_recipe(recipe)
+    # The run may continue in another folder, and the recipe names files.
+    chosen, taxonomy = read_recipe(recipe.absolute())
     if name:
         chosen = chosen.with_name(name)
     return RunRequest(*fit_to_dataset(chosen, taxonomy, dataset_root(choice.path)), choice, models)

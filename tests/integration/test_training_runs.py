@@ -103,6 +103,11 @@ def test_a_killed_run_continues_with_the_same_batches_and_ends_with_the_same_wei
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     (record,) = RunFolder.list(home)
     assert (record.state, record.published, record.ended_at) == ("interrupted", None, None)
+    added = place / "data" / "train" / "dress" / "new.png"
+    Image.new("RGB", (32, 32), "green").save(added)
+    changed = lookbook(home, "train", "--resume", record.id)
+    assert "the pictures are not those with which" in str(changed.exception)
+    added.unlink()
     resumed = lookbook(home, "train", "--resume", record.id)
     assert resumed.exit_code == 0, (resumed.output, resumed.exception)
     whole = lookbook(home, "train", "--data", place / "data", "--recipe", recipe)
