@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from classifier.prepare import InputSpec
     from classifier.taxonomy import Taxonomy
 
+_NAME = r"[a-z0-9][a-z0-9-]*"
+"""Names of models become names of folders. Recipes allow the same ones."""
 _SHOWN = 20
 """Number of pictures with other labels that `diff` lists without `--json`."""
 
@@ -68,9 +71,9 @@ def publish(
     quiet_tensorflow()
     from classifier.artifact import MANIFEST, Artifact
     from classifier.learning.publishing.adopted import publish_copy
-    from core.types import ModelRef
 
-    ModelRef(name, "1")
+    if not re.fullmatch(_NAME, name):
+        raise typer.BadParameter(f"expected lower-case letters, digits and hyphens, got {name!r}", param_hint="--name")
     folder = models or Settings.read().models
     if (source / MANIFEST).is_file():
         if labels or size or data:

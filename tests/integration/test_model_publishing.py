@@ -142,6 +142,13 @@ def test_the_speed_of_each_runtime_is_measured_and_precisions_that_workers_refus
         assert "never checked in bf16" in (found["openvino", "bf16"].refusal or "")
 
 
+@pytest.mark.parametrize("name", ["../mine", "Mine", "a/b", ""])
+def test_a_name_that_is_no_name_of_a_folder_is_refused(home: Path, name: str) -> None:
+    refused = run(home, "publish", str(home), "--name", name)
+    assert refused.exit_code == 2
+    assert "expected lower-case letters" in refused.output
+
+
 def test_an_artifact_of_another_folder_is_published_with_its_figures(home: Path) -> None:
     publish(home, colour_model(), "--pixels", "-1..1", "--data", str(home / "data"))
     first = home / "models" / "mine" / "1"
