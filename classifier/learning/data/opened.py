@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,12 @@ class OpenedDataset:
     def of(cls, path: Path, dataset: Dataset, split: SplitChoice, cache: DataCache) -> OpenedDataset:
         """Give the pictures of a dataset sides. `path` is its name in errors."""
         index = dataset.index
+        # Comparing pictures takes long, and without a label it would be in vain.
+        if not len(index.usable()):
+            raise DatasetInvalid(
+                f"{path}: expected readable pictures with a label among {_shown(index.note.taxonomy.label_ids)}; got "
+                f"{len(index):,} pictures, none of them with such a label"
+            )
         if split.needs_comparison(index):
             index = cache.with_fingerprints(index)
         chosen = choose_sides(index, split)
@@ -112,10 +119,9 @@ class OpenedDataset:
         if len(positions := self.positions(part)):
             return positions
         counts = ", ".join(f"{side} {len(self.positions(side)):,}" for side in SIDES)
-        labels = ", ".join(self.index.note.taxonomy.label_ids[:_SHOWN])
         raise DatasetInvalid(
-            f"{self.path}: expected pictures in {part} with a label among {labels}; got {len(self.index):,} pictures, "
-            f"{len(self.positions(ALL)):,} of them readable and with such a label ({counts})"
+            f"{self.path}: expected pictures in {part}; got {len(self.positions(ALL)):,} readable pictures with a "
+            f"label of the model ({counts})"
         )
 
     def _unreadable(self, part: str) -> list[str]:
@@ -137,8 +143,12 @@ def _refuse_unknown_folders(index: PictureIndex, taxonomy: Taxonomy) -> None:
     folders = zip(index.column("folder"), index.label_numbers().tolist(), strict=True)
     unknown = sorted({folder for folder, number in folders if number < 0 and not names.is_no_label(folder)})
     if unknown:
-        shown = ", ".join(folder or "pictures outside of any folder" for folder in unknown[:_SHOWN])
-        raise DatasetInvalid(f"{index.note.root}: expected folders among {', '.join(taxonomy.label_ids)}; got {shown}")
+        shown = _shown([folder or "pictures outside of any folder" for folder in unknown])
+        raise DatasetInvalid(f"{index.note.root}: expected folders among {_shown(taxonomy.label_ids)}; got {shown}")
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" and others" if len(names) > _SHOWN else "")
 
 
 def open_pictures(

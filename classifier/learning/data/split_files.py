@@ -47,7 +47,7 @@ def read_split(path: Path, index: PictureIndex) -> PictureIndex:
     types = csv.ConvertOptions(include_columns=["key", "side"], column_types={"key": pa.string(), "side": pa.string()})
     try:
         table = csv.read_csv(os.fspath(path), convert_options=types)
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         raise DatasetInvalid(f"{path}: expected a split with the columns key and side: {error}") from error
     unknown = set(pc.unique(table.column("side")).to_pylist()) - set(SIDES)
     if unknown:
