@@ -101,7 +101,11 @@ def _run(request: RunRequest, folder: RunFolder | None, settings: Settings) -> N
 
     with progress_bars() as progress:
         reporter = ProgressReporter(progress)
-        pictures = open_recipe_data(request.recipe, request.taxonomy, request.choice, open_cache(reporter))
+        try:
+            pictures = open_recipe_data(request.recipe, request.taxonomy, request.choice, open_cache(reporter))
+        except KeyboardInterrupt:
+            err.print("interrupted; the pictures so far are kept, and the same command continues")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
         folder = folder or new_run(settings.home, request, pictures)
         err.print(f"training run {folder.path.name}")
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from classifier.learning.data.index import PictureIndex
 from classifier.learning.data.pictures import Part, Pictures
 from classifier.learning.data.reading import ReadingOptions, make_index
 from classifier.learning.training.batches import BatchOrder, make_batches, make_batches_in_order, make_feature_batches
+from classifier.learning.training.losses import label_loss, with_sub_labels
 from classifier.learning.training.recipe import Recipe, read_recipe
+from classifier.learning.training.recipe_parts import Loss
 from core.settings import PROJECT
 from tests.kfashion_tree import picture
 
@@ -100,3 +103,27 @@ def test_features_and_pictures_to_judge_by_have_their_targets(recipe: Recipe, pi
         np.testing.assert_array_equal(weights.numpy(), pictures.weights[positions])
     in_order = list(make_batches_in_order(recipe, pictures, one_hot(pictures)))
     assert np.concatenate([pixels.numpy()[:, 0, 0, 0] for pixels, _ in in_order]).tolist() == list(range(COUNT))
+
+
+@pytest.mark.parametrize("sub_labels", [False, True])
+def test_a_picture_changes_the_network_in_proportion_to_its_weight(index: PictureIndex, *, sub_labels: bool) -> None:
+    main = label_loss(Loss(), np.ones(3), np.ones(3))
+    loss = with_sub_labels(main, 3) if sub_labels else main
+    changes = []
+    for weight in (0.5, 0.25):
+        weights = np.array([weight] * 5 + [0.0] * 6)
+        pixels = np.zeros((COUNT, SIDE, SIDE, 3), np.uint8)
+        pictures = Pictures([Part(pixels, np.arange(COUNT), index.with_column("weight", weights))])
+        one = one_hot(pictures)
+        targets = (lambda positions, one=one: np.tile(one(positions), 2)) if sub_labels else one
+        order = BatchOrder(pictures.labels, "natural", COUNT, 1)
+        features = np.arange(1, COUNT + 1, dtype=np.float32)[:, None] ** 2
+        inputs = keras.Input((1,))
+        raw = keras.layers.Dense(6 if sub_labels else 3, kernel_initializer="zeros", name="raw")(inputs)
+        answers = keras.layers.Concatenate()([keras.ops.log_softmax(raw[:, :3]), raw[:, 3:]]) if sub_labels else raw
+        model = keras.Model(inputs, answers if sub_labels else keras.ops.log_softmax(raw))
+        model.compile(keras.optimizers.SGD(0.01), loss, jit_compile=False)
+        model.fit(make_feature_batches(features, pictures, targets, order, range(1)), shuffle=False, verbose=0)
+        changes.append(model.get_layer("raw").get_weights()[0])
+    assert np.abs(changes[0]).max() > 1e-3
+    np.testing.assert_allclose(changes[0], 2 * changes[1], rtol=1e-4, atol=1e-8)

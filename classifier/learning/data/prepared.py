@@ -41,7 +41,7 @@ from core.errors import ArtifactInvalid, DatasetInvalid, ItemError, StorageFull
 PIXELS, INDEX, OUTCOMES, DESCRIPTION = "pixels.npy", "index.arrow", "outcomes.bin", "prepared.json"
 LOCK = "lock"
 _CONTENT = ("sha256", "boxes", "polygons")
-"""The columns of the index that the pixels depend on."""
+"""The columns of the index that the pixels depend on. Whole pictures depend only on the first."""
 _BLOCK = 64
 """Number of pictures that are written together."""
 
@@ -98,7 +98,8 @@ def prepare_bytes(data: bytes, row: PictureRow, spec: InputSpec) -> NDArray[np.u
 
 def pixels_hash(index: PictureIndex, spec: InputSpec) -> str:
     """Return a hash of all that the pixels of an index depend on, in hexadecimal digits."""
-    content = [json.dumps(spec.to_json(), sort_keys=True), content_hash(index.table, _CONTENT)]
+    columns = _CONTENT[:1] if spec.view == "whole" else _CONTENT
+    content = [json.dumps(spec.to_json(), sort_keys=True), content_hash(index.table, columns)]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()
 
 
