@@ -81,7 +81,7 @@ def evaluate(
 
         lookbook evaluate ~/kfashion.arrow --model kfashion --split ~/split.csv --part test --shortcuts
 
-        lookbook evaluate ~/garments --model garments@2 --robustness --throughput --plots ~/plots
+        lookbook evaluate ~/garments --model garments@3 --robustness --throughput --plots ~/plots
 
         lookbook evaluate --job job_01k…
     """

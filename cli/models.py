@@ -26,7 +26,7 @@ def list_models(context: typer.Context, url: Url = DEFAULT_URL, key: Key = "", a
 
         lookbook models
 
-        lookbook models promote garments@2
+        lookbook models promote garments@3
     """
     if context.invoked_subcommand is not None:
         return
@@ -57,7 +57,7 @@ def promote(
 
     Example:
 
-        lookbook models promote garments@2
+        lookbook models promote garments@3
     """
     name, at, version = model.partition("@")
     if not at:

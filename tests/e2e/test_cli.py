@@ -82,7 +82,7 @@ def test_a_job_can_be_watched_reviewed_retried_and_deleted(run: Run, tmp_path: P
         json.loads(line) for line in run("items", job_id, "--status", "succeeded", "--json").stdout.splitlines()
     )
     assert len(dress["prediction"]["labels"]) == 2
-    assert "Outwear (predicted Dress" in run("review", dress["id"], "outwear").stdout
+    assert "Outerwear (predicted Dress" in run("review", dress["id"], "outwear").stdout
     assert dress["id"] in run("items", job_id, "--reviewed").stdout
     assert "no label fits" in run("review", dress["id"], "--reject").stdout
     assert run("review", dress["id"], "--undo").exit_code == ExitCode.OK
