@@ -48,9 +48,11 @@ def client(service: RunningService) -> Iterator[Client]:
 
 
 @pytest.fixture
-def run(service: RunningService) -> Run:
+def run(service: RunningService, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    home = str(tmp_path_factory.mktemp("home"))
+
     def run_(*arguments: str) -> Result:
-        runner = CliRunner(env={"LOOKBOOK_URL": service.url, "COLUMNS": "200"})
+        runner = CliRunner(env={"LOOKBOOK_URL": service.url, "LOOKBOOK_HOME": home, "COLUMNS": "200"})
         return runner.invoke(app, list(arguments))
 
     return run_
