@@ -207,3 +207,12 @@ def test_a_missing_segmenter_is_named_before_anything_is_trained(tmp_path: Path)
     )
     assert isinstance(done.exception, ArtifactInvalid)
     assert "missing.onnx" in str(done.exception)
+
+
+def test_a_segmenter_without_the_named_channels_is_refused_before_any_picture_is_read(
+    tmp_path: Path, segmenter: SegmenterFile
+) -> None:
+    section = {"view": "mask", "segmenter": {"file": segmenter.path.name, "channels": {"top": [3]}}}
+    recipe, _ = read_recipe(write_recipe(tmp_path, input=section))
+    with pytest.raises(ArtifactInvalid, match="3 channels"):
+        recipe.input.spec(SIDE)

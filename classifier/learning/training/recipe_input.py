@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from classifier.prepare import InputSpec, View
-from classifier.segmenting import SegmenterFile
+from classifier.segmenting import SegmenterFile, warm_up
 
 
 class RecipeSegmenter(BaseModel):
@@ -23,12 +23,14 @@ class RecipeSegmenter(BaseModel):
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def opened(self) -> SegmenterFile:
-        """Return the file.
+        """Return the file, after loading it once.
 
         Raises:
-            ArtifactInvalid: it cannot be read, or a member has another form.
+            ArtifactInvalid: it is no segmenter, or a member does not fit it.
         """
-        return SegmenterFile.of(Path(self.file), self.channels, self.mean, self.std)
+        file = SegmenterFile.of(Path(self.file), self.channels, self.mean, self.std)
+        warm_up(file)
+        return file
 
 
 class RecipeInput(BaseModel):
@@ -70,6 +72,6 @@ class RecipeInput(BaseModel):
         """Return the input of a network for pictures of `size` pixels.
 
         Raises:
-            ArtifactInvalid: the segmenter cannot be read.
+            ArtifactInvalid: the file is no segmenter.
         """
         return InputSpec(size, view=self.view, segmenter=None if self.segmenter is None else self.segmenter.opened())
