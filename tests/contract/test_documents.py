@@ -65,11 +65,12 @@ def test_every_training_recipe_is_valid_and_has_a_page(path: Path) -> None:
     recipe, _ = read_recipe(path)
     assert recipe.name == path.stem
     assert (PROJECT / "docs" / "recipes" / f"{path.stem}.md").is_file()
-    assert f"(recipes/{path.stem}.md)" in (PROJECT / "docs" / "training.md").read_text("utf-8")
+    assert f"({path.stem}.md)" in (PROJECT / "docs" / "recipes" / "README.md").read_text("utf-8")
 
 
-def test_the_page_on_training_explains_every_member_of_a_recipe() -> None:
-    text = (PROJECT / "docs" / "training.md").read_text("utf-8")
+def test_the_pages_on_recipes_explain_every_member_of_a_recipe() -> None:
+    pages = ("recipes/README.md", "model-input.md", "backbones.md")
+    text = "".join((PROJECT / "docs" / page).read_text("utf-8") for page in pages)
     parts = [Recipe, *(part for part in vars(recipe_parts).values() if isinstance(part, type))]
     members = {name for part in parts if issubclass(part, Part) for name in part.model_fields}
     explained = set(re.findall(r"`(?:\w+\.)*(\w+)`", text))

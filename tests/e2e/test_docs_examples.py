@@ -44,7 +44,11 @@ DOCUMENTS = (
 
 ELSEWHERE = {
     "docs/operations.md": "describes other machines, buckets and containers; other tests cover what can be tried here",
-    "docs/training.md": "needs a folder of photographs and minutes: tests/integration/test_training.py",
+    "docs/training.md": "needs a dataset and minutes: tests/integration/test_training.py and others",
+    "docs/training-data.md": "needs a dataset and minutes: tests/unit/test_training_data.py",
+    "docs/training-runs.md": "needs an interrupted run: tests/integration/test_training_runs.py",
+    "docs/backbones.md": "measures for minutes: tests/integration/test_networks.py and test_backbones.py",
+    "docs/recipes/comparison.md": "takes an hour",
     "docs/judging.md": "needs a folder of photographs: tests/integration/test_model_publishing.py and others",
 }
 """Documents whose examples are not run here, with the reason."""

@@ -123,9 +123,20 @@ def make_batches_in_order(recipe: Recipe, pictures: Pictures, targets: Targets) 
     )
 
 
-def make_features_in_order(features: NDArray[np.float32], targets: Targets, batch: int) -> Any:
-    """Return a `tf.data.Dataset` with the features and targets of all pictures, in order."""
-    return tf.data.Dataset.from_tensor_slices((features, targets(np.arange(len(features))))).batch(batch)
+def make_features_in_order(features: NDArray[np.float32], targets: Targets, size: int) -> Any:
+    """Return a `tf.data.Dataset` with the features and targets of all pictures, in order, in batches of `size`."""
+
+    def load(start: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        positions = np.arange(start, min(start + size, len(features)))
+        return features[positions], targets(positions)
+
+    def batch(start: Any) -> tuple[Any, Any]:
+        rows, wanted = tf.numpy_function(load, [start], (tf.float32, tf.float32), stateful=False)
+        rows.set_shape((None, *features.shape[1:]))
+        wanted.set_shape((None, _width(targets)))
+        return rows, wanted
+
+    return tf.data.Dataset.range(0, len(features), size).map(_as_it_is(batch), tf.data.AUTOTUNE).prefetch(_AHEAD)
 
 
 def centre(recipe: Recipe, pixels: Any) -> Any:

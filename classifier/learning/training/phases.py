@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,6 @@ from classifier.learning.training.network import Network, build_network
 from classifier.learning.training.optimizers import make_optimizer
 from classifier.learning.training.recipe import Recipe
 from classifier.learning.training.recipe_parts import FineTune, Head
-from classifier.learning.training.reporting import Reporter
 from classifier.learning.training.sampling import drawn_counts
 from classifier.learning.training.tuning_view import tuning_view
 from classifier.taxonomy import Taxonomy
@@ -58,7 +58,7 @@ def train(
         network = build_network(recipe, taxonomy)
         network.check(training)
         use_precision(network.model, recipe.precision)
-        phases = _Phases(recipe, network, training, validation, session.reporter)
+        phases = _Phases(recipe, network, training, validation, session)
         curves = Curves()
         if network.backbone.pretrained and not loop.is_past(HEAD):
             curves = loop.run(phases.head())
@@ -72,9 +72,9 @@ class _Phases:
     """Prepares the phases of a training."""
 
     def __init__(
-        self, recipe: Recipe, network: Network, training: Pictures, validation: Pictures, reporter: Reporter
+        self, recipe: Recipe, network: Network, training: Pictures, validation: Pictures, session: Session
     ) -> None:
-        self._recipe, self._network, self._reporter = recipe, network, reporter
+        self._recipe, self._network, self._session = recipe, network, session
         self._training, self._validation = training, validation
         self._targets = network.targets(training)
         self._validation_targets = network.targets(validation)
@@ -122,18 +122,23 @@ class _Phases:
         return make_batches_in_order(self._recipe, self._validation, self._validation_targets)
 
     def _features(self, pictures: Pictures) -> NDArray[np.float32]:
-        """Return the inputs of the head for all pictures, float32 [N, channels]."""
+        """Return the inputs of the head for all pictures, float32 [N, channels], from a file that has no name.
+
+        They are mapped into memory, because a million pictures may have 100 GB of features.
+        """
         recipe, given = self._recipe, head_input(self._network.model)
         backbone = keras.Model(self._network.model.input, given)
         # `predict_on_batch` would compute the same on each of several devices.
         compute = tf.function(lambda pixels: backbone(pixels, training=False), reduce_retracing=True)
-        features = np.empty((len(pictures), *given.shape[1:]), np.float32)
-        self._reporter.phase("features", -(-len(pictures) // recipe.batch))
+        shape = (len(pictures), *given.shape[1:])
+        with tempfile.TemporaryFile(dir=self._session.folder.path) as file:
+            features = np.memmap(file, np.float32, "w+", shape=shape)
+        self._session.reporter.phase("features", -(-len(pictures) // recipe.batch))
         start = 0
         for pixels, _ in make_batches_in_order(recipe, pictures, self._network.targets(pictures)):
             features[start : start + len(pixels)] = compute(pixels).numpy()
             start += len(pixels)
-            self._reporter.step("")
+            self._session.reporter.step("")
         return features
 
     def _compiled(
