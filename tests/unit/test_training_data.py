@@ -52,15 +52,15 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(tmp_path)
 
 
-def kfashion(folder: Path, *, zips: bool = False) -> Path:
-    """Write 40 pictures of 20 products in two styles, each product on both sides of the shipped split, and 3 others."""
+def kfashion(folder: Path, *, zips: bool = False, leaks: bool = True) -> Path:
+    """Write 40 pictures of 20 products in two styles, and 3 others. A split that leaks has each product on both sides."""
     tree = Tree()
     for product in range(20):
         style, sub = ("펑크", "힙합") if product % 2 else ("모던", None)
         for shot in (1, 2):
             number = 2 * product + shot
             content = label(number, style, sub, file_name=f"mall_p{product}_{shot}.jpg", size=SIZE)
-            side = {"split": VALIDATION} if shot == 2 else {}
+            side = {"split": VALIDATION} if (shot == 2 if leaks else product >= 16) else {}
             tree.add(style, str(number), content, picture(number, SIZE), **side)
     tree.add("기타", "98", label(98, "기타", size=SIZE), picture(98, SIZE))
     tree.add("모던", "99", label(99, "모던", size=SIZE), b"no picture")
@@ -97,6 +97,12 @@ def test_data_of_the_ai_hub_is_split_by_product_because_its_split_leaks(tmp_path
     assert products(shipped.training) == products(shipped.validation)
     assert [Path(path).name for path in shipped.training.unreadable] == ["99.jpg"]
     assert shipped.hash != data.hash
+
+
+def test_a_shipped_split_that_does_not_leak_is_used(tmp_path: Path, watched: Watched) -> None:
+    data = opened(watched, kfashion(tmp_path / "data", leaks=False))
+    assert "The split is the shipped one" in watched.said[0]
+    assert (len(data.training), len(data.validation), data.on_other_sides) == (32, 8, 0)
 
 
 def test_a_split_file_decides_the_sides(tmp_path: Path, watched: Watched) -> None:

@@ -45,7 +45,8 @@ class Sides:
 def choose_sides(index: PictureIndex, choice: SplitChoice) -> Sides:
     """Return the index with its sides. If the pictures have to be compared, the index has their fingerprints.
 
-    The shipped split of the AI Hub has the same products and photos on both sides, so it is used only if asked for.
+    The shipped split of the AI Hub has the same products and photos on both sides. A split that leaks in this way is
+    used only if asked for.
 
     Raises:
         DatasetInvalid: the file of the split does not fit.
@@ -56,14 +57,16 @@ def choose_sides(index: PictureIndex, choice: SplitChoice) -> Sides:
         return Sides(index, "The split is that of the dataset.")
     families = find_families(index)
     shipped = index.column("split")
-    sides = assign_sides(families.families, index.label_numbers(), SHARES, SEED)
     reason = "The dataset has no split of its own"
     if index.note.split_from == "aihub" and {TRAIN, VALIDATION} <= set(shipped):
         leaks = measure_leaks(index, families, shipped)
+        if not leaks["leaked"]:
+            return Sides(index, "The split is the shipped one: no name, product or photo is on both of its sides.")
         reason = (
             f"The shipped split leaks: {leaks['leaked']:,} of {leaks['held_out']:,} pictures to judge by share a name, "
             "product or photo with pictures to learn from"
         )
+    sides = assign_sides(families.families, index.label_numbers(), SHARES, SEED)
     counts = Counter(sides)
     shares = ", ".join(f"{side} {counts[side]:,}" for side in SHARES)
     return Sides(
