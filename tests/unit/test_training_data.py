@@ -53,7 +53,7 @@ def watched(tmp_path: Path) -> Watched:
 
 
 def kfashion(folder: Path, *, zips: bool = False, leaks: bool = True) -> Path:
-    """Write 40 pictures of 20 products in two styles, and 3 others. A split that leaks has each product on both sides."""
+    """Write 40 pictures of 20 products in two styles, and 3 others. A leaking split has products on both sides."""
     tree = Tree()
     for product in range(20):
         style, sub = ("펑크", "힙합") if product % 2 else ("모던", None)
