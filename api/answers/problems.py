@@ -121,7 +121,8 @@ def validate_json(model: type[ModelT], data: bytes) -> ModelT:
         Problem: 400, the body is not JSON; 422, with a pointer to each invalid field.
     """
     try:
-        return model.model_validate_json(data)
+        # JSON has types. Without `strict`, true would be the number 1, and so would the text "1".
+        return model.model_validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         if first["type"] == "json_invalid":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StrictInt
 
 from api.schemas.common import Input
 from db.tables import Scope
@@ -24,10 +24,10 @@ class KeyIn(Input):
 
     name: Annotated[str, AfterValidator(_printable)] = Field(max_length=200, examples=["catalog import"])
     scopes: list[Scope] = Field([Scope.SUBMIT, Scope.READ], min_length=1)
-    rate_limit: int | None = Field(
+    rate_limit: StrictInt | None = Field(
         None, ge=1, le=2**31 - 1, description="Requests per minute. Null means the limit of the settings."
     )
-    quota: int | None = Field(
+    quota: StrictInt | None = Field(
         None, ge=0, le=2**31 - 1, description="Pictures per calendar month (UTC). Null means no limit."
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from flask import Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from core.types import MAX_REGION_NAME, MAX_REGIONS, Crop, Region
 from db.views.job import Output
@@ -37,6 +37,12 @@ class Input(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _take_whole_numbers_as_integers(cls, value: Any) -> Any:
+        # In JSON, 12.0 is an integer. Programs that compute with floats write it in this way.
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
 
 Answer = Response | Output | tuple[Output, int] | tuple[Output, int, dict[str, str]]
 """The return types of views. APIFlask turns models into JSON."""
@@ -44,6 +50,9 @@ Answer = Response | Output | tuple[Output, int] | tuple[Output, int, dict[str, s
 
 class CropIn(Input):
     """A rectangle in pixels of the picture as people see it, that is, after EXIF rotation."""
+
+    # It is always JSON, even in a form.
+    model_config = ConfigDict(strict=True)
 
     x: int = Field(ge=0, lt=2**31)
     y: int = Field(ge=0, lt=2**31)

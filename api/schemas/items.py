@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Json
+from pydantic import Field, Json, StrictBool
 
 from api.schemas.common import CropIn, Input, PageQuery, RegionName, RegionsIn, Text
 from db.tables import ItemStatus
@@ -59,7 +59,7 @@ class ReviewIn(Input):
     """A person's review: either a label or `rejected`."""
 
     label: str | None = Field(None, description="The label of the job's model that the item shows.")
-    rejected: bool = Field(False, description="True if no label of the model fits.")
+    rejected: StrictBool = Field(False, description="True if no label of the model fits.")
 
 
 class SourceOut(Output):

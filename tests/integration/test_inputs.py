@@ -138,7 +138,7 @@ def write_recipe(folder: Path, **changes: object) -> Path:
     recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
     recipe |= {"name": "looks", "backbone": "vgg16", "width": 0.125, "weights": "none", "batch": 4}
     recipe |= {"size": SIDE, "crop_from": 40, "taxonomy": str(RECIPES / "kfashion.labels.json")}
-    recipe["fine_tune"]["epochs"] = 1
+    recipe["fine_tune"] |= {"epochs": 1, "size": SIDE}
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe | changes), "utf-8")
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -52,6 +53,32 @@ def test_options_with_a_nul_character_are_refused(client: FlaskClient) -> None:
     assert problem(upload(client, [(picture(), "a.jpg")], name="a\0b"))["status"] == 422
     answer = client.post("/v1/classifications", json={"url": "https://shop.example/1.jpg", "model": "\0"})
     assert problem(answer)["status"] == 422
+
+
+@pytest.mark.parametrize("wrong", [True, "1", 1.5])
+def test_booleans_and_texts_are_no_numbers_in_json(client: FlaskClient, wrong: object) -> None:
+    url = "https://shop.example/1.jpg"
+    crop = {"x": 0, "y": 0, "width": 9, "height": wrong}
+    bodies = [
+        ("/v1/classifications", {"url": url, "top_k": wrong}, "/top_k"),
+        ("/v1/classifications", {"url": url, "crop": crop}, "/crop/height"),
+        ("/v1/jobs", {"items": [{"url": url, "crop": crop}]}, "/items/0/crop/height"),
+        ("/v1/jobs", {"crawl": {"start_urls": [url], "limits": {"pages": wrong}}}, "/crawl/limits/pages"),
+        ("/v1/keys", {"name": "a", "scopes": ["admin"], "rate_limit": wrong}, "/rate_limit"),
+    ]
+    for path, body, pointer in bodies:
+        answer = client.post(path, json=body)
+        assert problem(answer)["errors"][0]["pointer"] == pointer
+    form = {"image": (io.BytesIO(picture()), "a.jpg"), "crop": json.dumps(crop)}
+    assert problem(client.post("/v1/classifications", data=form))["status"] == 422
+
+
+def test_a_whole_number_may_have_a_decimal_point(client: FlaskClient) -> None:
+    crop = {"x": 0.0, "y": 0.0, "width": 9.0, "height": 9}
+    answer = client.post(
+        "/v1/jobs", json={"items": [{"url": "https://shop.example/1.jpg", "crop": crop}], "top_k": 3.0}
+    )
+    assert answer.status_code == 202
 
 
 def test_nul_characters_of_a_file_name_are_replaced(client: FlaskClient) -> None:

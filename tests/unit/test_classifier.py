@@ -115,8 +115,10 @@ def test_the_error_names_an_unknown_artifact(tmp_path: Path) -> None:
 def test_the_committed_model_is_intact_small_and_as_accurate_as_its_card_says() -> None:
     artifact = list_artifacts(PROJECT / "models")[-1]
     size = sum(path.stat().st_size for path in artifact.folder.rglob("*") if path.is_file())
-    assert size <= 25 * 2**20
-    assert artifact.metrics["accuracy"] >= 0.93
+    # EfficientNet-Lite1 has 4.1 million weights: in 16 bits for Keras, in 32 and in 8 for OpenVINO.
+    assert size <= 30 * 2**20
+    assert artifact.metrics["accuracy"] >= 0.94
+    assert artifact.metrics["calibration_error"] <= 0.03
     assert f"{artifact.metrics['accuracy']:.4f}" in artifact.card
 
 
