@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -37,9 +38,8 @@ from core.types import ModelRef
 NAMED = (
     "inception_v3",
     "inception_v4_small",
-    "efficientnet_v2_l",
+    "efficientnet_v2_b0",
     "efficientnet_b0",
-    "efficientnet_b7",
     "vgg16",
     "vgg19",
     "resnet50",
@@ -50,7 +50,11 @@ NAMED = (
     "bcrnn",
     "mobilenet_v2",
 )
-"""The backbones that have a name of their own in the documents, and one more of keras.applications."""
+"""The backbones that have a name of their own in the documents, and one more of keras.applications.
+
+EfficientNet V2-L and B7 are represented by the smallest of their families, because each takes most of a minute. `python
+-m benchmarks.served_backbones` trains and serves them, too.
+"""
 
 OWN = ("efficientnet_lite0", "inception_v4_small")
 FAMILIES = {entry.family: entry for entry in reversed(ENTRIES.values()) if entry.family}
@@ -69,8 +73,11 @@ TAXONOMY = Taxonomy(
 
 
 @pytest.fixture(autouse=True)
-def _same_weights_in_every_run() -> None:
+def _same_weights_in_every_run() -> Iterator[None]:
     keras.utils.set_random_seed(1)
+    yield
+    # The graphs of large networks would stay in memory, and each later garbage collection would walk through them.
+    keras.backend.clear_session()
 
 
 def pictures(size: int, count: int = 4) -> NDArray[np.uint8]:
