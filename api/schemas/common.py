@@ -51,7 +51,7 @@ Answer = Response | Output | tuple[Output, int] | tuple[Output, int, dict[str, s
 class CropIn(Input):
     """A rectangle in pixels of the picture as people see it, that is, after EXIF rotation."""
 
-    # It is always JSON, even in a form.
+    # A crop is JSON in forms, too.
     model_config = ConfigDict(strict=True)
 
     x: int = Field(ge=0, lt=2**31)
