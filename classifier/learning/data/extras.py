@@ -47,7 +47,7 @@ def _named(index: PictureIndex, source: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ExtraReport:
-    """What was taken from an extra source, and what was left out."""
+    """The numbers of pictures that were taken from an extra source, and of those left out."""
 
     name: str
     weight: float
@@ -60,7 +60,7 @@ class ExtraReport:
 
     @property
     def sentence(self) -> str:
-        """What happened to the source, for people."""
+        """A sentence for people about the pictures taken and left out."""
         kinds = " and ".join(f"{count:,} {kind}" for kind, count in self.kinds.items()) or "no"
         return (
             f"The extra source {self.name} gives {kinds} pictures with the weight {self.weight:g}. Left out: "

@@ -107,36 +107,36 @@ def make_feature_batches(
 
 def make_batches_in_order(recipe: Recipe, pictures: Pictures, targets: Targets) -> Any:
     """Return a `tf.data.Dataset` with the pixels and targets of all pictures, in order and unchanged."""
-
-    def load(start: Any) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        positions = np.arange(start, min(start + recipe.batch, len(pictures)))
-        return pictures.read(positions), targets(positions)
-
-    def batch(start: Any) -> tuple[Any, Any]:
-        pixels, wanted = tf.numpy_function(load, [start], (tf.uint8, tf.float32), stateful=False)
-        pixels.set_shape((None, *pictures.shape))
-        wanted.set_shape((None, _width(targets)))
-        return centre(recipe, pixels), wanted
-
-    return (
-        tf.data.Dataset.range(0, len(pictures), recipe.batch).map(_as_it_is(batch), tf.data.AUTOTUNE).prefetch(_AHEAD)
-    )
+    rows = _in_order(pictures.read, (tf.uint8, pictures.shape), len(pictures), targets, recipe.batch)
+    cut = _as_it_is(lambda pixels, wanted: (centre(recipe, pixels), wanted))
+    return rows.map(cut, tf.data.AUTOTUNE).prefetch(_AHEAD)
 
 
 def make_features_in_order(features: NDArray[np.float32], targets: Targets, size: int) -> Any:
     """Return a `tf.data.Dataset` with the features and targets of all pictures, in order, in batches of `size`."""
+    kind = (tf.float32, features.shape[1:])
+    return _in_order(features.__getitem__, kind, len(features), targets, size).prefetch(_AHEAD)
 
-    def load(start: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        positions = np.arange(start, min(start + size, len(features)))
-        return features[positions], targets(positions)
+
+def _in_order(
+    read: Callable[[NDArray[np.int64]], NDArray[Any]], kind: tuple[Any, Any], count: int, targets: Targets, size: int
+) -> Any:
+    """Return a `tf.data.Dataset` with what `read` returns for all positions in order, and the targets.
+
+    `kind` is the type and the shape of one row.
+    """
+
+    def load(start: Any) -> tuple[NDArray[Any], NDArray[np.float32]]:
+        positions = np.arange(start, min(start + size, count))
+        return read(positions), targets(positions)
 
     def batch(start: Any) -> tuple[Any, Any]:
-        rows, wanted = tf.numpy_function(load, [start], (tf.float32, tf.float32), stateful=False)
-        rows.set_shape((None, *features.shape[1:]))
+        rows, wanted = tf.numpy_function(load, [start], (kind[0], tf.float32), stateful=False)
+        rows.set_shape((None, *kind[1]))
         wanted.set_shape((None, _width(targets)))
         return rows, wanted
 
-    return tf.data.Dataset.range(0, len(features), size).map(_as_it_is(batch), tf.data.AUTOTUNE).prefetch(_AHEAD)
+    return tf.data.Dataset.range(0, count, size).map(_as_it_is(batch), tf.data.AUTOTUNE)
 
 
 def centre(recipe: Recipe, pixels: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What training tells while it runs: progress for a person, and events for TensorBoard."""
+"""Reports of a running training: progress for a person, and events for TensorBoard."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class RunData:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a training run has used. `memory` is that of the machine, in bytes."""
+    """The machine of a training run. `memory` is that of the machine, in bytes."""
 
     cpus: int
     gpus: int
@@ -56,7 +56,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class RunCost:
-    """What a training run has cost, from reading the pictures to the published version.
+    """The cost of a training run, from reading the pictures to the published version.
 
     `seconds` is the time on the clock and `cpu_seconds` that of all its threads. Both are sums over the attempts if
     the run was resumed. `peak_memory_bytes` is the largest memory of its process.
