@@ -101,7 +101,7 @@ def retry(
     key: Key = "",
     as_json: AsJson = False,
 ) -> None:
-    """Retry the failed items of a job.
+    """Retry the failed items of a job for which another attempt may help.
 
     Examples:
 

@@ -246,6 +246,12 @@ class NotAnImage(ItemError):
     code = "not_an_image"
 
 
+class EmptyFile(ItemError):
+    """The file is empty."""
+
+    code = "empty_file"
+
+
 class UnsupportedFormat(ItemError):
     """The picture is in a format that Lookbook does not accept."""
 

@@ -18,6 +18,7 @@ from PIL import Image, ImageCms, ImageFile, ImageOps, PngImagePlugin, Unidentifi
 from core.errors import (
     BadCrop,
     DecodeFailed,
+    EmptyFile,
     ItemError,
     NotAnImage,
     TooManyPixels,
@@ -78,7 +79,7 @@ def inspect(source: bytes | IO[bytes]) -> PictureInfo:
     """Return the content of the header of a picture. No pixel is decoded.
 
     Raises:
-        NotAnImage, UnsupportedFormat, TruncatedImage, TooManyPixels: the header cannot be accepted.
+        EmptyFile, NotAnImage, UnsupportedFormat, TruncatedImage, TooManyPixels: the header cannot be accepted.
     """
     with _errors_of_decoding(), _opened(source) as image:
         return _info(image)
@@ -136,7 +137,7 @@ def _opened(source: bytes | IO[bytes]) -> Iterator[Image.Image]:
     head = file.read(_SNIFFED_BYTES)
     file.seek(0)
     if not head:
-        raise NotAnImage("expected a picture, got an empty file")
+        raise EmptyFile("expected a picture, got an empty file")
     try:
         image = Image.open(file, formats=_ACCEPTED_FORMATS)
     except UnidentifiedImageError as error:

@@ -11,11 +11,11 @@ import structlog
 
 from core.errors import (
     BlockedAddress,
+    EmptyFile,
     FetchForbidden,
     FetchRefused,
     ItemError,
     LookbookError,
-    NotAnImage,
 )
 from core.fetching import Fetched
 from core.fetching.politeness import requested_pause
@@ -225,7 +225,7 @@ class Visits:
         assert answer.writer is not None
         info = answer.info
         if fetched.size == 0:
-            error = NotAnImage("expected a picture, got an empty body")
+            error = EmptyFile("expected a picture, got an empty body")
             self._give_up(request, UrlState.FAILED, error, fetched.status)
             return
         if info is not None:

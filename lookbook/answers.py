@@ -60,8 +60,12 @@ class JobState(Answer):
     """Whether the job was asked to stop and is not canceled yet."""
     discovering: bool
     """Whether its archive or manifest is still being read or its shop still crawled. `total` grows meanwhile."""
+    retryable: int
+    """Failed items that a retry would take."""
     rate: float | None
-    """Pictures per second."""
+    """Pictures per second. Of a finished job: in all of `duration_seconds`."""
+    duration_seconds: float
+    """For how long it has run. A retry adds to it."""
     eta_seconds: int | None
     model: ModelRef
     priority: str
@@ -225,6 +229,8 @@ class GroupCount(Answer):
 class ErrorCount(Answer):
     code: str
     count: int
+    retryable: int
+    """How many of them a retry would take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,7 +160,7 @@ class Job:
         return self._post("cancel", repeatable=True)
 
     def retry(self) -> Job:
-        """Retry the failed items of the job."""
+        """Retry the failed items for which another attempt may help (`state.retryable`)."""
         return self._post("retry", repeatable=False)
 
     def delete(self) -> None:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from api.answers.problems import invalid_field_problem
 from api.intake.forms import BLOCK, StreamingFormParser
 from api.services import Services, current_services
-from core.errors import BlobStoreUnavailable, ItemError, NotAnImage, StorageFull, TooLarge
+from core.errors import BlobStoreUnavailable, EmptyFile, ItemError, StorageFull, TooLarge
 from core.settings import Settings
 from db.blobs.leftovers import discard_uncommitted
 from db.blobs.spool import BlobWriter
@@ -129,7 +129,7 @@ class UploadStream:
     def find_error(self) -> ItemError | None:
         """Return why the file is refused (it is empty or too large), or None."""
         if self.size == 0:
-            return NotAnImage("expected a picture, got an empty file")
+            return EmptyFile("expected a picture, got an empty file")
         if self.size > self._limit:
             return TooLarge(f"expected at most {self._limit:,} bytes, got {self.size:,}")
         return None
@@ -244,7 +244,7 @@ def store_source(part: FileStorage) -> StoredBlob:
     """
     stream = cast(UploadStream, part.stream)
     if stream.size == 0:
-        raise invalid_field_problem(str(part.name), "expected a file, got an empty one")
+        raise invalid_field_problem(str(part.name), "expected a file, got an empty one", EmptyFile.code)
     return _store_one(stream)
 
 

@@ -145,6 +145,7 @@ class GroupCountOut(Output):
 class ErrorCountOut(Output):
     code: str
     count: int
+    retryable: int = Field(description="How many of them a retry would take.")
 
 
 class SummaryOut(Output):

@@ -127,7 +127,7 @@ def get_summary(job_id: str) -> Answer:
         job = require_job(session, job_id)
         summary = tallies.summarize(session, job_id)
         labels, groups = label_counts_out(job.model_version, summary)
-        errors = [ErrorCountOut(code=code, count=count) for code, count in summary.errors.items()]
+        errors = [ErrorCountOut.model_validate(row, from_attributes=True) for row in summary.errors]
         body = SummaryOut(
             counts=counts_out(job),
             labels=labels,
@@ -201,6 +201,7 @@ def cancel_job(job_id: str) -> Answer:
 @bp.output(JobOut, status_code=202, description="The failed items are pending again")
 @bp.doc(
     summary="Retry the failed items of a job",
+    description="Takes the failures for which another attempt may help: `retryable` of the job counts them.",
     operation_id="retry_job",
     responses={404: "There is no such job", 409: "No failed item can be retried, or the job was canceled"},
 )

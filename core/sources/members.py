@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from core.errors import ArchiveUnsafe, ItemError, NotAnImage, SourceEnded, TooLarge
+from core.errors import ArchiveUnsafe, EmptyFile, ItemError, SourceEnded, TooLarge
 from core.sources.names import display_name, is_system_file, storable, unsafe_name_reason
 
 MAX_COMPRESSION_RATIO = 100
@@ -117,4 +117,4 @@ def _picture(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
             raise TooLarge(f"expected at most {limit:,} bytes, got more")
         yield piece
     if size == 0:
-        raise NotAnImage("expected a picture, got an empty file")
+        raise EmptyFile("expected a picture, got an empty file")

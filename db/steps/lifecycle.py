@@ -15,7 +15,7 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
-from core.errors import BadCrop, BadRow, ItemError, JobFinished, JobNotFinished, NothingToRetry, RegionsNotTaken
+from core.errors import ItemError, JobFinished, JobNotFinished, NothingToRetry
 from db.bulk import UpdateRows, count_changed
 from db.crawls import requests
 from db.steps import chunks, discoveries, tallies, webhooks
@@ -33,8 +33,6 @@ _SUCCEED = UpdateRows(
     _ITEMS, ("status", "prediction_id", "reused", "label", "label_group", "confidence", "finished_at"), _PENDING
 )
 _FAIL = UpdateRows(_ITEMS, ("status", "error_code", "error_detail", "error_retryable", "finished_at"), _PENDING)
-_INVALID = tuple(error.code for error in (BadCrop, BadRow, RegionsNotTaken))
-"""Errors of items that were invalid when they were submitted."""
 _LOCK_JOB = (
     select(Job)
     .where(Job.id == bindparam("job_id"))
@@ -69,7 +67,7 @@ def finish_items(
     if changed != len(succeeded) + len(failed):
         raise RuntimeError(f"expected {len(succeeded) + len(failed)} pending items under the job's lock, got {changed}")
     tallies.count_labels(session, job.id, succeeded)
-    tallies.count_errors(session, job.id, Counter(row["error_code"] for row in failed))
+    tallies.count_errors(session, job, Counter((row["error_code"], row["error_retryable"]) for row in failed))
     job.pending -= changed
     job.succeeded += len(succeeded)
     job.failed += len(failed)
@@ -89,16 +87,24 @@ def _set_running(job: Job, taken_at: datetime) -> None:
     if job.status == JobStatus.QUEUED:
         job.status = JobStatus.RUNNING
         job.started_at = job.started_at or taken_at
+    job.run_at = job.run_at or taken_at
+
+
+def _end_run(job: Job, now: datetime) -> None:
+    job.run_seconds, job.run_at = job.duration(now), None
+    job.finished_at = now
 
 
 def update_job_state(session: Session, job: Job, now: datetime) -> None:
     """Update the revision and the rate of a changed job, and end the job if nothing of it is pending any more."""
     job.revision += 1
-    _measure_rate(job, now)
     if job.pending == 0 and not job.discovering and not job.finished:
         job.status = JobStatus.COMPLETED if job.cancel_requested_at is None else JobStatus.CANCELED
-        job.finished_at = now
+        _end_run(job, now)
+        _measure_rate(job, now)
         webhooks.store_job_end(session, job, now)
+    else:
+        _measure_rate(job, now)
     session.flush()
 
 
@@ -107,7 +113,7 @@ def fail_job(session: Session, job: Job, error: ItemError, now: datetime) -> Non
     job.status = JobStatus.FAILED
     job.discovering = False
     job.error = {"code": error.code, "detail": error.detail, "retryable": error.retryable}
-    job.finished_at = now
+    _end_run(job, now)
     job.revision += 1
     webhooks.store_job_end(session, job, now)
     session.flush()
@@ -158,23 +164,18 @@ def cancel_waiting_items(session: Session, job: Job, now: datetime) -> int:
 
 
 def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
-    """failed -> pending, for all items whose bytes are stored or can be downloaded. Return how many.
-
-    A completed job becomes `running` again.
+    """failed -> pending, for all items with `error_retryable`. Return how many. A completed job is `running` again.
 
     Raises:
         JobFinished: The job was canceled, or its source could not be read.
-        NothingToRetry: No item has failed, or no failed item has bytes that are stored or can be downloaded.
+        NothingToRetry: No item has failed, or every failed item would fail again.
     """
     if job.cancel_requested_at is not None or job.status in (JobStatus.CANCELED, JobStatus.FAILED):
         status = job.status if job.finished else "being canceled"
         raise JobFinished(f"expected a job that is completed or running, but this one is {status}")
-    # An item that was invalid when it was submitted would fail again.
-    can_be_downloaded = Item.source_url.is_not(None) & Item.error_code.not_in(_INVALID)
-    can_be_retried = Item.blob_sha256.is_not(None) | can_be_downloaded
-    retryable = (Item.job_id == job.id, Item.status == ItemStatus.FAILED, can_be_retried)
+    retryable = (Item.job_id == job.id, Item.status == ItemStatus.FAILED, Item.error_retryable.is_(True))
     by_code = session.execute(select(Item.error_code, func.count()).where(*retryable).group_by(Item.error_code))
-    tallies.count_errors(session, job.id, {str(code): -count for code, count in by_code})
+    tallies.count_errors(session, job, {(str(code), True): -count for code, count in by_code})
     retried = count_changed(
         session,
         update(Item)
@@ -191,15 +192,13 @@ def retry_failed_items(session: Session, job: Job, now: datetime) -> int:
     if retried == 0:
         if not job.failed:
             raise NothingToRetry("No item has failed.")
-        raise NothingToRetry(
-            f"The {job.failed:,} failed items cannot be retried: their bytes are not stored and cannot be downloaded."
-        )
+        raise NothingToRetry(f"expected failures that a retry can mend, got {job.failed:,} that would happen again")
     job.failed -= retried
     job.pending += retried
     if job.finished:
         job.status, job.finished_at = JobStatus.RUNNING, None
     job.started_at = job.started_at or now
-    job.rate, job.rate_at, job.rate_done = None, now, job.total - job.pending
+    job.rate, job.rate_at, job.rate_done = None, now, job.succeeded + job.failed
     job.duplicates = None
     job.revision += 1
     session.flush()
@@ -219,12 +218,13 @@ def mark_job_deleted(job: Job, now: datetime) -> None:
 
 
 def _measure_rate(job: Job, now: datetime) -> None:
-    done = job.total - job.pending
-    since, done_before = job.rate_at or job.created_at, job.rate_done
-    if job.pending == 0:
-        # A finished job shows its average rate.
-        since, done_before = job.created_at, 0
-    elif now - since < RATE_INTERVAL:
+    done = job.succeeded + job.failed
+    if job.finished:
+        # A finished job shows the average rate of all its runs. Canceled items were not classified.
+        job.rate = done / max(job.run_seconds, 0.001) if job.started_at else None
         return
-    job.rate = (done - done_before) / max((now - since).total_seconds(), 0.001)
+    since = job.rate_at or job.run_at
+    if since is None or now - since < RATE_INTERVAL:
+        return
+    job.rate = (done - job.rate_done) / (now - since).total_seconds()
     job.rate_at, job.rate_done = now, done

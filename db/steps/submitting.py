@@ -210,7 +210,7 @@ def _insert_items(
         ]
         if regions:
             session.connection().execute(_INSERT_REGIONS, regions)
-    tallies.count_errors(session, job.id, Counter(item.error.code for item in items if item.error))
+    tallies.count_errors(session, job, Counter((item.error.code, _is_retryable(item)) for item in items if item.error))
 
 
 def store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> None:
@@ -241,10 +241,15 @@ def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, n
         "reused": False,
         "error_code": error.code if error else None,
         "error_detail": error.detail if error else None,
-        "error_retryable": error.retryable if error else None,
+        "error_retryable": _is_retryable(item) if error else None,
         "created_at": now,
         "finished_at": now if error else None,
     }
+
+
+def _is_retryable(item: NewItem) -> bool:
+    """Return whether a retry can take an item that failed before it was stored."""
+    return item.error is not None and item.error.retryable and bool(item.blob or item.source_url)
 
 
 def _region_rows(item_id: str, regions: Sequence[Region]) -> list[dict[str, Any]]:

@@ -14,14 +14,18 @@ from sqlalchemy import Table, delete, select
 from sqlalchemy.orm import Session
 
 from db.bulk import AddToRows
-from db.tables import ErrorTally, LabelTally
+from db.tables import ErrorTally, Job, LabelTally
 
 HISTOGRAM_BINS = 10
 """Number of bins in the confidence histogram. They divide 0 to 1 into equal parts."""
 
 _LABELS, _ERRORS = cast(Table, LabelTally.__table__), cast(Table, ErrorTally.__table__)
 _COUNT_LABELS = AddToRows(_LABELS, ("count", "confidence_sum"))
-_COUNT_ERRORS = AddToRows(_ERRORS, ("count",))
+_COUNT_ERRORS = AddToRows(_ERRORS, ("count", "retryable"))
+
+
+Failure = tuple[str, bool]
+"""The error code of a failed item, and whether a retry takes the item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,21 @@ class LabelCount:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorCount:
+    """How many items of a job have failed with an error code, and how many of these a retry would take."""
+
+    code: str
+    count: int
+    retryable: int
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The tallies of a job, as its page shows them."""
 
     labels: list[LabelCount]
-    errors: dict[str, int]
-    """The number of failed items for each error code, most frequent first."""
+    errors: list[ErrorCount]
+    """Most frequent first."""
     histogram: list[int]
     """The number of succeeded items in each bin of confidence."""
 
@@ -65,10 +78,15 @@ def count_labels(session: Session, job_id: str, items: Iterable[Mapping[str, Any
     _COUNT_LABELS.execute(session, list(tallies.values()))
 
 
-def count_errors(session: Session, job_id: str, by_code: Mapping[str, int]) -> None:
-    """Add to the job's counts of failed items, by error code. A negative number takes failures back, after a retry."""
-    rows = [{"job_id": job_id, "code": code, "count": count} for code, count in by_code.items() if count]
-    _COUNT_ERRORS.execute(session, rows)
+def count_errors(session: Session, job: Job, failures: Mapping[Failure, int]) -> None:
+    """Add to the job's counts of failed items. A negative number takes failures back, for a retry."""
+    by_code: dict[str, dict[str, Any]] = {}
+    for (code, retryable), count in failures.items():
+        row = by_code.setdefault(code, {"job_id": job.id, "code": code, "count": 0, "retryable": 0})
+        row["count"] += count
+        row["retryable"] += count if retryable else 0
+    _COUNT_ERRORS.execute(session, list(by_code.values()))
+    job.retryable += sum(row["retryable"] for row in by_code.values())
 
 
 def delete_tallies(session: Session, job_id: str) -> None:
@@ -95,4 +113,4 @@ def summarize(session: Session, job_id: str) -> Summary:
         .where(ErrorTally.job_id == job_id, ErrorTally.count > 0)
         .order_by(ErrorTally.count.desc(), ErrorTally.code)
     )
-    return Summary(list(labels.values()), {row.code: row.count for row in errors}, histogram)
+    return Summary(list(labels.values()), [ErrorCount(row.code, row.count, row.retryable) for row in errors], histogram)

@@ -148,6 +148,7 @@ class Item(Base):
     error_code: Mapped[str | None] = mapped_column(String(50))
     error_detail: Mapped[str | None] = mapped_column(Text)
     error_retryable: Mapped[bool | None]
+    """Whether a retry takes the failed item: another attempt may succeed, and its bytes are stored or have a URL."""
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
 

@@ -98,6 +98,8 @@ class Job(Base):
     canceled: Mapped[int] = mapped_column(default=0)
     reused: Mapped[int] = mapped_column(default=0)
     """How many succeeded items have a prediction that existed before."""
+    retryable: Mapped[int] = mapped_column(default=0)
+    """How many failed items a retry would take: those with `error_retryable`."""
     duplicates: Mapped[int | None]
     """How many items show the same picture as an earlier one. None until the linker has run, after the job's end."""
     model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
@@ -109,14 +111,19 @@ class Job(Base):
     revision: Mapped[int] = mapped_column(default=0)
     """Increased by every change of the job. It is the ETag."""
     rate: Mapped[float | None]
-    """Items per second in the last interval of at least `db.steps.lifecycle.RATE_INTERVAL`."""
+    """Items per second in the last interval of at least `db.steps.lifecycle.RATE_INTERVAL`. Of a finished job: its
+    succeeded and failed items per second of `run_seconds`. None if it never ran."""
     rate_at: Mapped[datetime | None]
     """When the current interval started."""
     rate_done: Mapped[int] = mapped_column(default=0)
     """Number of items that were finished at `rate_at`."""
+    run_seconds: Mapped[float] = mapped_column(default=0.0)
+    """For how long the job ran until its last end. A job that is retried runs several times."""
+    run_at: Mapped[datetime | None]
+    """When the present run began: a worker took up the chunk that was recorded first. None while it does not run."""
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
-    """When a worker took up the chunk that was recorded first."""
+    """When the first run began."""
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     """From then on a finished job is answered with 410, and the purger removes its items."""
@@ -138,6 +145,10 @@ class Job(Base):
     @property
     def finished(self) -> bool:
         return self.status in FINISHED
+
+    def duration(self, now: datetime) -> float:
+        """Return for how many seconds the job has run, in all its runs together."""
+        return self.run_seconds + (0.0 if self.run_at is None else max(0.0, (now - self.run_at).total_seconds()))
 
     def expired(self, now: datetime) -> bool:
         """Return whether the job is finished and past its retention."""
@@ -215,10 +226,11 @@ class LabelTally(Base):
 
 
 class ErrorTally(Base):
-    """How many items of a job have failed with an error code."""
+    """How many items of a job have failed with an error code, and how many of these a retry would take."""
 
     __tablename__ = "error_tallies"
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     code: Mapped[str] = mapped_column(String(50), primary_key=True)
     count: Mapped[int]
+    retryable: Mapped[int] = mapped_column(default=0)

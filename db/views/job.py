@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, PlainSerializer
 
-from core.clock import rfc3339
+from core.clock import rfc3339, utc_now
 from db.tables import Job, JobSource, JobStatus, Priority
 from db.views.crawl import CrawlOut, crawl_out
 
@@ -59,7 +59,9 @@ class JobOut(Output):
     counts: CountsOut
     canceling: bool = Field(description="True if the job was asked to stop and is not canceled yet.")
     discovering: bool
-    rate: float | None = Field(description="Pictures per second.")
+    retryable: int = Field(description="Failed items that a retry would take.")
+    rate: float | None = Field(description="Pictures per second. Of a finished job: in all of `duration_seconds`.")
+    duration_seconds: float = Field(description="For how long it has run. A retry adds to it.")
     eta_seconds: int | None
     model: ModelOut
     priority: Priority
@@ -84,6 +86,8 @@ def job_out(job: Job) -> JobOut:
         counts=counts_out(job),
         canceling=job.cancel_requested_at is not None and not job.finished,
         discovering=job.discovering,
+        retryable=job.retryable,
+        duration_seconds=round(job.duration(utc_now()), 3),
         rate=None if job.rate is None else round(job.rate, 1),
         eta_seconds=_eta_seconds(job),
         model=ModelOut(name=job.model_version.name, version=job.model_version.version),

@@ -27,7 +27,7 @@ export class Actions {
     $("cancel").hidden = finished;
     $("cancel").disabled = job.canceling;
     $("cancel").textContent = say(job.canceling ? "canceling" : "cancel");
-    $("retry").hidden = !job.counts.failed || job.canceling || job.status === "canceled";
+    $("retry").hidden = !job.retryable || job.canceling || job.status === "canceled";
     $("delete").hidden = !finished;
   }
 

@@ -147,7 +147,7 @@ function draw() {
   else if (!finished && !job.started_at) facts.push([say("waiting")]);
   if (job.error && !job.crawl?.verdict) facts.push([`${sayError(job.error.code, "")} (${job.error.detail})`, "failed"]);
   if (finished && job.finished_at) {
-    const milliseconds = new Date(job.finished_at) - new Date(job.created_at);
+    const milliseconds = job.duration_seconds * 1000;
     facts.push([say("took", { time: duration(milliseconds / 1000) })]);
   }
   $("facts").replaceChildren(...facts.map(([text, kind]) => make("span", { class: kind }, text)));

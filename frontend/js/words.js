@@ -86,6 +86,7 @@ export const WORDS = {
     unknownJob: "There is no such job here. It may have been deleted, or the URL may be wrong.",
     errors: {
       not_an_image: "This is not a picture.",
+      empty_file: "The file is empty.",
       unsupported_format: "This file format is not supported. Use JPEG, PNG, WebP, GIF, AVIF or BMP.",
       truncated_image: "The picture is incomplete: its end is missing.",
       too_many_pixels: "The picture has too many pixels.",
@@ -219,6 +220,7 @@ export const WORDS = {
     unknownJob: "해당 작업을 찾을 수 없습니다. 삭제되었거나 주소가 잘못되었을 수 있습니다.",
     errors: {
       not_an_image: "사진 파일이 아닙니다.",
+      empty_file: "파일이 비어 있습니다.",
       unsupported_format: "지원하지 않는 형식입니다. JPEG, PNG, WebP, GIF, AVIF, BMP를 사용해 주세요.",
       truncated_image: "사진의 뒷부분이 잘려 있습니다.",
       too_many_pixels: "사진의 픽셀 수가 너무 많습니다.",

@@ -70,7 +70,7 @@ def test_models_are_listed_with_their_metrics(run: Run) -> None:
     assert f"{model['metrics']['accuracy']:.4f}" in run("models").stdout
 
 
-def test_a_job_can_be_watched_reviewed_retried_and_deleted(run: Run, tmp_path: Path) -> None:
+def test_a_job_can_be_watched_reviewed_and_deleted(run: Run, tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(broken.truncated_jpeg())
     sent = run("submit", str(tmp_path / "cut.jpg"), str(SAMPLES / "dress-green.jpg"), "--no-wait", "--top-k", "2")
     job_id = sent.stdout.strip()
@@ -87,11 +87,18 @@ def test_a_job_can_be_watched_reviewed_retried_and_deleted(run: Run, tmp_path: P
     assert "no label fits" in run("review", dress["id"], "--reject").stdout
     assert run("review", dress["id"], "--undo").exit_code == ExitCode.OK
     assert run("items", job_id, "--reviewed").stdout == ""
-    assert "truncated_image" in run("retry", job_id).stdout
+    assert "got 1 that would happen again" in str(run("retry", job_id).exception)
     asked = run("delete", job_id, input="n\n")
     assert (asked.exit_code, "with its 2 items?" in asked.stderr) == (ExitCode.ERROR, True)
     assert run("delete", job_id, "--yes").exit_code == ExitCode.OK
     assert "There is no job" in str(run("watch", job_id).exception)
+
+
+def test_failed_downloads_are_retried(run: Run) -> None:
+    failed = run("submit", "http://shop.invalid/coat.jpg")
+    assert failed.exit_code == ExitCode.ITEMS_FAILED
+    again = run("retry", failed.stderr.split()[0])
+    assert (again.exit_code, "fetch_failed" in again.stdout) == (ExitCode.ITEMS_FAILED, True)
 
 
 @pytest.fixture

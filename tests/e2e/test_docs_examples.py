@@ -22,9 +22,8 @@ from typing import Any
 import pytest
 
 from core.settings import PROJECT
-from lookbook import Client, Job, Upload
+from lookbook import Client, Job
 from lookbook.options import RegionOption
-from samples import broken
 from tests.answering import Reply, answering
 from tests.artifacts import publish_again
 from tests.conftest import SAMPLES, RunningService, ready_service, suspended_worker
@@ -164,7 +163,7 @@ class ExampleObjects:
         return self._client.submit_uploads([SAMPLES / "dress-green.jpg"], **options)
 
     def _failed_job(self) -> Job:
-        return self._client.submit_uploads([Upload("cut.jpg", broken.truncated_jpeg())]).wait()
+        return self._client.submit_items(["http://shop.invalid/coat.jpg"]).wait()
 
     def _item_id(self) -> str:
         return next(self._submit_job().wait().items()).id

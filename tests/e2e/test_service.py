@@ -135,7 +135,7 @@ def test_a_job_keeps_the_order_of_its_pictures_and_its_counts_add_up(http: httpx
     summary = http.get(job["links"]["summary"]).json()
     assert sum(row["count"] for row in summary["labels"]) == 26
     assert sum(row["count"] for row in summary["groups"]) == 26
-    assert summary["errors"] == [{"code": "not_an_image", "count": 1}]
+    assert summary["errors"] == [{"code": "not_an_image", "count": 1, "retryable": 0}]
     label = summary["labels"][0]
     filtered = http.get(job["links"]["items"], params={"label": label["id"], "limit": 200}).json()["data"]
     assert len(filtered) == label["count"]

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.deadlines import Deadlines
-from core.errors import DecodeFailed
+from core.errors import ModelFailed
 from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo
 from db import model_versions
@@ -37,7 +37,8 @@ LEASE = timedelta(seconds=60)
 POLICY = ChunkPolicy(size=4, window=2, deadlines=Deadlines(LEASE))
 WORKER = "wrk_1@here-1"
 EVENTS = [event.value for event in JobEvent]
-FAILED = Outcome(error=DecodeFailed("broken"))
+FAILED = Outcome(error=ModelFailed("broken"))
+"""A failure that a retry takes."""
 TAXONOMY = {
     "name": "test",
     "version": "1",

@@ -159,7 +159,7 @@ def test_an_export_contains_everything_known_about_an_item(client: FlaskClient, 
     }
     assert (failed["status"], failed["error_code"], failed["label"], failed["reused"]) == (
         "failed",
-        "decode_failed",
+        "model_error",
         None,
         None,
     )

@@ -142,7 +142,7 @@ def test_an_item_that_cannot_be_fetched_fails_with_its_error_code(
     job_id, messages = submit(database, [server.url + path for path in paths])
     assert fetching.work_on(messages[0]) == 4
     job, items, left = read(database, job_id)
-    assert [item.error_code for item in items] == ["fetch_failed", "not_an_image", "too_large", "blocked_address"]
+    assert [item.error_code for item in items] == ["fetch_failed", "empty_file", "too_large", "blocked_address"]
     assert [item.error_retryable for item in items] == [False, False, False, False]
     assert (job.status, job.failed, job.pending, left) == (JobStatus.COMPLETED, 4, 0, [])
 
@@ -320,6 +320,7 @@ def test_a_picture_that_repeatedly_ends_its_worker_fails_alone(
 def test_a_failed_download_can_be_retried(
     database: Database, redis: RunningRedis, server: HostileServer, fetching: FetchStage
 ) -> None:
+    server.answers["/late.jpg"] = response(b"", "429 Too Many", retry_after="3600")
     job_id, messages = submit(database, [f"{server.url}/late.jpg"])
     fetching.work_on(messages[0])
     assert read(database, job_id)[1][0].error_code == "fetch_failed"

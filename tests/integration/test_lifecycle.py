@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core.errors import JobFinished, JobNotFinished, ModelFailed, NothingToRetry
+from core.errors import JobFinished, JobNotFinished, ModelFailed, NothingToRetry, TruncatedImage
 from core.messages import ChunkMessage
 from db.blobs.local import LocalBlobStore
 from db.database import Database
@@ -16,8 +16,9 @@ from db.steps import chunks, lifecycle, submitting
 from db.steps.recording import Outcome
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
-from db.views import jobs
+from db.views import items, jobs
 from tests.integration.builders import (
+    FAILED,
     NOW,
     POLICY,
     WORKER,
@@ -28,6 +29,8 @@ from tests.integration.builders import (
     finish,
     locked_job,
     read_job,
+    record_chunk,
+    scored,
 )
 from worker.maintenance.purger import purge
 
@@ -108,6 +111,52 @@ def test_a_retry_changes_only_failed_items(database: Database) -> None:
     assert (job.status, job.pending, job.succeeded, job.failed) == (JobStatus.COMPLETED, 0, 5, 0)
     with database.reading() as session:
         assert set(session.scalars(select(Item.error_code))) == {None}
+
+
+def test_a_retry_takes_only_failures_for_which_another_attempt_may_help(database: Database) -> None:
+    job_id, messages = a_queued_job(database, [str(n) for n in range(8)])
+    finish(database, messages[0], Outcome(error=TruncatedImage("cut off")))
+    with pytest.raises(NothingToRetry, match="got 4 that would happen again"):
+        retry(database, job_id)
+    finish(database, messages[1], Outcome(error=ModelFailed("out of luck")))
+    assert read_job(database, job_id).retryable == 4
+    assert retry(database, job_id) == 4
+    job = read_job(database, job_id)
+    assert (job.pending, job.failed, job.retryable) == (4, 4, 0)
+    with database.reading() as session:
+        failed = session.scalars(select(Item.error_code).where(Item.status == ItemStatus.FAILED))
+        assert list(failed) == ["truncated_image"] * 4
+
+
+def test_a_retry_adds_to_the_run_time_of_its_job(database: Database) -> None:
+    job_id, messages = a_queued_job(database, [str(n) for n in range(8)])
+    finish(database, messages[0])
+    assert read_job(database, job_id).duration(NOW + timedelta(seconds=3)) == 3
+    finish(database, messages[1], FAILED, NOW + timedelta(seconds=4))
+    job = read_job(database, job_id)
+    assert (job.rate, job.duration(NOW + timedelta(days=1))) == (2, 4)
+
+    an_hour_later = NOW + timedelta(hours=1)
+    with locked_job(database, job_id) as (session, held):
+        lifecycle.retry_failed_items(session, held, an_hour_later)
+        (message,) = chunks.claim(session, held, POLICY, an_hour_later)
+    assert read_job(database, job_id).duration(an_hour_later + timedelta(minutes=1)) == 4
+    with database.writing() as session:
+        outcomes = {picture: scored() for picture in items.list_pending_pictures(session, message.chunk_id)}
+        record_chunk(session, message, outcomes, an_hour_later + timedelta(seconds=6), an_hour_later)
+    job = read_job(database, job_id)
+    assert (job.rate, job.duration(NOW + timedelta(days=1)), job.succeeded) == (0.8, 10, 8)
+    assert job.started_at == NOW
+
+
+def test_the_rate_of_a_canceled_job_counts_what_was_classified(database: Database) -> None:
+    job_id, messages = a_queued_job(database, [str(n) for n in range(20)])
+    finish(database, messages[0])
+    take(database, messages[1])
+    cancel_job(database, job_id)
+    finish(database, messages[1], now=NOW + timedelta(seconds=4))
+    job = read_job(database, job_id)
+    assert (job.status, job.succeeded, job.canceled, job.rate) == (JobStatus.CANCELED, 8, 12, 2)
 
 
 def test_a_retry_without_failed_items_is_refused(database: Database) -> None:

@@ -44,6 +44,7 @@ def test_recording_a_chunk_counts_its_items_and_claims_the_next(database: Databa
 
 def test_a_job_is_completed_when_its_last_chunk_is_recorded(database: Database) -> None:
     job_id, messages = a_queued_job(database, [f"picture {n}" for n in range(10)])
+    messages += finish(database, messages.pop()).next_chunks
     while messages:
         messages += finish(database, messages.pop(), now=NOW + timedelta(seconds=5)).next_chunks
     job = read_job(database, job_id)

@@ -13,7 +13,7 @@ from pyarrow import parquet
 from sqlalchemy import func, select
 
 from api.answers.export_formats import FORMATS
-from core.errors import BadCrop, DecodeFailed, ModelFailed, RegionsNotTaken
+from core.errors import BadCrop, ModelFailed, RegionsNotTaken
 from core.messages import ChunkMessage
 from core.types import Crop, PictureKey, Region
 from db import model_versions
@@ -27,6 +27,7 @@ from db.views import items, jobs
 from db.views.exports import Export
 from db.views.item_pages import ItemFilter, ItemSort
 from tests.integration.builders import (
+    FAILED,
     NOW,
     POLICY,
     a_blob,
@@ -137,7 +138,7 @@ def test_a_region_that_cannot_be_predicted_fails_its_item_only(
 
 def test_a_retried_item_gets_the_predictions_of_its_regions(database: Database) -> None:
     job_id, messages = a_queued_look(database, a_look("a"))
-    finish(database, messages[0], Outcome(error=DecodeFailed("broken")))
+    finish(database, messages[0], FAILED)
     with locked_job(database, job_id) as (session, job):
         assert lifecycle.retry_failed_items(session, job, NOW) == 1
         messages = chunks.claim(session, job, POLICY, NOW)
@@ -206,7 +207,7 @@ def test_rows_with_regions_fail_for_good_if_the_model_takes_none(place: Place) -
     refused, accepted = place.items(job_id)
     assert (refused.status, refused.error_code) == (ItemStatus.FAILED, "regions_not_taken")
     assert accepted.status == ItemStatus.PENDING
-    with locked_job(place.database, job_id) as (session, job), pytest.raises(Exception, match="cannot be retried"):
+    with locked_job(place.database, job_id) as (session, job), pytest.raises(Exception, match="would happen again"):
         lifecycle.retry_failed_items(session, job, NOW)
 
 

@@ -72,7 +72,7 @@ def test_empty_and_too_large_files_fail_only_their_items(client: FlaskClient, se
     job = body_of(upload(client, [(b"", "empty.jpg"), (b"x" * 200_001, "large.jpg"), (picture(), "good.jpg")]))
     assert (job["counts"]["failed"], job["counts"]["pending"], job["status"]) == (2, 1, "queued")
     items = body_of(client.get(f"/v1/jobs/{job['id']}/items"))["data"]
-    assert [item["error"] and item["error"]["code"] for item in items] == ["not_an_image", "too_large", None]
+    assert [item["error"] and item["error"]["code"] for item in items] == ["empty_file", "too_large", None]
     assert items[1]["image"] is None
     assert "200,000 bytes, got 200,001" in items[1]["error"]["detail"]
     assert len(blobs_on_disk(settings)) == 1
@@ -127,7 +127,7 @@ def test_a_body_over_the_limit_is_answered_with_413_and_stores_nothing(client: F
 
 def test_an_empty_body_and_a_too_large_picture_are_refused_at_once(client: FlaskClient) -> None:
     body = problem(client.post("/v1/classifications", data=b"", content_type="image/jpeg"))
-    assert (body["status"], body["code"]) == (415, "not_an_image")
+    assert (body["status"], body["code"]) == (422, "empty_file")
     body = problem(client.post("/v1/classifications", data=b"x" * 200_001, content_type="image/jpeg"))
     assert (body["status"], body["code"]) == (413, "too_large")
 

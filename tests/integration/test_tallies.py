@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,31 +15,33 @@ from db.database import Database
 from db.steps import chunks, lifecycle, submitting, tallies
 from db.steps.recording import Outcome
 from db.steps.submitting import NewItem, NewJob
+from db.steps.tallies import ErrorCount
 from db.tables import ErrorTally, Item, ItemStatus, JobSource, LabelTally
 from db.views import items
 from tests.integration.builders import FAILED, NOW, POLICY, a_blob, a_model, finish, record_chunk, scored
 from worker.maintenance.purger import purge
 
-Tallied = tuple[dict[tuple[str, str, int], tuple[int, float]], dict[str, int]]
+Tallied = tuple[dict[tuple[str, str, int], tuple[int, float]], dict[str, tuple[int, int]]]
 
 
 def tallied(session: Session, job_id: str) -> Tallied:
     """Return the stored tallies.
 
-    The first dictionary maps label, group and bin to count and sum of confidences, the second error codes to counts.
+    The first dictionary maps label, group and bin to count and sum of confidences, the second error codes to the
+    counts of all items and of those that a retry takes.
     """
     labels = session.scalars(select(LabelTally).where(LabelTally.job_id == job_id))
     errors = session.scalars(select(ErrorTally).where(ErrorTally.job_id == job_id, ErrorTally.count != 0))
     return (
         {(row.label, row.label_group, row.bin): (row.count, round(row.confidence_sum, 9)) for row in labels},
-        {row.code: row.count for row in errors},
+        {row.code: (row.count, row.retryable) for row in errors},
     )
 
 
 def counted(session: Session, job_id: str) -> Tallied:
     """Return the tallies that counting item by item gives."""
     labels: dict[tuple[str, str, int], tuple[int, float]] = {}
-    errors: Counter[str] = Counter()
+    errors: dict[str, tuple[int, int]] = {}
     for item in session.scalars(select(Item).where(Item.job_id == job_id)):
         if item.status == ItemStatus.SUCCEEDED:
             assert item.confidence is not None
@@ -48,8 +49,9 @@ def counted(session: Session, job_id: str) -> Tallied:
             count, total = labels.get(key, (0, 0.0))
             labels[key] = count + 1, round(total + item.confidence, 9)
         elif item.status == ItemStatus.FAILED:
-            errors[str(item.error_code)] += 1
-    return labels, dict(errors)
+            count, retryable = errors.get(str(item.error_code), (0, 0))
+            errors[str(item.error_code)] = count + 1, retryable + bool(item.error_retryable)
+    return labels, errors
 
 
 def test_the_summary_adds_up_to_the_items(database: Database) -> None:
@@ -70,7 +72,7 @@ def test_the_summary_adds_up_to_the_items(database: Database) -> None:
     assert {row.label: row.count for row in summary.labels} == {"shirt": 2, "dress": 1}
     sums = {row.label: row.confidence_sum for row in summary.labels}
     assert sums == pytest.approx({"shirt": 1.55, "dress": 0.99})
-    assert summary.errors == {"truncated_image": 1}
+    assert summary.errors == [ErrorCount("truncated_image", 1, 0)]
     assert summary.histogram == [0, 0, 0, 0, 0, 1, 0, 0, 0, 2]
 
 
@@ -80,18 +82,23 @@ def test_refused_items_are_tallied_and_retried_items_are_not(database: Database)
         kept = [NewItem(f"{name}.jpg", a_blob(name)) for name in "abc"]
         new = NewJob("test", JobSource.UPLOADS, a_model(session))
         job, (message,) = submitting.create_with_chunks(session, new, refused + kept, POLICY, NOW)
-        assert tallies.summarize(session, job.id).errors == {"too_large": 2}
+        assert tallies.summarize(session, job.id).errors == [ErrorCount("too_large", 2, 0)]
     finish(database, message, FAILED)
     with database.writing() as session:
-        assert tallies.summarize(session, job.id).errors == {"decode_failed": 3, "too_large": 2}
+        assert tallies.summarize(session, job.id).errors == [
+            ErrorCount("model_error", 3, 3),
+            ErrorCount("too_large", 2, 0),
+        ]
         held = lifecycle.lock_job(session, job.id)
         assert held is not None
+        assert held.retryable == 3
         lifecycle.retry_failed_items(session, held, NOW)
-        assert tallies.summarize(session, job.id).errors == {"too_large": 2}
+        assert tallies.summarize(session, job.id).errors == [ErrorCount("too_large", 2, 0)]
+        assert held.retryable == 0
         (message,) = chunks.claim(session, held, POLICY, NOW)
     finish(database, message, scored("dress", 0.7))
     with database.reading() as session:
-        expected = ({("dress", "tops", 7): (3, 2.1)}, {"too_large": 2})
+        expected = ({("dress", "tops", 7): (3, 2.1)}, {"too_large": (2, 0)})
         assert tallied(session, job.id) == counted(session, job.id) == expected
 
 
@@ -102,7 +109,7 @@ def test_tallies_of_a_purged_job_are_empty(database: Database, tmp_path: Path) -
         job, (message,) = submitting.create_with_chunks(session, new, new_items, POLICY, NOW)
     finish(database, message)
     with database.reading() as session:
-        assert tallied(session, job.id) == ({("shirt", "tops", 9): (1, 0.9)}, {"too_large": 1})
+        assert tallied(session, job.id) == ({("shirt", "tops", 9): (1, 0.9)}, {"too_large": (1, 0)})
     purge(database, LocalBlobStore(tmp_path / "blobs"), lambda: NOW + timedelta(days=2))
     with database.reading() as session:
         assert tallied(session, job.id) == ({}, {})

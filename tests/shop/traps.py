@@ -124,7 +124,7 @@ def _pictures() -> list[Trap]:
     made: dict[str, tuple[str, Callable[[], bytes], str]] = {
         "html-as-jpeg": ("not_an_image", lambda: page, JPEG),
         "json-as-jpeg": ("not_an_image", lambda: b'{"error": "no picture"}', JPEG),
-        "empty-picture": ("not_an_image", broken.empty, JPEG),
+        "empty-picture": ("empty_file", broken.empty, JPEG),
         "jpeg-as-octets": ("accepted", whole, "application/octet-stream"),
         "jpeg-as-html": ("accepted", lambda: _picture(1), HTML),
         "jpeg-without-type": ("accepted", lambda: _picture(2), ""),

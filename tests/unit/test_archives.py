@@ -150,7 +150,7 @@ def test_a_member_larger_than_the_limit_for_pictures_is_refused(make: Make) -> N
 
 
 def test_an_empty_member_is_refused_as_no_image(make: Make) -> None:
-    assert read(make([("empty.jpg", b"")])).codes == {"empty.jpg": "not_an_image"}
+    assert read(make([("empty.jpg", b"")])).codes == {"empty.jpg": "empty_file"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from core.errors import BadCrop, DecodeFailed, ItemError, NotAnImage, TooManyPixels, TruncatedImage, UnsupportedFormat
+from core.errors import (
+    BadCrop,
+    DecodeFailed,
+    EmptyFile,
+    ItemError,
+    NotAnImage,
+    TooManyPixels,
+    TruncatedImage,
+    UnsupportedFormat,
+)
 from core.pictures import inspect, load, thumbnail
 from core.settings import PROJECT
 from core.types import Crop
@@ -39,7 +48,7 @@ def test_every_sample_is_loaded_as_upright_rgb_in_the_size_of_its_header(path: P
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (broken.empty(), NotAnImage),
+        (broken.empty(), EmptyFile),
         (broken.text(), NotAnImage),
         (broken.svg(), UnsupportedFormat),
         (b"%PDF-1.7 ...", UnsupportedFormat),

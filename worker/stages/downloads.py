@@ -17,7 +17,7 @@ from typing import Protocol
 import structlog
 
 from core.clock import utc_now
-from core.errors import FetchFailed, ItemError, NotAnImage
+from core.errors import EmptyFile, FetchFailed, ItemError
 from core.fetching import Fetcher
 from core.fetching.politeness import Clock, HostSchedule, requested_pause
 from core.fetching.urls import parse_url
@@ -74,7 +74,7 @@ class PictureFetcher:
                 raise PauseRequested(f"expected status 200, got {fetched.status}", pause)
             fetched.expect_ok()
             if fetched.size == 0:
-                raise NotAnImage("expected a picture, got an empty body")
+                raise EmptyFile("expected a picture, got an empty body")
             writer.finish()
         except BaseException:
             writer.abort()
