@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from importlib.metadata import version
 
 import structlog
@@ -15,7 +16,7 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api.answers.headers import set_security_headers
-from api.answers.problems import register_errors, validation_problem
+from api.answers.problems import http_problem, register_errors, validation_problem
 from api.answers.spec import finish_spec
 from api.door.access import authorize, install_authentication
 from api.door.limits import limit_requests
@@ -59,6 +60,7 @@ def create_app(settings: Settings) -> LookbookApp:
         docs_path=None,
         static_folder=str(pages.FRONTEND),
         static_url_path="/static",
+        template_folder=str(pages.FRONTEND / "pages"),
         json_errors=False,
     )
     app.config.update(
@@ -86,6 +88,7 @@ def create_app(settings: Settings) -> LookbookApp:
         app.register_blueprint(module.bp)
     register_errors(app)
     app.register_error_handler(HTTPError, _handle_input_error)
+    app.register_error_handler(NotFound, _handle_unknown_path)
     app.spec_processor(finish_spec)  # type: ignore[arg-type]
     if settings.proxies:
         count = settings.proxies
@@ -104,6 +107,10 @@ def _handle_input_error(error: HTTPError) -> Response:
     cause = error.__cause__
     assert isinstance(cause, ValidationError), "APIFlask raises HTTPError only for input that pydantic refused"
     return validation_problem(cause).response()
+
+
+def _handle_unknown_path(error: NotFound) -> Response:
+    return pages.render_page("missing", HTTPStatus.NOT_FOUND) if pages.wants_page() else http_problem(error)
 
 
 def _start_request() -> None:

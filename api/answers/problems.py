@@ -166,6 +166,14 @@ def _routing_detail(error: HTTPException) -> str | None:
     return None
 
 
+def http_problem(error: HTTPException) -> Response:
+    """Return the problem for an error of routing or of reading the request."""
+    status = error.code or 500
+    detail = _routing_detail(error) or error.description or HTTPStatus(status).phrase
+    headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+    return Problem(status, _CODES.get(status, "http_error"), detail, headers=headers).response()
+
+
 def register_errors(app: Flask) -> None:
     """Answer every error of the application with problem details."""
 
@@ -173,12 +181,7 @@ def register_errors(app: Flask) -> None:
     def handle_problem(error: Problem) -> Response:
         return error.response()
 
-    @app.errorhandler(HTTPException)
-    def handle_http_error(error: HTTPException) -> Response:
-        status = error.code or 500
-        detail = _routing_detail(error) or error.description or HTTPStatus(status).phrase
-        headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
-        return Problem(status, _CODES.get(status, "http_error"), detail, headers=headers).response()
+    app.register_error_handler(HTTPException, http_problem)
 
     @app.errorhandler(ItemError)
     def handle_item_error(error: ItemError) -> Response:

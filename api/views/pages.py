@@ -1,11 +1,11 @@
-"""The web pages (files of frontend/) and the sample pictures."""
+"""The web pages (templates in frontend/pages/) and the sample pictures."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response, make_response, render_template, request, send_from_directory
 
 from api.door.access import can_see_job
 from api.services import current_services
@@ -18,25 +18,42 @@ SAMPLES = PROJECT / "samples" / "pictures"
 bp = Blueprint("pages", __name__)
 
 
+def render_page(name: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return a page by its name: frontend/pages/NAME.html, with the script frontend/js/NAME/main.js.
+
+    The answer to a browser that still has the page is 304.
+    """
+    response = make_response(render_template(f"{name}.html", page=name), status)
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    if status == HTTPStatus.OK:
+        response.make_conditional(request)
+    return response
+
+
 @bp.get("/")
-def upload_page() -> Response:
-    return send_from_directory(FRONTEND, "index.html")
+def photo_page() -> Response:
+    return render_page("photo")
 
 
 @bp.get("/jobs/<job_id>")
 def job_page(job_id: str) -> Response:
     with current_services().database.reading() as session:
         is_visible = can_see_job(session, job_id)
-    response = send_from_directory(FRONTEND, "job.html", conditional=is_visible)
-    if not is_visible:
-        # The page itself shows this to the user. The status tells it to programs.
-        response.status_code = HTTPStatus.NOT_FOUND
-    return response
+    # The page itself tells the user that there is no such job. The status tells it to programs.
+    return render_page("job", HTTPStatus.OK if is_visible else HTTPStatus.NOT_FOUND)
 
 
 @bp.get("/docs")
 def docs_page() -> Response:
-    return send_from_directory(FRONTEND, "docs.html")
+    return render_page("docs")
+
+
+def wants_page() -> bool:
+    """Return whether the current request is that of a browser for a page, and not that of a program."""
+    if request.path.startswith(("/v1/", "/static/")) or request.method not in {"GET", "HEAD"}:
+        return False
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
 
 
 @bp.get("/samples/index.json")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from flask import Blueprint, Response, g, redirect, request, send_from_directory
+from flask import Blueprint, Response, g, redirect, request
 from flask.typing import ResponseReturnValue
 
 from api.door.access import caller
 from api.identity.sessions import Sessions
 from api.services import current_services
-from api.views.pages import FRONTEND
+from api.views.pages import render_page
 
 bp = Blueprint("signing", __name__)
 
@@ -20,7 +20,7 @@ def login_page() -> ResponseReturnValue:
     if "caller" in g:
         # The caller is signed in already, or the service is open and needs no sign-in.
         return redirect("/", HTTPStatus.SEE_OTHER)
-    return send_from_directory(FRONTEND, "login.html")
+    return render_page("login")
 
 
 @bp.post("/session")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 from types import ModuleType
 from typing import get_type_hints
 
@@ -30,7 +31,10 @@ from tests.contract.problem_codes import problem_codes, subclasses
 from tests.contract.script_literals import Words, read_literal
 
 SCRIPTS = PROJECT / "frontend" / "js"
+WORDS = sorted((SCRIPTS / "words").glob("*.js"))
+PAGES = sorted(path.stem for path in (PROJECT / "frontend" / "pages").glob("*.html") if path.stem != "layout")
 LANGUAGES = ("en", "ko")
+ASKS = r'data-i18n(?:-label)?="(\w+)"|\bsay\("(\w+)"'
 
 NOT_SHOWN = {
     "bad_cursor": "the pages send the cursors that the server gave them",
@@ -112,20 +116,22 @@ def test_pages_have_words_for_every_problem_that_they_can_show(settings: Setting
 
 
 def test_pages_count_urls_in_every_state() -> None:
-    states = re.search(r"const STATES = \[(.*?)\];", (SCRIPTS / "crawl.js").read_text("utf-8"), re.DOTALL)
+    states = re.search(r"const STATES = \[(.*?)\];", (SCRIPTS / "job" / "crawl.js").read_text("utf-8"), re.DOTALL)
     assert states is not None
     assert set(re.findall(r'"(\w+)"', states[1])) == {state.value for state in UrlState}
 
 
 def test_pages_know_which_statuses_of_a_job_are_final() -> None:
-    function = re.search(r"function isFinished\(job\) \{(.*?)\n\}", (SCRIPTS / "api.js").read_text("utf-8"), re.DOTALL)
+    function = re.search(
+        r"function isFinished\(job\) \{(.*?)\n\}", (SCRIPTS / "shared" / "api.js").read_text("utf-8"), re.DOTALL
+    )
     assert function is not None
     assert set(re.findall(r'job\.status === "(\w+)"', function[1])) == {status.value for status in FINISHED}
 
 
-@pytest.mark.parametrize(("name", "script"), [("WORDS", "words.js"), ("CRAWL_WORDS", "words-crawl.js")])
-def test_both_languages_of_the_pages_have_the_same_sentences(name: str, script: str) -> None:
-    sentences = read_literal(SCRIPTS / script, name)
+@pytest.mark.parametrize("script", WORDS, ids=lambda path: path.stem)
+def test_both_languages_of_the_pages_have_the_same_sentences(script: Path) -> None:
+    sentences = read_literal(script, "WORDS")
     english, korean = (dict(flat(part(sentences, language))) for language in LANGUAGES)
     assert list(english) == list(korean)
     placeholders = [
@@ -135,14 +141,41 @@ def test_both_languages_of_the_pages_have_the_same_sentences(name: str, script: 
     assert placeholders[0] == placeholders[1]
 
 
-def test_every_sentence_that_a_page_asks_for_exists_and_every_sentence_is_used() -> None:
-    pages = "".join(path.read_text("utf-8") for path in (PROJECT / "frontend").glob("*.html"))
-    scripts = "".join(path.read_text("utf-8") for path in SCRIPTS.glob("*.js") if not path.name.startswith("words"))
-    asked = set(re.findall(r'data-i18n(?:-label)?="(\w+)"', pages)) | set(re.findall(r'\bsay\("(\w+)"', scripts))
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_every_sentence_that_it_asks_for(page: str) -> None:
+    asked = {key for text in texts_of(page) for keys in re.findall(ASKS, text) for key in keys if key}
+    imported = {
+        match for script in modules_of(page) for match in re.findall(r"words/(\w+)\.js", script.read_text("utf-8"))
+    }
+    known = {key for name in imported for key in part(read_literal(SCRIPTS / "words" / f"{name}.js", "WORDS"), "en")}
+    assert asked - known == set()
+
+
+def test_every_sentence_is_used() -> None:
+    quoted = {key for page in PAGES for text in texts_of(page) for key in re.findall(r'"(\w+)"', text)}
     sentences = {key for key, sentence in all_words("en").items() if isinstance(sentence, str)}
-    assert asked - sentences == set()
     # Some keys are chosen from a table before they are asked for.
-    assert sentences - asked - set(re.findall(r'"(\w+)"', scripts)) == set()
+    assert sentences - quoted == set()
+
+
+def modules_of(page: str) -> set[Path]:
+    """Return the scripts that a page loads: its main.js, and what that imports."""
+    found: set[Path] = set()
+    waiting = [SCRIPTS / page / "main.js"]
+    while waiting:
+        script = waiting.pop().resolve()
+        if script not in found and script.suffix == ".js" and "vendor" not in script.parts:
+            found.add(script)
+            imports = re.findall(r'(?:from|import) "(\.[^"]+)"', script.read_text("utf-8"))
+            waiting += [script.parent / path for path in imports]
+    return found
+
+
+def texts_of(page: str) -> list[str]:
+    """Return the templates and the scripts of a page, without the words."""
+    templates = [PROJECT / "frontend" / "pages" / f"{name}.html" for name in ("layout", page)]
+    scripts = [path for path in modules_of(page) if path.parent.name != "words"]
+    return [path.read_text("utf-8") for path in (*templates, *scripts)]
 
 
 def verdicts() -> set[str]:
@@ -183,9 +216,10 @@ def words_of(text: str) -> set[str]:
 
 
 def all_words(language: str) -> Words:
-    return part(read_literal(SCRIPTS / "words.js", "WORDS"), language) | part(
-        read_literal(SCRIPTS / "words-crawl.js", "CRAWL_WORDS"), language
-    )
+    found: Words = {}
+    for script in WORDS:
+        found |= part(read_literal(script, "WORDS"), language)
+    return found
 
 
 def words(language: str, group: str) -> Words:

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.settings import PROJECT
 from tests.conftest import SAMPLES, RunningService, ready_service, until
 from tests.e2e.conftest import provide_open_page
+from tests.e2e.pages.objects import Head
 
 FIVE_PICTURES = sorted(str(path) for path in SAMPLES.iterdir())[:5]
 
@@ -92,7 +93,7 @@ def test_a_user_can_sign_in_upload_see_predictions_and_sign_out(
     page.get_by_role("button", name="Delete this job").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(page.locator("#headline")).to_be_visible()
-    page.get_by_role("button", name="Sign out").click()
+    Head(page).sign_out()
     page.wait_for_url("**/login")
     page.goto(job)
     page.wait_for_url("**/login?next=/jobs/job_*")
@@ -122,7 +123,7 @@ def test_a_wrong_key_is_refused_with_a_message_in_both_languages(
     page.get_by_label("Key").fill("lb_wrong")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_have_text("This key is unknown, or it has been revoked.")
-    page.get_by_role("button", name="한국어").click()
+    Head(page).switch_language()
     expect(page.get_by_role("alert")).to_have_text("등록되지 않았거나 폐기된 키입니다.")
     assert all("401" in error for error in console_errors)
     console_errors.clear()
@@ -148,6 +149,7 @@ def test_pages_with_a_session_fit_the_screen_of_a_phone(
     page.get_by_label("Key").fill(key)
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#name")).to_be_visible()
+    Head(page).open_menu()
     expect(page.locator("#sign-out")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 

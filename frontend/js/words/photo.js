@@ -1,0 +1,36 @@
+// The sentences of the page for one photo, in English and Korean.
+
+export const WORDS = {
+  en: {
+    dropHere: "Drop pictures here.",
+    dropHint: "Drop one picture or ten thousand. Lookbook says which garment each of them shows. You can also paste a picture.",
+    choosePhotos: "Choose pictures",
+    takePhoto: "Take a photo",
+    chooseFolder: "Choose a folder",
+    trySamples: "No picture at hand? Try one of these",
+    tryAll: "try all of them",
+    earlier: "Earlier",
+    another: "Another picture",
+    sendingOne: "Looking at {name}",
+    sendingMany: "Sending {count} pictures",
+    sent: "{sent} of {total}",
+    received: "Everything is sent. The server is preparing the answer.",
+    noPictures: "There is no picture among these files.",
+  },
+  ko: {
+    dropHere: "사진을 여기에 놓아 주세요.",
+    dropHint: "한 장이든 만 장이든 어떤 옷인지 한 장씩 알려 드립니다. 사진을 붙여 넣어도 됩니다.",
+    choosePhotos: "사진 선택",
+    takePhoto: "사진 찍기",
+    chooseFolder: "폴더 선택",
+    trySamples: "사진이 없다면 예시로 먼저 써 보세요",
+    tryAll: "모두 분류하기",
+    earlier: "지난 작업",
+    another: "다른 사진 올리기",
+    sendingOne: "{name} 사진을 보고 있습니다",
+    sendingMany: "사진 {count}장을 보내는 중입니다",
+    sent: "{total} 중 {sent}",
+    received: "모두 보냈습니다. 서버에서 처리하고 있습니다.",
+    noPictures: "선택한 파일 중에 사진이 없습니다.",
+  },
+};

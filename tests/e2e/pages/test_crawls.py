@@ -1,0 +1,259 @@
+"""The pages of crawls in a real browser: the form that starts a crawl, and the page of its job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import insert, select, update
+
+from core.clock import utc_now
+from core.settings import Settings
+from db.crawls.requests import digest_of
+from db.database import Database
+from db.tables import Crawl, CrawlUrl, Item, Job, JobSource, JobStatus, UrlKind, UrlState
+from tests.conftest import SAMPLES, RunningService
+from tests.e2e.pages.objects import Head
+
+OpenPage = Callable[..., Page]
+SHOP = "https://shop.example"
+SCRIPT = "<script>alert(1)</script>"
+URL_COUNT = 130
+"""More URLs than the page requests at once."""
+
+
+@pytest.fixture(scope="module")
+def database(service: RunningService) -> Iterator[Database]:
+    opened = Database(Settings(home=service.home).resolved_database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def crawled(http: httpx.Client, database: Database) -> str:
+    """The path of the page of an ended crawl of the samples. The fixture writes its URLs into the database."""
+    files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
+    job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
+    assert job["status"] == "completed"
+    progress = {
+        "pages": {"done": 90, "failed": 2, "blocked_by_robots": 1, "queued": 8},
+        "pictures": {"done": 26, "left_out": 3},
+        "left_out": {"logo": 40, "limit_depth": 3},
+        "bytes": 1_234_567,
+        "waiting_on": [],
+    }
+    request = {
+        "start_urls": [SHOP + "/"],
+        "recipe": "shop-cards",
+        "query": "코트 <b>",
+        "limits": {"pages": 200, "pictures": 2000, "bytes": 2**30, "depth": 3, "minutes": 30, "hosts": []},
+    }
+    with database.writing() as session:
+        session.execute(update(Job).where(Job.id == job["id"]).values(source=JobSource.CRAWL, revision=100))
+        session.execute(insert(Crawl).values(job_id=job["id"], request=request, progress=progress))
+        session.execute(insert(CrawlUrl), [url_row(job["id"], number) for number in range(1, URL_COUNT + 1)])
+        items = session.scalars(select(Item).where(Item.job_id == job["id"]).order_by(Item.position)).all()
+        for item in items:
+            item.provenance = {
+                "page_url": f"{SHOP}/p/{item.position}",
+                "title": f"Wool coat number {item.position} {SCRIPT}",
+                "price": "39000",
+                "currency": "KRW",
+                "rule": "json_ld",
+            }
+        items[1].provenance = {"page_url": "javascript:alert(1)", "title": "A shirt", "price": "about 10"}
+    return str(job["links"]["page"])
+
+
+def url_row(job_id: str, number: int) -> dict[str, Any]:
+    url = f"{SHOP}/p/{number}"
+    state = UrlState.DONE
+    reason: str | None = None
+    detail: str | None = None
+    status: int | None = 200
+    if number == 2:
+        url, state, reason, detail, status = "javascript:alert(2)", UrlState.NOT_ALLOWED, "fetch_forbidden", None, None
+    elif number == 3:
+        state, reason, detail, status = UrlState.FAILED, "fetch_failed", f"answered 500 {SCRIPT}", 500
+    elif number == 4:
+        state, reason = UrlState.LEFT_OUT, "limit_depth"
+    elif number == 5:
+        state, reason = UrlState.LEFT_OUT, "not_in_the_words_of_the_pages"
+    return {
+        "job_id": job_id,
+        "digest": digest_of(url),
+        "seq": number,
+        "url": url,
+        "kind": UrlKind.PICTURE if number % 2 else UrlKind.PAGE,
+        "state": state,
+        "reason_code": reason,
+        "reason_detail": detail,
+        "status": status,
+        "referrer": None if number == 1 else SHOP + "/",
+        "found_at": utc_now(),
+    }
+
+
+def test_products_have_title_price_and_links_only_to_web_pages(open_page: OpenPage, crawled: str) -> None:
+    page = open_page(crawled)
+    expect(page.locator(".slot")).to_have_count(26)
+    first, second = page.locator(".slot").nth(0), page.locator(".slot").nth(1)
+    expect(first.locator(".title")).to_have_text(f"Wool coat number 0 {SCRIPT}")
+    expect(first.locator(".price")).to_have_text("₩39,000")
+    link = first.locator("a")
+    assert (link.get_attribute("href"), link.get_attribute("rel")) == (f"{SHOP}/p/0", "noopener noreferrer")
+    expect(second.locator(".title")).to_have_text("A shirt")
+    expect(second.locator(".price")).to_have_text("about 10")
+    expect(second.locator("a")).to_have_count(0)
+
+
+def test_the_page_of_a_crawl_shows_its_request_and_its_progress(open_page: OpenPage, crawled: str) -> None:
+    page = open_page(crawled)
+    expect(page.locator("#crawl-asked")).to_contain_text(
+        "https://shop.example/ · searched for “코트 <b>” · recipe shop-cards"
+    )
+    counts = page.locator("#crawl-counts")
+    for text in ("seen 101", "done 90", "failed 2", "blocked by robots.txt 1", "1.2 MB received"):
+        expect(counts).to_contain_text(text)
+    expect(page.locator("#verdict")).to_be_hidden()
+
+
+def test_all_urls_of_a_crawl_are_listed_with_their_states(open_page: OpenPage, crawled: str) -> None:
+    page = open_page(crawled)
+    page.get_by_role("link", name="URLs 130").click()
+    rows = page.locator("#urls-table tbody tr")
+    expect(page.locator("#sheet")).to_be_hidden()
+    expect(rows.first).to_be_visible()
+    rows.last.scroll_into_view_if_needed()
+    expect(rows).to_have_count(URL_COUNT)
+    expect(rows.nth(1)).to_contain_text("not allowed")
+    expect(rows.nth(1).locator("a")).to_have_count(0)
+    expect(rows.nth(2)).to_contain_text(f"The picture could not be downloaded. (answered 500 {SCRIPT})")
+    expect(rows.nth(2)).to_contain_text("HTTP 500")
+    expect(rows.nth(3)).to_contain_text("too many links away")
+    expect(rows.nth(4).locator("small span").first).to_have_text("not in the words of the pages")
+    expect(rows.nth(4).locator("a")).to_have_attribute("rel", "noopener noreferrer")
+    # The URL of the page keeps the view when it is reloaded, and going back shows the pictures.
+    page.reload()
+    expect(rows.first).to_be_visible()
+    page.go_back()
+    expect(page.locator("#sheet")).to_be_visible()
+    expect(page.locator("#urls-view")).to_be_hidden()
+
+
+def test_urls_can_be_filtered_by_state_and_kind_in_korean(open_page: OpenPage, crawled: str) -> None:
+    page = open_page(f"{crawled}#urls", locale="ko-KR")
+    rows = page.locator("#urls-table tbody tr")
+    page.get_by_label("상태").select_option("left_out")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("링크 깊이 한도 초과")
+    page.get_by_label("종류").select_option("page")
+    expect(rows).to_have_count(1)
+    page.get_by_label("종류").select_option("sitemap")
+    expect(page.locator("#urls-end")).to_have_text("이 조건에 맞는 주소가 없습니다.")
+    Head(page).switch_language()
+    expect(page.locator("#urls-end")).to_have_text("No URL matches this filter.")
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "sentence"),
+    [
+        (JobStatus.FAILED, "cookie_wall", "agree to something first"),
+        (JobStatus.COMPLETED, "quota_exceeded", "monthly quota of pictures is used up"),
+        (JobStatus.COMPLETED, "broken_off", "stopped before it was finished"),
+    ],
+)
+def test_the_page_explains_the_verdict_of_a_crawl(
+    open_page: OpenPage, crawled: str, database: Database, status: JobStatus, verdict: str, sentence: str
+) -> None:
+    job_id = crawled.rpartition("/")[2]
+    with database.writing() as session:
+        session.execute(update(Crawl).where(Crawl.job_id == job_id).values(verdict=verdict))
+        session.execute(update(Job).where(Job.id == job_id).values(status=status))
+    expect(open_page(crawled).locator("#verdict")).to_contain_text(sentence)
+
+
+def test_the_page_names_a_host_that_demanded_a_pause_while_the_crawl_runs(
+    open_page: OpenPage, crawled: str, database: Database
+) -> None:
+    job_id = crawled.rpartition("/")[2]
+    waiting = [{"host": "shop.example", "until": "2026-01-31T12:00:10.000Z"}]
+    with database.writing() as session:
+        crawl = session.get(Crawl, job_id)
+        assert crawl is not None
+        crawl.progress = {**crawl.progress, "waiting_on": waiting}
+        session.execute(update(Job).where(Job.id == job_id).values(status=JobStatus.RUNNING))
+    page = open_page(crawled)
+    expect(page.locator("#crawl-counts")).to_contain_text("shop.example asks for no requests until")
+    with database.writing() as session:
+        session.execute(update(Job).where(Job.id == job_id).values(status=JobStatus.COMPLETED, revision=200))
+    expect(page.locator("#crawl-counts")).not_to_contain_text("no requests")
+
+
+def test_the_page_of_a_crawl_can_be_used_by_keyboard(open_page: OpenPage, crawled: str) -> None:
+    page = open_page(crawled)
+    page.locator(".cell").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Tab")
+    # Tab moves from a picture to the link to its product's page, and from there out of the sheet.
+    assert page.evaluate("document.activeElement.href") == f"{SHOP}/p/0"
+    page.get_by_role("link", name="URLs 130").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#urls-table tbody tr").first).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.id") == "urls-state"
+
+
+@pytest.mark.parametrize("view", ["", "#urls"])
+def test_the_page_of_a_crawl_fits_the_screen_of_a_phone(open_page: OpenPage, crawled: str, view: str) -> None:
+    page = open_page(crawled + view, width=390, touch=True)
+    expect(page.locator("#urls-table tbody tr" if view else ".cell img.in").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_crawl_can_be_started_by_the_url_of_a_shop(open_page: OpenPage, http: httpx.Client) -> None:
+    page = open_page("/")
+    page.get_by_label("Or enter the URL of a shop:").fill("example.com/shop")
+    page.get_by_text("search word, recipe, limit").click()
+    page.get_by_label("Search word").fill("coat")
+    page.get_by_label("Recipe").fill("shop-cards")
+    page.get_by_label("Maximum number of pages").fill("7")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/job_*")
+    expect(page.locator("#crawl-asked")).to_contain_text(
+        "https://example.com/shop · searched for “coat” · recipe shop-cards"
+    )
+    crawl = http.get(f"/v1{httpx.URL(page.url).path}").json()["crawl"]
+    assert (crawl["limits"]["pages"], crawl["query"]) == (7, "coat")
+    page.get_by_role("button", name="Stop this job").click()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "sentence"),
+    [
+        ({}, "shop-url", "Enter a URL, such as"),
+        ({"#shop-url": "http://127.0.0.1/"}, "shop-url", "not on the public internet"),
+        ({"#shop-url": "ftp://shop.example/"}, "shop-url", "may not download from this URL"),
+        ({"#shop-recipe": "nobody"}, "shop-recipe", "There is no such recipe: expected one of shop-cards"),
+        ({"#shop-pages": "0"}, "shop-pages", "This number of pages is not possible"),
+        ({"#shop-pages": "a few"}, "shop-pages", "This number of pages is not possible"),
+    ],
+)
+def test_the_error_of_a_crawl_request_is_shown_at_its_field(
+    open_page: OpenPage, console_errors: list[str], fields: dict[str, str], field: str, sentence: str
+) -> None:
+    page = open_page("/")
+    page.get_by_text("search word, recipe, limit").click()
+    for selector, value in ({"#shop-url": f"{SHOP}/"} | fields if fields else {}).items():
+        page.fill(selector, value)
+    page.get_by_role("button", name="Crawl").click()
+    expect(page.locator("#shop-problem")).to_contain_text(sentence)
+    assert page.evaluate("document.activeElement.id") == field
+    # The browser itself logs every answer of 4xx.
+    assert all("422" in error for error in console_errors)
+    console_errors.clear()
