@@ -1,6 +1,7 @@
 // The start page: drop, choose, paste or photograph pictures. One picture is answered here; several become a job.
 import { ApiError, get, getFile, post } from "../shared/api.js";
 import { setUpCrawlForm } from "./crawl-form.js";
+import { droppedFiles } from "../shared/files.js";
 import { namesOf } from "../shared/labels.js";
 import { $, bytes, make, number, onLanguage, percent, say, sayError, setUpPage, showRanks } from "../shared/page.js";
 import { WORDS as CRAWL_WORDS } from "../words/crawl.js";
@@ -39,7 +40,7 @@ function listenForFiles() {
   addEventListener("drop", async (event) => {
     event.preventDefault();
     toggleOver((depth = 0));
-    send(await filesOf(event.dataTransfer));
+    send((await droppedFiles(event.dataTransfer)).map(({ file }) => file));
   });
   addEventListener("paste", (event) => {
     if (event.clipboardData.files.length) send([...event.clipboardData.files]);
@@ -48,29 +49,6 @@ function listenForFiles() {
 
 function toggleOver(depth) {
   $("drop").classList.toggle("over", depth > 0);
-}
-
-/** All files of a drop, including those in folders. */
-async function filesOf(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
-  const found = [];
-  for (const entry of entries) await walk(entry, found);
-  return found;
-}
-
-async function walk(entry, found) {
-  if (entry.isFile) {
-    found.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
-    return;
-  }
-  const reader = entry.createReader();
-  for (;;) {
-    // A reader returns at most 100 entries at a time, and none at the end.
-    const part = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-    if (!part.length) return;
-    for (const child of part) await walk(child, found);
-  }
 }
 
 async function send(files) {
