@@ -15,6 +15,7 @@ from ulid import ULID
 from werkzeug.exceptions import NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from api.answers.compression import compress_answers
 from api.answers.headers import set_security_headers
 from api.answers.problems import http_problem, register_errors, validation_problem
 from api.answers.spec import finish_spec
@@ -29,12 +30,14 @@ from api.views import (
     exports,
     health,
     items,
+    job_changes,
     jobs,
     keys,
     metrics,
     models,
     pages,
     reviews,
+    sessions,
     signing,
 )
 from core.settings import Settings
@@ -74,6 +77,7 @@ def create_app(settings: Settings) -> LookbookApp:
         classifications,
         crawls,
         jobs,
+        job_changes,
         deliveries,
         items,
         exports,
@@ -83,6 +87,7 @@ def create_app(settings: Settings) -> LookbookApp:
         health,
         metrics,
         pages,
+        sessions,
         signing,
     ):
         app.register_blueprint(module.bp)
@@ -93,6 +98,7 @@ def create_app(settings: Settings) -> LookbookApp:
     if settings.proxies:
         count = settings.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    compress_answers(app)
     app.before_request(_start_request)
     install_authentication(app)
     limit_requests(app, settings)

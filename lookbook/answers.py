@@ -47,6 +47,14 @@ class ModelRef(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owner(Answer):
+    """The key with which a job was submitted."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobState(Answer):
     """The state of a job when the service was asked."""
 
@@ -69,6 +77,8 @@ class JobState(Answer):
     eta_seconds: int | None
     model: ModelRef
     priority: str
+    owner: Owner | None
+    """None if the job was submitted without a key."""
     metadata: dict[str, Any]
     crawl: Crawl | None
     """The options and the progress of a crawl. None for other jobs."""

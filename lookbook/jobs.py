@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypedDict, Unpack
@@ -19,6 +20,7 @@ from lookbook.errors import Error, WaitTimeout
 from lookbook.reading import read
 from lookbook.retrying import retry_after
 from lookbook.transport import Transport, json_object
+from lookbook.uploads import json_body
 
 FINISHED = frozenset({"completed", "canceled", "failed"})
 EXPORT_FORMATS = ("csv", "jsonl", "parquet")
@@ -163,6 +165,14 @@ class Job:
         """Retry the failed items for which another attempt may help (`state.retryable`)."""
         return self._post("retry", repeatable=False)
 
+    def rename(self, name: str) -> Job:
+        """Give the job another name, of 1 to 200 characters."""
+        return self._change({"name": name})
+
+    def expire(self, at: datetime | None) -> Job:
+        """Set when the job is deleted, with a time zone. None: after the retention of the service, from now on."""
+        return self._change({"expires_at": None if at is None else at.isoformat()})
+
     def delete(self) -> None:
         """Delete the job, its items, and the pictures that no other job uses. The job must be finished."""
         self._transport.request("DELETE", self._path)
@@ -184,6 +194,11 @@ class Job:
 
     def _post(self, action: str, *, repeatable: bool) -> Job:
         response = self._transport.request("POST", f"{self._path}/{action}", repeatable=repeatable)
+        self._update(json_object(response), response.headers)
+        return self
+
+    def _change(self, changes: dict[str, object]) -> Job:
+        response = self._transport.request("PATCH", self._path, body=json_body(changes), repeatable=True)
         self._update(json_object(response), response.headers)
         return self
 

@@ -20,7 +20,15 @@ from db.tables import Item, Job, Scope
 from db.views import items, jobs
 
 PUBLIC = frozenset(
-    {"static", "openapi.spec", "pages.docs_page", "pages.samples_index", "pages.sample", "signing.sign_out"}
+    {
+        "static",
+        "openapi.spec",
+        "pages.docs_page",
+        "pages.samples_index",
+        "pages.sample",
+        "pages.sample_thumbnail",
+        "signing.sign_out",
+    }
 )
 """Endpoints that need no key, because they show nothing about jobs. The same is true of `PUBLIC_BLUEPRINTS`."""
 PUBLIC_BLUEPRINTS = frozenset({"health"})
@@ -30,13 +38,15 @@ SIGN_IN = "signing.sign_in"
 """The view that receives a key in the body. The key is checked and counted like one in a header."""
 LOGIN_PAGE = "signing.login_page"
 """The login page. Everyone may see it."""
+SESSION = "sessions.get_session"
+"""The view that says who the caller is, also if nobody is signed in."""
 
 ADMINISTRATION = frozenset(
     {"metrics.get_metrics", "models.promote_model", "keys.create_key", "keys.list_keys", "keys.revoke_key"}
 )
 """Endpoints that need the scope `admin`, because they show or change data of all owners."""
 
-ANY_KEY = frozenset({"keys.get_usage", SIGN_IN, LOGIN_PAGE})
+ANY_KEY = frozenset({"keys.get_usage", SIGN_IN, LOGIN_PAGE, SESSION})
 """Endpoints that need a key but no scope. The web pages need none either, because they read their data from the API."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -112,10 +122,11 @@ def authorize() -> ResponseReturnValue | None:
     """
     endpoint = request.endpoint or ""
     if "authentication_problem" in g:
-        if endpoint == LOGIN_PAGE:
+        if endpoint in {LOGIN_PAGE, SESSION}:
             return None
         if endpoint.partition(".")[0] == PAGES:
-            return redirect(url_for(LOGIN_PAGE, next=request.path), 303)
+            page = request.full_path if request.query_string else request.path
+            return redirect(url_for(LOGIN_PAGE, next=page), 303)
         raise g.authentication_problem
     if "caller" not in g:
         return None

@@ -74,3 +74,23 @@ class UsageOut(Output):
     today: AmountOut
     month: AmountOut
     days: list[DayOut] = Field(description="The last 30 days, oldest first, including days without submissions.")
+
+
+class SessionKeyOut(Output):
+    """The key of a session, and how much of its quota is used."""
+
+    id: str
+    name: str
+    scopes: list[Scope]
+    rate_limit: int | None = Field(description="Requests per minute. Null means no limit.")
+    quota: int | None = Field(description="Pictures per calendar month (UTC). Null means no limit.")
+    used: int = Field(description="Pictures that were submitted this month.")
+
+
+class SessionOut(Output):
+    """Who the caller is, and what it may do."""
+
+    signed_in: bool = Field(description="True if the request has a valid key or session.")
+    open: bool = Field(description="True if requests need no key.")
+    key: SessionKeyOut | None
+    may: list[Scope]

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, FailFast, Field, FiniteFloat, Json
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, FailFast, Field, FiniteFloat, Json, model_validator
 from pydantic.dataclasses import dataclass
 
 from api.schemas.common import Input, PageQuery, RegionName, Text, distinct_names
@@ -114,6 +114,26 @@ class JobIn(JobOptions):
 
     items: Annotated[list[ItemIn], FailFast()] = Field([], min_length=1)
     crawl: CrawlIn | None = None
+
+
+class JobChangesIn(Input):
+    """What to change about a job. Members that are left out stay as they are."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    name: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    expires_at: Future | None = Field(
+        None,
+        description="When the job is deleted (RFC 3339 with a time zone). Null: after the retention of the service.",
+    )
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> JobChangesIn:
+        if not self.model_fields_set:
+            raise ValueError("expected `name` or `expires_at`")
+        if "name" in self.model_fields_set and self.name is None:
+            raise ValueError("expected a name of 1 to 200 characters")
+        return self
 
 
 class JobsQuery(PageQuery):

@@ -137,7 +137,7 @@ def get_summary(job_id: str) -> Answer:
             duplicates=job.duplicates,
             confidence_histogram=summary.histogram,
         )
-        return body, 200, {"ETag": f'"{job.revision}"'}
+        return body, 200, {"ETag": _etag(job)}
 
 
 @bp.get("/v1/jobs/<job_id>/items")
@@ -232,8 +232,13 @@ def delete_job(job_id: str) -> Answer:
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
+def _etag(job: Job | PollState) -> str:
+    # Weak, because the compressed and the plain answer have the same one.
+    return f'W/"{job.revision}"'
+
+
 def _poll_headers(job: Job | PollState) -> dict[str, str]:
-    headers = {"ETag": f'"{job.revision}"'}
+    headers = {"ETag": _etag(job)}
     if not job.finished:
         headers["Retry-After"] = str(poll_seconds(job.pending, job.rate))
     return headers

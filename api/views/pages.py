@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request, send_from_directory
+from werkzeug.exceptions import NotFound
+from werkzeug.security import safe_join
 
 from api.door.access import can_see_job
 from api.services import current_services
-from core.pictures import inspect
+from core.pictures import inspect, thumbnail
 from core.settings import PROJECT
 
 FRONTEND = PROJECT / "frontend"
 SAMPLES = PROJECT / "samples" / "pictures"
+_THUMBNAIL_SIDE = 240
+"""Pixels of the longer side. The front page shows a sample 123 px high, on dense screens with twice as many pixels."""
 
 bp = Blueprint("pages", __name__)
 
@@ -62,10 +68,36 @@ def samples_index() -> dict[str, Any]:
     for path in sorted(SAMPLES.iterdir()):
         with path.open("rb") as file:
             info = inspect(file)
-        rows.append({"name": path.name, "url": f"/samples/{path.name}", "width": info.width, "height": info.height})
+        rows.append(
+            {
+                "name": path.name,
+                "url": f"/samples/{path.name}",
+                "thumbnail": f"/samples/thumbnails/{path.name}",
+                "width": info.width,
+                "height": info.height,
+            }
+        )
     return {"samples": rows}
 
 
 @bp.get("/samples/<name>")
 def sample(name: str) -> Response:
     return send_from_directory(SAMPLES, name)
+
+
+@bp.get("/samples/thumbnails/<name>")
+def sample_thumbnail(name: str) -> Response:
+    """Send a small JPEG of a sample. A process makes it once."""
+    path = safe_join(str(SAMPLES), name)
+    if path is None or not Path(path).is_file():
+        raise NotFound
+    response = Response(_make_thumbnail(Path(path)), content_type="image/jpeg")
+    response.cache_control.no_cache = True
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+@lru_cache(maxsize=100)
+def _make_thumbnail(path: Path) -> bytes:
+    return thumbnail(path.read_bytes(), side=_THUMBNAIL_SIDE)

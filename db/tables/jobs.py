@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
+from db.tables.access import ApiKey
 from db.tables.base import Base, enum
 from db.tables.crawls import Crawl
 from db.tables.model_versions import ModelVersion
@@ -139,6 +140,9 @@ class Job(Base):
     """The owner: a key, also if it is revoked. None if the job was submitted without a key."""
 
     model_version: Mapped[ModelVersion] = relationship(lazy="joined")
+    owner: Mapped[ApiKey | None] = relationship(
+        primaryjoin=lambda: foreign(Job.key_id) == ApiKey.id, viewonly=True, lazy="select"
+    )
     crawl: Mapped[Crawl | None] = relationship(viewonly=True)
     """Only of a crawl. Unlike `model_version`, it is read when it is first used."""
 

@@ -51,6 +51,13 @@ class ErrorOut(Output):
     retryable: bool
 
 
+class OwnerOut(Output):
+    """The key with which the job was submitted."""
+
+    id: str
+    name: str
+
+
 class JobOut(Output):
     id: str
     name: str
@@ -65,6 +72,7 @@ class JobOut(Output):
     eta_seconds: int | None
     model: ModelOut
     priority: Priority
+    owner: OwnerOut | None = Field(description="Null if the job was submitted without a key.")
     metadata: dict[str, Any]
     crawl: CrawlOut | None = Field(description="Null unless the job is a crawl.")
     error: ErrorOut | None
@@ -92,6 +100,7 @@ def job_out(job: Job) -> JobOut:
         eta_seconds=_eta_seconds(job),
         model=ModelOut(name=job.model_version.name, version=job.model_version.version),
         priority=job.priority,
+        owner=None if job.owner is None else OwnerOut(id=job.owner.id, name=job.owner.name),
         metadata=job.details,
         crawl=None if crawl is None else crawl_out(crawl),
         error=None if job.error is None else ErrorOut(**job.error),

@@ -16,6 +16,7 @@ SCHEMAS = {
     answers.Failure: "ErrorOut",
     answers.Counts: "CountsOut",
     answers.ModelRef: "ModelOut",
+    answers.Owner: "OwnerOut",
     answers.JobState: "JobOut",
     crawl_answers.Crawl: "CrawlOut",
     crawl_answers.CrawlLimits: "CrawlLimitsOut",

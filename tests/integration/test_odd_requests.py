@@ -134,11 +134,11 @@ def test_a_file_in_an_unknown_field_is_refused(client: FlaskClient) -> None:
     assert sent("/v1/classifications", "image", "image")["status"] == 422
 
 
-def test_a_weak_etag_matches(client: FlaskClient) -> None:
-    # Compressing proxies make ETags weak, and If-None-Match compares weakly (RFC 9110, section 13.1.2).
+def test_a_strong_etag_matches(client: FlaskClient) -> None:
+    # Some clients drop the W/ of a weak ETag, and If-None-Match compares weakly (RFC 9110, section 13.1.2).
     job = upload(client, [(picture(), "a.jpg")])
     url, tag = job.headers["Location"], job.headers["ETag"]
-    assert client.get(url, headers={"If-None-Match": f"W/{tag}"}).status_code == 304
+    assert client.get(url, headers={"If-None-Match": tag.removeprefix("W/")}).status_code == 304
 
 
 def test_the_connection_closes_if_the_body_of_a_refused_request_was_not_read(client: FlaskClient) -> None:

@@ -34,6 +34,7 @@ PUBLIC = {
     "/readyz",
     "/samples/<name>",
     "/samples/index.json",
+    "/samples/thumbnails/<name>",
     "/static/<path:filename>",
 }
 """Routes that need no key. Before you add one, check what it tells strangers."""
@@ -45,7 +46,10 @@ OWNED = {"job_id", "item_id", "delivery_id"}
 """Path parameters that name a resource of an owner."""
 SHARED = {"name", "version", "key_id", "filename"}
 """Path parameters that name a resource without an owner."""
-BODIES: dict[str, Any] = {"reviews.put_review": {"label": "dress"}}
+BODIES: dict[str, Any] = {
+    "reviews.put_review": {"label": "dress"},
+    "job_changes.change_job": {"name": "new"},
+}
 """A valid JSON body, by endpoint, for the routes that need one."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
@@ -15,7 +17,8 @@ from core.clock import utc_now
 from core.settings import Settings
 from db.access import keys
 from db.tables import Scope
-from tests.integration.apps import services_of, serving
+from tests.integration.apps import bearer, body_of, services_of, serving, upload_with
+from tests.integration.builders import a_key
 
 HTTPS = "https://lookbook.example"
 
@@ -55,6 +58,12 @@ def visit(client: FlaskClient, path: str) -> tuple[int, str | None]:
         return answer.status_code, answer.headers.get("Location")
 
 
+def who(client: FlaskClient, **headers: str) -> dict[str, Any]:
+    answer = client.get("/session", headers=headers)
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    return body_of(answer)
+
+
 def change(client: FlaskClient, **headers: str) -> TestResponse:
     """Send a request that changes something. With a valid session it is answered with 404."""
     return client.delete("/v1/jobs/job_unknown", headers=headers)
@@ -69,6 +78,30 @@ def test_pages_need_no_sign_in_without_keys(client: FlaskClient) -> None:
 def test_a_signed_out_visitor_is_redirected_to_the_sign_in_page(client: FlaskClient, key: str, path: str) -> None:
     assert visit(client, path) == (303, f"/login?next={path}")
     assert visit(client, f"/login?next={path}") == (200, None)
+
+
+def test_the_sign_in_page_knows_the_filters_of_the_page_that_led_to_it(client: FlaskClient, key: str) -> None:
+    _, location = visit(client, "/jobs/job_1?label=dress&q=a%26b&next=//evil.example")
+    assert location is not None
+    assert parse_qs(urlsplit(location).query) == {"next": ["/jobs/job_1?label=dress&q=a%26b&next=//evil.example"]}
+
+
+def test_the_session_says_who_is_signed_in_and_what_they_may_do(app: LookbookApp, client: FlaskClient) -> None:
+    assert who(client) == {"signed_in": False, "open": True, "key": None, "may": ["submit", "read", "admin"]}
+    key_id, key = a_key(services_of(app).database, Scope.READ, Scope.SUBMIT, name="봄 catalog", quota=10, rate_limit=99)
+    services_of(app).callers.clear()
+    assert who(client) == {"signed_in": False, "open": False, "key": None, "may": []}
+    upload_with(client, key, 3)
+    shown = {"id": key_id, "name": "봄 catalog", "scopes": ["submit", "read"], "rate_limit": 99, "quota": 10, "used": 3}
+    signed_in = {"signed_in": True, "open": False, "key": shown, "may": ["submit", "read"]}
+    assert who(client, **bearer(key)) == signed_in
+    sign_in(client, key)
+    assert who(client) == signed_in
+    _, reader = a_key(services_of(app).database, Scope.READ)
+    assert who(client, **bearer(reader))["may"] == ["read"]
+    _, admin = a_key(services_of(app).database, Scope.ADMIN)
+    assert who(client, **bearer(admin))["may"] == ["submit", "read", "admin"]
+    assert who(client, **bearer("lb_wrong")) == {"signed_in": False, "open": False, "key": None, "may": []}
 
 
 def test_a_session_replaces_the_key(client: FlaskClient, key: str) -> None:

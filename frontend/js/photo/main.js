@@ -149,7 +149,7 @@ async function showSamples() {
   $("samples").replaceChildren(
     ...body.samples.map((sample) => {
       const button = make("button", { type: "button", title: sample.name });
-      button.append(make("img", { src: sample.url, alt: sample.name, loading: "lazy" }));
+      button.append(make("img", { src: sample.thumbnail, alt: sample.name, loading: "lazy" }));
       button.addEventListener("click", async () => send([await fetched(sample)]));
       return button;
     }),

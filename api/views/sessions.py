@@ -1,0 +1,51 @@
+"""Who the caller is and what it may do, so that a page can show it and offer only what is allowed."""
+
+from __future__ import annotations
+
+from apiflask import APIBlueprint
+from flask import g
+
+from api.door.access import is_open
+from api.door.limits import requests_per_minute
+from api.schemas.access import SessionKeyOut, SessionOut
+from api.schemas.common import Answer
+from api.services import current_services
+from core.clock import utc_now
+from db.access import keys, usage
+from db.access.keys import Caller
+from db.tables import Scope
+
+bp = APIBlueprint("sessions", __name__, tag="Keys")
+
+
+@bp.get("/session")
+@bp.output(SessionOut)
+@bp.doc(
+    summary="Get who is signed in",
+    description="Also answers requests without a key. It is meant for pages; programs read `/v1/usage`.",
+    operation_id="get_session",
+)
+def get_session() -> Answer:
+    known: Caller | None = g.get("caller")
+    key = None if known is None or known.key_id is None else _key_out(known, known.key_id)
+    body = SessionOut(
+        signed_in=key is not None,
+        open=is_open(),
+        key=key,
+        may=[] if known is None else [scope for scope in Scope if known.may(scope)],
+    )
+    return body, 200, {"Cache-Control": "no-store"}
+
+
+def _key_out(known: Caller, key_id: str) -> SessionKeyOut:
+    with current_services().database.reading() as session:
+        row = keys.get(session, key_id)
+        assert row is not None, "keys are never removed"
+        return SessionKeyOut(
+            id=key_id,
+            name=row.name,
+            scopes=[Scope(scope) for scope in row.scopes],
+            rate_limit=requests_per_minute(known),
+            quota=row.quota,
+            used=usage.read_month(session, key_id, utc_now()).items,
+        )
