@@ -23,6 +23,14 @@ export function csrfHeader() {
   return found ? { "X-CSRF-Token": found[1] } : {};
 }
 
+let askedSession = null;
+
+/** Resolves to who is signed in and what it may do (`GET /session`). A page asks once. */
+export function session() {
+  askedSession ??= get("/session").then(({ body }) => body);
+  return askedSession;
+}
+
 /** Go to the login page, which leads back here. The promise never resolves, so that the caller does not go on. */
 function toLogin() {
   location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
@@ -65,14 +73,14 @@ export async function get(path, { etag, signal } = {}) {
 }
 
 /**
- * POST a form. Calls `onProgress(sent, total)` with bytes. Resolves to `{status, body}`.
+ * POST a form, with `headers` if there are any. Calls `onProgress(sent, total)` with bytes. Resolves to `{status, body}`.
  * It uses XMLHttpRequest because fetch does not report the progress of an upload.
  */
-export function post(path, form, { onProgress, signal } = {}) {
+export function post(path, form, { headers = {}, onProgress, signal } = {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", path);
-    for (const [name, value] of Object.entries(csrfHeader())) request.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries({ ...headers, ...csrfHeader() })) request.setRequestHeader(name, value);
     request.responseType = "json";
     if (onProgress) request.upload.addEventListener("progress", (event) => onProgress(event.loaded, event.total));
     request.addEventListener("load", () => {

@@ -1,6 +1,6 @@
 // Names of labels and groups in both languages, fetched once per model.
 import { get } from "./api.js";
-import { nameOf } from "./page.js";
+import { nameOf, otherNameOf } from "./page.js";
 
 /** Model -> promise of its labels and groups. */
 const fetched = new Map();
@@ -17,5 +17,7 @@ export async function namesOf(model) {
   return {
     label: (id) => (labelNames.has(id) ? nameOf(labelNames.get(id)) : id),
     group: (id) => (groupNames.has(id) ? nameOf(groupNames.get(id)) : id),
+    otherLabel: (id) => (labelNames.has(id) ? otherNameOf(labelNames.get(id)) : null),
+    otherGroup: (id) => (groupNames.has(id) ? otherNameOf(groupNames.get(id)) : null),
   };
 }

@@ -36,6 +36,12 @@ export function sayFailure(error) {
 }
 
 export const nameOf = (names) => names[language] || names.en;
+/** The name in the language that the page does not show, or null if it is the same. */
+export function otherNameOf(names) {
+  const other = names[language === "ko" ? "en" : "ko"];
+  return other && other !== nameOf(names) ? { text: other, lang: language === "ko" ? "en" : "ko" } : null;
+}
+
 export const number = (value) => new Intl.NumberFormat(language).format(value);
 export const percent = (value) => new Intl.NumberFormat(language, { style: "percent" }).format(value);
 
@@ -87,13 +93,14 @@ export function link(url, text = url) {
   return href ? make("a", { href, target: "_blank", rel: "noopener noreferrer" }, text) : text;
 }
 
-/** Show ranked labels with bars. `rows` are {name, score}, best first. */
+/** Show ranked labels with bars. `rows` are {name, other?, score}, best first; `other`: the name in the other language, if shown. */
 export function showRanks(list, rows) {
   list.replaceChildren(
-    ...rows.map(({ name, score }) => {
+    ...rows.map(({ name, other, score }) => {
       const bar = make("i");
       bar.style.width = `${score * 100}%`;
-      return make("li", {}, make("span", {}, name), make("span", {}, percent(score)), make("span", { class: "track" }, bar));
+      const text = make("span", {}, name, ...(other ? [" ", make("span", { class: "other", lang: other.lang }, other.text)] : []));
+      return make("li", {}, text, make("span", {}, percent(score)), make("span", { class: "track" }, bar));
     }),
   );
 }

@@ -18,6 +18,10 @@ export const WORDS = {
     page: "page",
     seconds: "{n} s",
     minutes: "{n} min",
+    fromScript: "Do this from a script",
+    copy: "Copy",
+    copied: "Copied",
+    selected: "Selected: press Ctrl C",
   },
   ko: {
     skip: "본문으로 건너뛰기",
@@ -36,5 +40,9 @@ export const WORDS = {
     page: "페이지",
     seconds: "{n}초",
     minutes: "{n}분",
+    fromScript: "스크립트로 하기",
+    copy: "복사",
+    copied: "복사했습니다",
+    selected: "선택했습니다. Ctrl C를 눌러 주세요",
   },
 };
