@@ -24,6 +24,7 @@ from api.door.limits import limit_requests
 from api.intake.uploads import StreamingRequest
 from api.services import EXTENSION, Services
 from api.views import (
+    additions,
     classifications,
     crawls,
     deliveries,
@@ -33,6 +34,7 @@ from api.views import (
     job_changes,
     jobs,
     keys,
+    limits,
     metrics,
     models,
     pages,
@@ -78,12 +80,14 @@ def create_app(settings: Settings) -> LookbookApp:
         crawls,
         jobs,
         job_changes,
+        additions,
         deliveries,
         items,
         exports,
         reviews,
         models,
         keys,
+        limits,
         health,
         metrics,
         pages,

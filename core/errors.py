@@ -111,6 +111,18 @@ class JobNotFinished(LookbookError):
     code = "job_not_over"
 
 
+class JobNotOpen(LookbookError):
+    """The job takes no further pictures."""
+
+    code = "job_not_open"
+
+
+class WrongPosition(LookbookError):
+    """The job has more or fewer items than the request expects."""
+
+    code = "wrong_position"
+
+
 class RequestInProgress(LookbookError):
     """An earlier request with the same Idempotency-Key is still running. Wait, then send the request again."""
 

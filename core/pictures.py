@@ -75,6 +75,11 @@ PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
+def format_names() -> list[str]:
+    """Return the names of the accepted formats."""
+    return sorted(set(_FORMAT_NAMES.values()))
+
+
 def inspect(source: bytes | IO[bytes]) -> PictureInfo:
     """Return the content of the header of a picture. No pixel is decoded.
 

@@ -67,7 +67,9 @@ class JobState(Answer):
     canceling: bool
     """Whether the job was asked to stop and is not canceled yet."""
     discovering: bool
-    """Whether its archive or manifest is still being read or its shop still crawled. `total` grows meanwhile."""
+    """Whether its archive or manifest is still being read, its shop still crawled, or the job open. `total` grows."""
+    open_until: datetime | None
+    """Until when pictures may be added. None unless the job is open."""
     retryable: int
     """Failed items that a retry would take."""
     rate: float | None

@@ -22,6 +22,7 @@ from core.errors import (
     ItemError,
     JobFinished,
     JobNotFinished,
+    JobNotOpen,
     LookbookError,
     ModelUnknown,
     NothingToRetry,
@@ -30,6 +31,7 @@ from core.errors import (
     RequestInProgress,
     StorageFull,
     Unavailable,
+    WrongPosition,
     quoted_excerpt,
 )
 from db.access.usage import next_month_start
@@ -193,6 +195,8 @@ def register_errors(app: Flask) -> None:
 
     @app.errorhandler(JobFinished)
     @app.errorhandler(JobNotFinished)
+    @app.errorhandler(JobNotOpen)
+    @app.errorhandler(WrongPosition)
     @app.errorhandler(NothingToRetry)
     @app.errorhandler(NotReviewable)
     @app.errorhandler(ExportBroken)

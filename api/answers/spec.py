@@ -14,6 +14,7 @@ from api.schemas.items import ClassificationIn, ClassificationOptions
 from api.schemas.jobs import JobForm, JobIn
 
 _FILE = {"type": "string", "format": "binary"}
+_FILES = {"type": "array", "items": _FILE, "minItems": 1}
 _REF = "#/components/schemas/{model}"
 _PARTS: dict[str, Any] = {}
 """Schemas that the schemas of request bodies refer to."""
@@ -70,13 +71,18 @@ JOB_BODY: dict[str, Any] = {
         "multipart/form-data": _multipart(
             _form_schema(JobForm),
             {
-                "images": {"type": "array", "items": _FILE, "minItems": 1},
+                "images": _FILES,
                 "archive": {**_FILE, "description": _ARCHIVE},
                 "manifest": {**_FILE, "description": "A CSV file with a column `url`, or JSONL with the same members."},
             },
         ),
         "application/json": {"schema": _json_schema(JobIn)},
     },
+}
+
+ADDITION_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"multipart/form-data": _multipart({"properties": {}}, {"images": _FILES})},
 }
 
 PREFER_PARAMETER: dict[str, Any] = {

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
+
+import yaml
 
 from api.answers.problems import Problem
 from api.door.access import require_job
 from api.schemas.crawls import CrawlIn, CrawlLimitsIn
+from api.schemas.limits import RecipeOut
 from api.services import current_services
 from core.errors import ItemError
 from core.fetching import Fetcher
@@ -35,6 +39,16 @@ def read_crawl(body: CrawlIn) -> CrawlRequest:
     if crawl.recipe is not None:
         _check_recipe(crawl.recipe)
     return replace(crawl, start_urls=tuple(_checked_urls(crawl.start_urls)))
+
+
+@cache
+def list_recipes() -> list[RecipeOut]:
+    """Return the site recipes, by name. They change only with a new release, and a crawl validates the one it uses."""
+    recipes = []
+    for path in sorted(_RECIPES.glob("*.yaml")):
+        data = yaml.safe_load(path.read_text("utf-8"))
+        recipes.append(RecipeOut(name=path.stem, hosts=data["match"]["hosts"], searches="query" in data["list"]))
+    return recipes
 
 
 def _repeated_crawl(body: CrawlIn, job_id: str) -> CrawlRequest:

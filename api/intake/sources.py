@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from flask import request
 from werkzeug.datastructures import FileStorage
@@ -13,7 +14,9 @@ from api.intake.crawls import read_crawl
 from api.intake.uploads import refuse_other_files, store_parts, store_source
 from api.intake.url_items import read_items
 from api.schemas.jobs import JobForm, JobIn, JobOptions
+from core.clock import utc_now
 from db.crawls.requests import CrawlRequest
+from db.steps.opening import OPEN_FOR
 from db.steps.submitting import NewItem, UnreadSource
 from db.tables import JobSource
 
@@ -30,6 +33,8 @@ class SubmittedSource:
     items: Sequence[NewItem] = ()
     unread: UnreadSource | CrawlRequest | None = None
     """The file that a worker will read items from, or the crawl that will find them."""
+    open_until: datetime | None = None
+    """Until when later requests may add items. None: the job is not open."""
 
 
 def read_source() -> tuple[JobOptions, SubmittedSource]:
@@ -77,9 +82,13 @@ def _only_field() -> tuple[str, Sequence[FileStorage]]:
 
 def _read_json() -> tuple[JobOptions, SubmittedSource]:
     job = validate_json(JobIn, request.get_data())
-    if (job.crawl is None) == (not job.items):
-        received = "both" if job.items else "neither"
-        raise Problem(422, "invalid_request", f"Expected either items or crawl, got {received}.")
+    given = [name for name in ("items", "crawl", "open") if getattr(job, name)]
+    if len(given) != 1:
+        received = " and ".join(given) or "none of them"
+        raise Problem(422, "invalid_request", f"Expected either items, crawl or open, got {received}.")
+    if job.open:
+        now = utc_now()
+        return job, SubmittedSource(JobSource.UPLOADS, f"{now:%Y-%m-%d %H:%M} UTC", open_until=now + OPEN_FOR)
     if job.crawl is not None:
         crawl = read_crawl(job.crawl)
         name = _default_name(crawl.start_urls[0], len(crawl.start_urls))

@@ -160,7 +160,7 @@ def submit(
             except BrokerUnavailable as error:
                 log.warning("cannot_wait", job=job.id, reason=str(error))
         dispatch(services.database, services.broker, messages)
-        if job.discovering:
+        if unread is not None:
             _wake_reader(job)
         if job.finished and job.webhook is not None:
             run_task_soon(services.broker, DELIVER_WEBHOOKS)

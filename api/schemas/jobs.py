@@ -108,12 +108,26 @@ class ItemIn:
 
 
 class JobIn(JobOptions):
-    """A job whose pictures come either from a list of URLs or from a shop to crawl."""
+    """A job whose pictures come from a list of URLs, from a shop to crawl, or from later requests."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["items"]}, {"required": ["crawl"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [name]} for name in ("items", "crawl", "open")]}
+    )
 
     items: Annotated[list[ItemIn], FailFast()] = Field([], min_length=1)
     crawl: CrawlIn | None = None
+    open: Literal[True] | None = Field(
+        None, description="Creates a job without pictures. `POST /v1/jobs/{id}/items` adds them until it is closed."
+    )
+
+
+class AdditionQuery(Input):
+    position: int | None = Field(
+        None,
+        ge=0,
+        le=10**9,
+        description="How many items the job has. Answered with 409 if it has another number.",
+    )
 
 
 class JobChangesIn(Input):

@@ -83,6 +83,7 @@ def create_job() -> Answer:
         details=options.metadata or {},
         expires_at=expiry_time(options.expires_at),
         webhook=read_webhook(options.webhook),
+        open_until=source.open_until,
     )
     job = submit(new, source.items, wait.seconds, source.unread)
     return _created_job(job.id, wait)

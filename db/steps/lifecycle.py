@@ -128,7 +128,7 @@ def request_cancel(session: Session, job: Job, now: datetime) -> None:
     if job.finished:
         raise JobFinished(f"expected a job that is queued or running, but this one is {job.status}")
     if job.cancel_requested_at is None:
-        job.cancel_requested_at = now
+        job.cancel_requested_at, job.open_until = now, None
         if not discoveries.is_held(session, job.id):
             job.discovering = False
             requests.cancel(session, job.id, now)

@@ -103,6 +103,8 @@ class NewJob:
     webhook: dict[str, Any] | None = None
     key_id: str | None = None
     """The owner. None: the job has no owner."""
+    open_until: datetime | None = None
+    """Until when items may be added. None: the job is not open."""
 
 
 def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetime) -> Job:
@@ -163,7 +165,8 @@ def _new_job(
         "name": new.name,
         "source": new.source,
         "priority": new.priority,
-        "discovering": discovering,
+        "discovering": discovering or new.open_until is not None,
+        "open_until": new.open_until,
         "total": len(items),
         "pending": len(items) - refused,
         "failed": refused,
@@ -189,7 +192,7 @@ def _store_items(
     store_blobs(session, {item.blob.sha256: item.blob.bytes for item in items if item.blob}, now)
     _insert_items(session, job, items, chunk_ids, now)
     if job.pending == 0:
-        # All items were refused, therefore the job ends at once.
+        # All items were refused, therefore the job ends at once, unless it is open.
         lifecycle.update_job_state(session, job, now)
     usage.add(session, job.key_id, now, jobs=1, items=len(items))
 

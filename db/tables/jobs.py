@@ -80,6 +80,7 @@ class Job(Base):
         Index(None, "status"),
         Index(None, "source", "id"),
         Index(None, "expires_at"),
+        Index(None, "open_until"),
         Index(None, "deleted_at"),
         Index(None, "key_id", "id"),
         Index("ix_jobs_unlinked", "id", sqlite_where=UNLINKED, postgresql_where=UNLINKED),
@@ -91,7 +92,9 @@ class Job(Base):
     status: Mapped[JobStatus] = mapped_column(enum(JobStatus, "status"), default=JobStatus.QUEUED)
     priority: Mapped[Priority] = mapped_column(enum(Priority, "priority"), default=Priority.NORMAL)
     discovering: Mapped[bool] = mapped_column(default=False)
-    """Whether an archive, a manifest or a crawl still adds items."""
+    """Whether an archive, a manifest, a crawl or, while the job is open, its client still adds items."""
+    open_until: Mapped[datetime | None]
+    """Until then the client of an open job may add items. Each addition moves it. None: the job is not open."""
     total: Mapped[int] = mapped_column(default=0)
     pending: Mapped[int] = mapped_column(default=0)
     succeeded: Mapped[int] = mapped_column(default=0)

@@ -66,6 +66,7 @@ class JobOut(Output):
     counts: CountsOut
     canceling: bool = Field(description="True if the job was asked to stop and is not canceled yet.")
     discovering: bool
+    open_until: Time | None = Field(description="Until when pictures may be added. Null unless the job is open.")
     retryable: int = Field(description="Failed items that a retry would take.")
     rate: float | None = Field(description="Pictures per second. Of a finished job: in all of `duration_seconds`.")
     duration_seconds: float = Field(description="For how long it has run. A retry adds to it.")
@@ -94,6 +95,7 @@ def job_out(job: Job) -> JobOut:
         counts=counts_out(job),
         canceling=job.cancel_requested_at is not None and not job.finished,
         discovering=job.discovering,
+        open_until=job.open_until,
         retryable=job.retryable,
         duration_seconds=round(job.duration(utc_now()), 3),
         rate=None if job.rate is None else round(job.rate, 1),

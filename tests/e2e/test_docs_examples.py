@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from core.settings import PROJECT
@@ -123,6 +124,7 @@ class ExampleObjects:
 
     def __init__(self, service: RunningService, key: str) -> None:
         self._service = service
+        self._key = key
         self._client = Client(service.url, key)
 
     def close(self) -> None:
@@ -143,6 +145,7 @@ class ExampleObjects:
     def _makers(self) -> Iterator[tuple[str, Callable[[str], str]]]:
         yield r"\{delivery_id\}", self._fill_in_delivery
         yield r"\{webhook_job\}", lambda line: line.replace("{webhook_job}", self._webhook_job().id)
+        yield r"\{open\}", lambda line: line.replace("{open}", self._open_job_id())
         yield r"\{failed_job\}", lambda line: line.replace("{failed_job}", self._failed_job().id)
         yield (
             r"\{reviewed_job\}",
@@ -161,6 +164,11 @@ class ExampleObjects:
 
     def _submit_job(self, **options: Any) -> Job:
         return self._client.submit_uploads([SAMPLES / "dress-green.jpg"], **options)
+
+    def _open_job_id(self) -> str:
+        headers = {"Authorization": f"Bearer {self._key}"}
+        answer = httpx.post(f"{self._service.url}/v1/jobs", json={"open": True}, headers=headers)
+        return str(answer.raise_for_status().json()["id"])
 
     def _failed_job(self) -> Job:
         return self._client.submit_items(["http://shop.invalid/coat.jpg"]).wait()

@@ -18,7 +18,7 @@ from core.clock import utc_now
 from core.errors import BrokerUnavailable, FetchFailed, ModelFailed
 from core.messages import CRAWL, EXPAND, ChunkMessage, Queue
 from db.database import Database
-from db.steps import chunks, discoveries, expanding, lifecycle
+from db.steps import chunks, discoveries, expanding, lifecycle, opening
 from db.steps.chunks import MAX_ATTEMPTS, ChunkPolicy, ExpiredLease
 from db.steps.fetching import list_items_to_fetch, record_fetched
 from db.steps.leasing import CHUNK_LEASES
@@ -46,6 +46,7 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
         for lease in expired:
             _end_attempt(database, broker, policy, lease, now)
         sent += _resend_lost(database, broker, policy, now)
+    _close_left_open(database, broker, now)
     sent += _sweep_discoveries(database, broker, policy, now)
     for job_id in with_room:
         sent += _fill_window(database, broker, policy, job_id, now)
@@ -162,6 +163,22 @@ def _sweep_discoveries(database: Database, broker: Broker, policy: ChunkPolicy, 
     _queue_reading(database, broker, now, EXPAND, Queue.INGEST)
     _queue_reading(database, broker, now, CRAWL, Queue.CRAWL)
     return sent
+
+
+def _close_left_open(database: Database, broker: Broker, now: datetime) -> None:
+    """Close open jobs whose clients are gone."""
+    with database.reading() as session:
+        left_open = opening.list_left_open(session, now)
+    for job_id in left_open:
+        with database.writing() as session:
+            job = lifecycle.lock_job(session, job_id)
+            if job is None or job.open_until is None or job.open_until > now:
+                continue
+            opening.close(session, job, now)
+            finished, has_webhook = job.finished, job.webhook is not None
+        log.warning("job_closed", job=job_id, reason="nothing was added for too long")
+        if finished:
+            announce_end(broker, job_id, webhook=has_webhook)
 
 
 def _queue_reading(database: Database, broker: Broker, now: datetime, task: str, queue: Queue) -> None:
