@@ -37,7 +37,7 @@ ORDER BY p
 """
 _TALLIES = """
 INSERT INTO label_tallies (job_id, label, bin, label_group, count, confidence_sum)
-SELECT job_id, label, CAST(confidence * 10 - 0.5 AS INTEGER), min(label_group), count(*), sum(confidence)
+SELECT job_id, label, CAST(confidence * 20 - 0.5 AS INTEGER), min(label_group), count(*), sum(confidence)
 FROM items WHERE status = 'succeeded' GROUP BY 1, 2, 3
 """
 _ERRORS = """

@@ -30,7 +30,10 @@ class Format(StrEnum):
 Status = Annotated[
     str, typer.Option(help="Take items in this status: pending, succeeded, failed, canceled.", show_default=False)
 ]
-Label = Annotated[str, typer.Option(help="Take items with this label (its id).", show_default=False)]
+Label = Annotated[
+    str,
+    typer.Option(help="Take items listed under this label (its id).", show_default=False),
+]
 Group = Annotated[str, typer.Option(help="Take items with a label of this group (its id).", show_default=False)]
 MinConfidence = Annotated[
     float | None, typer.Option(min=0, max=1, help="Take items with at least this confidence.", show_default=False)
@@ -63,7 +66,8 @@ def items(
 ) -> None:
     """List the items of a job.
 
-    Each line has confidence, label or error, id and name. With `--json`, each line is a JSON object.
+    Each line has confidence, label or error, id and name. The label of a review wins over the predicted one. With
+    `--json`, each line is a JSON object.
 
     Examples:
 
@@ -105,6 +109,8 @@ def export(
     key: Key = "",
 ) -> None:
     """Write the items of a job as CSV, JSONL or Parquet. FILE is replaced only when the export is complete.
+
+    The column `label` has the label of the review, else the predicted one; `predicted_label` has the predicted one.
 
     Examples:
 

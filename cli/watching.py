@@ -144,7 +144,10 @@ def _exit_code(job: Job) -> ExitCode:
 
 
 def print_items(items: Iterable[Item]) -> None:
-    """Print a line per item: confidence, label or error, id, name, and the labels of its regions."""
+    """Print a line per item: confidence, listed label or error, id, name, and the labels of its regions.
+
+    A line says if a person has reviewed the prediction.
+    """
     for item in items:
         out.print(_line(item))
 
@@ -152,7 +155,7 @@ def print_items(items: Iterable[Item]) -> None:
 def _line(item: Item) -> str:
     confidence, result = "    ", f"[dim]{item.status:<20}[/dim]"
     if item.prediction is not None:
-        confidence, result = f"{item.prediction.confidence:.2f}", f"{escape(item.prediction.label.name):<20}"
+        confidence, result = f"{item.prediction.confidence:.2f}", f"{escape(_listed_label(item)):<20}"
     elif item.error is not None:
         result = f"[red]{escape(item.error.code):<20}[/red]"
     regions = "".join(
@@ -160,4 +163,11 @@ def _line(item: Item) -> str:
         for region in item.regions
         if region.prediction is not None
     )
-    return f"{confidence}  {result}  [dim]{item.id}[/dim]  {escape(item.source.name)}{regions}"
+    reviewed = ""
+    if item.review is not None and item.prediction is not None:
+        reviewed = f"  [dim]reviewed, predicted {escape(item.prediction.label.name)}[/dim]"
+    return f"{confidence}  {result}  [dim]{item.id}[/dim]  {escape(item.source.name)}{regions}{reviewed}"
+
+
+def _listed_label(item: Item) -> str:
+    return "no label fits" if item.label is None else item.label.name

@@ -181,6 +181,8 @@ class Review(Answer):
 
     label: LabelRef | None
     rejected: bool
+    crop: Crop | None
+    """A better crop: the part of the picture that shows the label."""
     by: str | None
     """The id of the key that submitted the review."""
     created_at: datetime
@@ -213,6 +215,8 @@ class Item(Answer):
     crop: Crop | None
     metadata: dict[str, Any]
     duplicate_of: str | None
+    label: LabelRef | None
+    """The label under which the item is listed: that of its review, else the predicted one."""
     prediction: Prediction | None
     regions: list[Region]
     """Empty unless the item was submitted with regions."""
@@ -253,11 +257,15 @@ class Summary(Answer):
     labels: list[LabelCount]
     groups: list[GroupCount]
     errors: list[ErrorCount]
+    rejected: int
+    """Items whose review says that no label fits. They are in no label and no group."""
     reviewed: int
+    agreed: int
+    """Items whose review gives the predicted label."""
     duplicates: int | None
     """Items with `duplicate_of`. None until duplicates have been searched, which happens after the job is finished."""
     confidence_histogram: list[int]
-    """Items per tenth of confidence, from 0 to 1."""
+    """Items per twentieth of confidence, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

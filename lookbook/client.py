@@ -29,6 +29,7 @@ from lookbook.options import (
     ClassificationOptions,
     CrawlLimits,
     JobOptions,
+    Rectangle,
     UrlItem,
     form_fields,
     json_members,
@@ -184,9 +185,12 @@ class Client:
         """Return the original bytes of an item's picture."""
         return self._transport.request("GET", f"{item_path(item)}/image").content
 
-    def review(self, item: Item | str, label: str) -> ItemReview:
-        """Review an item: `label` is the id of the correct label. A new review replaces an earlier one."""
-        return self._review(item, {"label": label})
+    def review(self, item: Item | str, label: str, crop: Rectangle | None = None) -> ItemReview:
+        """Review an item: `label` is the id of the correct label. A new review replaces an earlier one.
+
+        `crop` is a better crop: the part of the picture that shows the label.
+        """
+        return self._review(item, {"label": label, "crop": crop})
 
     def reject(self, item: Item | str) -> ItemReview:
         """Review an item: no label of the model fits."""

@@ -48,8 +48,9 @@ class ItemPresenter:
             source=_source_out(item),
             metadata=item.details or {},
             image=self._image_out(item),
-            crop=_crop_out(item.crop_key),
+            crop=crop_out(Crop.from_key(item.crop_key)),
             duplicate_of=item.duplicate_of,
+            label=None if item.label is None else self._by_id[item.label],
             prediction=self._prediction_out(item.prediction, item.reused) if item.prediction else None,
             regions=[self._region_out(region) for region in item.regions] if self._takes_regions else [],
             review=ReviewOut(**self._review_members(item.review)) if item.review else None,
@@ -63,7 +64,7 @@ class ItemPresenter:
             id=review.id,
             item_id=review.item_id,
             position=review.position,
-            predicted=self._by_id[str(item.label)],
+            predicted=self._by_id[review.predicted],
             confidence=item.confidence or 0.0,
         )
 
@@ -71,6 +72,7 @@ class ItemPresenter:
         return {
             "label": None if review.label is None else self._by_id[review.label],
             "rejected": review.rejected,
+            "crop": crop_out(review.crop),
             "by": review.key_id,
             "created_at": review.created_at,
             "updated_at": review.updated_at,
@@ -113,7 +115,7 @@ class ItemPresenter:
         prediction = region.prediction
         return RegionOut(
             name=region.name,
-            box=_crop_out(region.crop_key),
+            box=crop_out(Crop.from_key(region.crop_key)),
             prediction=None if prediction is None else self._prediction_out(prediction, region.reused),
             explanation=None
             if prediction is None
@@ -127,8 +129,7 @@ class ItemPresenter:
         return ErrorOut(code=item.error_code, detail=item.error_detail or "", retryable=bool(item.error_retryable))
 
 
-def _crop_out(key: str) -> CropIn | None:
-    crop = Crop.from_key(key)
+def crop_out(crop: Crop | None) -> CropIn | None:
     return None if crop is None else CropIn(x=crop.x, y=crop.y, width=crop.width, height=crop.height)
 
 

@@ -39,8 +39,8 @@ class ItemsFilter(Input):
     """A filter on the items of a job. Items must meet all conditions."""
 
     status: ItemStatus | None = None
-    label: str | None = None
-    group: str | None = None
+    label: str | None = Field(None, description="The label of the review, else the predicted one.")
+    group: str | None = Field(None, description="The group of this label.")
     min_confidence: Score | None = None
     max_confidence: Score | None = None
     reviewed: bool | None = None
@@ -60,6 +60,7 @@ class ReviewIn(Input):
 
     label: str | None = Field(None, description="The label of the job's model that the item shows.")
     rejected: StrictBool = Field(False, description="True if no label of the model fits.")
+    crop: CropIn | None = Field(None, description="A better crop: the part of the picture that shows the label.")
 
 
 class SourceOut(Output):
@@ -116,6 +117,7 @@ class ReviewOut(Output):
 
     label: LabelRefOut | None = Field(description="Null if no label fits.")
     rejected: bool
+    crop: CropIn | None = Field(description="A better crop, in pixels of the whole picture, after EXIF rotation.")
     by: str | None = Field(description="The id of the key that submitted the review.")
     created_at: Time
     updated_at: Time
@@ -156,6 +158,9 @@ class ItemOut(Output):
     image: ImageOut | None
     crop: CropIn | None
     duplicate_of: str | None = Field(description="The first item of this job with the same picture.")
+    label: LabelRefOut | None = Field(
+        description="The label under which the item is listed: that of its review, else the predicted one."
+    )
     prediction: PredictionOut | None
     regions: list[RegionOut] = Field(description="Empty unless the item was submitted with regions.")
     review: ReviewOut | None

@@ -187,9 +187,11 @@ class SummaryOut(Output):
     labels: list[LabelCountOut]
     groups: list[GroupCountOut]
     errors: list[ErrorCountOut]
+    rejected: int = Field(description="Items whose review says that no label fits. They are in no label and no group.")
     reviewed: int = Field(description="Items that have a review.")
+    agreed: int = Field(description="Items whose review gives the predicted label.")
     duplicates: int | None = Field(description="Items with `duplicate_of`. Null until duplicates have been searched.")
-    confidence_histogram: list[int] = Field(description="Items per tenth of confidence, from 0 to 1.")
+    confidence_histogram: list[int] = Field(description="Items per twentieth of confidence, from 0 to 1.")
 
 
 class DeliveryOut(Output):

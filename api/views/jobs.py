@@ -122,11 +122,16 @@ def get_job(job_id: str) -> Answer:
 
 @bp.get("/v1/jobs/<job_id>/summary")
 @bp.output(SummaryOut)
-@bp.doc(summary="Count the items of a job by label, group and error", operation_id="get_job_summary")
+@bp.doc(
+    summary="Count the items of a job by label, group and error",
+    description="An item counts under the label of its review, else under the predicted one.",
+    operation_id="get_job_summary",
+)
 def get_summary(job_id: str) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
         summary = tallies.summarize(session, job_id)
+        reviews = reviewing.count(session, job_id)
         labels, groups = label_counts_out(job.model_version, summary)
         errors = [ErrorCountOut.model_validate(row, from_attributes=True) for row in summary.errors]
         body = SummaryOut(
@@ -134,7 +139,9 @@ def get_summary(job_id: str) -> Answer:
             labels=labels,
             groups=groups,
             errors=errors,
-            reviewed=reviewing.count(session, job_id),
+            rejected=summary.rejected,
+            reviewed=reviews.reviewed,
+            agreed=reviews.agreed,
             duplicates=job.duplicates,
             confidence_histogram=summary.histogram,
         )

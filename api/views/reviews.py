@@ -6,16 +6,19 @@ from http import HTTPStatus
 
 from apiflask import APIBlueprint
 from flask import Response
+from sqlalchemy.orm import Session
 
 from api.answers.paging import cut_page, decode_cursor_value, link_header
 from api.answers.present import ItemPresenter
-from api.answers.problems import Problem, invalid_field_problem
+from api.answers.problems import Problem, invalid_field_problem, not_found_problem
 from api.door.access import caller, lock_job, require_item, require_job
-from api.schemas.common import Answer, PageQuery
+from api.schemas.common import Answer, PageQuery, crop_of
 from api.schemas.items import ItemReviewOut, ReviewIn, ReviewsOut
 from api.services import current_services
 from core.clock import utc_now
 from db.steps import reviewing
+from db.steps.reviewing import Verdict
+from db.tables import Item, Job
 
 bp = APIBlueprint("reviews", __name__, tag="Reviews")
 
@@ -26,7 +29,7 @@ bp = APIBlueprint("reviews", __name__, tag="Reviews")
 @bp.doc(
     summary="Review the prediction of an item",
     description="Send the correct label, which may be the predicted one, or `rejected` if no label of the model fits. "
-    "The new review replaces an earlier one.",
+    "The item is listed under this label from then on. The new review replaces an earlier one.",
     operation_id="put_review",
     responses={404: "There is no such item", 409: "The item has no prediction", 410: "The job has expired"},
 )
@@ -34,13 +37,10 @@ def put_review(item_id: str, json_data: ReviewIn) -> Answer:
     if (json_data.label is None) != json_data.rejected:
         raise invalid_field_problem("label", "expected either a label or `rejected`: true")
     with current_services().database.writing() as session:
-        item = require_item(session, item_id)
-        job = lock_job(session, item.job_id)
-        label_ids = [label["id"] for label in job.model_version.taxonomy["labels"]]
-        if json_data.label is not None and json_data.label not in label_ids:
-            detail = f"expected one of {', '.join(label_ids)}; got {json_data.label!r}"
-            raise invalid_field_problem("label", detail, "unknown_label")
-        review = reviewing.put(session, job, item, json_data.label, caller().key_id, utc_now())
+        job, item = _locked_item(session, item_id)
+        _check_label(job, json_data.label, "label")
+        verdict = Verdict(json_data.label, crop_of(json_data.crop))
+        review = reviewing.put(session, job, item, verdict, caller().key_id, utc_now())
         return ItemPresenter(job).item_review_out(review)
 
 
@@ -53,10 +53,26 @@ def put_review(item_id: str, json_data: ReviewIn) -> Answer:
 )
 def delete_review(item_id: str) -> Answer:
     with current_services().database.writing() as session:
-        job = lock_job(session, require_item(session, item_id).job_id)
-        if not reviewing.remove(session, job, item_id):
+        job, item = _locked_item(session, item_id)
+        if not reviewing.remove(session, job, item, utc_now()):
             raise Problem(404, "unknown_review", f"Item {item_id!r} has no review.")
     return Response(status=HTTPStatus.NO_CONTENT)
+
+
+def _locked_item(session: Session, item_id: str) -> tuple[Job, Item]:
+    """Lock the job of an item, and return both as they are under the lock."""
+    job = lock_job(session, require_item(session, item_id).job_id)
+    item = reviewing.read_items(session, job, [item_id]).get(item_id)
+    if item is None:
+        raise not_found_problem("item", item_id)
+    return job, item
+
+
+def _check_label(job: Job, label: str | None, field: str) -> None:
+    """Refuse a label that the job's model does not have."""
+    label_ids = [row["id"] for row in job.model_version.taxonomy["labels"]]
+    if label is not None and label not in label_ids:
+        raise invalid_field_problem(field, f"expected one of {', '.join(label_ids)}; got {label!r}", "unknown_label")
 
 
 @bp.get("/v1/jobs/<job_id>/reviews")

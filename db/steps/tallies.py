@@ -16,8 +16,11 @@ from sqlalchemy.orm import Session
 from db.bulk import AddToRows
 from db.tables import ErrorTally, Job, LabelTally
 
-HISTOGRAM_BINS = 10
+HISTOGRAM_BINS = 20
 """Number of bins in the confidence histogram. They divide 0 to 1 into equal parts."""
+
+REJECTED = ""
+"""The label under which the tallies count items for which a person said that no label fits."""
 
 _LABELS, _ERRORS = cast(Table, LabelTally.__table__), cast(Table, ErrorTally.__table__)
 _COUNT_LABELS = AddToRows(_LABELS, ("count", "confidence_sum"))
@@ -30,12 +33,22 @@ Failure = tuple[str, bool]
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """How many items of a job have a label, and the sum of their confidences."""
+    """How many items of a job are listed under a label, and the sum of their confidences."""
 
     label: str
     group: str
     count: int
     confidence_sum: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMove:
+    """An item that a review lists under another label. None: no label fits."""
+
+    before: str | None
+    after: str | None
+    confidence: float
+    """That of the prediction, which stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,8 @@ class Summary:
     """The tallies of a job, as its page shows them."""
 
     labels: list[LabelCount]
+    rejected: int
+    """The number of items for which a person said that no label fits."""
     errors: list[ErrorCount]
     """Most frequent first."""
     histogram: list[int]
@@ -75,6 +90,19 @@ def count_labels(session: Session, job_id: str, items: Iterable[Mapping[str, Any
         else:
             tally["count"] += 1
             tally["confidence_sum"] += item["confidence"]
+    _COUNT_LABELS.execute(session, list(tallies.values()))
+
+
+def move_labels(session: Session, job_id: str, moves: Iterable[LabelMove], groups: Mapping[str, str]) -> None:
+    """Count items under another label. `groups` are the groups of all labels of the job's model."""
+    tallies: dict[tuple[str, int], dict[str, Any]] = {}
+    for move in moves:
+        number = bin_of(move.confidence)
+        for label, sign in ((move.before or REJECTED, -1), (move.after or REJECTED, 1)):
+            row = {"job_id": job_id, "label": label, "bin": number, "label_group": groups.get(label, REJECTED)}
+            tally = tallies.setdefault((label, number), row | {"count": 0, "confidence_sum": 0.0})
+            tally["count"] += sign
+            tally["confidence_sum"] += sign * move.confidence
     _COUNT_LABELS.execute(session, list(tallies.values()))
 
 
@@ -102,7 +130,7 @@ def summarize(session: Session, job_id: str) -> Summary:
     rows = session.execute(
         select(
             LabelTally.label, LabelTally.label_group, LabelTally.bin, LabelTally.count, LabelTally.confidence_sum
-        ).where(LabelTally.job_id == job_id)
+        ).where(LabelTally.job_id == job_id, LabelTally.count > 0)
     )
     for label, group, number, count, confidences in rows:
         histogram[number] += count
@@ -113,4 +141,7 @@ def summarize(session: Session, job_id: str) -> Summary:
         .where(ErrorTally.job_id == job_id, ErrorTally.count > 0)
         .order_by(ErrorTally.count.desc(), ErrorTally.code)
     )
-    return Summary(list(labels.values()), [ErrorCount(row.code, row.count, row.retryable) for row in errors], histogram)
+    rejected = labels.pop(REJECTED, LabelCount(REJECTED, REJECTED, 0, 0.0)).count
+    return Summary(
+        list(labels.values()), rejected, [ErrorCount(row.code, row.count, row.retryable) for row in errors], histogram
+    )

@@ -10,6 +10,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Str
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.fingerprints import BANDS, Fingerprint
+from core.types import Crop
 from db.tables.base import Base, enum
 from db.tables.jobs import Job
 
@@ -139,10 +140,12 @@ class Item(Base):
     prediction_id: Mapped[str | None] = mapped_column(ForeignKey("predictions.id"))
     reused: Mapped[bool] = mapped_column(default=False)
     label: Mapped[str | None] = mapped_column(String(100))
-    """A copy of the prediction's label (as are `label_group` and `confidence`), because the indexes for filtering and
-    sorting need it in the same table as `job_id`."""
+    """The label under which the item is listed: that of its review, else that of its prediction. None without a
+    prediction, and if a person said that no label fits. It is here (as are `label_group` and `confidence`) because the
+    indexes for filtering and sorting need it in the same table as `job_id`."""
     label_group: Mapped[str | None] = mapped_column(String(100))
     confidence: Mapped[float | None]
+    """A copy of the prediction's confidence, also if a review gives another label."""
     duplicate_of: Mapped[str | None] = mapped_column(String(40))
     """The first item of the same job with the same picture. None if this is the first one, or before the linker ran."""
     error_code: Mapped[str | None] = mapped_column(String(50))
@@ -182,7 +185,10 @@ class ItemRegion(Base):
 
 
 class Review(Base):
-    """A person's review of an item's prediction: a label (another one or the same), or `rejected` if no label fits."""
+    """A person's review of an item's prediction: a label (another one or the same), or `rejected` if no label fits.
+
+    It decides under which label the item is listed (`Item.label`).
+    """
 
     __tablename__ = "reviews"
     __table_args__ = (
@@ -196,11 +202,24 @@ class Review(Base):
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     """A copy of the item's job (as is `position`), because lists and filters need both in one index."""
     position: Mapped[int]
+    predicted: Mapped[str] = mapped_column(String(100))
+    """A copy of the label of the item's prediction, which never changes."""
     label: Mapped[str | None] = mapped_column(String(100))
     rejected: Mapped[bool]
+    crop_key: Mapped[str | None] = mapped_column(String(80))
+    """`core.types.Crop.key` of a better crop. None: the person gave none."""
     key_id: Mapped[str | None] = mapped_column(String(40))
     """The key of the reviewer. None if the request had no key."""
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
     item: Mapped[Item] = relationship(back_populates="review")
+
+    @property
+    def crop(self) -> Crop | None:
+        """The part of the picture that shows the label. None: what was classified."""
+        return None if self.crop_key is None else Crop.from_key(self.crop_key)
+
+    @crop.setter
+    def crop(self, crop: Crop | None) -> None:
+        self.crop_key = None if crop is None else crop.key

@@ -219,12 +219,16 @@ class Discovery(Base):
 
 
 class LabelTally(Base):
-    """How many items of a job have a label with a confidence in a bin. Stored, because counting items would be slow."""
+    """How many items of a job are listed under a label, with a confidence in a bin.
+
+    Stored, because counting items would be slow.
+    """
 
     __tablename__ = "label_tallies"
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     label: Mapped[str] = mapped_column(String(100), primary_key=True)
+    """The empty string counts the items for which a person said that no label fits."""
     bin: Mapped[int] = mapped_column(primary_key=True)
     """The number of the bin in the confidence histogram."""
     label_group: Mapped[str] = mapped_column(String(100))

@@ -82,12 +82,14 @@ class Export:
             "label_name": "text",
             "label_name_ko": "text",
             "group": "text",
+            "predicted_label": "text",
             "confidence": "number",
             **{f"{name}_{rank}": kind for rank in ranks for name, kind in _RANKED_COLUMNS.items()},
             "model": "text",
             "reused": "flag",
             "review_label": "text",
             "review_rejected": "flag",
+            **{f"review_crop_{name}": "integer" for name in _CROP},
             "reviewed_by": "text",
             "reviewed_at": "moment",
             "error_code": "text",
@@ -127,7 +129,7 @@ class Export:
     def _row(self, row: Any, labels: dict[str, dict[str, Any]], regions_of_item: Sequence[ItemRegion]) -> list[Value]:
         label = labels.get(row.label)
         provenance = row.provenance or {}
-        crop = Crop.from_key(row.crop_key)
+        has_prediction = row.predicted_label is not None
         return [
             row.id,
             row.custom_id,
@@ -141,16 +143,18 @@ class Export:
             row.height,
             row.format,
             row.bytes,
-            *((None,) * 4 if crop is None else (crop.x, crop.y, crop.width, crop.height)),
+            *_crop_columns(row.crop_key),
             [self._region(region) for region in regions_of_item] or None,
             row.duplicate_of,
             *_label_columns(label),
+            row.predicted_label,
             row.confidence,
             *self._ranked_columns(row.scores),
-            None if label is None else self.model,
-            None if label is None else row.reused,
+            self.model if has_prediction else None,
+            row.reused if has_prediction else None,
             row.review_label,
             row.review_rejected,
+            *_crop_columns(row.review_crop_key),
             row.reviewed_by,
             row.reviewed_at,
             row.error_code,
@@ -186,6 +190,11 @@ class Export:
 _RANKED_COLUMNS: dict[str, ColumnKind] = {"label": "text", "score": "number"}
 
 
+def _crop_columns(key: str | None) -> tuple[Value, ...]:
+    crop = None if key is None else Crop.from_key(key)
+    return (None,) * 4 if crop is None else (crop.x, crop.y, crop.width, crop.height)
+
+
 def _label_columns(label: dict[str, Any] | None) -> tuple[Value, ...]:
     if label is None:
         return (None,) * 4
@@ -212,10 +221,12 @@ def _select_columns() -> Select[tuple[Any, ...]]:
         Item.duplicate_of,
         Item.label,
         Item.confidence,
+        Prediction.label.label("predicted_label"),
         Prediction.scores,
         Item.reused,
         review.label.label("review_label"),
         review.rejected.label("review_rejected"),
+        review.crop_key.label("review_crop_key"),
         review.key_id.label("reviewed_by"),
         review.updated_at.label("reviewed_at"),
         Item.error_code,

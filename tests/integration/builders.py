@@ -25,6 +25,7 @@ from db.model_versions import NewModelVersion
 from db.steps import chunks, lifecycle, reviewing, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import NewPrediction, Outcome, Recorded, record
+from db.steps.reviewing import Verdict
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import Delivery, Item, Job, JobEvent, JobSource, ModelVersion, Scope
 from db.tables.model_versions import GARMENT_VIEW
@@ -149,8 +150,9 @@ def a_varied_job(database: Database) -> str:
 def review(database: Database, job_id: str, labels: dict[int, str | None]) -> None:
     """Review items by position, with the label that they show or None if no label fits."""
     with locked_job(database, job_id) as (session, job):
-        for item in session.scalars(select(Item).where(Item.job_id == job_id, Item.position.in_(labels))):
-            reviewing.put(session, job, item, labels[item.position], None, NOW)
+        ids = session.scalars(select(Item.id).where(Item.job_id == job_id, Item.position.in_(labels)))
+        for item in reviewing.read_items(session, job, list(ids)).values():
+            reviewing.put(session, job, item, Verdict(labels[item.position]), None, NOW)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, inspect, select
+from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint, inspect, select, text
 
 from cli.registry import replace_missing_production
 from core.errors import ArtifactInvalid, ModelUnknown
@@ -15,8 +15,9 @@ from db import model_versions
 from db.database import Database
 from db.migrate import downgrade, upgrade
 from db.model_versions import NewModelVersion
-from db.tables import Base, Blob
-from tests.integration.builders import NOW, TAXONOMY, a_model
+from db.tables import Base, Blob, Item, Job, Review
+from tests.integration.builders import NOW, TAXONOMY, a_model, a_varied_job
+from tests.integration.test_tallies import counted, tallied
 
 
 def test_migrations_create_the_tables_that_the_classes_describe(database: Database) -> None:
@@ -53,6 +54,36 @@ def test_migrations_can_be_reverted_on_postgresql(postgres_server: str) -> None:
     assert inspect(database.engine).get_table_names() == ["alembic_version"]
     upgrade(database)
     database.close()
+
+
+def test_an_upgrade_counts_items_under_the_labels_of_earlier_reviews(database: Database) -> None:
+    job_id = a_varied_job(database)
+    downgrade(database, "0009")
+    with database.engine.begin() as connection:
+        # Reviews as they were before: the item keeps the predicted label.
+        columns = "id, item_id, job_id, position, label, rejected, created_at, updated_at"
+        for position, label in ((0, "'dress'"), (2, "NULL"), (3, "'shirt'")):
+            connection.execute(
+                text(
+                    f"INSERT INTO reviews ({columns}) SELECT 'rev_{position}', id, job_id, position, {label}, "
+                    f"{label == 'NULL'}, created_at, created_at FROM items "
+                    f"WHERE job_id = '{job_id}' AND position = {position}"
+                )
+            )
+    upgrade(database)
+    with database.reading() as session:
+        listed = select(Item.label).where(Item.job_id == job_id, Item.position < 4).order_by(Item.position)
+        assert session.scalars(listed).all() == ["dress", "dress", None, "shirt"]
+        predicted = session.scalars(select(Review.predicted).order_by(Review.position)).all()
+        assert predicted == ["shirt", "shirt", "shirt"]
+        assert tallied(session, job_id) == counted(session, job_id)
+        job = session.get_one(Job, job_id)
+        assert (job.retryable, job.run_seconds, job.run_at is not None) == (job.failed, 0.0, True)
+    downgrade(database, "0009")
+    with database.engine.connect() as connection:
+        bins = connection.execute(text("SELECT label, bin FROM label_tallies")).all()
+        assert {(label, number <= 9) for label, number in bins} == {("shirt", True), ("dress", True)}
+    upgrade(database)
 
 
 def test_concurrent_writers_wait_instead_of_failing(database: Database) -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from broker.client import Broker
 from broker.dispatch import dispatch
@@ -29,10 +30,11 @@ from core.settings import Settings
 from core.types import Crop, Region
 from db.blobs.local import LocalBlobStore
 from db.database import Database
-from db.steps import chunks, lifecycle, submitting
+from db.steps import chunks, lifecycle, reviewing, submitting
 from db.steps.fetching import ToFetch, list_items_to_fetch, record_fetched
 from db.steps.leasing import CHUNK_LEASES
 from db.steps.recording import Outcome, record
+from db.steps.reviewing import Verdict
 from db.steps.submitting import NewItem, NewJob, StoredBlob
 from db.tables import FINISHED, Blob, Chunk, Item, ItemRegion, ItemStatus, Job, JobSource, JobStatus, Prediction, Stage
 from db.views import items, jobs
@@ -44,7 +46,13 @@ from worker.maintenance.sweeper import sweep
 
 WORKERS = ("wrk_1@here-1", "wrk_2@here-2", "wrk_3@there-3")
 SECONDS = st.sampled_from([1, 7, 15, 61, 200])
-OUTCOMES = {"good": scored(), "doubtful": scored("dress", 0.55), "bad": Outcome(error=TruncatedImage("cut"))}
+OUTCOMES = {
+    "good": scored(),
+    "doubtful": scored("dress", 0.55),
+    "bad": Outcome(error=TruncatedImage("cut")),
+    "unlucky": Outcome(error=ModelFailed("out of luck")),
+}
+VERDICTS = [Verdict("shirt"), Verdict("dress"), Verdict(None), None]
 NOT_STARTED = "not started"
 """The time of a chunk ended before this picture was requested."""
 NUMBER = st.integers(0, 10**6)
@@ -225,6 +233,17 @@ class Interleavings(RuleBasedStateMachine):
     def delete(self, which: int) -> None:
         self._change(which, lambda _, job, now: lifecycle.mark_job_deleted(job, now))
 
+    @precondition(lambda self: self.jobs)
+    @rule(which=NUMBER, verdicts=st.lists(st.sampled_from(VERDICTS), min_size=1, max_size=4))
+    def review(self, which: int, verdicts: list[Verdict | None]) -> None:
+        def change(session: Session, job: Job, now: datetime) -> None:
+            succeeded = select(Item.id).where(Item.job_id == job.id, Item.status == ItemStatus.SUCCEEDED)
+            ids = session.scalars(succeeded.order_by(Item.position)).all()
+            found = reviewing.read_items(session, job, ids[: len(verdicts)])
+            reviewing.change(session, job, list(zip(found.values(), verdicts, strict=False)), None, now)
+
+        self._change(which, change)
+
     def _change(self, which: int, change: object) -> None:
         assert callable(change)
         job_id = self.jobs[which % len(self.jobs)]
@@ -331,7 +350,7 @@ class Interleavings(RuleBasedStateMachine):
             keys = session.execute(
                 select(Prediction.blob_sha256, Prediction.crop_key, Prediction.model_version_id)
             ).all()
-        assert all("3 attempts" in str(detail) for detail in model_errors)
+        assert all(detail == "out of luck" or "3 attempts" in str(detail) for detail in model_errors)
         assert len(keys) == len(set(keys))
         assert unused_blobs == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -18,6 +19,7 @@ from db.views import items
 from db.views.item_pages import ItemFilter, ItemSort
 from tests.integration.apps import serving
 from tests.integration.builders import a_varied_job, review
+from tests.integration.test_tallies import counted, tallied
 
 
 @pytest.fixture
@@ -31,8 +33,12 @@ def job_id(database: Database) -> str:
     return a_varied_job(database)
 
 
+def shown(client: FlaskClient, job_id: str, query: str) -> list[dict[str, Any]]:
+    return list(client.get(f"/v1/jobs/{job_id}/items?{query}").get_json()["data"])
+
+
 def item_ids(client: FlaskClient, job_id: str, query: str = "") -> list[str]:
-    return [item["id"] for item in client.get(f"/v1/jobs/{job_id}/items?{query}").get_json()["data"]]
+    return [item["id"] for item in shown(client, job_id, query)]
 
 
 def test_a_review_is_stored_with_its_item_and_changes_the_jobs_etag(client: FlaskClient, job_id: str) -> None:
@@ -49,7 +55,7 @@ def test_a_review_is_stored_with_its_item_and_changes_the_jobs_etag(client: Flas
     assert (body["rejected"], body["by"]) == (False, None)
 
     shown = client.get(f"/v1/items/{item_id}").get_json()["review"]
-    assert shown == {name: body[name] for name in ("label", "rejected", "by", "created_at", "updated_at")}
+    assert shown == {name: body[name] for name in ("label", "rejected", "crop", "by", "created_at", "updated_at")}
     assert client.get(f"/v1/jobs/{job_id}").headers["ETag"] != before
     assert client.get(f"/v1/jobs/{job_id}", headers={"If-None-Match": before}).status_code == 200
 
@@ -93,6 +99,59 @@ def test_an_item_without_a_prediction_cannot_be_reviewed(client: FlaskClient, jo
     item_id = item_ids(client, job_id, f"status={status}")[0]
     answer = client.put(f"/v1/items/{item_id}/review", json={"label": "shirt"})
     assert (answer.status_code, answer.get_json()["code"]) == (409, "not_reviewable")
+
+
+def summary_of(client: FlaskClient, job_id: str) -> tuple[dict[str, int], int, int, int]:
+    """Return the counts of the labels, and how many items are rejected, reviewed and agreed."""
+    body = client.get(f"/v1/jobs/{job_id}/summary").get_json()
+    assert sum(body["confidence_histogram"]) == body["counts"]["succeeded"]
+    assert sum(group["count"] for group in body["groups"]) == sum(label["count"] for label in body["labels"])
+    counts = {label["id"]: label["count"] for label in body["labels"]}
+    return counts, body["rejected"], body["reviewed"], body["agreed"]
+
+
+def test_an_item_is_listed_and_counted_under_the_label_of_its_review(
+    client: FlaskClient, database: Database, job_id: str
+) -> None:
+    assert summary_of(client, job_id) == ({"shirt": 16, "dress": 4}, 0, 0, 0)
+    first, dress, third = (item["id"] for item in shown(client, job_id, "status=succeeded&limit=3"))
+    for item_id, verdict in ((first, {"label": "dress"}), (dress, {"label": "dress"}), (third, {"rejected": True})):
+        assert client.put(f"/v1/items/{item_id}/review", json=verdict).status_code == 200
+    assert summary_of(client, job_id) == ({"shirt": 14, "dress": 5}, 1, 3, 1)
+    items_now = {item["id"]: item for item in shown(client, job_id, "limit=200")}
+    assert items_now[first]["label"] == {"id": "dress", "name": "Dress", "group": "tops"}
+    assert items_now[first]["prediction"]["label"]["id"] == "shirt"
+    assert items_now[third]["label"] is None
+    assert {first, dress} <= set(item_ids(client, job_id, "label=dress"))
+    assert not {first, third} & set(item_ids(client, job_id, "label=shirt&limit=200"))
+    assert third not in item_ids(client, job_id, "group=tops&limit=200")
+
+    client.put(f"/v1/items/{third}/review", json={"label": "shirt"})
+    assert client.delete(f"/v1/items/{first}/review").status_code == 204
+    assert summary_of(client, job_id) == ({"shirt": 16, "dress": 4}, 0, 2, 2)
+    with database.reading() as session:
+        assert tallied(session, job_id) == counted(session, job_id)
+
+
+def test_the_same_review_again_changes_nothing(client: FlaskClient, job_id: str) -> None:
+    path = f"/v1/items/{item_ids(client, job_id)[0]}/review"
+    client.put(path, json={"label": "dress"})
+    before = client.get(f"/v1/jobs/{job_id}").headers["ETag"]
+    assert client.put(path, json={"label": "dress"}).status_code == 200
+    assert client.get(f"/v1/jobs/{job_id}").headers["ETag"] == before
+
+
+def test_a_review_can_have_a_better_crop(client: FlaskClient, job_id: str) -> None:
+    item_id = item_ids(client, job_id)[0]
+    crop = {"x": 5, "y": 10, "width": 25, "height": 30}
+    answer = client.put(f"/v1/items/{item_id}/review", json={"label": "dress", "crop": crop})
+    assert answer.get_json()["crop"] == crop
+    assert client.get(f"/v1/items/{item_id}").get_json()["review"]["crop"] == crop
+    assert client.get(f"/v1/items/{item_id}").get_json()["crop"] is None
+    outside = client.put(f"/v1/items/{item_id}/review", json={"label": "dress", "crop": crop | {"width": 26}})
+    assert (outside.status_code, outside.get_json()["code"]) == (422, "bad_crop")
+    assert "30 x 40 pixels" in outside.get_json()["detail"]
+    assert client.put(f"/v1/items/{item_id}/review", json={"label": "dress"}).get_json()["crop"] is None
 
 
 def test_an_unknown_item_cannot_be_reviewed(client: FlaskClient) -> None:

@@ -1,7 +1,7 @@
 """Jobs that stay open, so that a client can add items to them
 
 Revision: 0014
-After: 0010
+After: 0011
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

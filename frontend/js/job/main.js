@@ -166,7 +166,7 @@ function draw() {
 function drawFilters(summary) {
   const counts = {
     all: summary.counts.total,
-    doubtful: summary.confidence_histogram.slice(0, Math.round(DOUBTFUL_BELOW * 10)).reduce((sum, n) => sum + n, 0),
+    doubtful: summary.confidence_histogram.slice(0, Math.round(DOUBTFUL_BELOW * summary.confidence_histogram.length)).reduce((sum, n) => sum + n, 0),
     failed: summary.counts.failed,
   };
   const words = { all: "all", doubtful: "doubtful", failed: "failedFilter" };
