@@ -41,7 +41,7 @@ def register(session: Session, new: NewModelVersion, now: datetime) -> ModelVers
     Raises:
         ArtifactInvalid: The name and version are registered with other content, and versions are immutable.
     """
-    known = _find(session, new.ref)
+    known = find(session, new.ref)
     if known is not None:
         if known.digest != new.digest:
             raise ArtifactInvalid(
@@ -76,11 +76,18 @@ def resolve(session: Session, reference: str) -> ModelVersion:
     if alias is not None:
         return alias.model_version
     name, at, version = reference.partition("@")
-    found = _find(session, ModelRef(name, version)) if at else _newest(session, name)
+    found = find(session, ModelRef(name, version)) if at else _newest(session, name)
     if found is None:
         known = [row.ref for row in list_all(session)] + list(list_aliases(session))
         raise ModelUnknown(f"expected one of {', '.join(known) or 'no model at all yet'}; got {reference!r}")
     return found
+
+
+def find(session: Session, ref: ModelRef) -> ModelVersion | None:
+    """Return a model version, or None if it is not registered."""
+    return session.scalar(
+        select(ModelVersion).where(ModelVersion.name == ref.name, ModelVersion.version == ref.version)
+    )
 
 
 def check_regions(version: ModelVersion) -> None:
@@ -153,12 +160,6 @@ def list_aliases(session: Session) -> dict[str, str]:
 def _set_alias(session: Session, alias: str, version: ModelVersion) -> None:
     session.merge(ModelAlias(name=alias, model_version_id=version.id))
     session.flush()
-
-
-def _find(session: Session, ref: ModelRef) -> ModelVersion | None:
-    return session.scalar(
-        select(ModelVersion).where(ModelVersion.name == ref.name, ModelVersion.version == ref.version)
-    )
 
 
 def _newest(session: Session, name: str) -> ModelVersion | None:

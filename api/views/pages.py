@@ -15,6 +15,8 @@ from api.door.access import can_see_job
 from api.services import current_services
 from core.pictures import inspect, thumbnail
 from core.settings import PROJECT
+from core.types import ModelRef
+from db import model_versions
 
 FRONTEND = PROJECT / "frontend"
 SAMPLES = PROJECT / "samples" / "pictures"
@@ -48,6 +50,18 @@ def job_page(job_id: str) -> Response:
         is_visible = can_see_job(session, job_id)
     # The page itself tells the user that there is no such job. The status tells it to programs.
     return render_page("job", HTTPStatus.OK if is_visible else HTTPStatus.NOT_FOUND)
+
+
+@bp.get("/models")
+def models_page() -> Response:
+    return render_page("models")
+
+
+@bp.get("/models/<name>/<version>")
+def model_page(name: str, version: str) -> Response:
+    with current_services().database.reading() as session:
+        exists = model_versions.find(session, ModelRef(name, version)) is not None
+    return render_page("model", HTTPStatus.OK if exists else HTTPStatus.NOT_FOUND)
 
 
 @bp.get("/docs")

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from playwright.sync_api import Browser, expect
 from typer.testing import CliRunner
 
 from broker.client import Broker
@@ -21,10 +22,11 @@ from core.settings import PROJECT, Settings
 from core.types import ModelRef
 from tests.artifacts import publish_again
 from tests.conftest import SAMPLES, RunningRedis, RunningService, until
+from tests.e2e.pages.objects import ModelPage
 from worker.predicting.models import EXIT_DEVICE_STUCK, ModelCache
 
 
-def test_a_promoted_version_is_loaded_before_jobs_use_it_without_a_restart(tmp_path: Path) -> None:
+def test_a_promoted_version_is_loaded_before_jobs_use_it_without_a_restart(tmp_path: Path, browser: Browser) -> None:
     first = publish_again(tmp_path / "models")
     environment = {"LOOKBOOK_HOME": str(tmp_path / "home"), "LOOKBOOK_MODELS": str(tmp_path / "models")}
     service = RunningService(tmp_path / "home", LOOKBOOK_MODELS=str(tmp_path / "models"))
@@ -50,8 +52,25 @@ def test_a_promoted_version_is_loaded_before_jobs_use_it_without_a_restart(tmp_p
         listed = run(app, ["models"])
         assert "garments@2  production" in listed.output
         assert "candidate" not in listed.output
+        publish_again(tmp_path / "models")
+        assert run(app, ["db", "upgrade"]).exit_code == 0
+        promote_on_its_page(browser, f"{service.url}/models/garments/3")
+        assert classify(service)["prediction"]["model"] == "garments@3"
     finally:
         service.stop()
+
+
+def promote_on_its_page(browser: Browser, url: str) -> None:
+    """Promote a version that no worker has loaded yet, as a person does."""
+    page = browser.new_page()
+    page.goto(url)
+    model = ModelPage(page)
+    model.promote()
+    expect(model.promotion).to_contain_text("Waiting for")
+    expect(model.promotion).to_have_text("New jobs now use this version.", timeout=30_000)
+    expect(page.locator("#aliases")).to_have_text("production")
+    expect(page.get_by_role("button", name="Use for new jobs")).to_be_hidden()
+    page.close()
 
 
 def classifying(service: RunningService) -> dict[str, Any]:

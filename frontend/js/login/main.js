@@ -26,10 +26,10 @@ $("door").addEventListener("submit", async (event) => {
   }
 });
 
-/** The path of the page that led here, or "/". Only paths of this site are followed, so that no link can lead to another. */
+/** The address of the page that led here, or "/". Only addresses of this site are followed, so that no link can lead to another. */
 function destination() {
   const next = new URL(new URLSearchParams(location.search).get("next") || "/", location.origin);
-  return next.origin === location.origin ? next.pathname : "/";
+  return next.origin === location.origin ? next.pathname + next.search + next.hash : "/";
 }
 
 function showRefusal() {

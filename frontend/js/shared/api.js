@@ -33,7 +33,8 @@ export function session() {
 
 /** Go to the login page, which leads back here. The promise never resolves, so that the caller does not go on. */
 function toLogin() {
-  location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+  const here = location.pathname + location.search + location.hash;
+  location.assign(`/login?next=${encodeURIComponent(here)}`);
   return new Promise(() => {});
 }
 
@@ -95,10 +96,10 @@ export function post(path, form, { headers = {}, onProgress, signal } = {}) {
   });
 }
 
-/** POST JSON. Resolves to the JSON of the response. */
-export async function postJson(path, value) {
+/** Send JSON with POST or another method. Resolves to the JSON of the response. */
+export async function postJson(path, value, method = "POST") {
   const headers = { "Content-Type": "application/json", ...csrfHeader() };
-  const response = await send(path, { method: "POST", headers, body: JSON.stringify(value) });
+  const response = await send(path, { method, headers, body: JSON.stringify(value) });
   return (await successful(response)).json();
 }
 

@@ -43,7 +43,14 @@ export function otherNameOf(names) {
 }
 
 export const number = (value) => new Intl.NumberFormat(language).format(value);
-export const percent = (value) => new Intl.NumberFormat(language, { style: "percent" }).format(value);
+
+/** A share of 1 in per cent, with so many decimals. */
+export const percent = (value, decimals = 0) =>
+  new Intl.NumberFormat(language, {
+    style: "percent",
+    minimumFractionDigits: decimals,
+    maximumFractionDigits: decimals,
+  }).format(value);
 
 export function bytes(value) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
@@ -61,6 +68,13 @@ export function money(price, currency) {
 
 /** The time of day of a moment (RFC 3339). */
 export const clock = (moment) => new Intl.DateTimeFormat(language, { timeStyle: "medium" }).format(new Date(moment));
+
+/** The day of a moment (RFC 3339). */
+export const day = (moment) => new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(new Date(moment));
+
+/** The day and the time of a moment (RFC 3339). */
+export const dayAndTime = (moment) =>
+  new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(moment));
 
 export function duration(seconds) {
   if (seconds < 90) return say("seconds", { n: number(Math.max(1, Math.round(seconds))) });

@@ -58,4 +58,4 @@ export const curl = () => (signedIn() ? `curl -H "Authorization: Bearer $LOOKBOO
 export const pythonClient = () => `from lookbook import Client\n\nclient = Client(${JSON.stringify(location.origin)})`;
 
 /** The beginning of a command of the command line. It reads the key from the environment. */
-export const cli = () => `lookbook --url ${location.origin}`;
+export const cli = () => `LOOKBOOK_URL=${location.origin} lookbook`;

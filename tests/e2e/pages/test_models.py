@@ -1,0 +1,94 @@
+"""The pages about models: the list, and one version as a specimen sheet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from core.clock import utc_now
+from core.settings import PROJECT, Settings
+from core.types import ModelRef
+from db import model_versions
+from db.database import Database
+from db.model_versions import NewModelVersion
+from tests.conftest import RunningService
+from tests.e2e.pages.objects import ModelPage, assert_accessible
+
+OpenPage = Callable[..., Page]
+HOSTILE_CARD = """# other@1
+
+## <script>alert(1)</script>
+<img src="x" onerror="alert(1)"> [bad](javascript:alert(1)) [good](https://example.org/) ![seen](https://example.org/a.png)
+
+| a | |
+|---|---|
+| **1** | `<b>` |
+"""
+
+
+@pytest.fixture(scope="module")
+def other_version(service: RunningService) -> str:
+    """Register a version that nothing uses, which is worse than the default one and has a hostile card."""
+    folder = PROJECT / "models" / "garments" / "3"
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    taxonomy = json.loads((folder / "labels.json").read_text("utf-8"))
+    metrics |= {"accuracy": 0.9, "data_hash": "other"}
+    new = NewModelVersion(ModelRef("other", "1"), "0" * 64, taxonomy, {"size": 224}, metrics, HOSTILE_CARD)
+    database = Database(Settings(home=service.home).resolved_database_url)
+    with database.writing() as session:
+        model_versions.register(session, new, utc_now())
+    database.close()
+    return "other@1"
+
+
+def test_the_list_leads_to_a_version_with_its_figures_matrix_curves_and_card(open_page: OpenPage) -> None:
+    page = open_page("/models")
+    expect(page.locator(".versions li").filter(has_text="garments@3")).to_contain_text("production")
+    assert_accessible(page)
+    page.get_by_role("link", name="garments@3").click()
+    model = ModelPage(page)
+    expect(model.figures.first).to_contain_text("94.4%92.1% to 96.5%")
+    expect(model.figures.last).to_contain_text("1.4%33.1% before calibration")
+    expect(model.cell("Long-sleeve", "Outerwear")).to_have_text("4")
+    expect(page.locator("#labels tbody tr").filter(has_text="Skirt")).to_contain_text("90.9%100.0%83.3%12")
+    expect(page.get_by_role("img", name="accuracy by epoch: 10 epochs, in the end 94.4%")).to_be_visible()
+    expect(model.card.get_by_role("heading", name="Limits")).to_be_visible()
+    assert_accessible(page)
+
+
+def test_two_versions_stand_side_by_side_and_the_url_keeps_it(open_page: OpenPage, other_version: str) -> None:
+    page = open_page("/models/garments/3")
+    model = ModelPage(page)
+    model.compare_with(other_version)
+    expect(model.figures.first).to_contain_text("90.0%")
+    expect(model.figures.first).to_contain_text("+4.4 points")
+    expect(page.get_by_text("measured on different pictures")).to_be_visible()
+    page.reload()
+    expect(model.figures.first).to_contain_text("+4.4 points")
+    page.go_back()
+    expect(model.figures.first).not_to_contain_text("points")
+
+
+def test_a_hostile_card_is_text_on_a_korean_phone(open_page: OpenPage, other_version: str) -> None:
+    page = open_page("/models/other/1", width=390, locale="ko-KR", dark=True)
+    model = ModelPage(page)
+    expect(model.card.get_by_role("heading")).to_have_text("<script>alert(1)</script>")
+    expect(model.card).to_contain_text('<img src="x" onerror="alert(1)">')
+    expect(model.card).to_contain_text("[bad](javascript:alert(1))")
+    expect(model.card.get_by_role("link", name="good")).to_have_attribute("href", "https://example.org/")
+    expect(model.card.locator("img, script")).to_have_count(0)
+    expect(page.get_by_role("heading", name="혼동 행렬")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert_accessible(page)
+
+
+def test_an_unknown_version_says_so(open_page: OpenPage, console_errors: list[str]) -> None:
+    page = open_page("/models/garments/99")
+    expect(page.get_by_role("alert")).to_contain_text("There is no such model version here")
+    assert page.request.get("/models/garments/99").status == 404
+    # The browser itself logs every answer of 4xx.
+    assert all("404" in error for error in console_errors)
+    console_errors.clear()
