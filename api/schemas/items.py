@@ -49,6 +49,9 @@ class ItemsFilter(Input):
 
 class ItemsQuery(PageQuery, ItemsFilter):
     sort: ItemSort = ItemSort.POSITION
+    after: int | None = Field(
+        None, ge=-1, description="List the items behind this position. Only with `sort=position`, instead of a cursor."
+    )
 
 
 class ExportQuery(ItemsFilter):

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from api.schemas.common import Input, PageQuery, RegionName, Text, distinct_names
 from api.schemas.crawls import CrawlIn
+from api.schemas.items import ItemOut
 from core.clock import utc_now
 from core.fetching.urls import MAX_URL
 from core.types import MAX_REGIONS
@@ -192,6 +193,19 @@ class SummaryOut(Output):
     agreed: int = Field(description="Items whose review gives the predicted label.")
     duplicates: int | None = Field(description="Items with `duplicate_of`. Null until duplicates have been searched.")
     confidence_histogram: list[int] = Field(description="Items per twentieth of confidence, from 0 to 1.")
+
+
+class JobQuery(Input):
+    """More that the answer about a job holds, so that one request per poll is enough."""
+
+    include: Literal["summary", "items", "summary,items"] | None = None
+    after: int = Field(-1, ge=-1, description="The position behind which `items` begin.")
+    limit: int = Field(50, ge=1, le=200, description="The number of `items`.")
+
+
+class JobDetailOut(JobOut):
+    summary: SummaryOut | None = Field(None, description="Null unless `include` asks for it.")
+    items: list[ItemOut] | None = Field(None, description="Null unless `include` asks for them.")
 
 
 class DeliveryOut(Output):

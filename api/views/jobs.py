@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from apiflask import APIBlueprint
 from flask import Response, request
+from sqlalchemy.orm import Session
 
 from api.answers.filters import item_filter
 from api.answers.paging import cut_page, decode_cursor, decode_cursor_value, link_header
@@ -26,7 +28,7 @@ from api.intake.submission import (
 )
 from api.schemas.common import Answer
 from api.schemas.items import ItemsOut, ItemsQuery
-from api.schemas.jobs import ErrorCountOut, JobsOut, JobsQuery, SummaryOut
+from api.schemas.jobs import ErrorCountOut, JobDetailOut, JobQuery, JobsOut, JobsQuery, SummaryOut
 from api.services import current_services
 from broker.dispatch import announce_end, dispatch, run_task_soon
 from core.clock import utc_now
@@ -34,9 +36,9 @@ from core.messages import PURGE, SWEEP
 from db.model_versions import check_regions
 from db.steps import chunks, lifecycle, reviewing, tallies
 from db.steps.submitting import NewJob
-from db.tables import Job, JobStatus, Priority
+from db.tables import Item, Job, JobStatus, Priority
 from db.views import items, jobs
-from db.views.item_pages import ItemCursor
+from db.views.item_pages import ItemCursor, ItemFilter, ItemSort
 from db.views.job import JobOut, counts_out, job_out, poll_seconds
 from db.views.jobs import JobFilter, PollState
 
@@ -103,21 +105,31 @@ def list_jobs(query_data: JobsQuery) -> Answer:
 
 
 @bp.get("/v1/jobs/<job_id>")
-@bp.output(JobOut)
+@bp.input(JobQuery, location="query")
+@bp.output(JobDetailOut)
 @bp.doc(
     summary="Get a job",
-    description="Send the `ETag` back as `If-None-Match` to get 304 until the job has changed.",
+    description="Send the `ETag` back as `If-None-Match` to get 304 until the job has changed. `include` adds the "
+    "summary and a page of items to the answer.",
     operation_id="get_job",
     responses={304: "The job has not changed"},
 )
-def get_job(job_id: str) -> Answer:
+def get_job(job_id: str, query_data: JobQuery) -> Answer:
     if request.if_none_match and not request.if_none_match.star_tag:
         poll_state = jobs.read_poll_state(current_services().database, caller(), job_id, utc_now())
         if poll_state is not None and request.if_none_match.contains_weak(str(poll_state.revision)):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=_poll_headers(poll_state))
+    included = (query_data.include or "").split(",")
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        return job_out(job), 200, _poll_headers(job)
+        body = JobDetailOut(**dict(job_out(job)))
+        if "summary" in included:
+            body.summary = _summary_out(session, job)
+        if "items" in included:
+            after = ItemCursor(query_data.after)
+            rows = _list_items(session, job, ItemFilter(), ItemSort.POSITION, after, query_data.limit)
+            body.items = [ItemPresenter(job).item_out(item) for item in rows]
+        return body, 200, _poll_headers(job)
 
 
 @bp.get("/v1/jobs/<job_id>/summary")
@@ -130,22 +142,24 @@ def get_job(job_id: str) -> Answer:
 def get_summary(job_id: str) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        summary = tallies.summarize(session, job_id)
-        reviews = reviewing.count(session, job_id)
-        labels, groups = label_counts_out(job.model_version, summary)
-        errors = [ErrorCountOut.model_validate(row, from_attributes=True) for row in summary.errors]
-        body = SummaryOut(
-            counts=counts_out(job),
-            labels=labels,
-            groups=groups,
-            errors=errors,
-            rejected=summary.rejected,
-            reviewed=reviews.reviewed,
-            agreed=reviews.agreed,
-            duplicates=job.duplicates,
-            confidence_histogram=summary.histogram,
-        )
-        return body, 200, {"ETag": _etag(job)}
+        return _summary_out(session, job), 200, {"ETag": _etag(job)}
+
+
+def _summary_out(session: Session, job: Job) -> SummaryOut:
+    summary = tallies.summarize(session, job.id)
+    reviews = reviewing.count(session, job.id)
+    labels, groups = label_counts_out(job.model_version, summary)
+    return SummaryOut(
+        counts=counts_out(job),
+        labels=labels,
+        groups=groups,
+        errors=[ErrorCountOut.model_validate(row, from_attributes=True) for row in summary.errors],
+        rejected=summary.rejected,
+        reviewed=reviews.reviewed,
+        agreed=reviews.agreed,
+        duplicates=job.duplicates,
+        confidence_histogram=summary.histogram,
+    )
 
 
 @bp.get("/v1/jobs/<job_id>/items")
@@ -153,32 +167,42 @@ def get_summary(job_id: str) -> Answer:
 @bp.output(ItemsOut)
 @bp.doc(summary="List the items of a job", operation_id="list_items")
 def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
-    values = decode_cursor(
-        query_data.cursor, {"position": (int,), "confidence": (int, float, type(None)), "sort": (str,)}
-    )
-    if values and values.pop("sort") != query_data.sort.value:
-        raise invalid_field_problem("cursor", "expected a cursor of a list with the same `sort`", "bad_cursor")
+    sort = query_data.sort
+    after = _item_cursor(query_data)
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        after = ItemCursor(**values) if values else None
-        selected = item_filter(job, query_data)
-        rows = items.list_of_job(
-            session,
-            job_id,
-            selected,
-            query_data.sort,
-            after,
-            query_data.limit + 1,
-            with_regions=job.model_version.takes_regions,
-        )
+        rows = _list_items(session, job, item_filter(job, query_data), sort, after, query_data.limit + 1)
         page, next_cursor = cut_page(
             rows,
             query_data.limit,
-            lambda item: {"position": item.position, "confidence": item.confidence, "sort": query_data.sort.value},
+            lambda item: {"position": item.position, "confidence": item.confidence, "sort": sort.value},
         )
         presenter = ItemPresenter(job)
         body = ItemsOut(data=[presenter.item_out(item) for item in page], next_cursor=next_cursor)
         return body, 200, link_header(next_cursor)
+
+
+def _item_cursor(query: ItemsQuery) -> ItemCursor | None:
+    """Return the place behind which the wanted page begins.
+
+    Raises:
+        Problem: 422, the cursor is not one of such a list, or `after` does not fit the other parameters.
+    """
+    values = decode_cursor(query.cursor, {"position": (int,), "confidence": (int, float, type(None)), "sort": (str,)})
+    if query.after is not None:
+        if values or query.sort != ItemSort.POSITION:
+            raise invalid_field_problem("after", "expected `after` only with `sort=position` and without `cursor`")
+        return ItemCursor(query.after)
+    if values and values.pop("sort") != query.sort.value:
+        raise invalid_field_problem("cursor", "expected a cursor of a list with the same `sort`", "bad_cursor")
+    return ItemCursor(**values) if values else None
+
+
+def _list_items(
+    session: Session, job: Job, selected: ItemFilter, sort: ItemSort, after: ItemCursor | None, limit: int
+) -> Sequence[Item]:
+    with_regions = job.model_version.takes_regions
+    return items.list_of_job(session, job.id, selected, sort, after, limit, with_regions=with_regions)
 
 
 @bp.post("/v1/jobs/<job_id>/cancel")
