@@ -89,7 +89,7 @@ class ItemPresenter:
             height=blob.height,
             format=blob.format,
             bytes=blob.bytes,
-            thumbnail=f"{path}/thumbnail" if has_thumbnail else None,
+            thumbnail=thumbnail_path(item.id) if has_thumbnail else None,
             explanation=f"{path}/explanation" if has_thumbnail else None,
             original=f"{path}/image",
         )
@@ -150,6 +150,10 @@ def _source_out(item: Item) -> SourceOut:
         product_url=provenance.get("product_url"),
         rule=provenance.get("rule"),
     )
+
+
+def thumbnail_path(item_id: str) -> str:
+    return f"/v1/items/{item_id}/thumbnail"
 
 
 def label_counts_out(version: ModelVersion, summary: Summary) -> tuple[list[LabelCountOut], list[GroupCountOut]]:

@@ -155,10 +155,15 @@ class JobsQuery(PageQuery):
     status: JobStatus | None = None
     source: JobSource | None = None
     q: Annotated[Text, Field(max_length=200)] | None = Field(None, description="A part of the name.")
+    thumbnails: int = Field(0, ge=0, le=10, description="How many pictures of each job to list in `thumbnails`.")
+
+
+class ListedJobOut(JobOut):
+    thumbnails: list[str] = Field(description="Paths of thumbnails: the first succeeded items, as many as asked for.")
 
 
 class JobsOut(Output):
-    data: list[JobOut]
+    data: list[ListedJobOut]
     next_cursor: str | None
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.answers.filters import item_filter
 from api.answers.paging import cut_page, decode_cursor, decode_cursor_value, link_header
-from api.answers.present import ItemPresenter, label_counts_out
+from api.answers.present import ItemPresenter, label_counts_out, thumbnail_path
 from api.answers.problems import invalid_field_problem
 from api.answers.spec import CREATING_PARAMETERS, CREATING_RESPONSES, JOB_BODY
 from api.door.access import caller, lock_job, require_job
@@ -28,7 +28,7 @@ from api.intake.submission import (
 )
 from api.schemas.common import Answer
 from api.schemas.items import ItemsOut, ItemsQuery
-from api.schemas.jobs import ErrorCountOut, JobDetailOut, JobQuery, JobsOut, JobsQuery, SummaryOut
+from api.schemas.jobs import ErrorCountOut, JobDetailOut, JobQuery, JobsOut, JobsQuery, ListedJobOut, SummaryOut
 from api.services import current_services
 from broker.dispatch import announce_end, dispatch, run_task_soon
 from core.clock import utc_now
@@ -100,8 +100,13 @@ def list_jobs(query_data: JobsQuery) -> Answer:
     job_filter = JobFilter(query_data.status, query_data.source, query_data.q)
     with current_services().database.reading() as session:
         rows = jobs.list_newest(session, caller(), job_filter, before, query_data.limit + 1, utc_now())
-    page, next_cursor = cut_page(rows, query_data.limit, lambda job: {"before": job.id})
-    return JobsOut(data=[job_out(job) for job in page], next_cursor=next_cursor), 200, link_header(next_cursor)
+        page, next_cursor = cut_page(rows, query_data.limit, lambda job: {"before": job.id})
+        pictures = jobs.first_succeeded(session, [job.id for job in page], query_data.thumbnails)
+    data = [
+        ListedJobOut(**dict(job_out(job)), thumbnails=[thumbnail_path(item) for item in pictures.get(job.id, [])])
+        for job in page
+    ]
+    return JobsOut(data=data, next_cursor=next_cursor), 200, link_header(next_cursor)
 
 
 @bp.get("/v1/jobs/<job_id>")

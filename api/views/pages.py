@@ -44,6 +44,11 @@ def photo_page() -> Response:
     return render_page("photo")
 
 
+@bp.get("/jobs")
+def jobs_page() -> Response:
+    return render_page("jobs")
+
+
 @bp.get("/jobs/<job_id>")
 def job_page(job_id: str) -> Response:
     with current_services().database.reading() as session:

@@ -15,8 +15,8 @@ from db import model_versions
 from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob
 from db.tables import Job, JobSource
-from tests.integration.apps import body_of, picture, problem, services_of, upload
-from tests.integration.builders import a_blob
+from tests.integration.apps import body_of, picture, problem, refused, services_of, upload
+from tests.integration.builders import a_blob, a_varied_job
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,16 @@ def test_jobs_are_listed_newest_first_in_pages(client: FlaskClient) -> None:
     assert body_of(second)["next_cursor"] is None
     assert first.headers["Link"].endswith('rel="next"')
     assert [job["name"] for job in body_of(client.get("/v1/jobs?q=JOB+3"))["data"]] == ["job 3"]
+
+
+def test_listed_jobs_have_as_many_thumbnails_as_asked_for(client: FlaskClient, app: LookbookApp) -> None:
+    job_id = a_varied_job(services_of(app).database)
+    waiting = body_of(upload(client, [(picture(), "a.jpg")]))["id"]
+    items = body_of(client.get(f"/v1/jobs/{job_id}/items?status=succeeded&limit=3"))["data"]
+    listed = {job["id"]: job["thumbnails"] for job in body_of(client.get("/v1/jobs?thumbnails=3"))["data"]}
+    assert listed == {job_id: [item["image"]["thumbnail"] for item in items], waiting: []}
+    assert [job["thumbnails"] for job in body_of(client.get("/v1/jobs"))["data"]] == [[], []]
+    refused(client.get("/v1/jobs?thumbnails=11"), 422, "invalid_request")
 
 
 def test_a_pending_item_has_its_original_but_no_thumbnail(client: FlaskClient) -> None:

@@ -21,7 +21,18 @@ from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Outcome, Recorded, find_predictions
 from db.tables import Blob, Chunk, Item, ItemStatus, Job, JobSource, JobStatus, Prediction
 from db.views import items, jobs
-from tests.integration.builders import NOW, POLICY, a_blob, a_job, a_queued_job, finish, read_job, record_chunk, scored
+from tests.integration.builders import (
+    NOW,
+    POLICY,
+    a_blob,
+    a_job,
+    a_queued_job,
+    a_varied_job,
+    finish,
+    read_job,
+    record_chunk,
+    scored,
+)
 
 
 def test_a_new_job_queues_only_its_window_in_order_of_position(database: Database) -> None:
@@ -154,6 +165,19 @@ def test_single_classifications_are_not_in_the_default_list_of_jobs(database: Da
             listed.id
         ]
         assert jobs.list_newest(session, ANYONE, jobs.JobFilter(text="5_ %"), None, 10, NOW) == []
+
+
+def test_the_first_succeeded_items_of_several_jobs_are_read_together(database: Database) -> None:
+    varied = a_varied_job(database)
+    with database.writing() as session:
+        empty = a_job(session, ["pending"]).id
+    with database.reading() as session:
+        succeeded = select(Item.id).where(Item.job_id == varied, Item.status == ItemStatus.SUCCEEDED)
+        expected = list(session.scalars(succeeded.order_by(Item.position)))
+        assert len(expected) > 2
+        assert jobs.first_succeeded(session, [empty, varied], 2) == {varied: expected[:2]}
+        assert jobs.first_succeeded(session, [empty, varied], 10) == {varied: expected[:10]}
+        assert jobs.first_succeeded(session, [], 5) == jobs.first_succeeded(session, [varied], 0) == {}
 
 
 def test_concurrently_recorded_chunks_of_a_job_are_all_counted(database: Database) -> None:

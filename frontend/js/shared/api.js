@@ -170,7 +170,8 @@ export function isFinished(job) {
   return job.status === "completed" || job.status === "canceled" || job.status === "failed";
 }
 
-function pause(milliseconds, signal) {
+/** Wait so long, and on while the page is hidden. */
+export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const done = () => (document.hidden ? document.addEventListener("visibilitychange", resolve, { once: true }) : resolve());
     const timer = setTimeout(done, milliseconds);

@@ -31,6 +31,33 @@ class Head:
         self.menu.locator(f"#{name}").click()
 
 
+class JobsPage:
+    """The list of jobs."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.rows = page.locator("#jobs > li")
+        self.names = page.locator("#jobs .title")
+        self.more = page.get_by_role("button", name="Show more")
+
+    def row(self, name: str) -> Locator:
+        return self.rows.filter(has=self._page.get_by_role("link", name=name, exact=True))
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Rename a job with the keyboard alone."""
+        self._page.get_by_role("button", name=f"Rename: {name}").focus()
+        self._page.keyboard.press("Enter")
+        self._page.keyboard.type(new_name)
+        self._page.keyboard.press("Enter")
+
+    def delete(self, name: str) -> None:
+        self._page.get_by_role("button", name=f"Delete: {name}").click()
+        self._page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+
+    def choose(self, name: str) -> None:
+        self._page.get_by_role("checkbox", name=f"Choose to compare: {name}").check()
+
+
 class ModelPage:
     """The page of a model version."""
 
