@@ -40,6 +40,7 @@ from api.views import (
     pages,
     reviews,
     sessions,
+    shares,
     signing,
 )
 from core.settings import Settings
@@ -92,6 +93,7 @@ def create_app(settings: Settings) -> LookbookApp:
         metrics,
         pages,
         sessions,
+        shares,
         signing,
     ):
         app.register_blueprint(module.bp)

@@ -93,6 +93,25 @@ class JobState(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Share(Answer):
+    """A link that shows a job to people without a key."""
+
+    id: str
+    by: str | None
+    """The key that created the link."""
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewShare(Share):
+    """A new link. `url` is its path, which only this answer has."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source(Answer):
     """The origin of an item."""
 

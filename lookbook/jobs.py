@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from lookbook.answers import Counts, Delivery, Item, ItemReview, JobState, Summary
+from lookbook.answers import Counts, Delivery, Item, ItemReview, JobState, NewShare, Share, Summary
 from lookbook.crawl_answers import CrawlUrl
 from lookbook.errors import Error, WaitTimeout
 from lookbook.reading import read
@@ -172,6 +172,24 @@ class Job:
     def expire(self, at: datetime | None) -> Job:
         """Set when the job is deleted, with a time zone. None: after the retention of the service, from now on."""
         return self._change({"expires_at": None if at is None else at.isoformat()})
+
+    def share(self, expires_at: datetime | None = None) -> NewShare:
+        """Create a link that shows the job to people without a key, until `expires_at` or for seven days.
+
+        `url` of the answer is the path of the link at the service. No later answer shows it again.
+        """
+        body = {} if expires_at is None else {"expires_at": expires_at.isoformat()}
+        return read(NewShare, self._transport.request_object("POST", f"{self._path}/shares", body=json_body(body)))
+
+    def shares(self) -> Iterator[Share]:
+        """Yield the links to the job, newest first, including ended ones."""
+        for row in self._transport.pages(f"{self._path}/shares"):
+            yield read(Share, row)
+
+    def unshare(self, share: Share | str) -> None:
+        """Revoke a link to the job."""
+        share_id = share if isinstance(share, str) else share.id
+        self._transport.request("DELETE", f"{self._path}/shares/{quote(share_id, safe='')}")
 
     def delete(self) -> None:
         """Delete the job, its items, and the pictures that no other job uses. The job must be finished."""

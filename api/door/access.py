@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -11,12 +12,14 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from api.answers.problems import Problem, not_found_problem
+from api.door.refusals import CHALLENGE, AuthenticationProblem, BadKey, KeyRequired, ShareEnded
+from api.door.visitors import OPEN_SHARE, find_visitor, open_visitor, share_token
 from api.identity.sessions import TOKEN_HEADER
 from api.services import current_services
 from core.clock import rfc3339, utc_now
 from db.access.keys import ANYONE, Caller
 from db.steps import lifecycle
-from db.tables import Item, Job, Scope
+from db.tables import Item, Job, ModelVersion, Scope
 from db.views import items, jobs
 
 PUBLIC = frozenset(
@@ -53,7 +56,6 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.IGNORECASE)
 _MAX_SIGN_IN_BYTES = 4096
 """Largest body of a sign-in. It is small because the sender has no valid key yet."""
-_CHALLENGE = 'Bearer realm="Lookbook"'
 
 
 def required_scope(endpoint: str, method: str) -> Scope | None:
@@ -67,27 +69,6 @@ def required_scope(endpoint: str, method: str) -> Scope | None:
 
 def is_public(endpoint: str) -> bool:
     return endpoint in PUBLIC or endpoint.partition(".")[0] in PUBLIC_BLUEPRINTS
-
-
-class AuthenticationProblem(Problem):
-    """401: the caller is unknown."""
-
-
-class KeyRequired(AuthenticationProblem):
-    """401: the request has no key."""
-
-    def __init__(self) -> None:
-        detail = "This request needs an API key: `Authorization: Bearer lb_…`."
-        super().__init__(401, "key_required", detail, headers={"WWW-Authenticate": _CHALLENGE})
-
-
-class BadKey(AuthenticationProblem):
-    """401: the request has a key that is unknown or revoked."""
-
-    def __init__(self) -> None:
-        challenge = f'{_CHALLENGE}, error="invalid_token"'
-        detail = "This API key is unknown or was revoked."
-        super().__init__(401, "invalid_key", detail, headers={"WWW-Authenticate": challenge})
 
 
 def install_authentication(app: Flask) -> None:
@@ -136,18 +117,20 @@ def authorize() -> ResponseReturnValue | None:
     if scope is None or caller().may(scope):
         return None
     scopes = ", ".join(sorted(caller().scopes))
-    challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
+    challenge = f'{CHALLENGE}, error="insufficient_scope", scope="{scope}"'
     detail = f"This request needs a key with the scope `{scope}`. This key has: {scopes}."
     raise Problem(403, "insufficient_scope", detail, headers={"WWW-Authenticate": challenge})
 
 
 def _caller_of_request() -> Caller:
-    """Return the caller that the key names, or else the session.
+    """Return the caller that the key names, or else the session, or else the link that shares a job.
 
     Raises:
-        KeyRequired, BadKey: the request names no valid caller, and the service is not open.
+        AuthenticationProblem: the request names no valid caller, and the service is not open.
     """
     written_key = _key_of_request()
+    if request.endpoint == OPEN_SHARE:
+        return open_visitor((request.view_args or {})["token"])
     if written_key is not None:
         key_caller = current_services().callers.find_by_key(written_key)
         if key_caller is None:
@@ -157,10 +140,14 @@ def _caller_of_request() -> Caller:
     session_caller = current_services().callers.find_by_id(web_session.key_id) if web_session else None
     if session_caller is not None:
         g.web_session = web_session
-        return session_caller
+        visitor = find_visitor()
+        return session_caller if visitor is None else replace(session_caller, shared_job=visitor.shared_job)
     if is_open():
         return ANYONE
-    raise KeyRequired
+    visitor = find_visitor()
+    if visitor is not None:
+        return visitor
+    raise ShareEnded(401) if share_token() is not None else KeyRequired()
 
 
 def _key_of_request() -> str | None:
@@ -208,7 +195,7 @@ def caller() -> Caller:
 def can_see_job(session: Session, job_id: str) -> bool:
     """Return whether the job exists and the caller may see it. Expired jobs count as visible."""
     job = jobs.get(session, job_id)
-    return job is not None and job.deleted_at is None and caller().sees(job.key_id)
+    return job is not None and job.deleted_at is None and caller().sees(job.key_id, job.id)
 
 
 def require_job(session: Session, job_id: str) -> Job:
@@ -228,20 +215,30 @@ def lock_job(session: Session, job_id: str) -> Job:
 def require_item(session: Session, item_id: str) -> Item:
     """Return an item that the caller may see. Raises the same problems as `require_job`."""
     item = items.get(session, item_id)
-    if item is None or item.job.deleted_at is not None or not caller().sees(item.job.key_id):
+    if item is None or item.job.deleted_at is not None or not caller().sees(item.job.key_id, item.job_id):
         raise not_found_problem("item", item_id)
     _require_visible(item.job, item.job_id)
     return item
 
 
 def _require_visible(job: Job | None, job_id: str) -> Job:
-    if job is None or job.deleted_at is not None or not caller().sees(job.key_id):
+    if job is None or job.deleted_at is not None or not caller().sees(job.key_id, job.id):
         raise not_found_problem("job", job_id)
     if job.expired(utc_now()):
         expired_at = rfc3339(job.expires_at) if job.expires_at else ""
         detail = f"Job {job_id!r} expired at {expired_at}. Its items and pictures have been deleted."
         raise Problem(410, "expired", detail)
     return job
+
+
+def check_visitor_model(session: Session, version: ModelVersion) -> None:
+    """Check that a visitor asks for the model of the job that is shared with it. Keys may see all models.
+
+    Raises:
+        Problem: 404, it is another model.
+    """
+    if caller().is_visitor and require_job(session, str(caller().shared_job)).model_version_id != version.id:
+        raise not_found_problem("model", version.ref)
 
 
 def _record_key_use(response: Response) -> Response:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from api.answers.problems import Problem
-from api.door.access import BadKey
+from api.door.refusals import BadKey, ShareEnded, UnknownShare
 from api.services import current_services
 from core.settings import Settings
 from db.access.keys import Caller
@@ -177,7 +177,7 @@ def limit_requests(app: Flask, settings: Settings) -> None:
 
 def requests_per_minute(caller: Caller) -> int | None:
     """Return how many requests a caller may make in a minute. None: any number."""
-    if caller.key_id is None:
+    if caller.key_id is None and not caller.is_visitor:
         return None
     return caller.rate_limit or current_services().settings.rate_limit or None
 
@@ -187,13 +187,13 @@ def _limit_of_request() -> RateLimit | None:
     caller: Caller | None = g.get("caller")
     if caller is not None:
         limit = requests_per_minute(caller)
-        return None if limit is None else RateLimit(str(caller.key_id), limit)
-    if isinstance(g.get("authentication_problem"), BadKey):
+        return None if limit is None else RateLimit(str(caller.key_id or caller.share_id), limit)
+    if isinstance(g.get("authentication_problem"), (BadKey, ShareEnded, UnknownShare)):
         return RateLimit(f"address {request.remote_addr}", BAD_KEY_LIMIT)
     return None
 
 
 def _detail(limit: RateLimit) -> str:
     if "caller" in g:
-        return f"This key may make at most {limit.requests:,} requests a minute."
-    return f"An IP address may make at most {limit.requests:,} requests a minute with invalid keys."
+        return f"This key or link may make at most {limit.requests:,} requests a minute."
+    return f"An IP address may make at most {limit.requests:,} requests a minute with invalid keys and links."

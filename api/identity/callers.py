@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.clock import utc_now
 from core.settings import Settings
-from db.access import keys
+from db.access import keys, shares
 from db.access.keys import LAST_USED_INTERVAL, Caller
 from db.database import Database
 
@@ -53,6 +53,11 @@ class Callers:
     def find_by_id(self, key_id: str) -> Caller | None:
         """Return the caller of the key that a session names, or None if the key was revoked since."""
         return self._cached(key_id, lambda session: keys.find_caller_by_id(session, key_id))
+
+    def find_by_share(self, token: str) -> Caller | None:
+        """Return the visitor that a link to a job lets in, or None if the link is unknown or has ended."""
+        digest = shares.digest(token)
+        return self._cached(digest, lambda session: shares.find_visitor(session, token, utc_now()))
 
     def open_on_this_machine(self) -> bool:
         """Return whether the service listens on loopback only and no key was ever created."""

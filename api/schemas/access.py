@@ -93,4 +93,6 @@ class SessionOut(Output):
     signed_in: bool = Field(description="True if the request has a valid key or session.")
     open: bool = Field(description="True if requests need no key.")
     key: SessionKeyOut | None
+    shared_job: str | None = Field(description="The job that a link shows to the caller.")
+    share_ended: bool = Field(description="True if the caller came by a link that has expired or was revoked.")
     may: list[Scope]

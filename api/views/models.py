@@ -7,6 +7,7 @@ from apiflask import APIBlueprint
 from api.answers.present import labels_and_groups_out, model_version_detail_out, model_version_out
 from api.answers.problems import not_found_problem
 from api.answers.spec import PROMOTION_RESPONSES
+from api.door.access import check_visitor_model
 from api.schemas.common import Answer
 from api.schemas.models import (
     LabelsOut,
@@ -78,5 +79,6 @@ def promote_model(name: str, json_data: PromotionIn) -> Answer:
 def list_labels(query_data: LabelsQuery) -> Answer:
     with current_services().database.reading() as session:
         row = model_versions.resolve(session, query_data.model)
+        check_visitor_model(session, row)
         labels, groups = labels_and_groups_out(row)
         return LabelsOut(model=row.ref, labels=labels, groups=groups)

@@ -7,6 +7,7 @@ from flask import g
 
 from api.door.access import is_open
 from api.door.limits import requests_per_minute
+from api.door.refusals import ShareEnded
 from api.schemas.access import SessionKeyOut, SessionOut
 from api.schemas.common import Answer
 from api.services import current_services
@@ -32,7 +33,9 @@ def get_session() -> Answer:
         signed_in=key is not None,
         open=is_open(),
         key=key,
-        may=[] if known is None else [scope for scope in Scope if known.may(scope)],
+        shared_job=None if known is None else known.shared_job,
+        share_ended=isinstance(g.get("authentication_problem"), ShareEnded),
+        may=[] if known is None or known.is_visitor else [scope for scope in Scope if known.may(scope)],
     )
     return body, 200, {"Cache-Control": "no-store"}
 

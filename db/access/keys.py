@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, or_, select, true, update
+from sqlalchemy import ColumnElement, false, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from core.ids import new_id
@@ -31,7 +31,7 @@ _UNKNOWN_DIGEST = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The sender of a request: a key, or anyone while the service is open."""
+    """The sender of a request: a key, anyone while the service is open, or a visitor who came by a link to a job."""
 
     key_id: str | None
     """The owner of the jobs that the caller submits. None: they have no owner."""
@@ -46,18 +46,32 @@ class Caller:
     Only administrators inherit the jobs of revoked keys. They also see the jobs without an owner.
     """
 
+    shared_job: str | None = None
+    """A job that the caller may read although it belongs to another owner. Only views that read it set this."""
+    share_id: str | None = None
+    """The link that lets the caller in, if it has no key."""
+
+    @property
+    def is_visitor(self) -> bool:
+        """Whether the caller came by a link to a job, and may read only that job."""
+        return self.share_id is not None
+
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
-    def sees(self, key_id: str | None) -> bool:
-        """Return whether the caller may see the jobs of an owner."""
+    def sees(self, key_id: str | None, job_id: str) -> bool:
+        """Return whether the caller may see a job of an owner."""
+        if self.is_visitor or job_id == self.shared_job:
+            return job_id == self.shared_job
         if self.inherited_keys is None or key_id == self.key_id:
             return True
         return Scope.ADMIN in self.scopes and (key_id is None or key_id in self.inherited_keys)
 
     @property
     def sees_job(self) -> ColumnElement[bool]:
-        """Return `sees` as a condition on the rows of jobs."""
+        """Return `sees` as a condition on the rows of jobs. Lists leave out a shared job."""
+        if self.is_visitor:
+            return false()
         if self.inherited_keys is None:
             return true()
         if Scope.ADMIN not in self.scopes:

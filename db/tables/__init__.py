@@ -18,6 +18,7 @@ from db.tables.jobs import (
     Stage,
 )
 from db.tables.model_versions import ModelAlias, ModelVersion
+from db.tables.shares import Share
 from db.tables.webhooks import Delivery, DeliveryStatus, JobEvent, Secret
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Review",
     "Scope",
     "Secret",
+    "Share",
     "Stage",
     "UrlKind",
     "UrlReason",

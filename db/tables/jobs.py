@@ -141,6 +141,8 @@ class Job(Base):
     """`{"url", "events"}`: where to send which ends of the job. None: nowhere."""
     key_id: Mapped[str | None] = mapped_column(String(40))
     """The owner: a key, also if it is revoked. None if the job was submitted without a key."""
+    rerun_of: Mapped[str | None] = mapped_column(String(40))
+    """The job whose pictures this one classifies again. It may have been deleted since."""
 
     model_version: Mapped[ModelVersion] = relationship(lazy="joined")
     owner: Mapped[ApiKey | None] = relationship(

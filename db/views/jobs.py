@@ -51,7 +51,7 @@ def read_poll_state(database: Database, caller: Caller, job_id: str, now: dateti
     if row is None:
         return None
     revision, status, pending, rate, expires_at, deleted_at, key_id = row
-    if deleted_at is not None or not caller.sees(key_id):
+    if deleted_at is not None or not caller.sees(key_id, job_id):
         return None
     expired = status in FINISHED and expires_at is not None and expires_at <= now
     return None if expired else PollState(revision, status, pending, rate)

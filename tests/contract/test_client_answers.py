@@ -25,6 +25,8 @@ SCHEMAS = {
     crawl_answers.Changes: "ChangesOut",
     crawl_answers.CrawlUrl: "CrawlUrlOut",
     crawl_answers.Reason: "ReasonOut",
+    answers.Share: "ShareOut",
+    answers.NewShare: "NewShareOut",
     answers.Source: "SourceOut",
     answers.Image: "ImageOut",
     answers.Crop: "CropIn",

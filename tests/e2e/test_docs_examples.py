@@ -144,6 +144,7 @@ class ExampleObjects:
 
     def _makers(self) -> Iterator[tuple[str, Callable[[str], str]]]:
         yield r"\{delivery_id\}", self._fill_in_delivery
+        yield r"\{share_id\}", self._fill_in_share
         yield r"\{webhook_job\}", lambda line: line.replace("{webhook_job}", self._webhook_job().id)
         yield r"\{open\}", lambda line: line.replace("{open}", self._open_job_id())
         yield r"\{failed_job\}", lambda line: line.replace("{failed_job}", self._failed_job().id)
@@ -185,6 +186,10 @@ class ExampleObjects:
 
     def _webhook_job(self) -> Job:
         return self._submit_job(webhook={"url": "http://127.0.0.1:9/hook"}).wait()
+
+    def _fill_in_share(self, line: str) -> str:
+        job = self._submit_job().wait()
+        return line.replace("{share_id}", job.share().id).replace("{id}", job.id)
 
     def _fill_in_delivery(self, line: str) -> str:
         job = self._webhook_job()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from api.app import LookbookApp
 from core.clock import utc_now
 from core.errors import NotAnImage
 from core.settings import Settings
-from db.access import keys
+from db.access import keys, shares
 from db.blobs.opening import open_blob_store
 from db.database import Database
 from db.migrate import upgrade
@@ -35,6 +36,7 @@ PUBLIC = {
     "/samples/<name>",
     "/samples/index.json",
     "/samples/thumbnails/<name>",
+    "/shared/<token>",
     "/static/<path:filename>",
 }
 """Routes that need no key. Before you add one, check what it tells strangers."""
@@ -42,13 +44,14 @@ PAGES = {"/", "/jobs", "/jobs/<job_id>", "/models", "/models/<name>/<version>"}
 """Pages that redirect signed-out visitors to the sign-in page."""
 SIGNING = {"/session"}
 """The route for signing in and out; test_sessions.py tests it."""
-OWNED = {"job_id", "item_id", "delivery_id"}
+OWNED = {"job_id", "item_id", "delivery_id", "share_id"}
 """Path parameters that name a resource of an owner."""
-SHARED = {"name", "version", "key_id", "filename"}
+SHARED = {"name", "version", "key_id", "filename", "token"}
 """Path parameters that name a resource without an owner."""
 BODIES: dict[str, Any] = {
     "reviews.put_review": {"label": "dress"},
     "job_changes.change_job": {"name": "new"},
+    "shares.create_share": {},
 }
 """A valid JSON body, by endpoint, for the routes that need one."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -104,9 +107,10 @@ def owned(settings: Settings) -> Iterator[OwnedService]:
         job, messages = submitting.create_with_chunks(session, owned_job, items, POLICY, utc_now())
     for message in messages:
         finish(database, message)
-    with database.reading() as session:
+    with database.writing() as session:
+        share_id = shares.create(session, job, job.key_id, utc_now(), utc_now() + timedelta(days=1))[0].id
         item_id = session.scalars(select(Item.id)).one()
-    ids = {"job_id": job.id, "item_id": item_id, "delivery_id": deliveries(database)[0].id}
+    ids = {"job_id": job.id, "item_id": item_id, "delivery_id": deliveries(database)[0].id, "share_id": share_id}
     with serving(settings) as app:
         yield OwnedService(app, ids=ids, **{name: written for name, (_, written) in created.items()})
     database.close()

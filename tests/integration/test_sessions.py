@@ -61,7 +61,9 @@ def visit(client: FlaskClient, path: str) -> tuple[int, str | None]:
 def who(client: FlaskClient, **headers: str) -> dict[str, Any]:
     answer = client.get("/session", headers=headers)
     assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
-    return body_of(answer)
+    body = body_of(answer)
+    assert (body.pop("shared_job"), body.pop("share_ended")) == (None, False)
+    return body
 
 
 def change(client: FlaskClient, **headers: str) -> TestResponse:
