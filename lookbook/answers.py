@@ -236,6 +236,8 @@ class Item(Answer):
     duplicate_of: str | None
     label: LabelRef | None
     """The label under which the item is listed: that of its review, else the predicted one."""
+    ahead: int | None
+    """How many pictures are classified before this one. Only of a single picture that waits and is asked for alone."""
     prediction: Prediction | None
     regions: list[Region]
     """Empty unless the item was submitted with regions."""

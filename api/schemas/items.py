@@ -164,6 +164,11 @@ class ItemOut(Output):
     label: LabelRefOut | None = Field(
         description="The label under which the item is listed: that of its review, else the predicted one."
     )
+    ahead: int | None = Field(
+        None,
+        description="How many pictures are classified before this one. Only of a single picture that waits, and only "
+        "when it is asked for alone. Null otherwise.",
+    )
     prediction: PredictionOut | None
     regions: list[RegionOut] = Field(description="Empty unless the item was submitted with regions.")
     review: ReviewOut | None

@@ -101,4 +101,6 @@ def _answer(job: Job | None, headers: dict[str, str]) -> Answer:
     body = ItemPresenter(job).item_out(item)
     if item.status == ItemStatus.SUCCEEDED:
         return body, 200, headers
+    with current_services().database.reading() as session:
+        body.ahead = jobs.count_ahead(session, job)
     return body, 202, {**headers, "Location": f"/v1/items/{item.id}", "Retry-After": "1"}

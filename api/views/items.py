@@ -20,6 +20,7 @@ from core.pictures import thumbnail
 from db.blobs.store import THUMBNAIL, explanation_name
 from db.steps import linking
 from db.tables import Item, ItemRegion, ItemStatus, Prediction
+from db.views import jobs
 from db.views.job import poll_seconds
 
 log = structlog.get_logger(__name__)
@@ -36,9 +37,11 @@ _MEDIA_TYPES = {f: f"image/{f}" for f in ("jpeg", "png", "webp", "gif", "avif", 
 def get_item(item_id: str) -> Answer:
     with current_services().database.reading() as session:
         item = require_item(session, item_id)
-        seconds = poll_seconds(item.job.pending, item.job.rate)
-        headers = {"Retry-After": str(seconds)} if item.status == ItemStatus.PENDING else {}
-        return ItemPresenter(item.job).item_out(item), 200, headers
+        body = ItemPresenter(item.job).item_out(item)
+        if item.status != ItemStatus.PENDING:
+            return body, 200, {}
+        body.ahead = jobs.count_ahead(session, item.job)
+        return body, 200, {"Retry-After": str(poll_seconds(item.job.pending, item.job.rate))}
 
 
 @bp.get("/v1/items/<item_id>/similar")

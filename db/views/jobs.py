@@ -13,7 +13,7 @@ from core.types import ModelRef
 from db.access.keys import Caller
 from db.database import Database
 from db.look_up import LookUp
-from db.tables import FINISHED, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion
+from db.tables import FINISHED, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
 from db.tables.model_versions import takes_regions
 
 
@@ -78,6 +78,22 @@ def read_backlog(database: Database) -> Backlog:
     """Return the pending items and the rate of all jobs together."""
     pending, rate = _BACKLOG.first(database) or (0, 0.0)
     return Backlog(int(pending), float(rate))
+
+
+def count_ahead(session: Session, job: Job) -> int | None:
+    """Return how many pending pictures are classified before those of a single classification. None for other jobs.
+
+    The ids of jobs are in the order in which the jobs were created.
+    """
+    if job.priority != Priority.INTERACTIVE:
+        return None
+    return session.scalar(
+        select(func.coalesce(func.sum(Job.pending), 0)).where(
+            Job.status.in_((JobStatus.QUEUED, JobStatus.RUNNING)),
+            Job.priority == Priority.INTERACTIVE,
+            Job.id < job.id,
+        )
+    )
 
 
 def is_kept(now: datetime) -> ColumnElement[bool]:

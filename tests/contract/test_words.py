@@ -54,7 +54,6 @@ NOT_SHOWN = {
     "not_reviewable": "the pages have no reviews",
     "request_in_progress": "the pages send no Idempotency-Key",
     "unknown_delivery": "the pages have no deliveries",
-    "unknown_item": "the pages ask for an item's images only",
     "unknown_key": "the pages have no keys",
     "unknown_label": "the pages filter by labels that the server gave them",
     "unknown_review": "the pages have no reviews",

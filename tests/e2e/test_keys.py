@@ -85,6 +85,7 @@ def test_a_user_can_sign_in_upload_see_predictions_and_sign_out(
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#headline")).to_be_visible()
     page.set_input_files("#files", FIVE_PICTURES)
+    page.get_by_role("button", name="Send them as a job").click()
     page.wait_for_url("**/jobs/job_*")
     expect(page.locator("#line.done")).to_be_visible(timeout=60_000)
     expect(page.locator(".cell img.in")).to_have_count(5)

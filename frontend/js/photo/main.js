@@ -1,184 +1,214 @@
-// The start page: drop, choose, paste or photograph pictures. One picture is answered here; several become a job.
-import { ApiError, get, getFile, post } from "../shared/api.js";
-import { setUpCrawlForm } from "./crawl-form.js";
-import { droppedFiles } from "../shared/files.js";
-import { namesOf } from "../shared/labels.js";
-import { $, bytes, make, number, onLanguage, percent, say, sayError, setUpPage, showRanks } from "../shared/page.js";
+// One photo: it is classified as a whole at once, and then any part of it. The answers are in the URL.
+import { ApiError, get, getFile, Unreachable } from "../shared/api.js";
+import { $, bytes, number, onLanguage, say, sayError, sayFailure, setUpPage } from "../shared/page.js";
+import { showScriptCalls } from "../shared/script-calls.js";
 import { WORDS as CRAWL_WORDS } from "../words/crawl.js";
 import { WORDS } from "../words/photo.js";
+import { drawStrip, showAnswer } from "./answers.js";
+import { classify, follow, Unclassified } from "./classify.js";
+import { setUpCrawlForm } from "./crawl-form.js";
+import { listenForFiles } from "./intake.js";
+import { isMany, Many } from "./many.js";
+import { classifyCalls } from "./script.js";
+import { Stage } from "./stage.js";
+import { maySubmit, setUpStart, showReadOnly } from "./start.js";
 
-const EARLIER_JOBS = 8;
-/** AbortController of the upload that runs. */
-let aborter = null;
-/** The classification that is shown: {item, file}. */
-let answer = null;
+/** The oldest answers leave the strip, and the URL, beyond this number. */
+const MOST_ANSWERS = 12;
+
+/** The answers of this visit, oldest first: {item, src, file?, milliseconds?}. */
+let answers = [];
+/** The answer that is shown, or null. */
+let shown = null;
+/** AbortController of the classification that runs, or null. */
+let running = null;
+/** Returns what went wrong, in the present language, or null. */
+let problem = null;
+let may = true;
 
 setUpPage(WORDS, CRAWL_WORDS);
-listenForFiles();
+const stage = new Stage({ classifyPart: (crop) => classifyFile(shown, crop), showWhole });
+const many = new Many(showProblem);
+const drawCalls = showScriptCalls($("script"), () => classifyCalls(shown?.item));
+setUpStart((file) => take([{ file, path: file.name }]));
+listenForFiles(take, () => may);
+$("abort").addEventListener("click", () => running?.abort());
 setUpCrawlForm();
-showSamples();
-onLanguage(showEarlier);
-onLanguage(() => answer && showAnswer(answer));
-$("again").addEventListener("click", reset);
-$("abort").addEventListener("click", () => aborter?.abort());
-// The browser's "back" restores the page as it was left: while sending.
-addEventListener("pageshow", (event) => event.persisted && reset());
+addEventListener("popstate", () => address() !== location.pathname + location.search && restore());
+onLanguage(draw);
+restore();
+may = await maySubmit();
+if (!may) showReadOnly();
 
-function listenForFiles() {
-  for (const id of ["files", "folder", "camera"]) {
-    $(id).addEventListener("change", (event) => {
-      const files = [...event.target.files];
-      event.target.value = "";
-      send(files);
-    });
-  }
-  // The whole page accepts files, because the browser would open a picture that is dropped beside the drop zone.
-  let depth = 0;
-  addEventListener("dragenter", () => toggleOver((depth += 1)));
-  addEventListener("dragleave", () => toggleOver((depth -= 1)));
-  addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", async (event) => {
-    event.preventDefault();
-    toggleOver((depth = 0));
-    send((await droppedFiles(event.dataTransfer)).map(({ file }) => file));
-  });
-  addEventListener("paste", (event) => {
-    if (event.clipboardData.files.length) send([...event.clipboardData.files]);
-  });
-}
-
-function toggleOver(depth) {
-  $("drop").classList.toggle("over", depth > 0);
-}
-
-async function send(files) {
-  // Folders contain hidden files such as .DS_Store. A single file is always sent, so that the server can say what is wrong.
-  const pictures = files.length > 1 ? files.filter((file) => !file.name.startsWith(".")) : files;
-  if (!pictures.length) {
-    if (files.length) showProblem(say("noPictures"));
+/** Take files that arrived: one photo is classified, anything else is offered as a job. */
+function take(files) {
+  showProblem(null);
+  if (isMany(files)) {
+    stop();
+    history.pushState(history.state, "", "/");
+    reset([]);
+    many.offer(files);
     return;
   }
-  $("problem").hidden = true;
-  $("answer").hidden = true;
-  $("start").hidden = false;
-  aborter = new AbortController();
-  showSending(pictures);
+  many.offer(null);
+  const [{ file }] = files;
+  classifyFile({ file, src: URL.createObjectURL(file) }, null);
+}
+
+/** Classify a photo ({file?, src, item?}), or its part `crop`, and show the answer. */
+async function classifyFile(photo, crop) {
+  const name = photo.file?.name ?? photo.item.source.name;
+  if (!crop) {
+    shown = null;
+    stage.showPhoto(photo.src, name);
+  }
+  await wait(name, async (signal) => {
+    const file = photo.file ?? (await getFile(photo.src, name));
+    const { item, milliseconds } = await classify(file, crop, { onProgress: showProgress, onQueue: showQueue, signal });
+    add({ item, milliseconds, file, src: photo.src });
+  });
+}
+
+/** Run `work(signal)` while the page says that it waits for the file `name`. Its failure is shown with that name. */
+async function wait(name, work) {
+  stop();
+  showProblem(null);
+  const mine = (running = new AbortController());
+  $("waiting").hidden = false;
+  draw();
   try {
-    if (pictures.length === 1) await sendOne(pictures[0]);
-    else await sendMany(pictures);
+    await work(mine.signal);
   } catch (error) {
-    reset();
-    if (error.name !== "AbortError") {
-      showProblem(error instanceof ApiError ? sayError(error.code, error.message) : sayError("no_answer", ""));
-    }
+    if (error.name !== "AbortError") showProblem(() => `${name}: ${sayReason(error)}`);
   }
+  if (running !== mine) return;
+  stop();
+  shown ??= answers.at(-1) ?? null;
+  draw();
 }
 
-async function sendOne(file) {
-  const form = new FormData();
-  form.append("image", file, file.name);
-  const { status, body } = await post("/v1/classifications", form, { onProgress: showProgress, signal: aborter.signal });
-  if (status === 202) {
-    location.href = `/jobs/${body.job_id}`;
-    return;
-  }
-  answer = { item: body, file };
-  await showAnswer(answer);
+/** End the classification that runs. */
+function stop() {
+  running?.abort();
+  running = null;
+  $("waiting").hidden = true;
 }
 
-async function sendMany(files) {
-  const form = new FormData();
-  for (const file of files) form.append("images", file, file.name);
-  const { body } = await post("/v1/jobs", form, { onProgress: showProgress, signal: aborter.signal });
-  location.href = body.links.page;
-}
-
-function showSending(files) {
-  $("invite").hidden = true;
-  $("sending").hidden = false;
-  const one = files.length === 1;
-  $("sending-title").textContent = one
-    ? say("sendingOne", { name: files[0].name })
-    : say("sendingMany", { count: number(files.length) });
-  showProgress(0, files.reduce((sum, file) => sum + file.size, 0));
+function sayReason(error) {
+  return error instanceof Unclassified ? sayError(error.code, error.message) : sayFailure(error);
 }
 
 function showProgress(sent, total) {
-  $("sending-line").style.width = `${total ? (100 * sent) / total : 0}%`;
-  $("sending-note").textContent =
-    total && sent >= total ? say("received") : say("sent", { sent: bytes(sent), total: bytes(total) });
+  $("waiting-line").style.width = `${total ? (100 * sent) / total : 0}%`;
+  $("waiting-note").textContent = total && sent >= total ? say("looking") : say("sent", { sent: bytes(sent), total: bytes(total) });
 }
 
-async function showAnswer({ item, file }) {
-  const { prediction } = item;
-  const names = await namesOf(prediction.model);
-  if (!$("photo").src || $("photo").dataset.item !== item.id) {
-    URL.revokeObjectURL($("photo").src);
-    $("photo").src = URL.createObjectURL(file);
-    $("photo").dataset.item = item.id;
+/** The server holds the picture and says that it must wait: from now on its answer has a URL. */
+function showQueue(item) {
+  if (item.ahead) $("waiting-note").textContent = say(item.ahead === 1 ? "oneAhead" : "ahead", { count: number(item.ahead) });
+  else $("waiting-note").textContent = say("queued");
+  if (!ids().includes(item.id)) history.pushState(history.state, "", address([...answers.map((answer) => answer.item.id), item.id]));
+}
+
+function add(answer) {
+  const wasQueued = ids().includes(answer.item.id);
+  answers = [...answers, answer].slice(-MOST_ANSWERS);
+  shown = answer;
+  const state = { took: { ...history.state?.took, [answer.item.id]: answer.milliseconds } };
+  if (wasQueued) history.replaceState(state, "", address());
+  else history.pushState(state, "", address());
+}
+
+function show(answer) {
+  shown = answer;
+  history.replaceState(history.state, "", address());
+  draw();
+}
+
+function remove(answer) {
+  answers = answers.filter((other) => other !== answer);
+  show(answer === shown ? answers.at(-1) : shown);
+}
+
+/** Show the answer for the whole of the present photo, and ask for it if there is none. */
+function showWhole() {
+  const whole = answers.findLast(({ item }) => !item.crop && item.image.sha256 === shown.item.image.sha256);
+  if (whole) show(whole);
+  else classifyFile(shown, null);
+}
+
+/** The URL of answers: their items, and the one that is shown unless it is the last. */
+function address(items = answers.map(({ item }) => item.id)) {
+  const query = new URLSearchParams(items.map((id) => ["item", id]));
+  if (shown && shown !== answers.at(-1)) query.set("shown", shown.item.id);
+  return query.size ? `/?${query}` : "/";
+}
+
+function ids() {
+  return new URLSearchParams(location.search).getAll("item");
+}
+
+/** Show what the URL says: after loading the page, and after Back or Forward. */
+async function restore() {
+  const asked = ids();
+  const chosen = new URLSearchParams(location.search).get("shown");
+  stop();
+  showProblem(null);
+  const found = [];
+  for (const id of asked) {
+    const known = answers.find(({ item }) => item.id === id);
+    const answer = known ?? (await fetched(id));
+    if (answer) found.push(answer);
   }
-  $("photo").alt = file.name;
-  showRanks($("ranks"), prediction.labels.map(({ id, score }) => ({ name: names.label(id), score })));
-  const group = prediction.groups[0];
-  $("answer-foot").textContent = [
-    `${say("group", { name: names.group(group.id) })} ${percent(group.score)}`,
-    prediction.model,
-    `${number(item.image.width)} × ${number(item.image.height)}`,
-  ].join(" · ");
-  $("start").hidden = true;
-  $("answer").hidden = false;
+  if (ids().join() === asked.join()) reset(found, chosen);
 }
 
-function reset() {
-  answer = null;
-  $("answer").hidden = true;
-  $("start").hidden = false;
-  $("sending").hidden = true;
-  $("invite").hidden = false;
-  showEarlier();
-}
-
-function showProblem(text) {
-  $("problem").textContent = text;
-  $("problem").hidden = false;
-}
-
-async function showSamples() {
-  const { body } = await get("/samples/index.json");
-  const fetched = (sample) => getFile(sample.url, sample.name);
-  $("samples").replaceChildren(
-    ...body.samples.map((sample) => {
-      const button = make("button", { type: "button", title: sample.name });
-      button.append(make("img", { src: sample.thumbnail, alt: sample.name, loading: "lazy" }));
-      button.addEventListener("click", async () => send([await fetched(sample)]));
-      return button;
-    }),
-  );
-  $("all-samples").addEventListener("click", async () => send(await Promise.all(body.samples.map(fetched))));
-  $("samples-strip").hidden = body.samples.length === 0;
-}
-
-async function showEarlier() {
-  let jobs;
+/** The answer of an item, or null if there is none. Then the page says why. */
+async function fetched(id) {
   try {
-    ({ body: { data: jobs } } = await get(`/v1/jobs?limit=${EARLIER_JOBS}`));
-  } catch {
-    return; // Without this list the page still works, and an upload reports that the server does not answer.
+    let { body: item } = await get(`/v1/items/${encodeURIComponent(id)}`);
+    if (item.status === "pending") {
+      stage.showPhoto(item.image.original, item.source.name);
+      await wait(item.source.name, async (signal) => (item = await follow(item, showQueue, signal)));
+    }
+    if (item.status === "succeeded") return { item, src: item.image.original, milliseconds: history.state?.took?.[id] };
+    if (item.error) showProblem(() => `${item.source.name}: ${sayError(item.error.code, item.error.detail)}`);
+  } catch (error) {
+    if (!(error instanceof ApiError || error instanceof Unreachable)) throw error;
+    showProblem(() => sayFailure(error));
   }
-  const when = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-  $("earlier").hidden = jobs.length === 0;
-  $("jobs").replaceChildren(
-    ...jobs.map((job) => {
-      const { total, pending } = job.counts;
-      const line = make("i");
-      line.style.width = `${(100 * (total - pending)) / Math.max(total, 1)}%`;
-      const link = make("a", { href: job.links.page });
-      link.append(
-        make("span", { class: "title" }, job.name),
-        make("span", { class: "muted small" }, say("done", { done: number(total - pending), total: number(total) })),
-        make("span", { class: "muted small when" }, when.format(new Date(job.created_at))),
-      );
-      return make("li", {}, link, make("div", { class: pending ? "line" : "line done" }, line));
-    }),
-  );
+  return null;
+}
+
+function reset(found, chosen = null) {
+  answers = found;
+  shown = found.find(({ item }) => item.id === chosen) ?? found.at(-1) ?? null;
+  draw();
+}
+
+/** Draw everything anew from the answers, the one that is shown, and what runs. */
+async function draw() {
+  const working = Boolean(shown || running);
+  $("work").hidden = !working;
+  $("start").hidden = working;
+  $("answer").hidden = !shown;
+  if (problem) $("problem").textContent = problem();
+  drawCalls();
+  document.title = shown ? `${shown.item.source.name} · Lookbook` : "Lookbook";
+  if (!shown) {
+    if (!running) stage.drop();
+    return;
+  }
+  try {
+    await Promise.all([showAnswer(shown), stage.showItem(shown.item, shown.src), drawStrip(answers, shown, { show, remove })]);
+  } catch (error) {
+    showProblem(() => sayFailure(error));
+  }
+}
+
+/** Say what went wrong. `sentence()` returns it in the present language; null takes an earlier one away. */
+function showProblem(sentence) {
+  problem = sentence;
+  $("problem").hidden = !sentence;
+  $("problem").textContent = sentence ? sentence() : "";
 }

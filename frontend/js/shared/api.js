@@ -170,7 +170,7 @@ export function isFinished(job) {
   return job.status === "completed" || job.status === "canceled" || job.status === "failed";
 }
 
-/** Wait so long, and on while the page is hidden. */
+/** Resolves after a time, and not while the page is hidden. Rejects if `signal` ends it. */
 export function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const done = () => (document.hidden ? document.addEventListener("visibilitychange", resolve, { once: true }) : resolve());

@@ -76,6 +76,11 @@ export class PhotoCrop {
     this.show(this.rounded({ x: x + (most.width - fitted.width) / 2, y: y + (most.height - fitted.height) / 2, ...fitted }));
   }
 
+  remove() {
+    this.resized.disconnect();
+    this.canvas.remove();
+  }
+
   focus() {
     this.selection.focus();
   }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 
 class Head:
@@ -83,6 +86,54 @@ class ModelPage:
     def promote(self) -> None:
         self._page.get_by_role("button", name="Use for new jobs").click()
         self._page.get_by_role("button", name="Use it").click()
+
+
+class PhotoPage:
+    """The page that classifies one photo and parts of it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.name = page.locator("#name")
+        self.photo = page.locator("#photo")
+        self.heat = page.locator("#heat")
+        self.ranks = page.locator("#ranks li")
+        self.part = page.locator("#part")
+        self.foot = page.locator("#answer-foot")
+        self.problem = page.locator("#problem")
+        self.waiting = page.locator("#waiting-note")
+        self.selection = page.locator("cropper-selection")
+        self.answers = page.locator("#answer-list li")
+        self.classify_part = page.locator("#classify-part")
+
+    def choose(self, *files: Path) -> None:
+        self.page.set_input_files("#files", [str(file) for file in files])
+
+    def choose_another(self, file: Path) -> None:
+        self.page.set_input_files("#next-files", str(file))
+
+    def choose_part(self, name: str) -> None:
+        """Press the button of a part: `whole photo`, `free`, `3:4` or `1:1`, in the language of the page."""
+        self.page.locator("#tools").get_by_role("button", name=name, exact=True).click()
+
+    def drag(self, left: float, top: float, right: float, bottom: float) -> None:
+        """Draw a selection with the mouse. The sides are parts of the photo's width and height, from 0 to 1."""
+        box = self.photo.bounding_box()
+        assert box is not None
+        corners = [(left, top), ((left + right) / 2, (top + bottom) / 2), (right, bottom)]
+        start, *way = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        for point in way:
+            self.page.mouse.move(*point)
+        self.page.mouse.up()
+
+    def wait_for_part(self, width: int, height: int) -> None:
+        """Wait until the answer of a part of this size, in source pixels, is shown."""
+        expect(self.part).to_contain_text(f"{width:,} × {height:,}")
+
+    def items(self) -> list[str]:
+        """Return the ids of the answers, which the URL names."""
+        return parse_qs(urlsplit(self.page.url).query).get("item", [])
 
 
 def assert_accessible(page: Page) -> None:

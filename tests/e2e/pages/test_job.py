@@ -38,6 +38,7 @@ def finished_job(http: httpx.Client, broken_files: list[str]) -> str:
 def test_several_pictures_become_a_job_whose_page_fills(open_page: OpenPage, broken_files: list[str]) -> None:
     page = open_page("/")
     page.set_input_files("#files", ALL + broken_files)
+    page.get_by_role("button", name="Send them as a job").click()
     page.wait_for_url("**/jobs/job_*")
     expect(page.locator("#line.done")).to_be_visible(timeout=60_000)
     expect(page.locator("#facts")).to_contain_text("29 of 29")
@@ -125,34 +126,6 @@ def test_the_heat_map_can_be_shown_over_the_picture(open_page: OpenPage, finishe
     expect(button).to_have_attribute("aria-pressed", "false")
 
 
-def test_a_single_picture_is_answered_on_the_same_page(open_page: OpenPage) -> None:
-    page = open_page("/")
-    page.set_input_files("#files", str(SAMPLES / "dress-green.jpg"))
-    expect(page.locator("#answer")).to_be_visible(timeout=30_000)
-    expect(page.locator("#ranks li")).to_have_count(5)
-    expect(page.locator("#ranks li").first).to_contain_text("Dress")
-    expect(page.locator("#answer-foot")).to_contain_text("Group: Tops")
-    page.get_by_role("button", name="Another picture").click()
-    expect(page.locator("#headline")).to_be_visible()
-
-
-def test_a_file_that_is_no_picture_is_refused_with_a_message(
-    open_page: OpenPage, broken_files: list[str], console_errors: list[str]
-) -> None:
-    page = open_page("/")
-    page.set_input_files("#files", broken_files[1])
-    expect(page.locator("#problem")).to_have_text("This is not a picture.")
-    # The browser itself logs every answer of 4xx.
-    assert all("415" in error for error in console_errors)
-    console_errors.clear()
-
-
-def test_a_sample_can_be_classified_at_once(open_page: OpenPage) -> None:
-    page = open_page("/")
-    page.locator("#samples button").nth(2).click()
-    expect(page.locator("#answer")).to_be_visible(timeout=30_000)
-
-
 def test_the_source_of_a_picture_is_shown_and_only_web_urls_become_links(
     open_page: OpenPage, http: httpx.Client
 ) -> None:
@@ -190,7 +163,7 @@ def test_pages_fit_the_screen_of_a_phone(open_page: OpenPage, finished_job: str,
     if path == "job":
         expect(page.locator(".cell img.in").first).to_be_visible()
     else:
-        expect(page.get_by_text("Take a photo")).to_be_visible()
+        expect(page.locator("#choices").get_by_text("Take a photo")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
