@@ -6,7 +6,7 @@ import sys
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -44,6 +44,20 @@ MaxConfidence = Annotated[
 Reviewed = Annotated[
     bool | None, typer.Option("--reviewed/--not-reviewed", help="Take only items with a review, or only items without.")
 ]
+Predicted = Annotated[
+    str, typer.Option(help="Take items with this predicted label (its id), whatever a review says.", show_default=False)
+]
+Rejected = Annotated[
+    bool | None,
+    typer.Option("--rejected/--not-rejected", help="Take only items of which a review says that no label fits."),
+]
+ErrorCode = Annotated[str, typer.Option("--error", help="Take items with this error code.", show_default=False)]
+Search = Annotated[
+    str,
+    typer.Option(
+        "--search", "-q", help="Take items with this text in file name, custom id, title or URL.", show_default=False
+    ),
+]
 HideDuplicates = Annotated[
     bool, typer.Option("--hide-duplicates", help="Leave out items that show the same picture as an earlier item.")
 ]
@@ -54,9 +68,13 @@ def items(
     status: Status = "",
     label: Label = "",
     group: Group = "",
+    predicted: Predicted = "",
     min_confidence: MinConfidence = None,
     max_confidence: MaxConfidence = None,
     reviewed: Reviewed = None,
+    rejected: Rejected = None,
+    error: ErrorCode = "",
+    search: Search = "",
     hide_duplicates: HideDuplicates = False,
     sort: Annotated[Sort, typer.Option(help="`confidence` lists the least confident items first.")] = Sort.POSITION,
     limit: Annotated[int | None, typer.Option(min=1, help="The maximum number of items.", show_default="all")] = None,
@@ -76,8 +94,24 @@ def items(
         lookbook items job_01k… --max-confidence 0.5 --sort confidence --limit 20
 
         lookbook items job_01k… --label dress --json > dresses.jsonl
+
+        lookbook items job_01k… --predicted shirt --label dress
+
+        lookbook items job_01k… --search SKU-1047
     """
-    item_filter = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
+    item_filter = _filter(
+        status=status,
+        label=label,
+        group=group,
+        predicted=predicted,
+        min_confidence=min_confidence,
+        max_confidence=max_confidence,
+        reviewed=reviewed,
+        rejected=rejected,
+        error=error,
+        q=search,
+        duplicates="hide" if hide_duplicates else None,
+    )
     with open_job(job_id, url, key) as job:
         rows = islice(job.items(sort=sort.value, **item_filter), limit)
         if as_json:
@@ -101,9 +135,13 @@ def export(
     status: Status = "",
     label: Label = "",
     group: Group = "",
+    predicted: Predicted = "",
     min_confidence: MinConfidence = None,
     max_confidence: MaxConfidence = None,
     reviewed: Reviewed = None,
+    rejected: Rejected = None,
+    error: ErrorCode = "",
+    search: Search = "",
     hide_duplicates: HideDuplicates = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -127,7 +165,19 @@ def export(
         raise typer.BadParameter(
             f"expected one of {', '.join(Format)}, or a file with such an ending; got {output!r}", param_hint="--format"
         )
-    item_filter = _filter(status, label, group, min_confidence, max_confidence, reviewed, hide_duplicates)
+    item_filter = _filter(
+        status=status,
+        label=label,
+        group=group,
+        predicted=predicted,
+        min_confidence=min_confidence,
+        max_confidence=max_confidence,
+        reviewed=reviewed,
+        rejected=rejected,
+        error=error,
+        q=search,
+        duplicates="hide" if hide_duplicates else None,
+    )
     with open_job(job_id, url, key) as job:
         if target is not None:
             size = job.export(target, chosen.value, **item_filter)
@@ -139,24 +189,9 @@ def export(
                 sys.stdout.buffer.write(block)
 
 
-def _filter(
-    status: str,
-    label: str,
-    group: str,
-    min_confidence: float | None,
-    max_confidence: float | None,
-    reviewed: bool | None,
-    hide_duplicates: bool,
-) -> ItemFilter:
-    return ItemFilter(
-        status=status or None,
-        label=label or None,
-        group=group or None,
-        min_confidence=min_confidence,
-        max_confidence=max_confidence,
-        reviewed=reviewed,
-        duplicates="hide" if hide_duplicates else None,
-    )
+def _filter(**options: str | float | bool | None) -> ItemFilter:
+    """Return the filter of these options. An option that is not given is empty or None."""
+    return cast(ItemFilter, {name: None if value == "" else value for name, value in options.items()})
 
 
 def review(

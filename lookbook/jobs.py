@@ -34,10 +34,19 @@ class ItemFilter(TypedDict, total=False):
     status: str | None
     """pending, succeeded, failed or canceled."""
     label: str | None
+    """The label of the review, else the predicted one."""
     group: str | None
+    predicted: str | None
+    """The label of the prediction, whatever a review says."""
     min_confidence: float | None
     max_confidence: float | None
     reviewed: bool | None
+    rejected: bool | None
+    """Whether a review says that no label fits."""
+    error: str | None
+    """The code of the error."""
+    q: str | None
+    """A part of the file name, the custom id, the title or the URL."""
     duplicates: str | None
     """hide: leave out items with `duplicate_of`."""
 

@@ -15,11 +15,12 @@ def item_filter(job: Job, query: ItemsFilter) -> ItemFilter:
         Problem: 422, the job's model has no such label or group.
     """
     taxonomy = job.model_version.taxonomy
-    for kind, members, value in (("label", "labels", query.label), ("group", "groups", query.group)):
+    named = (("label", "labels", query.label), ("group", "groups", query.group), ("label", "labels", query.predicted))
+    for field, (kind, members, value) in zip(("label", "group", "predicted"), named, strict=True):
         known_ids = [row["id"] for row in taxonomy[members]]
         if value is not None and value not in known_ids:
             detail = f"expected one of {', '.join(known_ids)}; got {value!r}"
-            raise invalid_field_problem(kind, detail, f"unknown_{kind}")
+            raise invalid_field_problem(field, detail, f"unknown_{kind}")
     labels = None
     if query.label is not None or query.group is not None:
         labels = tuple(
@@ -30,8 +31,12 @@ def item_filter(job: Job, query: ItemsFilter) -> ItemFilter:
     return ItemFilter(
         query.status,
         labels,
+        query.predicted,
         query.min_confidence,
         query.max_confidence,
         query.reviewed,
+        query.rejected,
+        query.error,
+        query.q,
         hide_duplicates=query.duplicates == "hide",
     )

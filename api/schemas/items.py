@@ -41,9 +41,17 @@ class ItemsFilter(Input):
     status: ItemStatus | None = None
     label: str | None = Field(None, description="The label of the review, else the predicted one.")
     group: str | None = Field(None, description="The group of this label.")
+    predicted: str | None = Field(None, description="The label of the prediction, whatever a review says.")
     min_confidence: Score | None = None
     max_confidence: Score | None = None
     reviewed: bool | None = None
+    rejected: bool | None = Field(None, description="Whether a review says that no label fits.")
+    error: Annotated[Text, Field(max_length=50)] | None = Field(
+        None, description="The code of the error of a failed item."
+    )
+    q: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="A part of the file name, the `custom_id`, the title or the URL, in upper or lower case."
+    )
     duplicates: Literal["hide"] | None = Field(None, description="`hide` leaves out items with `duplicate_of`.")
 
 
@@ -51,6 +59,21 @@ class ItemsQuery(PageQuery, ItemsFilter):
     sort: ItemSort = ItemSort.POSITION
     after: int | None = Field(
         None, ge=-1, description="List the items behind this position. Only with `sort=position`, instead of a cursor."
+    )
+
+
+class MarksQuery(ItemsFilter):
+    sort: ItemSort = ItemSort.POSITION
+    every: int = Field(100, ge=20, le=200, description="The `limit` with which the pages will be requested.")
+
+
+class MarksOut(Output):
+    """Where the pages of a list begin."""
+
+    total: int = Field(description="Items that fulfil the filter.")
+    every: int
+    cursors: list[str | None] = Field(
+        description="For each page, the `cursor` with which the list of items returns it. Null for the first page."
     )
 
 

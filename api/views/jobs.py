@@ -10,7 +10,8 @@ from flask import Response, request
 from sqlalchemy.orm import Session
 
 from api.answers.filters import item_filter
-from api.answers.paging import cut_page, decode_cursor, decode_cursor_value, link_header
+from api.answers.item_cursors import decode_item_cursor, item_cursor_values
+from api.answers.paging import cut_page, decode_cursor_value, link_header
 from api.answers.present import ItemPresenter, label_counts_out, thumbnail_path
 from api.answers.problems import invalid_field_problem
 from api.answers.spec import CREATING_PARAMETERS, CREATING_RESPONSES, JOB_BODY
@@ -177,11 +178,7 @@ def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
         rows = _list_items(session, job, item_filter(job, query_data), sort, after, query_data.limit + 1)
-        page, next_cursor = cut_page(
-            rows,
-            query_data.limit,
-            lambda item: {"position": item.position, "confidence": item.confidence, "sort": sort.value},
-        )
+        page, next_cursor = cut_page(rows, query_data.limit, lambda item: item_cursor_values(item, sort))
         presenter = ItemPresenter(job)
         body = ItemsOut(data=[presenter.item_out(item) for item in page], next_cursor=next_cursor)
         return body, 200, link_header(next_cursor)
@@ -193,14 +190,12 @@ def _item_cursor(query: ItemsQuery) -> ItemCursor | None:
     Raises:
         Problem: 422, the cursor is not one of such a list, or `after` does not fit the other parameters.
     """
-    values = decode_cursor(query.cursor, {"position": (int,), "confidence": (int, float, type(None)), "sort": (str,)})
-    if query.after is not None:
-        if values or query.sort != ItemSort.POSITION:
-            raise invalid_field_problem("after", "expected `after` only with `sort=position` and without `cursor`")
-        return ItemCursor(query.after)
-    if values and values.pop("sort") != query.sort.value:
-        raise invalid_field_problem("cursor", "expected a cursor of a list with the same `sort`", "bad_cursor")
-    return ItemCursor(**values) if values else None
+    after = decode_item_cursor(query.cursor, query.sort)
+    if query.after is None:
+        return after
+    if after is not None or query.sort != ItemSort.POSITION:
+        raise invalid_field_problem("after", "expected `after` only with `sort=position` and without `cursor`")
+    return ItemCursor(query.after)
 
 
 def _list_items(

@@ -8,11 +8,23 @@ themselves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, false, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SelectBase,
+    SQLColumnExpression,
+    false,
+    func,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.orm import aliased
 from sqlalchemy.sql.expression import nulls_last
 
 from db.tables import Item, ItemStatus, Review
@@ -38,11 +50,21 @@ class ItemFilter:
 
     status: ItemStatus | None = None
     labels: tuple[str, ...] | None = None
-    """The item has one of these labels."""
+    """The item is listed under one of these labels."""
+    predicted: str | None = None
+    """The label of the item's prediction."""
     min_confidence: float | None = None
     max_confidence: float | None = None
     reviewed: bool | None = None
+    rejected: bool | None = None
+    """A person said that no label fits."""
+    error: str | None = None
+    """The code of the item's error."""
+    text: str | None = None
+    """A part of the file name, the custom id, the title or the URL, in upper or lower case."""
     hide_duplicates: bool = False
+    chosen: ColumnElement[bool] | None = None
+    """A condition on the id of the item (`db.bulk.in_values`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +81,45 @@ class _Run:
     order: tuple[SQLColumnExpression[Any], ...]
 
 
+_NOTHING = _Run((false(),), (Item.position,))
+
+
 def select_page(
     query: SelectT, job_id: str, item_filter: ItemFilter, sort: ItemSort, after: ItemCursor | None, limit: int
 ) -> SelectT:
     """Narrow a select over `Item` to the first `limit` items of a job after a cursor, in order."""
     by_confidence = sort == ItemSort.CONFIDENCE
-    runs = _runs_by_confidence(item_filter, after) if by_confidence else _runs_by_position(item_filter, after)
-    common = (Item.job_id == job_id, *_common_conditions(item_filter))
-    if item_filter.reviewed:
-        # People review only few items, therefore the index of the reviews finds them.
-        query = query.join(Review, Review.item_id == Item.id).where(Review.job_id == job_id)
+    runs = _runs(job_id, item_filter, sort, after)
     if len(runs) == 1:
-        return query.where(*common, *runs[0].where).order_by(*runs[0].order).limit(limit)
-    parts = []
-    for run in runs:
-        keys = select(Item.position, Item.confidence).where(*common, *run.where)
-        if item_filter.reviewed:
-            keys = keys.join(Review, Review.item_id == Item.id).where(Review.job_id == job_id)
-        parts.append(select(keys.order_by(*run.order).limit(limit).subquery()))
+        return _select_run(query, job_id, item_filter, runs[0]).order_by(*runs[0].order).limit(limit)
+    keys = select(Item.position, Item.confidence)
+    parts = [
+        select(_select_run(keys, job_id, item_filter, run).order_by(*run.order).limit(limit).subquery()) for run in runs
+    ]
     merged = union_all(*parts).subquery()
     order = (nulls_last(merged.c.confidence), merged.c.position) if by_confidence else (merged.c.position,)
     first = select(merged).order_by(*order).limit(limit).subquery()
     order = (nulls_last(first.c.confidence), first.c.position) if by_confidence else (first.c.position,)
     at_key = (Item.job_id == job_id) & (Item.position == first.c.position)
     return query.join(first, at_key).order_by(*order)
+
+
+def select_keys(job_id: str, item_filter: ItemFilter, sort: ItemSort) -> SelectBase:
+    """Return a select of position and confidence of all items that fulfil a filter, in no order."""
+    keys = select(Item.position, Item.confidence)
+    parts = [_select_run(keys, job_id, item_filter, run) for run in _runs(job_id, item_filter, sort, None)]
+    return parts[0] if len(parts) == 1 else union_all(*parts)
+
+
+def _select_run(query: SelectT, job_id: str, item_filter: ItemFilter, run: _Run) -> SelectT:
+    if _of_reviews(item_filter):
+        # People review only few items, therefore the index of the reviews finds them.
+        query = query.join(Review, Review.item_id == Item.id).where(Review.job_id == job_id)
+    return query.where(Item.job_id == job_id, *_common_conditions(item_filter), *run.where)
+
+
+def _of_reviews(item_filter: ItemFilter) -> bool:
+    return bool(item_filter.reviewed or item_filter.rejected)
 
 
 def _common_conditions(item_filter: ItemFilter) -> list[ColumnElement[bool]]:
@@ -93,41 +130,105 @@ def _common_conditions(item_filter: ItemFilter) -> list[ColumnElement[bool]]:
         conditions.append(Item.confidence <= item_filter.max_confidence)
     if item_filter.hide_duplicates:
         conditions.append(Item.duplicate_of.is_(None))
+    review = aliased(Review)
+    of_item = select(review.id).where(review.item_id == Item.id)
     if item_filter.reviewed is False:
-        conditions.append(~select(Review.id).where(Review.item_id == Item.id).exists())
+        conditions.append(~of_item.exists())
+    if item_filter.rejected:
+        conditions.append(Review.rejected.is_(True))
+    elif item_filter.rejected is False:
+        conditions.append(~of_item.where(review.rejected.is_(True)).exists())
+    if item_filter.predicted is not None and _of_reviews(item_filter):
+        conditions.append(Review.predicted == item_filter.predicted)
+    elif item_filter.predicted is not None and item_filter.labels is not None:
+        listed, moved = _is_predicted(item_filter.predicted)
+        conditions.append(listed | moved)
+    if item_filter.error is not None:
+        conditions.append(Item.error_code == item_filter.error)
+    if item_filter.text is not None:
+        conditions.append(_has_text(item_filter.text))
+    if item_filter.chosen is not None:
+        conditions.append(item_filter.chosen)
     return conditions
 
 
-def _runs_by_position(item_filter: ItemFilter, after: ItemCursor | None) -> list[_Run]:
-    position = Review.position if item_filter.reviewed else Item.position
+def _is_predicted(label: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return two conditions, one of which every item with this predicted label fulfils.
+
+    Such an item is listed under the label, or a review has moved it away.
+    """
+    review = aliased(Review)
+    of_item = select(review.id).where(review.item_id == Item.id)
+    listed = (Item.label == label) & ~of_item.where(review.predicted != label).exists()
+    return listed, of_item.where(review.predicted == label, review.label.is_distinct_from(label)).exists()
+
+
+def _has_text(part: str) -> ColumnElement[bool]:
+    title = Item.provenance["title"].as_string()
+    return or_(
+        *(
+            column.icontains(part, autoescape=True)
+            for column in (Item.source_name, Item.custom_id, Item.source_url, title)
+        )
+    )
+
+
+def _runs(job_id: str, item_filter: ItemFilter, sort: ItemSort, after: ItemCursor | None) -> list[_Run]:
+    if item_filter.error is not None:
+        if item_filter.status not in (None, ItemStatus.FAILED):
+            return [_NOTHING]
+        item_filter = replace(item_filter, status=ItemStatus.FAILED)
+    if sort == ItemSort.CONFIDENCE:
+        return _runs_by_confidence(job_id, item_filter, after)
+    return _runs_by_position(job_id, item_filter, after)
+
+
+def _runs_by_position(job_id: str, item_filter: ItemFilter, after: ItemCursor | None) -> list[_Run]:
+    position = Review.position if _of_reviews(item_filter) else Item.position
     later = () if after is None else (position > after.position,)
-    return [_Run((*part, *later), (position,)) for part in _index_conditions(item_filter)]
+    return [_Run((*part, *later), (position,)) for part in _index_conditions(job_id, item_filter)]
 
 
-def _runs_by_confidence(item_filter: ItemFilter, after: ItemCursor | None) -> list[_Run]:
+def _runs_by_confidence(job_id: str, item_filter: ItemFilter, after: ItemCursor | None) -> list[_Run]:
     runs = []
     if item_filter.status in (None, ItemStatus.SUCCEEDED) and (after is None or after.confidence is not None):
         key = tuple_(Item.confidence, Item.position)
         later = () if after is None else (key > tuple_(after.confidence, after.position),)
-        parts = _index_conditions(ItemFilter(labels=item_filter.labels))
-        order = (Item.confidence, Item.position)
+        parts = _index_conditions(job_id, replace(item_filter, status=None))
+        order: tuple[SQLColumnExpression[Any], ...] = (Item.confidence, Item.position)
+        if _of_reviews(item_filter):
+            # The few reviewed items are sorted. In the order of the index, SQLite would read all items to find them.
+            order = (func.coalesce(Item.confidence, 0), Item.position)
         runs += [_Run((Item.confidence.is_not(None), *part, *later), order) for part in parts]
-    if item_filter.labels is None and item_filter.min_confidence is None and item_filter.max_confidence is None:
+    predicted_only = (item_filter.labels, item_filter.predicted, item_filter.min_confidence, item_filter.max_confidence)
+    if all(value is None for value in predicted_only):
         # The other items have no confidence. Each status is a run of its own, because an index holds only that order.
         rest = [
             status for status in ItemStatus if status != ItemStatus.SUCCEEDED and item_filter.status in (None, status)
         ]
         behind = () if after is None or after.confidence is not None else (Item.position > after.position,)
         runs += [_Run((Item.status == status, *behind), (Item.position,)) for status in rest]
-    return runs or [_Run((false(),), (Item.position,))]
+    return runs or [_NOTHING]
 
 
-def _index_conditions(item_filter: ItemFilter) -> list[tuple[ColumnElement[bool], ...]]:
+def _index_conditions(job_id: str, item_filter: ItemFilter) -> list[tuple[ColumnElement[bool], ...]]:
     """Return one condition for each run, so that one index serves each run. Only succeeded items have a label."""
-    if item_filter.labels is None:
+    if item_filter.labels is None and item_filter.predicted is None:
         return [()] if item_filter.status is None else [(Item.status == item_filter.status,)]
-    if not item_filter.labels or item_filter.status not in (None, ItemStatus.SUCCEEDED):
+    if item_filter.labels == () or item_filter.status not in (None, ItemStatus.SUCCEEDED):
         return [(false(),)]
+    if item_filter.labels is None:
+        return _predicted_conditions(job_id, item_filter)
     if len(item_filter.labels) > MAX_RUNS:
         return [(Item.label.in_(item_filter.labels),)]
     return [(Item.label == label,) for label in item_filter.labels]
+
+
+def _predicted_conditions(job_id: str, item_filter: ItemFilter) -> list[tuple[ColumnElement[bool], ...]]:
+    """Return the conditions of the runs of a predicted label: the items listed under it, and those moved away."""
+    if item_filter.predicted is None or _of_reviews(item_filter):
+        # The reviews find these items.
+        return [()]
+    listed, moved = _is_predicted(item_filter.predicted)
+    of_job = select(Review.position).where(Review.job_id == job_id, Review.predicted == item_filter.predicted)
+    return [(listed,), (Item.position.in_(of_job), moved)]

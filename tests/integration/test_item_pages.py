@@ -13,14 +13,15 @@ from sqlalchemy.orm import Session
 
 from db.database import Database
 from db.migrate import upgrade
-from db.tables import Item, ItemStatus
+from db.tables import Item, ItemStatus, Job
 from db.views import item_pages, items
+from db.views.item_marks import read_marks
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort
 from tests.integration.builders import a_varied_job, review
 
 REVIEWED = {0: "dress", 1: "dress", 2: None, 13: "shirt", 20: "shirt"}
 FILTERS = [
-    ItemFilter(status, labels, low, high, reviewed)
+    ItemFilter(status, labels, min_confidence=low, max_confidence=high, reviewed=reviewed)
     for status, labels, (low, high), reviewed in product(
         (None, *ItemStatus),
         (None, (), ("dress",), ("shirt", "dress")),
@@ -28,6 +29,25 @@ FILTERS = [
         (None, True, False),
     )
 ]
+FILTERS += [
+    ItemFilter(status, labels, predicted, reviewed=reviewed, rejected=rejected)
+    for status, labels, predicted, reviewed, rejected in product(
+        (None, ItemStatus.SUCCEEDED, ItemStatus.FAILED),
+        (None, ("dress",)),
+        (None, "shirt", "dress"),
+        (None, True, False),
+        (None, True, False),
+    )
+]
+FILTERS += [
+    ItemFilter(status, error=error, text=part)
+    for status, error, part in product(
+        (None, ItemStatus.FAILED, ItemStatus.SUCCEEDED),
+        (None, "model_error", "too_large"),
+        (None, "1.JPG", "SKU%", "sku_2", "Wool coat", "shop.example/3", "nothing"),
+    )
+]
+FILTERS += [ItemFilter(predicted="dress", min_confidence=0.6), ItemFilter(labels=("dress",), text="sku", reviewed=True)]
 
 
 def read_all(session: Session, job_id: str, item_filter: ItemFilter, sort: ItemSort, limit: int) -> list[Item]:
@@ -50,7 +70,29 @@ def matches(item: Item, item_filter: ItemFilter) -> bool:
         and (low is None or (confidence is not None and confidence >= low))
         and (high is None or (confidence is not None and confidence <= high))
         and item_filter.reviewed in (None, item.review is not None)
+        and item_filter.rejected in (None, item.review is not None and item.review.rejected)
+        and (item_filter.predicted is None or _predicted(item) == item_filter.predicted)
+        and item_filter.error in (None, item.error_code)
+        and (item_filter.text is None or any(item_filter.text.casefold() in text for text in _texts(item)))
     )
+
+
+def _predicted(item: Item) -> str | None:
+    return None if item.prediction is None else item.prediction.label
+
+
+def _texts(item: Item) -> list[str]:
+    title = (item.provenance or {}).get("title")
+    texts = (item.source_name, item.custom_id, item.source_url, title)
+    return [text.casefold() for text in texts if text]
+
+
+def describe(session: Session, job_id: str) -> None:
+    """Give some items of a job texts to search for."""
+    for item in session.scalars(select(Item).where(Item.job_id == job_id, Item.position < 12)):
+        item.custom_id = f"SKU{'_' if item.position % 2 else '-'}{item.position}"
+        item.source_url = f"https://shop.example/{item.position}"
+        item.provenance = {"title": "Wool COAT"} if item.position % 3 else {}
 
 
 def rank(item: Item, sort: ItemSort) -> tuple[float, int]:
@@ -64,7 +106,10 @@ def test_pages_contain_every_item_once_for_all_filters_and_orders(database: Data
     job_id = a_varied_job(database)
     a_varied_job(database)
     review(database, job_id, REVIEWED)
+    with database.writing() as session:
+        describe(session, job_id)
     with database.reading() as session:
+        job = session.get_one(Job, job_id)
         all_items = session.scalars(select(Item).where(Item.job_id == job_id)).all()
         counts = Counter(item.status for item in all_items)
         assert counts == {"succeeded": 20, "failed": 4, "pending": 4, "canceled": 12}
@@ -73,6 +118,10 @@ def test_pages_contain_every_item_once_for_all_filters_and_orders(database: Data
             expected = sorted(matching, key=lambda item: rank(item, sort))
             found = read_all(session, job_id, item_filter, sort, 3)
             assert [item.position for item in found] == [item.position for item in expected], item_filter
+            marks = read_marks(session, job, item_filter, sort, 3)
+            assert marks.total == len(expected), item_filter
+            ends = [item.position for item in expected[2:-1:3]]
+            assert [cursor.position for cursor in marks.cursors] == ends, item_filter
 
 
 def test_a_group_of_very_many_labels_can_be_paged(database: Database) -> None:
