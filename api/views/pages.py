@@ -44,6 +44,11 @@ def photo_page() -> Response:
     return render_page("photo")
 
 
+@bp.get("/new")
+def new_page() -> Response:
+    return render_page("new")
+
+
 @bp.get("/jobs")
 def jobs_page() -> Response:
     return render_page("jobs")

@@ -2,11 +2,9 @@
 import { ApiError, get, getFile, Unreachable } from "../shared/api.js";
 import { $, bytes, number, onLanguage, say, sayError, sayFailure, setUpPage } from "../shared/page.js";
 import { showScriptCalls } from "../shared/script-calls.js";
-import { WORDS as CRAWL_WORDS } from "../words/crawl.js";
 import { WORDS } from "../words/photo.js";
 import { drawStrip, showAnswer } from "./answers.js";
 import { classify, follow, Unclassified } from "./classify.js";
-import { setUpCrawlForm } from "./crawl-form.js";
 import { listenForFiles } from "./intake.js";
 import { isMany, Many } from "./many.js";
 import { classifyCalls } from "./script.js";
@@ -26,14 +24,13 @@ let running = null;
 let problem = null;
 let may = true;
 
-setUpPage(WORDS, CRAWL_WORDS);
+setUpPage(WORDS);
 const stage = new Stage({ classifyPart: (crop) => classifyFile(shown, crop), showWhole });
 const many = new Many(showProblem);
 const drawCalls = showScriptCalls($("script"), () => classifyCalls(shown?.item));
 setUpStart((file) => take([{ file, path: file.name }]));
 listenForFiles(take, () => may);
 $("abort").addEventListener("click", () => running?.abort());
-setUpCrawlForm();
 addEventListener("popstate", () => address() !== location.pathname + location.search && restore());
 onLanguage(draw);
 restore();

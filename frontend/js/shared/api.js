@@ -1,11 +1,13 @@
 // All requests to the server: sending, errors, sign-in, and polling a job.
 
 export class ApiError extends Error {
-  constructor(status, problem) {
+  /** `retryAfter`: seconds after which the server asks for another attempt. 0: it names none. */
+  constructor(status, problem, retryAfter = 0) {
     super(problem.detail || `HTTP ${status}`);
     this.status = status;
     this.code = problem.code || "http_error";
     this.errors = problem.errors || [];
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -87,7 +89,7 @@ export function post(path, form, { headers = {}, onProgress, signal } = {}) {
     request.addEventListener("load", () => {
       if (request.status < 400) resolve({ status: request.status, body: request.response });
       else if (request.status === 401) resolve(toLogin());
-      else reject(new ApiError(request.status, request.response || {}));
+      else reject(new ApiError(request.status, request.response || {}, Number(request.getResponseHeader("Retry-After")) || 0));
     });
     request.addEventListener("error", () => reject(new Unreachable("connection lost")));
     request.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")));

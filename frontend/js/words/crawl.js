@@ -1,19 +1,7 @@
-// Every sentence on crawls, in English and Korean; words.js has the rest.
+// Every sentence on crawls, in English and Korean; job.js has the rest of their page.
 
 export const WORDS = {
   en: {
-    shopAsk: "Or enter the URL of a shop:",
-    shopCrawl: "Crawl",
-    shopMore: "search word, recipe, limit",
-    shopQuery: "Search word",
-    shopRecipe: "Recipe",
-    shopPages: "Maximum number of pages",
-    shopNone: "Enter a URL, such as https://shop.example/.",
-    shopStarting: "Starting…",
-    shopBadUrl: "This URL cannot be crawled: {detail}",
-    shopBadRecipe: "There is no such recipe: {detail}",
-    shopBadPages: "This number of pages is not possible: {detail}",
-    shopBadQuery: "This search word is not possible: {detail}",
     crawlAgain: "Crawl again",
     crawled: "Crawled",
     searchedFor: "searched for “{query}”",
@@ -106,18 +94,6 @@ export const WORDS = {
     },
   },
   ko: {
-    shopAsk: "쇼핑몰 주소를 알려 주셔도 됩니다.",
-    shopCrawl: "수집하기",
-    shopMore: "검색어 · 레시피 · 페이지 수",
-    shopQuery: "검색어",
-    shopRecipe: "레시피",
-    shopPages: "최대 페이지 수",
-    shopNone: "https://shop.example/ 같은 주소를 입력해 주세요.",
-    shopStarting: "요청하는 중…",
-    shopBadUrl: "수집할 수 없는 주소입니다: {detail}",
-    shopBadRecipe: "그런 레시피가 없습니다: {detail}",
-    shopBadPages: "페이지 수를 다시 확인해 주세요: {detail}",
-    shopBadQuery: "검색어를 다시 확인해 주세요: {detail}",
     crawlAgain: "다시 수집하기",
     crawled: "수집 대상",
     searchedFor: "검색어 ‘{query}’",

@@ -136,6 +136,38 @@ class PhotoPage:
         return parse_qs(urlsplit(self.page.url).query).get("item", [])
 
 
+class ManyPage:
+    """The page for many pictures."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.ready = page.locator("#ready")
+        self.title = page.locator("#ready-title")
+        self.skipped = page.locator("#skipped")
+        self.facts = page.locator("#sending-facts")
+        self.state = page.locator("#sending-state")
+        self.resume = page.locator("#resume")
+
+    def choose_folder(self, folder: Path) -> None:
+        self.choose_files(folder, kind="folder")
+
+    def choose_files(self, *paths: Path, kind: str = "files") -> None:
+        """Choose files with the button of a kind: files, folder or packed."""
+        expect(self._page.locator("#start")).to_be_visible()
+        self._page.set_input_files(f"#{kind}", paths)
+
+    def enter(self, urls: str) -> None:
+        """Enter URLs, one per line, and go on."""
+        self._page.fill("#urls", urls)
+        self._page.locator("#typed-next").click()
+
+    def send(self) -> None:
+        self.ready.locator("#send").click()
+
+    def press(self, name: str) -> None:
+        self._page.get_by_role("button", name=name, exact=True).click()
+
+
 def assert_accessible(page: Page) -> None:
     """Fail if axe-core finds anything wrong with the page as it is now, in light or in dark."""
     for theme in ("light", "dark"):

@@ -16,7 +16,7 @@ from db.crawls.requests import digest_of
 from db.database import Database
 from db.tables import Crawl, CrawlUrl, Item, Job, JobSource, JobStatus, UrlKind, UrlState
 from tests.conftest import SAMPLES, RunningService
-from tests.e2e.pages.objects import Head
+from tests.e2e.pages.objects import Head, ManyPage, assert_accessible
 
 OpenPage = Callable[..., Page]
 SHOP = "https://shop.example"
@@ -217,43 +217,47 @@ def test_the_page_of_a_crawl_fits_the_screen_of_a_phone(open_page: OpenPage, cra
 
 
 def test_a_crawl_can_be_started_by_the_url_of_a_shop(open_page: OpenPage, http: httpx.Client) -> None:
-    page = open_page("/")
-    page.get_by_label("Or enter the URL of a shop:").fill("example.com/shop")
-    page.get_by_text("search word, recipe, limit").click()
+    page = open_page("/new")
+    many = ManyPage(page)
+    many.enter("example.com/shop")
+    expect(many.title).to_have_text("Pictures of https://example.com/shop")
     page.get_by_label("Search word").fill("coat")
-    page.get_by_label("Recipe").fill("shop-cards")
-    page.get_by_label("Maximum number of pages").fill("7")
+    page.get_by_label("Recipe").select_option("shop-cards")
+    page.get_by_label("Pages, at most").fill("7")
+    assert_accessible(page)
     page.keyboard.press("Enter")
     page.wait_for_url("**/jobs/job_*")
     expect(page.locator("#crawl-asked")).to_contain_text(
         "https://example.com/shop · searched for “coat” · recipe shop-cards"
     )
-    crawl = http.get(f"/v1{httpx.URL(page.url).path}").json()["crawl"]
-    assert (crawl["limits"]["pages"], crawl["query"]) == (7, "coat")
+    job = http.get(f"/v1{httpx.URL(page.url).path}").json()
+    assert (job["crawl"]["limits"]["pages"], job["crawl"]["query"], job["name"]) == (7, "coat", "example.com")
     page.get_by_role("button", name="Stop this job").click()
 
 
 @pytest.mark.parametrize(
-    ("fields", "field", "sentence"),
+    ("url", "fields", "field", "sentence"),
     [
-        ({}, "shop-url", "Enter a URL, such as"),
-        ({"#shop-url": "http://127.0.0.1/"}, "shop-url", "not on the public internet"),
-        ({"#shop-url": "ftp://shop.example/"}, "shop-url", "may not download from this URL"),
-        ({"#shop-recipe": "nobody"}, "shop-recipe", "There is no such recipe: expected one of shop-cards"),
-        ({"#shop-pages": "0"}, "shop-pages", "This number of pages is not possible"),
-        ({"#shop-pages": "a few"}, "shop-pages", "This number of pages is not possible"),
+        ("", {}, "urls", "Enter a URL, such as"),
+        ("http://127.0.0.1/", {}, "urls", "not on the public internet"),
+        ("ftp://shop.example/", {}, "urls", "Line 1 is not a web URL: ftp://shop.example/"),
+        (f"{SHOP}/", {"#pages": "0"}, "pages", "This number of pages is not possible"),
+        (f"{SHOP}/", {"#minutes": "a few"}, "minutes", "This number of minutes is not possible"),
+        (f"{SHOP}/", {"#pictures": "9000000"}, "pictures", "The server allows at most 1,000,000."),
     ],
 )
 def test_the_error_of_a_crawl_request_is_shown_at_its_field(
-    open_page: OpenPage, console_errors: list[str], fields: dict[str, str], field: str, sentence: str
+    open_page: OpenPage, console_errors: list[str], url: str, fields: dict[str, str], field: str, sentence: str
 ) -> None:
-    page = open_page("/")
-    page.get_by_text("search word, recipe, limit").click()
-    for selector, value in ({"#shop-url": f"{SHOP}/"} | fields if fields else {}).items():
+    page = open_page("/new")
+    many = ManyPage(page)
+    many.enter(url)
+    for selector, value in fields.items():
         page.fill(selector, value)
-    page.get_by_role("button", name="Crawl").click()
-    expect(page.locator("#shop-problem")).to_contain_text(sentence)
-    assert page.evaluate("document.activeElement.id") == field
+    if many.ready.is_visible():
+        many.send()
+    expect(page.locator(f"#{field}-problem")).to_contain_text(sentence)
+    expect(page.locator(f"#{field}")).to_be_focused()
     # The browser itself logs every answer of 4xx.
     assert all("422" in error for error in console_errors)
     console_errors.clear()
