@@ -19,24 +19,9 @@ from typing import Any
 import yaml
 
 from benchmarks.service import Service, running_service
-from classifier.learning.networks.catalogue import find_entry
+from classifier.learning.networks.catalogue import NAMED, find_entry
 from core.settings import PROJECT
 
-NAMES = (
-    "inception_v3",
-    "inception_v4_small",
-    "efficientnet_v2_l",
-    "efficientnet_b0",
-    "efficientnet_b7",
-    "vgg16",
-    "vgg19",
-    "resnet50",
-    "efficientnet_lite0",
-    "efficientnet_lite1",
-    "efficientnet_lite2",
-    "fashionnet",
-    "bcrnn",
-)
 RECIPES = PROJECT / "recipes" / "training"
 PICTURES, SIZE, WIDTH = 92, 64, 0.125
 
@@ -93,7 +78,7 @@ def answer(service: Service, model: str, picture: Path) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.served_backbones", description=__doc__)
-    parser.add_argument("names", nargs="*", default=NAMES, metavar="name", help=f"default: {', '.join(NAMES)}")
+    parser.add_argument("names", nargs="*", default=NAMED, metavar="name", help=f"default: {', '.join(NAMED)}")
     names = parser.parse_args().names
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -44,7 +44,7 @@ class InputSpec:
     """`pad`: with its aspect ratio, centred on grey (docs/adr/0003-what-the-model-sees.md)."""
     colour: Literal["srgb"] = "srgb"
     view: View = "whole"
-    """What a model sees of a picture.
+    """The part of a picture that a model sees.
 
     `whole`: all of it. `crop`: the box around its garments. `mask`: all of it, with grey in place of all but the
     garments. `views`: all of it, and each garment in a picture of its own. `garment`: one garment; a picture without

@@ -1,4 +1,4 @@
-"""What a model sees of a picture: the views of an input, with given garments and without."""
+"""A model sees the view of a picture that its input names, with given garments and without."""
 
 from __future__ import annotations
 

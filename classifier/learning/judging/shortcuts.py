@@ -83,7 +83,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class ShortcutReport:
-    """What a model does with parts of the pictures, and with pictures of each format and shop.
+    """Accuracies of a model on parts of the pictures, and on the pictures of each format and shop.
 
     `parts` has only the whole pictures if no garment is known. `shops` and `shop_tells` are empty and None if the
     dataset does not tell the shops.

@@ -13,7 +13,7 @@ IMAGENET, SCRATCH = "imagenet", "none"
 """The values of `weights` in a recipe that are no file: weights trained on ImageNet, and random ones."""
 
 Preprocessing = Literal["own", "none"]
-"""What a backbone sees: pixels after its own preprocessing, or RGB from 0 to 255."""
+"""Whether a backbone sees pixels after its own preprocessing, or RGB from 0 to 255."""
 
 Source = Literal["package", "download", "nowhere"]
 """Where the ImageNet weights come from: a Python package, the download of keras.applications, or nowhere."""
@@ -115,6 +115,23 @@ ENTRIES: dict[str, Entry] = {entry.name: entry for entry in _OWN} | {
     for family, members in _APPLICATIONS.items()
     for name, (application, size) in members.items()
 }
+
+NAMED = (
+    "inception_v3",
+    "inception_v4_small",
+    "efficientnet_v2_l",
+    "efficientnet_b0",
+    "efficientnet_b7",
+    "vgg16",
+    "vgg19",
+    "resnet50",
+    "efficientnet_lite0",
+    "efficientnet_lite1",
+    "efficientnet_lite2",
+    "fashionnet",
+    "bcrnn",
+)
+"""The backbones that the documents name one by one. Tests build them, and a benchmark trains and serves them."""
 
 
 def find_entry(name: str) -> Entry:

@@ -29,7 +29,7 @@ REQUEST = "request.json"
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a training run was asked for, without the pictures themselves."""
+    """The order to train a model: the recipe and the choice of data, without the pictures themselves."""
 
     recipe: Recipe
     taxonomy: Taxonomy

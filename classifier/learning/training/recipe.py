@@ -57,7 +57,7 @@ class Recipe(Part):
     width: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Factor on the channels of all layers of the backbone."""
     preprocessing: Preprocessing = "own"
-    """What the backbone sees: pixels after its own preprocessing, or `none`: RGB from 0 to 255."""
+    """`own`: the backbone sees pixels after its own preprocessing. `none`: it sees RGB from 0 to 255."""
     taxonomy: Path
     """File of labels and groups, relative to the recipe's folder."""
     data: DataNote

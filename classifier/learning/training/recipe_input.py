@@ -34,7 +34,7 @@ class RecipeSegmenter(BaseModel):
 
 
 class RecipeInput(BaseModel):
-    """What the model sees. `InputSpec.view` explains the views."""
+    """The part of a picture that the model sees. `InputSpec.view` explains the views."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

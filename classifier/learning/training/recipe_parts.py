@@ -183,7 +183,7 @@ class CutMix(Part):
 
 
 class Mix(Part):
-    """What mixes two training pictures in the second phase. A picture is changed by one of the two at most."""
+    """Two ways to mix pictures in the second phase. A picture is changed by one of the two at most."""
 
     mixup: Mixup | None = None
     cutmix: CutMix | None = None
