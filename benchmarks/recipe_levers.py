@@ -1,8 +1,9 @@
 """`python -m benchmarks.recipe_levers --data DIR --split CSV --out DIR`: which part of a recipe gives what.
 
-It trains the prototype's procedure, and then adds one part of the recipe `kfashion` after the other. All recipes see
-each picture equally often. A run that is already in `--out` is not repeated, so the command continues after a kill. It
-prints the table of docs/recipes/comparison.md.
+It trains the prototype's procedure, and then adds one part of the recipe `kfashion` after the other, and the last parts
+each alone. All recipes see each picture equally often. A run that is already in `--out` is not repeated, so the command
+continues after a kill. `--only 8 9` runs two of the steps, which are numbered from 0. It prints the table of
+docs/recipes/comparison.md.
 """
 
 from __future__ import annotations
@@ -35,11 +36,15 @@ Changes = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A recipe as its difference from the recipe of the step before, or from the prototype if it `starts` a ladder."""
+    """A recipe as its difference from the recipe of the step before, or from the prototype if it `starts` a ladder.
+
+    A step that is `alone` leaves the recipe as it was: the next step changes the same one.
+    """
 
     title: str
     changes: Changes
     starts: bool = False
+    alone: bool = False
 
 
 def prototype() -> dict[str, Any]:
@@ -74,11 +79,14 @@ def steps(weights: Path) -> Iterator[Step]:
         "+ square-root sampler, logit adjustment",
         {"sampler": kfashion["sampler"], "loss": {"logit_adjustment": kfashion["loss"]["logit_adjustment"]}},
     )
-    smooth = {"label_smoothing": kfashion["loss"]["label_smoothing"]}
     # The average of the recipe is for a hundred times as many steps.
-    yield Step("+ label smoothing, averaged weights", {"loss": smooth, "fine_tune": {"average": 0.99}})
-    yield Step("+ mixup and CutMix", {"mix": kfashion["mix"]})
-    yield Step("+ hierarchical head", {"head": {"kind": kfashion["head"]["kind"]}})
+    smooth = {"loss": {"label_smoothing": kfashion["loss"]["label_smoothing"]}, "fine_tune": {"average": 0.99}}
+    mix = {"mix": kfashion["mix"]}
+    grouped = {"head": {"kind": kfashion["head"]["kind"]}}
+    yield Step("… + label smoothing, averaged weights", smooth, alone=True)
+    yield Step("… + mixup and CutMix", mix, alone=True)
+    yield Step("… + hierarchical head", grouped, alone=True)
+    yield Step("+ all three: the recipe kfashion on EfficientNet-Lite0", smooth | mix | grouped)
     yield Step("+ EfficientNet-Lite2: the recipe kfashion", {"backbone": kfashion["backbone"]})
     for backbone in ("vgg19", "resnet50"):
         name = f"prototype-{backbone}, random weights, width {PROTOTYPE_WIDTH:g}"
@@ -138,14 +146,18 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="a dataset of lookbook dataset synthesize, or its index")
     parser.add_argument("--split", help="the file of lookbook dataset split")
     parser.add_argument("--out", type=Path, required=True, help="folder for recipes, runs and models")
+    parser.add_argument("--only", type=int, nargs="+", metavar="STEP", help="numbers of steps; the default is all")
     options = parser.parse_args()
     save_random_weights(options.out / "weights")
     recipe, rows = prototype(), []
     for number, step in enumerate(steps(options.out / "weights")):
-        recipe = changed(prototype() if step.starts else recipe, step.changes)
+        changed_recipe = changed(prototype() if step.starts else recipe, step.changes)
+        recipe = recipe if step.alone else changed_recipe
+        if options.only and number not in options.only:
+            continue
         folder = options.out / f"{number:02}"
         done = folder / "run.json"
-        record = json.loads(done.read_text("utf-8")) if done.exists() else train(recipe, options, folder)
+        record = json.loads(done.read_text("utf-8")) if done.exists() else train(changed_recipe, options, folder)
         rows.append(table_row(step.title, record))
         print(rows[-1], flush=True)
     print("\n".join(["", "| recipe | macro-F1 | balanced | top-1 | recall@3 | groups | ECE | CPU s |", *rows]))
