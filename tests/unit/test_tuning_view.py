@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from classifier.learning.networks.registry import build_backbone
+from classifier.learning.training.devices import use_precision
 from classifier.learning.training.recipe import read_recipe
 from classifier.learning.training.tuning_view import tuning_view
 from core.errors import LookbookError
@@ -60,6 +61,21 @@ def test_normalisation_that_is_trained_is_not_folded(network: Any) -> None:
         "block3_expand_bn"
     ]
     assert {each.path for each in view.trainable_variables} == {each.path for each in network.trainable_variables}
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+def test_a_depthwise_convolution_learns_the_same_in_bfloat16(strides: int) -> None:
+    keras.utils.set_random_seed(3)
+    pixels = keras.Input((32, 32, 3), dtype="uint8")
+    mapped = keras.layers.Conv2D(8, 3, use_bias=False)(keras.layers.Rescaling(1 / 128, offset=-1)(pixels))
+    convolved = keras.layers.DepthwiseConv2D(3, strides, padding="same", use_bias=False)(mapped)
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization(trainable=False)(convolved))
+    network = keras.Model(pixels, keras.layers.Dense(3, activation="softmax")(pooled))
+    in_float32 = gradients(tuning_view(network, any_side=False), network)
+    use_precision(network, "mixed_bfloat16")
+    for found, expected in zip(gradients(tuning_view(network, any_side=False), network), in_float32, strict=True):
+        # bfloat16 has 8 significant bits.
+        np.testing.assert_allclose(found, expected, atol=0.05 * float(np.abs(expected).max()))
 
 
 def test_a_network_can_be_tuned_with_pictures_of_another_size(network: Any) -> None:

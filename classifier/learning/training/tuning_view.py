@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
+
+from classifier.learning.training.devices import visible_gpus
 
 
 class FoldedConvolution(keras.layers.Layer):  # type: ignore[misc]
@@ -20,7 +23,7 @@ class FoldedConvolution(keras.layers.Layer):  # type: ignore[misc]
         scale = norm.gamma / keras.ops.sqrt(norm.moving_variance + norm.epsilon)
         self._shift = norm.beta - norm.moving_mean * scale
         depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
-        self._convolve = keras.ops.depthwise_conv if depthwise else keras.ops.conv
+        self._convolve = _depthwise if depthwise else keras.ops.conv
         # A kernel of a depthwise convolution is [height, width, channels, 1].
         self._scale = scale[:, None] if depthwise else scale
 
@@ -30,6 +33,32 @@ class FoldedConvolution(keras.layers.Layer):  # type: ignore[misc]
         kernel = layer.kernel * keras.ops.cast(self._scale, layer.kernel.dtype)
         found = self._convolve(inputs, kernel, layer.strides, layer.padding, dilation_rate=layer.dilation_rate)
         return found + keras.ops.cast(self._shift, found.dtype)
+
+
+def _depthwise(inputs: Any, kernel: Any, strides: Any, padding: str, dilation_rate: Any) -> Any:
+    """Return a depthwise convolution whose gradients are computed in float32 if it is in bfloat16.
+
+    On a CPU, TensorFlow computes those with strides many times more slowly in bfloat16 than in float32.
+    """
+    if inputs.dtype != tf.bfloat16 or visible_gpus():
+        return keras.ops.depthwise_conv(inputs, kernel, strides, padding, dilation_rate=dilation_rate)
+    options = {"strides": (1, *strides, 1), "padding": padding.upper(), "dilations": (1, *dilation_rate, 1)}
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def convolve(inputs: Any, kernel: Any) -> Any:
+        def gradients(upstream: Any) -> tuple[Any, Any]:
+            given, weights, wanted = (tf.cast(each, tf.float32) for each in (inputs, kernel, upstream))
+            of_inputs = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+                input_sizes=tf.shape(inputs), filter=weights, out_backprop=wanted, **options
+            )
+            of_kernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+                input=given, filter_sizes=tf.shape(kernel), out_backprop=wanted, **options
+            )
+            return tf.cast(of_inputs, tf.bfloat16), tf.cast(of_kernel, tf.bfloat16)
+
+        return tf.raw_ops.DepthwiseConv2dNative(input=inputs, filter=kernel, **options), gradients
+
+    return convolve(inputs, kernel)
 
 
 def tuning_view(model: Any, *, any_side: bool) -> Any:
