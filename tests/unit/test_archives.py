@@ -105,12 +105,13 @@ Make = Callable[[Iterable[tuple[str, bytes]]], bytes]
 def test_every_kind_of_archive_gives_back_its_files(make: Make) -> None:
     long_name = "폴더/" + "아주-긴-이름-" * 20 + ".jpg"
     files = {
-        "a.jpg": NOISE[: 2 * 2**20],
+        "a.jpg": NOISE[: 2**19],
         "folder/한글 셔츠.png": b"b" * 5000,
         long_name: b"c",
         "no suffix": NOISE[:70_000],
     }
-    found = read(make(files.items()))
+    # The first member is as large as the limit.
+    found = read(make(files.items()), ArchiveLimits(50, 2**19, 2**24))
     assert found.files == files
     assert (found.refused, found.ended) == ({}, None)
 
@@ -145,7 +146,8 @@ def test_a_member_that_unpacks_to_a_hundred_times_its_size_is_refused(make: Make
 
 
 def test_a_member_larger_than_the_limit_for_pictures_is_refused(make: Make) -> None:
-    found = read(make([("large.jpg", NOISE), ("a.jpg", b"a")]))
+    # The limits are small here, because compressing noise takes long.
+    found = read(make([("large.jpg", NOISE[: 2**18]), ("a.jpg", b"a")]), ArchiveLimits(50, 2**17, 2**24))
     assert (found.codes, found.files) == ({"large.jpg": "too_large"}, {"a.jpg": b"a"})
 
 
@@ -169,7 +171,8 @@ def test_reading_ends_at_the_limit_of_members(make: Make) -> None:
 
 
 def test_reading_ends_at_the_limit_of_unpacked_bytes(make: Make) -> None:
-    found = read(make([(f"{n}.jpg", NOISE[: 2**20]) for n in range(20)]))
+    limits = ArchiveLimits(members=50, member_bytes=2**20, unpacked_bytes=16 * 2**17)
+    found = read(make([(f"{n}.jpg", NOISE[: 2**17]) for n in range(20)]), limits)
     assert found.ended is not None
     assert "unpacked bytes" in found.ended.detail
     assert 10 <= len(found.files) <= 16
