@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -25,38 +22,9 @@ from db.blobs.opening import open_blob_store
 from db.blobs.store import BlobStore
 from samples import broken
 from tests.conftest import SAMPLES, until
+from tests.integration.fragile_decoders import BAD_LATER, KILLED_ONCE, SPEC, STALL, SUICIDE, fragile_start, good_files
 from worker.decoding.memory_limit import MemoryLimit
 from worker.decoding.pool import DecodedPicture, DecodeOutcome, DecoderLimits, DecoderPool
-
-SPEC = InputSpec(32)
-SUICIDE, STALL = b"picture that kills its decoder", b"picture that stalls its decoder"
-KILLED_ONCE = b"decoder killed once, unless this file exists: "
-"""The picture that kills its decoder once. The path of a file follows, which marks that the decoder was killed."""
-BAD_LATER = b"picture that is refused as soon as this file exists: "
-
-
-def prepare_or_die(data: bytes, *_: object) -> Prepared:
-    """Replaces a decoding library that has a fatal bug."""
-    if data.startswith(KILLED_ONCE):
-        marker = Path(data.removeprefix(KILLED_ONCE).decode())
-        if not marker.exists():
-            marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return prepare(good_files(1)[0], SPEC)
-    if data.startswith(BAD_LATER):
-        until(Path(data.removeprefix(BAD_LATER).decode()).exists)
-        raise DecodeFailed("refused")
-    if data == SUICIDE:
-        os._exit(11)
-    while data == STALL:
-        time.monotonic()
-    return prepare(data, SPEC)
-
-
-def fragile_start(blobs: BlobStore, _space: int, memory: Any, slot_bytes: int, _niceness: int) -> None:
-    worker.decoding.pool._decoder = worker.decoding.pool._Decoder(blobs, memory, slot_bytes, MemoryLimit(2**32))
-    # No undo is needed, because the patched process is the decoder's own.
-    pytest.MonkeyPatch().setattr(worker.decoding.pool, "prepare", prepare_or_die)
 
 
 @pytest.fixture
@@ -77,10 +45,6 @@ def decode(decoders: DecoderPool, store: BlobStore, files: list[bytes]) -> list[
     results = [pair for call in decoders.decode(keys, SPEC, "job", interactive=False) for pair in call]
     assert [key for key, _ in results] == keys
     return [outcome for _, outcome in results]
-
-
-def good_files(count: int) -> list[bytes]:
-    return [path.read_bytes() for path in sorted(SAMPLES.iterdir())[:count]]
 
 
 def test_a_picture_that_kills_its_decoder_fails_alone(fragile: DecoderPool, store: LocalBlobStore) -> None:
