@@ -22,27 +22,31 @@ from tests.integration.builders import FAILED, NOW, POLICY, a_blob, a_model, fin
 from worker.maintenance.purger import purge
 
 Tallied = tuple[dict[tuple[str, str, int], tuple[int, float]], dict[str, tuple[int, int]]]
+"""The tallies of a job.
+
+The first dictionary maps label, group and bin to count and sum of confidences, the second error codes to the counts of
+all items and of those that a retry takes.
+"""
 
 
-def tallied(session: Session, job_id: str) -> Tallied:
-    """Return the stored tallies.
-
-    The first dictionary maps label, group and bin to count and sum of confidences, the second error codes to the
-    counts of all items and of those that a retry takes.
-    """
-    labels = session.scalars(select(LabelTally).where(LabelTally.job_id == job_id, LabelTally.count != 0))
-    errors = session.scalars(select(ErrorTally).where(ErrorTally.job_id == job_id, ErrorTally.count != 0))
-    return (
-        {(row.label, row.label_group, row.bin): (row.count, round(row.confidence_sum, 9)) for row in labels},
-        {row.code: (row.count, row.retryable) for row in errors},
-    )
+def tallied(session: Session, *job_ids: str) -> dict[str, Tallied]:
+    """Return the stored tallies of each job."""
+    found: dict[str, Tallied] = {job_id: ({}, {}) for job_id in job_ids}
+    for row in session.scalars(select(LabelTally).where(LabelTally.job_id.in_(job_ids), LabelTally.count != 0)):
+        found[row.job_id][0][row.label, row.label_group, row.bin] = row.count, round(row.confidence_sum, 9)
+    for error in session.scalars(select(ErrorTally).where(ErrorTally.job_id.in_(job_ids), ErrorTally.count != 0)):
+        found[error.job_id][1][error.code] = error.count, error.retryable
+    return found
 
 
-def counted(session: Session, job_id: str) -> Tallied:
-    """Return the tallies that counting item by item gives."""
-    labels: dict[tuple[str, str, int], tuple[int, float]] = {}
-    errors: dict[str, tuple[int, int]] = {}
-    for item in session.scalars(select(Item).where(Item.job_id == job_id)):
+def counted(session: Session, *job_ids: str) -> dict[str, Tallied]:
+    """Return the tallies of each job that counting item by item gives."""
+    found: dict[str, Tallied] = {job_id: ({}, {}) for job_id in job_ids}
+    columns = Item.job_id, Item.status, Item.label, Item.label_group, Item.confidence
+    for item in session.execute(
+        select(*columns, Item.error_code, Item.error_retryable).where(Item.job_id.in_(job_ids))
+    ):
+        labels, errors = found[item.job_id]
         if item.status == ItemStatus.SUCCEEDED:
             assert item.confidence is not None
             key = item.label or "", item.label_group or "", min(int(item.confidence * 20), 19)
@@ -51,7 +55,7 @@ def counted(session: Session, job_id: str) -> Tallied:
         elif item.status == ItemStatus.FAILED:
             count, retryable = errors.get(str(item.error_code), (0, 0))
             errors[str(item.error_code)] = count + 1, retryable + bool(item.error_retryable)
-    return labels, errors
+    return found
 
 
 def test_the_summary_adds_up_to_the_items(database: Database) -> None:
@@ -99,7 +103,7 @@ def test_refused_items_are_tallied_and_retried_items_are_not(database: Database)
     finish(database, message, scored("dress", 0.7))
     with database.reading() as session:
         expected = ({("dress", "tops", 14): (3, 2.1)}, {"too_large": (2, 0)})
-        assert tallied(session, job.id) == counted(session, job.id) == expected
+        assert tallied(session, job.id) == counted(session, job.id) == {job.id: expected}
 
 
 def test_tallies_of_a_purged_job_are_empty(database: Database, tmp_path: Path) -> None:
@@ -109,7 +113,7 @@ def test_tallies_of_a_purged_job_are_empty(database: Database, tmp_path: Path) -
         job, (message,) = submitting.create_with_chunks(session, new, new_items, POLICY, NOW)
     finish(database, message)
     with database.reading() as session:
-        assert tallied(session, job.id) == ({("shirt", "tops", 18): (1, 0.9)}, {"too_large": (1, 0)})
+        assert tallied(session, job.id) == {job.id: ({("shirt", "tops", 18): (1, 0.9)}, {"too_large": (1, 0)})}
     purge(database, LocalBlobStore(tmp_path / "blobs"), lambda: NOW + timedelta(days=2))
     with database.reading() as session:
-        assert tallied(session, job.id) == ({}, {})
+        assert tallied(session, job.id) == {job.id: ({}, {})}
