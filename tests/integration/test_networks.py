@@ -1,117 +1,29 @@
-"""Each backbone and each head: it trains a step, is saved, and gives the same scores in both runtimes."""
+"""Backbones: their preprocessing, their blocks, their width and their cost."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, get_args
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from classifier.artifact import GROUP_HEAD, LABEL_HEAD, SCORES, SUB_SCORES, Artifact
-from classifier.keras_graph import load_graph, with_activation_maps
 from classifier.learning.networks import applications, inception_v4
-from classifier.learning.networks.backbone import STEM, Backbone
-from classifier.learning.networks.catalogue import ENTRIES, NAMED, find_entry, recorded_costs
+from classifier.learning.networks.backbone import STEM
+from classifier.learning.networks.catalogue import ENTRIES, find_entry, recorded_costs
 from classifier.learning.networks.cost import cost
-from classifier.learning.networks.heads import HeadKind, HeadOptions, add_head, log_answers
 from classifier.learning.networks.registry import build_backbone
-from classifier.learning.publishing.exporting import save_keras, save_openvino
-from classifier.prepare import InputSpec
-from classifier.runtime import predict
-from classifier.runtimes import open_runtime
-from classifier.taxonomy import Group, Label, Taxonomy
 from cli.main import app
-from core.errors import NetworkInvalid, WeightsUnavailable
-from core.settings import PROJECT
-from core.types import ModelRef
+from core.errors import NetworkInvalid
+from tests.integration.networks import TESTED, WIDTH, pictures, same_weights_in_every_run
 
-STAND_INS = {"efficientnet_v2_l": "efficientnet_v2_b0", "efficientnet_b7": "efficientnet_b0"}
-"""The smallest of their families stand for two large backbones here, because each of these takes most of a minute."""
-TESTED = (*dict.fromkeys(STAND_INS.get(name, name) for name in NAMED), "mobilenet_v2")
-"""The backbones that the documents name one by one, and one more of keras.applications."""
+__all__ = ["same_weights_in_every_run"]
+
 
 OWN = ("efficientnet_lite0", "inception_v4_small")
 FAMILIES = {entry.family: entry for entry in reversed(ENTRIES.values()) if entry.family}
 """One backbone of each family: the smallest."""
-WIDTH = 0.125
-
-TAXONOMY = Taxonomy(
-    "three",
-    "1",
-    (Group("tops", {"en": "Tops"}), Group("bottoms", {"en": "Bottoms"})),
-    # The labels of a group do not stand together.
-    tuple(
-        Label(name, group, {"en": name}) for name, group in (("shirt", "tops"), ("skirt", "bottoms"), ("coat", "tops"))
-    ),
-)
-
-
-@pytest.fixture(autouse=True)
-def _same_weights_in_every_run() -> Iterator[None]:
-    keras.utils.set_random_seed(1)
-    yield
-    # The graphs of large networks would stay in memory, and each later garbage collection would walk through them.
-    keras.backend.clear_session()
-
-
-def pictures(size: int, count: int = 4) -> NDArray[np.uint8]:
-    """Return pictures of 16 coloured squares. Noise would give all pictures the same features."""
-    squares = np.random.default_rng(1).integers(0, 256, (count, 4, 4, 3), np.uint8)
-    side = -(-size // 4)
-    return squares.repeat(side, axis=1).repeat(side, axis=2)[:, :size, :size]
-
-
-def with_head(backbone: Backbone, kind: HeadKind = "straight") -> Any:
-    return add_head(backbone, HeadOptions(kind, dropout=0.2, units=16, seed=1), TAXONOMY, "tiny")
-
-
-def train_step(model: Any, size: int) -> None:
-    """Train one step, and give the batch normalisation the statistics of the pictures."""
-    targets = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
-    before = [weight.numpy() for weight in model.trainable_weights]
-    optimizer = keras.optimizers.SGD(0.01, global_clipnorm=1.0)
-    # Compiling the graph of a large network would take longer than one step.
-    model.compile(optimizer, "categorical_crossentropy", run_eagerly=True)
-    assert np.isfinite(model.train_on_batch(pictures(size), targets))
-    changed = [not np.array_equal(old, new.numpy()) for old, new in zip(before, model.trainable_weights, strict=True)]
-    assert np.mean(changed) > 0.5
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0
-        if isinstance(layer, keras.layers.Dropout):
-            layer.rate = 0.0
-    model(pictures(size, 16), training=True)
-
-
-def published(model: Any, size: int, folder: Path) -> Artifact:
-    save_keras(model, folder)
-    save_openvino(folder, TAXONOMY)
-    return Artifact(ModelRef("tiny", "1"), folder, "", TAXONOMY, InputSpec(size), {}, "")
-
-
-@pytest.mark.parametrize("name", TESTED)
-def test_a_backbone_trains_a_step_and_openvino_gives_its_scores(name: str, tmp_path: Path) -> None:
-    size = max(find_entry(name).smallest, 64)
-    model = with_head(build_backbone(name, size, WIDTH, "none"))
-    train_step(model, size)
-    artifact = published(model, size, tmp_path)
-    runtime = open_runtime(artifact, "openvino")
-    scores = predict(runtime, pictures(size))
-    assert runtime.activation_maps(pictures(size)[0]).shape[-1] == 3
-    runtime.close()
-    np.testing.assert_allclose(scores, load_graph(tmp_path).predict_on_batch(pictures(size)), atol=1e-3)
-    assert not np.allclose(scores[0], scores[1], atol=1e-6)
-    np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -228,99 +140,12 @@ def test_the_blocks_of_resnet50_and_vgg16_are_those_of_the_papers() -> None:
     assert vgg.block_of("block1_conv1") == 0
 
 
-def test_the_hierarchical_head_gives_the_score_of_a_group_to_its_labels() -> None:
-    model = with_head(build_backbone("vgg16", 32, WIDTH, "none"), "hierarchical")
-    groups = keras.Model(model.input, model.get_layer("group_scores").output)
-    model.get_layer(LABEL_HEAD).bias.assign([3.0, -2.0, 1.0])
-    scores, of_groups = (part.predict_on_batch(pictures(32)) for part in (model, groups))
-    np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-5)
-    np.testing.assert_allclose(scores[:, 0] + scores[:, 2], of_groups[:, 0], atol=1e-6)
-    np.testing.assert_allclose(scores[:, 1], of_groups[:, 1], atol=1e-6)
-    # The labels of one group compare as their logits do.
-    logits = keras.Model(model.input, model.get_layer(LABEL_HEAD).output).predict_on_batch(pictures(32))
-    np.testing.assert_allclose(np.log(scores[:, 0] / scores[:, 2]), logits[:, 0] - logits[:, 2], atol=1e-3)
-
-
-def test_the_hierarchical_head_stays_finite_for_far_apart_logits() -> None:
-    model = with_head(build_backbone("vgg16", 32, WIDTH, "none"), "hierarchical")
-    model.get_layer(LABEL_HEAD).bias.assign([500.0, -500.0, -500.0])
-    model.get_layer(GROUP_HEAD).bias.assign([-50.0, 50.0])
-    np.testing.assert_allclose(model.predict_on_batch(pictures(32)), [[0, 1, 0]] * 4, atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", ["flatten", "two_dense", "hierarchical", "multi_label"])
-def test_both_runtimes_serve_a_head_and_its_activation_maps(kind: HeadKind, tmp_path: Path) -> None:
-    model = with_head(build_backbone("vgg16", 64, WIDTH, "none"), kind)
-    artifact = published(model, 64, tmp_path)
-    openvino, tensorflow = open_runtime(artifact, "openvino"), open_runtime(artifact, "tensorflow")
-    scores = predict(openvino, pictures(64))
-    assert scores.shape == (4, 3)
-    np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-5)
-    np.testing.assert_allclose(scores, predict(tensorflow, pictures(64)), atol=1e-5)
-    maps = openvino.activation_maps(pictures(64)[0])
-    assert maps.shape == (2, 2, 3)
-    np.testing.assert_allclose(maps, tensorflow.activation_maps(pictures(64)[0]), atol=1e-4)
-    openvino.close()
-    tensorflow.close()
-
-
-def test_maps_of_the_hierarchical_head_differ_within_a_group_as_its_scores_do() -> None:
-    model = with_head(build_backbone("vgg16", 64, WIDTH, "none"), "hierarchical")
-    outputs = with_activation_maps(model, TAXONOMY).predict_on_batch(pictures(64))
-    evidence, scores = outputs["activation_maps"].mean(axis=(1, 2)), outputs[SCORES]
-    np.testing.assert_allclose(
-        evidence[:, 0] - evidence[:, 2], np.log(scores[:, 0] / scores[:, 2]), atol=1e-3, rtol=1e-3
-    )
-
-
-def test_maps_of_the_head_flatten_sum_to_its_logits() -> None:
-    model = with_head(build_backbone("vgg16", 64, WIDTH, "none"), "flatten")
-    model.get_layer(SCORES).bias.assign([0.5, -1.0, 2.0])
-    outputs = with_activation_maps(model, TAXONOMY).predict_on_batch(pictures(64))
-    evidence = outputs["activation_maps"].sum(axis=(1, 2)) + model.get_layer(SCORES).bias.numpy()
-    expected = evidence - np.log(np.exp(evidence).sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(np.log(outputs[SCORES]), expected, atol=1e-4)
-
-
-@pytest.mark.parametrize("kind", get_args(HeadKind))
-def test_training_sees_the_logarithms_of_the_scores_of_every_head(kind: HeadKind) -> None:
-    model = with_head(build_backbone("vgg16", 32, WIDTH, "none"), kind)
-    answers, logs = model.predict_on_batch(pictures(32)), log_answers(model, TAXONOMY).predict_on_batch(pictures(32))
-    scores = answers[SCORES] if kind == "multi_label" else answers
-    np.testing.assert_allclose(np.exp(logs[:, :3]), scores, atol=1e-6)
-    if kind == "multi_label":
-        np.testing.assert_allclose(1 / (1 + np.exp(-logs[:, 3:])), answers[SUB_SCORES], atol=1e-6)
-
-
-def test_the_logarithm_of_a_score_that_is_rounded_to_0_is_finite_and_learned() -> None:
-    model = with_head(build_backbone("vgg16", 32, WIDTH, "none"), "hierarchical")
-    model.get_layer(LABEL_HEAD).bias.assign([500.0, -500.0, -500.0])
-    model.get_layer(GROUP_HEAD).bias.assign([-500.0, 500.0])
-    assert model.predict_on_batch(pictures(32))[0, 2] == 0
-    trained = log_answers(model, TAXONOMY)
-    np.testing.assert_allclose(trained.predict_on_batch(pictures(32))[0], [-1000, 0, -2000], atol=1.0)
-    with tf.GradientTape() as tape:
-        loss = -tf.reduce_sum(trained(pictures(32), training=False)[:, 2])
-    gradient = tape.gradient(loss, [model.get_layer(name).bias.value for name in (GROUP_HEAD, LABEL_HEAD)])
-    # Both the group and the label within it rise.
-    np.testing.assert_allclose(gradient[0], [-4, 4], atol=1e-3)
-    np.testing.assert_allclose(gradient[1], [4, 0, -4], atol=1e-3)
-
-
 @pytest.mark.parametrize(("name", "first"), [("vgg16", "block1_conv1"), ("efficientnet_lite0", "stem_conv")])
 def test_without_preprocessing_a_backbone_sees_the_colours_of_the_picture(name: str, first: str) -> None:
     backbone = build_backbone(name, 32, WIDTH, "none", preprocessing="none")
     model = keras.Model(backbone.pixels, backbone.features)
     seen = keras.Model(backbone.pixels, model.get_layer(first).input)
     np.testing.assert_array_equal(seen.predict_on_batch(pictures(32)), pictures(32))
-
-
-def test_a_multi_label_network_answers_with_sub_labels_that_are_independent() -> None:
-    model = with_head(build_backbone("vgg16", 32, WIDTH, "none"), "multi_label")
-    answers = model.predict_on_batch(pictures(32))
-    assert answers.keys() == {SCORES, SUB_SCORES}
-    np.testing.assert_allclose(answers[SCORES].sum(axis=1), 1.0, atol=1e-5)
-    assert ((answers[SUB_SCORES] > 0) & (answers[SUB_SCORES] < 1)).all()
 
 
 def test_fashionnet_pools_where_its_maps_are() -> None:
@@ -335,75 +160,6 @@ def test_fashionnet_pools_where_its_maps_are() -> None:
     channels = local.shape[-1]
     pooled = features.mean(axis=(1, 2))[:, channels:].reshape(len(local), -1, channels)
     np.testing.assert_allclose(pooled, expected, rtol=1e-3, atol=1e-4)
-
-
-def output_of(backbone: Backbone, layer: str) -> NDArray[np.float32]:
-    whole = keras.Model(backbone.pixels, backbone.features)
-    part = keras.Model(backbone.pixels, whole.get_layer(layer).output)
-    values: NDArray[np.float32] = part.predict_on_batch(pictures(32))
-    return values
-
-
-@pytest.mark.parametrize(
-    ("name", "base", "layer"),
-    [
-        ("vgg16", "vgg16", "block5_pool"),
-        ("bcrnn", "vgg16", "block4_conv3"),
-        ("efficientnet_lite0", "efficientnet_lite0", "head_bn"),
-    ],
-)
-def test_a_backbone_starts_from_a_file(name: str, base: str, layer: str, tmp_path: Path) -> None:
-    source = build_backbone(base, 32, WIDTH, "none")
-    # The file may be a whole model with a head.
-    with_head(source).save(tmp_path / "weights.keras")
-    loaded = build_backbone(name, 32, WIDTH, str(tmp_path / "weights.keras"))
-    np.testing.assert_allclose(output_of(loaded, layer), output_of(source, layer), rtol=1e-5)
-    assert layer in loaded.pretrained
-    assert "landmark_map" not in loaded.pretrained
-
-
-def test_a_file_of_efficientnet_keeps_the_rescaling_that_keras_adds_to_downloaded_weights(tmp_path: Path) -> None:
-    scratch = build_backbone("efficientnet_b0", 32, WIDTH, "none")
-
-    def call(layer: Any, *args: Any, **options: Any) -> Any:
-        output = layer(*args, **options)
-        if isinstance(layer, keras.layers.Normalization):
-            output = keras.layers.Rescaling([deviation**-0.5 for deviation in (0.229, 0.224, 0.225)])(output)
-        return output
-
-    whole = keras.Model(scratch.pixels, scratch.features)
-    # The graph that keras.applications makes if it downloads the weights.
-    downloaded = keras.models.clone_model(whole, call_function=call)
-    downloaded.save(tmp_path / "b0.keras")
-    loaded = build_backbone("efficientnet_b0", 32, WIDTH, str(tmp_path / "b0.keras"))
-    features = keras.Model(loaded.pixels, loaded.features).predict_on_batch(pictures(32))
-    np.testing.assert_allclose(features, downloaded.predict_on_batch(pictures(32)), rtol=1e-3, atol=1e-6)
-
-
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    other = build_backbone("vgg16", 32, 0.25, "none")
-    keras.Model(other.pixels, other.features).save(tmp_path / "wide.keras")
-    with pytest.raises(WeightsUnavailable, match=r"wide\.keras: expected weights of vgg16: expected the shapes"):
-        build_backbone("vgg16", 32, WIDTH, str(tmp_path / "wide.keras"))
-    with pytest.raises(WeightsUnavailable, match="got none"):
-        build_backbone("vgg16", 32, WIDTH, str(tmp_path / "missing.keras"))
-
-
-def test_a_machine_without_a_network_is_told_what_to_do(tmp_path: Path) -> None:
-    # Port 9 of this machine refuses connections. Another home of Keras keeps an earlier download out.
-    proxies = dict.fromkeys(("https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    done = subprocess.run(
-        [sys.executable, "-m", "cli", "convert-backbone", "mobilenet_v2", str(tmp_path / "out.keras")],
-        cwd=PROJECT,
-        env={**os.environ, **proxies, "KERAS_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "the ImageNet weights of mobilenet_v2 could not be downloaded: URL fetch failure" in done.stderr
-    assert "`lookbook convert-backbone mobilenet_v2 mobilenet_v2.keras`" in done.stderr
-    assert "`weights: none`" in done.stderr
 
 
 @pytest.mark.parametrize(
