@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -176,16 +178,17 @@ def _download(
 
     A picture that cannot be read loses its labels and is counted as left out.
     """
-    downloads = [(sha256, labels[0][0]) for sha256, labels in labelled.pictures.items()]
+    downloads = [(key, *labels[0]) for key, labels in labelled.pictures.items()]
     readable: list[PictureToCompare] = []
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         try:
             outcomes = pool.map(partial(_download_one, client, target), downloads)
             pairs = zip(downloads, outcomes, strict=True)
-            for (sha256, _), picture in reporter.track("pictures", pairs, len(downloads)):
+            for (key, _, _), picture in reporter.track("pictures", pairs, len(downloads)):
                 if picture is None:
-                    labelled.left_out["unreadable"] += len(labelled.pictures.pop(sha256))
+                    labelled.left_out["unreadable"] += len(labelled.pictures.pop(key))
                 else:
+                    labelled.rename(key, picture.sha256)
                     readable.append(picture)
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -193,18 +196,27 @@ def _download(
     return readable
 
 
-def _download_one(client: Client, target: DatasetFolder, download: tuple[str, Item]) -> PictureToCompare | None:
+def _download_one(
+    client: Client, target: DatasetFolder, download: tuple[str, Item, GivenLabel]
+) -> PictureToCompare | None:
     from classifier.learning.data.clusters import PictureToCompare
     from classifier.prepare import InputSpec, prepare
     from core.perceptual import fingerprint
+    from core.pictures import cut_out
 
-    sha256, item = download
-    data = target.read(sha256)
+    sha256, item, given = download
+    data = target.read(sha256) if given.crop is None else None
     if data is None:
         data = client.picture(item)
-        target.keep(sha256, data)
+        if given.crop is None:
+            target.keep(sha256, data)
     try:
+        # A part is compared by its whole picture, so that both are on the same side of the split.
         prepared = prepare(data, InputSpec(_SIDE))
+        if given.crop is not None:
+            data = cut_out(data, given.crop)
+            sha256 = hashlib.sha256(data).hexdigest()
+            target.keep(sha256, data)
     except ItemError:
         return None
     return PictureToCompare(sha256, fingerprint(prepared.picture), prepared.info.width / prepared.info.height)
@@ -234,9 +246,10 @@ def _row(
     from classifier.learning.data.folder import file_of
 
     side = choose_side(cluster, shares, rest)
+    picture_format = "jpeg" if given.crop is not None else item.image.format if item.image else None
     others = [other.id for other, _ in labelled.pictures[sha256] if other.id != item.id]
     return {
-        "file": file_of(side, check_folder_name(given.label), sha256, item.image.format if item.image else None),
+        "file": file_of(side, check_folder_name(given.label), sha256, picture_format),
         "split": side,
         "label": given.label,
         "kind": given.kind,
@@ -244,6 +257,7 @@ def _row(
         "word": given.word,
         "cluster": cluster,
         "sha256": sha256,
+        "crop": None if given.crop is None else asdict(given.crop),
         "item": item.id,
         "job": item.job_id,
         "same_picture": others,

@@ -6,7 +6,7 @@ import sys
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from cli.output import AsJson, JobId, Key, Url, connect, err, open_job, out, pri
 from cli.watching import print_items
 from lookbook import DEFAULT_URL
 from lookbook.jobs import ItemFilter
+from lookbook.options import Rectangle
 
 
 class Sort(StrEnum):
@@ -194,6 +195,14 @@ def _filter(**options: str | float | bool | None) -> ItemFilter:
     return cast(ItemFilter, {name: None if value == "" else value for name, value in options.items()})
 
 
+def _rectangle(text: str) -> Rectangle:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"expected four whole numbers such as 120,80,600,900, got {text!r}") from None
+    return Rectangle(x=x, y=y, width=width, height=height)
+
+
 def review(
     item_id: Annotated[str, typer.Argument(metavar="ITEM", help="The id of the item: itm_…", show_default=False)],
     label: Annotated[
@@ -201,6 +210,15 @@ def review(
     ] = "",
     reject: Annotated[bool, typer.Option("--reject", help="Say that no label of the model fits.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Delete the review of the item.")] = False,
+    crop: Annotated[
+        Any,
+        typer.Option(
+            parser=_rectangle,
+            metavar="X,Y,WIDTH,HEIGHT",
+            help="The part of the picture that shows the label, in pixels of the whole picture.",
+            show_default=False,
+        ),
+    ] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
     as_json: AsJson = False,
@@ -211,18 +229,22 @@ def review(
 
         lookbook review itm_01k… dress
 
+        lookbook review itm_01k… dress --crop 120,80,600,900
+
         lookbook review itm_01k… --reject
 
         lookbook review itm_01k… --undo
     """
     if [bool(label), reject, undo].count(True) != 1:
         raise typer.BadParameter("expected exactly one of LABEL, --reject and --undo")
+    if crop is not None and not label:
+        raise typer.BadParameter("expected a LABEL that the crop shows", param_hint="--crop")
     with connect(url, key) as client:
         if undo:
             client.unreview(item_id)
             err.print(f"the review of {item_id} is deleted")
             return
-        stored = client.reject(item_id) if reject else client.review(item_id, label)
+        stored = client.reject(item_id) if reject else client.review(item_id, label, crop)
     if as_json:
         print_json(stored.raw)
     else:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.errors import DatasetInvalid
+from core.types import Crop
 from lookbook import Item
 from lookbook.answers import Labels
 
@@ -43,6 +44,8 @@ class GivenLabel:
     label_from: LabelsFrom
     word: str | None = None
     """The search word or category that gave a weak label."""
+    crop: Crop | None = None
+    """The part of the picture that shows the label, if the review names one."""
 
 
 @dataclass(slots=True)
@@ -111,7 +114,11 @@ class LabelledPictures:
     """Pictures with their labels, and the number of items that were left out, by reason."""
 
     pictures: dict[str, list[tuple[Item, GivenLabel]]] = field(default_factory=dict)
-    """SHA-256 -> the items that show the picture, each with its label, in the order of `add`."""
+    """Key of a picture -> the items that show it, each with its label, in the order of `add`.
+
+    The key is the SHA-256 of the picture. For a part of a picture, it is that of the whole one and the crop, until the
+    part is cut out (`rename`).
+    """
     left_out: Counter[str] = field(default_factory=Counter)
 
     def add(self, items: Iterable[Item], labels_from: LabelsFrom, vocabulary: Vocabulary) -> Iterator[Item]:
@@ -121,19 +128,27 @@ class LabelledPictures:
             if isinstance(label, str):
                 self.left_out[label] += 1
             elif item.image is not None:
-                self.pictures.setdefault(item.image.sha256, []).append((item, label))
+                key = item.image.sha256 if label.crop is None else f"{item.image.sha256} {label.crop.key}"
+                self.pictures.setdefault(key, []).append((item, label))
             yield item
+
+    def rename(self, key: str, sha256: str) -> None:
+        """Give the items of a picture another key: the SHA-256 of the part that was cut out."""
+        if key != sha256:
+            self.pictures.setdefault(sha256, []).extend(self.pictures.pop(key))
 
 
 def _label_of(item: Item, labels_from: LabelsFrom, vocabulary: Vocabulary) -> GivenLabel | str:
     """Return the label of an item, or the reason why it has none."""
-    if item.crop is not None:
+    if item.crop is not None and (item.review is None or item.review.crop is None):
         # The label belongs to the crop, but a model would learn it from the whole picture.
         return "cropped"
     if item.review is not None:
         if item.review.label is None:
             return "rejected"
-        return GivenLabel(item.review.label.id, VERIFIED, LabelsFrom.REVIEW)
+        crop = item.review.crop
+        part = None if crop is None else Crop(crop.x, crop.y, crop.width, crop.height)
+        return GivenLabel(item.review.label.id, VERIFIED, LabelsFrom.REVIEW, crop=part)
     if labels_from is LabelsFrom.REVIEW:
         return "not_reviewed"
     word = item.source.query if labels_from is LabelsFrom.QUERY else item.source.category

@@ -119,6 +119,16 @@ def load(data: bytes, *, target: int | None = None, crop: Crop | None = None) ->
         return _to_srgb(upright), info
 
 
+def cut_out(data: bytes, crop: Crop) -> bytes:
+    """Return a part of a picture as a JPEG, upright, without the metadata of the original.
+
+    Raises:
+        ItemError: the picture cannot be decoded, or the crop is not inside it.
+    """
+    part, _ = load(data, crop=crop)
+    return _jpeg(part, quality=95)
+
+
 def thumbnail(data: bytes, *, side: int = 320) -> bytes:
     """Return a JPEG whose long side has at most `side` pixels, without the metadata of the original.
 
@@ -129,10 +139,14 @@ def thumbnail(data: bytes, *, side: int = 320) -> bytes:
     scale = min(1.0, side / max(info.width, info.height))
     size = (max(1, round(info.width * scale)), max(1, round(info.height * scale)))
     scaled = image.resize(size, Image.Resampling.LANCZOS) if image.size != size else image
+    return _jpeg(scaled, quality=82)
+
+
+def _jpeg(image: Image.Image, quality: int) -> bytes:
     jpeg = io.BytesIO()
-    without_metadata = Image.new("RGB", scaled.size)
-    without_metadata.paste(scaled)
-    without_metadata.save(jpeg, "JPEG", quality=82, optimize=True)
+    without_metadata = Image.new("RGB", image.size)
+    without_metadata.paste(image)
+    without_metadata.save(jpeg, "JPEG", quality=quality, optimize=True)
     return jpeg.getvalue()
 
 

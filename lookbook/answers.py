@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from lookbook.answer import Answer
@@ -220,6 +220,25 @@ class ItemReview(Review):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewChange(Answer):
+    """A change of the review of an item: a label, `rejected`, or `remove`."""
+
+    item: str
+    label: str | None
+    rejected: bool
+    remove: bool
+    crop: Crop | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedReviews(Answer):
+    changed: int
+    """Items whose review is another one now."""
+    before: list[ReviewChange]
+    """What undoes the changes: `job.change_reviews(changed.before)`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item(Answer):
     """One picture within a job."""
 
@@ -369,52 +388,3 @@ class Promotion(Answer):
     """Workers that sent a heartbeat recently."""
     waiting_for: list[str]
     """Workers that have not loaded the model version yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key(Answer):
-    """An API key without its secret."""
-
-    id: str
-    name: str
-    scopes: list[str]
-    rate_limit: int | None
-    """Requests per minute. None: the limit of the service's settings."""
-    quota: int | None
-    """Pictures per calendar month (UTC). None: no limit."""
-    created_at: datetime
-    last_used_at: datetime | None
-    revoked_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewKey(Key):
-    key: str = field(repr=False)
-    """The key to send with requests. The service shows it only once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amount(Answer):
-    jobs: int
-    pictures: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Day(Amount):
-    day: date
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage(Answer):
-    """Jobs and pictures submitted with this key (without keys: by all clients)."""
-
-    key_id: str | None
-    rate_limit: int | None
-    quota: int | None
-    left: int | None
-    """Pictures that the quota still allows. None: no limit."""
-    resets_at: datetime
-    today: Amount
-    month: Amount
-    days: list[Day]
-    """The last 30 days, oldest first."""

@@ -11,19 +11,10 @@ from urllib.parse import quote
 
 import httpx
 
-from lookbook.answers import (
-    Item,
-    ItemReview,
-    Key,
-    Labels,
-    ModelVersion,
-    ModelVersionDetail,
-    NewKey,
-    Promotion,
-    Usage,
-)
+from lookbook.answers import Item, ItemReview, Labels, ModelVersion, ModelVersionDetail, Promotion
 from lookbook.errors import ProblemError, WaitTimeout
 from lookbook.jobs import POLL_SECONDS, Job
+from lookbook.key_answers import Key, NewKey, Usage
 from lookbook.multipart import MultipartBody, Sendable, Sent
 from lookbook.options import (
     ClassificationOptions,

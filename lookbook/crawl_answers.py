@@ -1,4 +1,4 @@
-"""The answers of the service about crawls. lookbook/answers.py has the others."""
+"""The answers of the service about crawls. lookbook/answers.py and lookbook/key_answers.py have the others."""
 
 from __future__ import annotations
 

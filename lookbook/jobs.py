@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +14,21 @@ from urllib.parse import quote
 
 import httpx
 
-from lookbook.answers import Counts, Delivery, Item, ItemReview, JobState, NewShare, Share, Summary
+from lookbook.answers import (
+    ChangedReviews,
+    Counts,
+    Delivery,
+    Item,
+    ItemReview,
+    JobState,
+    NewShare,
+    ReviewChange,
+    Share,
+    Summary,
+)
 from lookbook.crawl_answers import CrawlUrl
 from lookbook.errors import Error, WaitTimeout
+from lookbook.options import ReviewOption
 from lookbook.reading import read
 from lookbook.retrying import retry_after
 from lookbook.transport import Transport, json_object
@@ -145,6 +157,16 @@ class Job:
         """Yield the reviews of the job's predictions, by position."""
         for row in self._transport.pages(f"{self._path}/reviews"):
             yield read(ItemReview, row)
+
+    def change_reviews(self, changes: Iterable[ReviewOption | ReviewChange]) -> ChangedReviews:
+        """Store, replace or remove the reviews of up to 1,000 items: all of them or none.
+
+        The answer's `before` undoes it: `job.change_reviews(changed.before)`.
+        """
+        rows = [change.raw if isinstance(change, ReviewChange) else change for change in changes]
+        # Repeating it stores the same reviews, but then `before` would no longer be what it was.
+        answer = self._transport.request_object("POST", f"{self._path}/reviews", body=json_body({"reviews": rows}))
+        return read(ChangedReviews, answer)
 
     def urls(self, *, kind: str | None = None, state: str | None = None) -> Iterator[CrawlUrl]:
         """Yield the URLs that a crawl found, in that order. Other jobs have none."""

@@ -20,6 +20,20 @@ class Rectangle(TypedDict):
     height: int
 
 
+class ReviewOption(TypedDict):
+    """A change of the review of an item: exactly one of `label`, `rejected` and `remove`."""
+
+    item: str
+    """The id of the item."""
+    label: NotRequired[str]
+    rejected: NotRequired[bool]
+    """True: no label fits."""
+    remove: NotRequired[bool]
+    """True: remove the review."""
+    crop: NotRequired[Rectangle]
+    """A better crop: the part of the picture that shows the label."""
+
+
 class RegionOption(TypedDict):
     """A named part of a picture, which gets a prediction of its own. Only models for single garments take regions."""
 

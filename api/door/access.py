@@ -52,6 +52,9 @@ ADMINISTRATION = frozenset(
 ANY_KEY = frozenset({"keys.get_usage", SIGN_IN, LOGIN_PAGE, SESSION})
 """Endpoints that need a key but no scope. The web pages need none either, because they read their data from the API."""
 
+READING = frozenset({"exports.export_items"})
+"""Endpoints that only read, although the request is a POST because what it names does not fit into a URL."""
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.IGNORECASE)
 _MAX_SIGN_IN_BYTES = 4096
@@ -64,7 +67,7 @@ def required_scope(endpoint: str, method: str) -> Scope | None:
         return None
     if endpoint in ADMINISTRATION:
         return Scope.ADMIN
-    return Scope.READ if method in _SAFE_METHODS else Scope.SUBMIT
+    return Scope.READ if method in _SAFE_METHODS or endpoint in READING else Scope.SUBMIT
 
 
 def is_public(endpoint: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Json, StrictBool
+from pydantic import FailFast, Field, Json, StrictBool
 
 from api.schemas.common import CropIn, Input, PageQuery, RegionName, RegionsIn, Text
 from db.tables import ItemStatus
@@ -12,6 +12,7 @@ from db.views.item_pages import ItemSort
 from db.views.job import ErrorOut, Output, Time
 
 Score = Annotated[float, Field(ge=0, le=1)]
+ExportFormat = Literal["csv", "jsonl", "parquet"]
 
 
 class ClassificationOptions(Input):
@@ -78,7 +79,16 @@ class MarksOut(Output):
 
 
 class ExportQuery(ItemsFilter):
-    format: Literal["csv", "jsonl", "parquet"] = "csv"
+    format: ExportFormat = "csv"
+
+
+class ExportIn(Input):
+    """A selection of items to export."""
+
+    format: ExportFormat = "csv"
+    items: Annotated[list[Text], FailFast()] = Field(
+        min_length=1, max_length=10_000, description="The ids of items of the job."
+    )
 
 
 class ReviewIn(Input):
@@ -87,6 +97,32 @@ class ReviewIn(Input):
     label: str | None = Field(None, description="The label of the job's model that the item shows.")
     rejected: StrictBool = Field(False, description="True if no label of the model fits.")
     crop: CropIn | None = Field(None, description="A better crop: the part of the picture that shows the label.")
+
+
+class ReviewChange(ReviewIn):
+    """One change of a review: a label or `rejected`, both perhaps with a crop, or `remove`."""
+
+    item: Text = Field(description="The id of an item of the job.")
+    remove: StrictBool = Field(False, description="True to remove the review of the item.")
+
+
+class ReviewChanges(Input):
+    reviews: Annotated[list[ReviewChange], FailFast()] = Field(min_length=1, max_length=1000)
+
+
+class ReviewChangeOut(Output):
+    item: str
+    label: str | None
+    rejected: bool
+    remove: bool
+    crop: CropIn | None
+
+
+class ChangedReviewsOut(Output):
+    changed: int = Field(description="Items whose review is another one now.")
+    before: list[ReviewChangeOut] = Field(
+        description="For each change, what undoes it. Send it as `reviews` to go back."
+    )
 
 
 class SourceOut(Output):

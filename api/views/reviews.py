@@ -9,11 +9,18 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from api.answers.paging import cut_page, decode_cursor_value, link_header
-from api.answers.present import ItemPresenter
+from api.answers.present import ItemPresenter, crop_out
 from api.answers.problems import Problem, invalid_field_problem, not_found_problem
 from api.door.access import caller, lock_job, require_item, require_job
 from api.schemas.common import Answer, PageQuery, crop_of
-from api.schemas.items import ItemReviewOut, ReviewIn, ReviewsOut
+from api.schemas.items import (
+    ChangedReviewsOut,
+    ItemReviewOut,
+    ReviewChangeOut,
+    ReviewChanges,
+    ReviewIn,
+    ReviewsOut,
+)
 from api.services import current_services
 from core.clock import utc_now
 from db.steps import reviewing
@@ -57,6 +64,47 @@ def delete_review(item_id: str) -> Answer:
         if not reviewing.remove(session, job, item, utc_now()):
             raise Problem(404, "unknown_review", f"Item {item_id!r} has no review.")
     return Response(status=HTTPStatus.NO_CONTENT)
+
+
+@bp.post("/v1/jobs/<job_id>/reviews")
+@bp.input(ReviewChanges)
+@bp.output(ChangedReviewsOut)
+@bp.doc(
+    summary="Review many items of a job at once",
+    description="Stores, replaces or removes the reviews of up to 1,000 items, all of them or none. The answer has "
+    "what undoes it.",
+    operation_id="change_reviews",
+    responses={404: "There is no such job", 409: "An item has no prediction", 410: "The job has expired"},
+)
+def change_reviews(job_id: str, json_data: ReviewChanges) -> Answer:
+    for number, change in enumerate(json_data.reviews):
+        if [change.label is not None, change.rejected, change.remove].count(True) != 1:
+            detail = "expected exactly one of `label`, `rejected`: true and `remove`: true"
+            raise invalid_field_problem(f"reviews/{number}", detail)
+    with current_services().database.writing() as session:
+        job = lock_job(session, job_id)
+        found = reviewing.read_items(session, job, [change.item for change in json_data.reviews])
+        changes: dict[str, Verdict | None] = {}
+        for number, change in enumerate(json_data.reviews):
+            if change.item not in found or change.item in changes:
+                detail = f"expected every item of the job at most once, got {change.item!r}"
+                raise invalid_field_problem(f"reviews/{number}/item", detail, "unknown_item")
+            _check_label(job, change.label, f"reviews/{number}/label")
+            changes[change.item] = None if change.remove else Verdict(change.label, crop_of(change.crop))
+        pairs = [(found[item_id], verdict) for item_id, verdict in changes.items()]
+        before = reviewing.change(session, job, pairs, caller().key_id, utc_now())
+    earlier = dict(zip(changes, before, strict=True))
+    changed = sum(earlier[item_id] != verdict for item_id, verdict in changes.items())
+    return ChangedReviewsOut(changed=changed, before=[_change_out(*pair) for pair in earlier.items()])
+
+
+def _change_out(item_id: str, verdict: Verdict | None) -> ReviewChangeOut:
+    if verdict is None:
+        return ReviewChangeOut(item=item_id, label=None, rejected=False, remove=True, crop=None)
+    rejected = verdict.label is None
+    return ReviewChangeOut(
+        item=item_id, label=verdict.label, rejected=rejected, remove=False, crop=crop_out(verdict.crop)
+    )
 
 
 def _locked_item(session: Session, item_id: str) -> tuple[Job, Item]:

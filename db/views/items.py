@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from core.types import PictureKey
+from db.bulk import in_values
 from db.database import Database
 from db.look_up import LookUp
 from db.tables import Blob, Item, ItemStatus, Prediction, Review
@@ -27,6 +28,12 @@ _PENDING_ITEMS = (
 
 def get(session: Session, item_id: str) -> Item | None:
     return session.scalar(with_shown_relations(select(Item).where(Item.id == item_id)))
+
+
+def list_known_ids(session: Session, job_id: str, item_ids: Sequence[str]) -> set[str]:
+    """Return those of the ids that belong to items of a job."""
+    known = select(Item.id).where(Item.job_id == job_id, in_values(session, Item.id, item_ids))
+    return set(session.scalars(known))
 
 
 def list_of_job(

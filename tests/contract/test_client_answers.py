@@ -9,7 +9,7 @@ import pytest
 
 from api.app import create_app
 from core.settings import Settings
-from lookbook import answers, crawl_answers
+from lookbook import answers, crawl_answers, key_answers
 from lookbook.answer import Answer
 
 SCHEMAS = {
@@ -36,6 +36,8 @@ SCHEMAS = {
     answers.Region: "RegionOut",
     answers.Review: "ReviewOut",
     answers.ItemReview: "ItemReviewOut",
+    answers.ReviewChange: "ReviewChangeOut",
+    answers.ChangedReviews: "ChangedReviewsOut",
     answers.Item: "ItemOut",
     answers.LabelCount: "LabelCountOut",
     answers.GroupCount: "GroupCountOut",
@@ -49,11 +51,11 @@ SCHEMAS = {
     answers.ModelVersion: "ModelVersionOut",
     answers.ModelVersionDetail: "ModelVersionDetailOut",
     answers.Promotion: "PromotionOut",
-    answers.Key: "KeyOut",
-    answers.NewKey: "NewKeyOut",
-    answers.Amount: "AmountOut",
-    answers.Day: "DayOut",
-    answers.Usage: "UsageOut",
+    key_answers.Key: "KeyOut",
+    key_answers.NewKey: "NewKeyOut",
+    key_answers.Amount: "AmountOut",
+    key_answers.Day: "DayOut",
+    key_answers.Usage: "UsageOut",
 }
 
 
@@ -75,7 +77,7 @@ def test_the_client_has_every_member_and_knows_which_can_be_null(kind: type[Answ
 
 
 def test_every_dataclass_of_the_client_is_compared_with_a_schema() -> None:
-    members = [*vars(answers).values(), *vars(crawl_answers).values()]
+    members = [*vars(answers).values(), *vars(crawl_answers).values(), *vars(key_answers).values()]
     dataclasses = {member for member in members if isinstance(member, type) and issubclass(member, Answer)}
     assert dataclasses - {Answer} == SCHEMAS.keys()
 

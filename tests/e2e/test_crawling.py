@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from typer.testing import CliRunner, Result
 
@@ -20,6 +21,7 @@ from cli.output import ExitCode
 from core.pictures import load
 from core.settings import PROJECT
 from lookbook import Client, Job, Upload
+from lookbook.options import Rectangle
 from tests.conftest import SAMPLES, RunningService
 from tests.e2e.conftest import provide_open_page
 from tests.shop import Shop, running_shop
@@ -202,11 +204,14 @@ def test_a_dataset_of_a_crawl_has_weak_labels_of_categories_and_verified_ones_of
     run: Run, client: Client, crawled: Job, tmp_path: Path
 ) -> None:
     item = next(item for item in crawled.items() if item.source.category)
-    client.review(item, "hat")
+    crop: Rectangle = {"x": 10, "y": 20, "width": 40, "height": 50}
+    client.review(item, "hat", crop)
     done = run("dataset", "build", "--from", crawled.id, "--labels", "category", "--out", str(tmp_path / "set"))
     assert done.exit_code == ExitCode.OK, done.output
     rows = {row["item"]: row for row in manifest(tmp_path / "set")}
-    assert (rows[item.id]["kind"], rows[item.id]["label"]) == ("verified", "hat")
+    assert (rows[item.id]["kind"], rows[item.id]["label"], rows[item.id]["crop"]) == ("verified", "hat", crop)
+    with Image.open(tmp_path / "set" / rows[item.id]["file"]) as part:
+        assert part.size == (40, 50)
     weak = [row for row in rows.values() if row["kind"] == "weak"]
     assert weak
     assert {row["word"] for row in weak} <= {item.source.category for item in crawled.items()}

@@ -26,7 +26,7 @@ from core.settings import PROJECT, Settings
 from db.database import Database
 from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob
-from db.tables import Item, ItemStatus, Job, JobSource
+from db.tables import Item, ItemStatus, Job, JobSource, Scope
 from db.views import exports
 from tests.integration.apps import serving
 from tests.integration.builders import (
@@ -34,6 +34,7 @@ from tests.integration.builders import (
     NOW,
     POLICY,
     a_blob,
+    a_key,
     a_model,
     a_varied_job,
     record_chunk,
@@ -165,6 +166,35 @@ def test_an_export_contains_everything_known_about_an_item(client: FlaskClient, 
         None,
     )
     assert (pending["status"], pending["finished_at"], pending["error_code"]) == ("pending", None, None)
+
+
+def test_chosen_items_are_exported_by_position(client: FlaskClient, database: Database) -> None:
+    job_id = a_varied_job(database)
+    items = client.get(f"/v1/jobs/{job_id}/items?limit=200").get_json()["data"]
+    chosen = [items[number]["id"] for number in (39, 2, 5)]
+    answer = client.post(f"/v1/jobs/{job_id}/export", json={"format": "jsonl", "items": chosen})
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="varied (partial).jsonl"'
+    rows = [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
+    assert [row["position"] for row in rows] == [2, 5, 39]
+    assert rows[0] == read(client, job_id, "jsonl")[2]
+    other = client.get(f"/v1/jobs/{a_varied_job(database)}/items").get_json()["data"][0]["id"]
+    refused = client.post(f"/v1/jobs/{job_id}/export", json={"items": [chosen[0], other]}).get_json()
+    assert (refused["code"], refused["errors"][0]["pointer"]) == ("unknown_item", "/items/1")
+    assert client.post(f"/v1/jobs/{job_id}/export", json={"items": []}).status_code == 422
+    assert client.post(f"/v1/jobs/{job_id}/export", json={"items": ["\0"]}).status_code == 422
+    assert client.post("/v1/jobs/job_x/export", json={"items": chosen}).status_code == 404
+
+
+def test_a_key_that_may_only_read_exports_chosen_items(client: FlaskClient, database: Database) -> None:
+    key_id, written_key = a_key(database, Scope.READ)
+    job_id = a_varied_job(database)
+    with database.writing() as session:
+        session.execute(update(Job).values(key_id=key_id))
+    headers = {"Authorization": f"Bearer {written_key}"}
+    item = client.get(f"/v1/jobs/{job_id}/items", headers=headers).get_json()["data"][0]["id"]
+    assert client.post(f"/v1/jobs/{job_id}/export", json={"items": [item]}, headers=headers).status_code == 200
+    changes = {"reviews": [{"item": item, "rejected": True}]}
+    assert client.post(f"/v1/jobs/{job_id}/reviews", json=changes, headers=headers).status_code == 403
 
 
 def test_a_csv_export_is_safe_for_spreadsheets_and_keeps_korean(client: FlaskClient, database: Database) -> None:

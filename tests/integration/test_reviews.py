@@ -154,6 +154,72 @@ def test_a_review_can_have_a_better_crop(client: FlaskClient, job_id: str) -> No
     assert client.put(f"/v1/items/{item_id}/review", json={"label": "dress"}).get_json()["crop"] is None
 
 
+def test_many_items_are_reviewed_at_once_and_this_can_be_undone(
+    client: FlaskClient, database: Database, job_id: str
+) -> None:
+    path = f"/v1/jobs/{job_id}/reviews"
+    first, second, third = (item["id"] for item in shown(client, job_id, "status=succeeded&limit=3"))
+    crop = {"x": 0, "y": 0, "width": 10, "height": 10}
+    client.put(f"/v1/items/{first}/review", json={"label": "shirt", "crop": crop})
+    client.put(f"/v1/items/{third}/review", json={"rejected": True})
+    before, etag = client.get(path).get_json()["data"], client.get(f"/v1/jobs/{job_id}").headers["ETag"]
+
+    changes = [{"item": first, "label": "dress"}, {"item": second, "rejected": True}, {"item": third, "remove": True}]
+    changed = client.post(path, json={"reviews": changes}).get_json()
+    assert changed["changed"] == 3
+    assert client.get(f"/v1/jobs/{job_id}").headers["ETag"] != etag
+    assert summary_of(client, job_id) == ({"shirt": 15, "dress": 4}, 1, 2, 0)
+    assert [review["label"] and review["label"]["id"] for review in client.get(path).get_json()["data"]] == [
+        "dress",
+        None,
+    ]
+    assert client.post(path, json={"reviews": changes}).get_json()["changed"] == 0
+
+    undone = client.post(path, json={"reviews": changed["before"]}).get_json()
+    assert undone["changed"] == 3
+    kept = ("item_id", "label", "rejected", "crop")
+    after = client.get(path).get_json()["data"]
+    assert [[review[name] for name in kept] for review in after] == [
+        [review[name] for name in kept] for review in before
+    ]
+    with database.reading() as session:
+        assert tallied(session, job_id) == counted(session, job_id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code", "pointer"),
+    [
+        ([{"item": "first", "label": "hat"}], 422, "unknown_label", "/reviews/1/label"),
+        ([{"item": "itm_x", "remove": True}], 422, "unknown_item", "/reviews/1/item"),
+        ([{"item": "second", "remove": True}], 422, "unknown_item", "/reviews/1/item"),
+        ([{"item": "first"}], 422, "invalid_request", "/reviews/1"),
+        ([{"item": "first", "label": "dress", "remove": True}], 422, "invalid_request", "/reviews/1"),
+        ([{"item": "failed", "label": "dress"}], 409, "not_reviewable", None),
+        (
+            [{"item": "first", "label": "dress", "crop": {"x": 0, "y": 0, "width": 31, "height": 1}}],
+            422,
+            "bad_crop",
+            None,
+        ),
+        ([{"item": "first", "remove": True}] * 1000, 422, "invalid_request", "/reviews"),
+    ],
+)
+def test_of_changes_that_cannot_be_made_none_is_made(
+    client: FlaskClient, job_id: str, changes: list[dict[str, Any]], status: int, code: str, pointer: str | None
+) -> None:
+    first, second = (item["id"] for item in shown(client, job_id, "status=succeeded&limit=2"))
+    names = {"first": first, "second": second, "failed": item_ids(client, job_id, "status=failed")[0]}
+    rows = [
+        {"item": second, "label": "dress"},
+        *({**row, "item": names.get(row["item"], row["item"])} for row in changes),
+    ]
+    answer = client.post(f"/v1/jobs/{job_id}/reviews", json={"reviews": rows})
+    body = answer.get_json()
+    assert (answer.status_code, body["code"]) == (status, code)
+    assert pointer is None or body["errors"][0]["pointer"] == pointer
+    assert client.get(f"/v1/jobs/{job_id}/reviews").get_json()["data"] == []
+
+
 def test_an_unknown_item_cannot_be_reviewed(client: FlaskClient) -> None:
     assert client.put("/v1/items/itm_x/review", json={"rejected": True}).get_json()["code"] == "unknown_item"
     assert client.delete("/v1/items/itm_x/review").get_json()["code"] == "unknown_item"
