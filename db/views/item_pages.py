@@ -18,7 +18,6 @@ from sqlalchemy import (
     SelectBase,
     SQLColumnExpression,
     false,
-    func,
     or_,
     select,
     tuple_,
@@ -112,10 +111,12 @@ def select_keys(job_id: str, item_filter: ItemFilter, sort: ItemSort) -> SelectB
 
 
 def _select_run(query: SelectT, job_id: str, item_filter: ItemFilter, run: _Run) -> SelectT:
+    conditions = (*_common_conditions(item_filter), *run.where)
     if _of_reviews(item_filter):
-        # People review only few items, therefore the index of the reviews finds them.
-        query = query.join(Review, Review.item_id == Item.id).where(Review.job_id == job_id)
-    return query.where(Item.job_id == job_id, *_common_conditions(item_filter), *run.where)
+        # People review only few items, so the index of the reviews finds them. With a condition on `Item.job_id`,
+        # SQLite would read all items of the job in another index.
+        return query.join(Review, Review.item_id == Item.id).where(Review.job_id == job_id, *conditions)
+    return query.where(Item.job_id == job_id, *conditions)
 
 
 def _of_reviews(item_filter: ItemFilter) -> bool:
@@ -195,13 +196,10 @@ def _runs_by_confidence(job_id: str, item_filter: ItemFilter, after: ItemCursor 
         key = tuple_(Item.confidence, Item.position)
         later = () if after is None else (key > tuple_(after.confidence, after.position),)
         parts = _index_conditions(job_id, replace(item_filter, status=None))
-        order: tuple[SQLColumnExpression[Any], ...] = (Item.confidence, Item.position)
-        if _of_reviews(item_filter):
-            # The few reviewed items are sorted. In the order of the index, SQLite would read all items to find them.
-            order = (func.coalesce(Item.confidence, 0), Item.position)
+        order = (Item.confidence, Item.position)
         runs += [_Run((Item.confidence.is_not(None), *part, *later), order) for part in parts]
     predicted_only = (item_filter.labels, item_filter.predicted, item_filter.min_confidence, item_filter.max_confidence)
-    if all(value is None for value in predicted_only):
+    if all(value is None for value in predicted_only) and not _of_reviews(item_filter):
         # The other items have no confidence. Each status is a run of its own, because an index holds only that order.
         rest = [
             status for status in ItemStatus if status != ItemStatus.SUCCEEDED and item_filter.status in (None, status)
