@@ -56,10 +56,24 @@ def jobs_page() -> Response:
 
 @bp.get("/jobs/<job_id>")
 def job_page(job_id: str) -> Response:
+    return _page_of_job("job", job_id)
+
+
+@bp.get("/jobs/<job_id>/deliveries")
+def deliveries_page(job_id: str) -> Response:
+    return _page_of_job("deliveries", job_id)
+
+
+def _page_of_job(name: str, job_id: str) -> Response:
     with current_services().database.reading() as session:
         is_visible = can_see_job(session, job_id)
     # The page itself tells the user that there is no such job. The status tells it to programs.
-    return render_page("job", HTTPStatus.OK if is_visible else HTTPStatus.NOT_FOUND)
+    return render_page(name, HTTPStatus.OK if is_visible else HTTPStatus.NOT_FOUND)
+
+
+@bp.get("/account")
+def account_page() -> Response:
+    return render_page("account")
 
 
 @bp.get("/models")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.settings import PROJECT
 from tests.conftest import SAMPLES, RunningService, ready_service, until
 from tests.e2e.conftest import provide_open_page
-from tests.e2e.pages.objects import Head
+from tests.e2e.pages.objects import AccountPage, Head, assert_accessible
 
 FIVE_PICTURES = sorted(str(path) for path in SAMPLES.iterdir())[:5]
 
@@ -153,6 +154,85 @@ def test_pages_with_a_session_fit_the_screen_of_a_phone(
     Head(page).open_menu()
     expect(page.locator("#sign-out")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def sign_in(page: Page, key: str) -> None:
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_signing_in_leads_back_to_the_whole_address(locked: RunningService, open_locked: Callable[..., Page]) -> None:
+    page = open_locked("/login")
+    key = make_key(locked.home, "returning")
+    sign_in(page, key)
+    expect(page.locator("#headline")).to_be_visible()
+    page.context.clear_cookies()
+    page.evaluate("history.replaceState(null, '', '/jobs?q=a%26b&status=failed'); location.reload()")
+    page.wait_for_url(re.compile(r"/login\?next="))
+    sign_in(page, key)
+    page.wait_for_url(lambda url: url.startswith(f"{locked.url}/jobs?q=a%26b&status=failed"))
+    expect(page.get_by_role("searchbox")).to_have_value("a&b")
+    expect(page.get_by_label("Status")).to_have_value("failed")
+
+
+def test_a_page_whose_session_ends_leads_back_with_query_and_hash(
+    locked: RunningService, open_locked: Callable[..., Page], console_errors: list[str]
+) -> None:
+    key = make_key(locked.home, "leaving")
+    page = open_locked("/login?next=/jobs")
+    sign_in(page, key)
+    page.get_by_role("searchbox").fill("autumn")
+    expect(page.get_by_text("No job matches this search.")).to_be_visible()
+    page.context.clear_cookies()
+    # The page reads its list again, and the server refuses.
+    page.evaluate("location.hash = 'list'")
+    page.wait_for_url(re.compile(r"/login\?next="))
+    sign_in(page, key)
+    page.wait_for_url(f"{locked.url}/jobs?q=autumn#list")
+    # The browser itself logs the 401.
+    assert all("401" in error for error in console_errors)
+    console_errors.clear()
+
+
+def test_an_admin_creates_and_revokes_keys_on_the_account_page(
+    locked: RunningService, open_locked: Callable[..., Page]
+) -> None:
+    page = open_locked("/account")
+    page.wait_for_url("**/login?next=/account")
+    sign_in(page, make_key(locked.home, "<i>head</i>", "--scope", "admin", "--quota", "40"))
+    account = AccountPage(page)
+    expect(page.get_by_role("heading", name="<i>head</i>")).to_be_visible()
+    expect(Head(page).menu.locator("summary")).to_have_text("<i>head</i>")
+    expect(page.locator("#quota")).to_contain_text("40 of 40 pictures are left")
+    account.create("", quota="5")
+    expect(page.get_by_role("alert")).to_contain_text("Give the key a name")
+    account.create("catalog import", quota="many")
+    expect(page.get_by_role("alert")).to_contain_text("whole numbers")
+    account.create("catalog import", quota="5")
+    expect(account.secret).to_have_text(re.compile(r"^lb_"))
+    secret = account.secret.inner_text()
+    expect(account.row("catalog import")).to_contain_text("may submit pictures, may read5")
+    assert_accessible(page)
+    with client_of(locked, secret) as http:
+        assert http.get("/v1/usage").json()["quota"] == 5
+        account.revoke("catalog import")
+        expect(account.row("catalog import")).to_contain_text("revoked on")
+        until(lambda: http.get("/v1/usage").status_code == 401)
+    page.reload()
+    expect(account.secret).to_be_hidden()
+    expect(account.row("catalog import")).to_contain_text("revoked on")
+
+
+def test_without_the_scope_admin_the_account_page_shows_no_keys(
+    locked: RunningService, open_locked: Callable[..., Page]
+) -> None:
+    page = open_locked("/login?next=/account", width=390, locale="ko-KR", dark=True)
+    page.locator("#key").fill(make_key(locked.home, "a key with a name that is much too long for the head of a page"))
+    page.get_by_role("button", name="로그인").click()
+    expect(page.get_by_text("월 사용량 제한이 없습니다.")).to_be_visible()
+    expect(page.locator("#keys-section")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert_accessible(page)
 
 
 def test_the_api_documentation_needs_no_key(open_locked: Callable[..., Page]) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, expect
 
 from core.settings import PROJECT
 from tests.answering import Reply
 from tests.conftest import SAMPLES, RunningService, until
+from tests.e2e.pages.objects import assert_accessible
 from tests.receiver import Receiver, receiver
 
 __all__ = ["receiver"]
@@ -82,6 +84,27 @@ def test_a_failed_delivery_is_repeated_automatically(service: RunningService, re
     until(lambda: any(row["status"] == "delivered" for row in deliveries(service, job)))
     (row,) = deliveries(service, job)
     assert (row["attempts"], receiver.ids) == (2, [row["id"]] * 2)
+
+
+def test_a_delivery_that_was_refused_can_be_sent_again_on_its_page(
+    service: RunningService, receiver: Receiver, browser: Browser
+) -> None:
+    receiver.replies = [Reply(410)]
+    job = submit(service, receiver, SAMPLES / "dress-green.jpg")
+    page = browser.new_page()
+    until(lambda: any(row["status"] == "disabled" for row in deliveries(service, job)))
+    page.goto(f"{service.url}/jobs/{job['id']}/deliveries")
+    delivery = page.locator("#deliveries > li")
+    expect(delivery).to_contain_text("switched off")
+    expect(delivery).to_contain_text("HTTP 410")
+    assert_accessible(page)
+    delivery.get_by_role("button", name="Send again").click()
+    until(lambda: any(row["status"] == "delivered" for row in deliveries(service, job)))
+    page.reload()
+    expect(delivery).to_contain_text("delivered")
+    page.get_by_role("link", name="←").click()
+    page.wait_for_url(f"**/jobs/{job['id']}")
+    page.close()
 
 
 def test_the_error_of_a_database_without_tables_says_what_to_do(tmp_path: Path) -> None:

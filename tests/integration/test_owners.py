@@ -40,7 +40,15 @@ PUBLIC = {
     "/static/<path:filename>",
 }
 """Routes that need no key. Before you add one, check what it tells strangers."""
-PAGES = {"/", "/jobs", "/jobs/<job_id>", "/models", "/models/<name>/<version>"}
+PAGES = {
+    "/",
+    "/account",
+    "/jobs",
+    "/jobs/<job_id>",
+    "/jobs/<job_id>/deliveries",
+    "/models",
+    "/models/<name>/<version>",
+}
 """Pages that redirect signed-out visitors to the sign-in page."""
 SIGNING = {"/session"}
 """The route for signing in and out; test_sessions.py tests it."""

@@ -1,5 +1,5 @@
 // Shared by all pages: language, theme, number formats, small DOM helpers.
-import { ApiError, signedIn, signOut, Unreachable } from "./api.js";
+import { ApiError, session, signedIn, signOut, Unreachable } from "./api.js";
 import { WORDS as ERROR_WORDS } from "../words/errors.js";
 import { WORDS as SHARED_WORDS } from "../words/shared.js";
 
@@ -170,6 +170,21 @@ function setUpMenu() {
     else if (path !== "/" && here.startsWith(path)) link.setAttribute("aria-current", "true");
   }
   for (const menu of document.querySelectorAll("details.menu")) closeElsewhere(menu);
+  if (signedIn()) showWhoIsSignedIn();
+}
+
+/** The menu of the head has the name of the key. */
+async function showWhoIsSignedIn() {
+  let key = null;
+  try {
+    ({ key } = await session());
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+  }
+  if (!key) return;
+  const summary = document.querySelector(".head .menu summary");
+  summary.removeAttribute("data-i18n");
+  summary.replaceChildren(make("span", { class: "who", title: key.name }, key.name));
 }
 
 /** Close a menu (`<details>`) on Escape, after a choice, and on a click elsewhere. */

@@ -38,7 +38,7 @@ function row(kind) {
 }
 
 /** Copy the text of an element. Where a page may not write to the clipboard, select the text and resolve to false. */
-async function copied(element) {
+export async function copied(element) {
   try {
     await navigator.clipboard.writeText(element.textContent);
     return true;

@@ -34,6 +34,26 @@ class Head:
         self.menu.locator(f"#{name}").click()
 
 
+class AccountPage:
+    """The page about the visitor's key and the keys of the service."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self.secret = page.locator("#secret-key")
+
+    def row(self, name: str) -> Locator:
+        return self._page.locator("#keys tbody tr").filter(has=self._page.get_by_text(name, exact=True))
+
+    def create(self, name: str, quota: str = "") -> None:
+        self._page.get_by_label("Name").fill(name)
+        self._page.get_by_label("Pictures a month").fill(quota)
+        self._page.get_by_role("button", name="Create a key").click()
+
+    def revoke(self, name: str) -> None:
+        self._page.get_by_role("button", name=f"Revoke: {name}").click()
+        self._page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+
+
 class JobsPage:
     """The list of jobs."""
 
