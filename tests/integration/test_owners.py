@@ -48,6 +48,7 @@ PAGES = {
     "/jobs/<job_id>/deliveries",
     "/models",
     "/models/<name>/<version>",
+    "/new",
 }
 """Pages that redirect signed-out visitors to the sign-in page."""
 SIGNING = {"/session"}

@@ -54,7 +54,7 @@ function draw() {
 function row(delivery) {
   const isFailed = delivery.status === "failed" || delivery.status === "disabled";
   const state = make("span", { class: `state${isFailed ? " failed" : ""}` }, sayOf("deliveryStatuses", delivery.status));
-  const facts = [sayOf("events", delivery.event), say("attempts", { count: number(delivery.attempts) })];
+  const facts = [sayOf("events", delivery.event.replace("job.", "")), say("attempts", { count: number(delivery.attempts) })];
   if (delivery.last_status) facts.push(`HTTP ${delivery.last_status}`);
   if (delivery.delivered_at) facts.push(say("deliveredAt", { time: dayAndTime(delivery.delivered_at) }));
   else if (delivery.next_attempt_at) facts.push(say("nextAttempt", { time: dayAndTime(delivery.next_attempt_at) }));
