@@ -22,7 +22,7 @@ from redis.retry import Retry
 from broker.app import ANSWER_SECONDS, CONNECT_SECONDS, make_celery
 from broker.envelope import envelope
 from core.errors import BrokerUnavailable
-from core.messages import EXPLAIN_ITEM, ChunkMessage, Queue
+from core.messages import EXPLAIN_ITEM, PREVIEW, ChunkMessage, Queue
 from core.settings import Settings
 from core.versions import REDIS, parse_version
 
@@ -37,6 +37,9 @@ _HEARTBEAT_KEPT_SECONDS = 10
 """Seconds after which a worker without a new heartbeat no longer counts as alive."""
 _HEARTBEATS = "lookbook:worker:"
 _CHANNEL = "lookbook:done:"
+_PREVIEWS = "lookbook:preview:"
+_PREVIEW_KEPT_SECONDS = 300
+_MAX_WAITING_PREVIEWS = 20
 _RUN_KEY = "lookbook:run"
 """Key of the id of the Redis run in which the messages were sent. If the key is missing or holds another id, Redis has
 lost the messages."""
@@ -161,6 +164,44 @@ class Broker:
                 expires=EXPLANATION_SECONDS,
                 retry=False,
             )
+
+    def queue_preview(self, preview_id: str, kept: dict[str, Any]) -> bool:
+        """Keep a preview, and have a worker make it. Return False and do nothing if too many wait already.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            if self._redis.llen(Queue.CRAWL.value) >= _MAX_WAITING_PREVIEWS:
+                return False
+            self.keep_preview(preview_id, kept)
+            self.celery.send_task(
+                PREVIEW,
+                kwargs={"preview_id": preview_id},
+                queue=Queue.CRAWL.value,
+                expires=_PREVIEW_KEPT_SECONDS,
+                retry=False,
+            )
+        return True
+
+    def keep_preview(self, preview_id: str, kept: dict[str, Any]) -> None:
+        """Keep a preview for some minutes: its request, its state and what it shows.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            self._redis.set(_PREVIEWS + preview_id, json.dumps(kept), ex=_PREVIEW_KEPT_SECONDS)
+
+    def read_preview(self, preview_id: str) -> dict[str, Any] | None:
+        """Return a preview as it was kept, or None if it is unknown or too old.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            value = cast("bytes | None", self._redis.get(_PREVIEWS + preview_id))
+        return None if value is None else json.loads(value)
 
     def queue_tasks(self, *tasks: str, max_waiting: int = 0, queue: Queue = Queue.MAINTENANCE) -> bool:
         """Queue tasks. Return False and queue nothing if more than `max_waiting` messages wait in the queue.

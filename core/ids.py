@@ -6,7 +6,7 @@ from typing import Literal
 
 from ulid import ULID
 
-Prefix = Literal["job", "itm", "chk", "prd", "wrk", "dlv", "key", "rev", "rgn", "shr"]
+Prefix = Literal["job", "itm", "chk", "prd", "wrk", "dlv", "key", "rev", "rgn", "shr", "prv"]
 
 
 def new_id(prefix: Prefix) -> str:

@@ -92,7 +92,7 @@ class CrawlFetcher:
         for _ in range(_MAX_SPELLING_REDIRECTS):
             answer = self._picture(url, headers) if queued.kind is UrlKind.PICTURE else self._page(url, headers)
             assert answer.fetched is not None
-            answer.moved_to = _redirect_url(answer.fetched)
+            answer.moved_to = redirect_url(answer.fetched)
             if answer.moved_to is None or canonical_url(answer.moved_to) != canonical_url(url):
                 return answer
             url = answer.moved_to
@@ -120,7 +120,8 @@ class CrawlFetcher:
             raise
 
 
-def _redirect_url(fetched: Fetched) -> str | None:
+def redirect_url(fetched: Fetched) -> str | None:
+    """Return the absolute URL to which an answer redirects, or None."""
     location = fetched.headers.get("location")
     if fetched.status not in {301, 302, 303, 307, 308} or not location:
         return None

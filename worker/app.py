@@ -34,6 +34,7 @@ from worker.parts import (
     build_expander,
     build_fetching,
     build_linker,
+    build_previews,
 )
 from worker.predicting.models import ModelCache
 from worker.tasks import (
@@ -128,7 +129,7 @@ def _build_parts(
         stop_callbacks.append(expander.stop)
     if Queue.CRAWL in queues:
         crawls = build_crawls(connections, leases.worker, stack)
-        registrations.append(partial(register_crawl, crawls=crawls))
+        registrations.append(partial(register_crawl, crawls=crawls, previews=build_previews(connections, stack)))
         stop_callbacks.append(crawls.stop)
     return registrations, stop_callbacks
 

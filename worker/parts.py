@@ -30,6 +30,7 @@ from worker.predicting.preloading import ModelPreloader
 from worker.sources.crawls import CrawlRunner
 from worker.sources.entries import SourceLimits
 from worker.sources.expander import SourceExpander
+from worker.sources.previews import PreviewRunner
 from worker.stages.classifying import ClassifyStage
 from worker.stages.downloads import DownloadPool, DownloadPools, PictureFetcher
 from worker.stages.fetching import FetchStage
@@ -124,6 +125,13 @@ def build_crawls(connections: Connections, worker: str, stack: ExitStack) -> Cra
     crawls = CrawlRunner(connections.database, connections.broker, connections.settings, worker, connections.policy)
     stack.callback(crawls.close)
     return crawls
+
+
+def build_previews(connections: Connections, stack: ExitStack) -> PreviewRunner:
+    """Create the PreviewRunner."""
+    previews = PreviewRunner(connections.broker, connections.settings)
+    stack.callback(previews.close)
+    return previews
 
 
 def build_linker(connections: Connections, stack: ExitStack) -> Linker:

@@ -15,6 +15,7 @@ from core.messages import (
     EXPLAIN_ITEM,
     FETCH_CHUNK,
     FIND_DUPLICATES,
+    PREVIEW,
     PURGE,
     SWEEP,
     ChunkMessage,
@@ -29,6 +30,7 @@ from worker.parts import Connections
 from worker.predicting.explaining import Explainer
 from worker.sources.crawls import CrawlRunner
 from worker.sources.expander import SourceExpander
+from worker.sources.previews import PreviewRunner
 from worker.stages.classifying import ClassifyStage
 from worker.stages.fetching import FetchStage
 
@@ -65,12 +67,16 @@ def register_expand(app: Celery, expander: SourceExpander) -> None:
         expander.wake()
 
 
-def register_crawl(app: Celery, crawls: CrawlRunner) -> None:
-    """Register the task that starts the crawls that wait."""
+def register_crawl(app: Celery, crawls: CrawlRunner, previews: PreviewRunner) -> None:
+    """Register the tasks that start the crawls that wait, and a preview."""
 
     @app.task(name=CRAWL)
     def crawl() -> None:
         crawls.wake()
+
+    @app.task(name=PREVIEW)
+    def preview(preview_id: str) -> None:
+        previews.start(preview_id)
 
 
 def register_maintenance(app: Celery, connections: Connections, linker: Linker, courier: Courier) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from api.answers.problems import Problem
 from api.door.access import require_job
-from api.schemas.crawls import CrawlIn, CrawlLimitsIn
+from api.schemas.crawls import CrawlIn, CrawlLimitsIn, PreviewIn
 from api.schemas.limits import RecipeOut
 from api.services import current_services
 from core.errors import ItemError
@@ -22,6 +22,19 @@ from db.tables import JobSource
 
 _RECIPES = PROJECT / "recipes" / "sites"
 _RECIPE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def read_preview_request(body: PreviewIn) -> dict[str, str]:
+    """Return the request for a preview.
+
+    Raises:
+        Problem: 422, a field is not valid.
+    """
+    if body.recipe is not None:
+        _check_recipe(body.recipe, "recipe")
+    (url,) = _checked_urls((body.url,), "url")
+    optional = {"recipe": body.recipe, "query": body.query}
+    return {"url": url, **{name: value for name, value in optional.items() if value is not None}}
 
 
 def read_crawl(body: CrawlIn) -> CrawlRequest:
@@ -85,13 +98,13 @@ def _limits(requested: CrawlLimitsIn) -> CrawlLimits:
     return CrawlLimits(**limits, depth=requested.depth, hosts=tuple(requested.hosts))
 
 
-def _check_recipe(name: str) -> None:
+def _check_recipe(name: str, field: str = "crawl/recipe") -> None:
     if not _RECIPE_NAME.fullmatch(name) or not (_RECIPES / f"{name}.yaml").is_file():
         recipes = ", ".join(sorted(path.stem for path in _RECIPES.glob("*.yaml"))) or "none"
-        raise _crawl_problem("recipe", f"expected one of {recipes}; got {name!r}")
+        raise _problem(field, f"expected one of {recipes}; got {name!r}")
 
 
-def _checked_urls(urls: tuple[str, ...]) -> list[str]:
+def _checked_urls(urls: tuple[str, ...], field: str = "crawl/start_urls") -> list[str]:
     checked = []
     with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
         for number, url in enumerate(urls):
@@ -99,10 +112,15 @@ def _checked_urls(urls: tuple[str, ...]) -> list[str]:
                 target = parse_url(url)
                 fetcher.check_without_lookup(target)
             except ItemError as error:
-                raise _crawl_problem(f"start_urls/{number}", error.detail, error.code) from error
+                pointer = field if len(urls) == 1 and "/" not in field else f"{field}/{number}"
+                raise _problem(pointer, error.detail, error.code) from error
             checked.append(str(target))
     return checked
 
 
 def _crawl_problem(field: str, detail: str, code: str = "invalid_request") -> Problem:
-    return Problem(422, code, f"crawl/{field}: {detail}", errors=[(f"/crawl/{field}", detail)])
+    return _problem(f"crawl/{field}", detail, code)
+
+
+def _problem(field: str, detail: str, code: str = "invalid_request") -> Problem:
+    return Problem(422, code, f"{field}: {detail}", errors=[(f"/{field}", detail)])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from api.schemas.common import Input, PageQuery, Text
 from core.fetching.urls import MAX_URL
 from db.tables import UrlKind, UrlState
-from db.views.job import Output, Time
+from db.views.job import ErrorOut, Output, Time
 
 Url = Annotated[str, Field(max_length=MAX_URL)]
 Host = Annotated[Text, Field(min_length=1, max_length=253)]
@@ -42,6 +42,54 @@ class CrawlIn(Input):
     since: Annotated[Text, Field(max_length=40)] | None = Field(
         None, description="The id of one of your crawls to repeat. Options that are not given are taken from it."
     )
+
+
+class PreviewIn(Input):
+    """A page of a shop."""
+
+    url: Url
+    recipe: str | None = Field(None, max_length=100, description="As in a crawl.")
+    query: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(None, description="As in a crawl.")
+
+
+class PreviewPictureOut(Output):
+    """A picture on the page. All texts are those of the page."""
+
+    url: str
+    title: str | None
+    price: str | None
+    currency: str | None
+    page_url: str | None = Field(description="The page of the product.")
+    thumbnail: str | None = Field(description="A small JPEG as a `data:` URL. Null beyond the first pictures.")
+
+
+class PreviewLinksOut(Output):
+    """How many pages a crawl would follow from this one."""
+
+    products: int
+    pages: int = Field(description="Other pages of this listing.")
+    others: int
+
+
+class PreviewPageOut(Output):
+    url: str = Field(description="The URL after redirects.")
+    status: int
+    kind: str = Field(description="`product`, `listing`, `other`, `empty`, `consent`, `error` or `sitemap`.")
+    title: str | None
+    recipe: str | None
+    found: int = Field(description="Pictures of products on the page. `pictures` has the first of them.")
+    pictures: list[PreviewPictureOut]
+    left_out: dict[str, int] = Field(description="Pictures that show no product, by reason.")
+    links: PreviewLinksOut
+
+
+class PreviewOut(Output):
+    """What the first page of a crawl yields."""
+
+    id: str
+    state: Literal["running", "done", "failed"]
+    page: PreviewPageOut | None
+    error: ErrorOut | None
 
 
 class UrlsQuery(PageQuery):

@@ -24,6 +24,7 @@ from lookbook import Client, Job, Upload
 from lookbook.options import Rectangle
 from tests.conftest import SAMPLES, RunningService
 from tests.e2e.conftest import provide_open_page
+from tests.e2e.pages.objects import ManyPage, assert_accessible
 from tests.shop import Shop, running_shop
 
 Run = Callable[..., Result]
@@ -71,6 +72,22 @@ def crawled(client: Client, shop: Shop) -> Job:
     return client.crawl(shop.address_url("json-ld", "/"), name="The shop").wait(timeout=120)
 
 
+def test_a_preview_shows_what_the_first_page_yields(open_page: OpenPage, shop: Shop) -> None:
+    page = open_page("/new", locale="ko-KR")
+    ManyPage(page).enter(shop.address_url("json-ld", "/"))
+    page.get_by_role("button", name="첫 페이지 미리 보기").click()
+    expect(page.locator("#preview-facts")).to_contain_text("따라갈 링크", timeout=60_000)
+    expect(page.locator("#preview-facts")).to_contain_text("상품 목록")
+    pictures = page.locator("#preview-pictures li")
+    expect(pictures.first.locator("img")).to_be_visible()
+    expect(pictures.first.locator("a")).to_have_attribute("rel", "noopener noreferrer")
+    assert_accessible(page)
+    # Another source starts without the preview of this one.
+    page.get_by_role("button", name="다시 선택").click()
+    ManyPage(page).enter("shop.example")
+    expect(page.locator("#preview-page")).to_be_hidden()
+
+
 def test_the_command_line_crawls_a_shop_and_lists_its_urls(run: Run, shop: Shop) -> None:
     done = run("crawl", shop.address_url("microdata", "/"), "--max-pages", "6", "--name", "six pages")
     assert done.exit_code == ExitCode.OK, done.output
@@ -109,9 +126,10 @@ def test_a_cookie_wall_is_reported_on_the_command_line_and_on_the_page(
 
 
 def test_a_crawl_from_the_page_shows_the_products_of_the_shop(open_page: OpenPage, shop: Shop, client: Client) -> None:
-    page = open_page("/")
-    page.get_by_label("Or enter the URL of a shop:").fill(shop.address_url("open-graph", "/"))
-    page.get_by_role("button", name="Crawl").click()
+    page = open_page("/new")
+    many = ManyPage(page)
+    many.enter(shop.address_url("open-graph", "/"))
+    many.send()
     page.wait_for_url("**/jobs/job_*")
     expect(page.locator("#line.done")).to_be_visible(timeout=90_000)
     job = client.job(page.url.rpartition("/")[2])

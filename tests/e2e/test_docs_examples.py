@@ -146,7 +146,8 @@ class ExampleObjects:
         yield r"\{delivery_id\}", self._fill_in_delivery
         yield r"\{share_id\}", self._fill_in_share
         yield r"\{webhook_job\}", lambda line: line.replace("{webhook_job}", self._webhook_job().id)
-        yield r"\{open\}", lambda line: line.replace("{open}", self._open_job_id())
+        yield r"\{open\}", lambda line: line.replace("{open}", self._post("/v1/jobs", open=True))
+        yield r"\{preview\}", lambda line: line.replace("{preview}", self._post("/v1/previews", url=WRITTEN_SHOP))
         yield r"\{failed_job\}", lambda line: line.replace("{failed_job}", self._failed_job().id)
         yield (
             r"\{reviewed_job\}",
@@ -166,9 +167,10 @@ class ExampleObjects:
     def _submit_job(self, **options: Any) -> Job:
         return self._client.submit_uploads([SAMPLES / "dress-green.jpg"], **options)
 
-    def _open_job_id(self) -> str:
+    def _post(self, path: str, **body: Any) -> str:
+        """Send a request that creates something, and return its id."""
         headers = {"Authorization": f"Bearer {self._key}"}
-        answer = httpx.post(f"{self._service.url}/v1/jobs", json={"open": True}, headers=headers)
+        answer = httpx.post(f"{self._service.url}{path}", json=body, headers=headers)
         return str(answer.raise_for_status().json()["id"])
 
     def _failed_job(self) -> Job:

@@ -3,7 +3,7 @@ import { ApiError } from "../shared/api.js";
 import { $, onLanguage, say, sayError, sayFailure } from "../shared/page.js";
 import { SHOP_FIELDS } from "./shop.js";
 
-const FIELDS = [...SHOP_FIELDS, ["/items", "urls", "badUrlItem"], ["/name", "name", null], ["/model", "model", null]];
+const FIELDS = [...SHOP_FIELDS, ["/url", "preview", "shopBadUrl"], ["/recipe", "recipe", "shopBadRecipe"], ["/query", "query", "shopBadQuery"], ["/items", "urls", "badUrlItem"], ["/name", "name", null], ["/model", "model", null]];
 /** The id of the notice -> what returns its sentence in the present language. */
 const shown = new Map();
 

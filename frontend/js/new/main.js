@@ -8,6 +8,7 @@ import { accept, refuse, refuseBy, setUpFields } from "./fields.js";
 import { drawModels, drawReady, hideReady, optionsOf, readySource, setUpReady, showReady } from "./ready.js";
 import { handlesOf } from "./remembered.js";
 import { offerToGoOn, startUpload } from "./resuming.js";
+import { setUpPreview } from "./preview.js";
 import { SendingView } from "./sending.js";
 import { emptyShop, setUpShop, whyNoCrawl } from "./shop.js";
 import { sortOut } from "./sorting.js";
@@ -36,6 +37,7 @@ async function begin() {
   const [session, accepted] = await Promise.all([get("/session"), get("/v1/limits"), drawModels(), setUpShop()]);
   limits = accepted.body;
   setUpReady(limits, session.body);
+  setUpPreview(() => readySource().crawl);
   onLanguage(drawReady);
   onLanguage(() => view.draw());
   const maySubmit = session.body.may.includes("submit");

@@ -3,6 +3,7 @@ import { get } from "../shared/api.js";
 import { $, bytes, make, number, say } from "../shared/page.js";
 import { showScriptCalls } from "../shared/script-calls.js";
 import { callsFor } from "./calls.js";
+import { forgetPreview } from "./preview.js";
 import { crawlOf, drawRecipes } from "./shop.js";
 import { nameOfSource } from "./sorting.js";
 
@@ -59,6 +60,7 @@ export function showReady(chosen) {
   suggested = $("name").value = suggestedName();
   $("ready").hidden = false;
   $("start").hidden = true;
+  forgetPreview();
   drawReady();
   showPictures(source.pictures ?? []);
   $("ready-title").focus();
@@ -85,7 +87,7 @@ export function drawReady() {
   const refused = whyRefused(count);
   $("ready-refused").hidden = !refused;
   $("ready-refused").textContent = refused ?? "";
-  $("shop").hidden = source.kind !== "shop";
+  $("shop").hidden = $("preview").hidden = source.kind !== "shop";
   drawRecipes();
   $("send").hidden = source.kind === "nothing" || refused !== null;
   $("send").textContent = say(source.kind === "shop" ? "startCrawl" : "send");
