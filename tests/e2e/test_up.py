@@ -54,10 +54,7 @@ def is_done(service: RunningService, path: str) -> bool:
     return bool(httpx.get(service.url + path).json()["status"] in {"succeeded", "completed"})
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_the_service_leaves_no_process(start: Start, number: signal.Signals) -> None:
-    service = start()
-    service.wait_for_line("ready")
+def check_that_stopping_leaves_no_process(service: RunningService, number: signal.Signals) -> None:
     family = children(service)
     assert len(family) >= 5
     service.process.send_signal(number)
@@ -80,12 +77,14 @@ def test_a_second_service_on_the_same_folder_is_refused(start: Start, service: R
     assert httpx.get(f"{service.url}/readyz").status_code == 200
 
 
-def test_a_second_service_on_another_folder_and_port_works(
+def test_a_second_service_on_another_folder_and_port_works_and_ctrl_c_leaves_none_of_its_processes(
     start: Start, service: RunningService, tmp_path: Path
 ) -> None:
     other = start(tmp_path / "other")
     other.wait_for_line("ready")
     assert httpx.get(f"{other.url}/v1/jobs").json()["data"] == []
+    assert httpx.get(f"{service.url}/readyz").status_code == 200
+    check_that_stopping_leaves_no_process(other, signal.SIGINT)
     assert httpx.get(f"{service.url}/readyz").status_code == 200
 
 
@@ -132,7 +131,7 @@ def test_a_dead_redis_is_restarted_and_its_messages_are_sent_again(service: Runn
     until(lambda: is_done(service, item))
 
 
-def test_a_job_from_before_a_kill_is_finished_after_the_next_start(start: Start) -> None:
+def test_a_job_from_before_a_kill_is_finished_after_the_next_start_which_sigterm_ends(start: Start) -> None:
     service = start()
     service.wait_for_line("ready")
     files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
@@ -151,3 +150,4 @@ def test_a_job_from_before_a_kill_is_finished_after_the_next_start(start: Start)
     until(lambda: is_done(again, job["links"]["self"]))
     counts = httpx.get(again.url + job["links"]["self"]).json()["counts"]
     assert (counts["total"], counts["succeeded"]) == (26, 26)
+    check_that_stopping_leaves_no_process(again, signal.SIGTERM)
