@@ -100,7 +100,7 @@ def items(
 
         lookbook items job_01k… --search SKU-1047
     """
-    item_filter = _filter(
+    item_filter = read_filter(
         status=status,
         label=label,
         group=group,
@@ -166,7 +166,7 @@ def export(
         raise typer.BadParameter(
             f"expected one of {', '.join(Format)}, or a file with such an ending; got {output!r}", param_hint="--format"
         )
-    item_filter = _filter(
+    item_filter = read_filter(
         status=status,
         label=label,
         group=group,
@@ -190,7 +190,7 @@ def export(
                 sys.stdout.buffer.write(block)
 
 
-def _filter(**options: str | float | bool | None) -> ItemFilter:
+def read_filter(**options: str | float | bool | None) -> ItemFilter:
     """Return the filter of these options. An option that is not given is empty or None."""
     return cast(ItemFilter, {name: None if value == "" else value for name, value in options.items()})
 

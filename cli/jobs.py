@@ -23,7 +23,7 @@ def jobs(
     source: Annotated[
         str,
         typer.Option(
-            help="List jobs with this source: classification, uploads, archive, manifest, items, crawl.",
+            help="List jobs with this source: classification, uploads, archive, manifest, items, crawl, rerun.",
             show_default=False,
         ),
     ] = "",

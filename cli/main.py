@@ -21,6 +21,7 @@ from cli import (
     learning,
     models,
     recipes,
+    rerunning,
     runs,
     service,
     submitting,
@@ -59,6 +60,7 @@ app.command("export", rich_help_panel="Use")(items.export)
 app.command("review", rich_help_panel="Use")(items.review)
 app.command("cancel", rich_help_panel="Use")(jobs.cancel)
 app.command("retry", rich_help_panel="Use")(jobs.retry)
+app.command("rerun", rich_help_panel="Use")(rerunning.rerun)
 app.command("delete", rich_help_panel="Use")(jobs.delete)
 app.command("deliveries", rich_help_panel="Use")(jobs.deliveries)
 models.app.command("publish")(versions.publish)

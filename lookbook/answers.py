@@ -81,6 +81,8 @@ class JobState(Answer):
     priority: str
     owner: Owner | None
     """None if the job was submitted without a key."""
+    rerun_of: str | None
+    """The job whose pictures this one classifies again."""
     metadata: dict[str, Any]
     crawl: Crawl | None
     """The options and the progress of a crawl. None for other jobs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -28,7 +29,7 @@ from lookbook.answers import (
 )
 from lookbook.crawl_answers import CrawlUrl
 from lookbook.errors import Error, WaitTimeout
-from lookbook.options import ReviewOption
+from lookbook.options import JobOptions, ReviewOption, json_members, prefer_header
 from lookbook.reading import read
 from lookbook.retrying import retry_after
 from lookbook.transport import Transport, json_object
@@ -203,6 +204,26 @@ class Job:
     def expire(self, at: datetime | None) -> Job:
         """Set when the job is deleted, with a time zone. None: after the retention of the service, from now on."""
         return self._change({"expires_at": None if at is None else at.isoformat()})
+
+    def rerun(
+        self, options: JobOptions, filters: ItemFilter | None = None, *, item_ids: Iterable[str] | None = None
+    ) -> Job:
+        """Classify the stored pictures of the job again, as a new job. Nothing is uploaded.
+
+        `options` are those of a submission, for example `{"model": "garments@3"}`. `filters` and `item_ids` choose some
+        of the items.
+        """
+        rerun: dict[str, Any] = {**json_members(filters or {}), "job": self.id}
+        if item_ids is not None:
+            rerun["items"] = list(item_ids)
+        response = self._transport.request(
+            "POST",
+            "/v1/jobs",
+            body=json_body({**json_members(options), "rerun": rerun}),
+            headers=prefer_header(options.get("prefer_wait")),
+            idempotency_key=uuid.uuid4().hex,
+        )
+        return Job(self._transport, json_object(response), response.headers)
 
     def share(self, expires_at: datetime | None = None) -> NewShare:
         """Create a link that shows the job to people without a key, until `expires_at` or for seven days.

@@ -11,6 +11,7 @@ from werkzeug.datastructures import FileStorage
 
 from api.answers.problems import Problem, validate, validate_json
 from api.intake.crawls import read_crawl
+from api.intake.reruns import read_rerun
 from api.intake.uploads import refuse_other_files, store_parts, store_source
 from api.intake.url_items import read_items
 from api.schemas.jobs import JobForm, JobIn, JobOptions
@@ -35,6 +36,8 @@ class SubmittedSource:
     """The file that a worker will read items from, or the crawl that will find them."""
     open_until: datetime | None = None
     """Until when later requests may add items. None: the job is not open."""
+    rerun_of: str | None = None
+    """The job whose pictures are classified again."""
 
 
 def read_source() -> tuple[JobOptions, SubmittedSource]:
@@ -82,10 +85,10 @@ def _only_field() -> tuple[str, Sequence[FileStorage]]:
 
 def _read_json() -> tuple[JobOptions, SubmittedSource]:
     job = validate_json(JobIn, request.get_data())
-    given = [name for name in ("items", "crawl", "open") if getattr(job, name)]
+    given = [name for name in ("items", "crawl", "rerun", "open") if getattr(job, name)]
     if len(given) != 1:
         received = " and ".join(given) or "none of them"
-        raise Problem(422, "invalid_request", f"Expected either items, crawl or open, got {received}.")
+        raise Problem(422, "invalid_request", f"Expected one of items, crawl, rerun and open, got {received}.")
     if job.open:
         now = utc_now()
         return job, SubmittedSource(JobSource.UPLOADS, f"{now:%Y-%m-%d %H:%M} UTC", open_until=now + OPEN_FOR)
@@ -93,6 +96,9 @@ def _read_json() -> tuple[JobOptions, SubmittedSource]:
         crawl = read_crawl(job.crawl)
         name = _default_name(crawl.start_urls[0], len(crawl.start_urls))
         return job, SubmittedSource(JobSource.CRAWL, name, unread=crawl)
+    if job.rerun is not None:
+        name, items = read_rerun(job.rerun, job.model)
+        return job, SubmittedSource(JobSource.RERUN, name, items, rerun_of=job.rerun.job)
     items = read_items(job.items)
     return job, SubmittedSource(JobSource.ITEMS, _default_name(items[0].source_name, len(items)), items)
 

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from api.schemas.common import Input, PageQuery, RegionName, Text, distinct_names
 from api.schemas.crawls import CrawlIn
 from api.schemas.items import ItemOut
+from api.schemas.reruns import RerunIn
 from core.clock import utc_now
 from core.fetching.urls import MAX_URL
 from core.types import MAX_REGIONS
@@ -109,14 +110,15 @@ class ItemIn:
 
 
 class JobIn(JobOptions):
-    """A job whose pictures come from a list of URLs, from a shop to crawl, or from later requests."""
+    """A job whose pictures come from a list of URLs, from a shop to crawl, from another job, or from later requests."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [name]} for name in ("items", "crawl", "open")]}
+        json_schema_extra={"oneOf": [{"required": [name]} for name in ("items", "crawl", "open", "rerun")]}
     )
 
     items: Annotated[list[ItemIn], FailFast()] = Field([], min_length=1)
     crawl: CrawlIn | None = None
+    rerun: RerunIn | None = None
     open: Literal[True] | None = Field(
         None, description="Creates a job without pictures. `POST /v1/jobs/{id}/items` adds them until it is closed."
     )

@@ -65,7 +65,8 @@ def _created_job(job_id: str, wait: WaitPreference | None = None) -> Answer:
     responses={
         **CREATING_RESPONSES,
         200: "The job ended within the time that `Prefer` allows",
-        404: "You have no crawl with the id in `since`",
+        404: "You have no crawl with the id in `since`, or no job with the id in `rerun`",
+        410: "The job in `rerun` has expired",
         415: "The content type is not supported",
     },
 )
@@ -87,6 +88,7 @@ def create_job() -> Answer:
         expires_at=expiry_time(options.expires_at),
         webhook=read_webhook(options.webhook),
         open_until=source.open_until,
+        rerun_of=source.rerun_of,
     )
     job = submit(new, source.items, wait.seconds, source.unread)
     return _created_job(job.id, wait)

@@ -105,6 +105,8 @@ class NewJob:
     """The owner. None: the job has no owner."""
     open_until: datetime | None = None
     """Until when items may be added. None: the job is not open."""
+    rerun_of: str | None = None
+    """The job whose pictures this one classifies again."""
 
 
 def create(session: Session, new: NewJob, items: Sequence[NewItem], now: datetime) -> Job:
@@ -167,6 +169,7 @@ def _new_job(
         "priority": new.priority,
         "discovering": discovering or new.open_until is not None,
         "open_until": new.open_until,
+        "rerun_of": new.rerun_of,
         "total": len(items),
         "pending": len(items) - refused,
         "failed": refused,

@@ -51,6 +51,8 @@ class JobSource(StrEnum):
     """URLs in the request itself."""
     CRAWL = "crawl"
     """A shop's pages, visited by a worker."""
+    RERUN = "rerun"
+    """The stored pictures of another job."""
 
 
 UNLINKED = text(

@@ -74,6 +74,7 @@ class JobOut(Output):
     model: ModelOut
     priority: Priority
     owner: OwnerOut | None = Field(description="Null if the job was submitted without a key.")
+    rerun_of: str | None = Field(description="The job whose pictures this one classifies again.")
     metadata: dict[str, Any]
     crawl: CrawlOut | None = Field(description="Null unless the job is a crawl.")
     error: ErrorOut | None
@@ -103,6 +104,7 @@ def job_out(job: Job) -> JobOut:
         model=ModelOut(name=job.model_version.name, version=job.model_version.version),
         priority=job.priority,
         owner=None if job.owner is None else OwnerOut(id=job.owner.id, name=job.owner.name),
+        rerun_of=job.rerun_of,
         metadata=job.details,
         crawl=None if crawl is None else crawl_out(crawl),
         error=None if job.error is None else ErrorOut(**job.error),
