@@ -29,6 +29,7 @@ READABLE = {
     ("GET", "/v1/jobs/<job_id>"),
     ("GET", "/v1/jobs/<job_id>/summary"),
     ("GET", "/v1/jobs/<job_id>/items"),
+    ("GET", "/v1/jobs/<job_id>/marks"),
     ("GET", "/v1/jobs/<job_id>/export"),
     ("GET", "/v1/items/<item_id>"),
     ("GET", "/v1/items/<item_id>/thumbnail"),
