@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # pyproject.toml. A part of the suite (ARGS) runs in one process and without coverage, whose floor it would miss.
 WHOLE_SUITE := -n 2 --dist loadfile --no-loadscope-reorder --durations=20 --cov --cov-report=
 
-.PHONY: help up test lint format bench faults train clean requirements
+.PHONY: help up test lint format bench faults screenshots train clean requirements
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -54,6 +54,10 @@ bench: $(VENV)/.installed-test ## run the benchmarks
 
 faults: $(VENV)/.installed-test ## kill and stop processes, cut connections, fill disks, and count what the service loses
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+screenshots: $(VENV)/.installed-test ## take the screenshots of all pages again, or of some: ARGS="photo job"
+	@bash tests/ensure_browser.sh $(BIN)/playwright
+	@$(BIN)/python -m tests.screenshots $(ARGS)
 
 train: $(VENV)/.installed-train ## train a model: make train DATA=folder [RECIPE=…] [NAME=…]
 	@test -n "$(DATA)" || { echo "DATA is missing. Usage: make train DATA=<folder with train/ and validation/>" >&2; exit 2; }

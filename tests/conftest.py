@@ -313,9 +313,11 @@ class RunningService:
 def ready_service(home: Path, **environment: str) -> Iterator[RunningService]:
     """Run the whole service. It is ready when the block begins, and it is stopped when the block ends."""
     running = RunningService(home, **environment)
-    running.wait_for_line("ready")
-    yield running
-    running.stop()
+    try:
+        running.wait_for_line("ready")
+        yield running
+    finally:
+        running.stop()
 
 
 def find_process(service: RunningService, *words: str) -> psutil.Process:

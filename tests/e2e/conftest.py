@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, sync_playwright
 
 from core.versions import CHROMIUM, parse_version
 from tests.conftest import RunningService, skip_without
@@ -30,14 +30,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.no_cover)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium: the one that LOOKBOOK_CHROMIUM names, else one on the PATH, else the one of Playwright."""
+def launch_chromium(playwright: Playwright) -> Browser:
+    """Start Chromium: the one that LOOKBOOK_CHROMIUM names, else one on the PATH, else the one of Playwright.
+
+    Raises:
+        Error: there is none, or it does not start.
+    """
     names = (os.environ.get("LOOKBOOK_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
     path = next((found for found in map(shutil.which, filter(None, names)) if found), None)
+    return playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, of a version that is supported."""
     with sync_playwright() as playwright:
         try:
-            opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+            opened = launch_chromium(playwright)
         except Error:
             skip_without("Chromium")
         if not CHROMIUM.includes(parse_version(opened.version)):

@@ -11,7 +11,8 @@ let readOnly = false;
 export function setUpStart(take) {
   let model = null;
   onLanguage(() => {
-    if (!readOnly) $("headline").textContent = say("dropHere");
+    // A finger cannot drop a file.
+    if (!readOnly) $("headline").textContent = say(matchMedia("(pointer: coarse)").matches ? "takeOrChoose" : "dropHere");
     if (model) describe(model);
   });
   get("/v1/labels").then(({ body }) => describe((model = body)), ignoreUnreachable);

@@ -3,6 +3,7 @@
 export const WORDS = {
   en: {
     dropHere: "Drop a photo here.",
+    takeOrChoose: "Take or choose a photo.",
     tellsLabels: "Lookbook says which of these it shows: {list}.",
     tellsGroups: "Lookbook tells {count} labels apart, in these groups: {list}.",
     choosePhotos: "Choose a photo",
@@ -44,6 +45,7 @@ export const WORDS = {
   },
   ko: {
     dropHere: "사진을 여기에 놓아 주세요.",
+    takeOrChoose: "사진을 찍거나 선택해 주세요.",
     tellsLabels: "다음 가운데 무엇인지 알려 드립니다: {list}.",
     tellsGroups: "{list}에서 {count}가지를 구분합니다.",
     choosePhotos: "사진 선택",

@@ -1,0 +1,181 @@
+"""Take the screenshots of the documents: every page, wide, on a phone, in the dark and in Korean.
+
+`make screenshots` starts a service with the project's own sample pictures and replaces docs/screenshots/.
+`make screenshots ARGS="photo job"` takes those of some pages. A new page gets a function in `PAGES`.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+from core.settings import PROJECT
+from samples import broken
+from tests.conftest import SAMPLES, RunningService, ready_service, until
+from tests.e2e.conftest import launch_chromium
+
+TARGET = PROJECT / "docs" / "screenshots"
+_QUALITY = 84
+"""Of the WebP files: the type of the pages stays sharp, and a file has about 50 kB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One of the ways in which each page is shown."""
+
+    viewport: ViewportSize
+    dark: bool = False
+    locale: str = "en-US"
+    touch: bool = False
+
+
+_WIDE: ViewportSize = {"width": 1440, "height": 900}
+LOOKS = {
+    "wide": Look(_WIDE),
+    "phone": Look({"width": 390, "height": 844}, touch=True),
+    "dark": Look(_WIDE, dark=True),
+    "korean": Look(_WIDE, locale="ko-KR"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the service of the screenshots holds."""
+
+    job: dict[str, Any]
+    """An ended job of the samples and two broken files."""
+    model: dict[str, Any]
+    """The default model version."""
+
+
+def fill(service: RunningService) -> Content:
+    """Submit the sample pictures."""
+    with httpx.Client(base_url=service.url, timeout=120.0, trust_env=False) as http:
+        files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
+        files += [("images", ("cut.jpg", broken.truncated_jpeg())), ("images", ("list.jpg", broken.text()))]
+        for name, some in (("Hats and shoes", files[:1] + files[5:6]), ("Autumn catalog", files)):
+            answer = http.post("/v1/jobs", files=some, data={"name": name}, headers={"Prefer": "wait=30"})
+            job = answer.raise_for_status().json()
+        return Content(job, http.get("/v1/models").json()["data"][0])
+
+
+def show_start(page: Page, content: Content) -> None:
+    page.goto("/")
+    page.locator("#tagline:not(:empty)").wait_for()
+
+
+def show_photo(page: Page, content: Content) -> None:
+    page.goto("/")
+    page.set_input_files("#files", str(SAMPLES / "coat-camel.jpg"))
+    page.locator("#ranks li").first.wait_for()
+    page.locator("[data-part='3:4']").click()
+    page.locator("cropper-selection").press("Enter")
+    page.locator("#answer-list li").nth(1).wait_for()
+    page.locator("#why").click()
+    until(lambda: page.locator("#heat").evaluate("image => image.naturalWidth") > 0)
+
+
+def show_jobs(page: Page, content: Content) -> None:
+    page.goto("/jobs")
+    page.get_by_text(content.job["name"]).first.wait_for()
+
+
+def show_job(page: Page, content: Content) -> None:
+    page.goto(content.job["links"]["page"])
+    page.locator("#line.done").wait_for()
+    page.locator(".cell img.in").nth(5).wait_for()
+
+
+def show_models(page: Page, content: Content) -> None:
+    page.goto("/models")
+    page.get_by_text(content.model["name"]).first.wait_for()
+
+
+def show_model(page: Page, content: Content) -> None:
+    page.goto(f"/models/{content.model['name']}/{content.model['version']}")
+    page.locator("#matrix td").first.wait_for()
+
+
+def show_docs(page: Page, content: Content) -> None:
+    page.goto("/docs")
+    page.get_by_text("/v1/classifications").first.wait_for()
+
+
+def show_missing(page: Page, content: Content) -> None:
+    page.goto("/jbos")
+
+
+PAGES: dict[str, Callable[[Page, Content], None]] = {
+    "start": show_start,
+    "photo": show_photo,
+    "jobs": show_jobs,
+    "job": show_job,
+    "models": show_models,
+    "model": show_model,
+    "docs": show_docs,
+    "missing": show_missing,
+}
+"""How each page is opened. A key is the name of a template in frontend/pages/, or of a further state of one."""
+
+
+def show_login(page: Page, content: Content) -> None:
+    page.goto("/login")
+    page.locator("#key").wait_for()
+
+
+SIGNED_OUT_PAGES: dict[str, Callable[[Page, Content], None]] = {"login": show_login}
+"""The pages of a service that has keys, for a visitor who is not signed in."""
+
+
+def take(browser: Browser, url: str, name: str, show: Callable[[Page, Content], None], content: Content) -> None:
+    """Write the screenshots of one page, in all looks."""
+    for look_name, look in LOOKS.items():
+        context = browser.new_context(
+            base_url=url,
+            viewport=look.viewport,
+            color_scheme="dark" if look.dark else "light",
+            locale=look.locale,
+            has_touch=look.touch,
+            is_mobile=look.touch,
+            reduced_motion="reduce",
+        )
+        page = context.new_page()
+        show(page, content)
+        page.wait_for_load_state("networkidle")
+        target = TARGET / f"{name}-{look_name}.webp"
+        Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB").save(target, quality=_QUALITY)
+        print(f"wrote {target.relative_to(PROJECT)}")
+        context.close()
+
+
+def main(names: list[str]) -> None:
+    """Take the screenshots of the named pages, or of all."""
+    unknown = set(names) - {*PAGES, *SIGNED_OUT_PAGES}
+    if unknown:
+        sys.exit(f"expected names of pages ({', '.join([*PAGES, *SIGNED_OUT_PAGES])}), got {', '.join(unknown)}")
+    TARGET.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as home,
+        ready_service(Path(home)) as service,
+        sync_playwright() as playwright,
+        launch_chromium(playwright) as browser,
+    ):
+        content = fill(service)
+        for name in [name for name in PAGES if not names or name in names]:
+            take(browser, service.url, name, PAGES[name], content)
+        httpx.post(f"{service.url}/v1/keys", json={"name": "operator", "scopes": ["admin"]}, trust_env=False)
+        for name in [name for name in SIGNED_OUT_PAGES if not names or name in names]:
+            take(browser, service.url, name, SIGNED_OUT_PAGES[name], content)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
