@@ -1,7 +1,7 @@
 """Take the screenshots of the documents: every page, wide, on a phone, in the dark and in Korean.
 
 `make screenshots` starts a service with the project's own sample pictures and replaces docs/screenshots/.
-`make screenshots ARGS="photo job"` takes those of some pages. A new page gets a function in `PAGES`.
+`make screenshots ARGS="photo job"` takes those of some pages. A new page gets a function in `PAGES`; a test says so.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,11 @@ class Content:
     """What the service of the screenshots holds."""
 
     job: dict[str, Any]
-    """An ended job of the samples and two broken files."""
+    """An ended job of the samples and two broken files. Nobody receives its webhook."""
     model: dict[str, Any]
     """The default model version."""
+    key: str = ""
+    """A key with all scopes. Empty while the service needs none."""
 
 
 def fill(service: RunningService) -> Content:
@@ -63,7 +65,8 @@ def fill(service: RunningService) -> Content:
         files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
         files += [("images", ("cut.jpg", broken.truncated_jpeg())), ("images", ("list.jpg", broken.text()))]
         for name, some in (("Hats and shoes", files[:1] + files[5:6]), ("Autumn catalog", files)):
-            answer = http.post("/v1/jobs", files=some, data={"name": name}, headers={"Prefer": "wait=30"})
+            options = {"name": name, "webhook": '{"url": "https://shop.example/hooks/lookbook"}'}
+            answer = http.post("/v1/jobs", files=some, data=options, headers={"Prefer": "wait=30"})
             job = answer.raise_for_status().json()
         return Content(job, http.get("/v1/models").json()["data"][0])
 
@@ -82,6 +85,14 @@ def show_photo(page: Page, content: Content) -> None:
     page.locator("#answer-list li").nth(1).wait_for()
     page.locator("#why").click()
     until(lambda: page.locator("#heat").evaluate("image => image.naturalWidth") > 0)
+    page.evaluate("scrollTo(0, 0)")
+
+
+def show_new(page: Page, content: Content) -> None:
+    page.goto("/new")
+    page.locator("#start").wait_for()
+    page.set_input_files("#files", sorted(SAMPLES.iterdir()))
+    page.locator("#ready").wait_for()
 
 
 def show_jobs(page: Page, content: Content) -> None:
@@ -93,6 +104,11 @@ def show_job(page: Page, content: Content) -> None:
     page.goto(content.job["links"]["page"])
     page.locator("#line.done").wait_for()
     page.locator(".cell img.in").nth(5).wait_for()
+
+
+def show_deliveries(page: Page, content: Content) -> None:
+    page.goto(f"{content.job['links']['page']}/deliveries")
+    page.locator("#deliveries li").first.wait_for()
 
 
 def show_models(page: Page, content: Content) -> None:
@@ -117,8 +133,10 @@ def show_missing(page: Page, content: Content) -> None:
 PAGES: dict[str, Callable[[Page, Content], None]] = {
     "start": show_start,
     "photo": show_photo,
+    "new": show_new,
     "jobs": show_jobs,
     "job": show_job,
+    "deliveries": show_deliveries,
     "models": show_models,
     "model": show_model,
     "docs": show_docs,
@@ -132,8 +150,16 @@ def show_login(page: Page, content: Content) -> None:
     page.locator("#key").wait_for()
 
 
-SIGNED_OUT_PAGES: dict[str, Callable[[Page, Content], None]] = {"login": show_login}
-"""The pages of a service that has keys, for a visitor who is not signed in."""
+def show_account(page: Page, content: Content) -> None:
+    page.goto("/login?next=/account")
+    page.locator("#key").fill(content.key)
+    page.locator("#key").press("Enter")
+    page.wait_for_url("**/account")
+    page.get_by_text("operator").first.wait_for()
+
+
+PAGES_WITH_KEYS: dict[str, Callable[[Page, Content], None]] = {"login": show_login, "account": show_account}
+"""The pages that show what they are for only if the service has keys."""
 
 
 def take(browser: Browser, url: str, name: str, show: Callable[[Page, Content], None], content: Content) -> None:
@@ -159,10 +185,10 @@ def take(browser: Browser, url: str, name: str, show: Callable[[Page, Content], 
 
 def main(names: list[str]) -> None:
     """Take the screenshots of the named pages, or of all."""
-    unknown = set(names) - {*PAGES, *SIGNED_OUT_PAGES}
-    if unknown:
-        sys.exit(f"expected names of pages ({', '.join([*PAGES, *SIGNED_OUT_PAGES])}), got {', '.join(unknown)}")
-    TARGET.mkdir(exist_ok=True)
+    known = [*PAGES, *PAGES_WITH_KEYS]
+    if set(names) - set(known):
+        sys.exit(f"expected names of pages ({', '.join(known)}), got {' '.join(names)}")
+    wanted = names or known
     with (
         tempfile.TemporaryDirectory() as home,
         ready_service(Path(home)) as service,
@@ -170,11 +196,13 @@ def main(names: list[str]) -> None:
         launch_chromium(playwright) as browser,
     ):
         content = fill(service)
-        for name in [name for name in PAGES if not names or name in names]:
+        for name in filter(wanted.__contains__, PAGES):
             take(browser, service.url, name, PAGES[name], content)
-        httpx.post(f"{service.url}/v1/keys", json={"name": "operator", "scopes": ["admin"]}, trust_env=False)
-        for name in [name for name in SIGNED_OUT_PAGES if not names or name in names]:
-            take(browser, service.url, name, SIGNED_OUT_PAGES[name], content)
+        request = {"name": "operator", "scopes": ["submit", "read", "admin"]}
+        answer = httpx.post(f"{service.url}/v1/keys", json=request, trust_env=False).raise_for_status()
+        with_key = replace(content, key=answer.json()["key"])
+        for name in filter(wanted.__contains__, PAGES_WITH_KEYS):
+            take(browser, service.url, name, PAGES_WITH_KEYS[name], with_key)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.settings import PROJECT
 from tests.conftest import SAMPLES, RunningService, ready_service, until
 from tests.e2e.conftest import provide_open_page
-from tests.e2e.pages.objects import AccountPage, Head, assert_accessible
+from tests.e2e.pages.objects import AccountPage, Head, ManyPage, assert_accessible
 
 FIVE_PICTURES = sorted(str(path) for path in SAMPLES.iterdir())[:5]
 
@@ -86,7 +86,7 @@ def test_a_user_can_sign_in_upload_see_predictions_and_sign_out(
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#headline")).to_be_visible()
     page.set_input_files("#files", FIVE_PICTURES)
-    page.get_by_role("button", name="Send them as a job").click()
+    ManyPage(page).send()
     page.wait_for_url("**/jobs/job_*")
     expect(page.locator("#line.done")).to_be_visible(timeout=60_000)
     expect(page.locator(".cell img.in")).to_have_count(5)
@@ -99,6 +99,18 @@ def test_a_user_can_sign_in_upload_see_predictions_and_sign_out(
     page.wait_for_url("**/login")
     page.goto(job)
     page.wait_for_url("**/login?next=/jobs/job_*")
+
+
+def test_a_key_that_only_reads_is_not_invited_to_send_a_photo(
+    locked: RunningService, open_locked: Callable[..., Page]
+) -> None:
+    key = make_key(locked.home, "visitor", "--scope", "read")
+    page = open_locked("/")
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Your key may look at results.")).to_be_visible()
+    expect(page.locator("#choices")).to_be_hidden()
+    expect(page.locator("#samples-strip")).to_be_hidden()
 
 
 def test_the_page_of_another_owners_job_is_answered_with_404(

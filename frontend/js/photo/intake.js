@@ -2,10 +2,7 @@
 import { chosenFiles, droppedFiles } from "../shared/files.js";
 import { $ } from "../shared/page.js";
 
-const INPUTS = ["files", "folder", "camera", "next-files", "next-camera"];
-/** Names of files that operating systems leave in folders: nobody chose them. */
-const LEFT_BEHIND = /^(\.|Thumbs\.db$|desktop\.ini$)/i;
-
+const INPUTS = ["files", "camera", "next-files", "next-camera"];
 /** Call `take(files)` with {file, path} for all that arrives, as long as `mayTake()` is true. */
 export function listenForFiles(take, mayTake) {
   for (const id of INPUTS) {
@@ -34,8 +31,7 @@ export function listenForFiles(take, mayTake) {
     if (event.clipboardData.files.length) give(await droppedFiles(event.clipboardData));
   });
 
-  function give(found) {
-    const files = found.length > 1 ? found.filter(({ file }) => !LEFT_BEHIND.test(file.name)) : found;
+  function give(files) {
     if (files.length && mayTake()) take(files);
   }
 }

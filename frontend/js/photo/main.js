@@ -1,12 +1,13 @@
 // One photo: it is classified as a whole at once, and then any part of it. The answers are in the URL.
 import { ApiError, get, getFile, Unreachable } from "../shared/api.js";
+import { takeOver } from "../shared/handover.js";
 import { $, bytes, number, onLanguage, say, sayError, sayFailure, setUpPage } from "../shared/page.js";
 import { showScriptCalls } from "../shared/script-calls.js";
 import { WORDS } from "../words/photo.js";
 import { drawStrip, showAnswer } from "./answers.js";
 import { classify, follow, Unclassified } from "./classify.js";
 import { listenForFiles } from "./intake.js";
-import { isMany, Many } from "./many.js";
+import { isMany, openMany } from "./many.js";
 import { classifyCalls } from "./script.js";
 import { Stage } from "./stage.js";
 import { maySubmit, setUpStart, showReadOnly } from "./start.js";
@@ -26,7 +27,6 @@ let may = true;
 
 setUpPage(WORDS);
 const stage = new Stage({ classifyPart: (crop) => classifyFile(shown, crop), showWhole });
-const many = new Many(showProblem);
 const drawCalls = showScriptCalls($("script"), () => classifyCalls(shown?.item));
 setUpStart((file) => take([{ file, path: file.name }]));
 listenForFiles(take, () => may);
@@ -36,20 +36,23 @@ onLanguage(draw);
 restore();
 may = await maySubmit();
 if (!may) showReadOnly();
+else if (!ids().length) await takeHandedOver();
 
-/** Take files that arrived: one photo is classified, anything else is offered as a job. */
+/** Take files that arrived: one photo is classified, anything else goes to the page for many pictures. */
 function take(files) {
   showProblem(null);
   if (isMany(files)) {
-    stop();
-    history.pushState(history.state, "", "/");
-    reset([]);
-    many.offer(files);
+    openMany(files, showProblem);
     return;
   }
-  many.offer(null);
   const [{ file }] = files;
   classifyFile({ file, src: URL.createObjectURL(file) }, null);
+}
+
+/** Classify the photo that the page for many pictures has handed over, because it was only one. */
+async function takeHandedOver() {
+  const files = await takeOver();
+  if (files.length && !isMany(files)) take(files);
 }
 
 /** Classify a photo ({file?, src, item?}), or its part `crop`, and show the answer. */

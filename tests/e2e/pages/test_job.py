@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Request, expect
 
 from samples import broken
 from tests.conftest import SAMPLES, RunningService, suspended_worker, until
-from tests.e2e.pages.objects import Head
+from tests.e2e.pages.objects import Head, ManyPage
 
 OpenPage = Callable[..., Page]
 ALL = sorted(str(path) for path in SAMPLES.iterdir())
@@ -38,7 +38,7 @@ def finished_job(http: httpx.Client, broken_files: list[str]) -> str:
 def test_several_pictures_become_a_job_whose_page_fills(open_page: OpenPage, broken_files: list[str]) -> None:
     page = open_page("/")
     page.set_input_files("#files", ALL + broken_files)
-    page.get_by_role("button", name="Send them as a job").click()
+    ManyPage(page).send()
     page.wait_for_url("**/jobs/job_*")
     expect(page.locator("#line.done")).to_be_visible(timeout=60_000)
     expect(page.locator("#facts")).to_contain_text("29 of 29")

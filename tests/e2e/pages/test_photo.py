@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from samples import broken
 from tests.conftest import SAMPLES, RunningService, suspended_worker, until
-from tests.e2e.pages.objects import PhotoPage, assert_accessible
+from tests.e2e.pages.objects import ManyPage, PhotoPage, assert_accessible
 
 OpenPage = Callable[..., Page]
 COAT = SAMPLES / "coat-camel.jpg"
@@ -222,15 +222,22 @@ def test_a_photo_that_must_wait_says_its_place_and_is_found_again_after_a_reload
     expect(photo.ranks.first).to_contain_text("Dress", timeout=30_000)
 
 
-def test_several_files_are_offered_as_a_job(photo: PhotoPage, tmp_path: Path) -> None:
-    (tmp_path / "looks.csv").write_text("url\nhttps://shop.example/1.jpg\n", "utf-8")
+def test_several_files_and_archives_go_to_the_page_for_many_pictures(photo: PhotoPage, tmp_path: Path) -> None:
     photo.choose(COAT, DRESS)
-    expect(photo.page.locator("#many-what")).to_contain_text("These are 2 files")
-    photo.page.get_by_role("button", name="Never mind").click()
-    expect(photo.page.locator("#many")).to_be_hidden()
+    photo.page.wait_for_url("**/new")
+    expect(photo.page.locator("#ready-title")).to_contain_text("2 pictures")
+    photo.page.goto("/")
+    (tmp_path / "looks.csv").write_text("url\nhttps://shop.example/1.jpg\n", "utf-8")
     photo.choose(tmp_path / "looks.csv")
-    expect(photo.page.locator("#many-what")).to_contain_text("looks.csv")
-    expect(photo.page.locator("#many-what")).to_contain_text("is a list of pictures")
+    photo.page.wait_for_url("**/new")
+    expect(photo.page.locator("#ready-title")).to_contain_text("looks.csv")
+
+
+def test_a_single_picture_chosen_among_many_is_answered_on_the_page_for_one_photo(open_page: OpenPage) -> None:
+    photo = PhotoPage(open_page("/new"))
+    ManyPage(photo.page).choose_files(DRESS)
+    expect(photo.ranks.first).to_contain_text("Dress", timeout=30_000)
+    expect(photo.name).to_have_text("dress-green.jpg")
 
 
 def test_on_a_phone_a_finger_scrolls_until_a_part_is_chosen_and_the_next_photo_is_at_the_thumb(
