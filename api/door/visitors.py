@@ -23,7 +23,6 @@ SHARED_VIEWS = frozenset(
         "jobs.get_summary",
         "jobs.list_items",
         "marks.list_marks",
-        "marks.list_marks",
         "exports.export_job",
         "items.get_item",
         "items.get_thumbnail",
