@@ -247,24 +247,38 @@ def test_without_the_scope_admin_the_account_page_shows_no_keys(
     assert_accessible(page)
 
 
-def test_the_api_documentation_needs_no_key(open_locked: Callable[..., Page]) -> None:
-    page = open_locked("/docs")
+def test_the_api_documentation_needs_no_key_and_follows_theme_and_language(open_locked: Callable[..., Page]) -> None:
+    page = open_locked("/docs#create_job", width=390, locale="ko-KR")
     expect(page.get_by_text("/v1/keys", exact=True).first).to_be_visible()
+    expect(page.get_by_role("heading", name="본문: multipart/form-data")).to_be_visible()
+    page.get_by_role("link", name="JobOut").first.click()
+    expect(page.locator("#schema-JobOut").get_by_role("rowheader", name="eta_seconds")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert_accessible(page)
+    page.get_by_role("searchbox").fill("REVOKE AN API")
+    expect(page.locator("details.call:visible")).to_have_count(1)
+    page.get_by_role("link", name="Lookbook").click()
+    page.wait_for_url("**/login?next=/")
 
 
 def test_the_api_documentation_sends_requests_with_the_session(
     locked: RunningService, open_locked: Callable[..., Page], console_errors: list[str]
 ) -> None:
     page = open_locked("/login")
-    page.get_by_label("Key").fill(make_key(locked.home, "reader of manuals"))
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, make_key(locked.home, "reader of manuals"))
     expect(page.locator("#headline")).to_be_visible()
-    page.goto("/docs#/Jobs/delete_job")
-    page.get_by_role("button", name="Try it out").click()
-    page.get_by_placeholder("job_id").fill("job_unknown")
+    page.goto("/docs#delete_job")
+    call = page.locator("#delete_job")
+    call.get_by_label("job_id").fill("job_unknown")
     # The browser itself logs a 404.
     with page.expect_console_message(lambda message: "404" in message.text):
-        page.get_by_role("button", name="Execute").click()
+        call.get_by_role("button", name="Send").click()
     # Without the CSRF token of the session, the answer would be 403.
-    expect(page.locator(".live-responses-table").get_by_role("cell", name="404").first).to_be_visible()
+    expect(call.get_by_role("status")).to_contain_text("404")
+    expect(call).to_contain_text('"code": "unknown_job"')
     console_errors.clear()
+    page.goto("/docs#create_job")
+    call = page.locator("#create_job")
+    call.get_by_label("application/json").fill('{"open": true, "name": "tried"}')
+    call.get_by_role("button", name="Send").click()
+    expect(call.get_by_role("status")).to_contain_text("202")
