@@ -28,6 +28,7 @@ from lookbook.options import RegionOption
 from tests.answering import Reply, answering
 from tests.artifacts import publish_again
 from tests.conftest import SAMPLES, RunningService, ready_service, suspended_worker
+from tests.e2e import preloaded_commands
 from tests.shop import running_shop
 
 DOCUMENTS = (
@@ -47,7 +48,7 @@ ELSEWHERE = {
     "docs/training.md": "needs a dataset and minutes: tests/integration/test_training.py and others",
     "docs/training-data.md": "needs a dataset and minutes: tests/unit/test_training_data.py",
     "docs/training-runs.md": "needs an interrupted run: tests/integration/test_training_runs.py",
-    "docs/backbones.md": "measures for minutes: tests/integration/test_networks.py and test_backbones.py",
+    "docs/backbones.md": "measures for minutes: tests/integration/test_networks.py and test_backbone_training.py",
     "docs/recipes/comparison.md": "takes an hour",
     "docs/judging.md": "needs a folder of photographs: tests/integration/test_model_publishing.py and others",
 }
@@ -205,6 +206,19 @@ def example_objects(service: RunningService, key: str) -> Iterator[ExampleObject
     objects.close()
 
 
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the socket of a process that has imported the `lookbook` commands."""
+    path = tmp_path_factory.mktemp("commands") / "socket"
+    command = [sys.executable, "-m", "tests.e2e.preloaded_commands", "serve", str(path)]
+    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    yield path
+    process.terminate()
+    process.communicate()
+
+
 class Shell:
     """One bash process. Variables that a line sets are available to later lines."""
 
@@ -214,10 +228,10 @@ class Shell:
             [[ "$*" == *Authorization:* ]] && key=()
             command curl -sS --fail-with-body "${{key[@]}}" "$@"
         }}
-        lookbook() {{ {shlex.quote(sys.executable)} -m cli "$@"; }}
+        lookbook() {{ {shlex.join([sys.executable, "-IS", preloaded_commands.__file__, "run"])} "$COMMANDS" "$@"; }}
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, commands: Path) -> None:
         self._process = subprocess.Popen(
             ["bash", "--norc"],
             stdin=subprocess.PIPE,
@@ -226,7 +240,7 @@ class Shell:
             text=True,
             cwd=folder,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            env={**os.environ, "PYTHONPATH": str(PROJECT), "COMMANDS": str(commands)},
         )
         self.run(self.PROLOGUE)
 
@@ -288,9 +302,15 @@ def command(line: str) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_examples_of_a_document_work(
-    document: str, service: RunningService, shop: str, store: str, folder: Path, example_objects: ExampleObjects
+    document: str,
+    service: RunningService,
+    shop: str,
+    store: str,
+    folder: Path,
+    commands: Path,
+    example_objects: ExampleObjects,
 ) -> None:
-    shell, names = Shell(folder), dict[str, Any]()
+    shell, names = Shell(folder, commands), dict[str, Any]()
     try:
         for language, block in blocks(document):
             here = block.replace(WRITTEN_URL, service.url).replace(WRITTEN_SHOP, shop).replace(WRITTEN_STORE, store)
