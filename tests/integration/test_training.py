@@ -101,6 +101,8 @@ def train(data: Path, recipe: Path) -> Artifact:
     return Artifact.open(models / "garments" / "1")
 
 
+# Measuring coverage slows TensorFlow down. The training above and the tests of heads and weights cover these lines.
+@pytest.mark.no_cover
 def test_a_backbone_from_scratch_trains_with_a_hierarchical_head(drawn_dataset: Path, tmp_path: Path) -> None:
     head = {"kind": "hierarchical", "epochs": 1, "learning_rate": 1e-3}
     recipe = tiny_recipe(tmp_path, backbone="vgg16", weights="none", width=0.125, head=head)
@@ -110,6 +112,7 @@ def test_a_backbone_from_scratch_trains_with_a_hierarchical_head(drawn_dataset: 
     np.testing.assert_allclose(scores.sum(), 1.0, atol=1e-5)
 
 
+@pytest.mark.no_cover
 def test_a_backbone_from_a_file_trains_only_later_blocks_and_learns_sub_labels(
     drawn_dataset: Path, tmp_path: Path
 ) -> None:
