@@ -69,7 +69,7 @@ WRITTEN_STORE = "https://store.example"
 """URL of the shop that the documents crawl."""
 REGIONS_MODEL = "looks"
 """The model of the documents that takes regions."""
-LINE_SECONDS = 60.0
+LINE_SECONDS = 120.0
 """Longest time that one line may take."""
 
 
