@@ -145,7 +145,8 @@ function draw() {
   if (reused) facts.push([say("reused", { count: number(reused) })]);
   if (job.rate && (job.rate < 1000 || finished)) facts.push([say("rate", { rate: number(Math.round(job.rate)) })]);
   if (!finished && job.eta_seconds !== null) facts.push([say("left", { time: duration(job.eta_seconds) })]);
-  if (job.discovering) facts.push([say(job.crawl?.pages.seen ? "crawling" : job.crawl ? "waiting" : "discovering")]);
+  if (job.open_until) facts.push([say("stillSending")]);
+  else if (job.discovering) facts.push([say(job.crawl?.pages.seen ? "crawling" : job.crawl ? "waiting" : "discovering")]);
   else if (!finished && !job.started_at) facts.push([say("waiting")]);
   if (job.error && !job.crawl?.verdict) facts.push([`${sayError(job.error.code, "")} (${job.error.detail})`, "failed"]);
   if (finished && job.finished_at) {

@@ -2,7 +2,7 @@
 import { get, post, postJson } from "../shared/api.js";
 import { chosenFiles, droppedFiles } from "../shared/files.js";
 import { handOver, takeOver } from "../shared/handover.js";
-import { $, number, onLanguage, say, setUpPage } from "../shared/page.js";
+import { $, number, onLanguage, say, sayFailure, setUpPage } from "../shared/page.js";
 import { WORDS } from "../words/new.js";
 import { accept, refuse, refuseBy, setUpFields } from "./fields.js";
 import { drawModels, drawReady, hideReady, optionsOf, readySource, setUpReady, showReady } from "./ready.js";
@@ -14,6 +14,8 @@ import { emptyShop, setUpShop, whyNoCrawl } from "./shop.js";
 import { sortOut } from "./sorting.js";
 import { readUrls } from "./urls.js";
 
+/** Files that take a while to look through. */
+const MANY = 2000;
 const view = new SendingView();
 /** What the server accepts. */
 let limits = null;
@@ -23,6 +25,7 @@ let isOpen = false;
 let handles = [];
 
 setUpPage(WORDS);
+onLanguage(entitle);
 setUpFields();
 listenForFiles();
 $("typed").addEventListener("submit", chooseTyped);
@@ -31,7 +34,12 @@ $("ready").addEventListener("submit", send);
 $("other").addEventListener("click", startAgain);
 // The browser's "back" restores the page as it was left: while sending.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
-begin();
+try {
+  await begin();
+} catch (error) {
+  $("trouble").textContent = sayFailure(error);
+  $("trouble").hidden = false;
+}
 
 async function begin() {
   const [session, accepted] = await Promise.all([get("/session"), get("/v1/limits"), drawModels(), setUpShop()]);
@@ -47,6 +55,11 @@ async function begin() {
   const waiting = await takeOver();
   if (waiting.length) await chooseFiles(waiting);
   else await offerToGoOn(view, open);
+}
+
+/** Give the window its title. While something is sent, `view` does. */
+function entitle() {
+  if ($("sending").hidden) document.title = `${say("many")} · Lookbook`;
 }
 
 /** Take files and URLs. */
@@ -95,9 +108,9 @@ async function chooseFiles(files) {
     refuse("drop", () => say("nothingChosen"));
     return;
   }
-  if (files.length > 2000) refuse("drop", () => say("looking", { count: number(files.length) }));
+  $("looking").textContent = files.length > MANY ? say("looking", { count: number(files.length) }) : "";
   const sorted = await sortOut(files, limits);
-  accept();
+  $("looking").textContent = "";
   if (sorted.kind === "pictures" && files.length === 1) {
     // One picture is answered on the page for one photo.
     await handOver(files);
@@ -127,7 +140,7 @@ function startAgain() {
   hideReady();
   handles = [];
   open();
-  document.title = "Lookbook";
+  entitle();
 }
 
 async function send(event) {
@@ -191,7 +204,7 @@ function showAgain(error) {
   $("sending").hidden = true;
   $("ready").hidden = false;
   isOpen = true;
-  document.title = "Lookbook";
+  entitle();
   if (error.name === "AbortError") return;
   const isAboutUrls = error.errors?.[0]?.pointer.match(/^\/(items|crawl\/start_urls)/);
   // The field of the URLs is on the page before.

@@ -14,6 +14,7 @@ const SKIPPED = {
   packed: "skipPacked",
   empty: "skipEmpty",
   noPicture: "skipNoPicture",
+  otherFormat: "skipOtherFormat",
   tooLarge: "skipTooLarge",
   twice: "skipTwice",
 };

@@ -44,11 +44,14 @@ async function sendAll(view, upload, name) {
     } catch (error) {
       $("sending-problem").textContent = sayFailure(error);
       $("sending-problem").hidden = false;
+      // Going on with nothing left to send tries to end once more.
+      $("go-on").hidden = false;
     }
   };
   const run = async (go) => {
     await go();
     if (upload.state === "complete") await end(() => upload.close());
+    if (upload.state === "over") await forget(upload.job.id);
   };
   const on = { pause: () => upload.pause(), "go-on": () => run(() => upload.run()), again: () => run(() => upload.retry()) };
   on.finish = () => end(() => upload.close());

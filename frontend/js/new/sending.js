@@ -10,6 +10,7 @@ const STATES = {
   waiting: "stateWaiting",
   paused: "statePaused",
   broken: "stateBroken",
+  over: "stateBroken",
   unreadable: "stateUnreadable",
   complete: "stateComplete",
   closed: "stateComplete",
@@ -20,6 +21,7 @@ const BUTTONS = {
   waiting: ["pause", "stop"],
   paused: ["go-on", "stop"],
   broken: ["go-on", "finish", "stop"],
+  over: [],
   unreadable: ["again", "finish", "stop"],
   complete: [],
   closed: [],
@@ -62,7 +64,7 @@ export class SendingView {
     // Spoken by screen readers, so it changes only with the state.
     $("sending-state").textContent = this.#stateText();
     if (isNew) this.#drawButtons();
-    $("sending-problem").hidden = !upload.error || upload.state !== "broken";
+    $("sending-problem").hidden = !upload.error || !["broken", "over"].includes(upload.state);
     $("sending-problem").textContent = upload.error ? sayFailure(upload.error) : "";
   }
 

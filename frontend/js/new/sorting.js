@@ -7,8 +7,8 @@ const SYSTEM_FILE = /(^|\/)(\.|__macosx\/|thumbs\.db$|desktop\.ini$)/i;
 const ENDINGS = { jpeg: ["jpg", "jpeg", "jfif", "jpe"], png: ["png"], webp: ["webp"], gif: ["gif"], avif: ["avif"], bmp: ["bmp", "dib"] };
 const FIRST_BYTES = /^(\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF.{4}WEBP|.{4}ftypavi[fs])/s;
 const HEAD_BYTES = 16;
-/** The order in which people count: 2 before 10. It is the same in every language, because an upload continues by it. */
-const NATURAL = new Intl.Collator("en", { numeric: true });
+/** Pictures that the server does not open, by the endings of their names. */
+const OTHER_FORMAT = /\.(hei[cf]|tiff?|psd|svg|jxl|jp2|ico|eps|dng|cr[23]|nef|arw)$/i;
 
 /**
  * Sort out files, given as `{file, path}`. `limits` are those of the server.
@@ -17,7 +17,10 @@ const NATURAL = new Intl.Collator("en", { numeric: true });
  */
 export async function sortOut(files, limits) {
   const skipped = new Map();
-  const skip = (reason, path) => skipped.set(reason, [...(skipped.get(reason) ?? []), path]);
+  const skip = (reason, path) => {
+    if (!skipped.has(reason)) skipped.set(reason, []);
+    skipped.get(reason).push(path);
+  };
   if (files.length === 1) {
     const [{ file, path }] = files;
     const kind = ARCHIVE.test(path) ? "archive" : MANIFEST.test(path) ? "manifest" : null;
@@ -36,9 +39,15 @@ export async function sortOut(files, limits) {
     if (reason) skip(reason, entry.path);
     else pictures.push(entry);
   }
-  pictures.sort((a, b) => NATURAL.compare(a.path, b.path));
+  sortNaturally(pictures);
   const bytes = pictures.reduce((sum, { file }) => sum + file.size, 0);
   return { kind: pictures.length ? "pictures" : "nothing", pictures, bytes, skipped };
+}
+
+/** Sort as people count: 2 before 10. Comparing in a language would take half a minute for 100,000 files. */
+function sortNaturally(entries) {
+  const keys = new Map(entries.map(({ path }) => [path, path.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(15, "0"))]));
+  entries.sort((a, b) => (keys.get(a.path) < keys.get(b.path) ? -1 : 1));
 }
 
 /** Why a file is skipped, or null. */
@@ -48,7 +57,11 @@ async function whyNot({ file, path }, limits) {
   if (file.size === 0) return "empty";
   const ending = path.split(".").pop().toLowerCase();
   const isNamed = limits.formats.some((format) => (ENDINGS[format] ?? [format]).includes(ending));
-  if (!isNamed && !FIRST_BYTES.test(await headOf(file))) return "noPicture";
+  if (!isNamed) {
+    if (OTHER_FORMAT.test(path)) return "otherFormat";
+    // The browser knows the type by the ending. Only files without a known ending are opened, because that takes a while.
+    if ((file.type && !file.type.startsWith("image/")) || !FIRST_BYTES.test(await headOf(file))) return "noPicture";
+  }
   return file.size > limits.picture_bytes ? "tooLarge" : null;
 }
 

@@ -10,11 +10,14 @@ const LONGEST_WAIT = 30000;
 /** Milliseconds over which the rate is measured. */
 const RATE_SPAN = 10000;
 
+/** The job takes nothing any more: it was closed, canceled or deleted elsewhere. */
+const OVER = ["job_not_open", "unknown_job", "expired"];
+
 const isTemporary = (error) => error instanceof Unreachable || error.status === 503 || error.code === "rate_limited";
 
 /**
  * `state` is one of: sending, waiting (the server does not answer), paused, broken (`error` says why), unreadable (all other files
- * have arrived), complete (all have arrived), closed, stopped.
+ * have arrived), complete (all have arrived), closed, stopped, over (`error` says why the job takes nothing any more).
  */
 export class Upload {
   /** `queue`: `{file, path}` in the order of the job's items. `file` may be null for those that have arrived. */
@@ -34,6 +37,7 @@ export class Upload {
     this.samples = [];
     this.aborter = null;
     this.isUncertain = false;
+    this.isQueueNew = false;
   }
 
   /** How many files have arrived. */
@@ -72,13 +76,14 @@ export class Upload {
         const batch = await this.#nextBatch();
         if (batch.length) await this.#send(batch);
       }
+      this.#keepQueue();
       this.#enter(this.unreadable.length ? "unreadable" : "complete");
     } catch (error) {
       this.batch = [];
       this.batchSent = 0;
       this.isUncertain = true;
       if (error.name === "AbortError") return;
-      this.#enter("broken", error);
+      this.#enter(OVER.includes(error.code) ? "over" : "broken", error);
     }
   }
 
@@ -89,9 +94,9 @@ export class Upload {
 
   /** Send the files that could not be read once more. They come last. */
   retry() {
-    this.queue.push(...this.unreadable);
+    this.queue = [...this.queue, ...this.unreadable];
     this.unreadable = [];
-    this.onQueue();
+    this.isQueueNew = true;
     return this.run();
   }
 
@@ -131,6 +136,7 @@ export class Upload {
   /** The files of the next request. Those that cannot be read leave the queue. */
   async #nextBatch() {
     const batch = [];
+    const lost = new Set();
     let size = 0;
     const candidates = this.queue.slice(this.arrived, this.arrived + MOST_FILES);
     for (const entry of candidates) {
@@ -139,18 +145,26 @@ export class Upload {
         batch.push(entry);
         size += entry.file.size;
       } else {
-        this.unreadable.push(entry);
+        lost.add(entry);
       }
     }
-    if (this.unreadable.some((entry) => candidates.includes(entry))) {
-      this.queue = this.queue.filter((entry) => !this.unreadable.includes(entry));
+    if (lost.size) {
+      this.queue = this.queue.filter((entry) => !lost.has(entry));
+      this.unreadable.push(...lost);
       this.totalBytes = bytesOf(this.queue);
-      this.onQueue();
+      this.isQueueNew = true;
     }
     return batch;
   }
 
+  /** Have a changed queue remembered. It must be before anything is sent, because the order counts. */
+  #keepQueue() {
+    if (this.isQueueNew) this.onQueue();
+    this.isQueueNew = false;
+  }
+
   async #send(batch) {
+    this.#keepQueue();
     const form = new FormData();
     for (const { file, path } of batch) form.append("images", file, path);
     const size = bytesOf(batch);

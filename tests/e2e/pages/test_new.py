@@ -159,6 +159,28 @@ def test_a_paused_upload_goes_on_or_is_stopped(open_page: OpenPage, http: httpx.
     assert job_of(page, http)["status"] == "canceled"
 
 
+def test_an_upload_says_that_its_job_was_ended_elsewhere(
+    open_page: OpenPage, console_errors: list[str], http: httpx.Client, long_folder: Path
+) -> None:
+    page = open_page("/new")
+    many = ManyPage(page)
+
+    def end(route: Route) -> None:
+        http.post(f"/v1/jobs/{route.request.url.split('/')[5]}/cancel")
+        route.continue_()
+
+    page.route(ADDITIONS, end)
+    many.choose_folder(long_folder)
+    many.send()
+    expect(page.locator("#sending-problem")).to_have_text("The job takes no further pictures.")
+    expect(page.locator("#sending button:visible")).to_have_count(0)
+    page.get_by_role("link", name="See what is classified so far").click()
+    assert job_of(page, http)["status"] == "canceled"
+    # The browser itself logs every answer of 4xx.
+    assert all("409" in error for error in console_errors)
+    console_errors.clear()
+
+
 def test_files_that_vanish_are_named_and_the_others_arrive(
     open_page: OpenPage, http: httpx.Client, long_folder: Path
 ) -> None:
