@@ -191,7 +191,7 @@ async function draw() {
   const working = Boolean(shown || running);
   $("work").hidden = !working;
   $("start").hidden = working;
-  $("answer").hidden = !shown;
+  if (!shown) showAnswered(false);
   if (problem) $("problem").textContent = problem();
   drawCalls();
   document.title = shown ? `${shown.item.source.name} · Lookbook` : "Lookbook";
@@ -201,9 +201,16 @@ async function draw() {
   }
   try {
     await Promise.all([showAnswer(shown), stage.showItem(shown.item, shown.src), drawStrip(answers, shown, { show, remove })]);
+    showAnswered(Boolean(shown));
   } catch (error) {
     showProblem(() => sayFailure(error));
   }
+}
+
+/** Show the answer and what follows it, once they are drawn, or hide them. */
+function showAnswered(on) {
+  $("answer").hidden = !on;
+  $("work").classList.toggle("answered", on);
 }
 
 /** Say what went wrong. `sentence()` returns it in the present language; null takes an earlier one away. */

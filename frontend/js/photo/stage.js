@@ -28,7 +28,9 @@ export class Stage {
     this.drop();
     $("name").textContent = name;
     $("photo").alt = name;
-    if ($("photo").getAttribute("src") !== src) $("photo").src = src;
+    if ($("photo").getAttribute("src") === src) return;
+    $("frame").classList.add("unsized");
+    $("photo").src = src;
   }
 
   /** Show the photo of a classified item, with a selection where its crop is. */
@@ -47,6 +49,10 @@ export class Stage {
       this.cropper = cropper;
       cropper.selection.setAttribute("aria-describedby", "crop-help");
     }
+    if (item.crop) {
+      this.ratio = ratioOf(item.crop);
+      this.cropper.ratio = RATIOS[this.ratio];
+    }
     this.cropper.show(item.crop);
     this.drawTools();
   }
@@ -56,6 +62,7 @@ export class Stage {
     if (!width) return;
     $("frame").style.setProperty("--width", width);
     $("frame").style.setProperty("--ratio", width / height);
+    $("frame").classList.remove("unsized");
   }
 
   drop() {
@@ -118,6 +125,11 @@ export class Stage {
   sayWhy(word) {
     $("why").textContent = say(word);
   }
+}
+
+/** The button whose ratio a crop has. */
+function ratioOf({ width, height }) {
+  return Object.keys(RATIOS).find((name) => Math.abs(width / height - RATIOS[name]) < 0.005) ?? "free";
 }
 
 const sides = ({ x, y, width, height }) => [x, y, width, height];

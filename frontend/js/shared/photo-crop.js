@@ -22,7 +22,7 @@ export class PhotoCrop {
   }
 
   constructor(photo, place, { source, onChange, onConfirm }) {
-    Object.assign(this, { photo, source, onChange, ratio: 0, crop: null });
+    Object.assign(this, { photo, source, onChange, crop: null });
     this.selection = make(
       "cropper-selection",
       { movable: true, resizable: true, precise: true, outlined: true, hidden: true, tabindex: "0", role: "application" },
@@ -46,6 +46,15 @@ export class PhotoCrop {
     return this.photo.clientWidth / this.source.width;
   }
 
+  /** The ratio that the sides of the selection keep, width by height. 0: any. */
+  get ratio() {
+    return this.selection.aspectRatio || 0;
+  }
+
+  set ratio(ratio) {
+    this.selection.aspectRatio = ratio || NaN;
+  }
+
   /** Show a crop in source pixels, or nothing for null. */
   show(crop) {
     if (!crop) {
@@ -61,7 +70,6 @@ export class PhotoCrop {
   /** Keep the sides of the selection at `ratio` (width by height; 0: any). Without a selection, begin one in the middle. */
   keepRatio(ratio) {
     this.ratio = ratio;
-    this.selection.aspectRatio = ratio || NaN;
     if (this.crop && !ratio) return;
     const { width, height } = this.source;
     const { x, y, ...most } = this.crop ?? {

@@ -34,6 +34,18 @@ TURNS = {
 }
 """What turns an upright picture into the stored one of each orientation."""
 
+LAYOUT_SHIFT = """() => new Promise((resolve) => {
+  let sum = 0;
+  const add = (entries) => entries.forEach(({ value }) => (sum += value));
+  const observer = new PerformanceObserver((list) => add(list.getEntries()));
+  observer.observe({ type: "layout-shift", buffered: true });
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    add(observer.takeRecords());
+    resolve(sum);
+  }));
+})"""
+"""By how much things have moved on the page, as Chromium measures it (Cumulative Layout Shift)."""
+
 
 @pytest.fixture
 def photo(open_page: OpenPage) -> PhotoPage:
@@ -160,6 +172,17 @@ def test_answers_have_a_url_that_survives_reload_back_and_a_new_tab(photo: Photo
     assert page.url == whole
     page.go_back()
     expect(page.get_by_role("heading", name="Drop a photo here.")).to_be_visible()
+
+
+def test_nothing_moves_while_a_photo_is_answered_and_forced_colours_tell_the_pressed_button(photo: PhotoPage) -> None:
+    photo.choose(COAT)
+    expect(photo.ranks).to_have_count(5)
+    expect(photo.page.locator("cropper-canvas")).to_be_visible()
+    assert photo.page.evaluate(LAYOUT_SHIFT) < 0.005
+    photo.page.emulate_media(forced_colors="active")
+    whole, free = (photo.page.locator(f"[data-part={part}]") for part in ("whole", "free"))
+    colours = [button.evaluate("button => getComputedStyle(button).borderBottomColor") for button in (whole, free)]
+    assert colours[0] != colours[1]
 
 
 def test_the_heat_map_lies_over_the_photo_and_follows_the_answer(photo: PhotoPage) -> None:
