@@ -9,7 +9,7 @@ const DEFAULTS = { model: "production", priority: "normal" };
 /** `{curl, Python, CLI}` for a source: `{kind, pictures, file, urls, crawl}`. `options`: name, model, priority. */
 export function callsFor(source, options) {
   const jobs = `${location.origin}/v1/jobs`;
-  const asked = Object.entries(options).filter(([name, value]) => value && value !== DEFAULTS[name]);
+  const asked = Object.entries(options).filter(([name, value]) => value !== DEFAULTS[name]);
   const fields = asked.map(([name, value]) => ` -F ${shell(`${name}=${value}`)}`).join("");
   const named = asked.map(([name, value]) => `, ${name}=${JSON.stringify(value)}`).join("");
   const flags = asked.map(([name, value]) => ` --${name} ${shell(value)}`).join("");

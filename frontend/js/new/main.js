@@ -42,7 +42,9 @@ try {
 }
 
 async function begin() {
-  const [session, accepted] = await Promise.all([get("/session"), get("/v1/limits"), drawModels(), setUpShop()]);
+  // The models and the recipes are needed only later, so nothing waits for them.
+  const others = Promise.all([drawModels(), setUpShop()]);
+  const [session, accepted] = await Promise.all([get("/session"), get("/v1/limits")]);
   limits = accepted.body;
   setUpReady(limits, session.body);
   setUpPreview(() => readySource().crawl);
@@ -55,6 +57,8 @@ async function begin() {
   const waiting = await takeOver();
   if (waiting.length) await chooseFiles(waiting);
   else await offerToGoOn(view, open);
+  await others;
+  drawReady();
 }
 
 /** Give the window its title. While something is sent, `view` does. */
@@ -112,10 +116,14 @@ async function chooseFiles(files) {
   const sorted = await sortOut(files, limits);
   $("looking").textContent = "";
   if (sorted.kind === "pictures" && files.length === 1) {
-    // One picture is answered on the page for one photo.
-    await handOver(files);
-    location.assign("/");
-    return;
+    try {
+      // One picture is answered on the page for one photo.
+      await handOver(files);
+      location.assign("/");
+      return;
+    } catch {
+      // The browser has no room for it. It becomes a job of one picture.
+    }
   }
   showReady(sorted);
 }
@@ -167,7 +175,6 @@ async function send(event) {
 }
 
 async function submitJson(job) {
-  if (!job.name) delete job.name;
   location.assign((await postJson("/v1/jobs", job)).links.page);
 }
 
@@ -175,7 +182,7 @@ async function submitJson(job) {
 async function sendFile({ kind, file }, options) {
   const aborter = new AbortController();
   const form = new FormData();
-  for (const [name, value] of Object.entries(options)) if (value) form.append(name, value);
+  for (const [name, value] of Object.entries(options)) form.append(name, value);
   form.append(kind, file, file.name);
   const upload = { state: "sending", sentBytes: 0, totalBytes: file.size };
   leaveReady();

@@ -75,8 +75,11 @@ export function hideReady() {
 
 export const readySource = () => source && described();
 
-/** The options of the job, as the API takes them. */
-export const optionsOf = () => ({ name: $("name").value.trim(), model: $("model").value, priority: $("priority").value });
+/** The options of the job, as the API takes them: name, model, priority, without empty ones. */
+export function optionsOf() {
+  const options = { name: $("name").value.trim(), model: $("model").value, priority: $("priority").value };
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value));
+}
 
 /** Draw in the present language. */
 export function drawReady() {

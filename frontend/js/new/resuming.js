@@ -10,7 +10,7 @@ const sizes = (entries) => entries.map(({ path, file, size }) => ({ path, size: 
 /** Send pictures as a new job. `onOpen` is called when the job exists. Throws as the API if it cannot be created. */
 export async function startUpload(view, pictures, options, handles, onOpen) {
   const upload = makeUpload(view, pictures, options.name, handles);
-  await upload.open({ ...options, name: options.name || undefined });
+  await upload.open(options);
   onOpen();
   await sendAll(view, upload, options.name);
 }
