@@ -79,8 +79,8 @@ def steps(weights: Path) -> Iterator[Step]:
         "+ square-root sampler, logit adjustment",
         {"sampler": kfashion["sampler"], "loss": {"logit_adjustment": kfashion["loss"]["logit_adjustment"]}},
     )
-    # The average of the recipe is for a hundred times as many steps.
-    smooth = {"loss": {"label_smoothing": kfashion["loss"]["label_smoothing"]}, "fine_tune": {"average": 0.99}}
+    average = {"average": kfashion["fine_tune"]["average"]}
+    smooth = {"loss": {"label_smoothing": kfashion["loss"]["label_smoothing"]}, "fine_tune": average}
     mix = {"mix": kfashion["mix"]}
     grouped = {"head": {"kind": kfashion["head"]["kind"]}}
     yield Step("… + label smoothing, averaged weights", smooth, alone=True)
