@@ -60,6 +60,25 @@ class ModelVersionDetailOut(ModelVersionOut):
     card: str
 
 
+class ReviewedJobOut(Output):
+    id: str
+    name: str
+    count: int
+
+
+class ConfusionOut(Output):
+    """How often the model predicted one label where people gave another one, or the same."""
+
+    predicted: str
+    label: str | None = Field(description="The label of the reviews. Null if no label fits.")
+    count: int
+    jobs: list[ReviewedJobOut] = Field(description="The jobs with these pictures, newest first.")
+
+
+class ConfusionsOut(Output):
+    data: list[ConfusionOut]
+
+
 class PromotionIn(Input):
     version: Text = Field(description="The version that becomes `production`.", examples=["2"])
 

@@ -7,9 +7,11 @@ from apiflask import APIBlueprint
 from api.answers.present import labels_and_groups_out, model_version_detail_out, model_version_out
 from api.answers.problems import not_found_problem
 from api.answers.spec import PROMOTION_RESPONSES
-from api.door.access import check_visitor_model
+from api.door.access import caller, check_visitor_model
 from api.schemas.common import Answer
 from api.schemas.models import (
+    ConfusionOut,
+    ConfusionsOut,
     LabelsOut,
     LabelsQuery,
     ModelVersionDetailOut,
@@ -18,9 +20,12 @@ from api.schemas.models import (
     PromotionOut,
 )
 from api.services import current_services
+from core.clock import utc_now
 from core.errors import ModelUnknown
 from core.messages import Queue
+from core.types import ModelRef
 from db import model_versions
+from db.views.confusion import count_confusions
 
 bp = APIBlueprint("models", __name__, tag="Models")
 
@@ -45,6 +50,22 @@ def get_model(name: str, version: str) -> Answer:
         except ModelUnknown as error:
             raise not_found_problem("model", f"{name}/{version}") from error
         return model_version_detail_out(row, model_versions.list_aliases(session))
+
+
+@bp.get("/v1/models/<name>/<version>/confusion")
+@bp.output(ConfusionsOut)
+@bp.doc(
+    summary="Count which label a model version predicted for which",
+    description="According to the reviews of the jobs that you may see. Most frequent pairs come first.",
+    operation_id="get_confusion",
+)
+def get_confusion(name: str, version: str) -> Answer:
+    with current_services().database.reading() as session:
+        row = model_versions.find(session, ModelRef(name, version))
+        if row is None:
+            raise not_found_problem("model", f"{name}/{version}")
+        counted = count_confusions(session, row, caller(), utc_now())
+        return ConfusionsOut(data=[ConfusionOut.model_validate(pair, from_attributes=True) for pair in counted])
 
 
 @bp.post("/v1/models/<name>/promote")

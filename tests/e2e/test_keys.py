@@ -223,7 +223,7 @@ def test_an_admin_creates_and_revokes_keys_on_the_account_page(
     account.create("catalog import", quota="5")
     expect(account.secret).to_have_text(re.compile(r"^lb_"))
     secret = account.secret.inner_text()
-    expect(account.row("catalog import")).to_contain_text("may submit pictures, may read5")
+    expect(account.row("catalog import")).to_contain_text("submit, read5")
     assert_accessible(page)
     with client_of(locked, secret) as http:
         assert http.get("/v1/usage").json()["quota"] == 5

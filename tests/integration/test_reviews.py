@@ -17,8 +17,8 @@ from db.database import Database
 from db.tables import Job, Scope
 from db.views import items
 from db.views.item_pages import ItemFilter, ItemSort
-from tests.integration.apps import serving
-from tests.integration.builders import a_varied_job, review
+from tests.integration.apps import bearer, serving
+from tests.integration.builders import a_key, a_varied_job, review
 from tests.integration.test_tallies import counted, tallied
 
 
@@ -265,3 +265,32 @@ def test_a_review_names_its_key(client: FlaskClient, database: Database, job_id:
     item = client.get(f"/v1/jobs/{job_id}/items", headers=headers).get_json()["data"][0]
     answer = client.put(f"/v1/items/{item['id']}/review", json={"rejected": True}, headers=headers)
     assert answer.get_json()["by"] == key.id
+
+
+def test_the_confusions_of_a_model_count_the_reviews_of_its_jobs(client: FlaskClient, database: Database) -> None:
+    first, second = a_varied_job(database), a_varied_job(database)
+    # Every fourth of the recorded pictures is predicted as dress, the others as shirt.
+    review(database, first, {0: "dress", 1: "dress", 2: "dress", 3: None})
+    review(database, second, {0: "dress", 4: None, 6: None})
+    path = "/v1/models/test/1/confusion"
+    assert client.get(path).get_json()["data"] == [
+        confusion("shirt", None, {second: 2, first: 1}),
+        confusion("shirt", "dress", {second: 1, first: 2}),
+        confusion("dress", "dress", {first: 1}),
+    ]
+    with database.writing() as session:
+        session.execute(update(Job).where(Job.id == second).values(deleted_at=utc_now()))
+    assert client.get(path).get_json()["data"][0] == confusion("shirt", "dress", {first: 2})
+    assert client.get("/v1/models/test/9/confusion").get_json()["code"] == "unknown_model"
+
+
+def confusion(predicted: str, label: str | None, counts: dict[str, int]) -> dict[str, Any]:
+    jobs = [{"id": job, "name": "varied", "count": count} for job, count in counts.items()]
+    return {"predicted": predicted, "label": label, "count": sum(counts.values()), "jobs": jobs}
+
+
+def test_the_confusions_of_a_model_leave_out_the_jobs_of_others(client: FlaskClient, database: Database) -> None:
+    review(database, a_varied_job(database), {0: "dress"})
+    _, stranger = a_key(database, Scope.READ)
+    answer = client.get("/v1/models/test/1/confusion", headers=bearer(stranger))
+    assert answer.get_json() == {"data": []}

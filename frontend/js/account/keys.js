@@ -99,7 +99,7 @@ export class Keys {
     const row = make("tr", { class: key.revoked_at && "revoked" });
     row.append(make("th", { scope: "row" }, make("b", {}, key.name), make("span", { class: "small muted" }, key.id)));
     const used = key.last_used_at ? dayAndTime(key.last_used_at) : say("never");
-    const cells = [key.scopes.map((scope) => sayOf("may", scope)).join(", "), limit(key.quota), limit(key.rate_limit), day(key.created_at), used];
+    const cells = [key.scopes.map((scope) => sayOf("scopeWords", scope)).join(", "), limit(key.quota), limit(key.rate_limit), day(key.created_at), used];
     row.append(...cells.map((text) => make("td", {}, text)), make("td", {}, this.#action(key)));
     return row;
   }

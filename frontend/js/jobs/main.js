@@ -8,7 +8,7 @@ import { JobList, PAGE } from "./list.js";
 import { Row } from "./row.js";
 
 const STATUSES = ["queued", "running", "completed", "canceled", "failed"];
-const SOURCES = ["uploads", "archive", "manifest", "items", "crawl", "classification"];
+const SOURCES = ["uploads", "archive", "manifest", "items", "crawl", "rerun", "classification"];
 /** Milliseconds between two ticks: at first, and at most. */
 const FIRST_TICK = 1500;
 const LONGEST_TICK = 15000;

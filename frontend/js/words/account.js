@@ -3,6 +3,7 @@
 export const WORDS = {
   en: {
     may: { read: "may read", submit: "may submit pictures", admin: "may administer" },
+    scopeWords: { read: "read", submit: "submit", admin: "administer" },
     openService: "This service needs no key",
     noKey: "No key",
     rateLimit: "{count} requests a minute",
@@ -59,6 +60,7 @@ export const WORDS = {
   },
   ko: {
     may: { read: "읽기", submit: "사진 보내기", admin: "관리" },
+    scopeWords: { read: "읽기", submit: "보내기", admin: "관리" },
     openService: "키 없이 쓸 수 있는 서비스입니다",
     noKey: "키 없음",
     rateLimit: "분당 요청 {count}회",

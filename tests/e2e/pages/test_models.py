@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -14,7 +16,7 @@ from core.types import ModelRef
 from db import model_versions
 from db.database import Database
 from db.model_versions import NewModelVersion
-from tests.conftest import RunningService
+from tests.conftest import SAMPLES, RunningService
 from tests.e2e.pages.objects import ModelPage, assert_accessible
 
 OpenPage = Callable[..., Page]
@@ -83,6 +85,28 @@ def test_a_hostile_card_is_text_on_a_korean_phone(open_page: OpenPage, other_ver
     expect(page.get_by_role("heading", name="혼동 행렬")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert_accessible(page)
+
+
+def test_a_confusion_of_reviews_opens_its_pictures(open_page: OpenPage, http: httpx.Client) -> None:
+    picture = (SAMPLES / "dress-green.jpg").read_bytes()
+    jobs = []
+    for number in range(2):
+        files = [("images", (f"{number}.jpg", picture))]
+        job = http.post("/v1/jobs", files=files, data={"name": f"confused {number}"}, headers={"Prefer": "wait=30"})
+        jobs.append(job.json()["id"])
+        item = http.get(f"/v1/jobs/{jobs[-1]}/items").json()["data"][0]
+        predicted = item["prediction"]["label"]
+        http.put(f"/v1/items/{item['id']}/review", json={"label": "hat"} if number else {"rejected": True})
+    page = open_page("/models/garments/3")
+    model = ModelPage(page)
+    model.show_reviews()
+    expect(model.hint).to_contain_text("A number opens its pictures")
+    expect(page).to_have_url(re.compile(r"confusion=reviews"))
+    assert_accessible(page)
+    link = model.cell("Hat", predicted["name"]).get_by_role("link")
+    expect(link).to_have_attribute("href", f"/jobs/{jobs[1]}?predicted={predicted['id']}&label=hat")
+    rejected = model.cell("no label fits", predicted["name"]).get_by_role("link")
+    expect(rejected).to_have_attribute("href", f"/jobs/{jobs[0]}?predicted={predicted['id']}&rejected=true")
 
 
 def test_an_unknown_version_says_so(open_page: OpenPage, console_errors: list[str]) -> None:
