@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import (
+    browsing,
     crawling,
     duplicates,
     exporting,
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Run] = {
     "fetching": fetching.run,
     "ingest": ingest.run,
     "polling": polling.run,
+    "browsing": browsing.run,
     "paging": paging.run,
     "exporting": exporting.run,
     "reuse": reuse.run,

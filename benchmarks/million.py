@@ -18,7 +18,6 @@ PICTURES = 50_000
 """Number of different pictures. Each appears in `ROUNDS` items."""
 ROUNDS = 20
 ITEMS = PICTURES * ROUNDS
-FAILED = ITEMS // 4
 _FAILED = "n % 4 = 1"
 
 _ITEMS = f"""
@@ -33,6 +32,7 @@ SELECT 'itm_' || (10000000 + p), :job, p, CASE WHEN {_FAILED} THEN 'failed' ELSE
 FROM (SELECT numbered.*, round, round * {PICTURES} + n AS p
       FROM (SELECT predictions.*, row_number() OVER (ORDER BY id) - 1 AS n FROM predictions) AS numbered
       CROSS JOIN ({" UNION ALL ".join(f"SELECT {n} AS round" for n in range(ROUNDS))}) AS rounds) AS every
+WHERE p < :total
 ORDER BY p
 """
 _TALLIES = """
@@ -50,8 +50,8 @@ UPDATE jobs SET status = 'completed', total = :total, succeeded = :total - :fail
 """
 
 
-def store_million(database: Database) -> str:
-    """Store the job and return its id. Every fourth item has failed.
+def store_million(database: Database, total: int = ITEMS) -> str:
+    """Store the job, or one of `total` items, and return its id. Every fourth item has failed.
 
     Two in five of the other items have the first label. Confidences are spread evenly between 0.1 and 1.
     """
@@ -63,10 +63,10 @@ def store_million(database: Database) -> str:
         session.flush()
         connection = session.connection()
         _store_predictions(connection, version)
-        connection.execute(text(_ITEMS), {"job": job.id})
+        connection.execute(text(_ITEMS), {"job": job.id, "total": total})
         connection.execute(text(_TALLIES))
         connection.execute(text(_ERRORS))
-        connection.execute(text(_COUNTS), {"job": job.id, "total": ITEMS, "failed": FAILED})
+        connection.execute(text(_COUNTS), {"job": job.id, "total": total, "failed": total // 4})
     if not database.is_sqlite:
         # PostgreSQL would do this by itself a minute later, in the middle of the measurement.
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

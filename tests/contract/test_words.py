@@ -34,7 +34,7 @@ SCRIPTS = PROJECT / "frontend" / "js"
 WORDS = sorted((SCRIPTS / "words").glob("*.js"))
 PAGES = sorted(path.stem for path in (PROJECT / "frontend" / "pages").glob("*.html") if path.stem != "layout")
 LANGUAGES = ("en", "ko")
-ASKS = r'data-i18n(?:-label)?="(\w+)"|\bsay\("(\w+)"'
+ASKS = r'data-i18n(?:-label|-placeholder)?="(\w+)"|\bsay\("(\w+)"'
 
 NOT_SHOWN = {
     "bad_cursor": "the pages send the cursors that the server gave them",

@@ -6,6 +6,22 @@ export class Bars {
     this.element = element;
     this.choose = choose;
     this.buttons = new Map();
+    element.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  /** Tab reaches one bar, and the arrow keys go to the others: a model may have a hundred labels. */
+  onKey(event) {
+    const steps = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+    if (!(event.key in steps)) return;
+    event.preventDefault();
+    const all = [...this.element.querySelectorAll("button")];
+    const target = Math.max(0, Math.min(all.indexOf(event.target) + steps[event.key], all.length - 1));
+    this.#letTabReach(all[target]);
+    all[target].focus();
+  }
+
+  #letTabReach(button) {
+    for (const other of this.buttons.values()) other.tabIndex = other === button ? 0 : -1;
   }
 
   draw(summary, names, chosen) {
@@ -31,6 +47,7 @@ export class Bars {
         return make("div", { class: "cluster" }, this.button("group", group), ...rows);
       }),
     );
+    this.#letTabReach(this.element.querySelector("button"));
   }
 
   button(kind, row) {

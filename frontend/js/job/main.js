@@ -1,105 +1,157 @@
-// The page of one job: progress, filters, pictures.
-import { Actions } from "./actions.js";
-import { ApiError, followJob, get, isFinished } from "../shared/api.js";
-import { Bars } from "./bars.js";
-import { CrawlSection } from "./crawl.js";
+// The page of one job: progress, filters, pictures, reviews.
+import { ApiError, followJob, isFinished, session } from "../shared/api.js";
 import { namesOf } from "../shared/labels.js";
-import { $, duration, make, number, onLanguage, percent, say, sayError, setUpPage } from "../shared/page.js";
-import { Sheet } from "./sheet.js";
-import { Viewer } from "./viewer.js";
+import { $, number, onLanguage, say, sayError, sayFailure, setUpPage } from "../shared/page.js";
+import { showScriptCalls } from "../shared/script-calls.js";
+import { onHistory, pushState, readState, replaceState } from "../shared/url-state.js";
 import { WORDS as CRAWL_WORDS } from "../words/crawl.js";
 import { WORDS } from "../words/job.js";
-
-/** A prediction with a confidence below this is called doubtful. */
-const DOUBTFUL_BELOW = 0.6;
-/** The shortest time between two reads of the summary, in milliseconds. */
-const SUMMARY_INTERVAL = 1000;
+import { Actions } from "./actions.js";
+import { Bars } from "./bars.js";
+import { Bulk } from "./bulk.js";
+import { CrawlSection } from "./crawl.js";
+import { Exporting } from "./exporting.js";
+import { Filters } from "./filters.js";
+import { drawAbout, drawHead } from "./head.js";
+import { Histogram } from "./histogram.js";
+import { ItemList } from "./item-list.js";
+import { Reviews } from "./reviews.js";
+import { Scrubber } from "./scrubber.js";
+import { Selection } from "./selection.js";
+import { Sheet } from "./sheet.js";
+import { scriptCalls } from "./script.js";
+import { Viewer } from "./viewer.js";
 
 const id = location.pathname.split("/").filter(Boolean).pop();
-const state = {
-  job: null,
-  summary: null,
-  names: null,
-  filter: "all",
-  label: null,
-  group: null,
-  sort: "position",
-  summaryReadAt: 0,
-  following: false,
-};
+const state = { job: null, summary: null, names: null, visitor: null, following: false, threshold: null };
 
 setUpPage(WORDS, CRAWL_WORDS);
-const viewer = new Viewer(() => state.names);
-const sheet = new Sheet({
-  job: id,
-  doubtfulBelow: DOUBTFUL_BELOW,
-  names: () => state.names,
-  open: (item, step) => viewer.open(item, step),
-});
-const bars = new Bars($("bars"), toggleFilter);
-const actions = new Actions(onChanged);
+const filters = new Filters(showList);
+const list = new ItemList(id, () => sheet.redraw());
+const look = { names: () => state.names, threshold: () => state.threshold ?? filters.threshold };
+const may = (scope) => Boolean(state.visitor?.may.includes(scope)) && !state.visitor.shared_job;
+const mayReview = () => may("submit");
+const selection = new Selection(list, onSelection);
+const reviews = new Reviews(id, list, { onChange: onReviews, onError: showRefusal });
+const sheet = new Sheet({ list, selection, look, open: openItem, onPlace: () => {}, onScroll: rememberPlace });
+const scrubber = new Scrubber(sheet);
+const viewer = new Viewer({ list, reviews, look, mayReview, onShow: rememberItem, onClose: forgetItem });
+const bulk = new Bulk({ selection, reviews, look, job: () => state.job, mayReview });
+const bars = new Bars($("bars"), (kind, label) => filters.toggle(kind, label));
+const histogram = new Histogram({ onMove: setThreshold, onSet: (value) => filters.setThreshold(value) });
+const actions = new Actions(may, onChanged);
+const exporting = new Exporting(filters, list);
 const crawl = new CrawlSection(id);
 
-for (const button of $("filters").querySelectorAll("button")) {
-  button.addEventListener("click", () => {
-    Object.assign(state, { filter: button.dataset.filter, label: null, group: null });
-    reload();
-  });
-}
-$("sort").addEventListener("change", () => {
-  state.sort = $("sort").value;
-  reload();
-});
+const drawScript = showScriptCalls($("script"), () => (state.job ? scriptCalls(state.job, filters.query) : {}));
+
+$("review").addEventListener("click", () => openItem(sheet.current));
+$("newer").addEventListener("click", () => showList());
 $("help").addEventListener("click", () => $("keys").showModal());
 $("keys").addEventListener("click", () => $("keys").close());
-addEventListener("keydown", (event) => {
-  if (event.key === "?" && !document.querySelector("dialog[open]")) $("keys").showModal();
-});
-onLanguage(() => state.job && draw());
-onLanguage(() => sheet.relabel());
+addEventListener("keydown", onKey);
+onHistory(onBack);
+onLanguage(() => state.names && redraw());
 
 follow();
 
 async function follow() {
   state.following = true;
   try {
-    await followJob(id, { onJob, onTrouble });
+    session().then(onVisitor);
+    await followJob(id, { onJob, onTrouble, query: wanted });
     state.following = false;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    $("job").hidden = true;
-    $("missing").hidden = false;
-    const words = { 404: "unknownJob", 410: "expiredJob" };
-    const word = words[error.status];
-    $("missing-text").textContent = word ? say(word) : sayError(error.code, error.message);
+    showMissing(error);
   }
+}
+
+function onVisitor(visitor) {
+  state.visitor = visitor;
+  if (state.names) draw();
+}
+
+/** All that a poll should bring: the counts, and the items in the window if the list is the plain one. */
+function wanted() {
+  if (!state.job || !list.isPlain) return { include: "summary" };
+  return { include: "summary,items", after: Math.max(0, sheet.firstVisible()) - 1, limit: 100 };
+}
+
+async function showMissing(error) {
+  const key = (await session()).key?.name;
+  $("job").hidden = true;
+  $("missing").hidden = false;
+  const words = { 404: key ? say("notForThisKey", { key }) : say("unknownJob"), 410: say("expiredJob") };
+  $("missing-text").textContent = words[error.status] ?? sayError(error.code, error.message);
 }
 
 async function onJob(job) {
   const first = !state.job;
+  const wasRunning = state.job && !isFinished(state.job);
   state.job = job;
   state.names ??= await namesOf(`${job.model.name}@${job.model.version}`);
+  state.summary = job.summary ?? state.summary;
   $("job").hidden = false;
-  // The summary is read at most once in SUMMARY_INTERVAL, but always when the job is finished.
-  if (first || isFinished(job) || Date.now() - state.summaryReadAt > SUMMARY_INTERVAL) {
-    state.summaryReadAt = Date.now();
-    ({ body: state.summary } = await get(`/v1/jobs/${id}/summary`));
-    draw();
-    if (first) await reload();
-    else await sheet.refresh();
-  } else {
-    draw();
+  sheet.withPrice = ["crawl", "items", "manifest", "rerun"].includes(job.source);
+  draw();
+  if (first) {
+    await showList({ place: readState() });
+  } else if (list.isPlain) {
+    list.grow(job.counts.total);
+    if (job.items) list.update(job.items);
   }
+  // The items of another list would move while the person looks at them. They are shown when the person asks.
+  const done = job.counts.succeeded + job.counts.failed;
+  $("newer").hidden = list.isPlain || done === state.listedAt;
+  if (wasRunning && isFinished(job)) actions.tell(job);
+}
+
+/** Show the list that the URL asks for. `place`: the state to return to, after a reload or Back. */
+async function showList({ place } = {}) {
+  state.threshold = null;
+  $("refused").hidden = true;
+  selection.clear();
+  state.listedAt = state.job.counts.succeeded + state.job.counts.failed;
+  $("newer").hidden = true;
+  draw();
+  sheet.reset();
+  $("sheet").setAttribute("aria-busy", "true");
+  try {
+    await list.show(filters.query, state.job.counts.total);
+  } catch (error) {
+    // A filter in the URL that this job does not have.
+    showRefusal(error);
+    return;
+  } finally {
+    $("sheet").setAttribute("aria-busy", "false");
+  }
+  sheet.measure();
+  sheet.redraw();
+  exporting.draw(state.job);
+  scrubber.draw();
+  if (!place) return;
+  const at = Number(place.at) || 0;
+  if (at) sheet.scrollTo(at);
+  sheet.setCurrent(at);
+  if (place.item) await openById(place.item, place);
+}
+
+/** Open an item by its id. Its index is in the URL, because the list may be long. */
+async function openById(item, { index }) {
+  const found = await list.fetched(Number(index) || 0);
+  const at = found?.id === item ? Number(index) || 0 : list.indexOf(item);
+  if (at >= 0) await viewer.open(at);
 }
 
 async function onChanged(job) {
   if (!job) {
-    location.assign("/");
+    location.assign("/jobs");
     return;
   }
-  await onJob(job);
+  await onJob({ ...job, summary: null });
   // A retry makes failed pictures pending again.
-  await reload();
+  await showList();
   if (!state.following) follow();
 }
 
@@ -108,73 +160,112 @@ function onTrouble(unreachable) {
   $("trouble").textContent = say("unreachable");
 }
 
-/** Filter by a label or a group, or show all pictures if that filter is already on. */
-function toggleFilter(kind, value) {
-  const wasOn = state[kind] === value;
-  Object.assign(state, { filter: "all", label: null, group: null });
-  if (!wasOn) state[kind] = value;
-  reload();
-}
-
-function reload() {
-  const query = { sort: state.sort };
-  if (state.label) query.label = state.label;
-  if (state.group) query.group = state.group;
-  if (state.filter === "failed") query.status = "failed";
-  if (state.filter === "doubtful") query.max_confidence = DOUBTFUL_BELOW;
-  draw();
-  return sheet.show(query);
-}
-
 function draw() {
-  const { job, summary } = state;
-  const { total, pending, failed, canceled, reused } = job.counts;
-  const finished = isFinished(job);
-  const share = total ? (total - pending) / total : Number(finished);
-  // While the source is still being read, the total is unknown, so no percentage is shown.
-  const shown = finished || job.discovering ? "" : percent(share);
-  document.title = `${shown && `${shown} · `}${job.name} · Lookbook`;
-  $("name").textContent = job.name;
-  $("percent").textContent = shown;
-  $("line").classList.toggle("done", finished);
-  $("line").setAttribute("aria-valuenow", Math.round(share * 100));
-  $("line").firstElementChild.style.width = `${share * 100}%`;
-  const facts = [[say("done", { done: number(total - pending), total: number(total) })]];
-  if (canceled) facts.push([say("canceledCount", { count: number(canceled) })]);
-  if (failed) facts.push([say("failed", { count: number(failed) }), "failed"]);
-  if (reused) facts.push([say("reused", { count: number(reused) })]);
-  if (job.rate && (job.rate < 1000 || finished)) facts.push([say("rate", { rate: number(Math.round(job.rate)) })]);
-  if (!finished && job.eta_seconds !== null) facts.push([say("left", { time: duration(job.eta_seconds) })]);
-  if (job.open_until) facts.push([say("stillSending")]);
-  else if (job.discovering) facts.push([say(job.crawl?.pages.seen ? "crawling" : job.crawl ? "waiting" : "discovering")]);
-  else if (!finished && !job.started_at) facts.push([say("waiting")]);
-  if (job.error && !job.crawl?.verdict) facts.push([`${sayError(job.error.code, "")} (${job.error.detail})`, "failed"]);
-  if (finished && job.finished_at) {
-    const milliseconds = job.duration_seconds * 1000;
-    facts.push([say("took", { time: duration(milliseconds / 1000) })]);
-  }
-  $("facts").replaceChildren(...facts.map(([text, kind]) => make("span", { class: kind }, text)));
+  const { job, summary, names } = state;
+  drawHead(job);
+  drawAbout(job);
   // A job without pictures needs no filters.
-  for (const part of ["bars", "filters", "end"]) $(part).hidden = !total;
+  for (const part of ["charts", "filters", "end"]) $(part).hidden = !job.counts.total;
+  $("review").hidden = !job.counts.succeeded || !mayReview();
   actions.draw(job);
+  exporting.draw(job);
+  drawScript();
+  $("compare").href = `/compare?jobs=${job.id}`;
   crawl.draw(job);
-  if (summary) {
-    bars.draw(summary, state.names, state);
-    drawFilters(summary);
+  bulk.draw();
+  if (!summary) return;
+  bars.draw(summary, names, filters.state);
+  histogram.draw(summary.confidence_histogram, look.threshold());
+  filters.draw(summary, names);
+  drawAgreement();
+}
+
+function redraw() {
+  draw();
+  sheet.redraw();
+}
+
+/** How far the review has come, and how often people agree with the model. */
+function drawAgreement() {
+  const { reviewed, agreed } = state.summary;
+  for (const place of ["agreement", "viewer-agreement"]) $(place).hidden = !reviewed;
+  const share = new Intl.NumberFormat(document.documentElement.lang, { style: "percent", maximumFractionDigits: 1 });
+  $("agreement").textContent = say("agreement", { count: number(reviewed), share: share.format(agreed / (reviewed || 1)) });
+  $("viewer-agreement").textContent = $("agreement").textContent;
+}
+
+function setThreshold(value) {
+  state.threshold = value;
+  sheet.redraw();
+}
+
+function onSelection() {
+  sheet.redraw();
+  bulk.draw();
+}
+
+function onReviews() {
+  sheet.redraw();
+  bulk.draw();
+  // The counts come from the server once it has stored the reviews.
+  if (!reviews.waiting && !state.following) follow();
+}
+
+function showRefusal(error) {
+  $("refused").textContent = sayFailure(error);
+  $("refused").hidden = false;
+}
+
+async function openItem(index) {
+  pushState({ item: list.at(index)?.id, index });
+  if (!(await viewer.open(index))) forgetItem();
+}
+
+function rememberItem(item, index) {
+  sheet.setCurrent(index);
+  replaceState({ item: item.id, index });
+}
+
+function forgetItem() {
+  replaceState({ item: null, index: null });
+  sheet.focus(sheet.current);
+}
+
+function rememberPlace(first) {
+  scrubber.draw();
+  clearTimeout(state.placing);
+  state.placing = setTimeout(() => !viewer.dialog.open && replaceState({ at: first || null }), 200);
+}
+
+/** Back and Forward: close or open the viewer, or show another list. */
+async function onBack(place) {
+  const query = JSON.stringify(filters.query);
+  if (query !== JSON.stringify(list.query)) {
+    viewer.dialog.close();
+    await showList({ place });
+  } else if (place.item) {
+    await openById(place.item, place);
+  } else if (viewer.dialog.open) {
+    viewer.dialog.close();
   }
 }
 
-function drawFilters(summary) {
-  const counts = {
-    all: summary.counts.total,
-    doubtful: summary.confidence_histogram.slice(0, Math.round(DOUBTFUL_BELOW * summary.confidence_histogram.length)).reduce((sum, n) => sum + n, 0),
-    failed: summary.counts.failed,
-  };
-  const words = { all: "all", doubtful: "doubtful", failed: "failedFilter" };
-  for (const button of $("filters").querySelectorAll("button")) {
-    const kind = button.dataset.filter;
-    button.textContent = say(words[kind], { count: number(counts[kind]) });
-    button.setAttribute("aria-pressed", String(state.filter === kind && !state.label && !state.group));
-    button.hidden = kind !== "all" && counts[kind] === 0 && state.filter !== kind;
-  }
+function onKey(event) {
+  if (document.querySelector("dialog[open]") || event.target.matches("input, select, textarea, [contenteditable='plaintext-only']")) return;
+  if (event.key === "?") $("keys").showModal();
+  else if (event.key === "/") (event.preventDefault(), $("search").focus());
+  else if (event.key === "u" || (event.key === "z" && (event.ctrlKey || event.metaKey))) reviews.undo();
+  else if (/^[1-9]$/.test(event.key) && document.activeElement === sheet.element) reviewCurrent(Number(event.key));
+  else if (event.key === "x" && document.activeElement === sheet.element) reviewCurrent(0);
+}
+
+/** Review the selected items, or the current one, with the label that has this rank for the current one (0: none fits). */
+function reviewCurrent(rank) {
+  const item = list.at(sheet.current);
+  const label = item?.prediction?.labels[rank - 1];
+  if (!mayReview() || !item?.prediction || (rank && !label)) return;
+  const ids = selection.size ? [...selection.ids] : [item.id];
+  reviews.set(ids, rank ? label.id : null);
+  if (selection.size) selection.clear();
+  else sheet.focus(sheet.current + 1);
 }

@@ -1,211 +1,218 @@
-// The contact sheet: pages of items, fetched when they are scrolled to. It never jumps: a cell keeps its place, new
-// predictions fill pending cells, and new items are appended.
-import { get, Unreachable } from "../shared/api.js";
-import { $, link, make, money, percent, say, sayError, webUrl } from "../shared/page.js";
+// The contact sheet: as many cells as the window shows, whatever the length of the list. A cell is moved and filled again
+// when it leaves the window. The sheet itself has the keyboard focus; `aria-activedescendant` names the current cell.
+import { $, say } from "../shared/page.js";
+import { Cell } from "./cell.js";
+import { Lasso } from "./lasso.js";
 
-const PAGE_SIZE = 100;
-/** Pixels below the window within which the next page is fetched. */
-const PREFETCH = 800;
-
-/** Ignore that the server does not answer: the next scroll or the next change of the job asks again. */
-function ignoreUnreachable(error) {
-  if (!(error instanceof Unreachable)) throw error;
-}
+/** Smallest width of a cell in pixels, except on phones, which show three cells in a row. */
+const CELL_WIDTH = 148;
+const GAP = 4;
+const ROW_GAP = 14;
+/** Height of the lines of text below a picture: its label, its name and, for products, its price. */
+const CAPTION = 46;
+const PRICE = 18;
+/** Rows above and below the window that are filled already, so that scrolling finds them. */
+const OVERSCAN = 2;
 
 export class Sheet {
-  /** Cursor of a page -> ids of its items. */
-  pageItems = new Map();
-
-  /** `names()` gives the names of labels; `open(item, step)` shows an item large. */
-  constructor({ job, doubtfulBelow, names, open }) {
-    Object.assign(this, { job, doubtfulBelow, names, open });
+  /**
+   * `list`: an ItemList. `selection`: a Selection. `look`: {names, threshold} of the moment. `open(index)` opens an item,
+   * `onPlace(index)` hears of every new current cell and `onScroll(first)` of the first visible index.
+   */
+  constructor({ list, selection, look, open, onPlace, onScroll }) {
+    Object.assign(this, { list, selection, look, open, onPlace, onScroll });
     this.element = $("sheet");
     this.cells = new Map();
-    this.generation = 0;
+    this.spare = [];
+    this.current = 0;
+    this.withPrice = false;
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.element.addEventListener("click", (event) => this.onClick(event));
-    const scrolled = (entries) => entries.some((entry) => entry.isIntersecting) && this.more().catch(ignoreUnreachable);
-    new IntersectionObserver(scrolled, { rootMargin: `${PREFETCH}px` }).observe($("end"));
+    this.element.addEventListener("focus", () => this.reveal(this.current));
+    addEventListener("scroll", () => this.drawSoon(), { passive: true });
+    new ResizeObserver(() => this.measure()).observe(this.element);
+    new Lasso(this);
+    this.measure();
   }
 
-  /** Empty the sheet and fill it with another filter or order. */
-  async show(query) {
-    this.query = query;
-    this.generation += 1;
-    this.pages = [];
-    this.next = "";
-    this.busy = false;
-    this.cells.clear();
-    this.element.replaceChildren();
-    await this.more();
+  get length() {
+    return this.list.total;
   }
 
-  async more() {
-    if (this.busy || this.next === null || this.next === undefined) return;
-    this.busy = true;
-    const cursor = this.next;
-    const { generation } = this;
-    try {
-      const page = await this.fetch(cursor);
-      if (!page) return;
-      this.pages.push(cursor);
-      this.next = page.next_cursor;
-      this.put(page.data);
-    } finally {
-      if (generation === this.generation) this.busy = false;
+  /** Compute the size of cells from the width of the sheet, and draw. The first visible item stays where it is. */
+  measure() {
+    const width = this.element.clientWidth;
+    if (!width) return;
+    const first = this.firstVisible();
+    const narrow = innerWidth <= 720;
+    this.columns = narrow ? 3 : Math.max(1, Math.floor((width + GAP) / (CELL_WIDTH + GAP)));
+    this.cellWidth = (width - GAP * (this.columns - 1)) / this.columns;
+    this.frameHeight = Math.round((this.cellWidth * 4) / 3);
+    this.rowHeight = this.frameHeight + CAPTION + (this.withPrice ? PRICE : 0) + ROW_GAP;
+    this.element.style.setProperty("--cell-width", `${this.cellWidth}px`);
+    this.element.style.setProperty("--frame-height", `${this.frameHeight}px`);
+    this.resize();
+    if (first) this.scrollTo(first);
+    for (const [index, cell] of this.cells) this.place(cell, index);
+    this.draw();
+  }
+
+  /** Give the sheet the height of all its rows. */
+  resize() {
+    if (!this.columns) return;
+    this.element.style.height = `${Math.ceil(this.length / this.columns) * this.rowHeight}px`;
+    $("end").textContent = this.length || !this.list.query.sort ? "" : say("nothing");
+  }
+
+  /** The index of the first item in the window: 0 while the sheet begins below the top of the window. */
+  firstVisible() {
+    if (!this.columns) return 0;
+    const above = Math.max(0, -this.element.getBoundingClientRect().top + this.headHeight());
+    return Math.min(Math.round(above / this.rowHeight) * this.columns, Math.max(0, this.length - 1));
+  }
+
+  /** Pixels at the top of the window that the filters cover while the sheet scrolls below them. */
+  headHeight() {
+    return $("filters").offsetHeight;
+  }
+
+  scrollTo(index) {
+    const top = this.element.getBoundingClientRect().top + scrollY - this.headHeight();
+    scrollTo({ top: index ? top + Math.floor(index / this.columns) * this.rowHeight : 0, behavior: "instant" });
+  }
+
+  drawSoon() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.draw();
+      this.onScroll(this.firstVisible());
+    });
+  }
+
+  /** Show the cells that belong in the window, and fetch the items that are missing. */
+  draw() {
+    if (!this.columns || this.element.offsetParent === null) return;
+    const { top } = this.element.getBoundingClientRect();
+    const firstRow = Math.max(0, Math.floor(-top / this.rowHeight) - OVERSCAN);
+    const lastRow = Math.floor((innerHeight - top) / this.rowHeight) + OVERSCAN;
+    const first = firstRow * this.columns;
+    const last = Math.min(this.length, (lastRow + 1) * this.columns) - 1;
+    for (const [index, cell] of this.cells) if (index < first || index > last) this.drop(index, cell);
+    for (let index = first; index <= last; index += 1) this.show(index);
+    if (last >= first) this.list.load(first, last);
+  }
+
+  show(index) {
+    let cell = this.cells.get(index);
+    if (!cell) {
+      cell = this.spare.pop() ?? new Cell(this.look);
+      this.cells.set(index, cell);
+      this.place(cell, index);
+      if (!cell.element.isConnected) this.element.append(cell.element);
     }
-    // A tall window may have room for another page.
-    if ($("end").getBoundingClientRect().top < innerHeight + PREFETCH) await this.more();
+    cell.element.setAttribute("aria-setsize", this.length);
+    cell.fill(this.list.at(index));
+    this.mark(index, cell);
   }
 
-  /** Fetch the pages that are shown again: fill pending cells and append new items. */
-  async refresh() {
-    if (this.busy) return;
-    for (const cursor of [...this.pages]) {
-      // The last page may have grown, even if it was empty.
-      const last = cursor === this.pages.at(-1) && this.next === null;
-      if (!last && this.isFinal(cursor)) continue;
-      const page = await this.fetch(cursor);
-      if (!page) return;
-      this.put(page.data);
-      if (last) this.next = page.next_cursor;
-    }
-    await this.more();
+  mark(index, cell = this.cells.get(index)) {
+    cell?.mark(index === this.current, this.selection.has(cell.item?.id));
   }
 
-  /** Whether a page cannot change any more: the list is unfiltered, in original order, and no item of it is pending. */
-  isFinal(cursor) {
-    const unfiltered = this.query.sort === "position" && Object.keys(this.query).length === 1;
-    return unfiltered && this.pageItems.get(cursor)?.every((id) => this.cells.get(id)?.item.status !== "pending");
+  drop(index, cell) {
+    this.cells.delete(index);
+    this.spare.push(cell);
+    cell.park();
   }
 
-  async fetch(cursor) {
-    const { generation } = this;
-    const query = new URLSearchParams({ ...this.query, limit: PAGE_SIZE, ...(cursor && { cursor }) });
-    const { body } = await get(`/v1/jobs/${this.job}/items?${query}`);
-    if (generation !== this.generation) return null;
-    this.pageItems.set(cursor, body.data.map((item) => item.id));
-    return body;
+  place(cell, index) {
+    const { x, y } = this.cornerOf(index);
+    cell.place(index, x, y);
   }
 
-  put(items) {
-    const added = document.createDocumentFragment();
-    for (const item of items) {
-      const cell = this.cells.get(item.id);
-      if (!cell) added.append(this.add(item));
-      else if (cell.item.status !== item.status) this.fill(cell, item);
-    }
-    this.element.append(added);
-    const first = this.element.querySelector(".cell");
-    if (first && !this.current()) setTabbable(first, true);
-    $("end").textContent = this.cells.size ? "" : say("nothing");
+  /** Where a cell is, in pixels from the corner of the sheet. */
+  cornerOf(index) {
+    return { x: (index % this.columns) * (this.cellWidth + GAP), y: Math.floor(index / this.columns) * this.rowHeight };
   }
 
-  add(item) {
-    const element = make("button", { type: "button", tabindex: "-1", "data-id": item.id });
-    const cell = { element, item };
-    this.cells.set(item.id, cell);
-    this.fill(cell, item);
-    return make("div", { class: "slot" }, element, ...product(item.source));
+  /** Fill all cells again: the list, the language, the threshold or the selection has changed. */
+  redraw() {
+    this.resize();
+    for (const cell of this.cells.values()) cell.forget();
+    this.draw();
   }
 
-  fill(cell, item) {
-    cell.item = item;
-    const { prediction, error } = item;
-    const doubtful = prediction && prediction.confidence < this.doubtfulBelow;
-    cell.element.className = `cell ${item.status}${doubtful ? " doubtful" : ""}`;
-    const frame = make("span", { class: "frame" });
-    const caption = make("span", { class: "caption" }, make("span"), make("span"));
-    if (prediction) {
-      const image = make("img", { src: item.image.thumbnail, alt: "", loading: "lazy", decoding: "async" });
-      image.addEventListener("load", () => image.classList.add("in"), { once: true });
-      frame.append(image);
-    }
-    if (error) frame.append(make("span"));
-    cell.element.replaceChildren(frame, caption);
-    this.label(cell);
+  /** Begin again with another list. */
+  reset() {
+    for (const [index, cell] of [...this.cells]) this.drop(index, cell);
+    this.current = 0;
+    this.redraw();
   }
 
-  label({ element, item }) {
-    const [left, right] = element.querySelectorAll(".caption span");
-    const { prediction, error, source } = item;
-    element.title = source.name;
-    left.textContent = prediction ? this.names().label(prediction.label.id) : source.name;
-    right.textContent = prediction ? percent(prediction.confidence) : "";
-    if (error) element.querySelector(".frame span").textContent = sayError(error.code, error.detail);
+  /** Make a cell the current one, scroll so that it is seen, and focus the sheet. */
+  focus(index) {
+    this.setCurrent(index);
+    this.reveal(this.current);
+    if (document.activeElement !== this.element) this.element.focus({ preventScroll: true });
   }
 
-  /** Write all captions again, after the language has changed. */
-  relabel() {
-    for (const cell of this.cells.values()) {
-      this.label(cell);
-      const price = cell.element.parentElement.querySelector(".price");
-      if (price) price.textContent = money(cell.item.source.price, cell.item.source.currency);
-    }
+  setCurrent(index) {
+    const before = this.current;
+    this.current = Math.max(0, Math.min(index, this.length - 1));
+    this.mark(before);
+    this.mark(this.current);
+    this.onPlace(this.current);
+  }
+
+  reveal(index) {
+    if (!this.length) return;
+    const top = this.element.getBoundingClientRect().top + Math.floor(index / this.columns) * this.rowHeight;
+    const head = this.headHeight();
+    if (top < head) scrollBy({ top: top - head, behavior: "instant" });
+    else if (top + this.rowHeight > innerHeight) scrollBy({ top: top + this.rowHeight - innerHeight, behavior: "instant" });
+    this.draw();
+    const cell = this.cells.get(index);
+    if (cell) this.element.setAttribute("aria-activedescendant", cell.element.id);
   }
 
   onClick(event) {
     const element = event.target.closest(".cell");
-    if (element) this.openCell(element);
-  }
-
-  openCell(element) {
-    const { item } = this.cells.get(element.dataset.id);
-    if (item.status === "pending") return;
-    this.focus(element);
-    this.open(item, (step) => this.step(step));
-  }
-
-  /** Focus the next or previous item that is not pending, and return it; null at the ends. The viewer's arrow keys use it. */
-  step(step) {
-    let slot = this.current()?.parentElement;
-    let item;
-    do {
-      slot = step > 0 ? slot?.nextElementSibling : slot?.previousElementSibling;
-      item = slot && this.cells.get(slot.firstElementChild.dataset.id).item;
-    } while (item?.status === "pending");
-    if (!item) return null;
-    this.focus(slot.firstElementChild);
-    return item;
-  }
-
-  /** The one cell that the Tab key reaches. */
-  current() {
-    return this.element.querySelector('.cell[tabindex="0"]');
-  }
-
-  focus(element) {
-    const before = this.current();
-    if (before) setTabbable(before, false);
-    setTabbable(element, true);
-    element.focus();
+    if (!element) return;
+    const index = Number(element.dataset.index);
+    if (event.shiftKey) this.selection.extendTo(index, this.current);
+    else if (event.ctrlKey || event.metaKey || event.target.closest(".tick")) this.selection.toggle(index);
+    else this.open(index);
+    this.focus(index);
   }
 
   onKey(event) {
-    const columns = getComputedStyle(this.element).gridTemplateColumns.split(" ").length;
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
-    const all = [...this.element.children];
-    const target = all[all.indexOf(event.target.closest(".slot")) + steps[event.key]];
-    if (!(event.key in steps) || !target) return;
-    event.preventDefault();
-    this.focus(target.firstElementChild);
+    const rows = Math.max(1, Math.floor((innerHeight - this.headHeight()) / this.rowHeight));
+    const steps = {
+      ArrowLeft: -1,
+      ArrowRight: 1,
+      ArrowUp: -this.columns,
+      ArrowDown: this.columns,
+      PageUp: -this.columns * rows,
+      PageDown: this.columns * rows,
+      Home: -Infinity,
+      End: Infinity,
+    };
+    if (event.key in steps && !event.altKey) {
+      event.preventDefault();
+      const target = Math.max(0, Math.min(this.current + steps[event.key], this.length - 1));
+      if (event.shiftKey) this.selection.extendTo(target, this.current);
+      else this.selection.anchorAt(target);
+      this.focus(target);
+    } else if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      this.open(this.current);
+    } else if (event.key === "s" && !event.ctrlKey && !event.metaKey) {
+      this.selection.toggle(this.current);
+    } else if (event.key === "a" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      this.selection.selectAll();
+    } else if (event.key === "Escape") {
+      this.selection.clear();
+    }
   }
-}
-
-/** The line below a picture with its product's title, linked to the product's page, and price. Empty without both. */
-function product({ title, price, currency, product_url, page_url }) {
-  if (!title && !price) return [];
-  const line = make("span", { class: "product" });
-  if (title) {
-    const titleLink = link(webUrl(product_url) ?? page_url ?? "", title);
-    if (titleLink.tabIndex === 0) titleLink.tabIndex = -1;
-    line.append(make("span", { class: "title", title }, titleLink));
-  }
-  if (price) line.append(make("span", { class: "price" }, money(price, currency)));
-  return [line];
-}
-
-/** Let the Tab key reach a cell and the link below it, or not. One cell at a time is enough: a sheet has thousands. */
-function setTabbable(element, on) {
-  for (const target of [element, element.parentElement.querySelector(".product a")]) if (target) target.tabIndex = on ? 0 : -1;
 }

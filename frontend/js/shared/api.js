@@ -98,17 +98,28 @@ export function post(path, form, { headers = {}, onProgress, signal } = {}) {
   });
 }
 
-/** Send JSON with POST or another method. Resolves to the JSON of the response. */
-export async function postJson(path, value, method = "POST") {
+/** Send JSON. Resolves to the JSON of the response, or to null if it has no body. */
+export async function requestJson(method, path, value) {
   const headers = { "Content-Type": "application/json", ...csrfHeader() };
-  const response = await send(path, { method, headers, body: JSON.stringify(value) });
-  return (await successful(response)).json();
+  const response = await successful(await send(path, { method, headers, body: JSON.stringify(value) }));
+  return response.status === 204 ? null : response.json();
 }
+
+export const postJson = (path, value) => requestJson("POST", path, value);
 
 /** Send a POST or DELETE without a body. Resolves to the JSON of the response, or to null if it has no body. */
 export async function change(method, path) {
   const response = await successful(await send(path, { method, headers: csrfHeader() }));
   return response.status === 204 ? null : response.json();
+}
+
+/** POST JSON and receive a file. Resolves to a File with the name that the server gave it. */
+export async function requestFile(path, value) {
+  const headers = { "Content-Type": "application/json", ...csrfHeader() };
+  const response = await successful(await send(path, { method: "POST", headers, body: JSON.stringify(value) }));
+  const named = /filename\*=UTF-8''([^;]+)|filename="?([^";]+)/.exec(response.headers.get("Content-Disposition") ?? "");
+  const name = named?.[1] ? decodeURIComponent(named[1]) : (named?.[2] ?? "export");
+  return new File([await response.blob()], name);
 }
 
 /** GET a file. Resolves to a File, as if a person had chosen it. */
@@ -136,18 +147,18 @@ const FIRST_WAIT = 700;
 const LONGEST_WAIT = 15000;
 
 /**
- * Poll a job until it is finished. Calls `onJob(job)` on every change, `onTrouble(true)` when the server stops answering, and
+ * Poll a job until it is finished. `query()` is asked before each poll for what else the answer should include. Calls `onJob(job)` on every change, `onTrouble(true)` when the server stops answering, and
  * `onTrouble(false)` when it answers again. The next poll waits for the server's Retry-After, longer while the job does
  * not change, and as long as the page is hidden.
  */
-export async function followJob(id, { onJob, onTrouble, signal }) {
+export async function followJob(id, { onJob, onTrouble, query = () => ({}), signal }) {
   let etag;
   let unchangedPolls = 0;
   let failures = 0;
   for (;;) {
     let wait = FIRST_WAIT;
     try {
-      const answer = await get(`/v1/jobs/${encodeURIComponent(id)}`, { etag, signal });
+      const answer = await get(`/v1/jobs/${encodeURIComponent(id)}?${new URLSearchParams(query())}`, { etag, signal });
       if (failures) onTrouble(false);
       failures = 0;
       unchangedPolls = answer.unchanged ? unchangedPolls + 1 : 0;

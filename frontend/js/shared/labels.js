@@ -1,11 +1,14 @@
-// Names of labels and groups in both languages, fetched once per model.
+// Labels and groups of a model and their names in both languages, fetched once per model.
 import { get } from "./api.js";
 import { nameOf, otherNameOf } from "./page.js";
 
 /** Model -> promise of its labels and groups. */
 const fetched = new Map();
 
-/** Resolves to functions that name the labels and groups of a model `name@version`. An unknown id is its own name. */
+/**
+ * Resolves to the `labels` ({id, group}) and `groups` ({id}) of a model `name@version`, and to functions that name them in
+ * the present language. An unknown id is its own name.
+ */
 export async function namesOf(model) {
   if (!fetched.has(model)) {
     fetched.set(model, get(`/v1/labels?model=${encodeURIComponent(model)}`).then(({ body }) => body));
@@ -15,6 +18,8 @@ export async function namesOf(model) {
   const labelNames = byId(labels);
   const groupNames = byId(groups);
   return {
+    labels,
+    groups,
     label: (id) => (labelNames.has(id) ? nameOf(labelNames.get(id)) : id),
     group: (id) => (groupNames.has(id) ? nameOf(groupNames.get(id)) : id),
     otherLabel: (id) => (labelNames.has(id) ? otherNameOf(labelNames.get(id)) : null),

@@ -35,6 +35,13 @@ export function sayFailure(error) {
   throw error;
 }
 
+/** Why an item failed: a sentence in the present language, and the server's own explanation, which is in English. */
+export function failureParts({ code, detail }) {
+  const sentence = sayError(code, detail);
+  if (!detail || language === "en") return [detail ? `${sentence} (${detail})` : sentence];
+  return [sentence, make("details", {}, make("summary", {}, say("serverSays")), make("span", { lang: "en" }, detail))];
+}
+
 export const nameOf = (names) => names[language] || names.en;
 /** The name in the language that the page does not show, or null if it is the same. */
 export function otherNameOf(names) {
@@ -145,6 +152,9 @@ export function translate(root) {
   for (const element of root.querySelectorAll("[data-i18n]")) element.textContent = say(element.dataset.i18n);
   for (const element of root.querySelectorAll("[data-i18n-label]")) {
     element.setAttribute("aria-label", say(element.dataset.i18nLabel));
+  }
+  for (const element of root.querySelectorAll("[data-i18n-placeholder]")) {
+    element.placeholder = say(element.dataset.i18nPlaceholder);
   }
 }
 

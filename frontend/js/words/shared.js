@@ -26,6 +26,7 @@ export const WORDS = {
     copy: "Copy",
     copied: "Copied",
     selected: "Selected: press Ctrl C",
+    serverSays: "What the server says",
   },
   ko: {
     skip: "본문으로 건너뛰기",
@@ -52,5 +53,6 @@ export const WORDS = {
     copy: "복사",
     copied: "복사했습니다",
     selected: "선택했습니다. Ctrl C를 눌러 주세요",
+    serverSays: "서버의 설명(영어)",
   },
 };

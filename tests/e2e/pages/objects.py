@@ -81,6 +81,55 @@ class JobsPage:
         self._page.get_by_role("checkbox", name=f"Choose to compare: {name}").check()
 
 
+class JobPage:
+    """The page of one job."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.sheet = page.locator("#sheet")
+        self.cells = page.locator("#sheet .cell:not([hidden])")
+        self.facts = page.locator("#facts")
+        self.viewer = page.locator("#viewer")
+
+    def cell(self, name: str) -> Locator:
+        """The cell whose picture has this file name."""
+        return self.cells.filter(has=self.page.locator(".name", has_text=name))
+
+    def filter(self, name: str) -> Locator:
+        return self.page.locator(f'#filters [data-filter="{name}"]')
+
+    def bar(self, label: str) -> Locator:
+        return self.page.locator(".bars .label", has_text=label)
+
+    def count_of(self, label: str) -> int:
+        """The number beside the bar of a label. 0 without a bar."""
+        bar = self.bar(label)
+        return int(bar.locator("span").last.inner_text()) if bar.count() else 0
+
+    def expect_length(self, length: int) -> None:
+        """Expect that the list has this many pictures. Only those near the window have cells."""
+        self.loaded()
+        expect(self.cells.first).to_have_attribute("aria-setsize", str(length))
+
+    def loaded(self) -> None:
+        """Wait until the list that was asked for last is there."""
+        expect(self.sheet).to_have_attribute("aria-busy", "false")
+
+    def texts(self, part: str) -> list[str]:
+        """The texts of a part of all cells (`name`, `label`, `confidence`, `reason`), in the order of the list."""
+        texts: list[str] = self.cells.evaluate_all(
+            "(cells, part) => cells.sort((a, b) => a.ariaPosInSet - b.ariaPosInSet)"
+            ".map(cell => cell.querySelector('.' + part).innerText)",
+            part,
+        )
+        return texts
+
+    def open_menu(self, name: str) -> None:
+        menu = self.page.locator(f"#{name}")
+        if not menu.evaluate("menu => menu.open"):
+            menu.locator("summary").click()
+
+
 class ModelPage:
     """The page of a model version."""
 

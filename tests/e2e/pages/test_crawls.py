@@ -16,7 +16,7 @@ from db.crawls.requests import digest_of
 from db.database import Database
 from db.tables import Crawl, CrawlUrl, Item, Job, JobSource, JobStatus, UrlKind, UrlState
 from tests.conftest import SAMPLES, RunningService
-from tests.e2e.pages.objects import Head, ManyPage, assert_accessible
+from tests.e2e.pages.objects import Head, JobPage, ManyPage, assert_accessible
 
 OpenPage = Callable[..., Page]
 SHOP = "https://shop.example"
@@ -99,15 +99,17 @@ def url_row(job_id: str, number: int) -> dict[str, Any]:
 
 def test_products_have_title_price_and_links_only_to_web_pages(open_page: OpenPage, crawled: str) -> None:
     page = open_page(crawled)
-    expect(page.locator(".slot")).to_have_count(26)
-    first, second = page.locator(".slot").nth(0), page.locator(".slot").nth(1)
-    expect(first.locator(".title")).to_have_text(f"Wool coat number 0 {SCRIPT}")
-    expect(first.locator(".price")).to_have_text("₩39,000")
-    link = first.locator("a")
+    job = JobPage(page)
+    job.expect_length(26)
+    assert job.texts("name")[:2] == [f"Wool coat number 0 {SCRIPT}", "A shirt"]
+    assert job.texts("price")[:2] == ["₩39,000", "about 10"]
+    job.cells.first.click()
+    link = page.locator("#viewer-facts a").first
+    expect(link).to_have_text(f"Wool coat number 0 {SCRIPT}")
     assert (link.get_attribute("href"), link.get_attribute("rel")) == (f"{SHOP}/p/0", "noopener noreferrer")
-    expect(second.locator(".title")).to_have_text("A shirt")
-    expect(second.locator(".price")).to_have_text("about 10")
-    expect(second.locator("a")).to_have_count(0)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer-facts")).to_contain_text("A shirt")
+    expect(page.locator("#viewer-facts").get_by_role("link", name="A shirt")).to_have_count(0)
 
 
 def test_the_page_of_a_crawl_shows_its_request_and_its_progress(open_page: OpenPage, crawled: str) -> None:
@@ -195,12 +197,13 @@ def test_the_page_names_a_host_that_demanded_a_pause_while_the_crawl_runs(
 
 def test_the_page_of_a_crawl_can_be_used_by_keyboard(open_page: OpenPage, crawled: str) -> None:
     page = open_page(crawled)
-    page.locator(".cell").first.focus()
+    JobPage(page).expect_length(26)
+    JobPage(page).sheet.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowLeft")
-    page.keyboard.press("Tab")
-    # Tab moves from a picture to the link to its product's page, and from there out of the sheet.
-    assert page.evaluate("document.activeElement.href") == f"{SHOP}/p/0"
+    page.keyboard.press("Enter")
+    expect(page.locator("#viewer-facts a").first).to_have_attribute("href", f"{SHOP}/p/0")
+    page.keyboard.press("Escape")
     page.get_by_role("link", name="URLs 130").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#urls-table tbody tr").first).to_be_visible()

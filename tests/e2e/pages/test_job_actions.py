@@ -1,0 +1,88 @@
+"""What a person does with a job on its page: stop it, rename it, export it, delete it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from tests.conftest import RunningService, suspended_worker
+from tests.e2e.pages.conftest import ALL
+from tests.e2e.pages.objects import JobPage
+
+OpenPage = Callable[..., Page]
+
+
+def test_a_stopped_job_says_how_much_of_it_is_done(
+    open_page: OpenPage, http: httpx.Client, service: RunningService
+) -> None:
+    with suspended_worker(service):
+        files = [("images", (Path(path).name, Path(path).read_bytes())) for path in ALL]
+        job = http.post("/v1/jobs", files=files).json()
+        page = open_page(job["links"]["page"])
+        JobPage(page).open_menu("more")
+        expect(page.locator("#delete")).to_be_hidden()
+        page.get_by_role("button", name="Stop this job").click()
+        expect(page.locator("#facts")).to_contain_text("0 of 26")
+        expect(page.locator("#facts")).to_contain_text("26 stopped")
+    expect(page.locator("#line.done")).to_be_visible()
+    expect(page.locator("#cancel")).to_be_hidden()
+    expect(page.locator("#retry")).to_be_hidden()
+    assert http.get(job["links"]["self"]).json()["status"] == "canceled"
+
+
+def test_a_job_is_renamed_in_its_place(open_page: OpenPage, http: httpx.Client, finished_job: str) -> None:
+    page = open_page(finished_job)
+    page.get_by_role("button", name="Rename").click()
+    page.keyboard.type("Herbst & <Winter>")
+    page.keyboard.press("Enter")
+    expect(page.locator("#name")).to_have_text("Herbst & <Winter>")
+    expect(page).to_have_title("✓ Herbst & <Winter> · Lookbook")
+    assert http.get(f"/v1{finished_job}").json()["name"] == "Herbst & <Winter>"
+    page.get_by_role("button", name="Rename").click()
+    page.keyboard.type("Nothing")
+    page.keyboard.press("Escape")
+    expect(page.locator("#name")).to_have_text("Herbst & <Winter>")
+
+
+def test_a_job_is_deleted_only_after_a_confirmation(open_page: OpenPage, http: httpx.Client, finished_job: str) -> None:
+    page = open_page(finished_job)
+    job = JobPage(page)
+    job.open_menu("more")
+    page.get_by_role("button", name="Delete this job").click()
+    page.get_by_role("button", name="Keep it").click()
+    expect(page.locator("#sure")).to_be_hidden()
+    assert http.get(f"/v1{finished_job}").status_code == 200
+    job.open_menu("more")
+    page.get_by_role("button", name="Delete this job").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.wait_for_url("**/jobs")
+    assert http.get(f"/v1{finished_job}").status_code == 404
+
+
+def test_what_is_shown_is_exported_or_everything_or_the_failures(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page(f"{finished_job}?label=dress")
+    job = JobPage(page)
+    expect(job.bar("Dress")).to_have_attribute("aria-pressed", "true")
+    dresses = job.count_of("Dress")
+    for what, rows in (("seen", dresses), ("all", 30), ("failed", 4)):
+        job.open_menu("export")
+        page.locator(f"#export-{what}").check()
+        with page.expect_download() as started:
+            page.get_by_text("for spreadsheets").click()
+        assert started.value.suggested_filename.endswith(".csv")
+        assert len(Path(started.value.path()).read_text("utf-8-sig").splitlines()) == rows + 1
+        expect(page.get_by_text("for spreadsheets")).to_be_hidden()
+    expect(page.locator("#export-partial")).to_be_hidden()
+
+
+def test_the_page_shows_the_calls_that_read_what_it_shows(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page(f"{finished_job}?label=dress&reviewed=false")
+    page.locator(".about > summary").click()
+    page.get_by_text("Do this from a script").click()
+    curl, python, command = page.locator("#script code").all_inner_texts()
+    assert f"{page.url.split('/jobs')[0]}/v1{finished_job}/export?format=csv&label=dress&reviewed=false" in curl
+    assert 'job.items(sort="position", label="dress", reviewed=False)' in python
+    assert command.endswith("-o predictions.csv --label dress --not-reviewed")
