@@ -71,9 +71,9 @@ export class Sheet {
     return Math.min(Math.round(above / this.rowHeight) * this.columns, Math.max(0, this.length - 1));
   }
 
-  /** Pixels at the top of the window that the filters cover while the sheet scrolls below them. */
+  /** Pixels at the top of the window that the filters and the bulk actions cover while the sheet scrolls below them. */
   headHeight() {
-    return $("filters").offsetHeight;
+    return $("filters").offsetHeight + $("bulk").offsetHeight;
   }
 
   scrollTo(index) {

@@ -11,11 +11,16 @@ export class Zoom {
     this.onSwipe = onSwipe;
     this.pointers = new Map();
     this.reset();
-    stage.addEventListener("dblclick", (event) => (this.scale > 1 ? this.reset() : this.zoomAt(event, 2.5)));
-    stage.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
-    stage.addEventListener("pointerdown", (event) => this.onDown(event));
-    stage.addEventListener("pointermove", (event) => this.onMove(event));
-    for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, (event) => this.onEnd(event));
+    this.listen("dblclick", (event) => (this.scale > 1 ? this.reset() : this.zoomAt(event, 2.5)));
+    this.listen("wheel", (event) => this.onWheel(event));
+    this.listen("pointerdown", (event) => this.onDown(event));
+    this.listen("pointermove", (event) => this.onMove(event));
+    for (const end of ["pointerup", "pointercancel"]) this.listen(end, (event) => this.onEnd(event));
+  }
+
+  /** What happens in the selection of a crop concerns the crop only. */
+  listen(type, listener) {
+    this.stage.addEventListener(type, (event) => event.target.closest(".crop") || listener(event), { passive: false });
   }
 
   reset() {
