@@ -23,7 +23,7 @@ import { scriptCalls } from "./script.js";
 import { Viewer } from "./viewer.js";
 
 const id = location.pathname.split("/").filter(Boolean).pop();
-const state = { job: null, summary: null, names: null, visitor: null, following: false, threshold: null };
+const state = { job: null, summary: null, names: null, visitor: null, following: false, stale: false, threshold: null };
 
 setUpPage(WORDS, CRAWL_WORDS);
 const filters = new Filters(showList);
@@ -59,7 +59,10 @@ async function follow() {
   state.following = true;
   try {
     session().then(onVisitor);
-    await followJob(id, { onJob, onTrouble, query: wanted });
+    do {
+      state.stale = false;
+      await followJob(id, { onJob, onTrouble, query: wanted });
+    } while (state.stale);
     state.following = false;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -207,8 +210,10 @@ function onSelection() {
 function onReviews() {
   sheet.redraw();
   bulk.draw();
-  // The counts come from the server once it has stored the reviews.
-  if (!reviews.waiting && !state.following) follow();
+  if (reviews.waiting) return;
+  // The counts come from the server once it has stored the reviews. A poll that runs may have read earlier ones.
+  state.stale = true;
+  if (!state.following) follow();
 }
 
 function showRefusal(error) {
