@@ -1,5 +1,5 @@
 // One cell of the contact sheet: a picture with its label, its confidence and its name. Cells are used again for other items.
-import { make, money, percent, say, sayError } from "../shared/page.js";
+import { make, money, percent, say, sayError, sayOf } from "../shared/page.js";
 
 let made = 0;
 
@@ -63,7 +63,7 @@ export class Cell {
     const { names } = this.look;
     const { source, error } = item ?? {};
     this.reason.textContent = error ? sayError(error.code, error.detail) : "";
-    this.label.textContent = item ? (labelOf(item, names()) ?? say(item.status)) : "";
+    this.label.textContent = item ? (labelOf(item, names()) ?? sayOf("statuses", item.status)) : "";
     this.confidence.textContent = item?.prediction ? `${doubtful ? "? " : ""}${percent(item.prediction.confidence)}` : "";
     const name = item ? item.custom_id || source.title || source.name : "";
     this.name.textContent = name;

@@ -37,11 +37,11 @@ function row(version) {
   if (pictures) facts.push(say("measuredOn", { count: number(pictures) }));
   const title = make("span", {}, make("span", { class: "ref" }, nameOfVersion(version)), ...aliasMarks(version));
   const link = make("a", { href: pathOfVersion(version) }, title);
-  const figure = make("span", {}, make("span", { class: "facts" }, facts.join(" · ")));
+  const figure = make("span", { class: "figure" }, make("span", { class: "facts" }, facts.join(" · ")));
   if (accuracy !== undefined) {
     figure.prepend(scale(accuracy, intervals?.accuracy));
     const said = intervals?.accuracy ? `${say("accuracy")}, ${between(intervals.accuracy)}` : say("accuracy");
-    link.append(figure, make("span", { class: "score", title: said }, percent(accuracy, 1)));
+    link.append(figure, make("span", { class: "score", title: said }, percent(accuracy, 1), make("small", {}, say("accuracy"))));
   } else {
     link.append(figure);
   }

@@ -94,6 +94,7 @@ def test_failed_pictures_show_the_reason_and_are_not_offered_for_another_try(
         "This is not a picture.",
         "The picture has too many pixels.",
     ]
+    assert job.texts("label") == ["failed"] * 4
     expect(page.locator("#retry")).to_be_hidden()
 
 
@@ -103,7 +104,7 @@ def test_failures_are_told_in_korean_and_the_servers_own_words_are_set_apart(
     page = open_page(f"{finished_job}?status=failed", locale="ko-KR")
     job = JobPage(page)
     expect(job.cells).to_have_count(4)
-    assert not re.search("[A-Za-z]", "".join(job.texts("reason")))
+    assert not re.search("[A-Za-z]", "".join(job.texts("reason") + job.texts("label")))
     job.cells.nth(1).click()
     expect(page.locator("#viewer-error summary")).to_be_visible()
     expect(page.locator('#viewer-error [lang="en"]')).to_be_hidden()
