@@ -32,7 +32,6 @@ export class Cell {
   /** Put the cell aside. It keeps its picture, because it may be needed for the same item again. */
   park() {
     this.element.hidden = true;
-    this.element.removeAttribute("aria-selected");
     this.item = undefined;
   }
 
@@ -41,14 +40,15 @@ export class Cell {
     this.drawn = null;
   }
 
-  /** Show an item; undefined while it is not loaded. */
-  fill(item) {
+  /** Show an item; undefined while it is not loaded. `hurried`: without fetching its picture. */
+  fill(item, hurried) {
     this.item = item;
+    const path = item?.image?.thumbnail;
+    this.showPicture(hurried && path !== this.image.getAttribute("src") ? null : path);
     if (item === this.drawn) return;
     this.drawn = item;
     const doubtful = isDoubtful(item, this.look.threshold());
     this.element.className = `cell ${item?.status ?? "unknown"}${doubtful ? " doubtful" : ""}${item?.review ? " reviewed" : ""}`;
-    this.showPicture(item?.image?.thumbnail);
     this.showText(item, doubtful);
   }
 
@@ -73,8 +73,18 @@ export class Cell {
   }
 
   mark(current, selected) {
-    this.element.classList.toggle("current", current);
-    this.element.setAttribute("aria-selected", String(selected));
+    this.set("aria-current", current);
+    this.set("aria-selected", selected);
+  }
+
+  /** Tell of how many cells this is one. */
+  count(length) {
+    this.set("aria-setsize", length);
+  }
+
+  /** Write an attribute only if it changes: every write makes the browser compute styles again. */
+  set(name, value) {
+    if (this.element.getAttribute(name) !== String(value)) this.element.setAttribute(name, value);
   }
 }
 

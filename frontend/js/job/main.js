@@ -237,7 +237,7 @@ function forgetItem() {
 }
 
 function rememberPlace(first) {
-  scrubber.draw();
+  scrubber.draw(first);
   clearTimeout(state.placing);
   state.placing = setTimeout(() => !viewer.dialog.open && replaceState({ at: first || null }), 200);
 }

@@ -19,11 +19,11 @@ export class Scrubber {
   }
 
   /** Only lists of more than a few windows need it. */
-  draw() {
+  draw(first = this.sheet.firstVisible()) {
     const { sheet } = this;
     const window = Math.ceil(innerHeight / (sheet.rowHeight || 1)) * (sheet.columns || 1);
     $("scrub").hidden = sheet.length < 4 * window;
-    const first = sheet.firstVisible();
+    if ($("scrub").hidden) return;
     this.input.max = Math.max(0, sheet.length - 1);
     this.input.value = first;
     const text = say("placeOf", { n: number(first + 1), total: number(sheet.length) });

@@ -13,6 +13,9 @@ const CAPTION = 46;
 const PRICE = 18;
 /** Rows above and below the window that are filled already, so that scrolling finds them. */
 const OVERSCAN = 2;
+/** Pixels per millisecond of scrolling above which pictures pass too fast to be seen, and milliseconds until it has ended. */
+const HURRY = 2.5;
+const SETTLED = 120;
 
 export class Sheet {
   /**
@@ -26,6 +29,7 @@ export class Sheet {
     this.spare = [];
     this.current = 0;
     this.withPrice = false;
+    Object.assign(this, { hurried: false, lastPlace: 0, lastTime: 0 });
     this.element.addEventListener("keydown", (event) => this.onKey(event));
     this.element.addEventListener("click", (event) => this.onClick(event));
     this.element.addEventListener("focus", () => this.reveal(this.current));
@@ -84,9 +88,25 @@ export class Sheet {
   drawSoon() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
+      // Read all sizes before anything is written, because the browser computes the layout again after a change.
+      const first = this.firstVisible();
+      this.watchSpeed();
       this.draw();
-      this.onScroll(this.firstVisible());
+      this.onScroll(first);
     });
+  }
+
+  /** While the pictures pass too fast to be seen, none is fetched. They are, as soon as the scrolling slows down. */
+  watchSpeed() {
+    const now = performance.now();
+    const speed = Math.abs(scrollY - this.lastPlace) / Math.max(1, now - this.lastTime);
+    Object.assign(this, { lastPlace: scrollY, lastTime: now, hurried: speed > HURRY });
+    clearTimeout(this.settling);
+    if (!this.hurried) return;
+    this.settling = setTimeout(() => {
+      this.hurried = false;
+      this.draw();
+    }, SETTLED);
   }
 
   /** Show the cells that belong in the window, and fetch the items that are missing. */
@@ -110,8 +130,8 @@ export class Sheet {
       this.place(cell, index);
       if (!cell.element.isConnected) this.element.append(cell.element);
     }
-    cell.element.setAttribute("aria-setsize", this.length);
-    cell.fill(this.list.at(index));
+    cell.count(this.length);
+    cell.fill(this.list.at(index), this.hurried);
     this.mark(index, cell);
   }
 

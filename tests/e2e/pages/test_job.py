@@ -128,15 +128,17 @@ def test_the_sheet_and_the_viewer_can_be_used_by_keyboard(open_page: OpenPage, f
     job.sheet.focus()
     for key in ("End", "Home", "ArrowRight"):
         page.keyboard.press(key)
-    expect(page.locator(".cell.current")).to_have_attribute("aria-posinset", "2")
-    assert job.sheet.get_attribute("aria-activedescendant") == page.locator(".cell.current").get_attribute("id")
+    expect(page.locator('.cell[aria-current="true"]')).to_have_attribute("aria-posinset", "2")
+    assert job.sheet.get_attribute("aria-activedescendant") == page.locator('.cell[aria-current="true"]').get_attribute(
+        "id"
+    )
     page.keyboard.press("Space")
     expect(page.locator("#viewer-name")).to_have_text("coat-camel.jpg")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#viewer-name")).to_have_text("dress-dotted.jpg")
     page.keyboard.press("Escape")
     expect(job.viewer).to_be_hidden()
-    expect(page.locator(".cell.current")).to_have_attribute("aria-posinset", "3")
+    expect(page.locator('.cell[aria-current="true"]')).to_have_attribute("aria-posinset", "3")
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_be_visible()
 

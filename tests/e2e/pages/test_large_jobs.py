@@ -43,8 +43,8 @@ def test_a_long_sheet_has_few_nodes_and_jumps_to_any_picture(open_page: OpenPage
     expect(job.cells.first).to_be_visible()
     page.locator("#jump-to").fill("4000")
     page.locator("#jump-to").press("Enter")
-    expect(page.locator(".cell.current")).to_have_attribute("aria-posinset", "4000")
-    expect(page.locator(".cell.current .name")).to_have_text("sku-03999.jpg")
+    expect(page.locator('.cell[aria-current="true"]')).to_have_attribute("aria-posinset", "4000")
+    expect(page.locator('.cell[aria-current="true"] .name')).to_have_text("sku-03999.jpg")
     assert page.evaluate("document.querySelectorAll('*').length") <= 2000
     # The place survives a reload and Back.
     page.wait_for_url("**at=*")
