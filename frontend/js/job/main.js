@@ -22,6 +22,8 @@ import { Sheet } from "./sheet.js";
 import { scriptCalls } from "./script.js";
 import { Viewer } from "./viewer.js";
 
+/** Keys that move in the sheet before anything has the focus. */
+const MOVES = /^(Arrow|Page|Home$|End$)/;
 const id = location.pathname.split("/").filter(Boolean).pop();
 const state = { job: null, summary: null, names: null, visitor: null, following: false, stale: false, threshold: null };
 
@@ -257,7 +259,8 @@ async function onBack(place) {
 
 function onKey(event) {
   if (document.querySelector("dialog[open]") || event.target.matches("input, select, textarea, [contenteditable='plaintext-only']")) return;
-  if (event.key === "?") $("keys").showModal();
+  if (MOVES.test(event.key) && document.activeElement === document.body && sheet.length) sheet.onKey(event);
+  else if (event.key === "?") $("keys").showModal();
   else if (event.key === "/") (event.preventDefault(), $("search").focus());
   else if (event.key === "u" || (event.key === "z" && (event.ctrlKey || event.metaKey))) reviews.undo();
   else if (/^[1-9]$/.test(event.key) && document.activeElement === sheet.element) reviewCurrent(Number(event.key));

@@ -125,9 +125,10 @@ def test_the_sheet_and_the_viewer_can_be_used_by_keyboard(open_page: OpenPage, f
     page = open_page(finished_job)
     job = JobPage(page)
     job.expect_length(30)
-    job.sheet.focus()
+    # Nothing has the focus yet.
     for key in ("End", "Home", "ArrowRight"):
         page.keyboard.press(key)
+    expect(job.sheet).to_be_focused()
     expect(page.locator('.cell[aria-current="true"]')).to_have_attribute("aria-posinset", "2")
     assert job.sheet.get_attribute("aria-activedescendant") == page.locator('.cell[aria-current="true"]').get_attribute(
         "id"
