@@ -26,6 +26,7 @@ from api.services import EXTENSION, Services
 from api.views import (
     additions,
     classifications,
+    comparisons,
     crawls,
     deliveries,
     exports,
@@ -84,6 +85,7 @@ def create_app(settings: Settings) -> LookbookApp:
         job_changes,
         additions,
         deliveries,
+        comparisons,
         items,
         exports,
         marks,

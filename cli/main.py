@@ -10,6 +10,7 @@ import typer
 from cli import (
     backbones,
     classifying,
+    comparing,
     crawling,
     dataset_reading,
     dataset_splitting,
@@ -61,6 +62,7 @@ app.command("review", rich_help_panel="Use")(items.review)
 app.command("cancel", rich_help_panel="Use")(jobs.cancel)
 app.command("retry", rich_help_panel="Use")(jobs.retry)
 app.command("rerun", rich_help_panel="Use")(rerunning.rerun)
+app.command("compare", rich_help_panel="Use")(comparing.compare)
 app.command("delete", rich_help_panel="Use")(jobs.delete)
 app.command("deliveries", rich_help_panel="Use")(jobs.deliveries)
 models.app.command("publish")(versions.publish)

@@ -27,6 +27,7 @@ from lookbook.answers import (
     Share,
     Summary,
 )
+from lookbook.comparison_answers import Comparison, Pair
 from lookbook.crawl_answers import CrawlUrl
 from lookbook.errors import Error, WaitTimeout
 from lookbook.options import JobOptions, ReviewOption, json_members, prefer_header
@@ -225,6 +226,20 @@ class Job:
         )
         return Job(self._transport, json_object(response), response.headers)
 
+    def compare(self, other: Job | str) -> Comparison:
+        """Compare the labels of this job and another one for the same pictures (the same bytes and crop)."""
+        query = {"with": _id_of(other)}
+        return read(Comparison, self._transport.request_object("GET", f"{self._path}/compare", query=query))
+
+    def compare_items(self, other: Job | str, before: str | None = None, after: str | None = None) -> Iterator[Pair]:
+        """Yield the pictures whose labels differ in another job, in the order of this job.
+
+        `before` is the label in this job and `after` the one in the other job. The empty text means that no label fits.
+        """
+        query = {"with": _id_of(other), "from": before, "to": after}
+        for row in self._transport.pages(f"{self._path}/compare/items", query):
+            yield read(Pair, row)
+
     def share(self, expires_at: datetime | None = None) -> NewShare:
         """Create a link that shows the job to people without a key, until `expires_at` or for seven days.
 
@@ -282,6 +297,10 @@ def _pause(headers: Mapping[str, str]) -> float:
     """Return the seconds until the next request for the state makes sense."""
     requested = retry_after(headers)
     return POLL_SECONDS if requested is None else requested
+
+
+def _id_of(job: Job | str) -> str:
+    return job if isinstance(job, str) else job.id
 
 
 def job_path(job_id: str) -> str:

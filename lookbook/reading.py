@@ -18,6 +18,8 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 def read(kind: type[AnswerT], data: Any) -> AnswerT:
     """Return `data` as a `kind`. Members that this version does not know are kept in `raw` only.
 
+    A field such as `from_` is read from the member `from`, which is a keyword of Python.
+
     Raises:
         UnexpectedAnswer: a member is missing or has an unexpected type.
     """
@@ -27,7 +29,7 @@ def read(kind: type[AnswerT], data: Any) -> AnswerT:
     hashable: Any = kind
     for name, reader in _members(hashable):
         try:
-            members[name] = reader(data.get(name))
+            members[name] = reader(data.get(name.removesuffix("_")))
         except (TypeError, ValueError) as error:
             raise UnexpectedAnswer(f"{kind.__name__}.{name}: got {data.get(name)!r:.80}") from error
     return kind(**members)

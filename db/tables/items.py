@@ -110,7 +110,7 @@ class Item(Base):
         _partial_index("label IS NOT NULL", "job_id", "label", "position"),
         _partial_index("label IS NOT NULL", "job_id", "label", "confidence", "position"),
         _partial_index("confidence IS NOT NULL", "job_id", "confidence", "position"),
-        Index(None, "blob_sha256"),
+        Index(None, "blob_sha256", "job_id"),
         # When a prediction is deleted, the database looks for items that refer to it.
         _partial_index("prediction_id IS NOT NULL", "prediction_id"),
         CheckConstraint("status != 'succeeded' OR prediction_id IS NOT NULL", name="succeeded_has_prediction"),

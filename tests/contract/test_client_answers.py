@@ -9,7 +9,7 @@ import pytest
 
 from api.app import create_app
 from core.settings import Settings
-from lookbook import answers, crawl_answers, key_answers
+from lookbook import answers, comparison_answers, crawl_answers, key_answers
 from lookbook.answer import Answer
 
 SCHEMAS = {
@@ -51,6 +51,9 @@ SCHEMAS = {
     answers.ModelVersion: "ModelVersionOut",
     answers.ModelVersionDetail: "ModelVersionDetailOut",
     answers.Promotion: "PromotionOut",
+    comparison_answers.LabelChange: "LabelChangeOut",
+    comparison_answers.Comparison: "ComparisonOut",
+    comparison_answers.Pair: "PairOut",
     key_answers.Key: "KeyOut",
     key_answers.NewKey: "NewKeyOut",
     key_answers.Amount: "AmountOut",
@@ -72,12 +75,14 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_the_client_has_every_member_and_knows_which_can_be_null(kind: type[Answer], schemas: dict[str, Any]) -> None:
     properties = schemas[SCHEMAS[kind]]["properties"]
     served = {name: _may_be_null(schema) for name, schema in properties.items()}
-    known = {name: NoneType in get_args(hint) for name, hint in get_type_hints(kind).items() if name != "raw"}
+    hints = {name.removesuffix("_"): hint for name, hint in get_type_hints(kind).items() if name != "raw"}
+    known = {name: NoneType in get_args(hint) for name, hint in hints.items()}
     assert known == served, f"lookbook/answers.py: {kind.__name__}"
 
 
 def test_every_dataclass_of_the_client_is_compared_with_a_schema() -> None:
-    members = [*vars(answers).values(), *vars(crawl_answers).values(), *vars(key_answers).values()]
+    modules = (answers, comparison_answers, crawl_answers, key_answers)
+    members = [member for module in modules for member in vars(module).values()]
     dataclasses = {member for member in members if isinstance(member, type) and issubclass(member, Answer)}
     assert dataclasses - {Answer} == SCHEMAS.keys()
 

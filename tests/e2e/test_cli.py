@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from cli.output import ExitCode
 from core.settings import PROJECT
+from lookbook import ProblemError
 from samples import broken
 from tests.conftest import SAMPLES, RunningService, suspended_worker
 
@@ -92,6 +93,22 @@ def test_a_job_can_be_watched_reviewed_and_deleted(run: Run, tmp_path: Path) -> 
     assert (asked.exit_code, "with its 2 items?" in asked.stderr) == (ExitCode.ERROR, True)
     assert run("delete", job_id, "--yes").exit_code == ExitCode.OK
     assert "There is no job" in str(run("watch", job_id).exception)
+
+
+def test_two_jobs_are_compared(run: Run) -> None:
+    jobs = []
+    for pictures in (["dress-green.jpg", "hat-straw.jpg", "shoe-brown.jpg"], ["hat-straw.jpg", "dress-green.jpg"]):
+        submitted = run("submit", *(str(SAMPLES / name) for name in pictures), "--json")
+        jobs.append([json.loads(line) for line in submitted.stdout.splitlines()])
+    first, second = (items[0]["job_id"] for items in jobs)
+    assert run("review", jobs[0][0]["id"], "skirt").exit_code == 0
+    lines = run("compare", first, second).stdout.splitlines()
+    assert lines[:2] == ["1 the same, 1 changed", f"1 only in {first}, 0 only in {second}"]
+    assert lines[-1].split() == ["1", "skirt", "dress"]
+    body = json.loads(run("compare", second, first, "--json").stdout)
+    assert body["changes"] == [{"from": "dress", "to": "skirt", "count": 1}]
+    assert (body["only_here"], body["only_there"]) == (0, 1)
+    assert isinstance(run("compare", first, "job_x").exception, ProblemError)
 
 
 def test_failed_downloads_are_retried(run: Run) -> None:
