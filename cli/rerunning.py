@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from cli.items import Group, HideDuplicates, Label, MaxConfidence, MinConfidence, Reviewed, Status, read_filter
+from cli.items import (
+    ErrorCode,
+    Group,
+    HideDuplicates,
+    Label,
+    MaxConfidence,
+    MinConfidence,
+    Predicted,
+    Rejected,
+    Reviewed,
+    Search,
+    Status,
+    read_filter,
+)
 from cli.output import AsJson, JobId, Key, Url, Wait, open_job
 from cli.watching import report_new_job
 from lookbook import DEFAULT_URL
@@ -23,9 +36,13 @@ def rerun(
     status: Status = "",
     label: Label = "",
     group: Group = "",
+    predicted: Predicted = "",
     min_confidence: MinConfidence = None,
     max_confidence: MaxConfidence = None,
     reviewed: Reviewed = None,
+    rejected: Rejected = None,
+    error: ErrorCode = "",
+    search: Search = "",
     hide_duplicates: HideDuplicates = False,
     wait: Wait = True,
     url: Url = DEFAULT_URL,
@@ -47,9 +64,13 @@ def rerun(
         status=status,
         label=label,
         group=group,
+        predicted=predicted,
         min_confidence=min_confidence,
         max_confidence=max_confidence,
         reviewed=reviewed,
+        rejected=rejected,
+        error=error,
+        q=search,
         duplicates="hide" if hide_duplicates else None,
     )
     options = JobOptions(name=name or None, model=model, prefer_wait=1 if wait else None)

@@ -95,7 +95,7 @@ def test_a_job_can_be_watched_reviewed_and_deleted(run: Run, tmp_path: Path) -> 
     assert "There is no job" in str(run("watch", job_id).exception)
 
 
-def test_two_jobs_are_compared(run: Run) -> None:
+def test_two_jobs_are_compared_and_a_part_is_classified_again(run: Run) -> None:
     jobs = []
     for pictures in (["dress-green.jpg", "hat-straw.jpg", "shoe-brown.jpg"], ["hat-straw.jpg", "dress-green.jpg"]):
         submitted = run("submit", *(str(SAMPLES / name) for name in pictures), "--json")
@@ -108,6 +108,8 @@ def test_two_jobs_are_compared(run: Run) -> None:
     body = json.loads(run("compare", second, first, "--json").stdout)
     assert body["changes"] == [{"from": "dress", "to": "skirt", "count": 1}]
     assert (body["only_here"], body["only_there"]) == (0, 1)
+    again = run("rerun", first, "--predicted", "dress", "--search", "GREEN", "--json")
+    assert [json.loads(line)["source"]["name"] for line in again.stdout.splitlines()] == ["dress-green.jpg"]
     assert isinstance(run("compare", first, "job_x").exception, ProblemError)
 
 
