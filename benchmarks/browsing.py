@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, Response, sync_playwright
 from rich.progress import Progress
 from sqlalchemy import text
 
-from benchmarks.api_alone import running_api
+from benchmarks.api_alone import Api, running_api
 from benchmarks.million import store_million
 from benchmarks.pipeline import empty_installation
 from benchmarks.run import percentile, spread
@@ -25,6 +26,9 @@ ROUNDS = 7
 KEYS = 40
 FRAMES = 180
 """Frames of the scroll that is measured: about three seconds."""
+WATCHERS = 50
+"""Pages that watch the same job."""
+WATCHED_SECONDS = 20
 PATHS = ("/", "/new", "/jobs", "/models")
 SAMPLES = PROJECT / "samples" / "pictures"
 ARGUMENTS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
@@ -62,7 +66,7 @@ _SCROLL = """([frames, step_px]) => new Promise(resolve => {
 
 def run(progress: Progress) -> dict[str, Any]:
     """Return milliseconds and numbers of nodes of the job's page, and the bytes of the first load of every page."""
-    task = progress.add_task("browsing", total=2 + ROUNDS)
+    task = progress.add_task("browsing", total=3 + ROUNDS)
     with empty_installation("sqlite") as settings:
         database = Database(settings.resolved_database_url)
         job_id = store_million(database, PICTURES)
@@ -76,9 +80,11 @@ def run(progress: Progress) -> dict[str, Any]:
             for _ in range(ROUNDS):
                 rounds.append(_use(context, f"/jobs/{job_id}"))
                 progress.advance(task)
+            watched = _watch(context, api)
+            progress.advance(task)
         database.close()
     figures = {name: spread([one[name] for one in rounds]) for name in rounds[0]}
-    return {"pictures": PICTURES, "page": figures, "first_load_bytes": sizes}
+    return {"pictures": PICTURES, "page": figures, "first_load_bytes": sizes, "watched": watched}
 
 
 def _give_pictures(settings: Settings, database: Database) -> None:
@@ -156,3 +162,34 @@ def _jump(page: Page) -> float:
       look();
     })"""
     return float(page.evaluate(script, PICTURES // 2))
+
+
+def _watch(context: BrowserContext, api: Api) -> dict[str, float]:
+    """Return what 50 open pages of a job that does not end ask for, and how fast the API answers others meanwhile."""
+    files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
+    job = api.http.post("/v1/jobs", files=files).raise_for_status().json()
+    answers: list[Response] = []
+    pages = []
+    for _ in range(WATCHERS):
+        page = context.new_page()
+        page.goto(job["links"]["page"])
+        page.locator("#facts").get_by_text("0 of").wait_for()
+        page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 (Playwright takes no built-ins)
+        pages.append(page)
+    waited = []
+    begin, spent = time.monotonic(), api.processor_seconds()
+    while (passed := time.monotonic() - begin) < WATCHED_SECONDS:
+        asked = time.monotonic()
+        api.http.get("/v1/jobs").raise_for_status()
+        waited.append((time.monotonic() - asked) * 1000)
+        pages[0].wait_for_timeout(200)
+    spent = api.processor_seconds() - spent
+    for page in pages:
+        page.close()
+    return {
+        "pages": WATCHERS,
+        "polls per second": len(answers) / passed,
+        "answers other than 200 and 304": sum(answer.status not in (200, 304) for answer in answers),
+        "processor seconds of the API per second": spent / passed,
+        "list of jobs, p95 (ms)": percentile(waited, 0.95),
+    }

@@ -53,6 +53,8 @@ class Content:
 
     job: dict[str, Any]
     """An ended job of the samples and two broken files. Nobody receives its webhook."""
+    rerun: dict[str, Any]
+    """A job of the same pictures, three of which have a review with another label."""
     model: dict[str, Any]
     """The default model version."""
     key: str = ""
@@ -68,7 +70,12 @@ def fill(service: RunningService) -> Content:
             options = {"name": name, "webhook": '{"url": "https://shop.example/hooks/lookbook"}'}
             answer = http.post("/v1/jobs", files=some, data=options, headers={"Prefer": "wait=30"})
             job = answer.raise_for_status().json()
-        return Content(job, http.get("/v1/models").json()["data"][0])
+        again = {"name": "Autumn catalog, reviewed", "rerun": {"job": job["id"]}}
+        rerun = http.post("/v1/jobs", json=again, headers={"Prefer": "wait=30"}).raise_for_status().json()
+        doubtful = http.get(f"{rerun['links']['items']}?sort=confidence&limit=3").json()["data"]
+        reviews = [{"item": item["id"], "label": item["prediction"]["labels"][1]["id"]} for item in doubtful]
+        http.post(f"{rerun['links']['self']}/reviews", json={"reviews": reviews}).raise_for_status()
+        return Content(job, rerun, http.get("/v1/models").json()["data"][0])
 
 
 def show_start(page: Page, content: Content) -> None:
@@ -106,6 +113,18 @@ def show_job(page: Page, content: Content) -> None:
     page.locator(".cell img.in").nth(5).wait_for()
 
 
+def show_review(page: Page, content: Content) -> None:
+    page.goto(f"{content.rerun['links']['page']}?sort=confidence")
+    page.locator(".cell img.in").nth(2).wait_for()
+    page.locator(".cell.reviewed").first.click()
+    page.locator("#viewer-photo").wait_for()
+
+
+def show_compare(page: Page, content: Content) -> None:
+    page.goto(f"/compare?jobs={content.job['id']},{content.rerun['id']}")
+    page.locator("#pairs img").first.wait_for()
+
+
 def show_deliveries(page: Page, content: Content) -> None:
     page.goto(f"{content.job['links']['page']}/deliveries")
     page.locator("#deliveries li").first.wait_for()
@@ -136,6 +155,8 @@ PAGES: dict[str, Callable[[Page, Content], None]] = {
     "new": show_new,
     "jobs": show_jobs,
     "job": show_job,
+    "review": show_review,
+    "compare": show_compare,
     "deliveries": show_deliveries,
     "models": show_models,
     "model": show_model,

@@ -88,6 +88,11 @@ def model_page(name: str, version: str) -> Response:
     return render_page("model", HTTPStatus.OK if exists else HTTPStatus.NOT_FOUND)
 
 
+@bp.get("/compare")
+def compare_page() -> Response:
+    return render_page("compare")
+
+
 @bp.get("/docs")
 def docs_page() -> Response:
     return render_page("docs")
