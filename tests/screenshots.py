@@ -116,7 +116,7 @@ def show_job(page: Page, content: Content) -> None:
 def show_review(page: Page, content: Content) -> None:
     page.goto(f"{content.rerun['links']['page']}?sort=confidence")
     page.locator(".cell img.in").nth(2).wait_for()
-    page.locator(".cell.reviewed").first.click()
+    page.locator(".cell.reviewed").nth(1).click()
     page.locator("#viewer-photo").wait_for()
 
 

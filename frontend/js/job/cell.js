@@ -65,7 +65,7 @@ export class Cell {
     this.reason.textContent = error ? sayError(error.code, error.detail) : "";
     this.label.textContent = item ? (labelOf(item, names()) ?? sayOf("statuses", item.status)) : "";
     this.confidence.textContent = item?.prediction ? `${doubtful ? "? " : ""}${percent(item.prediction.confidence)}` : "";
-    const name = item ? item.custom_id || source.title || source.name : "";
+    const name = item ? item.custom_id || source.title || shortName(source.name) : "";
     this.name.textContent = name;
     this.name.title = item ? [source.name, item.custom_id, source.title].filter(Boolean).join(" · ") : "";
     this.price.textContent = source?.price ? money(source.price, source.currency) : "";
@@ -97,6 +97,12 @@ export function labelOf({ prediction, review }, names) {
 /** A prediction is doubtful while its confidence is below the threshold and no person has reviewed it. */
 export const isDoubtful = (item, threshold) =>
   Boolean(item?.prediction && !item.review && item.prediction.confidence < threshold);
+
+/** Characters of a path that fit below a picture. */
+const LONGEST_PATH = 22;
+
+/** The path of a file if it is short, else the name of the file alone: its end tells pictures apart. */
+const shortName = (path) => (path.length > LONGEST_PATH ? path.split("/").pop() : path);
 
 /** What a screen reader says about a cell. */
 function spoken(item, doubtful, { label, confidence, name, reason }) {

@@ -129,7 +129,9 @@ export class Filters {
       min_confidence: () => say("chipAbove", { value: percent(state.min_confidence) }),
       max_confidence: () => say("chipBelow", { value: percent(state.max_confidence) }),
     };
-    const chips = Object.keys(texts).filter((name) => state[name]);
+    // The button of the doubtful pictures tells of the threshold already.
+    const isThreshold = Number(state.max_confidence) === this.threshold;
+    const chips = Object.keys(texts).filter((name) => state[name] && !(name === "max_confidence" && isThreshold));
     $("chips").replaceChildren(
       ...chips.map((name) => {
         const chip = make("button", { type: "button", class: "chip", "aria-label": say("takeAway", { filter: texts[name]() }) }, `${texts[name]()} ×`);
