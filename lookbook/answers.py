@@ -237,7 +237,7 @@ class ChangedReviews(Answer):
     changed: int
     """Items whose review is another one now."""
     before: list[ReviewChange]
-    """What undoes the changes: `job.change_reviews(changed.before)`."""
+    """The reviews before the changes. `job.change_reviews(changed.before)` undoes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ LOOKS = {
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the service of the screenshots holds."""
+    """The contents of the service of the screenshots."""
 
     job: dict[str, Any]
     """An ended job of the samples and two broken files. Nobody receives its webhook."""

@@ -88,7 +88,7 @@ class SessionKeyOut(Output):
 
 
 class SessionOut(Output):
-    """Who the caller is, and what it may do."""
+    """The caller, and the scopes that it has."""
 
     signed_in: bool = Field(description="True if the request has a valid key or session.")
     open: bool = Field(description="True if requests need no key.")

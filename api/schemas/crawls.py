@@ -84,7 +84,7 @@ class PreviewPageOut(Output):
 
 
 class PreviewOut(Output):
-    """What the first page of a crawl yields."""
+    """The yield of the first page of a crawl."""
 
     id: str
     state: Literal["running", "done", "failed"]

@@ -134,7 +134,7 @@ class AdditionQuery(Input):
 
 
 class JobChangesIn(Input):
-    """What to change about a job. Members that are left out stay as they are."""
+    """Changes of a job. Members that are left out stay as they are."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 

@@ -1,4 +1,4 @@
-"""What this service accepts, so that clients can refuse the rest before they send it."""
+"""The limits of this service, so that clients can refuse the rest before they send it."""
 
 from __future__ import annotations
 

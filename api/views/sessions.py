@@ -1,4 +1,4 @@
-"""Who the caller is and what it may do, so that a page can show it and offer only what is allowed."""
+"""The caller and its scopes, so that a page can show them and offer only what is allowed."""
 
 from __future__ import annotations
 

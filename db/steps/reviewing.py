@@ -26,7 +26,7 @@ from db.views.items import with_shown_relations
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a person says about an item: the label that it shows, and a better crop of its picture."""
+    """A person's statement about an item: the label that it shows, and a better crop of its picture."""
 
     label: str | None
     """One of the labels of the job's model. None means that no label fits."""

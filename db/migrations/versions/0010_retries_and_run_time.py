@@ -1,4 +1,4 @@
-"""What a retry takes, and for how long a job has run
+"""Failures that a retry takes, and the time for which a job has run
 
 Revision: 0010
 After: 0009

@@ -1,4 +1,4 @@
-// What can be done with the selected pictures: set a label, run them again, export them. And the way back.
+// The actions on the selected pictures: set a label, run them again, export them, and undo.
 import { postJson, requestFile } from "../shared/api.js";
 import { $, make, number, say, sayFailure } from "../shared/page.js";
 import { labelOptions } from "./label-picker.js";

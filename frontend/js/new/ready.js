@@ -1,4 +1,4 @@
-// What is about to be sent: how much, what is skipped and why, the quota that is left, and the options of the job.
+// The summary before sending: how much is sent, what is skipped and why, the quota that is left, and the options of the job.
 import { get } from "../shared/api.js";
 import { $, bytes, make, number, say } from "../shared/page.js";
 import { showScriptCalls } from "../shared/script-calls.js";

@@ -1,4 +1,4 @@
-// What the browser remembers of an upload that is not finished, so that it can go on after a reload.
+// The record that the browser keeps of an upload that is not finished, so that it can go on after a reload.
 const DATABASE = "lookbook-uploads";
 const STORE = "uploads";
 

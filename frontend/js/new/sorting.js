@@ -1,4 +1,4 @@
-// What a person chose or dropped: the pictures in their natural order, an archive, a manifest, and what is skipped and why.
+// Sort the files that a person chose or dropped: the pictures in their natural order, an archive, a manifest, and what is skipped and why.
 
 const ARCHIVE = /\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$/i;
 const MANIFEST = /\.(csv|tsv|jsonl|ndjson)$/i;

@@ -1,4 +1,4 @@
-// What the page says about the photo: the answer that is shown, and the strip of all answers of this visit.
+// The answers about the photo: the answer that is shown, and the strip of all answers of this visit.
 import { namesOf } from "../shared/labels.js";
 import { $, make, number, percent, say, showRanks } from "../shared/page.js";
 

@@ -1,4 +1,4 @@
-// What several pages show of model versions.
+// The parts of model versions that several pages show.
 import { make, sayOf } from "./page.js";
 
 /** The aliases that point to a version, as marks. */

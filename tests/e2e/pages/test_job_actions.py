@@ -1,4 +1,4 @@
-"""What a person does with a job on its page: stop it, rename it, export it, delete it."""
+"""The actions on a job on its page: stop it, rename it, export it, delete it."""
 
 from __future__ import annotations
 

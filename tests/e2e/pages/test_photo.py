@@ -32,7 +32,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""What turns an upright picture into the stored one of each orientation."""
+"""The transposition that turns an upright picture into the stored one of each orientation."""
 
 LAYOUT_SHIFT = """() => new Promise((resolve) => {
   let sum = 0;
