@@ -37,7 +37,7 @@ READABLE = {
     ("GET", "/v1/items/<item_id>/image"),
     ("GET", "/v1/labels"),
 }
-"""The calls that a visitor may make. Before you add a route, check that it shows only the shared job and changes nothing."""
+"""The calls that a visitor may make. Before you add a route, check that it shows only the shared job."""
 
 
 PUBLIC = ("/docs", "/login", "/samples", "/static", "/shared", "/healthz", "/readyz", "/openapi.json", "/session")
