@@ -21,7 +21,9 @@ const REFUSED = new Set(["blocked_by_robots", "blocked_address", "not_allowed"])
 const CHANGES = { new: "changeNew", changed: "changeChanged", unchanged: "changeUnchanged", gone: "changeGone" };
 
 export class CrawlSection {
-  constructor(job) {
+  /** `may(scope)`: whether the visitor has a scope. */
+  constructor(job, may) {
+    this.may = may;
     this.urls = new Urls(job);
     addEventListener("hashchange", () => this.chooseView());
     $("crawl-again").addEventListener("click", () => crawlAgain(this.job));
@@ -51,7 +53,7 @@ export class CrawlSection {
     if (!job.crawl) return;
     drawVerdict(job);
     this.job = job;
-    $("crawl-again").hidden = !isFinished(job);
+    $("crawl-again").hidden = !isFinished(job) || !this.may("submit");
     const first = $("crawl").hidden;
     $("crawl").hidden = false;
     this.drawRequest(job.crawl);

@@ -1,6 +1,6 @@
 // The head of a job's page: its name, its progress, and its facts.
 import { isFinished } from "../shared/api.js";
-import { $, duration, failureParts, make, number, percent, say } from "../shared/page.js";
+import { $, duration, failureParts, make, number, percent, say, sayOf } from "../shared/page.js";
 import { modelLink } from "./facts.js";
 
 export function drawHead(job) {
@@ -45,7 +45,7 @@ export function drawAbout(job) {
     [say("created"), time(job.created_at)],
     [say("ended"), job.finished_at && time(job.finished_at)],
     [say("keptUntil"), job.expires_at ? time(job.expires_at) : say("forEver")],
-    [say("priority"), job.priority],
+    [say("priority"), sayOf("priorities", job.priority)],
     [say("id"), make("code", {}, job.id)],
     ...Object.entries(job.metadata).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]),
   ];

@@ -43,7 +43,7 @@ const bars = new Bars($("bars"), (kind, label) => filters.toggle(kind, label));
 const histogram = new Histogram({ onMove: setThreshold, onSet: (value) => filters.setThreshold(value) });
 const actions = new Actions(may, onChanged);
 const exporting = new Exporting(filters, list);
-const crawl = new CrawlSection(id);
+const crawl = new CrawlSection(id, may);
 
 const drawScript = showScriptCalls($("script"), () => (state.job ? scriptCalls(state.job, filters.query) : {}));
 

@@ -14,12 +14,17 @@ OpenPage = Callable[..., Page]
 
 
 @pytest.mark.parametrize(
-    ("locale", "title"), [("en-US", "There is no such page"), ("ko-KR", "페이지를 찾을 수 없습니다")]
+    ("path", "locale", "title"),
+    [
+        ("/jbos", "en-US", "There is no such page"),
+        ("/jbos", "ko-KR", "페이지를 찾을 수 없습니다"),
+        ("/shared/incomplete", "en-US", "This link shows nothing"),
+    ],
 )
 def test_a_browser_gets_a_page_for_a_mistyped_address(
-    open_page: OpenPage, console_errors: list[str], locale: str, title: str
+    open_page: OpenPage, console_errors: list[str], path: str, locale: str, title: str
 ) -> None:
-    page = open_page("/jbos", locale=locale)
+    page = open_page(path, locale=locale)
     expect(page.get_by_role("heading")).to_have_text(title)
     assert_accessible(page)
     # The browser itself logs every answer of 4xx.
