@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.settings import PROJECT
 from tests.conftest import SAMPLES, RunningService, ready_service, until
 from tests.e2e.conftest import provide_open_page
-from tests.e2e.pages.objects import AccountPage, Head, ManyPage, assert_accessible
+from tests.e2e.pages.objects import AccountPage, Head, JobPage, ManyPage, assert_accessible
 
 FIVE_PICTURES = sorted(str(path) for path in SAMPLES.iterdir())[:5]
 
@@ -92,9 +92,10 @@ def test_a_user_can_sign_in_upload_see_predictions_and_sign_out(
     expect(page.locator(".cell img.in")).to_have_count(5)
     job = page.url
     # Changes need the CSRF token of the session, so deleting shows that the page sends it.
+    JobPage(page).open_menu("more")
     page.get_by_role("button", name="Delete this job").click()
     page.get_by_role("button", name="Delete", exact=True).click()
-    expect(page.locator("#headline")).to_be_visible()
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
     Head(page).sign_out()
     page.wait_for_url("**/login")
     page.goto(job)
@@ -125,7 +126,7 @@ def test_the_page_of_another_owners_job_is_answered_with_404(
     with page.expect_response(lambda response: response.url.endswith(path)) as answer:
         page.get_by_role("button", name="Sign in").click()
     assert answer.value.status == 404
-    expect(page.locator("#missing-text")).to_contain_text("no such job")
+    expect(page.locator("#missing-text")).to_contain_text("With the key “another owner” you cannot see this job")
     assert all("404" in error for error in console_errors)
     console_errors.clear()
 
@@ -193,6 +194,7 @@ def test_a_page_whose_session_ends_leads_back_with_query_and_hash(
     key = make_key(locked.home, "leaving")
     page = open_locked("/login?next=/jobs")
     sign_in(page, key)
+    expect(page.get_by_text("There is no job yet.")).to_be_visible()
     page.get_by_role("searchbox").fill("autumn")
     expect(page.get_by_text("No job matches this search.")).to_be_visible()
     page.context.clear_cookies()

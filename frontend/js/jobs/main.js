@@ -181,7 +181,7 @@ function drawEmpty() {
   $("none").hidden = !isLoaded || list.jobs.length > 0;
   $("none-text").textContent = say(isFiltered ? "noMatch" : "noJobs");
   $("none-go").textContent = say(isFiltered ? "showAll" : "startFirst");
-  $("none-go").href = isFiltered ? "/jobs" : "/";
+  $("none-go").href = isFiltered ? "/jobs" : "/new";
   $("none-go").hidden = !isFiltered && !mayChange;
 }
 

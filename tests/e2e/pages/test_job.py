@@ -49,6 +49,7 @@ def test_filters_combine_and_survive_a_reload_and_back(open_page: OpenPage, fini
     job.expect_length(30)
     dresses = job.count_of("Dress")
     job.bar("Dress").click()
+    job.expect_length(dresses)
     expect(job.cells).to_have_count(dresses)
     assert set(job.cells.locator(".label").all_inner_texts()) == {"Dress"}
     page.locator("#search").fill("green")
