@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from http import HTTPStatus
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -30,7 +32,7 @@ from cli import (
     versions,
     webhooks,
 )
-from cli.output import ExitCode, err
+from cli.output import ExitCode, err, out
 from core.errors import LookbookError
 from lookbook import Error, NotReached, ProblemError
 
@@ -41,6 +43,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"lookbook {version('lookbook')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def lookbook(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that precede a command."""
+
 
 app.command("up", rich_help_panel="Run")(service.up)
 app.command("api", rich_help_panel="Run")(service.api)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from zipfile import ZipFile
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -31,6 +32,11 @@ def run(service: RunningService) -> Run:
         return runner.invoke(app, list(arguments), input=input)
 
     return run_
+
+
+def test_the_version_is_that_of_the_api(run: Run, http: httpx.Client) -> None:
+    version = http.get("/openapi.json").json()["info"]["version"]
+    assert run("--version").stdout == f"lookbook {version}\n"
 
 
 def test_a_folder_is_submitted_and_its_predictions_are_printed(run: Run) -> None:
