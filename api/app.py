@@ -21,7 +21,7 @@ from api.answers.problems import http_problem, register_errors, validation_probl
 from api.answers.spec import finish_spec
 from api.door.access import authorize, install_authentication
 from api.door.limits import limit_requests
-from api.door.refusals import ShareEnded, UnknownShare
+from api.door.refusals import DeadLink
 from api.intake.uploads import StreamingRequest
 from api.services import EXTENSION, Services
 from api.views import (
@@ -105,8 +105,7 @@ def create_app(settings: Settings) -> LookbookApp:
     register_errors(app)
     app.register_error_handler(HTTPError, _handle_input_error)
     app.register_error_handler(NotFound, _handle_unknown_path)
-    for refusal in (UnknownShare, ShareEnded):
-        app.register_error_handler(refusal, _handle_refused_link)
+    app.register_error_handler(DeadLink, _handle_dead_link)
     app.spec_processor(finish_spec)  # type: ignore[arg-type]
     if settings.proxies:
         count = settings.proxies
@@ -132,8 +131,10 @@ def _handle_unknown_path(error: NotFound) -> Response:
     return pages.render_page("missing", HTTPStatus.NOT_FOUND) if pages.wants_page() else http_problem(error)
 
 
-def _handle_refused_link(error: UnknownShare | ShareEnded) -> Response:
-    return pages.render_page("missing", HTTPStatus(error.status)) if pages.wants_page() else error.response()
+def _handle_dead_link(error: DeadLink) -> Response:
+    if error.status == HTTPStatus.UNAUTHORIZED or not pages.wants_page():
+        return error.response()
+    return pages.render_page("missing", HTTPStatus(error.status), error.code)
 
 
 def _start_request() -> None:

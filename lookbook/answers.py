@@ -84,6 +84,8 @@ class JobState(Answer):
     rerun_of: str | None
     """The job whose pictures this one classifies again."""
     metadata: dict[str, Any]
+    webhook: bool
+    """Whether a webhook receives a message when the job ends."""
     crawl: Crawl | None
     """The options and the progress of a crawl. None for other jobs."""
     error: Failure | None
@@ -381,6 +383,25 @@ class ModelVersionDetail(ModelVersion):
     groups: list[Group]
     labels: list[Label]
     card: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedJob(Answer):
+    id: str
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confusion(Answer):
+    """How often a model version predicted one label where people gave another one, or the same."""
+
+    predicted: str
+    label: str | None
+    """The label of the reviews. None if no label fits."""
+    count: int
+    jobs: list[ReviewedJob]
+    """The jobs with these pictures, newest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from lookbook.answers import Item, ItemReview, Labels, ModelVersion, ModelVersionDetail, Promotion
+from lookbook.answers import Confusion, Item, ItemReview, Labels, ModelVersion, ModelVersionDetail, Promotion
 from lookbook.errors import ProblemError, WaitTimeout
 from lookbook.jobs import POLL_SECONDS, Job
 from lookbook.key_answers import Key, NewKey, Usage
@@ -200,6 +200,11 @@ class Client:
         """Return a model version with its labels and card."""
         path = f"/v1/models/{quote(name, safe='')}/{quote(version, safe='')}"
         return read(ModelVersionDetail, self._transport.request_object("GET", path))
+
+    def confusion(self, name: str, version: str) -> list[Confusion]:
+        """Return how often a model version predicted which label where people gave which, in the jobs that you see."""
+        path = f"/v1/models/{quote(name, safe='')}/{quote(version, safe='')}/confusion"
+        return [read(Confusion, row) for row in self._transport.request_object("GET", path)["data"]]
 
     def labels(self, model: str = "production") -> Labels:
         """Return the labels and groups of a model, which is a name, name@version or an alias."""

@@ -55,6 +55,7 @@ JOB: dict[str, Any] = {
     "model": {"name": "garments", "version": "2"},
     "priority": "normal",
     "metadata": {},
+    "webhook": False,
     "error": None,
     "created_at": "2026-01-31T12:00:00.000Z",
     "started_at": None,

@@ -28,7 +28,11 @@ class BadKey(AuthenticationProblem):
         super().__init__(401, "invalid_key", detail, headers={"WWW-Authenticate": challenge})
 
 
-class ShareEnded(AuthenticationProblem):
+class DeadLink(AuthenticationProblem):
+    """The link with which the request came shows no job."""
+
+
+class ShareEnded(DeadLink):
     """The link with which the request came has expired or was revoked, or its job was deleted."""
 
     def __init__(self, status: int) -> None:
@@ -37,7 +41,7 @@ class ShareEnded(AuthenticationProblem):
         super().__init__(status, "share_ended", detail, headers=headers)
 
 
-class UnknownShare(AuthenticationProblem):
+class UnknownShare(DeadLink):
     """404: no link with this token was ever created."""
 
     def __init__(self) -> None:

@@ -23,6 +23,7 @@ SHARED_VIEWS = frozenset(
         "jobs.get_summary",
         "jobs.list_items",
         "marks.list_marks",
+        "exports.export_items",
         "exports.export_job",
         "items.get_item",
         "items.get_thumbnail",

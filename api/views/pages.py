@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, make_response, render_template, request, send_from_directory
+from flask import Blueprint, Response, g, make_response, render_template, request, send_from_directory
 from werkzeug.exceptions import NotFound
 from werkzeug.security import safe_join
 
@@ -17,6 +17,7 @@ from core.pictures import inspect, thumbnail
 from core.settings import PROJECT
 from core.types import ModelRef
 from db import model_versions
+from db.access.keys import Caller
 
 FRONTEND = PROJECT / "frontend"
 SAMPLES = PROJECT / "samples" / "pictures"
@@ -26,12 +27,14 @@ _THUMBNAIL_SIDE = 240
 bp = Blueprint("pages", __name__)
 
 
-def render_page(name: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def render_page(name: str, status: HTTPStatus = HTTPStatus.OK, problem: str = "") -> Response:
     """Return a page by its name: frontend/pages/NAME.html, with the script frontend/js/NAME/main.js.
 
-    The answer to a browser that still has the page is 304.
+    `problem` is the code of the error that the page explains. The answer to a browser that still has the page is 304.
     """
-    response = make_response(render_template(f"{name}.html", page=name), status)
+    known: Caller | None = g.get("caller")
+    is_visitor = known is not None and known.is_visitor
+    response = make_response(render_template(f"{name}.html", page=name, visitor=is_visitor, problem=problem), status)
     response.headers["Cache-Control"] = "no-cache"
     response.add_etag()
     if status == HTTPStatus.OK:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from apiflask import APIBlueprint
 from flask import g
 
@@ -15,6 +17,7 @@ from core.clock import utc_now
 from db.access import keys, usage
 from db.access.keys import Caller
 from db.tables import Scope
+from db.views import jobs
 
 bp = APIBlueprint("sessions", __name__, tag="Keys")
 
@@ -33,11 +36,21 @@ def get_session() -> Answer:
         signed_in=key is not None,
         open=is_open(),
         key=key,
-        shared_job=None if known is None else known.shared_job,
+        shared_job=None if known is None else _shared_job(known),
         share_ended=isinstance(g.get("authentication_problem"), ShareEnded),
         may=[] if known is None or known.is_visitor else [scope for scope in Scope if known.may(scope)],
     )
     return body, 200, {"Cache-Control": "no-store"}
+
+
+def _shared_job(known: Caller) -> str | None:
+    """Return the job that only a link shows to the caller. A job that its key shows as well is not among them."""
+    if known.shared_job is None or known.is_visitor:
+        return known.shared_job
+    with current_services().database.reading() as session:
+        job = jobs.get(session, known.shared_job)
+    shows = job is not None and replace(known, shared_job=None).sees(job.key_id, job.id)
+    return None if shows else known.shared_job
 
 
 def _key_out(known: Caller, key_id: str) -> SessionKeyOut:

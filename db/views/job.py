@@ -76,6 +76,7 @@ class JobOut(Output):
     owner: OwnerOut | None = Field(description="Null if the job was submitted without a key.")
     rerun_of: str | None = Field(description="The job whose pictures this one classifies again.")
     metadata: dict[str, Any]
+    webhook: bool = Field(description="True if a webhook receives a message when the job ends.")
     crawl: CrawlOut | None = Field(description="Null unless the job is a crawl.")
     error: ErrorOut | None
     created_at: Time
@@ -106,6 +107,7 @@ def job_out(job: Job) -> JobOut:
         owner=None if job.owner is None else OwnerOut(id=job.owner.id, name=job.owner.name),
         rerun_of=job.rerun_of,
         metadata=job.details,
+        webhook=job.webhook is not None,
         crawl=None if crawl is None else crawl_out(crawl),
         error=None if job.error is None else ErrorOut(**job.error),
         created_at=job.created_at,

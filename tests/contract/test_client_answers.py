@@ -50,6 +50,8 @@ SCHEMAS = {
     answers.Labels: "LabelsOut",
     answers.ModelVersion: "ModelVersionOut",
     answers.ModelVersionDetail: "ModelVersionDetailOut",
+    answers.Confusion: "ConfusionOut",
+    answers.ReviewedJob: "ReviewedJobOut",
     answers.Promotion: "PromotionOut",
     comparison_answers.LabelChange: "LabelChangeOut",
     comparison_answers.Comparison: "ComparisonOut",

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,26 +152,33 @@ def test_the_code_passes_the_static_checks(command: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def helps_of(command: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Yield the words that call each command below this one, with its help."""
+def commands_below(command: Any, words: list[str]) -> Iterator[tuple[list[str], Any]]:
+    """Yield each command below this one after the words that call it."""
     if not isinstance(command, TyperGroup) or command.invoke_without_command:
-        yield name, command.help or ""
+        yield words, command
     if isinstance(command, TyperGroup):
         for word, inner in command.commands.items():
-            yield from helps_of(inner, f"{name} {word}")
+            yield from commands_below(inner, [*words, word])
 
 
 def test_the_help_of_every_command_has_examples() -> None:
-    helps = dict(helps_of(get_command(app), "lookbook"))
+    helps = {
+        " ".join(["lookbook", *words]): command.help or "" for words, command in commands_below(get_command(app), [])
+    }
     assert "lookbook submit" in helps
     assert [name for name, text in helps.items() if not re.search(rf"\n    .*{name}", text)] == []
 
 
-@pytest.mark.parametrize("command", [["train"], ["dataset", "build"], ["models", "export"]], ids=" ".join)
-def test_help_shows_the_names_of_folders_whole(command: list[str]) -> None:
-    shown = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command, "--help"]).output
-    assert "train/<label>/" in shown
-    assert "validation/<label>/" in shown
+def test_no_help_loses_words_in_angle_brackets() -> None:
+    checked = set()
+    for words, command in commands_below(get_command(app), []):
+        help_of_options = [getattr(option, "help", None) or "" for option in command.params]
+        written = Counter(re.findall(r"/<\w+>/", " ".join([command.help or "", *help_of_options])))
+        if written:
+            shown = CliRunner(env={"COLUMNS": "300"}).invoke(app, [*words, "--help"]).output
+            assert Counter(re.findall(r"/<\w+>/", shown)) == written, words
+            checked.add(" ".join(words))
+    assert {"train", "dataset build", "models export"} <= checked
 
 
 def test_the_page_of_exports_lists_the_columns_in_order() -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Playwright, sync_playwright
 
+from core.settings import PROJECT
 from core.versions import CHROMIUM, parse_version
-from tests.conftest import RunningService, skip_without
+from tests.conftest import RunningService, ready_service, skip_without
 
 # Chromium cannot use its sandbox when root runs it in a container. The other options stop Chromium's background
 # requests to Google.
@@ -98,3 +102,28 @@ def provide_open_page(
     for context in contexts:
         context.close()
     assert console_errors == []
+
+
+def run_keys(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "LOOKBOOK_HOME": str(home), "LOOKBOOK_REDIS_URL": ""}
+    command = [sys.executable, "-m", "cli", "keys", *arguments]
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+
+
+def make_key(home: Path, *arguments: str) -> str:
+    created = run_keys(home, "create", *arguments)
+    assert created.returncode == 0, created.stderr
+    return created.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service with a key. The tests share it."""
+    with ready_service(tmp_path_factory.mktemp("locked")) as running:
+        make_key(running.home, "operator", "--scope", "admin")
+        yield running
+
+
+@pytest.fixture
+def open_locked(browser: Browser, locked: RunningService, console_errors: list[str]) -> Iterator[Callable[..., Page]]:
+    yield from provide_open_page(browser, locked, console_errors)

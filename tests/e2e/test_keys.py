@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from core.settings import PROJECT
-from tests.conftest import SAMPLES, RunningService, ready_service, until
-from tests.e2e.conftest import provide_open_page
+from tests.conftest import SAMPLES, RunningService, until
+from tests.e2e.conftest import make_key, run_keys
 from tests.e2e.pages.objects import AccountPage, Head, JobPage, ManyPage, assert_accessible
 
 FIVE_PICTURES = sorted(str(path) for path in SAMPLES.iterdir())[:5]
-
-
-def keys(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LOOKBOOK_HOME": str(home), "LOOKBOOK_REDIS_URL": ""}
-    command = [sys.executable, "-m", "cli", "keys", *arguments]
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
-
-
-def make_key(home: Path, *arguments: str) -> str:
-    created = keys(home, "create", *arguments)
-    assert created.returncode == 0, created.stderr
-    return created.stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with a key."""
-    with ready_service(tmp_path_factory.mktemp("locked")) as running:
-        make_key(running.home, "operator", "--scope", "admin")
-        yield running
-
-
-@pytest.fixture
-def open_locked(browser: Browser, locked: RunningService, console_errors: list[str]) -> Iterator[Callable[..., Page]]:
-    yield from provide_open_page(browser, locked, console_errors)
 
 
 def client_of(service: RunningService, key: str = "") -> httpx.Client:
@@ -59,20 +29,20 @@ def test_keys_can_be_created_listed_and_revoked_on_the_command_line(locked: Runn
         until(lambda: without_key.get("/v1/jobs").status_code == 401)
         assert robot.get("/v1/jobs").json() == {"data": [], "next_cursor": None}
         assert robot.get("/v1/usage").json()["quota"] == 9
-        listed: list[dict[str, Any]] = json.loads(keys(locked.home, "list", "--json").stdout)
+        listed: list[dict[str, Any]] = json.loads(run_keys(locked.home, "list", "--json").stdout)
         shown = next(row for row in listed if row["name"] == "robot")
         assert (shown["scopes"], shown["rate_limit"], shown["revoked_at"]) == (["submit", "read"], 600, None)
-        assert key.rpartition("_")[2] not in keys(locked.home, "list", "--json").stdout
-        assert "robot" in keys(locked.home, "list").stdout
-        assert keys(locked.home, "revoke", shown["id"]).returncode == 0
+        assert key.rpartition("_")[2] not in run_keys(locked.home, "list", "--json").stdout
+        assert "robot" in run_keys(locked.home, "list").stdout
+        assert run_keys(locked.home, "revoke", shown["id"]).returncode == 0
         until(lambda: robot.get("/v1/jobs").status_code == 401)
 
 
 def test_the_error_of_a_missing_database_says_how_to_create_it(tmp_path: Path) -> None:
-    refused = keys(tmp_path, "list")
+    refused = run_keys(tmp_path, "list")
     assert refused.returncode == 1
     assert "lookbook db upgrade" in refused.stderr
-    unknown = keys(tmp_path, "create", "x", "--scope", "everything")
+    unknown = run_keys(tmp_path, "create", "x", "--scope", "everything")
     assert unknown.returncode == 2
 
 

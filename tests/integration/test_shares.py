@@ -31,6 +31,7 @@ READABLE = {
     ("GET", "/v1/jobs/<job_id>/items"),
     ("GET", "/v1/jobs/<job_id>/marks"),
     ("GET", "/v1/jobs/<job_id>/export"),
+    ("POST", "/v1/jobs/<job_id>/export"),
     ("GET", "/v1/items/<item_id>"),
     ("GET", "/v1/items/<item_id>/thumbnail"),
     ("GET", "/v1/items/<item_id>/explanation"),
@@ -105,7 +106,8 @@ def test_a_visitor_may_read_the_shared_job_and_nothing_else(shop: Shop) -> None:
             with shop.app.test_request_context():
                 values = dict.fromkeys(rule.arguments, "x") | names
                 _, path = rule.build({name: values[name] for name in rule.arguments}, append_unknown=False) or ("", "")
-            with visitor.open(path, method=method, json={} if method != "GET" else None) as answer:
+            chosen = {"format": "csv", "items": [shop.item_id]} if rule.endpoint == "exports.export_items" else {}
+            with visitor.open(path, method=method, json=chosen if method != "GET" else None) as answer:
                 answered[method, rule.rule] = answer.status_code
     public = {call for call in answered if call[1].startswith(PUBLIC)} - {("GET", "/session")}
     # The heat map needs a worker and so answers 503 here.
@@ -190,6 +192,27 @@ def test_a_link_adds_the_job_to_the_rights_of_a_session(shop: Shop) -> None:
         body = {"label": "dress"} if method == "PUT" else {"name": "mine"} if method == "PATCH" else {}
         assert visitor.open(path, method=method, json=body, headers=headers).status_code == 404, (method, path)
     assert visitor.get(f"/v1/jobs/{shop.job_id}", headers=bearer(stranger)).status_code == 404
+
+
+def test_a_link_to_an_own_job_takes_nothing_from_the_session_of_its_owner(shop: Shop) -> None:
+    visitor = shop.visitor()
+    assert visitor.post("/session", json={"key": shop.owner}).status_code == 204
+    session = body_of(visitor.get("/session"))
+    assert (session["shared_job"], session["may"]) == (None, ["submit", "read"])
+
+
+def test_a_browser_sees_a_page_that_says_why_a_link_does_not_work(shop: Shop) -> None:
+    browser = {"Accept": "text/html,*/*;q=0.8"}
+    made = shop.created()
+    shop.app.test_client().delete(f"{shop.shares}/{made['id']}", headers=bearer(shop.owner))
+    for path, status, code in (
+        (made["url"], 410, "share_ended"),
+        ("/shared/wrong", 404, "unknown_share"),
+    ):
+        page = shop.app.test_client().get(path, headers=browser)
+        assert (page.status_code, page.mimetype) == (status, "text/html")
+        assert f'data-problem="{code}"' in page.text
+        refused(shop.app.test_client().get(path), status, code)
 
 
 def test_only_a_digest_of_a_link_is_stored_and_its_cookie_is_closed_to_scripts(shop: Shop) -> None:

@@ -4,14 +4,14 @@ import { $, make, onLanguage, say, sayFailure } from "../shared/page.js";
 
 /** The row of actions. Calls `onChanged(job)` after every change, and `onChanged(null)` after the job is deleted. */
 export class Actions {
-  /** `may(scope)`: whether the visitor has a scope. */
-  constructor(may, onChanged) {
+  /** `may(scope)`: whether the visitor has a scope; `rerun`: the Rerun of the page. */
+  constructor(may, rerun, onChanged) {
     this.may = may;
     this.onChanged = onChanged;
     this.job = null;
     $("cancel").addEventListener("click", () => this.request("POST", this.job.links.cancel));
     $("retry").addEventListener("click", () => this.request("POST", this.job.links.retry));
-    $("rerun").addEventListener("click", () => this.rerun());
+    $("rerun").addEventListener("click", () => rerun.open(this.job));
     $("rename").addEventListener("click", () => this.rename());
     $("share").addEventListener("click", () => this.openShares());
     $("share-make").addEventListener("click", () => this.share());
@@ -35,6 +35,9 @@ export class Actions {
     $("rerun").hidden = !finished || !job.counts.total || !may;
     for (const id of ["rename", "share"]) $(id).hidden = !may;
     $("delete").hidden = !finished || !may;
+    $("compare").hidden = !this.may("read");
+    $("deliveries").hidden = !job.webhook || !this.may("read");
+    $("deliveries").href = `${job.links.page}/deliveries`;
     $("tell").hidden = finished || !("Notification" in window) || Notification.permission === "denied" || this.tells;
   }
 
@@ -51,14 +54,6 @@ export class Actions {
       $("refused").hidden = false;
       for (const button of buttons) button.disabled = false;
     }
-  }
-
-  /** Classify the same pictures again, with the model that is in production now, as a new job. */
-  async rerun() {
-    await this.attempt(async () => {
-      const created = await postJson("/v1/jobs", { rerun: { job: this.job.id } });
-      location.assign(created.links.page);
-    });
   }
 
   /** Let the person write the name in its place. Enter saves it, Escape does not. */
@@ -86,14 +81,17 @@ export class Actions {
   }
 
   async openShares() {
+    $("share-copied").textContent = "";
     $("shares").showModal();
     await this.attempt(async () => this.drawShares((await get(`${this.job.links.self}/shares`)).body.data));
   }
 
+  /** The list of the API also has the links that have ended. */
   drawShares(shares) {
+    const live = shares.filter((share) => !share.revoked_at && Date.parse(share.expires_at) > Date.now());
     const time = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
     $("share-list").replaceChildren(
-      ...shares.map((share) => {
+      ...live.map((share) => {
         const button = make("button", { type: "button", class: "quiet" }, say("revoke"));
         button.addEventListener("click", () =>
           this.attempt(async () => {
@@ -119,7 +117,8 @@ export class Actions {
       $("share-link").hidden = false;
       $("share-link").value = new URL(share.url, location.origin).href;
       $("share-link").select();
-      await navigator.clipboard?.writeText($("share-link").value).catch(() => {});
+      const copied = navigator.clipboard?.writeText($("share-link").value).then(() => "copied", () => "selected");
+      $("share-copied").textContent = say((await copied) ?? "selected");
       await this.openSharesAgain();
     });
   }

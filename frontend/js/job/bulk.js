@@ -1,14 +1,14 @@
 // The actions on the selected pictures: set a label, run them again, export them, and undo.
-import { postJson, requestFile } from "../shared/api.js";
+import { requestFile } from "../shared/api.js";
 import { $, make, number, say, sayFailure } from "../shared/page.js";
 import { labelOptions } from "./label-picker.js";
 
 export class Bulk {
-  /** `selection`, `reviews`: of the page; `look`: {names}; `job()`: the job of the moment; `mayReview()`: a key may write. */
-  constructor({ selection, reviews, look, job, mayReview }) {
+  /** `selection`, `reviews`: of the page; `look`: {names}; `job()`: the job of the moment; `mayReview()`: a key may write; `rerun`: a Rerun. */
+  constructor({ selection, reviews, look, job, mayReview, rerun }) {
     Object.assign(this, { selection, reviews, look, job, mayReview });
     $("bulk-label").addEventListener("change", () => this.setLabel($("bulk-label").value));
-    $("bulk-rerun").addEventListener("click", () => this.rerun());
+    $("bulk-rerun").addEventListener("click", () => rerun.open(job(), [...selection.ids]));
     $("bulk-clear").addEventListener("click", () => selection.clear());
     $("undo").addEventListener("click", () => reviews.undo());
     for (const button of $("bulk").querySelectorAll("[data-format]")) {
@@ -44,15 +44,6 @@ export class Bulk {
     else this.reviews.set(ids, value === "!reject" ? null : value);
     this.selection.clear();
     $("sheet").focus({ preventScroll: true });
-  }
-
-  /** Classify the selected pictures again with the model that is in production now, as a new job. */
-  async rerun() {
-    await this.attempt(async () => {
-      const { id } = this.job();
-      const created = await postJson("/v1/jobs", { rerun: { job: id, items: [...this.selection.ids] } });
-      location.assign(created.links.page);
-    });
   }
 
   async export(format) {

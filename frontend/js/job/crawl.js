@@ -1,5 +1,5 @@
 // The part of a job's page for crawls: the request, the progress, and the switch between pictures and URLs.
-import { isFinished, postJson } from "../shared/api.js";
+import { isFinished, isVisitor, postJson } from "../shared/api.js";
 import { $, bytes, clock, link, make, number, say, sayFailure, sayOf } from "../shared/page.js";
 import { Urls } from "./urls.js";
 
@@ -33,7 +33,7 @@ export class CrawlSection {
 
   /** Show the pictures or the URLs. The choice is in the page's URL, so that "back" and a reload keep it. */
   chooseView() {
-    const showsUrls = !$("crawl").hidden && location.hash === "#urls";
+    const showsUrls = !$("crawl").hidden && location.hash === "#urls" && !isVisitor();
     $("pictures-view").hidden = showsUrls;
     $("urls-view").hidden = !showsUrls;
     const [pictures, urls] = $("views").children;
@@ -54,6 +54,8 @@ export class CrawlSection {
     drawVerdict(job);
     this.job = job;
     $("crawl-again").hidden = !isFinished(job) || !this.may("submit");
+    // A link to a job does not show where its pictures were looked for.
+    $("views").hidden = isVisitor();
     const first = $("crawl").hidden;
     $("crawl").hidden = false;
     this.drawRequest(job.crawl);

@@ -1,4 +1,5 @@
 // The facts of an item: where it came from, its picture, its model.
+import { isVisitor } from "../shared/api.js";
 import { bytes, link, make, money, number, say, webUrl } from "../shared/page.js";
 
 /** Terms and descriptions of an item, for a `<dl>`. */
@@ -24,8 +25,9 @@ export function factsOf({ custom_id, image, crop, prediction, source, metadata, 
   return rows.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
 }
 
-/** A link to the page of a model `name@version`. */
+/** A link to the page of a model `name@version`. Visitors of a shared job see only its name. */
 export function modelLink(ref) {
+  if (isVisitor()) return ref;
   const [name, version] = ref.split("@");
   return make("a", { href: `/models/${encodeURIComponent(name)}/${encodeURIComponent(version)}` }, ref);
 }

@@ -1,5 +1,5 @@
 // The page of one job: progress, filters, pictures, reviews.
-import { ApiError, followJob, isFinished, session } from "../shared/api.js";
+import { ApiError, followJob, isFinished, isVisitor, session } from "../shared/api.js";
 import { namesOf } from "../shared/labels.js";
 import { $, number, onLanguage, say, sayError, sayFailure, setUpPage } from "../shared/page.js";
 import { showScriptCalls } from "../shared/script-calls.js";
@@ -15,6 +15,7 @@ import { Filters } from "./filters.js";
 import { drawAbout, drawHead } from "./head.js";
 import { Histogram } from "./histogram.js";
 import { ItemList } from "./item-list.js";
+import { Rerun } from "./rerun.js";
 import { Reviews } from "./reviews.js";
 import { Scrubber } from "./scrubber.js";
 import { Selection } from "./selection.js";
@@ -31,21 +32,22 @@ setUpPage(WORDS, CRAWL_WORDS);
 const filters = new Filters(showList);
 const list = new ItemList(id, () => sheet.redraw());
 const look = { names: () => state.names, threshold: () => state.threshold ?? filters.threshold };
-const may = (scope) => Boolean(state.visitor?.may.includes(scope)) && !state.visitor.shared_job;
+const may = (scope) => Boolean(state.visitor?.may.includes(scope)) && state.visitor.shared_job !== id;
 const mayReview = () => may("submit");
 const selection = new Selection(list, onSelection);
 const reviews = new Reviews(id, list, { onChange: onReviews, onError: showRefusal });
 const sheet = new Sheet({ list, selection, look, open: openItem, onPlace: () => {}, onScroll: rememberPlace });
 const scrubber = new Scrubber(sheet);
 const viewer = new Viewer({ list, reviews, look, mayReview, onShow: rememberItem, onClose: forgetItem });
-const bulk = new Bulk({ selection, reviews, look, job: () => state.job, mayReview });
+const rerun = new Rerun();
+const bulk = new Bulk({ selection, reviews, look, job: () => state.job, mayReview, rerun });
 const bars = new Bars($("bars"), (kind, label) => filters.toggle(kind, label));
 const histogram = new Histogram({ onMove: setThreshold, onSet: (value) => filters.setThreshold(value) });
-const actions = new Actions(may, onChanged);
+const actions = new Actions(may, rerun, onChanged);
 const exporting = new Exporting(filters, list);
 const crawl = new CrawlSection(id, may);
 
-const drawScript = showScriptCalls($("script"), () => (state.job ? scriptCalls(state.job, filters.query) : {}));
+const drawScript = isVisitor() ? () => {} : showScriptCalls($("script"), () => (state.job ? scriptCalls(state.job, filters.query) : {}));
 
 $("review").addEventListener("click", () => openItem(sheet.current));
 $("newer").addEventListener("click", () => showList());
@@ -87,6 +89,7 @@ async function showMissing(error) {
   const key = (await session()).key?.name;
   $("job").hidden = true;
   $("missing").hidden = false;
+  $("to-jobs").hidden = isVisitor();
   const words = { 404: key ? say("notForThisKey", { key }) : say("unknownJob"), 410: say("expiredJob") };
   $("missing-text").textContent = words[error.status] ?? sayError(error.code, error.message);
 }

@@ -1,5 +1,5 @@
 // The login page: a key starts a session.
-import { ApiError, signIn } from "../shared/api.js";
+import { ApiError, session, signIn, Unreachable } from "../shared/api.js";
 import { $, onLanguage, say, sayError, setUpPage } from "../shared/page.js";
 import { WORDS } from "../words/login.js";
 
@@ -9,6 +9,8 @@ onLanguage(() => {
   document.title = `${say("signIn")} · Lookbook`;
   showRefusal();
 });
+
+explain();
 
 $("door").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -25,6 +27,18 @@ $("door").addEventListener("submit", async (event) => {
     $("key").select();
   }
 });
+
+/** Say why the page is here, if it is because the link to a job has ended. */
+async function explain() {
+  try {
+    if (!(await session()).share_ended) return;
+  } catch (error) {
+    if (error instanceof Unreachable) return;
+    throw error;
+  }
+  refusal ??= { code: "share_ended", detail: "" };
+  showRefusal();
+}
 
 /** The address of the page that led here, or "/". Only addresses of this site are followed, so that no link can lead to another. */
 function destination() {

@@ -1,13 +1,12 @@
-// The page for an address that does not exist, and for a link to a job that lets nobody in.
-import { $, onLanguage, say, setUpPage } from "../shared/page.js";
+// The page for an address that does not exist, and for a link to a job that does not work.
+import { $, onLanguage, say, sayError, setUpPage } from "../shared/page.js";
 import { WORDS } from "../words/missing.js";
 
-const isLink = location.pathname.startsWith("/shared/");
+/** The code of the error that the page explains, or "". */
+const { problem } = $("main").dataset;
 
 setUpPage(WORDS);
-$("sign-in").hidden = !isLink;
 onLanguage(() => {
-  $("title").textContent = say(isLink ? "linkTitle" : "missingTitle");
-  $("hint").textContent = say(isLink ? "linkHint" : "missingHint");
-  document.title = `${$("title").textContent} · Lookbook`;
+  document.title = `${say(problem ? "deadLink" : "missingTitle")} · Lookbook`;
+  if (problem) $("problem").textContent = sayError(problem, "");
 });

@@ -1,6 +1,6 @@
 // The summary before sending: how much is sent, what is skipped and why, the quota that is left, and the options of the job.
-import { get } from "../shared/api.js";
 import { $, bytes, make, number, say } from "../shared/page.js";
+import { versionOptions } from "../shared/model-versions.js";
 import { showScriptCalls } from "../shared/script-calls.js";
 import { callsFor } from "./calls.js";
 import { forgetPreview } from "./preview.js";
@@ -43,13 +43,7 @@ export function setUpReady(serverLimits, caller) {
 }
 
 export async function drawModels() {
-  const { body } = await get("/v1/models?limit=100");
-  const options = body.data.map(({ name, version, aliases }) => {
-    const isDefault = aliases.includes("production");
-    const text = [`${name}@${version}`, ...aliases].join(" · ");
-    return make("option", { value: isDefault ? "production" : `${name}@${version}`, selected: isDefault }, text);
-  });
-  $("model").replaceChildren(...options);
+  $("model").replaceChildren(...(await versionOptions()));
 }
 
 /** Show a source: what `sortOut` returns, or `{kind: "urls" | "shop", urls}`. */

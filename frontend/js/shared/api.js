@@ -19,6 +19,9 @@ const CSRF_COOKIE = /(?:^|; )lookbook_csrf=([^;]*)/;
 /** Whether the visitor has a session. A service without keys needs none. */
 export const signedIn = () => CSRF_COOKIE.test(document.cookie);
 
+/** Whether a link to one job shows this page to somebody without a key. */
+export const isVisitor = () => "visitor" in document.body.dataset;
+
 /** The header that the server requires on every request that changes something. Empty without a session. */
 export function csrfHeader() {
   const found = CSRF_COOKIE.exec(document.cookie);

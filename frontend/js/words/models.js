@@ -4,7 +4,6 @@ export const WORDS = {
   en: {
     modelsTitle: "Models",
     noModels: "No model is published yet. “lookbook train” trains and publishes one.",
-    aliases: { production: "production", candidate: "candidate" },
     unknownVersion: "There is no such model version here. It may have been mistyped.",
     allVersions: "All model versions",
     publishedOn: "published on {day}",
@@ -66,7 +65,6 @@ export const WORDS = {
   ko: {
     modelsTitle: "모델",
     noModels: "아직 게시된 모델이 없습니다. “lookbook train” 명령으로 모델을 학습하고 게시할 수 있습니다.",
-    aliases: { production: "사용 중", candidate: "준비 중" },
     unknownVersion: "해당 모델 버전을 찾을 수 없습니다. 주소를 확인해 주세요.",
     allVersions: "모든 모델 버전",
     publishedOn: "{day} 게시",

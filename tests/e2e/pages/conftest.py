@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx
 import pytest
 
+from core.clock import utc_now
+from core.settings import PROJECT, Settings
+from core.types import ModelRef
+from db import model_versions
+from db.database import Database
+from db.model_versions import NewModelVersion
 from samples import broken
-from tests.conftest import SAMPLES
+from tests.conftest import SAMPLES, RunningService
+
+HOSTILE_CARD = """# other@1
+
+## <script>alert(1)</script>
+<img src="x" onerror="alert(1)"> [bad](javascript:alert(1)) [good](https://example.org/) ![seen](https://example.org/a.png)
+
+| a | |
+|---|---|
+| **1** | `<b>` |
+"""
 
 ALL = sorted(str(path) for path in SAMPLES.iterdir())
 
@@ -33,3 +50,18 @@ def finished_job(http: httpx.Client, broken_files: list[str]) -> str:
     job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
     assert job["status"] == "completed"
     return str(job["links"]["page"])
+
+
+@pytest.fixture(scope="session")
+def other_version(service: RunningService) -> str:
+    """Register a version that nothing uses, which is worse than the default one and has a hostile card."""
+    folder = PROJECT / "models" / "garments" / "3"
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    taxonomy = json.loads((folder / "labels.json").read_text("utf-8"))
+    metrics |= {"accuracy": 0.9, "data_hash": "other"}
+    new = NewModelVersion(ModelRef("other", "1"), "0" * 64, taxonomy, {"size": 224}, metrics, HOSTILE_CARD)
+    database = Database(Settings(home=service.home).resolved_database_url)
+    with database.writing() as session:
+        model_versions.register(session, new, utc_now())
+    database.close()
+    return "other@1"

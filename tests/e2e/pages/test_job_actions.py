@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 from playwright.sync_api import Page, expect
 
 from tests.conftest import RunningService, suspended_worker
 from tests.e2e.pages.conftest import ALL
-from tests.e2e.pages.objects import JobPage
+from tests.e2e.pages.objects import JobPage, assert_accessible
 
 OpenPage = Callable[..., Page]
 
@@ -60,6 +61,59 @@ def test_a_job_is_deleted_only_after_a_confirmation(open_page: OpenPage, http: h
     page.get_by_role("button", name="Delete", exact=True).click()
     page.wait_for_url("**/jobs")
     assert http.get(f"/v1{finished_job}").status_code == 404
+
+
+def test_pictures_are_classified_again_with_the_chosen_model(
+    open_page: OpenPage, http: httpx.Client, service: RunningService, finished_job: str, other_version: str
+) -> None:
+    def created() -> dict[str, Any]:
+        """Return the new job, whose page opens."""
+        page.wait_for_url(lambda url: "/jobs/job_" in url and finished_job not in url)
+        job: dict[str, Any] = http.get(f"/v1/jobs/{page.url.rpartition('/')[2]}").json()
+        return job
+
+    page = open_page(finished_job)
+    job = JobPage(page)
+    job.expect_length(30)
+    # Nothing has loaded the other version, so the worker must not see the new job before it is stopped.
+    with suspended_worker(service):
+        job.open_menu("more")
+        page.get_by_role("button", name="Classify again…").click()
+        dialog = page.get_by_role("dialog", name="Classify this job again")
+        expect(dialog.get_by_label("model").locator("option:checked")).to_have_text("garments@3 · production")
+        assert_accessible(page)
+        dialog.get_by_label("model").select_option(other_version)
+        dialog.get_by_role("button", name="Classify again").click()
+        again = created()
+        http.post(again["links"]["cancel"]).raise_for_status()
+    # Of an empty file, nothing is stored.
+    assert again["model"] == {"name": "other", "version": "1"}
+    assert (again["rerun_of"], again["counts"]["total"]) == (finished_job.rpartition("/")[2], 29)
+    page.goto(finished_job)
+    job.expect_length(30)
+    job.sheet.focus()
+    page.keyboard.press("s")
+    page.locator("#bulk-rerun").click()
+    dialog = page.get_by_role("dialog", name="Classify the selected pictures again (1)")
+    dialog.get_by_role("button", name="Classify again").click()
+    one = created()
+    assert (one["counts"]["total"], one["model"]["name"]) == (1, "garments")
+
+
+def test_a_job_with_a_webhook_leads_to_its_deliveries(
+    open_page: OpenPage, http: httpx.Client, finished_job: str
+) -> None:
+    page = open_page(finished_job)
+    JobPage(page).open_menu("more")
+    expect(page.get_by_role("button", name="Delete this job")).to_be_visible()
+    expect(page.get_by_role("link", name="Webhook deliveries")).to_be_hidden()
+    webhook = {"url": "https://hooks.example/lookbook"}
+    job = http.post("/v1/jobs", json={"open": True, "webhook": webhook}).json()
+    page.goto(job["links"]["page"])
+    JobPage(page).open_menu("more")
+    page.get_by_role("link", name="Webhook deliveries").click()
+    expect(page.get_by_role("heading", name="Webhook deliveries")).to_be_visible()
+    http.post(job["links"]["cancel"]).raise_for_status()
 
 
 def test_what_is_shown_is_exported_or_everything_or_the_failures(open_page: OpenPage, finished_job: str) -> None:

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 
 import httpx
-import pytest
 from playwright.sync_api import Page, expect
 
-from core.clock import utc_now
-from core.settings import PROJECT, Settings
-from core.types import ModelRef
-from db import model_versions
-from db.database import Database
-from db.model_versions import NewModelVersion
-from tests.conftest import SAMPLES, RunningService
+from tests.conftest import SAMPLES
 from tests.e2e.pages.objects import ModelPage, assert_accessible
 
 OpenPage = Callable[..., Page]
-HOSTILE_CARD = """# other@1
-
-## <script>alert(1)</script>
-<img src="x" onerror="alert(1)"> [bad](javascript:alert(1)) [good](https://example.org/) ![seen](https://example.org/a.png)
-
-| a | |
-|---|---|
-| **1** | `<b>` |
-"""
-
-
-@pytest.fixture(scope="module")
-def other_version(service: RunningService) -> str:
-    """Register a version that nothing uses, which is worse than the default one and has a hostile card."""
-    folder = PROJECT / "models" / "garments" / "3"
-    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
-    taxonomy = json.loads((folder / "labels.json").read_text("utf-8"))
-    metrics |= {"accuracy": 0.9, "data_hash": "other"}
-    new = NewModelVersion(ModelRef("other", "1"), "0" * 64, taxonomy, {"size": 224}, metrics, HOSTILE_CARD)
-    database = Database(Settings(home=service.home).resolved_database_url)
-    with database.writing() as session:
-        model_versions.register(session, new, utc_now())
-    database.close()
-    return "other@1"
 
 
 def test_the_list_leads_to_a_version_with_its_figures_matrix_curves_and_card(open_page: OpenPage) -> None:
