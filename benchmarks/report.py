@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import plots
+from benchmarks.browsing_section import browsing
 from benchmarks.duplicates_page import write_page
 from benchmarks.run import read
 from core.settings import PROJECT
@@ -350,6 +351,7 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "ingest": _ingest,
     "polling": _polling,
     "paging": _paging,
+    "browsing": browsing,
     "exporting": _exporting,
     "reuse": _reuse,
     "extraction": _extraction,

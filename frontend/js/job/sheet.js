@@ -17,6 +17,9 @@ const OVERSCAN = 2;
 const HURRY = 2.5;
 const SETTLED = 120;
 
+/** Whether the window is as narrow as that of a phone. As in job.css, the filters then scroll away with the page. */
+const isNarrow = () => innerWidth <= 720;
+
 export class Sheet {
   /**
    * `list`: an ItemList. `selection`: a Selection. `look`: {names, threshold} of the moment. `open(index)` opens an item,
@@ -48,13 +51,14 @@ export class Sheet {
     const width = this.element.clientWidth;
     if (!width) return;
     const first = this.firstVisible();
-    const narrow = innerWidth <= 720;
-    this.columns = narrow ? 3 : Math.max(1, Math.floor((width + GAP) / (CELL_WIDTH + GAP)));
+    this.columns = isNarrow() ? 3 : Math.max(1, Math.floor((width + GAP) / (CELL_WIDTH + GAP)));
     this.cellWidth = (width - GAP * (this.columns - 1)) / this.columns;
     this.frameHeight = Math.round((this.cellWidth * 4) / 3);
     this.rowHeight = this.frameHeight + CAPTION + (this.withPrice ? PRICE : 0) + ROW_GAP;
     this.element.style.setProperty("--cell-width", `${this.cellWidth}px`);
     this.element.style.setProperty("--frame-height", `${this.frameHeight}px`);
+    // The bulk actions stay below the filters, which may take several lines.
+    $("bulk").style.setProperty("--filters-height", `${$("filters").offsetHeight}px`);
     this.resize();
     if (first) this.scrollTo(first);
     for (const [index, cell] of this.cells) this.place(cell, index);
@@ -77,7 +81,7 @@ export class Sheet {
 
   /** Pixels at the top of the window that the filters and the bulk actions cover while the sheet scrolls below them. */
   headHeight() {
-    return $("filters").offsetHeight + $("bulk").offsetHeight;
+    return (isNarrow() ? 0 : $("filters").offsetHeight) + $("bulk").offsetHeight;
   }
 
   scrollTo(index) {
