@@ -211,8 +211,8 @@ class JobQuery(Input):
 
 
 class JobDetailOut(JobOut):
-    summary: SummaryOut | None = Field(None, description="Null unless `include` asks for it.")
-    items: list[ItemOut] | None = Field(None, description="Null unless `include` asks for them.")
+    summary: SummaryOut | None = Field(None, description="Missing or null unless `include` asks for it.")
+    items: list[ItemOut] | None = Field(None, description="Missing or null unless `include` asks for them.")
 
 
 class DeliveryOut(Output):

@@ -130,6 +130,8 @@ def get_job(job_id: str, query_data: JobQuery) -> Answer:
     included = (query_data.include or "").split(",")
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
+        if query_data.include is None:
+            return job_out(job), 200, _poll_headers(job)
         body = JobDetailOut(**dict(job_out(job)))
         if "summary" in included:
             body.summary = _summary_out(session, job)

@@ -61,7 +61,9 @@ export class Filters {
   /** Change filters, and forget the place in the list. */
   set(changes) {
     const before = location.search;
-    pushState({ ...changes, at: null, item: null });
+    // The search that is being typed counts already.
+    clearTimeout(this.typing);
+    pushState({ q: $("search").value.trim(), ...changes, at: null, item: null });
     if (location.search !== before) this.onChange();
   }
 

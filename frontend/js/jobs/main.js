@@ -1,5 +1,5 @@
 // The list of jobs: search, filters, progress, renaming, deleting, and two jobs to compare.
-import { change, pause, postJson, session, Unreachable } from "../shared/api.js";
+import { change, pause, requestJson, session, Unreachable } from "../shared/api.js";
 import { $, make, number, onLanguage, say, sayFailure, sayOf, setUpPage } from "../shared/page.js";
 import { cli, curl, pythonClient, shell, showScriptCalls } from "../shared/script-calls.js";
 import { onHistory, pushState, readState, replaceState } from "../shared/url-state.js";
@@ -18,7 +18,7 @@ const TYPING_PAUSE = 250;
 const ON = {
   rename: (job, name) =>
     request(async () => {
-      list.replace(await postJson(job.links.self, { name }, "PATCH"));
+      list.replace(await requestJson("PATCH", job.links.self, { name }));
       draw();
     }),
   stop: (job) =>
@@ -211,7 +211,9 @@ function listenForFilters() {
   });
   for (const name of ["status", "source"]) {
     $(name).addEventListener("change", () => {
-      pushState({ [name]: $(name).value, rows: null });
+      // The search that is being typed counts already.
+      clearTimeout(timer);
+      pushState({ [name]: $(name).value, q: $("q").value.trim(), rows: null });
       load();
     });
   }
