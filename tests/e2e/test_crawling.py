@@ -24,7 +24,7 @@ from lookbook import Client, Job, Upload
 from lookbook.options import Rectangle
 from tests.conftest import SAMPLES, RunningService
 from tests.e2e.conftest import provide_open_page
-from tests.e2e.pages.objects import ManyPage, assert_accessible
+from tests.e2e.pages.objects import JobPage, ManyPage, assert_accessible
 from tests.shop import Shop, running_shop
 
 Run = Callable[..., Result]
@@ -110,6 +110,7 @@ def test_a_repeated_crawl_reuses_all_predictions(run: Run, crawled: Job) -> None
 
 def test_a_crawl_can_be_repeated_from_its_page_which_shows_the_changes(open_page: OpenPage, crawled: Job) -> None:
     page = open_page(f"/jobs/{crawled.id}")
+    JobPage(page).open_menu("more")
     page.get_by_role("button", name="Crawl again").click()
     page.wait_for_url(lambda url: "/jobs/job_" in url and crawled.id not in url)
     expect(page.locator("#crawl-counts")).to_contain_text(f"{crawled.counts.succeeded} unchanged", timeout=60_000)
@@ -134,12 +135,15 @@ def test_a_crawl_from_the_page_shows_the_products_of_the_shop(open_page: OpenPag
     expect(page.locator("#line.done")).to_be_visible(timeout=90_000)
     job = client.job(page.url.rpartition("/")[2])
     products = {product.title: product for product in shop.truth("open-graph").products()}
-    expect(page.locator(".cell.succeeded")).to_have_count(job.counts.succeeded)
-    titles = page.locator(".slot .title").all_inner_texts()
+    shown = JobPage(page)
+    shown.expect_length(job.counts.total)
+    titles = shown.texts("name")
     assert titles
     assert set(titles) <= products.keys()
-    link = page.locator(".slot .title a").first
+    shown.cells.first.click()
+    link = page.locator("#viewer-facts a").first
     assert str(link.get_attribute("href")).startswith(shop.address_url("open-graph", "/p/"))
+    page.keyboard.press("Escape")
     page.get_by_role("link", name="URLs").click()
     expect(page.locator("#urls-table tbody tr").first).to_contain_text(shop.address_url("open-graph", "/"))
 
