@@ -23,7 +23,8 @@ export class ItemList {
     this.cursors = null;
     /** Page number -> items, least recently used first. */
     this.pages = new Map();
-    this.loading = new Set();
+    /** Page number -> promise of the request that runs. */
+    this.loading = new Map();
     /** Item id -> what this page changed itself since the item was fetched. */
     this.changes = new Map();
   }
@@ -104,17 +105,23 @@ export class ItemList {
     await Promise.all(numbers.map((number) => this.loadPage(number)));
   }
 
-  /** Fetch a page again, or for the first time. */
-  async loadPage(number) {
+  /** Fetch a page again, or for the first time. Whoever asks while it is on its way waits for the same request. */
+  loadPage(number) {
+    // Another list gets another map, so that the end of an old request does not touch it.
+    const { loading } = this;
+    if (!loading.has(number)) loading.set(number, this.requestPage(number).finally(() => loading.delete(number)));
+    return loading.get(number);
+  }
+
+  async requestPage(number) {
     const start = this.startOf(number);
-    if (this.loading.has(number) || !start) return;
+    if (!start) return;
     const { signal } = this.aborter;
     const query = new URLSearchParams({ ...this.query, limit: PAGE_SIZE, ...start });
-    this.loading.add(number);
     await whileCurrent(signal, async () => {
       const { body } = await get(`${this.path}/items?${query}`, { signal });
       this.put(number, body.data);
-    }).finally(() => this.loading.delete(number));
+    });
   }
 
   /** How the API is asked for a page: nothing for the first one. Null while it is not known where the page begins. */
