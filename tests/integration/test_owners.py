@@ -43,6 +43,7 @@ PUBLIC = {
 PAGES = {
     "/",
     "/account",
+    "/compare",
     "/jobs",
     "/jobs/<job_id>",
     "/jobs/<job_id>/deliveries",
@@ -91,7 +92,9 @@ class OwnedService:
         with self.app.test_request_context():
             _, path = rule.build({name: values[name] for name in rule.arguments}, append_unknown=False) or ("", "")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        with self.client.open(path, method=method, headers=headers, json=BODIES.get(rule.endpoint)) as response:
+        body = BODIES.get(rule.endpoint)
+        query = {"with": self.ids["job_id"]} if rule.endpoint.startswith("comparisons.") else None
+        with self.client.open(path, method=method, headers=headers, json=body, query_string=query) as response:
             return response.status_code
 
 

@@ -19,7 +19,7 @@ from core.fetching import Fetcher
 from db.database import Database
 from db.steps import webhooks
 from db.steps.webhooks import BACKOFF, JITTER, LEASE, MAX_RETRY_AFTER, Answer, signing_secret
-from db.tables import Blob, DeliveryStatus
+from db.tables import Blob, DeliveryStatus, Job
 from db.views.job import job_out
 from tests.answering import ReceivedRequest, Reply
 from tests.clocks import ManualClock
@@ -30,7 +30,6 @@ from tests.integration.builders import (
     delivery,
     end_again,
     end_job,
-    read_job,
     together,
 )
 from tests.receiver import Receiver, receiver
@@ -75,9 +74,10 @@ def test_the_end_of_a_job_is_delivered_once_and_signed(
     assert courier.run_pending() == 0
     (received,) = receiver.received
     body = Webhook(signing_secret(database, "")).verify(received.body, received.headers)
-    job = read_job(database, job_id)
-    assert job.finished_at is not None
-    data = job_out(job).model_dump(mode="json")
+    with database.reading() as session:
+        job = session.get_one(Job, job_id)
+        data = job_out(job).model_dump(mode="json")
+        assert job.finished_at is not None
     assert body == {"type": "job.completed", "timestamp": rfc3339(job.finished_at), "data": data}
     assert received.headers["content-type"] == "application/json"
     stored = delivery(database)
