@@ -31,7 +31,6 @@ from tests.integration.builders import (
     end_again,
     end_job,
     finish,
-    read_job,
     together,
 )
 
@@ -50,7 +49,8 @@ def record_answer(database: Database, attempt: Attempt, answer: Answer, after: t
 
 def test_the_body_contains_the_job_as_it_was_when_it_ended(database: Database) -> None:
     job_id = end_job(database, URL, outcome=FAILED)
-    data = job_out(read_job(database, job_id)).model_dump(mode="json")
+    with database.reading() as session:
+        data = job_out(session.get_one(Job, job_id)).model_dump(mode="json")
     attempt = take(database)
     assert attempt is not None
     assert json.loads(attempt.body) == {"type": "job.completed", "timestamp": rfc3339(NOW), "data": data}
