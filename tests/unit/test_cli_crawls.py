@@ -20,8 +20,10 @@ SUMMARY = {
     "groups": [],
     "errors": [],
     "reviewed": 0,
+    "rejected": 0,
+    "agreed": 0,
     "duplicates": 0,
-    "confidence_histogram": [0] * 10,
+    "confidence_histogram": [0] * 20,
 }
 
 
