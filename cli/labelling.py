@@ -13,7 +13,7 @@ from typing import Any
 from core.errors import DatasetInvalid
 from core.types import Crop
 from lookbook import Item
-from lookbook.answers import Labels
+from lookbook.model_answers import Labels
 
 WEAK, VERIFIED = "weak", "verified"
 OTHER: dict[str, Any] = {"id": "other", "name": {"en": "Other", "ko": "기타"}}

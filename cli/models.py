@@ -13,7 +13,7 @@ from cli.output import AsJson, Key, Url, connect, err, out, print_json, table
 from core.clock import utc_now
 from core.settings import Settings
 from lookbook import DEFAULT_URL
-from lookbook.answers import Promotion
+from lookbook.model_answers import Promotion
 
 app = typer.Typer(invoke_without_command=True)
 

@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 import httpx
 
-from lookbook.answers import Confusion, Item, ItemReview, Labels, ModelVersion, ModelVersionDetail, Promotion
+from lookbook.answers import Item, ItemReview
 from lookbook.errors import ProblemError, WaitTimeout
 from lookbook.jobs import POLL_SECONDS, Job
 from lookbook.key_answers import Key, NewKey, Usage
+from lookbook.model_answers import Confusion, Labels, ModelVersion, ModelVersionDetail, Promotion
 from lookbook.multipart import MultipartBody, Sendable, Sent
 from lookbook.options import (
     ClassificationOptions,

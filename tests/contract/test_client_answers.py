@@ -9,7 +9,7 @@ import pytest
 
 from api.app import create_app
 from core.settings import Settings
-from lookbook import answers, comparison_answers, crawl_answers, key_answers
+from lookbook import answers, comparison_answers, crawl_answers, key_answers, model_answers
 from lookbook.answer import Answer
 
 SCHEMAS = {
@@ -44,15 +44,15 @@ SCHEMAS = {
     answers.ErrorCount: "ErrorCountOut",
     answers.Summary: "SummaryOut",
     answers.Delivery: "DeliveryOut",
-    answers.Names: "NamesOut",
-    answers.Group: "GroupOut",
-    answers.Label: "LabelOut",
-    answers.Labels: "LabelsOut",
-    answers.ModelVersion: "ModelVersionOut",
-    answers.ModelVersionDetail: "ModelVersionDetailOut",
-    answers.Confusion: "ConfusionOut",
-    answers.ReviewedJob: "ReviewedJobOut",
-    answers.Promotion: "PromotionOut",
+    model_answers.Names: "NamesOut",
+    model_answers.Group: "GroupOut",
+    model_answers.Label: "LabelOut",
+    model_answers.Labels: "LabelsOut",
+    model_answers.ModelVersion: "ModelVersionOut",
+    model_answers.ModelVersionDetail: "ModelVersionDetailOut",
+    model_answers.Confusion: "ConfusionOut",
+    model_answers.ReviewedJob: "ReviewedJobOut",
+    model_answers.Promotion: "PromotionOut",
     comparison_answers.LabelChange: "LabelChangeOut",
     comparison_answers.Comparison: "ComparisonOut",
     comparison_answers.Pair: "PairOut",
@@ -83,7 +83,7 @@ def test_the_client_has_every_member_and_knows_which_can_be_null(kind: type[Answ
 
 
 def test_every_dataclass_of_the_client_is_compared_with_a_schema() -> None:
-    modules = (answers, comparison_answers, crawl_answers, key_answers)
+    modules = (answers, comparison_answers, crawl_answers, key_answers, model_answers)
     members = [member for module in modules for member in vars(module).values()]
     dataclasses = {member for member in members if isinstance(member, type) and issubclass(member, Answer)}
     assert dataclasses - {Answer} == SCHEMAS.keys()

@@ -17,7 +17,7 @@ from cli.labelling import LabelledPictures, LabelsFrom, Vocabulary, agreed_label
 from core.errors import DatasetInvalid
 from core.settings import PROJECT
 from lookbook import Item
-from lookbook.answers import Labels
+from lookbook.model_answers import Labels
 from lookbook.reading import read
 
 LABELS = read(

@@ -1,7 +1,7 @@
 // The page that compares the labels of two jobs over the same pictures: what changed, as a table and as pictures.
 import { get } from "../shared/api.js";
 import { namesOf } from "../shared/labels.js";
-import { $, make, number, onLanguage, percent, say, sayFailure, setUpPage } from "../shared/page.js";
+import { $, attempt, make, number, onLanguage, percent, say, setUpPage } from "../shared/page.js";
 import { cli, curl, pythonClient, shell, showScriptCalls } from "../shared/script-calls.js";
 import { onHistory, pushState, readState } from "../shared/url-state.js";
 import { WORDS } from "../words/compare.js";
@@ -15,7 +15,7 @@ const state = { jobs: new Map(), found: null, pairs: [], next: null };
 setUpPage(WORDS);
 const drawScript = showScriptCalls($("script"), () => (chosen().length === 2 ? scriptCalls(...chosen()) : {}));
 for (const id of ["first", "second"]) $(id).addEventListener("change", choose);
-$("more").addEventListener("click", () => attempt(readPairs));
+$("more").addEventListener("click", () => attempt($("refused"), readPairs));
 onHistory(() => show());
 onLanguage(() => {
   document.title = `${say("compareTitle")} · Lookbook`;
@@ -30,7 +30,7 @@ function chosen() {
 
 /** Fill both lists with the latest jobs, and with those that the URL names. */
 async function offer() {
-  await attempt(async () => {
+  await attempt($("refused"), async () => {
     const { body } = await get(`/v1/jobs?limit=${OFFERED}`);
     for (const job of body.data) state.jobs.set(job.id, job);
     for (const id of chosen()) {
@@ -61,7 +61,7 @@ async function show() {
   $("invite").hidden = Boolean(a && b);
   drawScript();
   if (!a || !b) return;
-  await attempt(async () => {
+  await attempt($("refused"), async () => {
     const { body } = await get(`${pathOf(a)}?with=${encodeURIComponent(b)}`);
     const models = [a, b].map((id) => state.jobs.get(id).model);
     state.names = await Promise.all(models.map(({ name, version }) => namesOf(`${name}@${version}`)));
@@ -144,14 +144,4 @@ function scriptCalls(a, b) {
     Python: `${pythonClient()}\nprint(client.job(${JSON.stringify(a)}).compare(${JSON.stringify(b)}))`,
     CLI: `${cli()} compare ${a} ${b}`,
   };
-}
-
-async function attempt(work) {
-  $("refused").hidden = true;
-  try {
-    await work();
-  } catch (error) {
-    $("refused").textContent = sayFailure(error);
-    $("refused").hidden = false;
-  }
 }

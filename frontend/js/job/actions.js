@@ -1,6 +1,6 @@
 // The actions on a job: stop, retry failed pictures, run again, share, rename, delete.
 import { change, get, isFinished, postJson, requestJson } from "../shared/api.js";
-import { $, make, onLanguage, say, sayFailure } from "../shared/page.js";
+import { $, attempt, make, onLanguage, say } from "../shared/page.js";
 
 /** The row of actions. Calls `onChanged(job)` after every change, and `onChanged(null)` after the job is deleted. */
 export class Actions {
@@ -44,16 +44,12 @@ export class Actions {
   async request(method, path, value) {
     const buttons = [...$("actions").querySelectorAll("button")];
     for (const button of buttons) button.disabled = true;
-    $("refused").hidden = true;
-    try {
-      const job = value ? await requestJson(method, path, value) : await change(method, path);
-      for (const button of buttons) button.disabled = false;
-      this.onChanged(job);
-    } catch (error) {
-      $("refused").textContent = sayFailure(error);
-      $("refused").hidden = false;
-      for (const button of buttons) button.disabled = false;
-    }
+    let job;
+    const done = await attempt($("refused"), async () => {
+      job = value ? await requestJson(method, path, value) : await change(method, path);
+    });
+    for (const button of buttons) button.disabled = false;
+    if (done) this.onChanged(job);
   }
 
   /** Let the person write the name in its place. Enter saves it, Escape does not. */
@@ -83,7 +79,11 @@ export class Actions {
   async openShares() {
     $("share-copied").textContent = "";
     $("shares").showModal();
-    await this.attempt(async () => this.drawShares((await get(`${this.job.links.self}/shares`)).body.data));
+    await this.attempt(() => this.readShares());
+  }
+
+  async readShares() {
+    this.drawShares((await get(`${this.job.links.self}/shares`)).body.data);
   }
 
   /** The list of the API also has the links that have ended. */
@@ -96,16 +96,12 @@ export class Actions {
         button.addEventListener("click", () =>
           this.attempt(async () => {
             await change("DELETE", `${this.job.links.self}/shares/${share.id}`);
-            await this.openSharesAgain();
+            await this.readShares();
           }),
         );
         return make("li", {}, say("sharedUntil", { time: time.format(new Date(share.expires_at)) }), button);
       }),
     );
-  }
-
-  async openSharesAgain() {
-    this.drawShares((await get(`${this.job.links.self}/shares`)).body.data);
   }
 
   /** Make a link that shows this job to whoever has it, until it expires. */
@@ -119,7 +115,7 @@ export class Actions {
       $("share-link").select();
       const copied = navigator.clipboard?.writeText($("share-link").value).then(() => "copied", () => "selected");
       $("share-copied").textContent = say((await copied) ?? "selected");
-      await this.openSharesAgain();
+      await this.readShares();
     });
   }
 
@@ -134,14 +130,8 @@ export class Actions {
     if (this.tells && document.hidden) new Notification(job.name, { body: say("endedNote"), icon: "/static/icon.svg" });
   }
 
+  /** The notice lies below the dialog, which therefore closes. */
   async attempt(work) {
-    $("refused").hidden = true;
-    try {
-      await work();
-    } catch (error) {
-      $("refused").textContent = sayFailure(error);
-      $("refused").hidden = false;
-      $("shares").close();
-    }
+    if (!(await attempt($("refused"), work))) $("shares").close();
   }
 }

@@ -1,6 +1,6 @@
 // The actions on the selected pictures: set a label, run them again, export them, and undo.
 import { requestFile } from "../shared/api.js";
-import { $, make, number, say, sayFailure } from "../shared/page.js";
+import { $, attempt, make, number, say } from "../shared/page.js";
 import { labelOptions } from "./label-picker.js";
 
 export class Bulk {
@@ -47,21 +47,11 @@ export class Bulk {
   }
 
   async export(format) {
-    await this.attempt(async () => {
+    await attempt($("refused"), async () => {
       const file = await requestFile(this.job().links.export, { format, items: [...this.selection.ids] });
       const url = URL.createObjectURL(file);
       make("a", { href: url, download: file.name }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60_000);
     });
-  }
-
-  async attempt(work) {
-    $("refused").hidden = true;
-    try {
-      await work();
-    } catch (error) {
-      $("refused").textContent = sayFailure(error);
-      $("refused").hidden = false;
-    }
   }
 }

@@ -1,7 +1,7 @@
 // The dialog that classifies pictures of a job again, as a new job, with a model version that the person chooses.
 import { postJson } from "../shared/api.js";
 import { versionOptions } from "../shared/model-versions.js";
-import { $, number, say, sayFailure } from "../shared/page.js";
+import { $, attempt, number, say } from "../shared/page.js";
 
 export class Rerun {
   constructor() {
@@ -36,13 +36,7 @@ export class Rerun {
   }
 
   async attempt(work) {
-    $("rerun-refused").hidden = true;
-    try {
-      await work();
-    } catch (error) {
-      $("rerun-refused").textContent = sayFailure(error);
-      $("rerun-refused").hidden = false;
-    }
+    await attempt($("rerun-refused"), work);
     $("rerun-start").disabled = !$("rerun-model").options.length;
   }
 }

@@ -1,6 +1,6 @@
 // The list of jobs: search, filters, progress, renaming, deleting, and two jobs to compare.
 import { change, pause, requestJson, session, Unreachable } from "../shared/api.js";
-import { $, make, number, onLanguage, say, sayFailure, sayOf, setUpPage } from "../shared/page.js";
+import { $, attempt, make, number, onLanguage, say, sayOf, setUpPage } from "../shared/page.js";
 import { cli, curl, pythonClient, shell, showScriptCalls } from "../shared/script-calls.js";
 import { onHistory, pushState, readState, replaceState } from "../shared/url-state.js";
 import { WORDS } from "../words/jobs.js";
@@ -17,12 +17,12 @@ const TYPING_PAUSE = 250;
 
 const ON = {
   rename: (job, name) =>
-    request(async () => {
+    attempt($("refused"), async () => {
       list.replace(await requestJson("PATCH", job.links.self, { name }));
       draw();
     }),
   stop: (job) =>
-    request(async () => {
+    attempt($("refused"), async () => {
       list.replace(await change("POST", job.links.cancel));
       draw();
     }),
@@ -54,7 +54,7 @@ onHistory(load);
 $("more").addEventListener("click", showMore);
 $("unchoose").addEventListener("click", () => choose([]));
 $("sure").addEventListener("close", () => {
-  if ($("sure").returnValue === "delete") request(() => remove(removing));
+  if ($("sure").returnValue === "delete") attempt($("refused"), () => remove(removing));
   $("sure").returnValue = "";
 });
 onLanguage(() => {
@@ -77,7 +77,7 @@ function filterOf({ q, status, source }) {
 async function load() {
   drawFilters();
   redrawCalls();
-  await request(async () => {
+  await attempt($("refused"), async () => {
     mayChange = (await session()).may.includes("submit");
     await list.load(filterOf(readState()), Number(readState().rows) || PAGE);
     isLoaded = true;
@@ -88,7 +88,7 @@ async function load() {
 
 async function showMore() {
   $("more").disabled = true;
-  await request(async () => {
+  await attempt($("refused"), async () => {
     await list.more();
     replaceState({ rows: list.jobs.length });
     draw();
@@ -97,7 +97,7 @@ async function showMore() {
 }
 
 async function refresh() {
-  await request(async () => {
+  await attempt($("refused"), async () => {
     await list.refresh();
     draw();
     if (!isTicking) tick();
@@ -123,17 +123,6 @@ async function tick() {
     }
   }
   isTicking = false;
-}
-
-/** Do something that the server may refuse, and say so if it does. */
-async function request(action) {
-  $("refused").hidden = true;
-  try {
-    await action();
-  } catch (error) {
-    $("refused").textContent = sayFailure(error);
-    $("refused").hidden = false;
-  }
 }
 
 async function remove(job) {

@@ -35,6 +35,19 @@ export function sayFailure(error) {
   throw error;
 }
 
+/** Do something that the server may refuse. Then `place` says why. Resolves to whether it was done. */
+export async function attempt(place, work) {
+  place.hidden = true;
+  try {
+    await work();
+  } catch (error) {
+    place.textContent = sayFailure(error);
+    place.hidden = false;
+    return false;
+  }
+  return true;
+}
+
 /** Why an item failed: a sentence in the present language, and the server's own explanation, which is in English. */
 export function failureParts({ code, detail }) {
   const sentence = sayError(code, detail);
