@@ -128,8 +128,8 @@ def _recipe_for(url: str, given: str | None) -> Recipe | None:
 def _as_json(found: Extraction) -> dict[str, Any]:
     data = asdict(found)
     data["left_out"] = dict(sorted(found.left_out.items()))
-    for picture in data["pictures"]:
-        picture["price"] = None if picture["price"] is None else str(picture["price"])
+    for picture, shown in zip(found.pictures, data["pictures"], strict=True):
+        shown["product"] = picture.product.as_json()
     return data
 
 
@@ -144,8 +144,9 @@ def _show(found: Extraction) -> None:
     if found.pictures:
         pictures = table("rank", "rule", "title", "price", "category", "label", "picture", wrapping="title")
         for picture in found.pictures:
-            price = "–" if picture.price is None else f"{picture.price} {picture.currency or ''}".strip()
-            texts = (picture.title, price, picture.category, picture.label, picture.url)
+            product = picture.product
+            price = "–" if product.price is None else f"{product.price} {product.currency or ''}".strip()
+            texts = (product.title, price, product.category, picture.label, picture.url)
             pictures.add_row(str(picture.rank), picture.rule.value, *(_clean(text or "–") for text in texts))
         out.print(pictures)
     out.print(f"left out: {_counts(list(found.left_out.items())) or 'nothing'}")

@@ -137,11 +137,11 @@ def _source_of(picture: FoundPicture, query: str | None) -> dict[str, Any]:
     """Return the `source` of the picture's item."""
     source = {
         "page_url": picture.page_url,
-        "title": picture.title,
-        "price": None if picture.price is None else str(picture.price),
-        "currency": picture.currency,
+        "title": picture.product.title,
+        "price": None if picture.product.price is None else str(picture.product.price),
+        "currency": picture.product.currency,
         "alt": picture.alt,
-        "category": picture.category,
+        "category": picture.product.category,
         "query": query,
         "label": picture.label,
         "rank": picture.rank,

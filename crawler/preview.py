@@ -141,9 +141,9 @@ def _page_out(
 def _picture_out(picture: FoundPicture, data: str | None) -> dict[str, Any]:
     return {
         "url": picture.url,
-        "title": _text(picture.title or picture.alt),
-        "price": None if picture.price is None else str(picture.price),
-        "currency": _text(picture.currency),
+        "title": _text(picture.product.title or picture.alt),
+        "price": None if picture.product.price is None else str(picture.product.price),
+        "currency": _text(picture.product.currency),
         "page_url": picture.product_url,
         "thumbnail": data,
     }

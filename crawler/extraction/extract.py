@@ -234,7 +234,7 @@ class _PageReader:
         pages = dict.fromkeys(url for picture in found if (url := picture.product_url))
         listed = (product.url for product in self._products_by_url.values() if product.url)
         product_pages = dict.fromkeys([*pages, *listed, *self._linked_urls])
-        products = len({_canonical_or_same(p.product_url) if p.product_url else p.title for p in found})
+        products = len({_canonical_or_same(p.product_url) if p.product_url else p.product.title for p in found})
         left_out = Counter(page.left_out.values())
         left_out += Counter(why for key, why in self._left_out.items() if not album.has(key))
         return Extraction(

@@ -1,22 +1,31 @@
-"""The result of extraction: pictures with their origin, the reasons for pictures that were left out, and links."""
+"""The result of extraction: pictures with their products, the reasons for pictures that were left out, and links."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
+
+MAX_DESCRIPTION = 1_000
+"""Maximum number of characters of a product's description."""
 
 
 class Rule(StrEnum):
-    """The rule that found a picture. The most trusted rule comes first."""
+    """The rule that found a picture or a field of a product. The most trusted rule comes first."""
 
     RECIPE = "recipe"
     JSON_LD = "json_ld"
     MICRODATA = "microdata"
+    RDFA = "rdfa"
     OPEN_GRAPH = "open_graph"
     STATE = "state"
     """`__NEXT_DATA__` and other data about products in the scripts of a page."""
+    TEXT = "text"
+    """The visible text of the page: its heading, and the words beside the price and the button to buy."""
+    URL = "url"
+    """The address of the page or of the product."""
     PICTURE = "picture"
     """`<picture>` and `srcset`."""
     LAZY = "lazy"
@@ -66,8 +75,58 @@ class PageKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """What a page says about one product. All texts are those of the page. Display them as text, never as HTML.
+
+    docs/crawling.md says which rule reads which field.
+    """
+
+    product_id: str | None = None
+    """One id for all pictures of the product in its shop: `variant_of`, or else `sku`, `gtin` or `mpn`, or else `url`.
+    """
+    sku: str | None = None
+    gtin: str | None = None
+    """The digits of a GTIN with 8, 12, 13 or 14 digits."""
+    mpn: str | None = None
+    brand: str | None = None
+    title: str | None = None
+    category: str | None = None
+    breadcrumb: tuple[str, ...] = ()
+    price: Decimal | None = None
+    """The price to pay now."""
+    list_price: Decimal | None = None
+    """The price before a reduction, which is higher than `price`."""
+    currency: str | None = None
+    """The ISO 4217 code of both prices."""
+    availability: str | None = None
+    """The short name of a schema.org `ItemAvailability`, such as `InStock`, `OutOfStock` or `PreOrder`."""
+    color: str | None = None
+    size: str | None = None
+    material: str | None = None
+    variant_of: str | None = None
+    """The id of the product group of which this product is a variant."""
+    url: str | None = None
+    """The absolute URL of the product's own page."""
+    description: str | None = None
+    """Plain text of at most `MAX_DESCRIPTION` characters."""
+    sources: Mapping[str, Rule] = field(default_factory=dict)
+    """Field → the rule that found its value."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields that have a value, as the JSON object in an item's provenance. Prices are texts."""
+        values = {member.name: getattr(self, member.name) for member in fields(self)}
+        values["breadcrumb"] = list(self.breadcrumb)
+        values["sources"] = {name: rule.value for name, rule in self.sources.items()}
+        return {
+            name: str(value) if isinstance(value, Decimal) else value
+            for name, value in values.items()
+            if value not in (None, [], {})
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class FoundPicture:
-    """A picture and its origin. All texts are those of the page. Display them as text, never as HTML."""
+    """A picture, its origin and its product."""
 
     url: str
     """The absolute URL of the largest variant on the page."""
@@ -75,14 +134,11 @@ class FoundPicture:
     rule: Rule
     rank: int
     """The position of the picture on the page, starting at 1."""
-    title: str | None = None
-    price: Decimal | None = None
-    currency: str | None = None
+    product: Product = Product()
+    """The product that the picture shows. It is empty if the page says nothing about it."""
     alt: str | None = None
-    category: str | None = None
-    breadcrumb: tuple[str, ...] = ()
     product_url: str | None = None
-    """The URL of the product's own page, if that is another page."""
+    """The URL of the product's own page, if that is another page, which a crawl then reads."""
     width: float | None = None
     """The width in pixels, or None if neither the page nor the URL tells it."""
     label: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from crawler.extraction.found import FoundPicture, Rule
+from crawler.extraction.found import FoundPicture, Product, Rule
 from crawler.extraction.prices import Price
 from crawler.extraction.variants import UNSIZED, Variant, key_of, largest
 
@@ -77,12 +77,15 @@ def as_found(
         page_url=page_url,
         rule=picture.rule,
         rank=rank,
-        title=picture.title,
-        price=picture.price.amount if picture.price else None,
-        currency=picture.price.currency if picture.price else None,
+        product=Product(
+            title=picture.title,
+            category=picture.category or (breadcrumb[-1] if breadcrumb else None),
+            breadcrumb=breadcrumb,
+            price=picture.price.amount if picture.price else None,
+            currency=picture.price.currency if picture.price else None,
+            url=picture.product_url,
+        ),
         alt=picture.alt,
-        category=picture.category or (breadcrumb[-1] if breadcrumb else None),
-        breadcrumb=breadcrumb,
         product_url=picture.product_url,
         width=size if size < UNSIZED else None,
         label=label,

@@ -59,7 +59,7 @@ def test_a_category_page_links_each_of_its_products_and_its_next_page(shop: Shop
     of_category = [url for url, product in products.items() if product.category == "Coat"]
     assert found.kind is PageKind.LISTING
     assert {canonical_url(url) for url in found.links.products} == set(of_category)
-    assert [(picture.title, picture.price) for picture in found.pictures] == [
+    assert [(picture.product.title, picture.product.price) for picture in found.pictures] == [
         (products[picture.product_url or ""].title, products[picture.product_url or ""].price)
         for picture in found.pictures
     ]
@@ -137,7 +137,7 @@ def test_a_recipe_can_be_tried_on_one_page(shop: Shop) -> None:
     assert re.search(rf"image +{len(listing.products)} of {len(listing.products)} +http", shown.output)
     answer = json.loads(runner.invoke(app, [*command, "--json"]).output)
     assert answer["kind"] == "listing"
-    assert [(picture["title"], picture["label"], picture["rule"]) for picture in answer["pictures"]] == [
+    assert [(picture["product"]["title"], picture["label"], picture["rule"]) for picture in answer["pictures"]] == [
         (product.title, listing.query, "recipe") for product in listing.products
     ]
 

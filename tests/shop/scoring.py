@@ -33,8 +33,8 @@ class Score:
             truth = truth_of.get(picture.url)
             if truth is not None:
                 self.right += 1
-                self.titles += picture.title == truth.title
-                self.prices += (picture.price, picture.currency) == (truth.price, truth.currency)
+                self.titles += picture.product.title == truth.title
+                self.prices += (picture.product.price, picture.product.currency) == (truth.price, truth.currency)
 
     @property
     def recall(self) -> float:

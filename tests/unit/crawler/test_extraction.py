@@ -32,8 +32,8 @@ from tests.unit.crawler.small_pages import HERE, IMAGE, PRICED, SHOP, linked, on
 def test_a_page_without_structured_data_is_read_from_its_visible_content(image: str, rule: Rule) -> None:
     found = page(f"<main><div>{image}</div>{PRICED}</main>")
     picture = only(found)
-    assert (picture.url, picture.rule, picture.title) == (IMAGE, rule, "Linen dress")
-    assert (picture.price, picture.currency) == (Decimal(39000), "KRW")
+    assert (picture.url, picture.rule, picture.product.title) == (IMAGE, rule, "Linen dress")
+    assert (picture.product.price, picture.product.currency) == (Decimal(39000), "KRW")
     assert found.kind is PageKind.PRODUCT
 
 
@@ -45,7 +45,7 @@ def test_the_largest_file_is_chosen_whichever_rule_found_the_picture() -> None:
 
 def test_the_rest_of_a_gallery_belongs_to_the_product() -> None:
     found = page('<main><img src="/i/dress.jpg"><img src="/i/back.jpg" alt="Back"></main>', linked(product()))
-    assert [(picture.url.removeprefix(SHOP), picture.rule, picture.price) for picture in found.pictures] == [
+    assert [(picture.url.removeprefix(SHOP), picture.rule, picture.product.price) for picture in found.pictures] == [
         ("/i/dress.jpg", Rule.JSON_LD, Decimal(39000)),
         ("/i/back.jpg", Rule.IMG, Decimal(39000)),
     ]
@@ -69,9 +69,9 @@ CARDS = "".join(
 
 def test_each_card_of_a_listing_keeps_its_title_price_and_link_together() -> None:
     found = page(f"<h1>Dresses</h1><ul>{CARDS}</ul>", url=f"{SHOP}/c/dresses")
-    assert [(picture.url.removeprefix(SHOP), picture.title, picture.price) for picture in found.pictures] == [
-        (f"/i/{n}{view}.jpg", f"Dress {n}", Decimal(n * 10_000 + 9_000)) for n in (2, 3, 4) for view in ("", "-back")
-    ]
+    assert [
+        (picture.url.removeprefix(SHOP), picture.product.title, picture.product.price) for picture in found.pictures
+    ] == [(f"/i/{n}{view}.jpg", f"Dress {n}", Decimal(n * 10_000 + 9_000)) for n in (2, 3, 4) for view in ("", "-back")]
     assert {picture.product_url for picture in found.pictures} == {f"{SHOP}/p/{n}?utm_source=list" for n in (2, 3, 4)}
     assert found.kind is PageKind.LISTING
 
@@ -82,7 +82,7 @@ def test_structured_data_and_visible_cards_of_a_listing_are_merged() -> None:
         for n in (2, 3, 4)
     ]
     found = page(f"<ul>{CARDS}</ul>", linked({"@type": "ItemList", "itemListElement": items}), url=f"{SHOP}/c/dresses")
-    assert [picture.title for picture in found.pictures if "back" not in picture.url] == [
+    assert [picture.product.title for picture in found.pictures if "back" not in picture.url] == [
         f"Dress No. {n}" for n in (2, 3, 4)
     ]
     assert len(found.links.products) == 3
@@ -102,7 +102,7 @@ def test_structured_data_and_visible_cards_of_a_listing_are_merged() -> None:
 def test_the_price_of_a_page_is_the_current_price(price: str) -> None:
     marked = price.replace("<b>", "<b class='price'>")
     picture = only(page(f"<main><img src='/i/dress.jpg'><h1>Linen dress</h1>{marked}</main>"))
-    assert picture.price == 39000
+    assert picture.product.price == 39000
 
 
 JUNK = """<header><a href="/"><img class="logo" src="/shop.png" alt="Shop"></a><img src="/sale-banner.jpg"></header>
@@ -191,8 +191,8 @@ def test_links_are_sorted_by_kind_and_forbidden_ones_are_left_out() -> None:
 def test_korean_is_read_even_if_the_page_declares_a_wrong_encoding(encoding: str, declared: str) -> None:
     html = f"<html><head>{declared}</head><img src='/i/dress.jpg'><h1>똠방각하 원피스</h1><b>39,000원</b></html>"
     found = extract(html.encode(encoding), HERE, {"content-type": "text/html"})
-    assert only(found).title == "똠방각하 원피스"
-    assert only(found).price == 39000
+    assert only(found).product.title == "똠방각하 원피스"
+    assert only(found).product.price == 39000
 
 
 def test_urls_are_resolved_against_the_base_and_spelled_canonically() -> None:
@@ -203,4 +203,4 @@ def test_urls_are_resolved_against_the_base_and_spelled_canonically() -> None:
 
 def test_markup_in_a_title_stays_text() -> None:
     found = page("", linked(product(name="<script>alert(1)</script> &amp; co")))
-    assert only(found).title == "<script>alert(1)</script> & co"
+    assert only(found).product.title == "<script>alert(1)</script> & co"

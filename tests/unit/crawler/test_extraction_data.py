@@ -30,8 +30,8 @@ def test_images_are_read_from_every_shape_of_json_ld(image: object) -> None:
     photo = {"@type": "ImageObject", "@id": "#photo", "url": IMAGE}
     found = page("", linked({"@graph": [product(image=image), photo]}))
     picture = only(found)
-    assert (picture.url, picture.rule, picture.title) == (IMAGE, Rule.JSON_LD, "Linen dress")
-    assert (picture.price, picture.currency) == (Decimal(39000), "KRW")
+    assert (picture.url, picture.rule, picture.product.title) == (IMAGE, Rule.JSON_LD, "Linen dress")
+    assert (picture.product.price, picture.product.currency) == (Decimal(39000), "KRW")
     assert (picture.page_url, picture.rank, picture.product_url) == (HERE, 1, None)
     assert found.kind is PageKind.PRODUCT
 
@@ -65,7 +65,7 @@ def test_images_are_read_from_every_shape_of_json_ld(image: object) -> None:
 )
 def test_prices_are_read_from_every_shape_of_json_ld(offers: object) -> None:
     picture = only(page("", linked(product(offers=offers))))
-    assert (picture.price, picture.currency) == (Decimal(39000), "KRW")
+    assert (picture.product.price, picture.product.currency) == (Decimal(39000), "KRW")
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_variants_of_a_product_group_share_its_title_and_have_their_own_pictures
     group = {"@type": "ProductGroup", "name": "Linen dress", "image": IMAGE, "hasVariant": variants}
     found = page("", linked(group))
     assert sorted(urls(found)) == ["/i/blue.jpg", "/i/dress.jpg", "/i/red.jpg"]
-    assert {picture.title for picture in found.pictures} == {"Linen dress"}
-    assert {picture.price for picture in found.pictures} == {39000}
+    assert {picture.product.title for picture in found.pictures} == {"Linen dress"}
+    assert {picture.product.price for picture in found.pictures} == {39000}
     assert found.kind is PageKind.PRODUCT
 
 
@@ -128,7 +128,7 @@ def test_each_picture_of_a_list_in_json_ld_gets_its_product() -> None:
     ]
     found = page("", linked({"@type": "ItemList", "itemListElement": items}), url=f"{SHOP}/c/dresses")
     assert found.kind is PageKind.LISTING
-    assert [(picture.title, picture.product_url, picture.rank) for picture in found.pictures] == [
+    assert [(picture.product.title, picture.product_url, picture.rank) for picture in found.pictures] == [
         (f"Dress {n}", f"{SHOP}/p/{n}", rank) for rank, n in enumerate((7, 8, 9), 1)
     ]
     assert found.links.products == tuple(f"{SHOP}/p/{n}" for n in (7, 8, 9))
@@ -136,10 +136,10 @@ def test_each_picture_of_a_list_in_json_ld_gets_its_product() -> None:
 
 def test_the_breadcrumb_comes_from_json_ld_or_from_the_page() -> None:
     trail = {"@type": "BreadcrumbList", "itemListElement": [{"name": "Women"}, {"item": {"name": "Dresses"}}]}
-    assert only(page("", linked([product(), trail]))).breadcrumb == ("Women", "Dresses")
+    assert only(page("", linked([product(), trail]))).product.breadcrumb == ("Women", "Dresses")
     nav = '<nav class="breadcrumb"><ol><li><a href="/">Women</a></li><li>Dresses</li></ol></nav>'
     picture = only(page(nav, linked(product())))
-    assert (picture.breadcrumb, picture.category) == (("Women", "Dresses"), "Dresses")
+    assert (picture.product.breadcrumb, picture.product.category) == (("Women", "Dresses"), "Dresses")
 
 
 def test_microdata_is_read() -> None:
@@ -152,8 +152,8 @@ def test_microdata_is_read() -> None:
         '<span itemprop="price" content="39.90">39,90 €</span></div></div>'
     )
     picture = only(found)
-    assert (picture.url, picture.rule, picture.title) == (IMAGE, Rule.MICRODATA, "Linen dress")
-    assert (picture.price, picture.currency) == (Decimal("39.90"), "EUR")
+    assert (picture.url, picture.rule, picture.product.title) == (IMAGE, Rule.MICRODATA, "Linen dress")
+    assert (picture.product.price, picture.product.currency) == (Decimal("39.90"), "EUR")
 
 
 def test_microdata_is_followed_to_other_places_on_the_page() -> None:
@@ -161,7 +161,7 @@ def test_microdata_is_followed_to_other_places_on_the_page() -> None:
         '<div itemscope itemtype="https://schema.org/Product" itemref="photo"><b itemprop="name">Dress</b></div>'
         '<p id="photo"><link itemprop="image" href="/i/dress.jpg"></p>'
     )
-    assert only(found).title == "Dress"
+    assert only(found).product.title == "Dress"
 
 
 def test_open_graph_is_used_only_on_product_pages() -> None:
@@ -170,7 +170,7 @@ def test_open_graph_is_used_only_on_product_pages() -> None:
         '<meta property="product:price:amount" content="39.00"><meta property="product:price:currency" content="USD">'
     )
     picture = only(page("", image + price))
-    assert (picture.rule, picture.title, picture.price, picture.currency) == (
+    assert (picture.rule, picture.product.title, picture.product.price, picture.product.currency) == (
         Rule.OPEN_GRAPH,
         "Linen dress",
         Decimal(39),
@@ -204,7 +204,7 @@ STATE = {
 )
 def test_a_product_is_found_in_every_form_of_embedded_state(script: str) -> None:
     picture = only(page(script))
-    assert (picture.url, picture.rule, picture.title, picture.price) == (
+    assert (picture.url, picture.rule, picture.product.title, picture.product.price) == (
         IMAGE,
         Rule.STATE,
         "Linen dress",

@@ -60,7 +60,14 @@ def test_pictures_of_a_search_get_the_search_word_as_label(tmp_path: Path) -> No
     url = "https://m.shop.example/search/all?query=%EC%BD%94%ED%8A%B8&pagingIndex=2"
     found = extract(search_page(2), url, recipe=recipe(tmp_path, SEARCH))
     firsts = [
-        (picture.title, picture.price, picture.currency, picture.category, picture.label, picture.rule)
+        (
+            picture.product.title,
+            picture.product.price,
+            picture.product.currency,
+            picture.product.category,
+            picture.label,
+            picture.rule,
+        )
         for picture in found.pictures
     ]
     assert firsts == [(f"Coat {n}", Decimal(39000), "KRW", "Coats", "코트", Rule.RECIPE) for n in range(2)]
@@ -91,7 +98,8 @@ def test_cards_are_read_by_css(tmp_path: Path) -> None:
     page = f"{trail}<ul>{cards}</ul>".encode()
     found = extract(page, "https://shop.example/c", recipe=recipe(tmp_path, CARDS))
     assert [
-        (picture.url[-10:], picture.title, picture.price, picture.label, picture.rule) for picture in found.pictures
+        (picture.url[-10:], picture.product.title, picture.product.price, picture.label, picture.rule)
+        for picture in found.pictures
     ] == [(f"{n}_800x.jpg", f"Coat {n}", Decimal(n * 10_000 + 9_000), "Coats", Rule.RECIPE) for n in (1, 2)]
 
 
@@ -100,7 +108,7 @@ def test_a_page_that_does_not_match_its_recipe_is_read_by_the_other_rules(tmp_pa
     found = extract(
         page, "https://m.shop.example/search/x", recipe=recipe(tmp_path, SEARCH.replace("  page:", "  # page:"))
     )
-    assert [(picture.title, picture.rule) for picture in found.pictures] == [("Coat", Rule.IMG)]
+    assert [(picture.product.title, picture.rule) for picture in found.pictures] == [("Coat", Rule.IMG)]
 
 
 def test_the_most_specific_recipe_is_chosen(tmp_path: Path) -> None:

@@ -16,7 +16,10 @@ def read(name: str, path: str, encoding: str = "utf-8") -> Extraction:
 
 
 def summary(found: Extraction) -> list[tuple[str, str | None, str]]:
-    return [(picture.url.removeprefix(HOST), picture.title, str(picture.price)) for picture in found.pictures]
+    return [
+        (picture.url.removeprefix(HOST), picture.product.title, str(picture.product.price))
+        for picture in found.pictures
+    ]
 
 
 def test_a_korean_listing_in_euc_kr_is_read() -> None:
@@ -61,7 +64,7 @@ def test_a_gallery_with_links_to_large_files_is_read() -> None:
 def test_a_product_is_found_after_the_shops_own_linked_data() -> None:
     found = read("graph", "/p/coat")
     (picture,) = found.pictures
-    assert (picture.url, picture.title, str(picture.price), picture.currency) == (
+    assert (picture.url, picture.product.title, str(picture.product.price), picture.product.currency) == (
         f"{HOST}/coat.jpg",
         "Coat & belt",
         "79",
