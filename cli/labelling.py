@@ -151,7 +151,8 @@ def _label_of(item: Item, labels_from: LabelsFrom, vocabulary: Vocabulary) -> Gi
         return GivenLabel(item.review.label.id, VERIFIED, LabelsFrom.REVIEW, crop=part)
     if labels_from is LabelsFrom.REVIEW:
         return "not_reviewed"
-    word = item.source.query if labels_from is LabelsFrom.QUERY else item.source.category
+    category = item.product.category if item.product is not None else None
+    word = item.source.query if labels_from is LabelsFrom.QUERY else category
     label = vocabulary.label_of(word) if word else None
     return "unlabelled" if label is None else GivenLabel(label, WEAK, labels_from, word)
 

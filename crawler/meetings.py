@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.errors import FetchForbidden
+from core.products import TEXTS, product_id_of, shortened_id
 from crawler import recipes
 from crawler.extraction import Extraction, FoundPicture, LeftOut, PageKind, Rule
 from crawler.findings import Findings
@@ -66,7 +67,8 @@ class Meetings:
         else:
             query = recipe.query_of(page.url) if recipe is not None else None
             for picture in extraction.pictures:
-                known = _source_of(picture, query or (self._crawl.query if recipe is not None else None))
+                searched = query or (self._crawl.query if recipe is not None else None)
+                known = _source_of(picture, searched, self._product_of(picture))
                 self._meet_picture(page, picture, known, nofollow=links.nofollow)
         if links.nofollow:
             return
@@ -80,6 +82,21 @@ class Meetings:
             self.meet(url, UrlKind.PAGE, CrawlPriority.NEXT_PAGE, page.depth, page.url)
         for url in () if is_complete else links.others:
             self.meet(url, UrlKind.PAGE, CrawlPriority.OTHER_PAGE, page.depth + 1, page.url)
+
+    def _product_of(self, picture: FoundPicture) -> dict[str, Any]:
+        """Return what the page says about the product of a picture.
+
+        Two shops may give the same id to different products. The ids of products of other hosts than that of the first
+        start URL therefore begin with the host.
+        """
+        product = picture.product.as_json()
+        if picture.product_url is not None:
+            product.setdefault("url", picture.product_url)
+        host, here = (without_www(urlsplit(url).hostname) for url in (picture.page_url, self._crawl.start_urls[0]))
+        product_id = product_id_of(product)
+        if product_id is not None:
+            product["product_id"] = shortened_id(product_id if host == here else f"{host}/{product_id}")
+        return {name: value[: TEXTS[name]] if name in TEXTS else value for name, value in product.items()}
 
     def _meet_picture(self, page: QueuedUrl, picture: FoundPicture, known: dict[str, Any], *, nofollow: bool) -> None:
         """Meet a picture of a page.
@@ -133,24 +150,24 @@ def is_read_by_recipe(extraction: Extraction) -> bool:
     return extraction.recipe is not None and any(picture.rule is Rule.RECIPE for picture in extraction.pictures)
 
 
-def _source_of(picture: FoundPicture, query: str | None) -> dict[str, Any]:
-    """Return the `source` of the picture's item."""
+def _source_of(picture: FoundPicture, query: str | None, product: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `source` and the `product` of the picture's item."""
     source = {
         "page_url": picture.page_url,
-        "title": picture.product.title,
-        "price": None if picture.product.price is None else str(picture.product.price),
-        "currency": picture.product.currency,
         "alt": picture.alt,
-        "category": picture.product.category,
         "query": query,
         "label": picture.label,
         "rank": picture.rank,
-        "product_url": picture.product_url,
         "rule": picture.rule.value,
+        "product": product or None,
     }
     return {name: _shortened(value) for name, value in source.items() if value is not None}
 
 
 def _shortened(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _shortened(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_shortened(member) for member in value]
     # PostgreSQL stores no NUL characters in text.
     return value.replace("\0", "")[:MAX_TEXT] if isinstance(value, str) else value

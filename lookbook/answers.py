@@ -11,6 +11,7 @@ from typing import Any
 
 from lookbook.answer import Answer
 from lookbook.crawl_answers import Crawl
+from lookbook.product_answers import Product
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,15 +123,10 @@ class Source(Answer):
     name: str
     url: str | None
     page_url: str | None
-    title: str | None
-    price: str | None
-    currency: str | None
     alt: str | None
-    category: str | None
     query: str | None
     label: str | None
     rank: int | None
-    product_url: str | None
     rule: str | None
     """The extraction rule that found the picture on a page."""
 
@@ -253,6 +249,8 @@ class Item(Answer):
     status: str
     """pending, succeeded, failed or canceled."""
     source: Source
+    product: Product | None
+    """The product that the picture shows, as its source describes it."""
     image: Image | None
     crop: Crop | None
     metadata: dict[str, Any]

@@ -61,6 +61,8 @@ class ItemFilter(TypedDict, total=False):
     """The code of the error."""
     q: str | None
     """A part of the file name, the custom id, the title or the URL."""
+    product_id: str | None
+    sku: str | None
     duplicates: str | None
     """hide: leave out items with `duplicate_of`."""
 

@@ -51,6 +51,29 @@ class ClassificationOptions(TypedDict, total=False):
     top_k: int | None
 
 
+class ProductOption(TypedDict, total=False):
+    """What is known about the product that a picture shows. `product_id` ties its pictures together."""
+
+    product_id: str
+    sku: str
+    gtin: str
+    mpn: str
+    variant_of: str
+    brand: str
+    title: str
+    price: str | float
+    list_price: str | float
+    currency: str
+    availability: str
+    color: str
+    size: str
+    material: str
+    category: str
+    breadcrumb: Sequence[str]
+    url: str
+    description: str
+
+
 class UrlItem(TypedDict):
     """The URL of a picture, with optional details about the picture."""
 
@@ -60,9 +83,7 @@ class UrlItem(TypedDict):
     crop: NotRequired[Rectangle]
     regions: NotRequired[Sequence[RegionOption]]
     metadata: NotRequired[Mapping[str, Any]]
-    title: NotRequired[str]
-    price: NotRequired[str | float]
-    currency: NotRequired[str]
+    product: NotRequired[ProductOption]
     page_url: NotRequired[str]
     alt: NotRequired[str]
 

@@ -38,5 +38,7 @@ def item_filter(job: Job, query: ItemsFilter) -> ItemFilter:
         query.rejected,
         query.error,
         query.q,
+        query.product_id,
+        query.sku,
         hide_duplicates=query.duplicates == "hide",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from api.schemas.items import (
 )
 from api.schemas.jobs import DeliveryOut, GroupCountOut, LabelCountOut
 from api.schemas.models import GroupOut, LabelOut, ModelVersionDetailOut, ModelVersionOut, NamesOut
+from api.schemas.products import ProductOut
 from core.types import Crop
 from db.steps.tallies import Summary
 from db.tables import ApiKey, Delivery, Item, ItemRegion, ItemStatus, Job, ModelVersion, Prediction, Review
@@ -46,6 +48,7 @@ class ItemPresenter:
             status=item.status,
             custom_id=item.custom_id,
             source=_source_out(item),
+            product=product_out(item.product_id, (item.provenance or {}).get("product")),
             metadata=item.details or {},
             image=self._image_out(item),
             crop=crop_out(Crop.from_key(item.crop_key)),
@@ -139,17 +142,16 @@ def _source_out(item: Item) -> SourceOut:
         name=item.source_name,
         url=item.source_url,
         page_url=provenance.get("page_url"),
-        title=provenance.get("title"),
-        price=provenance.get("price"),
-        currency=provenance.get("currency"),
         alt=provenance.get("alt"),
-        category=provenance.get("category"),
         query=provenance.get("query"),
         label=provenance.get("label"),
         rank=provenance.get("rank"),
-        product_url=provenance.get("product_url"),
         rule=provenance.get("rule"),
     )
+
+
+def product_out(product_id: str | None, product: Mapping[str, Any] | None) -> ProductOut | None:
+    return None if product is None else ProductOut(**{**product, "product_id": product_id})
 
 
 def thumbnail_path(item_id: str) -> str:

@@ -11,6 +11,7 @@ from api.answers.problems import validate_json
 from api.schemas.common import crop_of, regions_of
 from api.schemas.items import ClassificationIn
 from api.schemas.jobs import AnyCropIn, ItemIn
+from api.schemas.products import product_values
 from api.services import current_services
 from core.errors import BadCrop, ItemError
 from core.fetching import Fetcher
@@ -20,7 +21,6 @@ from db.steps.submitting import NewItem
 
 _MAX_CROP_KEY = 80
 """Characters that the database column of a crop holds."""
-_PROVENANCE = ("page_url", "title", "price", "currency", "alt")
 
 
 def read_items(items: Sequence[ItemIn]) -> list[NewItem]:
@@ -64,10 +64,10 @@ def _new_item(item: ItemIn, fetcher: Fetcher) -> NewItem:
         error = item_error
     # A text that is not a URL may have any length and any characters. The database takes neither.
     url = item.url[:MAX_URL].replace("\0", "\N{REPLACEMENT CHARACTER}")
-    provenance = {member: str(value) for member in _PROVENANCE if (value := getattr(item, member)) is not None}
-    return NewItem(
-        name or url, None, crop, error, item.custom_id, url, provenance or None, item.metadata, regions=regions
-    )
+    product = product_values(item.product) if item.product is not None else None
+    provenance = {"page_url": item.page_url, "alt": item.alt, "product": product}
+    given = {name: value for name, value in provenance.items() if value is not None}
+    return NewItem(name or url, None, crop, error, item.custom_id, url, given or None, item.metadata, regions=regions)
 
 
 def _checked_crop(crop_in: AnyCropIn) -> Crop:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import FailFast, Field, Json, StrictBool
 
 from api.schemas.common import CropIn, Input, PageQuery, RegionName, RegionsIn, Text
+from api.schemas.products import ProductOut
+from core.products import TEXTS
 from db.tables import ItemStatus
 from db.views.item_pages import ItemSort
 from db.views.job import ErrorOut, Output, Time
@@ -51,7 +53,15 @@ class ItemsFilter(Input):
         None, description="The code of the error of a failed item."
     )
     q: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
-        None, description="A part of the file name, the `custom_id`, the title or the URL, in upper or lower case."
+        None,
+        description="A part of the file name, the `custom_id`, the title of the product or the URL, in upper or lower "
+        "case.",
+    )
+    product_id: Annotated[Text, Field(max_length=TEXTS["product_id"])] | None = Field(
+        None, description="The `product.product_id` of the item."
+    )
+    sku: Annotated[Text, Field(max_length=TEXTS["sku"])] | None = Field(
+        None, description="The `product.sku` of the item."
     )
     duplicates: Literal["hide"] | None = Field(None, description="`hide` leaves out items with `duplicate_of`.")
 
@@ -131,15 +141,10 @@ class SourceOut(Output):
     name: str
     url: str | None
     page_url: str | None
-    title: str | None
-    price: str | None
-    currency: str | None
     alt: str | None
-    category: str | None = Field(description="The category of the product, as stated on the page.")
     query: str | None = Field(description="The search word that led to the picture.")
     label: str | None = Field(description="The weak label that a recipe assigned.")
     rank: int | None = Field(description="The position of the picture on the page, from 1.")
-    product_url: str | None = Field(description="The page of the product, if it differs from `page_url`.")
     rule: str | None = Field(description="The extraction rule that found the picture (see docs/crawling.md).")
 
 
@@ -216,6 +221,7 @@ class ItemOut(Output):
     position: int
     status: ItemStatus
     source: SourceOut
+    product: ProductOut | None = Field(description="The product that the picture shows, as its source describes it.")
     metadata: dict[str, Any]
     image: ImageOut | None
     crop: CropIn | None

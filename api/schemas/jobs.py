@@ -6,12 +6,13 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, FailFast, Field, FiniteFloat, Json, model_validator
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, FailFast, Field, Json, model_validator
 from pydantic.dataclasses import dataclass
 
 from api.schemas.common import Input, PageQuery, RegionName, Text, distinct_names
 from api.schemas.crawls import CrawlIn
 from api.schemas.items import ItemOut
+from api.schemas.products import ProductIn
 from api.schemas.reruns import RerunIn
 from core.clock import utc_now
 from core.fetching.urls import MAX_URL
@@ -22,8 +23,8 @@ from db.views.job import CountsOut, JobOut, Output, Time
 METADATA_BYTES = 16 * 1024
 """Largest `metadata` object, as JSON."""
 
-_MAX_LONG_TEXT, _MAX_SHORT_TEXT = 2000, 100
-"""Characters of the texts that describe a picture."""
+_MAX_ALT = 2000
+"""Characters of the alternative text of a picture."""
 
 
 def _in_future(moment: datetime) -> datetime:
@@ -40,7 +41,6 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
-Number = Annotated[int, Field(gt=-(10**15), lt=10**15)] | FiniteFloat
 Future = Annotated[AwareDatetime, AfterValidator(_in_future)]
 
 
@@ -102,11 +102,9 @@ class ItemIn:
         Annotated[list[AnyRegionIn], Field(min_length=1, max_length=MAX_REGIONS), AfterValidator(distinct_names)] | None
     ) = None
     metadata: Metadata | None = None
-    title: Annotated[Text, Field(max_length=_MAX_LONG_TEXT)] | None = None
-    price: Annotated[Text, Field(max_length=_MAX_SHORT_TEXT)] | Number | None = None
-    currency: Annotated[Text, Field(max_length=_MAX_SHORT_TEXT)] | None = None
+    product: ProductIn | None = None
     page_url: Annotated[Text, Field(max_length=MAX_URL)] | None = None
-    alt: Annotated[Text, Field(max_length=_MAX_LONG_TEXT)] | None = None
+    alt: Annotated[Text, Field(max_length=_MAX_ALT)] | None = None
 
 
 class JobIn(JobOptions):

@@ -17,13 +17,16 @@ from typing import IO, Any, TextIO
 
 from core.errors import BadCrop, BadManifest, BadRow, ItemError, SourceEnded
 from core.fetching.urls import MAX_URL
+from core.products import TEXTS
 from core.sources.names import storable
 from core.types import MAX_REGION_NAME, MAX_REGIONS, Crop, Region
 
 MAX_ROW = 64 * 1024
 """Maximum length of a row in characters. A longer one has an unclosed quote, or the file is not a text file."""
-PROVENANCE = {"page_url": MAX_URL, "title": 2000, "price": 100, "currency": 100, "alt": 2000}
+PROVENANCE = {"page_url": MAX_URL, "alt": 2000}
 """The columns about the origin of a picture, and the maximum length of their values in characters."""
+PRODUCT = {name: length for name, length in TEXTS.items() if name != "url"}
+"""The columns about the product, likewise. `url` is the column of the picture."""
 MAX_ID = 500
 """Maximum length of a custom id in characters."""
 MAX_DETAILS = 16 * 1024
@@ -46,7 +49,8 @@ class Row:
     url: str = ""
     custom_id: str | None = None
     crop: Crop | None = None
-    provenance: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """As `Item.provenance`."""
     details: dict[str, Any] = field(default_factory=dict)
     error: ItemError | None = None
     regions: tuple[Region, ...] = ()
@@ -278,11 +282,10 @@ def _checked_row(number: int, members: Mapping[str, Any]) -> Row:
     if _UNDECODABLE in url:
         raise BadRow("url: expected text, got bytes that are not valid text")
     custom_id = _text_of_either("id", "custom_id", remaining)
-    provenance = {}
-    for name, max_length in PROVENANCE.items():
-        value = _text(name, remaining.pop(name, None), max_length, numbers=name == "price")
-        if value is not None:
-            provenance[name] = value
+    provenance: dict[str, Any] = _texts(remaining, PROVENANCE)
+    product = _texts(remaining, PRODUCT)
+    if product:
+        provenance["product"] = product
     crop = _crop("crop", remaining.pop("crop", None))
     regions = _regions(remaining.pop("regions", None))
     details = remaining.pop("metadata", None)
@@ -291,6 +294,14 @@ def _checked_row(number: int, members: Mapping[str, Any]) -> Row:
     if len(json.dumps(remaining)) > MAX_DETAILS:
         raise BadRow(f"expected at most {MAX_DETAILS:,} bytes in all other members, got more")
     return Row(number, url, custom_id, crop, provenance, remaining, regions=regions)
+
+
+def _texts(members: dict[str, Any], names: Mapping[str, int]) -> dict[str, str]:
+    """Take these columns out of a row. `names`: name -> maximum length. Shops write ids and prices as numbers, too."""
+    values = {
+        name: _text(name, members.pop(name, None), max_length, numbers=True) for name, max_length in names.items()
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _text_of_either(name: str, other: str, members: dict[str, Any]) -> str | None:

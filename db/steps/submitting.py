@@ -17,6 +17,7 @@ from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
+from core.products import product_id_of
 from core.types import Crop, Region
 from db.access import usage
 from db.bulk import InsertMissing, on_postgresql
@@ -80,7 +81,7 @@ class NewItem:
     custom_id: str | None = None
     source_url: str | None = None
     provenance: dict[str, Any] | None = None
-    """Optional keys: `page_url`, `title`, `price`, `currency`, `alt`."""
+    """As `Item.provenance`. `product` in it decides `product_id` and `sku` of the item."""
     details: dict[str, Any] | None = None
     """The client's own object (`metadata` in the API)."""
     regions: Sequence[Region] = ()
@@ -230,7 +231,7 @@ def store_blobs(session: Session, sizes: Mapping[str, int], now: datetime) -> No
 
 
 def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, now: datetime) -> dict[str, Any]:
-    error = item.error
+    error, product = item.error, (item.provenance or {}).get("product")
     return {
         "id": item.id or new_id("itm"),
         "job_id": job_id,
@@ -243,6 +244,8 @@ def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, n
         "source_name": item.source_name,
         "source_url": item.source_url,
         "provenance": item.provenance or None,
+        "product_id": product_id_of(product),
+        "sku": product.get("sku") if product else None,
         _DETAILS: item.details or None,
         "reused": False,
         "error_code": error.code if error else None,

@@ -10,6 +10,7 @@ from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Str
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.fingerprints import BANDS, Fingerprint
+from core.products import MAX_PRODUCT_ID, TEXTS
 from core.types import Crop
 from db.tables.base import Base, enum
 from db.tables.jobs import Job
@@ -111,6 +112,14 @@ class Item(Base):
         _partial_index("label IS NOT NULL", "job_id", "label", "confidence", "position"),
         _partial_index("confidence IS NOT NULL", "job_id", "confidence", "position"),
         Index(None, "blob_sha256", "job_id"),
+        # The vote about a product (db/views/products.py) reads only this index.
+        Index(
+            "ix_items_products",
+            *("job_id", "product_id", "position", "label", "confidence", "duplicate_of", "id"),
+            sqlite_where=text("product_id IS NOT NULL"),
+            postgresql_where=text("product_id IS NOT NULL"),
+        ),
+        _partial_index("sku IS NOT NULL", "job_id", "sku", "position"),
         # When a prediction is deleted, the database looks for items that refer to it.
         _partial_index("prediction_id IS NOT NULL", "prediction_id"),
         CheckConstraint("status != 'succeeded' OR prediction_id IS NOT NULL", name="succeeded_has_prediction"),
@@ -134,7 +143,12 @@ class Item(Base):
     source_url: Mapped[str | None] = mapped_column(Text)
     """The URL to download the bytes from. None if they came with the job."""
     provenance: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """More about the origin of the picture. Optional keys: `page_url`, `title`, `price`, `currency`, `alt`."""
+    """More about the origin of the picture. Optional keys: `page_url`, `alt`, `product` (core/products.py), and for
+    crawled pictures `query`, `label`, `rank` and `rule`."""
+    product_id: Mapped[str | None] = mapped_column(String(MAX_PRODUCT_ID))
+    """The same for all pictures of one product in the job (`core.products.product_id_of`). None without a product."""
+    sku: Mapped[str | None] = mapped_column(String(TEXTS["sku"]))
+    """A copy of the SKU in `provenance`, for the index."""
     details: Mapped[dict[str, Any] | None] = mapped_column("metadata", JSON(none_as_null=True))
     """The client's own object (`metadata` in the API, because SQLAlchemy reserves that name)."""
     prediction_id: Mapped[str | None] = mapped_column(ForeignKey("predictions.id"))

@@ -6,7 +6,7 @@ server therefore keeps only one page in memory, and no snapshot of the database.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -29,7 +29,15 @@ ColumnKind = Literal["text", "integer", "number", "flag", "moment", "object"]
 Value = str | int | float | bool | datetime | dict[str, Any] | list[dict[str, Any]] | None
 Rows = list[list[Value]]
 
-_SOURCE = ("page_url", "title", "price", "currency", "alt")
+_SOURCE = ("page_url", "alt")
+PRODUCT_FIELDS = (
+    *("product_id", "sku", "gtin", "mpn", "variant_of", "brand", "title", "price", "list_price", "currency"),
+    *("availability", "color", "size", "material", "category", "breadcrumb", "url", "description"),
+)
+PRODUCT_COLUMNS: dict[str, ColumnKind] = {
+    name if name == "product_id" else f"product_{name}": "text" for name in PRODUCT_FIELDS
+}
+BREADCRUMB_SEPARATOR = " > "
 _CROP = ("x", "y", "width", "height")
 
 
@@ -70,6 +78,7 @@ class Export:
             "position": "integer",
             "status": "text",
             **{f"source_{name}": "text" for name in ("name", "url", *_SOURCE)},
+            **PRODUCT_COLUMNS,
             "sha256": "text",
             "width": "integer",
             "height": "integer",
@@ -138,6 +147,7 @@ class Export:
             row.source_name,
             row.source_url,
             *(provenance.get(name) for name in _SOURCE),
+            *product_values(row.product_id, provenance.get("product")),
             row.blob_sha256,
             row.width,
             row.height,
@@ -190,6 +200,18 @@ class Export:
 _RANKED_COLUMNS: dict[str, ColumnKind] = {"label": "text", "score": "number"}
 
 
+def product_values(product_id: str | None, product: Mapping[str, Any] | None) -> list[Value]:
+    """Return the values of `PRODUCT_COLUMNS`. The way to the product in the menu of the shop is one text."""
+    if product is None:
+        return [None] * len(PRODUCT_COLUMNS)
+    values = {
+        **product,
+        "product_id": product_id,
+        "breadcrumb": BREADCRUMB_SEPARATOR.join(product.get("breadcrumb", ())),
+    }
+    return [values.get(name) or None for name in PRODUCT_FIELDS]
+
+
 def _crop_columns(key: str | None) -> tuple[Value, ...]:
     crop = None if key is None else Crop.from_key(key)
     return (None,) * 4 if crop is None else (crop.x, crop.y, crop.width, crop.height)
@@ -212,6 +234,7 @@ def _select_columns() -> Select[tuple[Any, ...]]:
         Item.source_name,
         Item.source_url,
         Item.provenance,
+        Item.product_id,
         Item.blob_sha256,
         Blob.width,
         Blob.height,

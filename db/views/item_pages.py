@@ -61,6 +61,8 @@ class ItemFilter:
     """The code of the item's error."""
     text: str | None = None
     """A part of the file name, the custom id, the title or the URL, in upper or lower case."""
+    product_id: str | None = None
+    sku: str | None = None
     hide_duplicates: bool = False
     chosen: ColumnElement[bool] | None = None
     """A condition on the id of the item (`db.bulk.in_values`)."""
@@ -124,7 +126,7 @@ def _of_reviews(item_filter: ItemFilter) -> bool:
 
 
 def _common_conditions(item_filter: ItemFilter) -> list[ColumnElement[bool]]:
-    conditions = []
+    conditions: list[ColumnElement[bool]] = []
     if item_filter.min_confidence is not None:
         conditions.append(Item.confidence >= item_filter.min_confidence)
     if item_filter.max_confidence is not None:
@@ -144,8 +146,8 @@ def _common_conditions(item_filter: ItemFilter) -> list[ColumnElement[bool]]:
     elif item_filter.predicted is not None and item_filter.labels is not None:
         listed, moved = _is_predicted(item_filter.predicted)
         conditions.append(listed | moved)
-    if item_filter.error is not None:
-        conditions.append(Item.error_code == item_filter.error)
+    exact = (Item.error_code, item_filter.error), (Item.product_id, item_filter.product_id), (Item.sku, item_filter.sku)
+    conditions += [column == value for column, value in exact if value is not None]
     if item_filter.text is not None:
         conditions.append(_has_text(item_filter.text))
     if item_filter.chosen is not None:
@@ -165,7 +167,7 @@ def _is_predicted(label: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]
 
 
 def _has_text(part: str) -> ColumnElement[bool]:
-    title = Item.provenance["title"].as_string()
+    title = Item.provenance["product"]["title"].as_string()
     return or_(
         *(
             column.icontains(part, autoescape=True)

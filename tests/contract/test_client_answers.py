@@ -9,7 +9,7 @@ import pytest
 
 from api.app import create_app
 from core.settings import Settings
-from lookbook import answers, comparison_answers, crawl_answers, key_answers, model_answers
+from lookbook import answers, comparison_answers, crawl_answers, key_answers, model_answers, product_answers
 from lookbook.answer import Answer
 
 SCHEMAS = {
@@ -56,6 +56,7 @@ SCHEMAS = {
     comparison_answers.LabelChange: "LabelChangeOut",
     comparison_answers.Comparison: "ComparisonOut",
     comparison_answers.Pair: "PairOut",
+    product_answers.Product: "ProductOut",
     key_answers.Key: "KeyOut",
     key_answers.NewKey: "NewKeyOut",
     key_answers.Amount: "AmountOut",
@@ -83,7 +84,7 @@ def test_the_client_has_every_member_and_knows_which_can_be_null(kind: type[Answ
 
 
 def test_every_dataclass_of_the_client_is_compared_with_a_schema() -> None:
-    modules = (answers, comparison_answers, crawl_answers, key_answers, model_answers)
+    modules = (answers, comparison_answers, crawl_answers, key_answers, model_answers, product_answers)
     members = [member for module in modules for member in vars(module).values()]
     dataclasses = {member for member in members if isinstance(member, type) and issubclass(member, Answer)}
     assert dataclasses - {Answer} == SCHEMAS.keys()

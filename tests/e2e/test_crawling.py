@@ -225,7 +225,7 @@ def train(run: Run, folder: Path, tmp_path: Path) -> Artifact:
 def test_a_dataset_of_a_crawl_has_weak_labels_of_categories_and_verified_ones_of_reviews(
     run: Run, client: Client, crawled: Job, tmp_path: Path
 ) -> None:
-    item = next(item for item in crawled.items() if item.source.category)
+    item = next(item for item in crawled.items() if item.product and item.product.category)
     crop: Rectangle = {"x": 10, "y": 20, "width": 40, "height": 50}
     client.review(item, "hat", crop)
     done = run("dataset", "build", "--from", crawled.id, "--labels", "category", "--out", str(tmp_path / "set"))
@@ -236,7 +236,7 @@ def test_a_dataset_of_a_crawl_has_weak_labels_of_categories_and_verified_ones_of
         assert part.size == (40, 50)
     weak = [row for row in rows.values() if row["kind"] == "weak"]
     assert weak
-    assert {row["word"] for row in weak} <= {item.source.category for item in crawled.items()}
+    assert {row["word"] for row in weak} <= {item.product.category for item in crawled.items() if item.product}
     assert all(row["source"]["page_url"].startswith("http://127.1.0.") for row in weak)
 
 

@@ -39,8 +39,8 @@ def assert_found_whole(run: CrawlRun, job_id: str, shop: Shop, site: str) -> Non
     assert set(by_url) >= set(product_of)
     assert all(kind_of(str(url)) != "furniture" for url in by_url)
     for url, product in product_of.items():
-        provenance = by_url[url].provenance or {}
-        found = provenance["title"], Decimal(provenance["price"]), provenance["currency"]
+        known = (by_url[url].provenance or {})["product"]
+        found = known["title"], Decimal(known["price"]), known["currency"]
         assert found == (product.title, product.price, product.currency)
         assert by_url[url].blob_sha256 is not None
 

@@ -63,7 +63,8 @@ def full_job(database: Database, name: str = "가을 1/2") -> str:
         record_chunk(session, messages[1], {(a_blob("full 1").sha256, ""): FAILED}, policy=policy)
         first = session.scalars(select(Item).where(Item.job_id == job.id, Item.position == 0)).one()
         first.custom_id, first.source_url = "-1", "https://a.example/가.jpg"
-        first.provenance = {"page_url": "https://a.example/", "title": "@셔츠", "price": "+9.90", "currency": "EUR"}
+        product = {"title": "@셔츠", "price": "+9.90", "currency": "EUR", "breadcrumb": ["여성", "셔츠"]}
+        first.provenance, first.product_id = {"page_url": "https://a.example/", "product": product}, "s-1"
         first.duplicate_of, first.crop_key = "itm_first", "1,2,3x4"
         first.details = {"rank": 1, "이름": "가"}
     review(database, job.id, {0: "dress"})
@@ -127,9 +128,11 @@ def test_an_export_contains_everything_known_about_an_item(client: FlaskClient, 
         "source_name": f"{KOREAN}, 0.jpg",
         "source_url": "https://a.example/가.jpg",
         "source_page_url": "https://a.example/",
-        "source_title": "@셔츠",
-        "source_price": "+9.90",
-        "source_currency": "EUR",
+        "product_id": "s-1",
+        "product_title": "@셔츠",
+        "product_price": "+9.90",
+        "product_currency": "EUR",
+        "product_breadcrumb": "여성 > 셔츠",
         "sha256": a_blob("full 0").sha256,
         "width": 30,
         "height": 40,
@@ -203,7 +206,7 @@ def test_a_csv_export_is_safe_for_spreadsheets_and_keeps_korean(client: FlaskCli
     assert answer.data.startswith(b"\xef\xbb\xbfid,custom_id,position,")
     assert answer.data.count(b"\r\n") == answer.data.count(b"\n") == 4
     first = next(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"), newline="")))
-    assert (first["custom_id"], first["source_title"], first["source_price"]) == ("'-1", "'@셔츠", "'+9.90")
+    assert (first["custom_id"], first["product_title"], first["product_price"]) == ("'-1", "'@셔츠", "'+9.90")
     assert first["source_name"] == f"'{KOREAN}, 0.jpg"
     assert (first["confidence"], first["position"]) == ("0.75", "0")
 

@@ -82,7 +82,7 @@ def _predicted(item: Item) -> str | None:
 
 
 def _texts(item: Item) -> list[str]:
-    title = (item.provenance or {}).get("title")
+    title = ((item.provenance or {}).get("product") or {}).get("title")
     texts = (item.source_name, item.custom_id, item.source_url, title)
     return [text.casefold() for text in texts if text]
 
@@ -92,7 +92,7 @@ def describe(session: Session, job_id: str) -> None:
     for item in session.scalars(select(Item).where(Item.job_id == job_id, Item.position < 12)):
         item.custom_id = f"SKU{'_' if item.position % 2 else '-'}{item.position}"
         item.source_url = f"https://shop.example/{item.position}"
-        item.provenance = {"title": "Wool COAT"} if item.position % 3 else {}
+        item.provenance = {"product": {"title": "Wool COAT"}} if item.position % 3 else {}
 
 
 def rank(item: Item, sort: ItemSort) -> tuple[float, int]:

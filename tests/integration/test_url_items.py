@@ -53,11 +53,15 @@ def test_urls_become_items_to_fetch(client: FlaskClient, database: Database) -> 
 
 
 def test_an_item_shows_what_the_client_said_about_it(client: FlaskClient) -> None:
-    known = {"page_url": "https://shop.example/1", "title": "가을 코트", "currency": "EUR", "alt": "a <b>coat</b>"}
+    known = {"page_url": "https://shop.example/1", "alt": "a <b>coat</b>"}
+    product = {"title": "가을 코트", "currency": "EUR", "sku": "C-17", "breadcrumb": ["여성", "코트"]}
     crop = {"x": 1, "y": 2, "width": 3, "height": 4}
-    full = {"url": URL, "custom_id": "sku 17", "crop": crop, "metadata": {"a": [1]}, "price": 39.9, **known}
+    full = {"url": URL, "custom_id": "sku 17", "crop": crop, "metadata": {"a": [1]}, **known}
+    full["product"] = {**product, "price": 39.9, "brand": ""}
     item, bare = items_of(client, submit(client, [full, {"url": URL}]))
-    assert item["source"].items() >= {"name": "a coat.jpg", "url": URL, "price": "39.9", **known}.items()
+    assert item["source"].items() >= {"name": "a coat.jpg", "url": URL, **known}.items()
+    assert item["product"].items() >= {"product_id": "C-17", "price": "39.9", "sources": {}, **product}.items()
+    assert (item["product"]["brand"], bare["product"]) == (None, None)
     assert (item["custom_id"], item["crop"], item["metadata"], item["image"]) == ("sku 17", crop, {"a": [1]}, None)
     assert (bare["custom_id"], bare["crop"], bare["metadata"], bare["status"]) == (None, None, {}, "pending")
 
@@ -111,7 +115,9 @@ def test_a_job_of_unfetchable_urls_only_is_completed(client: FlaskClient) -> Non
         ([{"url": URL, "id": "x"}], "/items/0/id"),
         ([{"url": URL, "custom_id": 5}], "/items/0/custom_id"),
         ([{"url": URL, "custom_id": "a\0"}], "/items/0/custom_id"),
-        ([{"url": URL, "title": "x" * 2001}], "/items/0/title"),
+        ([{"url": URL, "product": {"title": "x" * 2001}}], "/items/0/product/title"),
+        ([{"url": URL, "product": {"colour": "red"}}], "/items/0/product/colour"),
+        ([{"url": URL, "product": {"breadcrumb": "Women"}}], "/items/0/product/breadcrumb"),
         ([{"url": URL, "metadata": []}], "/items/0/metadata"),
         ([{"url": URL, "metadata": {"a": "x" * 17_000}}], "/items/0/metadata"),
         ([{"url": URL, "crop": {"x": 1}}], "/items/0/crop/y"),
@@ -137,7 +143,7 @@ def test_a_malformed_body_is_answered_with_422_and_a_pointer_and_stores_nothing(
         (b"[]", 422, "invalid_request"),
         (b"{}", 422, "invalid_request"),
         (b'{"items": [{"url": "https://x.example", "metadata": {"a": NaN}}]}', 422, "invalid_request"),
-        (b'{"items": [{"url": "https://x.example", "price": 1e999}]}', 422, "invalid_request"),
+        (b'{"items": [{"url": "https://x.example", "product": {"price": 1e999}}]}', 422, "invalid_request"),
         (b'{"items": [{"url": "https://x.example"}], "extra": 1}', 422, "invalid_request"),
         (b'{"items": [{"url": "https://x.example"}], "metadata": {"a": NaN}}', 422, "invalid_request"),
         (b'{"items": [{"url": "https://x.example"}], "top_k": 0}', 422, "invalid_request"),

@@ -53,11 +53,9 @@ def test_all_members_of_a_row_are_read_from_csv() -> None:
             "sku-1",
             Crop(10, 20, 300, 400),
             {
-                "title": 'Coat, "long"',
-                "price": "39.90",
-                "currency": "EUR",
                 "page_url": "https://shop.example/coat",
                 "alt": "셔츠",
+                "product": {"title": 'Coat, "long"', "price": "39.90", "currency": "EUR"},
             },
             {"season": "autumn"},
         )
@@ -75,7 +73,12 @@ def test_all_members_of_a_row_are_read_from_jsonl() -> None:
         "metadata": {"shelf": 3},
     }
     expected = Row(
-        1, URL, "17", Crop(1, 2, 3, 4), {"title": "셔츠", "price": "39.9"}, {"season": ["autumn"], "shelf": 3}
+        1,
+        URL,
+        "17",
+        Crop(1, 2, 3, 4),
+        {"product": {"title": "셔츠", "price": "39.9"}},
+        {"season": ["autumn"], "shelf": 3},
     )
     assert rows(json.dumps(member)) == [expected]
     assert rows(json.dumps(member, ensure_ascii=False) + "\n\n") == [expected]
@@ -91,7 +94,7 @@ def test_the_delimiter_is_the_one_that_gives_a_column_url(delimiter: str) -> Non
 def test_spreadsheets_write_many_encodings_and_line_ends(encoding: str, line_end: str) -> None:
     data = f"url,title{line_end}{URL},셔츠{line_end}{URL}2,원피스{line_end}"
     found = rows(data.encode(encoding))
-    assert [(row.url, row.provenance["title"]) for row in found] == [(URL, "셔츠"), (URL + "2", "원피스")]
+    assert [(row.url, row.provenance["product"]["title"]) for row in found] == [(URL, "셔츠"), (URL + "2", "원피스")]
 
 
 def test_a_line_with_excels_separator_is_read() -> None:
@@ -147,14 +150,14 @@ def test_errors_of_lines_that_are_no_objects_have_line_numbers() -> None:
 
 def test_lone_surrogates_are_replaced_in_texts() -> None:
     (row,) = rows('{"url": "' + URL + '", "title": "\\ud83d", "x": {"\\udc00": "\\ud800"}}')
-    assert (row.provenance, row.details) == ({"title": "\ufffd"}, {"x": {"\ufffd": "\ufffd"}})
+    assert (row.provenance, row.details) == ({"product": {"title": "\ufffd"}}, {"x": {"\ufffd": "\ufffd"}})
 
 
 def test_wrong_bytes_are_replaced_in_a_title_and_refused_in_a_url() -> None:
     good = b"".join(f"{URL}{n}\n".encode() for n in range(5000))
     data = b"url,title\n" + good + URL.encode() + b",\xff\n" + b"https://shop.example/\xff.jpg\n"
     found = rows(data)
-    assert (found[-2].provenance, found[-2].error) == ({"title": "\ufffd"}, None)
+    assert (found[-2].provenance, found[-2].error) == ({"product": {"title": "\ufffd"}}, None)
     assert found[-1].error is not None
     assert "row 5003: url" in found[-1].error.detail
 

@@ -61,14 +61,14 @@ export class Cell {
 
   showText(item, doubtful) {
     const { names } = this.look;
-    const { source, error } = item ?? {};
+    const { source, product, error } = item ?? {};
     this.reason.textContent = error ? sayError(error.code, error.detail) : "";
     this.label.textContent = item ? (labelOf(item, names()) ?? sayOf("statuses", item.status)) : "";
     this.confidence.textContent = item?.prediction ? `${doubtful ? "? " : ""}${percent(item.prediction.confidence)}` : "";
-    const name = item ? item.custom_id || source.title || shortName(source.name) : "";
+    const name = item ? item.custom_id || product?.title || shortName(source.name) : "";
     this.name.textContent = name;
-    this.name.title = item ? [source.name, item.custom_id, source.title].filter(Boolean).join(" · ") : "";
-    this.price.textContent = source?.price ? money(source.price, source.currency) : "";
+    this.name.title = item ? [source.name, item.custom_id, product?.title].filter(Boolean).join(" · ") : "";
+    this.price.textContent = product?.price ? money(product.price, product.currency) : "";
     this.element.setAttribute("aria-label", item ? spoken(item, doubtful, this) : say("loading"));
   }
 

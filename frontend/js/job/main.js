@@ -6,6 +6,7 @@ import { showScriptCalls } from "../shared/script-calls.js";
 import { onHistory, pushState, readState, replaceState } from "../shared/url-state.js";
 import { WORDS as CRAWL_WORDS } from "../words/crawl.js";
 import { WORDS } from "../words/job.js";
+import { WORDS as PRODUCT_WORDS } from "../words/products.js";
 import { Actions } from "./actions.js";
 import { Bars } from "./bars.js";
 import { Bulk } from "./bulk.js";
@@ -28,7 +29,7 @@ const MOVES = /^(Arrow|Page|Home$|End$)/;
 const id = location.pathname.split("/").filter(Boolean).pop();
 const state = { job: null, summary: null, names: null, visitor: null, following: false, stale: false, threshold: null };
 
-setUpPage(WORDS, CRAWL_WORDS);
+setUpPage(WORDS, CRAWL_WORDS, PRODUCT_WORDS);
 const filters = new Filters(showList);
 const list = new ItemList(id, () => sheet.redraw());
 const look = { names: () => state.names, threshold: () => state.threshold ?? filters.threshold };
