@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,9 @@ MAX_ATTEMPTS = 3
 _MIN_ITEMS, _CHUNKS_PER_JOB = 64, 16
 """A job is cut into 16 chunks. Small jobs get fewer chunks, because a chunk has at least 64 items. Large jobs get more,
 because `ChunkPolicy.size` limits the items of a chunk."""
+
+_FIRST_SIZES = (8, 16, 32)
+"""Numbers of items in the first chunks of a job. They are small, so that its first predictions are visible soon."""
 
 _MAX_FETCH_ITEMS = 32
 """Maximum number of items in a chunk at the stage `fetch`. The chunk is small, because all of them are downloaded
@@ -75,8 +79,18 @@ class ChunkPolicy:
     def of(cls, settings: Settings) -> Self:
         return cls(settings.chunk_size, settings.chunk_window, Deadlines.of(settings))
 
+    def chunk_sizes(self, total: int, stage: Stage, *, is_beginning: bool) -> Iterator[int]:
+        """Yield how many items travel in each of the next chunks of a job of `total` items, without end.
+
+        `is_beginning` says that the job has had no chunk yet: its chunks begin small and grow.
+        """
+        size = self.items_per_chunk(total, stage)
+        if is_beginning:
+            yield from (first for first in _FIRST_SIZES if first < size)
+        yield from itertools.repeat(size)
+
     def items_per_chunk(self, total: int, stage: Stage = Stage.CLASSIFY) -> int:
-        """Return how many items of a job of `total` items travel in one chunk.
+        """Return how many items of a job of `total` items travel in one chunk, after its first chunks.
 
         Small chunks let small jobs show progress. Large chunks save messages in large jobs.
         """
@@ -101,7 +115,8 @@ def claim(session: Session, job: Job, policy: ChunkPolicy, now: datetime) -> lis
     rows = session.execute(_WAITING_ITEMS, {"job_id": job.id, "max_items": max_items})
     waiting = ((row[0], bool(row[1])) for row in rows)
     messages = []
-    for stage, item_ids in _cut(job, waiting, policy, room):
+    is_beginning = chunk_count == 0 and job.pending == job.total
+    for stage, item_ids in _cut(job, waiting, policy, room, is_beginning=is_beginning):
         message = _insert_chunk(session, job, stage, policy, now)
         _move_items(session, item_ids, message.chunk_id)
         messages.append(message)
@@ -118,14 +133,14 @@ def claim_first(
     """
     messages: list[ChunkMessage] = []
     chunk_ids: dict[int, str] = {}
-    for stage, positions in _cut(job, waiting, policy, policy.window):
+    for stage, positions in _cut(job, waiting, policy, policy.window, is_beginning=True):
         messages.append(_insert_chunk(session, job, stage, policy, now))
         chunk_ids |= dict.fromkeys(positions, messages[-1].chunk_id)
     return messages, chunk_ids
 
 
 def _cut(
-    job: Job, waiting: Iterable[tuple[T, bool]], policy: ChunkPolicy, max_chunks: int
+    job: Job, waiting: Iterable[tuple[T, bool]], policy: ChunkPolicy, max_chunks: int, *, is_beginning: bool
 ) -> Iterator[tuple[Stage, Sequence[T]]]:
     """Yield stage and items of up to `max_chunks` chunks.
 
@@ -135,10 +150,11 @@ def _cut(
     for item, lacks_bytes in waiting:
         items_of_stage[Stage.FETCH if lacks_bytes else Stage.CLASSIFY].append(item)
     for stage, items in items_of_stage.items():
-        size = policy.items_per_chunk(job.total, stage)
-        for start in range(0, min(len(items), max_chunks * size), size):
-            max_chunks -= 1
-            yield stage, items[start : start + size]
+        sizes, start = policy.chunk_sizes(job.total, stage, is_beginning=is_beginning), 0
+        while start < len(items) and max_chunks > 0:
+            end = start + next(sizes)
+            yield stage, items[start:end]
+            start, max_chunks = end, max_chunks - 1
 
 
 def _insert_chunk(session: Session, job: Job, stage: Stage, policy: ChunkPolicy, now: datetime) -> ChunkMessage:

@@ -91,7 +91,7 @@ def test_a_preview_shows_what_the_first_page_yields(open_page: OpenPage, shop: S
 def test_the_command_line_crawls_a_shop_and_lists_its_urls(run: Run, shop: Shop) -> None:
     done = run("crawl", shop.address_url("microdata", "/"), "--max-pages", "6", "--name", "six pages")
     assert done.exit_code == ExitCode.OK, done.output
-    assert re.search(r"pages: \d+ seen, 6 done", done.stdout)
+    assert re.search(r"pages: \d+ seen, 6 done", done.stdout), done.stdout
     assert re.search(r"left out: .*limit_pages", done.stdout)
     job_id = done.stderr.split()[0]
     listed = run("urls", job_id, "--kind", "page", "--state", "done").stdout.splitlines()

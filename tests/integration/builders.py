@@ -75,11 +75,13 @@ def a_job(session: Session, pictures: list[str], name: str = "test", source: Job
     return submitting.create(session, NewJob(name, source, a_model(session)), items, NOW)
 
 
-def a_queued_job(database: Database, pictures: list[str]) -> tuple[str, list[ChunkMessage]]:
+def a_queued_job(
+    database: Database, pictures: list[str], policy: ChunkPolicy = POLICY
+) -> tuple[str, list[ChunkMessage]]:
     """Create a job and claim its first chunks. Return its id and their messages."""
     with database.writing() as session:
         job = a_job(session, pictures)
-        return job.id, chunks.claim(session, job, POLICY, NOW)
+        return job.id, chunks.claim(session, job, policy, NOW)
 
 
 def a_key(database: Database, *scopes: Scope, name: str = "test", **limits: int) -> tuple[str, str]:

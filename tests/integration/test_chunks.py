@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from core.clock import utc_now
 from core.messages import ChunkMessage, Queue
 from db.database import Database
 from db.steps import chunks, lifecycle
+from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import CHUNK_LEASES
 from db.tables import Chunk, Item
 from db.views import items
@@ -30,6 +31,11 @@ def read_chunk(database: Database, chunk_id: str) -> Chunk:
         return session.scalars(select(Chunk).where(Chunk.id == chunk_id)).one()
 
 
+def count_items(database: Database, message: ChunkMessage) -> int:
+    with database.reading() as session:
+        return session.scalar(select(func.count()).where(Item.chunk_id == message.chunk_id)) or 0
+
+
 def find_lost_messages(database: Database, seconds: float, empty: set[Queue] | None = None) -> list[ChunkMessage]:
     with database.writing() as session:
         return chunks.find_lost_messages(session, empty or set(), POLICY, NOW + timedelta(seconds=seconds))
@@ -41,6 +47,14 @@ def test_a_chunk_is_leased_once(database: Database) -> None:
     assert not take(database, messages[0].chunk_id, OTHER)
     chunk = read_chunk(database, messages[0].chunk_id)
     assert (chunk.taken_by, chunk.attempts, chunk.due_at) == (WORKER, 1, NOW + LEASE)
+
+
+def test_the_chunks_of_a_job_begin_small_and_grow(database: Database) -> None:
+    policy = ChunkPolicy(size=128, window=6, deadlines=POLICY.deadlines)
+    _, messages = a_queued_job(database, [f"{number}" for number in range(2000)], policy=policy)
+    assert [count_items(database, message) for message in messages] == [8, 16, 32, 125, 125, 125]
+    (following,) = finish(database, messages[0], policy=policy).next_chunks
+    assert count_items(database, following) == 125
 
 
 def test_a_recorded_chunk_cannot_be_leased_again(database: Database) -> None:

@@ -31,6 +31,7 @@ from worker.decoding.pool import DecoderLimits, DecoderPool
 from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
 from worker.predicting.models import ModelCache
+from worker.stages import classifying
 from worker.stages.classifying import ClassifyStage
 
 
@@ -88,6 +89,25 @@ def test_a_job_of_good_and_broken_pictures_is_classified(
     assert (job.status, job.succeeded, job.failed, job.pending) == (JobStatus.COMPLETED, 26, 3, 0)
     failed = {item.source_name: item.error_code for item in items if item.status == ItemStatus.FAILED}
     assert failed == {"cut.jpg": "truncated_image", "list.jpg": "not_an_image", "huge.png": "too_many_pixels"}
+
+
+def test_a_chunk_that_takes_long_records_what_it_has_and_nothing_twice(
+    database: Database,
+    with_redis: Settings,
+    redis: RunningRedis,
+    pipeline: ClassifyStage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(classifying, "RECORD_SECONDS", 0.0)
+    files = {path.name: path.read_bytes() for path in sorted(SAMPLES.iterdir())[:24]}
+    files |= {"cut.jpg": broken.truncated_jpeg(), "again.jpg": next(iter(files.values()))}
+    job_id, messages = submit(database, with_redis.model_copy(update={"chunk_size": 128}), files)
+    assert len(messages) == 3
+    assert sum(pipeline.work_on(message) for message in messages) == len(files)
+    job, items = read(database, job_id)
+    assert (job.status, job.succeeded, job.failed, job.pending) == (JobStatus.COMPLETED, 25, 1, 0)
+    assert job.revision > len(messages)
+    assert len({item.prediction_id for item in items if item.prediction_id}) == 24
 
 
 def test_a_repeated_job_reuses_every_prediction(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-
-import structlog
+from functools import partial
 
 from broker.client import Broker
+from broker.dispatch import dispatch
 from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
 from core.errors import ModelFailed
@@ -28,7 +30,8 @@ from worker.predicting.models import LoadedModel, ModelCache
 from worker.stages.in_flight import PicturesInFlight
 from worker.stages.stage import ChunkStage
 
-log = structlog.get_logger(__name__)
+RECORD_SECONDS = 0.4
+"""Seconds after which a chunk that is still being worked on records what it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,33 @@ class _Work:
     known: list[PictureKey]
     """Those of the pictures whose prediction is in the database already."""
     taken_at: datetime
+
+
+class _EarlyRecords:
+    """Records the outcomes of a chunk that takes long before all of them are there, so that the job's counts move.
+
+    With regions, an item needs the outcomes of several pictures, so nothing is recorded early.
+    """
+
+    def __init__(self, write: Callable[[Mapping[PictureKey, Outcome]], int], takes_regions: bool) -> None:
+        self.finished_items = 0
+        self._write = write
+        self._is_off = takes_regions
+        self._recorded: set[PictureKey] = set()
+        self._last = time.monotonic()
+
+    def without_recorded(self, outcomes: Mapping[PictureKey, Outcome]) -> dict[PictureKey, Outcome]:
+        """Return the outcomes that have not been recorded yet."""
+        return {picture: outcome for picture, outcome in outcomes.items() if picture not in self._recorded}
+
+    def record_if_due(self, outcomes: Mapping[PictureKey, Outcome]) -> None:
+        """Record the new ones of these outcomes, if the last record is `RECORD_SECONDS` old."""
+        if self._is_off or time.monotonic() - self._last < RECORD_SECONDS:
+            return
+        new = self.without_recorded(outcomes)
+        self.finished_items += self._write(new)
+        self._recorded.update(new)
+        self._last = time.monotonic()
 
 
 class ClassifyStage(ChunkStage[_Work]):
@@ -75,10 +105,11 @@ class ClassifyStage(ChunkStage[_Work]):
     def _work(self, message: ChunkMessage, work: _Work) -> Recorded:
         outcomes = {picture: Outcome(is_known=True) for picture in work.known}
         unpredicted = [picture for picture in work.pictures if picture not in outcomes]
+        early = _EarlyRecords(partial(self._record_early, message, work), work.model.takes_regions)
         with self._in_flight.reserving(work.model.ref, unpredicted) as split:
             if split.to_compute:
                 with self._models.using(work.model.ref) as model:
-                    self._compute(model, split.to_compute, split.reservation.outcomes, message)
+                    self._compute(model, split.to_compute, split.reservation.outcomes, message, early)
                 # End the reservation before waiting for other chunks. Otherwise two chunks may wait for each other.
                 split.reservation.end()
             outcomes |= split.reservation.outcomes
@@ -86,9 +117,19 @@ class ClassifyStage(ChunkStage[_Work]):
                 picture: reservation.wait_for_outcome(picture)
                 for picture, reservation in split.computed_elsewhere.items()
             }
-            return self._record(
-                lambda session: record(session, message, work.model, outcomes, self._policy, utc_now(), work.taken_at)
-            )
+            recorded = self._record_outcomes(message, work, early.without_recorded(outcomes))
+        return replace(recorded, finished_items=recorded.finished_items + early.finished_items)
+
+    def _record_outcomes(self, message: ChunkMessage, work: _Work, outcomes: Mapping[PictureKey, Outcome]) -> Recorded:
+        return self._record(
+            lambda session: record(session, message, work.model, outcomes, self._policy, utc_now(), work.taken_at)
+        )
+
+    def _record_early(self, message: ChunkMessage, work: _Work, outcomes: Mapping[PictureKey, Outcome]) -> int:
+        """Record some of the outcomes, and return how many items reached their final state."""
+        recorded = self._record_outcomes(message, work, outcomes)
+        dispatch(self._database, self._broker, recorded.next_chunks)
+        return recorded.finished_items
 
     def _compute(
         self,
@@ -96,10 +137,18 @@ class ClassifyStage(ChunkStage[_Work]):
         pictures: Sequence[PictureKey],
         outcomes: dict[PictureKey, Outcome],
         message: ChunkMessage,
+        early: _EarlyRecords,
     ) -> None:
         """Decode and predict pictures, and put the outcome of each into `outcomes`."""
         interactive = message.queue == Queue.INTERACTIVE
-        submitted: list[tuple[list[tuple[PictureKey, DecodedPicture]], Future[list[Scores | ModelFailed]]]] = []
+        submitted: deque[tuple[list[tuple[PictureKey, DecodedPicture]], Future[list[Scores | ModelFailed]]]] = deque()
+
+        def collect() -> None:
+            decoded_pictures, future = submitted.popleft()
+            for (picture, decoded), result in zip(decoded_pictures, future.result(), strict=True):
+                outcomes[picture] = _outcome(result, decoded.info, model.artifact.taxonomy)
+            early.record_if_due(outcomes)
+
         for call in self._decoders.decode(pictures, model.artifact.input, message.job_id, interactive=interactive):
             decoded_pictures: list[tuple[PictureKey, DecodedPicture]] = []
             for picture, decoded in call:
@@ -111,9 +160,10 @@ class ClassifyStage(ChunkStage[_Work]):
                 submitted.append(
                     (decoded_pictures, self._predict(model, [decoded for _, decoded in decoded_pictures], message))
                 )
-        for decoded_pictures, future in submitted:
-            for (picture, decoded), result in zip(decoded_pictures, future.result(), strict=True):
-                outcomes[picture] = _outcome(result, decoded.info, model.artifact.taxonomy)
+            while submitted and submitted[0][1].done():
+                collect()
+        while submitted:
+            collect()
 
     def _predict(
         self, model: LoadedModel, decoded_pictures: Sequence[DecodedPicture], message: ChunkMessage
