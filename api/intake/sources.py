@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from flask import request
 from werkzeug.datastructures import FileStorage
 
-from api.answers.problems import Problem, validate, validate_json
+from api.answers.problems import Problem, invalid_field_problem, validate, validate_json
 from api.intake.crawls import read_crawl
 from api.intake.reruns import read_rerun
 from api.intake.uploads import refuse_other_files, store_parts, store_source
@@ -38,6 +38,8 @@ class SubmittedSource:
     """Until when later requests may add items. None: the job is not open."""
     rerun_of: str | None = None
     """The job whose pictures are classified again."""
+    columns: Mapping[str, str] | None = None
+    """What the client says about the columns of a manifest."""
 
 
 def read_source() -> tuple[JobOptions, SubmittedSource]:
@@ -57,12 +59,17 @@ def read_source() -> tuple[JobOptions, SubmittedSource]:
         )
     options = validate(JobForm, request.form)
     field, parts = _only_field()
+    if options.columns is not None and field == "images":
+        raise invalid_field_problem("columns", "expected columns only with a manifest or an archive")
     if field == "images":
         items = [NewItem(name, blob, None, error) for name, blob, error in store_parts(parts)]
         return options, SubmittedSource(JobSource.UPLOADS, _default_name(parts[0].filename, len(parts)), items)
     file_name = parts[0].filename or "unnamed"
     return options, SubmittedSource(
-        JobSource(field), _default_name(file_name, 1), unread=UnreadSource(store_source(parts[0]), file_name)
+        JobSource(field),
+        _default_name(file_name, 1),
+        unread=UnreadSource(store_source(parts[0]), file_name),
+        columns=options.columns,
     )
 
 

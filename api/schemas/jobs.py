@@ -15,11 +15,15 @@ from api.schemas.items import ItemOut
 from api.schemas.products import ProductIn
 from api.schemas.reruns import RerunIn
 from core.clock import utc_now
+from core.errors import quoted_excerpt
 from core.fetching.urls import MAX_URL
+from core.sources.manifests.columns import known_fields
 from core.types import MAX_REGIONS
 from db.tables import DeliveryStatus, JobEvent, JobSource, JobStatus
 from db.views.job import CountsOut, JobOut, Output, Time
 
+MAX_COLUMNS = 200
+"""Columns of a manifest that a request may name."""
 METADATA_BYTES = 16 * 1024
 """Largest `metadata` object, as JSON."""
 
@@ -38,6 +42,15 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     if len(json.dumps(metadata, allow_nan=False).encode()) > METADATA_BYTES:
         raise ValueError(f"expected at most {METADATA_BYTES} bytes of JSON")
     return metadata
+
+
+def _known_columns(columns: dict[str, str]) -> dict[str, str]:
+    unknown = next((field for field in columns.values() if field not in known_fields()), None)
+    if unknown is not None:
+        raise ValueError(f"expected one of {', '.join(sorted(known_fields()))}; got {quoted_excerpt(unknown)}")
+    if len(columns) > MAX_COLUMNS:
+        raise ValueError(f"expected at most {MAX_COLUMNS} columns")
+    return columns
 
 
 Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
@@ -68,6 +81,11 @@ class JobForm(JobOptions):
 
     metadata: Annotated[Json[dict[str, Any]], AfterValidator(_small)] | None = Field(
         None, description="A JSON object of at most 16 KiB."
+    )
+    columns: Annotated[Json[dict[Text, Text]], AfterValidator(_known_columns)] | None = Field(
+        None,
+        description='A JSON object: what columns of the manifest mean, such as `{"Bild": "url"}`. Columns that are '
+        "left out are recognised by their names. Only with `manifest` and `archive`.",
     )
     webhook: Json[WebhookIn] | None = Field(
         None, description="A JSON object with `url` and, optionally, `events`. Receives a message when the job ends."

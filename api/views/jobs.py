@@ -89,6 +89,7 @@ def create_job() -> Answer:
         webhook=read_webhook(options.webhook),
         open_until=source.open_until,
         rerun_of=source.rerun_of,
+        columns=source.columns,
     )
     job = submit(new, source.items, wait.seconds, source.unread)
     return _created_job(job.id, wait)

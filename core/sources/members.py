@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from core.errors import ArchiveUnsafe, EmptyFile, ItemError, SourceEnded, TooLarge
-from core.sources.names import display_name, is_system_file, storable, unsafe_name_reason
+from core.sources.names import display_name, is_document, is_system_file, storable, unsafe_name_reason
 
 MAX_COMPRESSION_RATIO = 100
 """Highest accepted ratio of unpacked to compressed bytes. A member above it is not a picture but an attempt to fill the
@@ -39,7 +39,7 @@ class ArchiveLimits:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member of an archive. It has either bytes or an error. A member that is skipped has neither.
+    """One member of an archive. It has either bytes or an error. A folder and a file that is left out have neither.
 
     The bytes can be read only until the next member is requested. Reading them raises an `ItemError` if only this
     member is bad, or `SourceEnded` if the rest of the archive cannot be read either.
@@ -48,6 +48,8 @@ class Member:
     name: str
     pieces: Callable[[], Iterator[bytes]] | None = None
     error: ItemError | None = None
+    left_out: bool = False
+    """Whether it is a file that an operating system added."""
 
 
 def archive_kind(head: bytes) -> str | None:
@@ -81,11 +83,11 @@ class Gatekeeper:
         shown = display_name(name)
         reason = unsafe_name_reason(name)
         if reason is None and (is_folder or is_system_file(name)):
-            return Member(shown)
+            return Member(shown, left_out=not is_folder)
         reason = reason or refusal or self._repeated_name(name)
         if reason is not None:
             return Member(shown, error=ArchiveUnsafe(reason))
-        return Member(shown, pieces=lambda: _picture(pieces(), self.limits.member_bytes))
+        return Member(shown, pieces=lambda: _picture(pieces(), self.limits.member_bytes, is_document=is_document(name)))
 
     def _repeated_name(self, name: str) -> str | None:
         # An archive can have many long names. Their digests take less memory.
@@ -106,11 +108,14 @@ def check_ratio(compressed: int, unpacked: int) -> None:
         raise ArchiveUnsafe(f"expected at most {MAX_COMPRESSION_RATIO} times its compressed size, got more")
 
 
-def _picture(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
-    """Yield the pieces of a member and check that it can be a picture: not empty, not too large, and not an archive."""
+def _picture(pieces: Iterator[bytes], limit: int, *, is_document: bool) -> Iterator[bytes]:
+    """Yield the pieces of a member and check that it can be a picture: not empty, not too large, and not an archive.
+
+    A workbook is an archive to programs, but a document to people.
+    """
     size = 0
     for piece in pieces:
-        if size == 0 and (kind := archive_kind(piece)) is not None:
+        if size == 0 and not is_document and (kind := archive_kind(piece)) is not None:
             raise ArchiveUnsafe(f"expected a picture, got an archive ({kind}) inside the archive")
         size += len(piece)
         if size > limit:

@@ -11,6 +11,18 @@ _SEPARATORS = re.compile(r"[/\\]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 """NUL, which PostgreSQL cannot store in a text, and surrogates, which UTF-8 cannot encode."""
+_PICTURE_NAME = re.compile(
+    r".*\.(jpe?g|jpe|jfif|png|webp|gif|avif|bmp|dib|tiff?|heic|heif|jp2|j2k|jpx|jxl|svg|psd|eps|ico|dng|cr2|cr3|nef|arw)",
+    re.I | re.S,
+)
+_DOCUMENT_NAME = re.compile(r".*\.(xlsx|xlsm|docx|pptx|ods|odt|csv|tsv|jsonl?|txt|xml|html?|md)", re.I | re.S)
+"""Some of these documents are ZIP files. They are no archives to their owners."""
+_PICTURE_START = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|BM....\x00{4}|II\*\x00|MM\x00\*|RIFF....WEBP|8BPS|\xff\x0a|\xff\x4f\xff\x51"
+    rb"|\x00\x00\x00\x0c(?:JXL |jP  )|....ftyp(?:avi[fs]|hei[cxms]|hev[cx]|mi[af]f|mif1|msf1)",
+    re.S,
+)
+"""The first bytes of pictures."""
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
 _NAME_ENCODINGS = ("utf-8", "cp949", "cp437")
 """Encodings to try if an archive does not name one. macOS uses UTF-8, a Korean Windows uses CP949, and DOS uses CP437,
@@ -58,3 +70,16 @@ def is_system_file(name: str) -> bool:
         part.lower() in _SYSTEM_FILES or (part.startswith(".") and part not in {".", ".."})
         for part in _SEPARATORS.split(name)
     )
+
+
+def is_other_file(name: str, head: bytes) -> bool:
+    """Return whether a file among pictures is none: neither its name nor its first bytes are those of a picture.
+
+    An archive inside the archive is not such a file, because it may hold pictures.
+    """
+    return not (_PICTURE_NAME.fullmatch(name) or _PICTURE_START.match(head))
+
+
+def is_document(name: str) -> bool:
+    """Return whether a file has the name of a table or a document."""
+    return _DOCUMENT_NAME.fullmatch(name) is not None

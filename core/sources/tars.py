@@ -19,6 +19,8 @@ from core.sources.unpacking import BLOCK_BYTES, UnpackedStream
 _HEADER_BYTES = tarfile.BLOCKSIZE
 _MAX_EXTENSION = 1024 * 1024
 """Maximum size of an extended header in bytes. It contains the name and the attributes of one member."""
+_MAX_SIZE_DIGITS = 20
+"""Digits of the largest size that is taken for a number. Python refuses to convert more than some thousands."""
 _PAX_RECORD = re.compile(rb"(\d{1,7}) ([^=]+)=")
 _SPARSE_CONTINUES_AT = {True: 482, False: 504}
 """Position of the byte that says whether another block of the map of a sparse member follows. True: in the header.
@@ -102,7 +104,7 @@ class _Reader:
         else:
             info.name = decode_name(info.name.encode("utf-8", "surrogateescape"))
         if size is not None:
-            if not size.isdigit():
+            if not size.isdigit() or len(size) > _MAX_SIZE_DIGITS:
                 raise SourceEnded(ArchiveUnsafe("the archive is damaged: the size of a member is not a number"))
             info.size = int(size)
         if info.type == tarfile.AREGTYPE and info.name.endswith("/"):

@@ -208,7 +208,7 @@ def _find_directory(file: SeekableFile) -> _Directory:
     size = file.seek(0, 2)
     tail_at = max(0, size - _END.size - _LONGEST_COMMENT)
     tail = _read_at(file, tail_at, size - tail_at)
-    position = tail.rfind(_END_MAGIC)
+    position = _end_record(tail)
     if position < 0 or len(tail) - position < _END.size:
         if _read_at(file, 0, 4) != _LOCAL_MAGIC:
             raise SourceEnded(ArchiveUnsafe("expected a ZIP or TAR file, got something else"))
@@ -224,6 +224,22 @@ def _find_directory(file: SeekableFile) -> _Directory:
     if start < offset:
         raise SourceEnded(ArchiveUnsafe("the archive is damaged: its directory is not at the announced position"))
     return _Directory(start, end, start - offset, entries)
+
+
+def _end_record(tail: bytes) -> int:
+    """Return the position of the end record in the last bytes of a file, or a negative number.
+
+    The comment behind the record can have its magic number, too. The record is the one whose comment ends with the
+    file. Without such a record, bytes follow the archive, and the last magic number counts.
+    """
+    last = position = tail.rfind(_END_MAGIC)
+    while position >= 0:
+        if len(tail) - position >= _END.size and position + _END.size + _END.unpack_from(tail, position)[-1] == len(
+            tail
+        ):
+            return position
+        position = tail.rfind(_END_MAGIC, 0, position)
+    return last
 
 
 def _find_directory64(file: SeekableFile, locator: bytes, locator_at: int) -> tuple[int, int, int, int, int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,8 @@ class LeasedSource:
     file_name: str
     position: int
     worker: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What the client says about the columns of the manifest: column -> field."""
 
     def at(self, position: int) -> LeasedSource:
         """Return the same source at a later position."""
@@ -67,7 +70,9 @@ def take(session: Session, job: Job, worker: str, policy: ChunkPolicy, now: date
     ).first()
     if row is None:
         return None
-    return LeasedSource(job.id, job.source, row.blob_sha256 or "", row.file_name, row.position, worker)
+    return LeasedSource(
+        job.id, job.source, row.blob_sha256 or "", row.file_name, row.position, worker, job.columns or {}
+    )
 
 
 def is_held(session: Session, job_id: str) -> bool:

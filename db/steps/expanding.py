@@ -6,7 +6,7 @@ exactly there, therefore no item is lost and none is stored twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -42,6 +42,10 @@ class SourceBatch:
     """Whether this is the last source batch."""
     error: ItemError | None = None
     """Why the source cannot be read to its end. None if it can."""
+    left_out: int = 0
+    """How many files of an archive are no pictures."""
+    columns: Mapping[str, str] | None = None
+    """What the columns mean that have been read so far: column -> field. None: the source has no table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,9 @@ def commit_batch(
     if not discoveries.advance(session, source, batch.position, policy, now):
         raise LeaseLost
     submitting.append_items(session, job, _refuse_regions(job, batch.items), now)
+    job.left_out += batch.left_out
+    if batch.columns and batch.columns != job.columns:
+        job.columns = dict(batch.columns)
     if batch.over:
         discoveries.release(session, source)
         _end(session, job, source.file_name, batch.error, now)

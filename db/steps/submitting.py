@@ -106,6 +106,8 @@ class NewJob:
     """The owner. None: the job has no owner."""
     open_until: datetime | None = None
     """Until when items may be added. None: the job is not open."""
+    columns: Mapping[str, str] | None = None
+    """What the client says about the columns of the manifest."""
     rerun_of: str | None = None
     """The job whose pictures this one classifies again."""
 
@@ -171,6 +173,7 @@ def _new_job(
         "discovering": discovering or new.open_until is not None,
         "open_until": new.open_until,
         "rerun_of": new.rerun_of,
+        "columns": dict(new.columns) if new.columns else None,
         "total": len(items),
         "pending": len(items) - refused,
         "failed": refused,

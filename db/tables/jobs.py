@@ -106,6 +106,11 @@ class Job(Base):
     """How many succeeded items have a prediction that existed before."""
     retryable: Mapped[int] = mapped_column(default=0)
     """How many failed items a retry would take: those with `error_retryable`."""
+    left_out: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many files of an archive are no pictures. They are no items."""
+    columns: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    """Column -> field: what the columns of the manifest mean, first as the client says, then as a worker has understood
+    them. None without a manifest."""
     duplicates: Mapped[int | None]
     """How many items show the same picture as an earlier one. None until the linker has run, after the job's end."""
     model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))

@@ -66,6 +66,10 @@ class JobOut(Output):
     counts: CountsOut
     canceling: bool = Field(description="True if the job was asked to stop and is not canceled yet.")
     discovering: bool
+    columns: dict[str, str] | None = Field(
+        description="What the columns of the manifest mean: column to field. Null without a manifest."
+    )
+    left_out: int = Field(description="Files of the archive that are no pictures. They are no items.")
     open_until: Time | None = Field(description="Until when pictures may be added. Null unless the job is open.")
     retryable: int = Field(description="Failed items that a retry would take.")
     rate: float | None = Field(description="Pictures per second. Of a finished job: in all of `duration_seconds`.")
@@ -97,6 +101,8 @@ def job_out(job: Job) -> JobOut:
         counts=counts_out(job),
         canceling=job.cancel_requested_at is not None and not job.finished,
         discovering=job.discovering,
+        columns=job.columns,
+        left_out=job.left_out,
         open_until=job.open_until,
         retryable=job.retryable,
         duration_seconds=round(job.duration(utc_now()), 3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -21,6 +21,7 @@ from core.fetching import Fetcher
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from core.sources.archives import ArchiveLimits, Member
+from core.sources.picture_lists import PictureList
 from db.blobs.opening import open_blob_store
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
@@ -35,7 +36,7 @@ from tests.conftest import RunningRedis
 from tests.integration.builders import WORKER, a_model, cancel_job, read_job, record_chunk, scored
 from worker.leases import HeldLeases
 from worker.maintenance.sweeper import sweep
-from worker.sources.entries import FoundItem, SourceLimits
+from worker.sources.entries import FoundItem, LeftOut, SourceLimits
 from worker.sources.expander import SourceExpander
 
 OTHER = "wrk_2@there-7"
@@ -77,10 +78,11 @@ class Place:
         name: str = "catalog.zip",
         source: JobSource = JobSource.ARCHIVE,
         model: Callable[[Session], ModelVersion] = a_model,
+        columns: Mapping[str, str] | None = None,
     ) -> str:
         unread = UnreadSource(StoredBlob(self.store.put(data), len(data)), name)
         with self.database.writing() as session:
-            new = NewJob(name, source, model(session), webhook=HOOK)
+            new = NewJob(name, source, model(session), webhook=HOOK, columns=columns)
             return submitting.create_discovering(session, new, unread, utc_now()).id
 
     def expander(
@@ -88,7 +90,7 @@ class Place:
     ) -> SourceExpander:
         store = cast(BlobStore, StoreWith(self.store, before_commit))
         leases = HeldLeases(self.database, worker, self.policy, table=SOURCE_LEASES)
-        limits = SourceLimits(ArchiveLimits(members, 200_000, 2**24), self.spool)
+        limits = SourceLimits(ArchiveLimits(members, 200_000, 2**24), 2**24, self.spool)
         return SourceExpander(self.database, self.broker, store, leases, self.policy, limits, Fetcher(), self.clock)
 
     def sweep(self, seconds: float = 0) -> None:
@@ -176,11 +178,11 @@ def fail(place: Place, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     stored = 0
     original = worker.sources.entries._read_member
 
-    def store(blobs: BlobStore, member: Member) -> FoundItem | None:
+    def store(blobs: BlobStore, member: Member, pictures: PictureList) -> FoundItem | LeftOut | None:
         nonlocal stored
         stored += 1
         if stored > after:
             raise RuntimeError("a bug")
-        return original(blobs, member)
+        return original(blobs, member, pictures)
 
     monkeypatch.setattr(worker.sources.entries, "_read_member", store)

@@ -218,3 +218,46 @@ def test_pictures_within_the_quota_are_kept_when_it_is_exceeded(place: Place) ->
     assert (last.error_code, last.error_retryable) == ("quota_exceeded", False)
     purge(place.database, place.store)
     assert {item.blob_sha256 for item in place.items(job_id)[:7]} == place.blobs()
+
+
+@pytest.mark.parametrize("folder", ["", "catalog/"])
+def test_other_files_of_an_archive_are_counted_and_its_table_describes_the_pictures(place: Place, folder: str) -> None:
+    table = "Filename;SKU;Product ID;이름;Shelf\nlook/0.jpg;s-0;p-1;코트;A\n1.JPG;s-1;p-1;;B\nmissing.jpg;s-2;p-2;;\n"
+    others = {
+        f"{folder}list.csv": table.encode("cp949"),
+        "readme.txt": b"Dear colleague",
+        "notes": b"",
+        "broken.jpg": b"",
+        "__MACOSX/a": b"x",
+        "Thumbs.db": b"x",
+        "prices.csv": b"a,b\n1,2\n",
+        "inner.zip": b"PK\x05\x06" + bytes(18),
+    }
+    job_id = place.submit(a_zip(3, **others))
+    place.expander().run_pending()
+    items, job = place.items(job_id), place.job(job_id)
+    assert [(item.source_name, item.error_code) for item in items] == [
+        ("look/0.jpg", None),
+        ("look/1.jpg", None),
+        ("look/2.jpg", None),
+        ("broken.jpg", "empty_file"),
+        ("inner.zip", "archive_unsafe"),
+    ]
+    assert [item.provenance for item in items[:3]] == [
+        {"product": {"product_id": "p-1", "sku": "s-0", "title": "코트"}},
+        {"product": {"product_id": "p-1", "sku": "s-1"}},
+        None,
+    ]
+    assert [item.details for item in items[:3]] == [{"Shelf": "A"}, {"Shelf": "B"}, None]
+    assert (job.left_out, job.total) == (6, 5)
+    assert job.columns == {"Filename": "filename", "SKU": "sku", "Product ID": "product_id", "이름": "title"}
+
+
+def test_the_job_states_what_the_columns_mean_and_takes_what_the_client_says(place: Place) -> None:
+    data = b"Bild,Nr,image\nhttps://shop.example/1.jpg,17,https://shop.example/2.jpg\n"
+    job_id = place.submit(data, "looks.csv", JobSource.MANIFEST)
+    given_id = place.submit(data, "looks.csv", JobSource.MANIFEST, columns={"bild": "url", "Nr": "custom_id"})
+    place.expander().run_pending()
+    assert place.job(job_id).columns == {"image": "url"}
+    assert place.job(given_id).columns == {"Bild": "url", "Nr": "custom_id", "image": "more_urls"}
+    assert [item.custom_id for item in place.items(given_id)] == ["17", "17"]

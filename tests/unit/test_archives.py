@@ -344,3 +344,20 @@ def test_a_damaged_archive_never_raises_an_unexpected_error(
 @example(head=b"PK\x05\x06", rest=b"\xff" * 40)
 def test_reading_any_bytes_never_raises_an_unexpected_error(head: bytes, rest: bytes) -> None:
     read(head + rest)
+
+
+def test_a_comment_that_looks_like_an_end_record_does_not_hide_the_archive() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.jpg", b"picture")
+        archive.comment = b"seen PK\x05\x06 and " + b"PK\x05\x06" + b"\x00" * 30
+    assert read(buffer.getvalue()).files == {"a.jpg": b"picture"}
+
+
+def test_a_size_of_thousands_of_digits_ends_the_reading_after_the_members_before_it() -> None:
+    good = a_tar([("a.jpg", b"picture")])[:1024]
+    info = tarfile.TarInfo("b.jpg")
+    info.pax_headers = {"size": "1" * 5000}
+    bad = info.tobuf(tarfile.PAX_FORMAT)
+    found = read(good + bad)
+    assert (found.files, found.ended and found.ended.code) == ({"a.jpg": b"picture"}, "archive_unsafe")

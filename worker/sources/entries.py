@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import IO, Self
 
-from core.errors import ItemError
+from core.errors import EmptyFile, ItemError, SourceEnded
 from core.fetching import Fetcher
 from core.fetching.urls import MAX_URL, parse_url
 from core.settings import Settings
 from core.sources.archives import HEAD_BYTES, ArchiveLimits, Member, archive_members, is_read_in_order
-from core.sources.manifests import Row, manifest_rows, with_row_number
+from core.sources.manifests import Columns, Row, manifest_rows, with_row_number
+from core.sources.names import is_other_file
+from core.sources.picture_lists import PictureList
 from db.blobs.spool import BlobWriter, storage_error
 from db.blobs.store import BlobStore
 from db.steps.discoveries import LeasedSource
@@ -31,12 +34,13 @@ class SourceLimits:
     """How much of a source is read, and the folder for a local copy of a source in which the reader has to seek."""
 
     archive: ArchiveLimits
+    manifest_bytes: int
     spool: Path
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         archive = ArchiveLimits(settings.max_source_items, settings.max_picture_bytes, settings.max_unpacked_bytes)
-        return cls(archive, settings.spool_folder)
+        return cls(archive, settings.max_manifest_bytes, settings.spool_folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,55 +51,107 @@ class FoundItem:
     writer: BlobWriter | None = None
 
 
-Entry = Callable[[], FoundItem | None]
-"""Reads one member or row. Returns None for one that is skipped. An entry that is not called costs little."""
+class LeftOut(Enum):
+    """A file of an archive that is no picture. It is counted and becomes no item."""
+
+    FILE = "file"
+
+
+Entry = Callable[[], FoundItem | LeftOut | None]
+"""Reads one member or row. Returns None for a folder or an empty row. An entry that is not called costs little."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSource:
+    """The entries of a source, and what the columns of its table mean that have been read so far."""
+
+    entries: Iterator[Entry]
+    columns: dict[str, str]
 
 
 @contextmanager
-def open_source(
-    blobs: BlobStore, fetcher: Fetcher, source: LeasedSource, limits: SourceLimits
-) -> Iterator[Iterator[Entry]]:
+def open_source(blobs: BlobStore, fetcher: Fetcher, source: LeasedSource, limits: SourceLimits) -> Iterator[OpenSource]:
     """Yield the entries of a source, in the same order in every reading.
 
-    The iterator and each entry raise `SourceEnded` at the place where the source cannot be read any further.
+    Their iterator and each entry raise `SourceEnded` at the place where the source cannot be read any further.
     """
     with ExitStack() as stack:
         file = stack.enter_context(blobs.open(source.sha256))
         if source.source is JobSource.MANIFEST:
-            rows = stack.enter_context(closing(manifest_rows(file, limits.archive.members)))
-            yield (partial(_read_row, fetcher, row) for row in rows)
+            columns = Columns(source.columns)
+            found = manifest_rows(file, limits.archive.members, columns, limits.manifest_bytes)
+            rows = stack.enter_context(closing(found))
+            yield OpenSource((partial(_read_row, fetcher, row) for row in rows), columns.understood)
             return
         head = file.read(HEAD_BYTES)
         file.seek(0)
         if blobs.is_remote and not is_read_in_order(head):
             # A ZIP reader seeks to each member, and each seek in a bucket is a request. A local copy has no such cost.
             file = _copy_to_disk(file, limits.spool, stack)
-        yield _members(blobs, file, limits.archive)
+        pictures = _read_lists(file, source, limits.archive)
+        yield OpenSource(_members(blobs, file, limits.archive, pictures), pictures.columns)
 
 
-def _members(blobs: BlobStore, file: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry]:
+def _read_lists(file: IO[bytes], source: LeasedSource, limits: ArchiveLimits) -> PictureList:
+    """Return what the tables of an archive say about its pictures. They may stand behind the pictures."""
+    try:
+        members = archive_members(file, limits)
+    except SourceEnded:
+        members = iter(())
+    return PictureList.read(members, source.columns, limits.members)
+
+
+def _members(blobs: BlobStore, file: IO[bytes], limits: ArchiveLimits, pictures: PictureList) -> Iterator[Entry]:
+    file.seek(0)
     for member in archive_members(file, limits):
-        yield partial(_read_member, blobs, member)
+        yield partial(_read_member, blobs, member, pictures)
 
 
-def _read_member(blobs: BlobStore, member: Member) -> FoundItem | None:
+def _read_member(blobs: BlobStore, member: Member, pictures: PictureList) -> FoundItem | LeftOut | None:
     """Return a member as an item, with its bytes in a writer of the blob store."""
     if member.error is not None:
-        return FoundItem(NewItem(member.name, None, error=member.error))
+        return FoundItem(_item(member, pictures, error=member.error))
     if member.pieces is None:
-        return None
+        return LeftOut.FILE if member.left_out else None
     writer = blobs.writer()
+    is_first = True
     try:
         for piece in member.pieces():
+            if is_first and is_other_file(member.name, piece):
+                writer.abort()
+                return LeftOut.FILE
+            is_first = False
             writer.write(piece)
         blob = StoredBlob(writer.finish(), writer.bytes_written)
     except ItemError as error:
         writer.abort()
-        return FoundItem(NewItem(member.name, None, error=error))
+        if isinstance(error, EmptyFile) and is_other_file(member.name, b""):
+            return LeftOut.FILE
+        return FoundItem(_item(member, pictures, error=error))
     except BaseException:
         writer.abort()
         raise
-    return FoundItem(NewItem(member.name, blob), writer)
+    return FoundItem(_item(member, pictures, blob), writer)
+
+
+def _item(
+    member: Member, pictures: PictureList, blob: StoredBlob | None = None, error: ItemError | None = None
+) -> NewItem:
+    """Return the item of a member, with what the tables of the archive say about it."""
+    row = pictures.find(member.name)
+    if row is None:
+        return NewItem(member.name, blob, error=error)
+    error = error or row.error
+    return NewItem(
+        member.name,
+        None if error else blob,
+        row.crop,
+        error,
+        row.custom_id,
+        provenance=row.provenance or None,
+        details=row.details or None,
+        regions=row.regions,
+    )
 
 
 def _read_row(fetcher: Fetcher, row: Row | None) -> FoundItem | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -40,7 +40,7 @@ from db.steps.expanding import Expanded, SourceBatch
 from db.steps.leasing import SOURCE_LEASES
 from worker.background import BackgroundThreads
 from worker.leases import OUTAGE_PAUSE, HeldLeases
-from worker.sources.entries import Entry, FoundItem, SourceLimits, open_source
+from worker.sources.entries import Entry, FoundItem, LeftOut, SourceLimits, open_source
 
 log = structlog.get_logger(__name__)
 
@@ -95,12 +95,13 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
     def _read(self, source: LeasedSource) -> None:
         with ExitStack() as stack:
             with self._leases.holding(source.job_id):
-                entries = stack.enter_context(open_source(self._blobs, self._fetcher, source, self._limits))
-            reader = _BatchReader(entries, source.position)
+                opened = stack.enter_context(open_source(self._blobs, self._fetcher, source, self._limits))
+            reader = _BatchReader(opened.entries, source.position)
             while True:
                 # Each batch counts as held from its own start. Reading a source may take hours, but a batch that takes
                 # hours is hanging, and its lease must end.
                 with self._leases.holding(source.job_id), reader.next_batch() as batch:
+                    batch.columns = opened.columns
                     expanded = self._commit(source, batch)
                 source = source.at(batch.position)
                 dispatch(self._database, self._broker, expanded.chunks)
@@ -180,6 +181,8 @@ class _OpenBatch:
     found: list[FoundItem]
     over: bool = False
     ended: SourceEnded | None = None
+    left_out: int = 0
+    columns: dict[str, str] = field(default_factory=dict)
 
     @property
     def writers(self) -> list[BlobWriter]:
@@ -187,11 +190,12 @@ class _OpenBatch:
 
     def to_source_batch(self) -> SourceBatch:
         items = [found.item for found in self.found]
-        return SourceBatch(items, self.position, self.over, self.ended.reason if self.ended else None)
+        reason = self.ended.reason if self.ended else None
+        return SourceBatch(items, self.position, self.over, reason, self.left_out, self.columns)
 
     def cut(self, count: int, reason: ItemError) -> tuple[_OpenBatch, _OpenBatch]:
         """Split off the items after the first `count`. The first batch then ends the source, because of `reason`."""
-        within = _OpenBatch(self.position, self.found[:count], over=True, ended=SourceEnded(reason))
+        within = _OpenBatch(self.position, self.found[:count], True, SourceEnded(reason), self.left_out, self.columns)
         return within, _OpenBatch(self.position, self.found[count:])
 
     def __enter__(self) -> _OpenBatch:
@@ -230,7 +234,9 @@ class _BatchReader:
             if self._number > batch.position:
                 found = entry()
                 batch.position = self._number
-                if found is not None:
+                if found is LeftOut.FILE:
+                    batch.left_out += 1
+                elif found is not None:
                     batch.found.append(found)
                     size += found.item.blob.bytes if found.item.blob else 0
             if len(batch.found) >= BATCH_ITEMS or size >= BATCH_BYTES or time.monotonic() >= until:
