@@ -9,7 +9,9 @@ import typer
 from rich.markup import escape
 
 from cli.output import AsJson, Key, Url, connect, out, print_json, printable
+from cli.sources import ARCHIVE_SUFFIXES, MANIFEST_SUFFIXES
 from lookbook import DEFAULT_URL
+from lookbook.client import is_url
 from lookbook.options import Rectangle, RegionOption
 
 _BOX = re.compile(r"\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*")
@@ -72,6 +74,8 @@ def classify(
 
         lookbook classify look.jpg --model looks --region top=90,40,300,320 --region bottom=100,350,280,400
     """
+    if picture.lower().endswith((*ARCHIVE_SUFFIXES, *MANIFEST_SUFFIXES)) and not is_url(picture):
+        raise typer.BadParameter(f"expected one picture, got {picture!r}: `lookbook submit` takes lists and archives")
     with connect(url, key) as client:
         item = client.classify(picture, crop=crop, regions=region or None, model=model, top_k=top_k)
         if as_json:

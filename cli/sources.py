@@ -12,11 +12,13 @@ from pathlib import Path
 
 import typer
 
+from core.sources.manifests.columns import Columns
 from lookbook import PICTURE_SUFFIXES, Upload, pictures_in
 from lookbook.client import is_url
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-MANIFEST_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".xml")
+MANIFEST_SUFFIXES = (*_TABLE_SUFFIXES, ".xlsx", *(f"{suffix}.gz" for suffix in _TABLE_SUFFIXES))
 STDIN = "-"
 
 
@@ -93,19 +95,25 @@ def _kind_of(name: str) -> Kind:
 def _read_list(data: bytes) -> Iterator[tuple[Kind, Upload | str]]:
     """Yield the parts that standard input names.
 
-    A first line that begins with `{` or has a column `url` makes it a manifest. Otherwise it is a list of paths and
-    URLs, each ended by a line break or a zero byte.
+    A first line that begins with `{` or `<`, or has a column of pictures, makes it a manifest. Otherwise it is a list
+    of paths and URLs, each ended by a line break or a zero byte.
     """
     lines = [line for line in re.split(rb"[\0\r\n]+", data.removeprefix(b"\xef\xbb\xbf")) if line.strip()]
-    if lines and lines[0].lstrip().startswith(b"{"):
-        yield Kind.MANIFEST, Upload("stdin.jsonl", data)
-    elif lines and b"url" in [column.strip(b' "').lower() for column in re.split(rb"[,;\t|]", lines[0])]:
+    first = lines[0].lstrip() if lines else b""
+    if first.startswith((b"{", b"<")):
+        yield Kind.MANIFEST, Upload("stdin.jsonl" if first.startswith(b"{") else "stdin.xml", data)
+    elif _is_header(first):
         yield Kind.MANIFEST, Upload("stdin.csv", data)
     else:
         for line in lines:
             name = os.fsdecode(line).strip()
             if name != STDIN:
                 yield from _parts(name, bytes)
+
+
+def _is_header(line: bytes) -> bool:
+    names = [name.strip(' "') for name in re.split(r"[,;\t|]", line.decode(errors="replace"))]
+    return Columns().count_known(names) > 0 and not Path(os.fsdecode(line).strip()).exists()
 
 
 def _with_distinct_names(files: list[Upload]) -> list[Upload]:

@@ -13,6 +13,7 @@ import typer
 from cli.output import AsJson, Key, Url, Wait, connect
 from cli.sources import Kind, Source, read_source
 from cli.watching import report_new_job, sending
+from core.sources.manifests.columns import known_fields
 from lookbook import DEFAULT_URL, Client, Job
 from lookbook.options import JobOptions
 
@@ -30,6 +31,14 @@ def _metadata(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise typer.BadParameter(f'expected a JSON object such as {{"season": "autumn"}}, got {text!r}')
     return value
+
+
+def _column(text: str) -> tuple[str, str]:
+    column, _, field = text.rpartition("=")
+    if not column or field not in known_fields():
+        fields = ", ".join(sorted(known_fields()))
+        raise typer.BadParameter(f"expected COLUMN=FIELD with one of the fields {fields}; got {text!r}")
+    return column, field
 
 
 def _time(text: str) -> datetime:
@@ -62,6 +71,16 @@ def submit(
         Any,
         typer.Option(parser=_metadata, metavar="JSON", help="A JSON object to store with the job.", show_default=False),
     ] = None,
+    columns: Annotated[
+        list[Any] | None,
+        typer.Option(
+            parser=_column,
+            metavar="COLUMN=FIELD",
+            help="What a column of the manifest means, such as `Bild=url` or `Nr=sku`. May be repeated. Columns with "
+            "usual names need none.",
+            show_default=False,
+        ),
+    ] = None,
     webhook: Annotated[
         str, typer.Option(metavar="URL", help="Notify this URL when the job ends.", show_default=False)
     ] = "",
@@ -78,9 +97,9 @@ def submit(
 ) -> None:
     """Classify pictures: submit them as one job, watch it, and print the predictions.
 
-    A job has one source: pictures, an archive (.zip .tar .tar.gz …), a manifest (.csv .jsonl .ndjson) or URLs. The exit
-    code is 3 if some pictures failed and 4 if the job was canceled. With `--no-wait`, standard output has only the id
-    of the job.
+    A job has one source: pictures, an archive (.zip .tar .tar.gz …), a manifest (.csv .tsv .xlsx .xml .jsonl .txt) or
+    URLs. The exit code is 3 if some pictures failed and 4 if the job was canceled. With `--no-wait`, standard output
+    has only the id of the job.
 
     Examples:
 
@@ -91,6 +110,10 @@ def submit(
         lookbook submit catalog.zip --priority low --no-wait
 
         lookbook submit products.csv --webhook https://shop.example/hooks/lookbook
+
+        lookbook submit katalog.xlsx --columns Bild=url --columns Nummer=sku
+
+        lookbook submit google-merchant.xml
 
         lookbook submit https://shop.example/1.jpg https://shop.example/2.jpg
 
@@ -111,17 +134,19 @@ def submit(
         prefer_wait=1 if wait else None,
     )
     with connect(url, key) as client:
-        job = _send(client, source, options)
+        job = _send(client, source, options, dict(columns or ()))
         report_new_job(job, wait=wait, as_json=as_json)
 
 
-def _send(client: Client, source: Source, options: JobOptions) -> Job:
+def _send(client: Client, source: Source, options: JobOptions, columns: dict[str, str]) -> Job:
+    if columns and source.kind not in (Kind.MANIFEST, Kind.ARCHIVE):
+        raise typer.BadParameter(f"expected --columns only with a manifest or an archive, got {source.kind.value}")
     if source.kind is Kind.URLS:
         return client.submit_items(source.urls, **options)
     count = f"{len(source.files):,} pictures" if source.kind is Kind.PICTURES else source.kind.value
     with sending(f"sending {count}") as sent:
         if source.kind is Kind.ARCHIVE:
-            return client.submit_archive(source.files[0], sent=sent, **options)
+            return client.submit_archive(source.files[0], columns=columns, sent=sent, **options)
         if source.kind is Kind.MANIFEST:
-            return client.submit_manifest(source.files[0], sent=sent, **options)
+            return client.submit_manifest(source.files[0], columns=columns, sent=sent, **options)
         return client.submit_uploads(source.files, sent=sent, **options)

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     """Maximum number of bytes unpacked from one archive. Lookbook does not read the rest of the archive."""
 
     max_manifest_bytes: int = Field(512 * 2**20, ge=1)
-    """Size of the largest accepted CSV or JSONL file of URLs, in bytes."""
+    """Size of the largest accepted manifest, in bytes. A compressed one may also unpack to this size."""
 
     max_source_items: int = Field(200_000, ge=1)
     """Maximum number of members in an archive, or of rows in a manifest."""

@@ -69,6 +69,10 @@ class JobState(Answer):
     """Whether the job was asked to stop and is not canceled yet."""
     discovering: bool
     """Whether its archive or manifest is still being read, its shop still crawled, or the job open. `total` grows."""
+    columns: dict[str, str] | None
+    """What the columns of the manifest mean: column -> field. None without a manifest."""
+    left_out: int
+    """Files of the archive that are no pictures. They are no items."""
     open_until: datetime | None
     """Until when pictures may be added. None unless the job is open."""
     retryable: int

@@ -123,13 +123,34 @@ class Client:
         """Submit files. Each is opened when it is sent. `pictures_in(folder)` lists the pictures of a folder."""
         return self._submit_files("images", files, sent, options)
 
-    def submit_archive(self, archive: Sendable, *, sent: Sent | None = None, **options: Unpack[JobOptions]) -> Job:
-        """Submit a ZIP, TAR or TAR.GZ file of pictures. A worker reads it."""
-        return self._submit_files("archive", [archive], sent, options)
+    def submit_archive(
+        self,
+        archive: Sendable,
+        *,
+        columns: Mapping[str, str] | None = None,
+        sent: Sent | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Submit a ZIP, TAR or TAR.GZ file of pictures. A worker reads it.
 
-    def submit_manifest(self, manifest: Sendable, *, sent: Sent | None = None, **options: Unpack[JobOptions]) -> Job:
-        """Submit a CSV or JSONL file with the URL of a picture in each row. A worker reads it."""
-        return self._submit_files("manifest", [manifest], sent, options)
+        `columns`: as in `submit_manifest`, of a table inside the archive.
+        """
+        return self._submit_files("archive", [archive], sent, options, columns)
+
+    def submit_manifest(
+        self,
+        manifest: Sendable,
+        *,
+        columns: Mapping[str, str] | None = None,
+        sent: Sent | None = None,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Submit a list of pictures: CSV, Excel (.xlsx), a product feed in XML, JSONL, or one URL per line.
+
+        `columns` says what columns mean that have unusual names, such as `{"Bild": "url", "Nummer": "sku"}`. `columns`
+        of the job's state says what the service has understood.
+        """
+        return self._submit_files("manifest", [manifest], sent, options, columns)
 
     def submit_items(self, items: Iterable[UrlItem | str], **options: Unpack[JobOptions]) -> Job:
         """Submit URLs of pictures, with or without details. Workers fetch them."""
@@ -276,8 +297,17 @@ class Client:
         path = f"{item_path(item)}/review"
         return read(ItemReview, self._transport.request_object("PUT", path, body=json_body(review)))
 
-    def _submit_files(self, field: str, files: Iterable[Sendable], sent: Sent | None, options: JobOptions) -> Job:
-        body = MultipartBody(form_fields(options), field, list(files))
+    def _submit_files(
+        self,
+        field: str,
+        files: Iterable[Sendable],
+        sent: Sent | None,
+        options: JobOptions,
+        columns: Mapping[str, str] | None = None,
+    ) -> Job:
+        body = MultipartBody(
+            form_fields({**options, "columns": dict(columns) if columns else None}), field, list(files)
+        )
         if sent is not None:
             body.on_sent = sent
         return self._submit(body, options)

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from lookbook.multipart import Upload
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".avif", ".bmp"}
+PICTURE_SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"),
+    *(".heic", ".heif", ".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".jxl"),
+}
 """The endings of files that `pictures_in` returns. A file that is submitted by its own path may have any name."""
 
 

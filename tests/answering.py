@@ -48,6 +48,7 @@ JOB: dict[str, Any] = {
     "counts": _COUNTS,
     "canceling": False,
     "discovering": False,
+    "left_out": 0,
     "retryable": 0,
     "rate": None,
     "duration_seconds": 0.0,

@@ -25,7 +25,10 @@ def catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "1.jpg",
         "coats/1.jpg",
         "coats/2.PNG",
-        "notes.txt",
+        "notes.pdf",
+        "rows.XLSX",
+        "feed.xml.gz",
+        "urls.txt",
         "all.tar.gz",
         "all.txz",
         "ALL.ZIP",
@@ -46,7 +49,7 @@ def test_a_folder_means_its_pictures_named_by_their_paths(catalog: Path) -> None
 
 
 def test_a_named_file_is_taken_as_a_picture_whatever_its_ending(catalog: Path) -> None:
-    assert names(read("notes.txt", "coats/2.PNG")) == ["notes.txt", "2.PNG"]
+    assert names(read("notes.pdf", "coats/2.PNG")) == ["notes.pdf", "2.PNG"]
 
 
 def test_files_of_the_same_name_get_their_paths_as_names(catalog: Path) -> None:
@@ -72,6 +75,9 @@ def test_an_existing_file_whose_name_looks_like_a_pattern_is_not_expanded(catalo
         ("ALL.ZIP", Kind.ARCHIVE),
         ("rows.csv", Kind.MANIFEST),
         ("rows.jsonl", Kind.MANIFEST),
+        ("rows.XLSX", Kind.MANIFEST),
+        ("feed.xml.gz", Kind.MANIFEST),
+        ("urls.txt", Kind.MANIFEST),
     ],
 )
 def test_archives_and_manifests_are_recognised_by_their_endings(catalog: Path, name: str, kind: Kind) -> None:
@@ -100,6 +106,8 @@ def test_standard_input_may_list_urls(catalog: Path) -> None:
         (b'{"url": "https://shop.example/1.jpg"}\n', "stdin.jsonl"),
         (b"id,URL\n7,https://shop.example/1.jpg\n", "stdin.csv"),
         (b"id;url\r\n7;https://shop.example/1.jpg\r\n", "stdin.csv"),
+        ("상품코드,이미지\n7,https://shop.example/1.jpg\n".encode(), "stdin.csv"),
+        (b"<rss><channel></channel></rss>", "stdin.xml"),
         (b'\xef\xbb\xbf"url"\nhttps://shop.example/1.jpg\n', "stdin.csv"),
     ],
 )

@@ -1,7 +1,9 @@
 // Sort the files that a person chose or dropped: the pictures in their natural order, an archive, a manifest, and what is skipped and why.
 
 const ARCHIVE = /\.(zip|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz))$/i;
-const MANIFEST = /\.(csv|tsv|jsonl|ndjson)$/i;
+const MANIFEST = /\.(xlsx|(csv|tsv|jsonl|ndjson|txt|xml)(\.gz)?)$/i;
+/** Text files among pictures are seldom lists of them. */
+const TEXT = /\.(txt|xml)$/i;
 const SYSTEM_FILE = /(^|\/)(\.|__macosx\/|thumbs\.db$|desktop\.ini$)/i;
 /** Endings of file names, by format. Other files are pictures if their first bytes say so. */
 const ENDINGS = { jpeg: ["jpg", "jpeg", "jfif", "jpe"], png: ["png"], webp: ["webp"], gif: ["gif"], avif: ["avif"], bmp: ["bmp", "dib"] };
@@ -53,7 +55,7 @@ function sortNaturally(entries) {
 /** Why a file is skipped, or null. */
 async function whyNot({ file, path }, limits) {
   if (SYSTEM_FILE.test(path)) return "system";
-  if (ARCHIVE.test(path) || MANIFEST.test(path)) return "packed";
+  if (ARCHIVE.test(path) || (MANIFEST.test(path) && !TEXT.test(path))) return "packed";
   if (file.size === 0) return "empty";
   const ending = path.split(".").pop().toLowerCase();
   const isNamed = limits.formats.some((format) => (ENDINGS[format] ?? [format]).includes(ending));
