@@ -128,6 +128,7 @@ def _recipe_for(url: str, given: str | None) -> Recipe | None:
 def _as_json(found: Extraction) -> dict[str, Any]:
     data = asdict(found)
     data["left_out"] = dict(sorted(found.left_out.items()))
+    data["product"] = found.product.as_json()
     for picture, shown in zip(found.pictures, data["pictures"], strict=True):
         shown["product"] = picture.product.as_json()
     return data

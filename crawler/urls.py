@@ -158,3 +158,11 @@ def _without_repetition(segments: list[str]) -> list[str]:
         if any(n >= 3 for segment, n in counts.items() if segment and "{" not in segment)
         else segments
     )
+
+
+def canonical_or_same(url: str) -> str:
+    """Return the canonical form of a URL, or the URL itself if it can never be fetched."""
+    try:
+        return canonical_url(url)
+    except FetchForbidden:
+        return url

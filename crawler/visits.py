@@ -276,6 +276,7 @@ class Visits:
             recipe=recipe,
             query=self._crawl.query,
             repeated_images=self._repeated_images.setdefault(host, RepeatedImages()),
+            from_listing=request.url.priority is CrawlPriority.PRODUCT,
         )
         if recipe is not None and recipe.delay:
             self._frontier.slow_down_host(request.host, recipe.delay)

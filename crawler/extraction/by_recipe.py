@@ -15,7 +15,14 @@ from crawler.extraction import lenient_json
 from crawler.extraction.images import variants_of_image
 from crawler.extraction.page import Page, text_of, tidy
 from crawler.extraction.prices import read_price
-from crawler.extraction.products import Product
+from crawler.extraction.product_data import (
+    ProductData,
+    read_availability,
+    read_code,
+    read_description,
+    read_gtin,
+    read_name,
+)
 from crawler.extraction.variants import Variant
 from crawler.recipes import LabelFrom, Recipe, Source
 
@@ -31,7 +38,7 @@ class RecipeResult:
     """The number of nodes that `list.path` found."""
     query: str | None
     next_page: str | None
-    products: list[Product] = field(default_factory=list)
+    products: list[ProductData] = field(default_factory=list)
     yields: dict[str, list[str]] = field(default_factory=dict)
     """Field → its value in each node, as text. The text is empty if the field found nothing."""
 
@@ -105,11 +112,19 @@ def _css_values(page: Page, node: Any, name: str, expression: str) -> list[str]:
     return values
 
 
-def _product(page: Page, values: dict[str, list[str]]) -> Product:
+def _product(page: Page, values: dict[str, list[str]]) -> ProductData:
     first = {name: found[0] for name, found in values.items() if found}
-    product = Product(title=tidy(first.get("title")), category=tidy(first.get("category")))
+    product = ProductData(title=tidy(first.get("title")), category=tidy(first.get("category")))
     product.price = read_price(first.get("price"), first.get("currency"))
+    product.list_price = read_price(first.get("list_price"), first.get("currency"))
     product.url = page.absolute(first.get("url"))
+    product.gtin = read_gtin(first.get("gtin"))
+    for name in ("sku", "mpn", "variant_of"):
+        setattr(product, name, read_code(first.get(name)))
+    for name in ("brand", "color", "size", "material"):
+        setattr(product, name, read_name(first.get(name)))
+    product.availability = read_availability(first.get("availability"))
+    product.description = read_description(first.get("description"))
     urls = dict.fromkeys(url for reference in values["image"] if (url := page.picture(reference)))
     product.pictures = [[Variant(url)] for url in urls]
     alt = tidy(first.get("alt"))

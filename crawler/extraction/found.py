@@ -168,6 +168,8 @@ class Extraction:
 
     url: str
     kind: PageKind
+    product: Product = Product()
+    """The product that the page is about. It is empty if the page is not about one product."""
     pictures: tuple[FoundPicture, ...] = ()
     left_out: Mapping[LeftOut, int] = field(default_factory=dict)
     """The number of pictures that were left out, by reason."""

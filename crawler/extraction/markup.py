@@ -8,12 +8,13 @@ from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlsplit
 
+from crawler.extraction.buy_box import BuyBox, headings_outside_links, named_like_page
 from crawler.extraction.found import LeftOut, Rule
 from crawler.extraction.images import is_picture_name, read_image
 from crawler.extraction.junk import reason_unfit
 from crawler.extraction.page import Page, text_of, tidy
 from crawler.extraction.prices import Price, looks_like_price
-from crawler.extraction.tags import FURNITURE, PriceTag, own_price, own_title, price_now, price_tag, title_at
+from crawler.extraction.tags import FURNITURE, PriceTag, price_now, price_tag, title_at
 from crawler.extraction.variants import Variant
 
 _MAX_IMAGES = 3_000
@@ -48,11 +49,10 @@ class PageImage:
 
 @dataclass(frozen=True, slots=True)
 class PageMarkup:
-    """The images of a page, and its own heading and price. On a product page, these belong to the product."""
+    """The images of a page, and the part that sells its product, if there is one."""
 
     images: list[PageImage]
-    heading: str | None
-    price: Price | None
+    buy_box: BuyBox
     breadcrumb: tuple[str, ...]
 
     @property
@@ -70,17 +70,16 @@ def read_markup(page: Page) -> PageMarkup:
     roots = [_card_root(image, owners) for image, _, _ in images]
     cards = {root: _Card(page, root, owners.get(root)) for root in dict.fromkeys(roots)}
     other_pages = {element for root, card in cards.items() if card.link for element in root.iter()}
-    price = own_price(page, other_pages)
-    title = own_title(page, price, other_pages)
+    buy_box = BuyBox(page, other_pages)
     page_images = []
     for (image, rule, variants), root in zip(images, roots, strict=True):
         card = cards[root]
         furniture = any(ancestor.tag in FURNITURE for ancestor in image.iterancestors())
-        doubt = reason_unfit(image, variants[0].url, f"{title} {card.title}")
+        doubt = reason_unfit(image, variants[0].url, f"{buy_box.heading} {card.title}")
         page_images.append(
             PageImage(rule, variants, tidy(image.get("alt")), card.link, card.title, card.price, furniture, doubt)
         )
-    return PageMarkup(page_images, title, price.price if price else None, _breadcrumb(page))
+    return PageMarkup(page_images, buy_box, _breadcrumb(page))
 
 
 class _Card:
@@ -117,11 +116,12 @@ def _owners(page: Page, images: list[tuple[Any, str]]) -> dict[Any, object]:
     """Return an owner for each image and for the elements around it.
 
     The owner of an image is the URL to which it links, or the image itself. An element has the owner of its images if
-    all of them have the same one. Elements around the only `<h1>` belong to the page and not to a card. Icons without a
-    link are ignored, because every card has them.
+    all of them have the same one. Elements around the page's own `<h1>` belong to the page and not to a card. Icons
+    without a link are ignored, because every card has them.
     """
-    headings = page.find("//h1")
-    own = set(headings[0].iterancestors()) if len(headings) == 1 else set()
+    headings = headings_outside_links(page)
+    heading = headings[0] if len(headings) == 1 else named_like_page(page, headings)
+    own = set(heading.iterancestors()) if heading is not None else set()
     owners: dict[Any, object] = {}
     for image, url in images:
         link = _link_of(page, image)

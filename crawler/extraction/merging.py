@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from crawler.extraction.found import FoundPicture, Product, Rule
-from crawler.extraction.prices import Price
+from crawler.extraction.product_data import ProductData
 from crawler.extraction.variants import UNSIZED, Variant, key_of, largest
 
 _MAX_VARIANTS = 100
@@ -18,11 +18,11 @@ class Picture:
 
     rule: Rule
     variants: list[Variant]
-    title: str | None = None
-    price: Price | None = None
+    product: ProductData = field(default_factory=ProductData)
+    """The product that the picture shows. Pictures of one product share it."""
     alt: str | None = None
-    category: str | None = None
-    product_url: str | None = None
+    link: str | None = None
+    """The URL of the product's own page, if that is another page."""
     best: Variant = field(init=False)
 
     def __post_init__(self) -> None:
@@ -33,11 +33,10 @@ class Picture:
         if new and len(self.variants) < _MAX_VARIANTS:
             self.variants += new
             self.best = largest(self.variants)
-        self.title = self.title or other.title
-        self.price = self.price or other.price
         self.alt = self.alt or other.alt
-        self.category = self.category or other.category
-        self.product_url = self.product_url or other.product_url
+        self.link = self.link or other.link
+        if other.product is not self.product:
+            self.product.fill_in(other.product)
 
 
 class Album:
@@ -67,9 +66,7 @@ class Album:
         return kept
 
 
-def as_found(
-    picture: Picture, page_url: str, rank: int, breadcrumb: tuple[str, ...], label: str | None
-) -> FoundPicture:
+def as_found(picture: Picture, page_url: str, rank: int, product: Product, label: str | None) -> FoundPicture:
     """Return the picture in the form in which extraction returns it."""
     size = picture.best.size
     return FoundPicture(
@@ -77,16 +74,9 @@ def as_found(
         page_url=page_url,
         rule=picture.rule,
         rank=rank,
-        product=Product(
-            title=picture.title,
-            category=picture.category or (breadcrumb[-1] if breadcrumb else None),
-            breadcrumb=breadcrumb,
-            price=picture.price.amount if picture.price else None,
-            currency=picture.price.currency if picture.price else None,
-            url=picture.product_url,
-        ),
+        product=product,
         alt=picture.alt,
-        product_url=picture.product_url,
+        product_url=picture.link,
         width=size if size < UNSIZED else None,
         label=label,
     )

@@ -25,6 +25,7 @@ _WHITE_SPACE = re.compile(r"\s+")
 _TEXT_PARTS = (
     ".//text()[not(parent::script or parent::style)] | .//br | .//div | .//p | .//li | .//td | .//dd | .//h2 | .//h3"
 )
+_TEXTS = etree.XPath(".//text()[normalize-space()]")
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -109,6 +110,11 @@ class Page:
         if url is None:
             self.left_out[reference[:200]] = LeftOut.DATA_URI if data else LeftOut.BAD_URL
         return url
+
+
+def xpath_texts(element: Any) -> list[Any]:
+    """Return the texts of an element that are not only white space. Each has `getparent()` and `is_tail`."""
+    return list(_TEXTS(element))
 
 
 def tidy(text: object, max_length: int = 1000) -> str | None:

@@ -44,6 +44,11 @@ def looks_like_price(text: str) -> bool:
     return len(text) <= _MAX_TEXT and _WITH_CURRENCY.search(text) is not None
 
 
+def count_prices(text: str) -> int:
+    """Return the number of amounts with a currency in a text."""
+    return len(_WITH_CURRENCY.findall(text))
+
+
 def read_price(value: Any, currency: Any = None) -> Price | None:
     """Return the price in a number or a text (`₩39,000`, `1.299,00 €`), or None if there is no price.
 

@@ -17,7 +17,7 @@ from crawler.extraction import lenient_json
 from crawler.extraction.images import is_picture_name
 from crawler.extraction.page import Page, tidy
 from crawler.extraction.prices import Price, currency_code, read_price
-from crawler.extraction.products import Product
+from crawler.extraction.product_data import ProductData
 from crawler.extraction.variants import Variant, key_of
 
 _MAX_NODES = 100_000
@@ -46,9 +46,9 @@ _CATEGORY = re.compile(r"categor|breadcrumb", re.I)
 _VARIANTS = re.compile(r"variant|option|sku|colou?rs?$|sizes?$|swatch", re.I)
 
 
-def products_in_scripts(page: Page) -> list[Product]:
+def products_in_scripts(page: Page) -> list[ProductData]:
     """Return the products in the data of a page's scripts, in their order."""
-    found: dict[tuple[str | None, str], Product] = {}
+    found: dict[tuple[str | None, str], ProductData] = {}
     for value in _script_data(page):
         for product in _products(page, value):
             found.setdefault((product.title, key_of(product.pictures[0][0].url)), product)
@@ -128,7 +128,7 @@ def _string_at(script: str, start: int) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _products(page: Page, root: Any) -> Iterator[Product]:
+def _products(page: Page, root: Any) -> Iterator[ProductData]:
     stack: list[tuple[Any, int]] = [(root, 0)]
     seen = 0
     while stack and seen < _MAX_NODES:
@@ -148,14 +148,14 @@ def _products(page: Page, root: Any) -> Iterator[Product]:
         stack.extend((part, depth + 1) for _, part in reversed(members) if isinstance(part, dict | list))
 
 
-def _product(page: Page, node: dict[str, Any]) -> Product | None:
+def _product(page: Page, node: dict[str, Any]) -> ProductData | None:
     name = next((tidy(v) for k, v in node.items() if isinstance(v, str) and _NAME.fullmatch(k) and tidy(v)), None)
     if name is None:
         return None
     price = _price(node)
     if price is None:
         return None
-    product = Product(title=tidy(html.unescape(name)), price=price)
+    product = ProductData(title=tidy(html.unescape(name)), price=price)
     for key, value in node.items():
         if _IMAGE.search(key) and not _NOT_IMAGE.search(key):
             _add_pictures(page, product, value, 0)
@@ -209,7 +209,7 @@ def _amount(part: dict[str, Any], currency: str | None) -> Price | None:
     return None
 
 
-def _add_pictures(page: Page, product: Product, value: Any, depth: int) -> None:
+def _add_pictures(page: Page, product: ProductData, value: Any, depth: int) -> None:
     """Add all pictures below a picture key. Files that differ only in size are one picture."""
     if depth > 4 or len(product.pictures) > 100:
         return
@@ -240,7 +240,7 @@ def _looks_like_picture(text: str, key: str) -> bool:
     return is_picture_name(text) or text.startswith(("http://", "https://", "//"))
 
 
-def _add(page: Page, product: Product, reference: str, width: float, alt: str | None) -> None:
+def _add(page: Page, product: ProductData, reference: str, width: float, alt: str | None) -> None:
     url = page.picture(reference)
     if url is None:
         return

@@ -1,15 +1,15 @@
-"""Reads the structured data of a page: JSON-LD, microdata and Open Graph. A broken block does not affect the others."""
+"""Reads schema.org data from JSON-LD, microdata and RDFa. A broken block does not affect the others."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 from crawler.extraction import lenient_json
 from crawler.extraction.images import variants_of_image
-from crawler.extraction.page import Page, text_of, tidy
-from crawler.extraction.prices import Price, read_price
-from crawler.extraction.products import Product, StructuredData, read_schema_org
-from crawler.extraction.variants import Variant
+from crawler.extraction.page import Page, text_of
+from crawler.extraction.schema_org import StructuredData, read_schema_org
 
 _MAX_BLOCKS = 200
 _MAX_PROPERTIES = 5_000
@@ -29,51 +29,48 @@ def json_ld(page: Page) -> StructuredData:
 
 def microdata(page: Page) -> StructuredData:
     """Read schema.org data in `itemscope` and `itemprop`."""
-    if not page.has("itemprop"):
-        return StructuredData([])
+    return _annotated(page, _MICRODATA) if page.has("itemprop") else StructuredData([])
+
+
+def rdfa(page: Page) -> StructuredData:
+    """Read schema.org data in `typeof` and `property`, as in RDFa Lite 1.1 (https://www.w3.org/TR/rdfa-lite/)."""
+    return _annotated(page, _RDFA) if page.has("typeof=") else StructuredData([])
+
+
+@dataclass(frozen=True, slots=True)
+class _Syntax:
+    """The attributes by which HTML elements carry schema.org data."""
+
+    scope: str
+    type: str
+    name: str
+
+
+_MICRODATA = _Syntax("itemscope", "itemtype", "itemprop")
+_RDFA = _Syntax("typeof", "typeof", "property")
+
+
+def _annotated(page: Page, syntax: _Syntax) -> StructuredData:
     nodes: dict[Any, dict[str, Any]] = {}
     roots = []
-    for scope in page.find("//*[@itemscope]")[:_MAX_PROPERTIES]:
-        nodes[scope] = {"@type": (scope.get("itemtype") or "").split()}
-        if scope.get("itemprop") is None:
+    for scope in page.find(f"//*[@{syntax.scope}]")[:_MAX_PROPERTIES]:
+        nodes[scope] = {"@type": (scope.get(syntax.type) or "").split()}
+        if scope.get(syntax.name) is None:
             roots.append(nodes[scope])
     nodes_by_itemref = {
         name: nodes[scope] for scope in nodes if scope.get("itemref") for name in scope.get("itemref", "").split()
     }
-    for element in page.find("//*[@itemprop]")[:_MAX_PROPERTIES]:
+    for element in page.find(f"//*[@{syntax.name}]")[:_MAX_PROPERTIES]:
         owner = _owner(element, nodes, nodes_by_itemref)
         if owner is None:
+            if element in nodes:
+                roots.append(nodes[element])
             continue
         value = nodes[element] if element in nodes else _value(page, element)
-        for name in element.get("itemprop").split():
-            owner.setdefault(name, []).append(value)
+        for name in element.get(syntax.name).split():
+            # RDFa writes the vocabulary before the name: schema:price, http://schema.org/price.
+            owner.setdefault(re.split(r"[/:#]", name)[-1], []).append(value)
     return read_schema_org(page, roots)
-
-
-def open_graph(page: Page) -> tuple[Product, bool] | None:
-    """Return the product in the Open Graph data, and whether the data itself says that it is a product."""
-    if not (page.has("og:") or page.has("twitter:")):
-        return None
-    metas: dict[str, list[str]] = {}
-    for meta in page.find("//meta[@content][@property or @name]"):
-        name = (meta.get("property") or meta.get("name")).lower()
-        metas.setdefault(name, []).append(meta.get("content"))
-    price = _first_price(metas)
-    certain = price is not None or any("product" in kind.lower() for kind in metas.get("og:type", []))
-    title, category = _first_value(metas, "og:title"), _first_value(metas, "product:category")
-    product = Product(title=tidy(title), price=price, category=tidy(category))
-    widths = metas.get("og:image:width", [])
-    for index, reference in enumerate(
-        metas.get("og:image") or metas.get("og:image:url") or metas.get("twitter:image", [])
-    ):
-        url = page.picture(reference)
-        if url:
-            width = widths[index] if index < len(widths) else ""
-            product.pictures.append([Variant(url, float(width) if width.isdecimal() and len(width) < 6 else 0.0)])
-    alt = tidy(_first_value(metas, "og:image:alt"))
-    if alt and product.pictures:
-        product.alts[product.pictures[0][0].url] = alt
-    return (product, certain) if product.pictures or certain else None
 
 
 def _owner(
@@ -92,9 +89,9 @@ def _owner(
 
 def _value(page: Page, element: Any) -> Any:
     """Return the value of a property as in the HTML standard, or `content`, which shops use on any element."""
-    content = element.get("content")
-    if content is not None:
-        return content
+    stated = element.get("content", element.get("resource"))
+    if stated is not None:
+        return stated
     tag = element.tag
     if tag == "img":
         return [variant.url for variant in variants_of_image(page, element)[:1]]
@@ -105,15 +102,3 @@ def _value(page: Page, element: Any) -> Any:
     if tag == "time":
         return element.get("datetime") or ""
     return text_of(element) or ""
-
-
-def _first_price(metas: dict[str, list[str]]) -> Price | None:
-    for prefix in ("product:sale_price", "product:price", "og:price"):
-        price = read_price(_first_value(metas, f"{prefix}:amount"), _first_value(metas, f"{prefix}:currency"))
-        if price:
-            return price
-    return None
-
-
-def _first_value(metas: dict[str, list[str]], name: str) -> str | None:
-    return next(iter(metas.get(name, [])), None)

@@ -1,15 +1,16 @@
-"""Finds titles and prices in single elements, and those of the page, which are outside of cards that link elsewhere."""
+"""Finds titles and prices in single elements."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
-from crawler.extraction.page import Page, text_of, tidy
-from crawler.extraction.prices import Price, looks_like_price, read_price
+from crawler.extraction.page import text_of, tidy, xpath_texts
+from crawler.extraction.prices import Price, count_prices, looks_like_price, read_price
+from crawler.extraction.shop_words import FORMER_PRICE, OTHER_AMOUNT
 from crawler.words import words
 
 FURNITURE = frozenset({"header", "footer", "nav", "aside"})
@@ -19,24 +20,33 @@ _TITLE = re.compile(
     r"(?:^|[\s_-])(?:title|name|nm|subject|tit)(?:$|[\s_-])|(?:prd|goods|item|product)_?(?:name|title|nm)", re.I
 )
 _PRICE = re.compile(r"price|prc\b|cost\b|amount", re.I)
-_FORMER_PRICE = re.compile(
-    r"old|was\b|before|list-?price|origin|regular|compare|strike|retail|consumer|custom|msrp|crossed|normal|cross-?out",
-    re.I,
+_FORMER_NAME = re.compile(
+    r"(?:^|[^a-z])(?:old|was|before|origin\w*|regular|compare\w*|strik\w*|strok\w*|retail|consumer|custom|msrp|rrp|uvp|srp"
+    r"|crossed|barred|full|initial|normal|cross-?out|former|previous|prev|ancien|barre|tachado|anterior|listino|durchgestrichen|mrp|org)"
+    r"(?![a-z])|list-?price|(?:old|before|former|origin|regular)-?price|price-?(?:old|before|list)|cut-price",
+)
+_OTHER_NAME = re.compile(
+    r"(?:^|[^a-z])(?:shipping|delivery|postage|versand\w*|sav(?:e|es|ed|ing|ings)|discount-?amount|coupon|voucher|points?|mileage"
+    r"|install?ments?|monthly|finance|klarna|afterpay|no-?tax|ex-?(?:tax|vat)|excl-?(?:tax|vat)|tax-?excl\w*|price-tax|netto"
+    r"|unit-?price|price-?per|per-?unit|base-?price|grundpreis|reward|deposit|warranty|minimum|count|used|rating|review)(?![a-z])"
+)
+_CURRENT_NAME = re.compile(
+    r"(?:^|[^a-z])(?:sale|final|current|special|now|selling|sell|offer|deal|our|actual|today|new|main|buy|pay)(?![a-z])"
 )
 _STRUCK_TAGS = frozenset({"del", "s", "strike"})
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _NO_TITLES = frozenset({"img", "ul", "ol", "form"})
-_MAY_HOLD_PRICE = (
+MAY_HOLD_PRICE = (
     "//*["
     + " or ".join(f"self::{tag}" for tag in words("span p div strong b em ins del s strike td dd li bdi data"))
     + "]"
 )
 _MAX_PRICE, _MAX_TITLE = 40, 300
 """Maximum lengths in characters."""
-_MAX_ELEMENTS, _MAX_PRICES = 5_000, 8
-_MAX_DISTANCE = 6
-"""Maximum number of elements above a price in which the title of its product is searched."""
-_SEPARATOR = re.compile(r"\s+[-–—|:·]\s+")
+_MAX_WORDS = 60
+"""Maximum number of characters of a text that says what the amount beside it is."""
+_CENTS_NAME = re.compile(r"cent|decimal|fraction|penny|pence")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,11 @@ class PriceTag:
     element: Any
     price: Price
     is_former: bool
-    """Whether the price is struck out, or a name says that it is a former price."""
+    """Whether the price is struck out, or a name or the words beside it say that it is a former price."""
+    is_other: bool = False
+    """Whether a name or the words beside it say that it is another amount, such as that of the delivery."""
+    confidence: int = 0
+    """The number of signs for a price that is current: a currency, and names of the element."""
 
 
 def price_tag(element: Any) -> PriceTag | None:
@@ -54,69 +68,50 @@ def price_tag(element: Any) -> PriceTag | None:
 
     Return None if it contains no price, or if one of its descendants contains the whole price.
     """
-    name = element.get("class") or ""
     has_itemprop = element.get("itemprop") == "price"
+    name = _name_of(element)
     has_price_name = has_itemprop or _PRICE.search(name) is not None
     price_text = tidy(element.text) if element.text else None
     if (price_text is None or not looks_like_price(price_text)) and (has_price_name or _is_in_parts(element)):
         # The currency sign and the number often have separate elements.
-        whole = text_of(element)
-        if whole and len(whole) <= _MAX_PRICE and not any(map(_is_struck, element.iterdescendants())):
+        whole = _text_not_struck(element)
+        if whole and len(whole) <= _MAX_PRICE and count_prices(whole) < 2:
             price_text = whole
     if price_text is None or not (looks_like_price(price_text) or (has_price_name and price_text[:1].isdigit())):
         return None
     price = read_price((element.get("content") if has_itemprop else None) or price_text)
     if price is None:
         return None
-    return PriceTag(element, price, any(map(_is_struck, islice(chain([element], element.iterancestors()), 4))))
+    around = list(islice(chain([element], element.iterancestors()), 4))
+    names = " ".join(map(_name_of, around))
+    context = _words_beside(element)
+    return PriceTag(
+        element,
+        price,
+        is_former=any(map(_is_struck, around)) or FORMER_PRICE.search(context) is not None,
+        is_other=_OTHER_NAME.search(names) is not None or OTHER_AMOUNT.search(context) is not None,
+        confidence=2 * has_itemprop
+        + (price.currency is not None)
+        + (_PRICE.search(names) is not None)
+        + (_CURRENT_NAME.search(names) is not None),
+    )
 
 
 def price_now(tags: list[PriceTag]) -> PriceTag | None:
     """Return the current price. Former prices count only if there are no others. Prices with a currency come first."""
-    current = [tag for tag in tags if not tag.is_former] or tags
+    current = [tag for tag in tags if not (tag.is_former or tag.is_other)]
+    current = current or [tag for tag in tags if not tag.is_other] or tags
     return next((tag for tag in current if tag.price.currency), next(iter(current), None))
 
 
 def title_at(element: Any) -> str | None:
     """Return the text of an element if its tag or name says that it is a title, or None."""
     name = element.get("class")
-    is_title = element.tag in _HEADINGS or element.get("itemprop") == "name"
+    is_title = element.tag in HEADINGS or element.get("itemprop") == "name"
     if not is_title and (name is None or element.tag in _NO_TITLES or not _TITLE.search(name)):
         return None
     text = text_of(element)
     return text if text and len(text) <= _MAX_TITLE and not looks_like_price(text) else None
-
-
-def own_price(page: Page, other_pages: Collection[Any]) -> PriceTag | None:
-    """Return the page's own price. `other_pages`: the elements in cards that link to other pages."""
-    tags: list[PriceTag] = []
-    for element in page.find(_MAY_HOLD_PRICE)[:_MAX_ELEMENTS]:
-        tag = price_tag(element) if element not in other_pages else None
-        if tag is not None:
-            tags.append(tag)
-            if len(tags) >= _MAX_PRICES:
-                break
-    return price_now(tags)
-
-
-def own_title(page: Page, price: PriceTag | None, other_pages: Collection[Any]) -> str | None:
-    """Return the page's own title.
-
-    It is the `<h1>`, unless that is the name of the shop. Otherwise it is the title nearest to the price, or the part
-    of `<title>` before the name of the shop.
-    """
-    parts = _SEPARATOR.split(page.title or "")
-    for element in page.find("//h1")[:5]:
-        text = text_of(element)
-        in_furniture = any(ancestor.tag in FURNITURE for ancestor in element.iterancestors())
-        if text and not in_furniture and not (len(parts) > 1 and text == parts[-1]):
-            return text
-    for ancestor in islice(price.element.iterancestors(), _MAX_DISTANCE) if price else ():
-        for element in islice(ancestor.iterdescendants(), _MAX_ELEMENTS):
-            title = title_at(element) if isinstance(element.tag, str) and element not in other_pages else None
-            if title and element.tag in _HEADINGS:
-                return title
-    return parts[0] or None
 
 
 def _is_in_parts(element: Any) -> bool:
@@ -127,7 +122,57 @@ def _is_in_parts(element: Any) -> bool:
     return len(direct_text) <= _MAX_PRICE and any(character.isdigit() for character in direct_text)
 
 
+def _text_not_struck(element: Any) -> str | None:
+    """Return the text of an element, or None if a part of it is struck out.
+
+    Cents that only their place or size separates from the amount get a point: 173<sup>34</sup> is 173.34.
+    """
+    parts = list(element.iterdescendants())
+    if any(_is_struck(part) and text_of(part) for part in parts):
+        return None
+    if not any(map(_is_cents, parts)):
+        return text_of(element)
+    joined = ""
+    for text in xpath_texts(element):
+        raised = not text.is_tail and _is_cents(text.getparent()) and joined.rstrip()[-1:].isdigit()
+        joined = f"{joined.rstrip()}.{text.strip()}" if raised else joined + text
+    return tidy(joined)
+
+
+def _is_cents(element: Any) -> bool:
+    """Return whether an element has two digits and stands above or behind the amount."""
+    text = (element.text or "").strip()
+    if len(text) != 2 or not (text.isascii() and text.isdecimal()):
+        return False
+    return element.tag in {"sup", "small"} or _CENTS_NAME.search(_name_of(element)) is not None
+
+
+def _words_beside(element: Any) -> str:
+    """Return the words before a price in its line: its own, those of its parent, and those of the element before it."""
+    before, parent = element.getprevious(), element.getparent()
+    parts = [element.text, before.tail if before is not None else None]
+    if before is not None and len(before) <= 2:
+        parts.append(text_of(before))
+    elif parent is not None and before is None:
+        parts.append(parent.text)
+        above = parent.getprevious()
+        parts.append(text_of(above) if above is not None and not len(above) and len(parent) == 1 else None)
+    parts += [child.text for child in islice(element, 3)]
+    parts.append(element.tail)
+    return " ".join(part.strip() for part in parts if part and len(part) <= _MAX_WORDS)
+
+
 def _is_struck(element: Any) -> bool:
     if element.tag in _STRUCK_TAGS or "line-through" in (element.get("style") or ""):
         return True
-    return _FORMER_PRICE.search(element.get("class") or "") is not None
+    return _FORMER_NAME.search(_name_of(element)) is not None
+
+
+def _name_of(element: Any) -> str:
+    """Return the class and the id of an element in lower case, with hyphens between the words of `oldPrice`."""
+    return _in_words(element.get("class") or "", element.get("id") or "")
+
+
+@lru_cache(maxsize=4096)
+def _in_words(*names: str) -> str:
+    return _CAMEL.sub("-", " ".join(names)).lower()
