@@ -31,6 +31,10 @@ class Rule(StrEnum):
     LAZY = "lazy"
     NOSCRIPT = "noscript"
     IMG = "img"
+    BACKGROUND = "background"
+    """A CSS background in a `style` attribute."""
+    LINK = "link"
+    """A link to a picture file that contains no image."""
 
 
 class LeftOut(StrEnum):

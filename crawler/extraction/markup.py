@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from crawler.extraction.buy_box import BuyBox, headings_outside_links, named_like_page
 from crawler.extraction.found import LeftOut, Rule
-from crawler.extraction.images import is_picture_name, read_image
+from crawler.extraction.images import image_elements, is_picture_name, read_image
 from crawler.extraction.junk import reason_unfit
 from crawler.extraction.page import Page, text_of, tidy
 from crawler.extraction.prices import Price, looks_like_price
@@ -62,7 +62,7 @@ class PageMarkup:
 
 def read_markup(page: Page) -> PageMarkup:
     """Return the images of a page with the texts around them."""
-    elements = page.find("//img | //amp-img | //input[@type='image']")
+    elements = image_elements(page)
     for image in elements[_MAX_IMAGES:]:
         page.left_out[image.get("src") or ""] = LeftOut.TOO_MANY
     images = [(image, *read) for image in elements[:_MAX_IMAGES] if (read := read_image(page, image))[1]]
@@ -77,7 +77,16 @@ def read_markup(page: Page) -> PageMarkup:
         furniture = any(ancestor.tag in FURNITURE for ancestor in image.iterancestors())
         doubt = reason_unfit(image, variants[0].url, f"{buy_box.heading} {card.title}")
         page_images.append(
-            PageImage(rule, variants, tidy(image.get("alt")), card.link, card.title, card.price, furniture, doubt)
+            PageImage(
+                rule,
+                variants,
+                tidy(image.get("alt") or image.get("aria-label")),
+                card.link,
+                card.title,
+                card.price,
+                furniture,
+                doubt,
+            )
         )
     return PageMarkup(page_images, buy_box, _breadcrumb(page))
 

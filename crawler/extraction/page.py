@@ -21,7 +21,7 @@ _SIMPLE_PATH = re.compile(rf"/(?:[{_UNESCAPED}][{_UNESCAPED}/]*)?(?:\?[{_UNESCAP
 """Matches a path on the same site, with or without a query, that already has its canonical escapes."""
 _MAX_SIMPLE = 1_000
 """Maximum number of characters for the fast conversion. `absolute_url` handles longer references."""
-_WHITE_SPACE = re.compile(r"\s+")
+_WHITE_SPACE = re.compile(r"[\s\x00]+")
 _TEXT_PARTS = (
     ".//text()[not(parent::script or parent::style)] | .//br | .//div | .//p | .//li | .//td | .//dd | .//h2 | .//h3"
 )
