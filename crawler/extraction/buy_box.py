@@ -12,7 +12,7 @@ from typing import Any
 from crawler.extraction.page import Page, text_of
 from crawler.extraction.prices import Price
 from crawler.extraction.shop_words import BUY, VIEW_CART
-from crawler.extraction.tags import FURNITURE, HEADINGS, MAY_HOLD_PRICE, PriceTag, price_now, price_tag, title_at
+from crawler.extraction.tags import HEADINGS, MAY_HOLD_PRICE, PriceTag, in_frame, price_now, price_tag, title_at
 
 _BUTTONS = (
     "//button | //input[@type='submit' or @type='button' or @type='image'] | //a[@role='button' or @class or @id]"
@@ -77,18 +77,7 @@ class BuyBox:
 
     def is_own(self, element: Any) -> bool:
         """Return whether an element belongs neither to the card of another product nor to the frame of the site."""
-        if element in self._other_pages:
-            return False
-        in_header = False
-        for ancestor in element.iterancestors():
-            if ancestor.tag in {"main", "article"}:
-                # The header of an article belongs to the article.
-                return True
-            if ancestor.tag == "header":
-                in_header = True
-            elif ancestor.tag in FURNITURE:
-                return False
-        return not in_header
+        return element not in self._other_pages and not in_frame(element)
 
     def _find_heading(self) -> Place | None:
         """Return the `<h1>` that repeats the title of the page, or the first one, or a heading of another level."""
@@ -135,6 +124,8 @@ class BuyBox:
             return price_now(tags[:8])
         usable = [tag for tag in tags if not (tag.is_former or tag.is_other)]
         usable = usable or [tag for tag in tags if not tag.is_other]
+        anchors = [place.position for place in (heading, self.button) if place is not None]
+        usable = [tag for tag in usable if min(anchors) - _NEAR <= self.positions[tag.element] <= max(anchors) + _NEAR]
         return min(usable, key=lambda tag: self._rank(tag, heading), default=None)
 
     def _rank(self, tag: PriceTag, heading: Place | None) -> float:

@@ -22,8 +22,10 @@ _LAZY_SRCSET_ATTRIBUTES = ("data-srcset", "data-lazy-srcset", "data-original-set
 _MAX_VARIANTS = 64
 _IMAGE_TAGS = frozenset(words("img amp-img input"))
 _IMAGES = "//img | //amp-img | //input[@type='image']"
-_LINKED_FILES = "".join(
-    f" | //a[contains(@href, '.{extension}')][not(.//img)]" for extension in words("jpg jpeg png webp JPG JPEG PNG")
+_LINKED_FILES = (
+    " | //a["
+    + " or ".join(f"contains(@href, '.{extension}')" for extension in words("jp png webp JP PNG"))
+    + "][not(.//img)]"
 )
 _NO_MAIN = "not(//main | //article | //*[@role='main'])"
 _BACKGROUNDS = (

@@ -33,10 +33,13 @@ def own_products(
         own = of_page or named
         if len({product.title for product in own}) > 1:
             own = [product for product in own if product.title == own[0].title]
-    exact = canonical_or_same(url)
-    own.sort(key=lambda product: product.url is None or canonical_or_same(product.url) != exact)
-    if len(own) > 1 and (own[0].url is None or sum(product.url == own[0].url for product in own) > 1):
-        _forget_differences(own)
+    exact = [product for product in own if product.url and canonical_or_same(product.url) == canonical_or_same(url)]
+    if len(exact) == 1 and any(getattr(exact[0], name) for name in _VARIANT_FIELDS[:3]):
+        others = [product for product in own if product is not exact[0]]
+        for product in others:
+            _forget(product, _VARIANT_FIELDS)
+        return exact + others
+    _forget_differences(own)
     return own
 
 
@@ -52,10 +55,15 @@ def _names(title: str, heading: str) -> bool:
 def _forget_differences(variants: list[ProductData]) -> None:
     """Remove the fields in which the variants of one product differ, because the page is about all of them."""
     for name in _VARIANT_FIELDS:
-        values = {getattr(variant, name) for variant in variants}
+        values = {value for variant in variants if (value := getattr(variant, name)) is not None}
         if name == "availability" and "InStock" in values:
             for variant in variants:
                 variant.availability = "InStock"
         elif len(values) > 1:
             for variant in variants:
-                setattr(variant, name, None)
+                _forget(variant, [name])
+
+
+def _forget(product: ProductData, names: Iterable[str]) -> None:
+    for name in names:
+        setattr(product, name, None)

@@ -14,7 +14,7 @@ from crawler.extraction.images import image_elements, is_picture_name, read_imag
 from crawler.extraction.junk import reason_unfit
 from crawler.extraction.page import Page, text_of, tidy
 from crawler.extraction.prices import Price, looks_like_price
-from crawler.extraction.tags import FURNITURE, PriceTag, price_now, price_tag, title_at
+from crawler.extraction.tags import PriceTag, in_frame, price_now, price_tag, title_at
 from crawler.extraction.variants import Variant
 
 _MAX_IMAGES = 3_000
@@ -74,7 +74,7 @@ def read_markup(page: Page) -> PageMarkup:
     page_images = []
     for (image, rule, variants), root in zip(images, roots, strict=True):
         card = cards[root]
-        furniture = any(ancestor.tag in FURNITURE for ancestor in image.iterancestors())
+        furniture = in_frame(image)
         doubt = reason_unfit(image, variants[0].url, f"{buy_box.heading} {card.title}")
         page_images.append(
             PageImage(

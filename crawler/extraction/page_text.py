@@ -130,7 +130,7 @@ class PageText:
                 value = texts[index + 1][1].lstrip(":： ")
             else:
                 continue
-            if 1 < len(value) <= _MAX_NAME and not value.endswith(":") and not label.fullmatch(value):
+            if 1 <= len(value) <= _MAX_NAME and not value.endswith(":") and not label.fullmatch(value):
                 return read_name(value)
         return None
 

@@ -147,7 +147,7 @@ def read_availability(value: object) -> str | None:
         return "InStock" if value else "OutOfStock"
     if not isinstance(value, str):
         return None
-    word = _NOT_LETTERS.sub("", value.rstrip("/").rpartition("/")[2].lower())
+    word = _NOT_LETTERS.sub("", re.split(r"[/:#]", value.rstrip("/"))[-1].lower())
     return _AVAILABILITIES.get(word) or _AVAILABILITY_SPELLINGS.get(word)
 
 

@@ -102,11 +102,12 @@ class _Graph:
             self._read_prices(of_group, group)
             self._read_facts(of_group, group)
             product.title = of_group.title or product.title
-            product.variant_of = read_code(group.get("productGroupID")) or of_group.sku or product.variant_of
+            product.variant_of = read_code(_first(group.get("productGroupID"))) or of_group.sku
             of_group.sku = of_group.gtin = of_group.mpn = None
             product.fill_in(of_group)
-        elif "productgroup" in types_of(node):
-            product.variant_of = read_code(_first(node.get("productGroupID")))
+        if product.variant_of is None:
+            ids = (_first(node.get(name)) for name in ("inProductGroupWithID", "productGroupID"))
+            product.variant_of = next((code for value in ids if (code := read_code(value))), None)
         return product
 
     def _group_of(self, node: Node, parent_product: Node | None) -> Node | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.fetching.urls import MAX_URL
@@ -17,8 +17,16 @@ from crawler.extraction import lenient_json
 from crawler.extraction.images import is_picture_name
 from crawler.extraction.page import Page, tidy
 from crawler.extraction.prices import Price, currency_code, read_price
-from crawler.extraction.product_data import ProductData
+from crawler.extraction.product_data import (
+    ProductData,
+    read_availability,
+    read_code,
+    read_description,
+    read_gtin,
+    read_name,
+)
 from crawler.extraction.variants import Variant, key_of
+from crawler.words import words
 
 _MAX_NODES = 100_000
 _MAX_PRODUCTS = 1_000
@@ -43,6 +51,35 @@ _FORMER = re.compile(r"list|origin|regular|before|compare|was|old|msrp|retail|no
 _CURRENCY = re.compile(r"currency", re.I)
 _LINK = re.compile(r"(?:url|link|href|path|permalink|handle_?url|slug_?url)$", re.I)
 _CATEGORY = re.compile(r"categor|breadcrumb", re.I)
+_FORMER_RANK = 2
+_STOCK = re.compile(
+    r"(?P<out>sold_?out|out_?of_?stock|un_?available)|in_?stock|available$|is_?available|purchasable", re.I
+)
+_NOT_LETTERS = re.compile(r"[^a-z]+")
+_FACT_KEYS = {
+    **dict.fromkeys(
+        words("sku skuid skucode itemcode articlenumber articleno itemnumber productcode goodscode"), "sku"
+    ),
+    **dict.fromkeys(words("gtin ean upc barcode isbn eancode"), "gtin"),
+    **dict.fromkeys(words("mpn manufacturerpartnumber partnumber modelnumber modelno"), "mpn"),
+    **dict.fromkeys(words("brand brandname brandnm manufacturer manufacturername vendor makername"), "brand"),
+    **dict.fromkeys(words("availability stockstatus availabilitystatus"), "availability"),
+    **dict.fromkeys(words("color colour colorname colourname"), "color"),
+    **dict.fromkeys(words("size sizename"), "size"),
+    **dict.fromkeys(words("material fabric composition"), "material"),
+    **dict.fromkeys(words("parentid groupid itemgroupid productgroupid masterid parentsku styleid"), "variant_of"),
+    **dict.fromkeys(words("description shortdescription productdescription"), "description"),
+    **dict.fromkeys(words("id productid goodsno prdno productno itemid articleid goodsid"), "id"),
+}
+"""Key in lower case, letters only → field. `id` is any id of the product."""
+_FACTS: dict[str, Callable[[Any], str | None]] = {
+    **dict.fromkeys(words("sku mpn variant_of id"), read_code),
+    **dict.fromkeys(words("brand color size material"), read_name),
+    "gtin": read_gtin,
+    "availability": read_availability,
+    "description": read_description,
+}
+"""Field → the function that reads its value."""
 _VARIANTS = re.compile(r"variant|option|sku|colou?rs?$|sizes?$|swatch", re.I)
 
 
@@ -166,7 +203,9 @@ def _product(page: Page, node: dict[str, Any]) -> ProductData | None:
                         _add_pictures(page, product, picture, 0)
     if not product.pictures:
         return None
+    product.list_price = _former_price(node, price)
     product.url = _link(page, node)
+    _add_facts(product, node)
     categories = [text for key, value in node.items() if _CATEGORY.search(key) and (text := _category(value))]
     product.category = categories[-1] if categories else None
     return product
@@ -190,8 +229,33 @@ def _price(node: dict[str, Any]) -> Price | None:
     return None
 
 
+def _former_price(node: dict[str, Any], price: Price) -> Price | None:
+    """Return the price before a reduction: the lowest of those with such a name that is above the current price."""
+    names = (k for k in node if _PRICE.search(k) and _rank(k) == _FORMER_RANK and not _NOT_PRICE.search(k))
+    former = [found for name in names if (found := read_price(node[name], price.currency))]
+    return min((f for f in former if f.amount > price.amount), key=lambda found: found.amount, default=None)
+
+
+def _add_facts(product: ProductData, node: dict[str, Any]) -> None:
+    """Read the fields that are neither pictures nor prices. Objects count by their name."""
+    for key, value in node.items():
+        name = _FACT_KEYS.get(_NOT_LETTERS.sub("", key.lower()))
+        found = _FACTS[name](_named(value)) if name else None
+        if name == "id":
+            product.other_ids += [found] if found else []
+        elif name and found and getattr(product, name) is None:
+            setattr(product, name, found)
+    for key, value in node.items():
+        if product.availability is None and isinstance(value, bool) and (stock := _STOCK.search(key)):
+            product.availability = "OutOfStock" if value is bool(stock["out"]) else "InStock"
+
+
+def _named(value: Any) -> Any:
+    return value.get("name", value.get("value", value.get("label"))) if isinstance(value, dict) else value
+
+
 def _rank(key: str) -> int:
-    return 0 if _CURRENT.search(key) else 2 if _FORMER.search(key) else 1
+    return 0 if _CURRENT.search(key) else _FORMER_RANK if _FORMER.search(key) else 1
 
 
 def _amount(part: dict[str, Any], currency: str | None) -> Price | None:

@@ -13,8 +13,8 @@ from crawler.extraction.prices import Price, count_prices, looks_like_price, rea
 from crawler.extraction.shop_words import FORMER_PRICE, OTHER_AMOUNT
 from crawler.words import words
 
-FURNITURE = frozenset({"header", "footer", "nav", "aside"})
-"""Elements whose content belongs to the site and not to the page."""
+_FRAME = frozenset({"footer", "nav", "aside"})
+"""Elements whose content belongs to the site and not to the page. The header of an article belongs to the article."""
 
 _TITLE = re.compile(
     r"(?:^|[\s_-])(?:title|name|nm|subject|tit)(?:$|[\s_-])|(?:prd|goods|item|product)_?(?:name|title|nm)", re.I
@@ -45,6 +45,7 @@ _MAX_PRICE, _MAX_TITLE = 40, 300
 """Maximum lengths in characters."""
 _MAX_WORDS = 60
 """Maximum number of characters of a text that says what the amount beside it is."""
+_DIGIT = re.compile(r"\d")
 _CENTS_NAME = re.compile(r"cent|decimal|fraction|penny|pence")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
 
@@ -95,6 +96,18 @@ def price_tag(element: Any) -> PriceTag | None:
         + (_PRICE.search(names) is not None)
         + (_CURRENT_NAME.search(names) is not None),
     )
+
+
+def in_frame(element: Any) -> bool:
+    """Return whether an element belongs to the frame of the site: its header, footer, menus and side bars."""
+    in_header = False
+    for ancestor in chain([element], element.iterancestors()):
+        if ancestor.tag in {"main", "article"}:
+            return False
+        if ancestor.tag in _FRAME:
+            return True
+        in_header = in_header or ancestor.tag == "header"
+    return in_header
 
 
 def price_now(tags: list[PriceTag]) -> PriceTag | None:
@@ -152,7 +165,8 @@ def _words_beside(element: Any) -> str:
     before, parent = element.getprevious(), element.getparent()
     parts = [element.text, before.tail if before is not None else None]
     if before is not None and len(before) <= 2:
-        parts.append(text_of(before))
+        beside = text_of(before)
+        parts.append(None if beside is None or _DIGIT.search(beside) else beside)
     elif parent is not None and before is None:
         parts.append(parent.text)
         above = parent.getprevious()
