@@ -20,7 +20,7 @@ from classifier.garments import GARMENT_NAMES, NO_GARMENTS, Garments, union
 from classifier.outlines import Outline, draw_mask, find_outlines
 from classifier.segmenting import SegmenterFile
 from core.errors import ArtifactInvalid
-from core.pictures import load
+from core.pictures import DEFAULT_LIMITS, PictureLimits, load
 from core.types import Crop, PictureInfo
 
 PADDING = 127
@@ -113,7 +113,13 @@ class Prepared:
     """The part of the upright picture at full size that `pixels` show, or None for all of it."""
 
 
-def prepare(data: bytes, spec: InputSpec, crop: Crop | None = None, garments: Garments = NO_GARMENTS) -> Prepared:
+def prepare(
+    data: bytes,
+    spec: InputSpec,
+    crop: Crop | None = None,
+    garments: Garments = NO_GARMENTS,
+    limits: PictureLimits = DEFAULT_LIMITS,
+) -> Prepared:
     """Return the input of the graph for the bytes of a file.
 
     A JPEG is decoded at the smallest of the scales 1, 1/2, 1/4 and 1/8 whose long side is at least `spec.size`, or
@@ -127,7 +133,7 @@ def prepare(data: bytes, spec: InputSpec, crop: Crop | None = None, garments: Ga
         ItemError: the picture cannot be decoded. The subclass says why.
     """
     cuts = spec.view in ("crop", "views") or (spec.view == "garment" and crop is None)
-    image, info = load(data, target=spec.size * (_ZOOM if cuts else 1), crop=crop)
+    image, info = load(data, target=spec.size * (_ZOOM if cuts else 1), crop=crop, limits=limits)
     region = crop or Crop(0, 0, info.width, info.height)
     scale = image.width / region.width, image.height / region.height
     picture = _fitted(image, spec.size)

@@ -7,13 +7,15 @@ before any pixel is decoded.
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import IO, Self
 
-from PIL import Image, ImageCms, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
+import pillow_heif
+import pillow_jxl.JpegXLImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from core.errors import (
     BadCrop,
@@ -25,12 +27,20 @@ from core.errors import (
     TruncatedImage,
     UnsupportedFormat,
 )
+from core.picture_colours import DECODING_ERRORS, scale_transparency, to_srgb
+from core.picture_files import (
+    JPEG_END,
+    JPEG_MAGIC,
+    JXL_CONTAINER_MAGIC,
+    JXL_MAGIC,
+    complete_segments,
+    jxl_size,
+    without_metadata,
+)
+from core.settings import Settings
 from core.types import Crop, PictureInfo
 
-MAX_PIXELS = 50_000_000
-"""Maximum number of pixels that a header may announce."""
-
-_ACCEPTED_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP")
+_ACCEPTED_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "HEIF", "TIFF", "JPEG2000", "JXL")
 _FORMAT_NAMES = {
     "JPEG": "jpeg",
     "MPO": "jpeg",
@@ -39,35 +49,56 @@ _FORMAT_NAMES = {
     "GIF": "gif",
     "AVIF": "avif",
     "BMP": "bmp",
+    "HEIF": "heic",
+    "TIFF": "tiff",
+    "JPEG2000": "jp2",
+    "JXL": "jxl",
 }
+_NAMES = "JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC, TIFF, JPEG 2000 or JPEG XL"
 
 _REJECTED_FORMATS = (
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
     (b"%PDF", "PDF"),
     (b"%!PS", "EPS"),
     (b"\xc5\xd0\xd3\xc6", "EPS"),
     (b"8BPS", "PSD"),
     (b"\x00\x00\x01\x00", "ICO"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
     (b"qoif", "QOI"),
 )
 """The first bytes of pictures and documents that are not accepted, so that an error can name the format."""
 
-_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
-"""ISO BMFF brands (ISO/IEC 23008-12) of HEIC. AVIF has other brands and is accepted."""
+_ACCEPTED_STARTS = (
+    *(JPEG_MAGIC, b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", JXL_MAGIC, JXL_CONTAINER_MAGIC),
+    *(b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),
+)
+_ACCEPTED_BRANDS = {
+    *(b"WEBP", b"avif", b"avis", b"mif1", b"msf1"),
+    *(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
+}
+"""Bytes 8 to 11 of WebP, and of AVIF and HEIC (brands of ISO BMFF, ISO/IEC 23008-12)."""
 
 _ORIENTATION = 0x0112
 """The EXIF tag with the orientation of the camera (EXIF 2.3, 4.6.4)."""
 _ORIENTATIONS_THAT_SWAP_SIDES = (5, 6, 7, 8)
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its orientation."""
+_ENTROPY = b"\x5a" * 256
+"""More data of a picture. It changes the pixels of a JPEG if any are missing."""
 
 _SNIFFED_BYTES = 4096
 """Length of the beginning of a file that tells its format."""
 
-# Pillow would only warn about large pictures. MAX_PIXELS above is the limit that counts, and applies before decoding.
+pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+# A decoder process works on one picture at a time, and each decoder of the pool is a process.
+pillow_jxl.JpegXLImagePlugin.DECODE_THREADS = 0
+# Pillow would only warn about large pictures. PictureLimits below counts, and applies before decoding.
 Image.MAX_IMAGE_PIXELS = None
 # A PNG can contain compressed text chunks. Pillow stops unpacking them at these sizes.
 PngImagePlugin.MAX_TEXT_CHUNK = 1024 * 1024
@@ -75,22 +106,66 @@ PngImagePlugin.MAX_TEXT_MEMORY = 4 * 1024 * 1024
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
+@dataclass(frozen=True, slots=True)
+class PictureLimits:
+    """What is accepted: the maximum number of pixels, and whether a JPEG may lack a part of its pixels."""
+
+    pixels: int = 50_000_000
+    accept_truncated: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(settings.max_pixels, settings.accept_truncated)
+
+
+DEFAULT_LIMITS = PictureLimits()
+
+
+_SHOWN_BY_BROWSERS = {"jpeg", "png", "webp", "gif", "avif", "bmp"}
+
+
+def is_shown_by_browsers(name: str | None) -> bool:
+    """Return whether every browser shows pictures in this format."""
+    return name in _SHOWN_BY_BROWSERS
+
+
 def format_names() -> list[str]:
     """Return the names of the accepted formats."""
     return sorted(set(_FORMAT_NAMES.values()))
 
 
-def inspect(source: bytes | IO[bytes]) -> PictureInfo:
+def inspect(source: bytes | IO[bytes], limits: PictureLimits = DEFAULT_LIMITS) -> PictureInfo:
     """Return the content of the header of a picture. No pixel is decoded.
 
     Raises:
         EmptyFile, NotAnImage, UnsupportedFormat, TruncatedImage, TooManyPixels: the header cannot be accepted.
     """
-    with _errors_of_decoding(), _opened(source) as image:
-        return _info(image)
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    head = file.read(_SNIFFED_BYTES)
+    file.seek(0)
+    if head.startswith((JXL_MAGIC, JXL_CONTAINER_MAGIC)):
+        width, height = _jxl_size(file)
+        _check_pixels(width, height, limits)
+        return PictureInfo(_FORMAT_NAMES["JXL"], width, height)
+    try:
+        with _errors_of_decoding(), _opened(file, limits) as image:
+            return _info(image, limits)
+    except (DecodeFailed, TruncatedImage):
+        file.seek(0)
+        stripped = without_metadata(file.read(), keep_exif=False)
+        if stripped is None:
+            raise
+        with _errors_of_decoding(), _opened(stripped, limits) as image:
+            return _info(image, limits)
 
 
-def load(data: bytes, *, target: int | None = None, crop: Crop | None = None) -> tuple[Image.Image, PictureInfo]:
+def load(
+    data: bytes,
+    *,
+    target: int | None = None,
+    crop: Crop | None = None,
+    limits: PictureLimits = DEFAULT_LIMITS,
+) -> tuple[Image.Image, PictureInfo]:
     """Return the cropped picture, upright, in sRGB, in mode RGB, on a white background, and the data of its header.
 
     Args:
@@ -98,12 +173,46 @@ def load(data: bytes, *, target: int | None = None, crop: Crop | None = None) ->
         target: the long side in pixels to which the caller will scale the picture. A JPEG may then be decoded at 1/2,
             1/4 or 1/8 of its size. The long side of the (cropped) picture still has at least `target` pixels.
         crop: the part to return, in pixels of the upright picture at full size.
+        limits: what is accepted.
 
     Raises:
         ItemError: the picture cannot be decoded. The subclass names the reason.
     """
-    with _errors_of_decoding(), _opened(data) as image:
-        info = _info(image)
+    try:
+        return _load(data, target, crop, limits)
+    except (DecodeFailed, TruncatedImage) as error:
+        # Metadata is needed to show few pictures, and damaged metadata hides none. Therefore it is removed only now.
+        for keep_exif in (True, False):
+            stripped = without_metadata(data, keep_exif=keep_exif)
+            if stripped is not None:
+                with suppress(DecodeFailed, TruncatedImage):
+                    return _load(stripped, target, crop, limits)
+        if data.startswith(JPEG_MAGIC) and isinstance(error, TruncatedImage):
+            return _load_truncated(data, target, crop, limits)
+        raise
+
+
+def _load_truncated(
+    data: bytes, target: int | None, crop: Crop | None, limits: PictureLimits
+) -> tuple[Image.Image, PictureInfo]:
+    """Return a JPEG that ends too early as browsers show it: the pixels that are missing are grey.
+
+    Raises:
+        TruncatedImage: pixels are missing, and `limits` do not accept this.
+    """
+    complete = complete_segments(data)
+    image, info = _load(complete + JPEG_END, target, crop, limits)
+    if not limits.accept_truncated:
+        # Only the end mark is missing if no segment has begun, and if more data changes nothing.
+        other, _ = _load(complete + _ENTROPY + JPEG_END, target, crop, limits)
+        if len(data) - len(complete) > 1 or other.tobytes() != image.tobytes():
+            raise TruncatedImage("the picture ends before its data is complete")
+    return image, replace(info, truncated=True)
+
+
+def _load(data: bytes, target: int | None, crop: Crop | None, limits: PictureLimits) -> tuple[Image.Image, PictureInfo]:
+    with _errors_of_decoding(), _opened(data, limits) as image:
+        info = _info(image, limits)
         if crop is not None and not crop.within(info.width, info.height):
             raise BadCrop(
                 f"expected a crop within the picture's {info.width} x {info.height} pixels, "
@@ -111,12 +220,14 @@ def load(data: bytes, *, target: int | None = None, crop: Crop | None = None) ->
             )
         if target is not None:
             _draft(image, info, target, crop)
+        scale_transparency(image)
         image.load()
-        # exif_transpose() would make a needless copy of a picture that is already upright.
-        upright = image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
+        # Of a TIFF, Pillow has rotated the pixels while loading them.
+        method = _UPRIGHT.get(_orientation(image))
+        upright = image if method is None else image.transpose(method)
         if crop is not None:
             upright = _cropped(upright, info, crop)
-        return _to_srgb(upright), info
+        return to_srgb(upright), info
 
 
 def cut_out(data: bytes, crop: Crop) -> bytes:
@@ -129,13 +240,22 @@ def cut_out(data: bytes, crop: Crop) -> bytes:
     return _jpeg(part, quality=95)
 
 
-def thumbnail(data: bytes, *, side: int = 320) -> bytes:
+def whole_jpeg(data: bytes, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
+    """Return a picture at full size as a JPEG, which every browser shows, without the metadata of the original.
+
+    Raises:
+        ItemError: the picture cannot be decoded.
+    """
+    return _jpeg(load(data, limits=limits)[0], quality=90)
+
+
+def thumbnail(data: bytes, *, side: int = 320, limits: PictureLimits = DEFAULT_LIMITS) -> bytes:
     """Return a JPEG whose long side has at most `side` pixels, without the metadata of the original.
 
     Raises:
         ItemError: the picture cannot be decoded.
     """
-    image, info = load(data, target=side)
+    image, info = load(data, target=side, limits=limits)
     scale = min(1.0, side / max(info.width, info.height))
     size = (max(1, round(info.width * scale)), max(1, round(info.height * scale)))
     scaled = image.resize(size, Image.Resampling.LANCZOS) if image.size != size else image
@@ -151,12 +271,15 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
 
 
 @contextmanager
-def _opened(source: bytes | IO[bytes]) -> Iterator[Image.Image]:
+def _opened(source: bytes | IO[bytes], limits: PictureLimits) -> Iterator[Image.Image]:
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     head = file.read(_SNIFFED_BYTES)
     file.seek(0)
     if not head:
         raise EmptyFile("expected a picture, got an empty file")
+    if head.startswith((JXL_MAGIC, JXL_CONTAINER_MAGIC)):
+        # The library decodes a JPEG XL when it opens it.
+        _check_pixels(*_jxl_size(file), limits)
     try:
         image = Image.open(file, formats=_ACCEPTED_FORMATS)
     except UnidentifiedImageError as error:
@@ -165,31 +288,48 @@ def _opened(source: bytes | IO[bytes]) -> Iterator[Image.Image]:
         yield image
 
 
+def _jxl_size(file: IO[bytes]) -> tuple[int, int]:
+    size = jxl_size(file.read())
+    file.seek(0)
+    if size is None:
+        raise TruncatedImage("the picture is incomplete or damaged: its header cannot be read")
+    return size
+
+
 def _rejection(head: bytes) -> ItemError:
     other = next((name for signature, name in _REJECTED_FORMATS if head.startswith(signature)), None)
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
-        other = "HEIC"
     if b"<svg" in head[:1024].lower():
         other = "SVG"
     if other is not None:
-        return UnsupportedFormat(f"expected JPEG, PNG, WebP, GIF, AVIF or BMP, got {other}")
-    accepted_start = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
-    if head.startswith(accepted_start) or head[8:12] in {b"WEBP", b"avif", b"avis"}:
+        return UnsupportedFormat(f"expected {_NAMES}, got {other}")
+    if head.startswith(_ACCEPTED_STARTS) or head[8:12] in _ACCEPTED_BRANDS:
         return TruncatedImage("the picture is incomplete or damaged: its header cannot be read")
     return NotAnImage(f"expected a picture, got bytes that start with {head[:16]!r}")
 
 
-def _info(image: Image.Image) -> PictureInfo:
+def _check_pixels(width: int, height: int, limits: PictureLimits) -> None:
+    if width * height > limits.pixels:
+        raise TooManyPixels(f"expected at most {limits.pixels:,} pixels, got {width} x {height} = {width * height:,}")
+
+
+def _info(image: Image.Image, limits: PictureLimits) -> PictureInfo:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise TooManyPixels(f"expected at most {MAX_PIXELS:,} pixels, got {width} x {height} = {width * height:,}")
+    _check_pixels(width, height, limits)
     if _orientation(image) in _ORIENTATIONS_THAT_SWAP_SIDES:
         width, height = height, width
     return PictureInfo(_FORMAT_NAMES[image.format or ""], width, height)
 
 
-def _orientation(image: Image.Image) -> object:
-    return image.getexif().get(_ORIENTATION, 1)
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation that EXIF states, 1 to 8. It is 1 without EXIF, and if EXIF is damaged."""
+    if image.format == "JXL" and not getattr(image, "jpeg", False):
+        # The header of the file itself has the orientation, and the library has rotated the pixels.
+        return 1
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except DECODING_ERRORS:
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _draft(image: Image.Image, info: PictureInfo, target: int, crop: Crop | None) -> None:
@@ -209,49 +349,6 @@ def _cropped(upright: Image.Image, info: PictureInfo, crop: Crop) -> Image.Image
     return upright.crop((left, top, right, bottom))
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    image = _eight_bits(image)
-    profile = image.info.get("icc_profile")
-    if image.mode in {"P", "PA", "LA", "RGBA", "La", "RGBa"} or "transparency" in image.info:
-        image = _on_white(image)
-    if profile:
-        converted = _through_profile(image, profile)
-        if converted is not None:
-            return converted
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        # For 16-bit grey, Pillow's own conversion clips values instead of scaling them.
-        return image.point(lambda value: value / 257).convert("L")
-    return image
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    rgba = image.convert("RGBA")
-    white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("RGB")
-
-
-def _through_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """Return the picture in sRGB, converted by its own colour profile.
-
-    Return None if the picture is already in sRGB, or if the profile is damaged or does not fit its colour space.
-    """
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if _is_srgb(source):
-            return None
-        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return None
-
-
-def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
-    return "sRGB" in (profile.profile.profile_description or "")
-
-
 @contextmanager
 def _errors_of_decoding() -> Iterator[None]:
     """Turn every exception that Pillow raises for a damaged picture into an item error, and silence its warnings."""
@@ -266,5 +363,5 @@ def _errors_of_decoding() -> Iterator[None]:
             if isinstance(error, EOFError) or "truncated" in text or "premature" in text or "not enough" in text:
                 raise TruncatedImage("the picture ends before its data is complete") from error
             raise DecodeFailed(f"the picture is damaged: {error}") from error
-        except (ValueError, SyntaxError, ArithmeticError, TypeError, LookupError, RuntimeError, struct.error) as error:
+        except DECODING_ERRORS as error:
             raise DecodeFailed(f"the picture is damaged: {error}") from error

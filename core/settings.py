@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     max_picture_bytes: int = Field(20 * 2**20, ge=1)
     """Size of the largest accepted picture, in bytes."""
 
+    max_pixels: int = Field(50_000_000, ge=1)
+    """Maximum number of pixels of a picture. Above 100 million, decoders need more than their default memory."""
+
+    accept_truncated: bool = False
+    """Classify JPEG pictures that lack a part of their data, as browsers show them: the missing part is grey."""
+
     max_request_bytes: int = Field(16 * 2**30, ge=1)
     """Size of the largest accepted request body, in bytes."""
 

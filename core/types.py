@@ -81,6 +81,8 @@ class PictureInfo:
     height: int
     fingerprint: Fingerprint | None = None
     """The decoders set it. None if the picture is too small or too uniform for a fingerprint."""
+    truncated: bool = False
+    """Whether the data ends too early. The picture is then shown as browsers show it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,10 +143,14 @@ class Image(Answer):
     width: int | None
     height: int | None
     format: str | None
+    truncated: bool
+    """Whether the data of the picture ends too early."""
     bytes: int
     thumbnail: str | None
     explanation: str | None
     original: str
+    shown: str | None
+    """The whole picture in a format that every browser shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from broker.client import Broker
 from classifier.artifact import largest_input
 from core.fetching import Fetcher, FetchLimits
+from core.pictures import PictureLimits
 from core.settings import Settings
 from db.blobs.opening import open_blob_store
 from db.database import Database
@@ -74,7 +75,7 @@ def build_classifying(
 ) -> tuple[ClassifyStage, Explainer]:
     """Start the decoders and load the production model. Return the stage and the explainer."""
     settings = connections.settings
-    limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20)
+    limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20, PictureLimits.of(settings))
     blobs = open_blob_store(settings)
     decoders = DecoderPool(blobs, settings.decoders, limits, MAX_DECODED_PICTURES, largest_input(settings.models))
     stack.callback(decoders.close)

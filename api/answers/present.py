@@ -22,6 +22,7 @@ from api.schemas.items import (
 from api.schemas.jobs import DeliveryOut, GroupCountOut, LabelCountOut
 from api.schemas.models import GroupOut, LabelOut, ModelVersionDetailOut, ModelVersionOut, NamesOut
 from api.schemas.products import ProductOut
+from core.pictures import is_shown_by_browsers
 from core.types import Crop
 from db.steps.tallies import Summary
 from db.tables import ApiKey, Delivery, Item, ItemRegion, ItemStatus, Job, ModelVersion, Prediction, Review
@@ -90,11 +91,15 @@ class ItemPresenter:
             sha256=blob.sha256,
             width=blob.width,
             height=blob.height,
+            truncated=bool(blob.truncated),
             format=blob.format,
             bytes=blob.bytes,
             thumbnail=thumbnail_path(item.id) if has_thumbnail else None,
             explanation=f"{path}/explanation" if has_thumbnail else None,
             original=f"{path}/image",
+            shown=f"{path}/image" + ("" if is_shown_by_browsers(blob.format) else "?format=jpeg")
+            if has_thumbnail
+            else None,
         )
 
     def _prediction_out(self, prediction: Prediction, reused: bool) -> PredictionOut:

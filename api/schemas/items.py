@@ -153,10 +153,16 @@ class ImageOut(Output):
     width: int | None
     height: int | None
     format: str | None
+    truncated: bool = Field(
+        description="Whether the data of the picture ends too early. Browsers show such a picture all the same."
+    )
     bytes: int
     thumbnail: str | None
     explanation: str | None
     original: str
+    shown: str | None = Field(
+        description="The path of the whole picture as every browser shows it: `original`, or a JPEG made of it."
+    )
 
 
 class LabelScoreOut(Output):
@@ -247,6 +253,10 @@ class ItemsOut(Output):
 
 class ExplanationQuery(Input):
     region: RegionName | None = Field(None, description="The name of a region of the item.")
+
+
+class ImageQuery(Input):
+    format: Literal["jpeg"] | None = Field(None, description="Sends the whole picture as a JPEG that browsers show.")
 
 
 class SimilarQuery(Input):

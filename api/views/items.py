@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 from apiflask import APIBlueprint
 from flask import Response, send_file
@@ -11,13 +13,13 @@ from api.answers.problems import Problem, not_found_problem
 from api.answers.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
 from api.door.access import require_item
 from api.schemas.common import Answer
-from api.schemas.items import ExplanationQuery, ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
+from api.schemas.items import ExplanationQuery, ImageQuery, ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
 from api.services import current_services
 from broker.client import EXPLANATION_SECONDS
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable, StorageFull
-from core.pictures import thumbnail
-from db.blobs.store import THUMBNAIL, explanation_name
+from core.pictures import PictureLimits, format_names, thumbnail, whole_jpeg
+from db.blobs.store import THUMBNAIL, WHOLE_JPEG, explanation_name
 from db.steps import linking
 from db.tables import Item, ItemRegion, ItemStatus, Prediction
 from db.views import jobs
@@ -28,7 +30,7 @@ log = structlog.get_logger(__name__)
 bp = APIBlueprint("items", __name__, tag="Items")
 
 _CACHE_FOREVER = "private, max-age=31536000, immutable"
-_MEDIA_TYPES = {f: f"image/{f}" for f in ("jpeg", "png", "webp", "gif", "avif", "bmp")}
+_MEDIA_TYPES = {name: f"image/{name}" for name in format_names()}
 
 
 @bp.get("/v1/items/<item_id>")
@@ -77,16 +79,21 @@ def get_thumbnail(item_id: str) -> Answer:
         sha256 = item.blob_sha256
     if sha256 is None or item.status != ItemStatus.SUCCEEDED:
         raise Problem(404, "no_thumbnail", f"Only succeeded items have a thumbnail. This item is {item.status}.")
+    return _derived_jpeg(sha256, THUMBNAIL, thumbnail)
+
+
+def _derived_jpeg(sha256: str, name: str, make: Callable[..., bytes]) -> Response:
+    """Return a JPEG that is made of a blob at the first request."""
     blobs = current_services().blobs
-    data = blobs.read_derived(sha256, THUMBNAIL)
+    data = blobs.read_derived(sha256, name)
     if data is None:
         # A decoder process has decoded this picture before, because its item has succeeded. It is safe to open here.
-        data = thumbnail(blobs.read(sha256))
+        data = make(blobs.read(sha256), limits=PictureLimits.of(current_services().settings))
         try:
-            blobs.put_derived(sha256, THUMBNAIL, data)
+            blobs.put_derived(sha256, name, data)
         except (StorageFull, BlobStoreUnavailable) as error:
             # The next request creates it again.
-            log.warning("thumbnail_not_stored", reason=str(error))
+            log.warning("derived_picture_not_stored", name=name, reason=str(error))
     return Response(data, content_type="image/jpeg", headers={"Cache-Control": _CACHE_FOREVER})
 
 
@@ -131,13 +138,23 @@ def _explanation(item_id: str, prediction: Prediction) -> bytes | None:
 
 
 @bp.get("/v1/items/<item_id>/image")
-@bp.doc(summary="Get the original picture of an item", operation_id="get_image", responses=PICTURE_RESPONSE)
-def get_image(item_id: str) -> Answer:
+@bp.input(ImageQuery, location="query")
+@bp.doc(
+    summary="Get the original picture of an item",
+    description="With `format=jpeg`, a succeeded item answers with its whole picture as a JPEG.",
+    operation_id="get_image",
+    responses=PICTURE_RESPONSE,
+)
+def get_image(item_id: str, query_data: ImageQuery) -> Answer:
     with current_services().database.reading() as session:
         item = require_item(session, item_id)
         blob = item.blob
     if blob is None:
         raise Problem(404, "no_image", "The bytes of this item were refused and not stored.")
+    if query_data.format is not None:
+        if item.status != ItemStatus.SUCCEEDED:
+            raise Problem(404, "no_image", f"Only succeeded items can be shown as a JPEG. This item is {item.status}.")
+        return _derived_jpeg(blob.sha256, WHOLE_JPEG, whole_jpeg)
     # A browser should not try to show bytes that no decoder has recognised as a picture.
     media_type = _MEDIA_TYPES.get(blob.format or "")
     response = send_file(

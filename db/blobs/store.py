@@ -8,6 +8,8 @@ from typing import IO, ClassVar, Protocol
 
 from db.blobs.spool import BlobWriter
 
+WHOLE_JPEG = "whole.jpg"
+"""The name of the whole picture as a JPEG among a blob's derived files."""
 THUMBNAIL = "thumbnail.jpg"
 """The name of a blob's thumbnail among its derived files."""
 

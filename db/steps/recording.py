@@ -198,6 +198,7 @@ def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) ->
             "format": outcome.info.format,
             "width": outcome.info.width,
             "height": outcome.info.height,
+            "truncated": outcome.info.truncated,
             "fingerprint": outcome.info.fingerprint,
         }
         for (sha256, _), outcome in sorted(outcomes.items())

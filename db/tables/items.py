@@ -42,6 +42,8 @@ class Blob(Base):
     width: Mapped[int | None]
     """In pixels, as a person sees the picture (after the EXIF rotation). The same holds for `height`."""
     height: Mapped[int | None]
+    truncated: Mapped[bool | None]
+    """Whether the data of the picture ends too early. It is shown as browsers show it."""
     fingerprint: Mapped[Fingerprint | None]
     """Recognises the same picture in other bytes (core/fingerprints.py). None until the picture is decoded, and for
     pictures that show almost nothing."""

@@ -26,7 +26,7 @@ def good_files(count: int) -> list[bytes]:
     return [path.read_bytes() for path in sorted((PROJECT / "samples" / "pictures").iterdir())[:count]]
 
 
-def prepare_or_die(data: bytes, *_: object) -> Prepared:
+def prepare_or_die(data: bytes, *_: object, **_limits: object) -> Prepared:
     """Replaces a decoding library that has a fatal bug."""
     if data.startswith(KILLED_ONCE):
         marker = Path(data.removeprefix(KILLED_ONCE).decode())

@@ -136,7 +136,7 @@ def test_slots_that_bad_pictures_leave_are_used_at_once(
 def test_a_crop_whose_whole_picture_needs_too_much_memory_fails_alone(
     store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare_crops_only(data: bytes, spec: InputSpec, crop: Crop | None = None) -> Prepared:
+    def prepare_crops_only(data: bytes, spec: InputSpec, crop: Crop | None = None, **_: object) -> Prepared:
         if crop is None and data == files[0]:
             raise MemoryError
         return prepare(data, spec, crop)

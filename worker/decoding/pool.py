@@ -27,6 +27,7 @@ from core.allocation import keep_freed_memory
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
 from core.fingerprints import Fingerprint
 from core.perceptual import fingerprint
+from core.pictures import DEFAULT_LIMITS, PictureLimits
 from core.types import WHOLE_PICTURE, Crop, PictureInfo, PictureKey
 from db.blobs.store import BlobStore
 from worker.decoding.memory_limit import MemoryLimit
@@ -77,10 +78,11 @@ _Answer = tuple[PictureInfo, Crop | None, NDArray[np.uint8] | None] | ItemError
 
 @dataclass(frozen=True, slots=True)
 class DecoderLimits:
-    """Limits of one decoder process: seconds per call, and bytes of address space (enforced only on Linux)."""
+    """Limits of a decoder process: seconds per call, bytes of address space (only on Linux), and those of pictures."""
 
     seconds: float
     address_space: int
+    pictures: PictureLimits = DEFAULT_LIMITS
 
 
 @dataclass(slots=True)
@@ -128,15 +130,7 @@ class DecoderPool:
         self._slots = PixelSlots(context, slots + SLOTS_RESERVED, slot_bytes)
 
         def make_set(niceness: int, reserved_slots: int) -> _DecoderSet:
-            arguments = (
-                _decode_call,
-                _start_decoder,
-                blobs,
-                limits.address_space,
-                self._slots.memory,
-                slot_bytes,
-                niceness,
-            )
+            arguments = (_decode_call, _start_decoder, blobs, limits, self._slots.memory, slot_bytes, niceness)
             return _DecoderSet(partial(DecoderProcess, context, *arguments), reserved_slots)
 
         self._interactive, self._bulk = make_set(0, 0), make_set(BULK_NICENESS, SLOTS_RESERVED)
@@ -344,6 +338,7 @@ class _Decoder:
     memory: Any
     slot_bytes: int
     limit: MemoryLimit
+    pictures: PictureLimits = DEFAULT_LIMITS
     segmenters: set[SegmenterFile] = field(default_factory=set)
     """The segmenters that were loaded before."""
 
@@ -364,11 +359,13 @@ class _Decoder:
     ) -> _Answer:
         sha256, crop_key = picture
         try:
-            prepared = prepare(data, spec, Crop.from_key(crop_key))
+            prepared = prepare(data, spec, Crop.from_key(crop_key), limits=self.pictures)
             if sha256 not in fingerprints:
                 # The fingerprint is always that of the whole picture. A crop whose whole picture is not in the same
                 # call therefore costs decoding the picture twice, which is acceptable because such crops are rare.
-                whole = prepared if crop_key == WHOLE_PICTURE else prepare(data, InputSpec(spec.size))
+                whole = (
+                    prepared if crop_key == WHOLE_PICTURE else prepare(data, InputSpec(spec.size), limits=self.pictures)
+                )
                 fingerprints[sha256] = fingerprint(whole.picture)
             info = replace(prepared.info, fingerprint=fingerprints[sha256])
         except ItemError as error:
@@ -384,9 +381,9 @@ class _Decoder:
 _decoder: _Decoder | None = None
 
 
-def _start_decoder(blobs: BlobStore, address_space: int, memory: Any, slot_bytes: int, niceness: int) -> None:
+def _start_decoder(blobs: BlobStore, limits: DecoderLimits, memory: Any, slot_bytes: int, niceness: int) -> None:
     global _decoder  # noqa: PLW0603 (a decoder process serves one store for its whole life)
-    _decoder = _Decoder(blobs, memory, slot_bytes, MemoryLimit(address_space))
+    _decoder = _Decoder(blobs, memory, slot_bytes, MemoryLimit(limits.address_space), limits.pictures)
     os.nice(niceness)
     keep_freed_memory(KEPT_BYTES, MAX_KEPT_BLOCK_BYTES)
     # NumPy sets itself up on first use. That must happen before the memory limit applies.

@@ -58,7 +58,7 @@ export class Viewer {
     // The next pictures are then there when the person presses the key.
     this.list.load(index + 1, index + AHEAD);
     const next = this.list.at(index + 1);
-    if (next?.image) new Image().src = next.image.original;
+    if (next?.image) new Image().src = next.image.shown ?? next.image.original;
   }
 
   /** Show the next (1) or the previous (-1) item that is not pending. Stays at the ends. */
@@ -81,7 +81,7 @@ export class Viewer {
     $("viewer-name").textContent = item.custom_id ? `${item.custom_id} · ${source.name}` : source.name;
     $("viewer-place").textContent = say("placeOf", { n: number(this.index + 1), total: number(this.list.total) });
     $("viewer-photo").hidden = !image || !prediction;
-    if (prediction) $("viewer-photo").src = image.original;
+    if (prediction) $("viewer-photo").src = image.shown;
     $("viewer-photo").alt = source.alt || source.name;
     $("viewer-explain").hidden = !prediction;
     this.regions.show(item);

@@ -6,11 +6,11 @@ const MANIFEST = /\.(xlsx|(csv|tsv|jsonl|ndjson|txt|xml)(\.gz)?)$/i;
 const TEXT = /\.(txt|xml)$/i;
 const SYSTEM_FILE = /(^|\/)(\.|__macosx\/|thumbs\.db$|desktop\.ini$)/i;
 /** Endings of file names, by format. Other files are pictures if their first bytes say so. */
-const ENDINGS = { jpeg: ["jpg", "jpeg", "jfif", "jpe"], png: ["png"], webp: ["webp"], gif: ["gif"], avif: ["avif"], bmp: ["bmp", "dib"] };
-const FIRST_BYTES = /^(\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF.{4}WEBP|.{4}ftypavi[fs])/s;
+const ENDINGS = { jpeg: ["jpg", "jpeg", "jfif", "jpe"], png: ["png"], webp: ["webp"], gif: ["gif"], avif: ["avif"], bmp: ["bmp", "dib"], heic: ["heic", "heif"], tiff: ["tif", "tiff"], jp2: ["jp2", "j2k", "jpx", "jpf"], jxl: ["jxl"] };
+const FIRST_BYTES = /^(\xff\xd8\xff|\x89PNG|GIF8|BM|RIFF.{4}WEBP|.{4}ftyp(avi[fs]|hei[cfmsx]|hev[cx]|mif1|msf1)|II\*\0|MM\0\*|\xff\x0a|\0\0\0\x0c(JXL |jP {2}))/s;
 const HEAD_BYTES = 16;
 /** Pictures that the server does not open, by the endings of their names. */
-const OTHER_FORMAT = /\.(hei[cf]|tiff?|psd|svg|jxl|jp2|ico|eps|dng|cr[23]|nef|arw)$/i;
+const OTHER_FORMAT = /\.(psd|svg|ico|eps|dng|cr[23]|nef|arw)$/i;
 
 /**
  * Sort out files, given as `{file, path}`. `limits` are those of the server.

@@ -1,7 +1,7 @@
 // The URLs that a person typed or pasted, one per line.
 
 /** A URL of a file that is a picture by its name. Everything else may be a page of a shop. */
-const PICTURE = /\.(jpe?g|jfif|png|webp|gif|avif|bmp)(\?.*)?$/i;
+const PICTURE = /\.(jpe?g|jfif|png|webp|gif|avif|bmp|heic|heif|tiff?|jp2|jxl)(\?.*)?$/i;
 /** Most URLs that a crawl may start from. */
 export const MOST_STARTS = 100;
 

@@ -65,7 +65,9 @@ async function classifyFile(photo, crop) {
   await wait(name, async (signal) => {
     const file = photo.file ?? (await getFile(photo.src, name));
     const { item, milliseconds } = await classify(file, crop, { onProgress: showProgress, onQueue: showQueue, signal });
-    add({ item, milliseconds, file, src: photo.src });
+    // The browser may not show the file itself.
+    const isShown = !item.image || item.image.shown === item.image.original;
+    add({ item, milliseconds, file, src: isShown ? photo.src : item.image.shown });
   });
 }
 
@@ -171,7 +173,7 @@ async function fetched(id) {
       stage.showPhoto(item.image.original, item.source.name);
       await wait(item.source.name, async (signal) => (item = await follow(item, showQueue, signal)));
     }
-    if (item.status === "succeeded") return { item, src: item.image.original, milliseconds: history.state?.took?.[id] };
+    if (item.status === "succeeded") return { item, src: item.image.shown, milliseconds: history.state?.took?.[id] };
     if (item.error) showProblem(() => `${item.source.name}: ${sayError(item.error.code, item.error.detail)}`);
   } catch (error) {
     if (!(error instanceof ApiError || error instanceof Unreachable)) throw error;

@@ -5,7 +5,7 @@ export const WORDS = {
     errors: {
       not_an_image: "This is not a picture.",
       empty_file: "The file is empty.",
-      unsupported_format: "This file format is not supported. Use JPEG, PNG, WebP, GIF, AVIF or BMP.",
+      unsupported_format: "This file format is not supported. Use JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC, TIFF, JPEG 2000 or JPEG XL.",
       truncated_image: "The picture is incomplete: its end is missing.",
       too_many_pixels: "The picture has too many pixels.",
       too_large: "The file is too large.",
@@ -64,7 +64,7 @@ export const WORDS = {
     errors: {
       not_an_image: "사진 파일이 아닙니다.",
       empty_file: "파일이 비어 있습니다.",
-      unsupported_format: "지원하지 않는 형식입니다. JPEG, PNG, WebP, GIF, AVIF, BMP를 사용해 주세요.",
+      unsupported_format: "지원하지 않는 형식입니다. JPEG, PNG, WebP, GIF, AVIF, BMP, HEIC, TIFF, JPEG 2000, JPEG XL을 사용해 주세요.",
       truncated_image: "사진의 뒷부분이 잘려 있습니다.",
       too_many_pixels: "사진의 픽셀 수가 너무 많습니다.",
       too_large: "파일이 너무 큽니다.",
