@@ -34,7 +34,7 @@ from cli import (
 )
 from cli.output import ExitCode, err, out
 from core.errors import LookbookError
-from lookbook import Error, NotReached, ProblemError
+from lookbook import Error, NotReached, ProblemError, UploadInterrupted
 
 app = typer.Typer(
     name="lookbook",
@@ -108,6 +108,8 @@ def main() -> None:
         _fail(error.detail)
     except NotReached as error:
         _fail(f"{error}; is it running (`make up`)? Give its URL with --url or LOOKBOOK_URL")
+    except UploadInterrupted as error:
+        _fail(f"{error}; to go on, repeat the command with --resume {error.job_id}")
     except ProblemError as error:
         _fail(
             f"{error}; give the key with --key or LOOKBOOK_KEY"

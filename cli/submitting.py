@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.output import AsJson, Key, Url, Wait, connect
+from cli.output import AsJson, ExitCode, Key, Url, Wait, connect, err
 from cli.sources import Kind, Source, read_source
 from cli.watching import report_new_job, sending
 from core.sources.manifests.columns import known_fields
 from lookbook import DEFAULT_URL, Client, Job
+from lookbook.multipart import Sent
 from lookbook.options import JobOptions
 
 
@@ -90,6 +91,14 @@ def submit(
             parser=_time, metavar="TIME", help="Keep the job until this time, then delete it.", show_default=False
         ),
     ] = None,
+    resume: Annotated[
+        str,
+        typer.Option(
+            metavar="JOB_ID",
+            help="Go on with an upload that broke off: send the pictures that this job does not have yet.",
+            show_default=False,
+        ),
+    ] = "",
     wait: Wait = True,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -101,11 +110,16 @@ def submit(
     URLs. The exit code is 3 if some pictures failed and 4 if the job was canceled. With `--no-wait`, standard output
     has only the id of the job.
 
+    Many pictures are sent in several requests, and the service classifies the first ones meanwhile. If the line breaks
+    for longer than the retries last, the message names the job with which `--resume` goes on.
+
     Examples:
 
         lookbook submit dress.jpg
 
         lookbook submit ~/catalog --name "Autumn catalog"
+
+        lookbook submit ~/catalog --resume job_01j9z3k8m2q4w6e8r0t2y4u6i8
 
         lookbook submit catalog.zip --priority low --no-wait
 
@@ -122,6 +136,8 @@ def submit(
         lookbook submit ~/catalog --json > predictions.jsonl
     """
     source = read_source(sources, sys.stdin.buffer.read)
+    if resume and source.kind is not Kind.PICTURES:
+        raise typer.BadParameter(f"only an upload of pictures can be resumed, got {source.kind.value}")
     options = JobOptions(
         name=name or None,
         model=model,
@@ -134,7 +150,8 @@ def submit(
         prefer_wait=1 if wait else None,
     )
     with connect(url, key) as client:
-        job = _send(client, source, options, dict(columns or ()))
+        columns_by_field = dict(columns or ())
+        job = _resume(client, resume, source) if resume else _send(client, source, options, columns_by_field)
         report_new_job(job, wait=wait, as_json=as_json)
 
 
@@ -149,4 +166,20 @@ def _send(client: Client, source: Source, options: JobOptions, columns: dict[str
             return client.submit_archive(source.files[0], columns=columns, sent=sent, **options)
         if source.kind is Kind.MANIFEST:
             return client.submit_manifest(source.files[0], columns=columns, sent=sent, **options)
-        return client.submit_uploads(source.files, sent=sent, **options)
+        return _send_pictures(client, source, options, sent)
+
+
+def _send_pictures(client: Client, source: Source, options: JobOptions, sent: Sent) -> Job:
+    opened: list[Job] = []
+    try:
+        return client.submit_uploads(source.files, sent=sent, opened=opened.append, **options)
+    except KeyboardInterrupt:
+        if not opened:
+            raise
+        err.print(f"interrupted: to go on, repeat the command with --resume {opened[0].id}", markup=False)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _resume(client: Client, job_id: str, source: Source) -> Job:
+    with sending("sending the other pictures") as sent:
+        return client.resume_uploads(job_id, source.files, sent=sent)

@@ -2,7 +2,16 @@
 
 from lookbook.answers import Item, JobState, Summary
 from lookbook.client import DEFAULT_URL, Client
-from lookbook.errors import Error, FieldError, FileChanged, NotReached, ProblemError, UnexpectedAnswer, WaitTimeout
+from lookbook.errors import (
+    Error,
+    FieldError,
+    FileChanged,
+    NotReached,
+    ProblemError,
+    UnexpectedAnswer,
+    UploadInterrupted,
+    WaitTimeout,
+)
 from lookbook.jobs import Job
 from lookbook.multipart import Upload
 from lookbook.uploads import PICTURE_SUFFIXES, pictures_in
@@ -22,6 +31,7 @@ __all__ = [
     "Summary",
     "UnexpectedAnswer",
     "Upload",
+    "UploadInterrupted",
     "WaitTimeout",
     "pictures_in",
 ]

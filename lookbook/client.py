@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Unpack
 from urllib.parse import quote
 
@@ -16,7 +16,8 @@ from lookbook.errors import ProblemError, WaitTimeout
 from lookbook.jobs import POLL_SECONDS, Job
 from lookbook.key_answers import Key, NewKey, Usage
 from lookbook.model_answers import Confusion, Labels, ModelVersion, ModelVersionDetail, Promotion
-from lookbook.multipart import MultipartBody, Sendable, Sent
+from lookbook.multipart import MultipartBody, Sendable, Sent, Upload, to_upload
+from lookbook.open_uploads import are_many, without_arrived
 from lookbook.options import (
     ClassificationOptions,
     CrawlLimits,
@@ -30,7 +31,7 @@ from lookbook.options import (
 from lookbook.reading import read
 from lookbook.retrying import retry_after
 from lookbook.transport import Body, Query, Transport, json_object
-from lookbook.uploads import BytesBody, json_body
+from lookbook.uploads import BytesBody, json_body, url_rows
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -118,10 +119,43 @@ class Client:
             response = self._transport.request("GET", item_path(item.id))
 
     def submit_uploads(
-        self, files: Iterable[Sendable], *, sent: Sent | None = None, **options: Unpack[JobOptions]
+        self,
+        files: Iterable[Sendable],
+        *,
+        sent: Sent | None = None,
+        opened: Callable[[Job], object] = lambda job: None,
+        **options: Unpack[JobOptions],
     ) -> Job:
-        """Submit files. Each is opened when it is sent. `pictures_in(folder)` lists the pictures of a folder."""
-        return self._submit_files("images", files, sent, options)
+        """Submit files. Each is opened when it is sent. `pictures_in(folder)` lists the pictures of a folder.
+
+        Many files go into an open job, in several requests at once, and `opened` is called with that job before the
+        first one. The service classifies the first files meanwhile.
+
+        Raises:
+            UploadInterrupted: not all files have arrived. `resume_uploads` sends the others.
+        """
+        uploads = [to_upload(file) for file in files]
+        if not are_many(uploads):
+            return self._submit_files("images", uploads, sent, options)
+        job = self.open_job(**_named_after(uploads, options))
+        opened(job)
+        job.add_uploads(uploads, sent=sent)
+        return job.close()
+
+    def resume_uploads(self, job: Job | str, files: Iterable[Sendable], *, sent: Sent | None = None) -> Job:
+        """Go on with an upload that broke off: send the files whose names the job does not have, and close the job.
+
+        Raises:
+            UploadInterrupted: not all files have arrived. Resume again.
+        """
+        job = self.job(job if isinstance(job, str) else job.id)
+        missing = without_arrived(map(to_upload, files), job.item_names())
+        job.add_uploads(missing, sent=sent)
+        return job.close()
+
+    def open_job(self, **options: Unpack[JobOptions]) -> Job:
+        """Create a job without pictures. `Job.add_uploads` and `Job.add_items` add them, until `Job.close`."""
+        return self._submit(json_body({**json_members(options), "open": True}), options)
 
     def submit_archive(
         self,
@@ -154,8 +188,7 @@ class Client:
 
     def submit_items(self, items: Iterable[UrlItem | str], **options: Unpack[JobOptions]) -> Job:
         """Submit URLs of pictures, with or without details. Workers fetch them."""
-        rows = [{"url": item} if isinstance(item, str) else item for item in items]
-        return self._submit(json_body({**json_members(options), "items": rows}), options)
+        return self._submit(json_body({**json_members(options), "items": url_rows(items)}), options)
 
     def crawl(
         self,
@@ -322,6 +355,13 @@ class Client:
         return self._transport.request(
             "POST", path, query=query, body=body, headers=headers, idempotency_key=uuid.uuid4().hex
         )
+
+
+def _named_after(files: Sequence[Upload], options: JobOptions) -> JobOptions:
+    """Return options with a name: the given one, or the one that the service gives to a job of files."""
+    named = options.copy()
+    named["name"] = options.get("name") or f"{files[0].sent_name[:180]} +{len(files) - 1}"
+    return named
 
 
 def is_url(picture: str | os.PathLike[str]) -> bool:

@@ -23,6 +23,14 @@ class FileChanged(Error):
     """The size of a file changed while the file was being sent."""
 
 
+class UploadInterrupted(Error):
+    """An upload into an open job ended before all files had arrived. It can be resumed: `job_id` names the job."""
+
+    def __init__(self, job_id: str, reason: Exception) -> None:
+        super().__init__(f"the upload to {job_id} broke off, and can be resumed: {reason}")
+        self.job_id = job_id
+
+
 class WaitTimeout(Error):
     """The work did not end in time. It continues, and the caller may wait for it again."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import uuid
@@ -30,11 +31,13 @@ from lookbook.answers import (
 from lookbook.comparison_answers import Comparison, Pair
 from lookbook.crawl_answers import CrawlUrl
 from lookbook.errors import Error, WaitTimeout
-from lookbook.options import JobOptions, ReviewOption, json_members, prefer_header
+from lookbook.multipart import Sendable, Sent, to_upload
+from lookbook.open_uploads import add_uploads
+from lookbook.options import JobOptions, ReviewOption, UrlItem, json_members, prefer_header
 from lookbook.reading import read
 from lookbook.retrying import retry_after
-from lookbook.transport import Transport, json_object
-from lookbook.uploads import json_body
+from lookbook.transport import Transport, json_object, lines_of
+from lookbook.uploads import json_body, url_rows
 
 FINISHED = frozenset({"completed", "canceled", "failed"})
 EXPORT_FORMATS = ("csv", "jsonl", "parquet")
@@ -153,6 +156,33 @@ class Job:
         """
         for row in self._transport.pages(f"{self._path}/items", {"sort": sort, **filters}):
             yield read(Item, row)
+
+    def item_names(self) -> Iterator[str]:
+        """Yield the names of the job's items, in one request, by position."""
+        with self.export_blocks("jsonl") as blocks:
+            for line in lines_of(blocks):
+                yield str(json.loads(line)["source_name"])
+
+    def add_uploads(self, files: Iterable[Sendable], *, sent: Sent | None = None) -> None:
+        """Add files to an open job, in several requests at once.
+
+        The items are not in the order of the files, because requests overtake each other.
+
+        Raises:
+            UploadInterrupted: not all files have arrived. `Client.resume_uploads` sends the others.
+        """
+        add_uploads(self._transport, self.id, f"{self._path}/items", [to_upload(file) for file in files], sent)
+        self.refresh()
+
+    def add_items(self, items: Iterable[UrlItem | str]) -> None:
+        """Add URLs of pictures to an open job, with or without details. Workers fetch them."""
+        body = json_body({"items": url_rows(items)})
+        self._transport.request("POST", f"{self._path}/items", body=body, idempotency_key=uuid.uuid4().hex)
+        self.refresh()
+
+    def close(self) -> Job:
+        """Close an open job: nothing is added to it any more, and it ends when its pictures are classified."""
+        return self._post("close", repeatable=True)
 
     def summary(self) -> Summary:
         return read(Summary, self._transport.request_object("GET", f"{self._path}/summary"))

@@ -27,6 +27,11 @@ class Upload:
     def size(self) -> int:
         return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
 
+    @property
+    def sent_name(self) -> str:
+        """The name as it is sent. Surrogates, which Python uses in names that are not UTF-8, become question marks."""
+        return self.name.encode("utf-8", "replace").decode()
+
     def blocks(self, size: int) -> Iterator[bytes]:
         """Yield the content. `size` is the number of bytes that were announced.
 
@@ -66,7 +71,7 @@ class MultipartBody:
         self._boundary = secrets.token_hex(16)
         self._fields = fields
         self._field = field
-        self._files = [(file, file.size) for file in map(_upload, files)]
+        self._files = [(file, file.size) for file in map(to_upload, files)]
         self.content_type = f"multipart/form-data; boundary={self._boundary}"
         self.length = sum(len(part) for part in self._texts()) + sum(size for _, size in self._files)
         self.on_sent: Sent = lambda sent, total: None
@@ -100,8 +105,7 @@ class MultipartBody:
         return f"{head}{value}\r\n".encode()
 
     def _file_head(self, file: Upload) -> bytes:
-        # File names that are not UTF-8 contain surrogates in Python. Each is sent as a question mark.
-        name = file.name.translate(_ESCAPES).encode("utf-8", "replace").decode()
+        name = file.sent_name.translate(_ESCAPES)
         return (
             f"--{self._boundary}\r\n"
             f'Content-Disposition: form-data; name="{self._field}"; filename="{name}"\r\n'
@@ -112,7 +116,8 @@ class MultipartBody:
         return f"--{self._boundary}--\r\n".encode()
 
 
-def _upload(file: Sendable) -> Upload:
+def to_upload(file: Sendable) -> Upload:
+    """Return the upload of a file under its own name, or the given upload."""
     if isinstance(file, Upload):
         return file
     path = Path(file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -187,6 +187,16 @@ def json_object(response: httpx.Response) -> dict[str, Any]:
         kind = response.headers.get("Content-Type", "no Content-Type")
         raise UnexpectedAnswer(f"expected a JSON object from {response.url}, got {kind}: is this a Lookbook service?")
     return body
+
+
+def lines_of(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of an answer that arrives in blocks, without their line breaks."""
+    rest = b""
+    for block in blocks:
+        *lines, rest = (rest + block).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
 
 
 @contextmanager

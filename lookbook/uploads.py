@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lookbook.multipart import Upload
+from lookbook.options import UrlItem
 
 PICTURE_SUFFIXES = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".avif", ".bmp"),
@@ -30,6 +31,11 @@ class BytesBody:
 
 def json_body(value: object) -> BytesBody:
     return BytesBody(json.dumps(value, ensure_ascii=False).encode(), "application/json")
+
+
+def url_rows(items: Iterable[UrlItem | str]) -> list[UrlItem]:
+    """Return the members of pictures by URL. A text is the URL itself."""
+    return [{"url": item} if isinstance(item, str) else item for item in items]
 
 
 def pictures_in(folder: str | os.PathLike[str]) -> list[Upload]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from api.answers.problems import MEDIA_TYPE
 from api.schemas.common import ProblemOut
 from api.schemas.items import ClassificationIn, ClassificationOptions
-from api.schemas.jobs import JobForm, JobIn
+from api.schemas.jobs import AdditionIn, JobForm, JobIn
 
 _FILE = {"type": "string", "format": "binary"}
 _FILES = {"type": "array", "items": _FILE, "minItems": 1}
@@ -82,7 +82,10 @@ JOB_BODY: dict[str, Any] = {
 
 ADDITION_BODY: dict[str, Any] = {
     "required": True,
-    "content": {"multipart/form-data": _multipart({"properties": {}}, {"images": _FILES})},
+    "content": {
+        "multipart/form-data": _multipart({"properties": {}}, {"images": _FILES}),
+        "application/json": {"schema": _json_schema(AdditionIn)},
+    },
 }
 
 PREFER_PARAMETER: dict[str, Any] = {

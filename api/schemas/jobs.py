@@ -140,6 +140,12 @@ class JobIn(JobOptions):
     )
 
 
+class AdditionIn(Input):
+    """URLs of pictures for an open job."""
+
+    items: Annotated[list[ItemIn], FailFast()] = Field(min_length=1)
+
+
 class AdditionQuery(Input):
     position: int | None = Field(
         None,

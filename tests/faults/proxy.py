@@ -72,10 +72,15 @@ class Proxies:
 
     @staticmethod
     async def _cancel_all() -> None:
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        # A connection that has just been accepted begins its task a little later. A task that is canceled before it
+        # begins would leave its connection open.
+        for _ in range(3):
+            for _ in range(3):
+                await asyncio.sleep(0)
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
 
 
 class Proxy:

@@ -1,0 +1,114 @@
+"""The upload of many files into an open job: several requests at once, each repeated until it has arrived."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+from lookbook.errors import Error, UploadInterrupted
+from lookbook.multipart import MultipartBody, Sent, Upload
+from lookbook.transport import Transport
+
+MANY_FILES, MANY_BYTES = 500, 64 * 2**20
+"""`Client.submit_uploads` sends more files or bytes than these into an open job, instead of in one request."""
+
+_BATCH_FILES, _BATCH_BYTES = 100, 16 * 2**20
+"""Most files and bytes of one request. If its line breaks, no more than these are sent again."""
+
+_AT_ONCE = 4
+"""Requests that run at the same time."""
+
+_MAX_NAME = 500
+"""The service cuts longer names to this many characters, with an ellipsis as the last one."""
+
+
+def are_many(files: Sequence[Upload]) -> bool:
+    """Return whether files are better sent in several requests."""
+    return len(files) > MANY_FILES or sum(file.size for file in files) > MANY_BYTES
+
+
+def without_arrived(files: Iterable[Upload], arrived: Iterable[str]) -> list[Upload]:
+    """Return the files that a job does not have yet. `arrived` are the names of its items."""
+    names = Counter(arrived)
+    missing = []
+    for file in files:
+        name = _stored_name(file)
+        if names[name]:
+            names[name] -= 1
+        else:
+            missing.append(file)
+    return missing
+
+
+def add_uploads(transport: Transport, job_id: str, path: str, files: Sequence[Upload], sent: Sent | None) -> None:
+    """Add files to an open job. The order of its items is not that of the files, because requests overtake each other.
+
+    Raises:
+        UploadInterrupted: a request failed for good. Other files may have arrived.
+    """
+    progress = _Progress(sum(file.size for file in files), sent)
+    stopped = threading.Event()
+
+    def send(batch: Sequence[Upload]) -> None:
+        if not stopped.is_set():
+            body = MultipartBody({}, "images", batch)
+            body.on_sent = progress.counter()
+            transport.request("POST", path, body=body, idempotency_key=uuid.uuid4().hex)
+
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="upload") as pool:
+        try:
+            futures = [pool.submit(send, batch) for batch in _batches(files)]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            stopped.set()
+            for future in futures:
+                future.result()
+        except (Error, OSError) as error:
+            raise UploadInterrupted(job_id, error) from error
+        finally:
+            # Also after Ctrl-C: the requests that have not begun are left out.
+            stopped.set()
+
+
+def _batches(files: Sequence[Upload]) -> Iterator[list[Upload]]:
+    batch: list[Upload] = []
+    size = 0
+    for file in files:
+        if batch and (len(batch) == _BATCH_FILES or size + file.size > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield batch
+
+
+def _stored_name(file: Upload) -> str:
+    name = file.sent_name
+    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
+
+
+class _Progress:
+    """Adds up what the requests have sent. Their forms are a little longer than their files, which it leaves out."""
+
+    def __init__(self, total: int, sent: Sent | None) -> None:
+        self._total = total
+        self._sent = sent
+        self._lock = threading.Lock()
+        self._by_request: list[int] = []
+
+    def counter(self) -> Sent:
+        """Return the callback of one more request."""
+        with self._lock:
+            index = len(self._by_request)
+            self._by_request.append(0)
+
+        def count(sent: int, _: int) -> None:
+            with self._lock:
+                self._by_request[index] = sent
+                if self._sent is not None:
+                    self._sent(min(sum(self._by_request), self._total), self._total)
+
+        return count
