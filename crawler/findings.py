@@ -23,20 +23,32 @@ class UncommittedBatch:
 
     met: list[MetUrl] = field(default_factory=list)
     settled: list[SettledUrl] = field(default_factory=list)
+    postponed: set[str] = field(default_factory=set)
     unchanged: list[str] = field(default_factory=list)
     items: list[NewItem] = field(default_factory=list)
     reused: set[str] = field(default_factory=set)
     counted: dict[tuple[str, str], int] = field(default_factory=dict)
     writers: list[BlobWriter] = field(default_factory=list)
-    met_on_page: dict[str, set[str]] = field(default_factory=dict)
-    """Digests of the products and pictures that a page shows, by the URL of the page."""
     bytes: int = 0
 
     def as_crawl_batch(self, waiting_on: Sequence[dict[str, str]]) -> CrawlBatch:
         """Return the part that the database stores. The bytes go to the blob store."""
         return CrawlBatch(
-            self.met, self.settled, self.unchanged, self.items, self.reused, self.counted, self.bytes, waiting_on
+            self.met,
+            self.settled,
+            self.postponed,
+            self.unchanged,
+            self.items,
+            self.reused,
+            self.counted,
+            self.bytes,
+            waiting_on,
         )
+
+    @property
+    def decided(self) -> set[str]:
+        """The digests of the URLs that are settled or postponed, so that the frontier need not know them any more."""
+        return self.postponed.union(url.digest for url in self.settled)
 
 
 class Findings:
@@ -51,18 +63,19 @@ class Findings:
         return taken
 
     @property
-    def settled_count(self) -> int:
-        return len(self._batch.settled)
+    def decided_count(self) -> int:
+        """The number of URLs that were settled or postponed since the last commit."""
+        return len(self._batch.settled) + len(self._batch.postponed)
 
     def add_met(self, *urls: MetUrl) -> None:
         self._batch.met += urls
 
-    def add_met_on_page(self, page_url: str, digest: str) -> None:
-        """Note that a page shows a product or picture. If it is new, pages of that form are worth reading."""
-        self._batch.met_on_page.setdefault(page_url, set()).add(digest)
-
     def add_settled(self, url: SettledUrl) -> None:
         self._batch.settled.append(url)
+
+    def add_postponed(self, digest: str) -> None:
+        """Have a queued URL requested after all others."""
+        self._batch.postponed.add(digest)
 
     def add_unchanged_page(self, url: str) -> None:
         """Note a page that is the same as in the crawl that this one repeats."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -18,11 +18,13 @@ from core.fetching.politeness import Clock, HostSchedule
 from crawler.robots import Rules
 from db.crawls.met_urls import QueuedUrl
 from db.crawls.requests import CrawlLimits
-from db.steps.crawling import SettledUrl
-from db.tables import Lane, UrlReason
+from db.tables import CrawlPriority, Lane, UrlReason
 
 LANE_SIZE = 300
 """Maximum number of URLs of a lane in memory."""
+_MAX_POSTPONABLE = 32
+"""Maximum number of a host's URLs in memory that are no product pages. The products that these lead to go before the
+rest."""
 MAX_REQUESTS = 16
 """Maximum number of a crawl's requests in progress, to all hosts together."""
 MAX_TRIES = 3
@@ -42,12 +44,17 @@ class UrlRequest:
     not_before: float = -math.inf
     """When the next try may begin, by the clock of the frontier."""
 
+    @property
+    def is_postponable(self) -> bool:
+        return self.url.priority > CrawlPriority.PRODUCT
+
 
 @dataclass(frozen=True, slots=True)
 class RobotsRequest:
     """A request for the robots.txt of an origin."""
 
     origin: str
+    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +74,25 @@ class _HostQueues:
 
     by_host: OrderedDict[str, deque[UrlRequest]] = field(default_factory=OrderedDict)
     size: int = 0
+    postponable: Counter[str] = field(default_factory=Counter)
+    """The number of requests that are neither for products nor for pictures nor for start URLs, by host."""
 
     def add(self, request: UrlRequest, *, first: bool = False) -> None:
+        """Add a request behind those of its priority, or before all others."""
         queue = self.by_host.setdefault(request.host, deque())
-        if first:
-            queue.appendleft(request)
-        else:
-            queue.append(request)
+        place = len(queue)
+        while place and queue[place - 1].url.priority > request.url.priority:
+            place -= 1
+        queue.insert(0 if first else place, request)
         self.size += 1
+        self.postponable[request.host] += request.is_postponable
 
     def take(self, host: str, *, served: bool = True) -> UrlRequest:
         """Remove the first request to a host, and return it. `served`: the other hosts now come first."""
         queue = self.by_host[host]
         self.size -= 1
         request = queue.popleft()
+        self.postponable[host] -= request.is_postponable
         if not queue:
             del self.by_host[host]
         elif served:
@@ -119,6 +131,8 @@ class Frontier:
         """By digest."""
         self._robots_in_progress: set[str] = set()
         """Origins."""
+        self._robots_tries: Counter[str] = Counter()
+        """Requests for the robots.txt of each origin so far."""
         self._in_memory: set[str] = set()
         """Digests of all URLs in memory, including those that are settled but not committed."""
         self._stopping = False
@@ -154,20 +168,30 @@ class Frontier:
         size = self._queues[lane].size
         return 0 if lane in self._limits_reached or size > LANE_SIZE // 2 else LANE_SIZE - size
 
-    def add(self, urls: Sequence[QueuedUrl]) -> None:
-        """Add URLs that are queued in the database. Those already in memory are ignored."""
+    def add(self, urls: Sequence[QueuedUrl], admit: Callable[[QueuedUrl], bool] = lambda url: True) -> None:
+        """Add URLs that are queued in the database, the most urgent one first.
+
+        Those already in memory are ignored, and those for which there is no room stay in the database. `admit` returns
+        whether a URL is to be requested. If not, it has settled or postponed the URL.
+        """
         for url in urls:
             if url.digest in self._in_memory:
                 continue
+            if not admit(url):
+                self._in_memory.add(url.digest)
+                continue
             parts = urlsplit(url.url)
-            self._in_memory.add(url.digest)
             request = UrlRequest(url, parts.netloc, f"{parts.scheme}://{parts.netloc}")
-            self._queues[Lane.of(url.kind)].add(request)
+            queues = self._queues[Lane.of(url.kind)]
+            if request.is_postponable and queues.postponable[request.host] >= _MAX_POSTPONABLE:
+                continue
+            self._in_memory.add(url.digest)
+            queues.add(request)
         self._changed.set()
 
-    def forget_committed(self, settled: Sequence[SettledUrl]) -> None:
-        """Forget URLs whose final state the database has now."""
-        self._in_memory.difference_update(url.digest for url in settled)
+    def forget_committed(self, digests: Collection[str]) -> None:
+        """Forget URLs whose final state or later turn the database has now."""
+        self._in_memory.difference_update(digests)
 
     async def next(self) -> Step | None:
         """Wait for the next step, and return it. Return None when the frontier was stopped."""
@@ -201,8 +225,17 @@ class Frontier:
         self._changed.set()
 
     def end_robots_request(self, origin: str, seconds: float, *, ok: bool) -> None:
-        """Note that the request for a robots.txt has ended. Afterwards the caller calls `learn_rules`."""
+        """Note that the request for a robots.txt has ended.
+
+        Afterwards the caller calls `learn_rules` or `retry_robots`.
+        """
         self._hosts.end(urlsplit(origin).netloc, seconds, ok=ok)
+
+    def retry_robots(self, origin: str, pause: float) -> None:
+        """Request nothing from the host for `pause` seconds, and then its robots.txt once more."""
+        self._hosts.pause(urlsplit(origin).netloc, pause)
+        self._robots_in_progress.discard(origin)
+        self._changed.set()
 
     def retry(self, request: UrlRequest, pause: float | None = None) -> None:
         """Request a URL once more after `pause` seconds. Without a pause given, it grows with each try."""
@@ -275,7 +308,8 @@ class Frontier:
                 self._hosts.begin(host)
                 if rules is None:
                     self._robots_in_progress.add(first.origin)
-                    return RobotsRequest(first.origin), 0.0
+                    self._robots_tries[first.origin] += 1
+                    return RobotsRequest(first.origin, self._robots_tries[first.origin]), 0.0
                 return self._begin(lane, queues.take(host)), 0.0
         return None, soonest
 

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 from core.errors import FetchForbidden
 from core.products import TEXTS, product_id_of, shortened_id
 from crawler import recipes
-from crawler.extraction import Extraction, FoundPicture, LeftOut, PageKind, Rule
+from crawler.extraction import Extraction, FoundPicture, LeftOut, Links, PageKind, Rule
+from crawler.feeds import Feed
 from crawler.findings import Findings
+from crawler.patterns import Admission, Patterns
 from crawler.recipes import Recipe
-from crawler.urls import canonical_url, without_www
+from crawler.urls import canonical_or_same, canonical_url, without_www
 from db.crawls.met_urls import MetUrl, QueuedUrl
 from db.crawls.requests import CrawlRequest, digest_of
 from db.tables import CrawlPriority, UrlKind, UrlReason
@@ -26,12 +28,20 @@ class Meetings:
     """Decides for one crawl which of the URLs that it meets are requested, and in which order."""
 
     def __init__(
-        self, crawl: CrawlRequest, findings: Findings, start_urls: Iterable[str], site_recipes: list[Recipe]
+        self,
+        crawl: CrawlRequest,
+        findings: Findings,
+        patterns: Patterns,
+        start_urls: Iterable[str],
+        site_recipes: list[Recipe],
     ) -> None:
         """`start_urls`: the start URLs and the URLs that they redirect to. Pages may be on the hosts of all of them."""
         self._crawl = crawl
         self._findings = findings
+        self._patterns = patterns
         self._site_recipes = site_recipes
+        self.products_in_lists: set[str] = set()
+        """Digests of the pages of products that a recipe has read from a list."""
         self._chosen_recipe = next((recipe for recipe in site_recipes if recipe.name == crawl.recipe), None)
         self._hosts = {without_www(host) for host in crawl.limits.hosts}
         self._hosts |= {without_www(urlsplit(url).hostname) for url in start_urls}
@@ -56,9 +66,13 @@ class Meetings:
         """Return the recipe by which a page is read, if there is one for its site."""
         return self._chosen_recipe or recipes.find_recipe(self._site_recipes, url)
 
-    def follow(self, page: QueuedUrl, extraction: Extraction, recipe: Recipe | None) -> None:
-        """Meet the pictures that a page shows, and the pages that it leads to."""
+    def follow(self, page: QueuedUrl, extraction: Extraction, recipe: Recipe | None, *, fruitful: bool) -> None:
+        """Meet the pictures that a page shows, and the pages that it leads to.
+
+        `fruitful`: whether the page shows anything that is new to the crawl.
+        """
         links = extraction.links
+        self._leave_out_translations(page, links.translations)
         unrelated = extraction.kind is PageKind.OTHER and page.priority is CrawlPriority.OTHER_PAGE
         if links.noindex or unrelated:
             # An unrelated page is neither a start URL nor in a sitemap, and nothing on it says that it shows products.
@@ -72,16 +86,54 @@ class Meetings:
                 self._meet_picture(page, picture, known, nofollow=links.nofollow)
         if links.nofollow:
             return
-        # A listing that a recipe reads is complete, therefore the pages of its products are not needed.
-        is_complete = is_read_by_recipe(extraction)
-        for url in () if is_complete else links.products:
-            digest = self.meet(url, UrlKind.PAGE, CrawlPriority.PRODUCT, page.depth + 1, page.url)
-            self._findings.add_met_on_page(page.url, digest)
-        for url in links.pages:
-            # Further pages of a listing are as deep as its first page.
-            self.meet(url, UrlKind.PAGE, CrawlPriority.NEXT_PAGE, page.depth, page.url)
-        for url in () if is_complete else links.others:
+        self._follow_list(page, links, fruitful=fruitful)
+        if is_read_by_recipe(extraction):
+            # The listing is complete, therefore the pages of its products are not needed.
+            self.products_in_lists.update(digest_of(canonical_url(url)) for url in links.products)
+            return
+        for url in links.products:
+            self.meet(url, UrlKind.PAGE, CrawlPriority.PRODUCT, page.depth + 1, page.url)
+        if page.priority is CrawlPriority.VIEW and not fruitful:
+            # Its own filters would only select from what is known already.
+            return
+        for url in links.others:
             self.meet(url, UrlKind.PAGE, CrawlPriority.OTHER_PAGE, page.depth + 1, page.url)
+        for url in links.views:
+            self.meet(url, UrlKind.PAGE, CrawlPriority.VIEW, page.depth + 1, page.url)
+
+    def _follow_list(self, page: QueuedUrl, links: Links, *, fruitful: bool) -> None:
+        """Meet the further pages of a listing. They are as deep as its first page."""
+        priority = max(CrawlPriority.NEXT_PAGE, page.priority) if page.priority is CrawlPriority.VIEW else None
+        for url in links.pages:
+            self.meet(url, UrlKind.PAGE, priority or CrawlPriority.NEXT_PAGE, page.depth, page.url)
+        # Nobody has promised these pages, so they end with the first one that shows nothing new.
+        for url in links.more if fruitful or not page.known.get("continues") else ():
+            known = {"continues": True}
+            self.meet(url, UrlKind.PAGE, priority or CrawlPriority.NEXT_PAGE, page.depth, page.url, known)
+
+    def _leave_out_translations(self, page: QueuedUrl, urls: Iterable[str]) -> None:
+        for url in urls:
+            met = self._decide(url, UrlKind.PAGE, CrawlPriority.OTHER_PAGE, page.depth, page.url)
+            if met is not None and met.left_out is None:
+                self._findings.add_met(replace(met, left_out=UrlReason.TRANSLATION))
+
+    def follow_feed(self, page: QueuedUrl, feed: Feed) -> None:
+        """Meet the pages that a sitemap or a feed names.
+
+        The pictures of its entries are fallbacks. The sitemaps of an index that are not about products come last, and
+        so do their pages.
+        """
+        is_other = page.kind is UrlKind.SITEMAP and page.priority is CrawlPriority.OTHER_PAGE
+        for sitemap in feed.sitemaps:
+            later = is_other or sitemap in feed.other_sitemaps
+            priority = CrawlPriority.OTHER_PAGE if later else CrawlPriority.START
+            self.meet(sitemap, UrlKind.SITEMAP, priority, page.depth, page.url)
+        priority = CrawlPriority.OTHER_PAGE if is_other else CrawlPriority.PRODUCT
+        for entry in feed.entries:
+            self.meet(entry.url, UrlKind.PAGE, priority, page.depth + 1, page.url)
+            self._leave_out_translations(page, entry.translations)
+            for picture in entry.pictures(page.url):
+                self._meet_picture(page, picture, _source_of(picture, None, self._product_of(picture)), nofollow=False)
 
     def _product_of(self, picture: FoundPicture) -> dict[str, Any]:
         """Return what the page says about the product of a picture.
@@ -108,8 +160,7 @@ class Meetings:
             product = self._decide(picture.product_url, UrlKind.PAGE, CrawlPriority.PRODUCT, page.depth + 1, page.url)
             if product is not None and product.left_out is None:
                 known, priority = {**known, "product_digest": product.digest}, CrawlPriority.FALLBACK
-        digest = self.meet(picture.url, UrlKind.PICTURE, priority, page.depth, page.url, known)
-        self._findings.add_met_on_page(page.url, digest)
+        self.meet(picture.url, UrlKind.PICTURE, priority, page.depth, page.url, known)
 
     def meet(
         self,
@@ -142,12 +193,29 @@ class Meetings:
                 left_out = UrlReason.OTHER_HOST
             elif depth > self._crawl.limits.depth:
                 left_out = UrlReason.LIMIT_DEPTH
+        if left_out is None and kind is UrlKind.PAGE and priority is not CrawlPriority.START:
+            admission = self._patterns.admit(url)
+            if admission is Admission.NEVER:
+                left_out = UrlReason.ENDLESS_PATTERN
+            elif admission is Admission.LATER:
+                priority = CrawlPriority.VIEW
         return MetUrl(digest, url, kind, priority, depth, referrer, left_out=left_out)
 
 
 def is_read_by_recipe(extraction: Extraction) -> bool:
     """Return whether a recipe has read the page as a listing."""
     return extraction.recipe is not None and any(picture.rule is Rule.RECIPE for picture in extraction.pictures)
+
+
+def shown_by(extraction: Extraction) -> set[str]:
+    """Return what a page shows, so that a page that shows nothing new is recognised.
+
+    A product is known by its URL, on its own page by its title and picture, because many URLs may lead to that page.
+    """
+    pages = [*extraction.links.products, *(picture.product_url for picture in extraction.pictures)]
+    on_page = (picture for picture in extraction.pictures if picture.product_url is None)
+    pictures = (f"{picture.product.title} {canonical_or_same(picture.url)}" for picture in on_page)
+    return {*(canonical_or_same(url) for url in pages if url), *pictures}
 
 
 def _source_of(picture: FoundPicture, query: str | None, product: Mapping[str, Any]) -> dict[str, Any]:

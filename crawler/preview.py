@@ -26,7 +26,7 @@ from crawler.extraction.found import Extraction, FoundPicture
 from crawler.feeds import is_feed, read_feed
 from crawler.recipes import Recipe
 from crawler.robots import Rules
-from crawler.web import ROBOTS_LIMITS, redirect_url
+from crawler.web import redirect_url
 
 PREVIEW_SECONDS = 40.0
 """Seconds after which the process is killed."""
@@ -89,10 +89,16 @@ class PageReader:
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
         if origin not in self._rules:
-            self._rules[origin] = robots.read_rules(self._fetcher.get(f"{origin}/robots.txt", limits=ROBOTS_LIMITS))
+            try:
+                answer = self._fetcher.get(f"{origin}/robots.txt", limits=robots.LIMITS)
+                self._rules[origin] = robots.read_rules(answer)
+            except ItemError as error:
+                self._rules[origin] = robots.rules_without_answer(error)
         rules = self._rules[origin]
         if rules.closed_reason is not None:
             raise ShopUnreachable(rules.closed_reason)
+        if rules.error is not None:
+            raise rules.error
         if not rules.allow(url):
             raise CrawlForbidden(f"the robots.txt of {origin} forbids {parts.path or '/'}")
 

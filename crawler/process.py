@@ -124,18 +124,15 @@ class CrawlRun:
             findings.add_met(*self.visits.meetings.seeds())
         while True:
             batch = findings.take()
-            new = await self._in_thread(self._commit, batch, self._show_paused_hosts())
-            quota = new if isinstance(new, ItemError) else None
-            if not isinstance(new, ItemError):
-                self.visits.note_new_urls(batch.met_on_page, new)
+            quota = await self._in_thread(self._commit, batch, self._show_paused_hosts())
             renewed = time.monotonic()
-            frontier.forget_committed(batch.settled)
+            frontier.forget_committed(batch.decided)
             if frontier.failure is not None:
                 raise frontier.failure
             if frontier.stopped:
                 return
             await self._refill()
-            if quota is not None or (frontier.idle and not findings.settled_count):
+            if quota is not None or (frontier.idle and not findings.decided_count):
                 if quota is None and await self._in_thread(self._find_more):
                     continue
                 await self._in_thread(self._finish, quota)
@@ -151,7 +148,7 @@ class CrawlRun:
         began = time.monotonic()
         renewal_interval = self._policy.deadlines.renewal_interval.total_seconds()
         while not self.frontier.stopped:
-            now, settled = time.monotonic(), self.findings.settled_count
+            now, settled = time.monotonic(), self.findings.decided_count
             if (
                 settled >= BATCH_URLS
                 or (settled and now - began >= BATCH_SECONDS)
@@ -168,28 +165,28 @@ class CrawlRun:
             if room:
                 # URLs in memory are still queued in the database, therefore they come again.
                 limit = room + self.frontier.in_memory_count
-                self.frontier.add(await self._in_thread(self._read_queued, lane, limit))
+                self.frontier.add(await self._in_thread(self._read_queued, lane, limit), self.visits.admit)
 
     def _read_queued(self, lane: Lane, limit: int) -> list[QueuedUrl]:
         with self._database.reading() as session:
             return crawling.list_queued(session, self._lease.job_id, lane, limit)
 
-    def _commit(self, batch: UncommittedBatch, waiting_on: list[dict[str, str]]) -> set[str] | ItemError:
-        """Store a batch. Return the digests of the URLs that were new, or an error if the quota is used up."""
-        new: set[str] = set()
+    def _commit(self, batch: UncommittedBatch, waiting_on: list[dict[str, str]]) -> ItemError | None:
+        """Store a batch. Return an error if the quota is used up."""
         try:
             while len(batch.met) > MAX_MET_PER_COMMIT:
                 part, batch.met = batch.met[:MAX_MET_PER_COMMIT], batch.met[MAX_MET_PER_COMMIT:]
-                new |= self._store(UncommittedBatch(met=part), waiting_on)
-            return new | self._store(batch, waiting_on)
+                self._store(UncommittedBatch(met=part), waiting_on)
+            self._store(batch, waiting_on)
+            return None
         except QuotaExceeded as error:
             return OverQuota(error.detail)
         finally:
             for writer in batch.writers:
                 writer.abort()
 
-    def _store(self, batch: UncommittedBatch, waiting_on: list[dict[str, str]]) -> set[str]:
-        """Store a batch: first the bytes, then the rows. Return the digests of the URLs that were new."""
+    def _store(self, batch: UncommittedBatch, waiting_on: list[dict[str, str]]) -> None:
+        """Store a batch: first the bytes, then the rows."""
         crawl_batch = batch.as_crawl_batch(waiting_on)
         # A longer outage ends the attempt, because another worker may have the lease by then.
         max_outage = self._policy.deadlines.lease / 2
@@ -208,7 +205,6 @@ class CrawlRun:
                 self._blobs.ensure(batch.writers)
         self._lease = committed.lease
         dispatch(self._database, self._broker, committed.chunks)
-        return committed.new_digests
 
     def _find_more(self) -> bool:
         """Look for further URLs when none is queued any more. Return whether there are any."""

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import jmespath
 import yaml
@@ -20,6 +20,7 @@ from parsel.csstranslator import HTMLTranslator
 
 from core.errors import RecipeInvalid
 from core.settings import PROJECT
+from crawler.urls import encoded, parameters
 
 SITES = PROJECT / "recipes" / "sites"
 
@@ -227,5 +228,6 @@ def _excerpt(value: object) -> str:
 
 def _with_parameters(url: str, changes: dict[str, str]) -> str:
     parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True)) | changes
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    kept = [(name, value) for name, value in parameters(parts.query) if name not in changes]
+    changed = [(name, value.encode().decode("latin-1")) for name, value in changes.items()]
+    return urlunsplit(parts._replace(query=encoded(kept + changed)))

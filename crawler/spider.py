@@ -12,13 +12,9 @@ from scrapy import Request, Spider
 from scrapy.core.downloader.handlers.base import BaseDownloadHandler
 from scrapy.http import Response
 
-from crawler import robots
-from crawler.frontier import MAX_REQUESTS, MAX_TRIES, ForbiddenUrl, RobotsRequest, UrlRequest
+from crawler.frontier import MAX_REQUESTS, ForbiddenUrl, RobotsRequest, UrlRequest
 from crawler.process import CrawlRun
 from crawler.web import Answer
-
-_ROBOTS_RETRY_SECONDS = 2.0
-"""Pause before a robots.txt that could not be read is requested again."""
 
 
 class ShopSpider(Spider):
@@ -41,9 +37,10 @@ class ShopSpider(Spider):
                 yield self._request(f"{step.origin}/robots.txt", self.read_robots, step)
             elif isinstance(step, ForbiddenUrl):
                 self.visits.blocked_by_robots(step.request, step.rules)
-            elif self.visits.admit(step):
+            elif step.tries > 1 or self.visits.admit(step.url):
                 yield self._request(step.url.url, self.read, step)
             else:
+                self.frontier.uncount(step)
                 self.frontier.end_request(step, None, ok=True)
         await running
 
@@ -65,25 +62,15 @@ class ShopSpider(Spider):
             if answer.writer is not None:
                 answer.writer.abort()
 
-    async def read_robots(self, response: Response) -> None:
-        """Read the robots.txt of an origin. If it cannot be read after a few tries, it forbids everything."""
-        robots_request: RobotsRequest = response.meta["step"]
-        origin = robots_request.origin
+    def read_robots(self, response: Response) -> None:
+        """Read the robots.txt of an origin."""
+        request: RobotsRequest = response.meta["step"]
         answer: Answer = response.meta["answer"]
-        for _ in range(MAX_TRIES - 1):
-            if not _may_succeed_later(answer):
-                break
-            await asyncio.sleep(_ROBOTS_RETRY_SECONDS)
-            answer = await asyncio.get_running_loop().run_in_executor(None, self.web.ask_robots, origin)
-        self.frontier.end_robots_request(origin, answer.seconds, ok=answer.fetched is not None)
-        self.visits.read_robots(origin, answer)
+        self.frontier.end_robots_request(request.origin, answer.seconds, ok=answer.fetched is not None)
+        self.visits.read_robots(request, answer)
 
     def _request(self, url: str, callback: Any, step: UrlRequest | RobotsRequest) -> Request:
         return Request(url, callback=callback, dont_filter=True, meta={"step": step})
-
-
-def _may_succeed_later(answer: Answer) -> bool:
-    return answer.error is not None or (answer.fetched is not None and robots.may_succeed_later(answer.fetched))
 
 
 class GuardedHandler(BaseDownloadHandler):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,12 +25,13 @@ from crawler import robots
 from crawler.extraction import LeftOut, PageKind, RepeatedImages, extract
 from crawler.feeds import Feed, is_feed, read_feed
 from crawler.findings import Change, Findings
-from crawler.frontier import MAX_TRIES, Frontier, UrlRequest
-from crawler.meetings import MAX_TEXT, Meetings
+from crawler.frontier import MAX_TRIES, Frontier, RobotsRequest, UrlRequest
+from crawler.meetings import MAX_TEXT, Meetings, shown_by
+from crawler.patterns import Admission, Patterns
 from crawler.recipes import Recipe
 from crawler.robots import Rules
-from crawler.urls import PatternBound
 from crawler.web import Answer
+from db.crawls.met_urls import QueuedUrl
 from db.crawls.requests import CrawlRequest
 from db.steps.crawling import INTERNAL_NOTES, SettledUrl
 from db.steps.submitting import NewItem, StoredBlob
@@ -65,27 +66,27 @@ class Visits:
         self._frontier = frontier
         self._findings = findings
         self._now = now
-        self.meetings = Meetings(crawl, findings, start_urls, site_recipes)
+        self._patterns = Patterns()
+        self.meetings = Meetings(crawl, findings, self._patterns, start_urls, site_recipes)
         self._repeated_images: dict[str, RepeatedImages] = {}
         """By host."""
-        self._bound = PatternBound()
 
-    def admit(self, request: UrlRequest) -> bool:
-        """Return whether to request a URL. If many pages of its form showed nothing new, it is left out."""
-        url = request.url
-        if url.kind is UrlKind.PICTURE or url.priority is CrawlPriority.START or request.tries > 1:
+    def admit(self, url: QueuedUrl) -> bool:
+        """Return whether to request a URL now. If not, it is left out or comes later."""
+        if url.kind is not UrlKind.PAGE or url.priority is CrawlPriority.START:
             return True
-        if self._bound.admit(url.url):
+        admission = self._patterns.admit(url.url)
+        if url.digest in self.meetings.products_in_lists:
+            reason = UrlReason.PRODUCT_IN_LIST
+        elif admission is Admission.NEVER:
+            reason = UrlReason.ENDLESS_PATTERN
+        elif admission is Admission.LATER and url.priority is not CrawlPriority.VIEW:
+            self._findings.add_postponed(url.digest)
+            return False
+        else:
             return True
-        self._settle(request, UrlState.LEFT_OUT, reason=UrlReason.ENDLESS_PATTERN)
-        self._frontier.uncount(request)
+        self._findings.add_settled(SettledUrl(url.digest, url.kind, UrlState.LEFT_OUT, reason))
         return False
-
-    def note_new_urls(self, met_on_page: Mapping[str, set[str]], new_digests: set[str]) -> None:
-        """Note which pages showed URLs that were new to the crawl, so that further pages of their form are read."""
-        for page_url, digests in met_on_page.items():
-            if digests & new_digests:
-                self._bound.mark_fruitful(page_url)
 
     def blocked_by_robots(self, request: UrlRequest, rules: Rules) -> None:
         """Settle a URL that robots.txt forbids. If the host did not answer at all, the URL has failed."""
@@ -94,20 +95,22 @@ class Visits:
         else:
             self._settle(request, UrlState.BLOCKED_BY_ROBOTS, reason=UrlReason.ROBOTS, detail=rules.closed_reason)
 
-    def read_robots(self, origin: str, answer: Answer) -> None:
-        """Read the robots.txt of an origin, and give its rules to the frontier."""
-        fetched, error = answer.fetched, answer.error
+    def read_robots(self, request: RobotsRequest, answer: Answer) -> None:
+        """Read the robots.txt of an origin, and give its rules to the frontier, or have it requested again."""
+        origin, fetched, error = request.origin, answer.fetched, answer.error
         if fetched is not None:
             self._count_received(fetched)
             rules = robots.read_rules(fetched)
-        elif isinstance(error, BlockedAddress | FetchForbidden):
-            # No page of the origin can be fetched either, and each is settled with the same error.
-            rules = Rules()
         elif isinstance(error, ItemError):
-            rules = Rules(error=type(error)(f"robots.txt cannot be read: {error.detail}"))
+            rules = robots.rules_without_answer(error)
         else:
             self._frontier.fail(error or FetchRefused())
             return
+        if rules.closed_reason or rules.error:
+            pause = robots.pause_before_retry(fetched, request.tries, self._now())
+            if pause is not None:
+                self._frontier.retry_robots(origin, pause)
+                return
         digest = self.meetings.meet(f"{origin}/robots.txt", UrlKind.ROBOTS, CrawlPriority.START, 0, None)
         status = None if fetched is None else fetched.status
         if isinstance(error, BlockedAddress | FetchForbidden):
@@ -185,6 +188,8 @@ class Visits:
                 self._findings.count_change("gone")
             else:
                 item_id = self._add_item(request, None, error)
+        else:
+            self._patterns.note(request.url.url, set())
         self._settle(request, state, reason=error.code, detail=error.detail, status=status, item_id=item_id)
 
     def _moved(self, request: UrlRequest, fetched: Fetched, target: str) -> None:
@@ -283,7 +288,8 @@ class Visits:
         for reason, number in extraction.left_out.items():
             self._findings.count_left_out(reason, number)
         self._findings.count_page_kind(extraction.kind)
-        self.meetings.follow(request.url, extraction, recipe)
+        fruitful = self._patterns.note(request.url.url, shown_by(extraction))
+        self.meetings.follow(request.url, extraction, recipe, fruitful=fruitful)
         failed = extraction.kind is PageKind.ERROR
         self._settle(
             request,
@@ -296,13 +302,7 @@ class Visits:
         )
 
     def _feed(self, request: UrlRequest, fetched: Fetched, feed: Feed) -> None:
-        url = request.url
-        for sitemap in feed.sitemaps:
-            digest = self.meetings.meet(sitemap, UrlKind.SITEMAP, CrawlPriority.START, url.depth, url.url)
-            self._findings.add_met_on_page(url.url, digest)
-        for entry in feed.entries:
-            digest = self.meetings.meet(entry.url, UrlKind.PAGE, CrawlPriority.PRODUCT, url.depth + 1, url.url)
-            self._findings.add_met_on_page(url.url, digest)
+        self.meetings.follow_feed(request.url, feed)
         if feed.refused:
             self._findings.count_left_out(LeftOut.BAD_URL, feed.refused)
         if feed.cut:

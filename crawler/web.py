@@ -23,7 +23,6 @@ from db.tables import UrlKind
 
 PAGE_LIMITS = FetchLimits(max_bytes=10 * 2**20)
 FEED_LIMITS = FetchLimits(max_bytes=MAX_FEED_BYTES)
-ROBOTS_LIMITS = FetchLimits(seconds=15.0, max_bytes=robots.MAX_BYTES, max_redirects=5)
 
 _ACCEPT = {
     UrlKind.PICTURE: "image/avif,image/webp,image/*;q=0.9,*/*;q=0.5",
@@ -69,7 +68,7 @@ class CrawlFetcher:
 
     def ask_robots(self, origin: str) -> Answer:
         """Request the robots.txt of an origin, and follow redirects, as RFC 9309 demands. Never raises."""
-        return self._timed(lambda: Answer(self._fetcher.get(f"{origin}/robots.txt", limits=ROBOTS_LIMITS)))
+        return self._timed(lambda: Answer(self._fetcher.get(f"{origin}/robots.txt", limits=robots.LIMITS)))
 
     def _timed(self, request: Callable[[], Answer]) -> Answer:
         """Return the answer to a request, or the error that it raised, with the seconds that it took."""

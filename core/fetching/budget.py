@@ -20,6 +20,8 @@ class FetchLimits:
     """Maximum number of redirects that are followed."""
     connect_seconds: float = 5.0
     """Seconds to wait for one IP address of a host before the next one is tried."""
+    cut: bool = False
+    """Whether a body of more than `max_bytes` is cut off there. Otherwise it is an error."""
 
 
 class Budget:

@@ -29,6 +29,7 @@ PORTS = (80, 443)
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 _RETRYABLE_STATUSES = {408, 425, 429}
+_MAX_RETRY_AFTER = timedelta(days=1)
 _OWN_HEADERS = {
     "host",
     "connection",
@@ -69,15 +70,18 @@ class Fetched:
         return 200 <= self.status < 300
 
     def retry_after(self, now: datetime) -> timedelta | None:
-        """Return the pause that a Retry-After header asks for, in seconds or by a date (RFC 9110, 10.2.3), or None."""
-        value = self.headers.get("retry-after", "")
+        """Return the pause that a Retry-After header asks for, in seconds or by a date (RFC 9110, 10.2.3), or None.
+
+        It is at most a day.
+        """
+        value = self.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdecimal():
-            return timedelta(seconds=min(int(value), 86_400))
+            return min(timedelta(seconds=int(value)), _MAX_RETRY_AFTER) if len(value) < 10 else _MAX_RETRY_AFTER
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+            return min((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now, _MAX_RETRY_AFTER)
+        except (ValueError, OverflowError):
             return None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
 
     def expect_ok(self) -> Fetched:
         """Return this response if its status is 2xx.
@@ -330,12 +334,16 @@ def _limited_body(connection: Connection, head: h11.Response, budget: Budget) ->
     """Yield the decompressed pieces of the body, and check their total size against the limit."""
     # A 304 response may announce the length of the body that it does not send.
     announced, size = _header(head, b"content-length") if head.status_code != 304 else b"", 0
-    if announced and int(announced) > budget.limits.max_bytes:
+    limits = budget.limits
+    if announced and int(announced) > limits.max_bytes and not limits.cut:
         raise budget.too_large(f"the server announces {int(announced)}")
     for piece in _decoded_body(connection, head, budget):
+        if size + len(piece) > limits.max_bytes:
+            if not limits.cut:
+                raise budget.too_large()
+            yield piece[: limits.max_bytes - size]
+            return
         size += len(piece)
-        if size > budget.limits.max_bytes:
-            raise budget.too_large()
         yield piece
 
 

@@ -275,7 +275,12 @@ class _PageReader:
             product=main,
             pictures=found,
             left_out=dict(left_out),
-            links=find_links(page, list(product_pages), by_recipe.next_page if by_recipe else None),
+            links=find_links(
+                page,
+                list(product_pages),
+                by_recipe.next_page if by_recipe else None,
+                shown=products if self._main is None and not (by_recipe and by_recipe.recipe.page) else 0,
+            ),
             title=page.title,
             recipe=by_recipe.recipe.name if by_recipe else None,
             yields={name: tuple(values) for name, values in by_recipe.yields.items()} if by_recipe else {},

@@ -35,6 +35,8 @@ class Rule(StrEnum):
     """A CSS background in a `style` attribute."""
     LINK = "link"
     """A link to a picture file that contains no image."""
+    FEED = "feed"
+    """An entry of RSS or Atom, such as a product feed."""
 
 
 class LeftOut(StrEnum):
@@ -157,8 +159,14 @@ class Links:
     """The product pages that a listing links to."""
     pages: tuple[str, ...] = ()
     """The other pages of this listing."""
+    more: tuple[str, ...] = ()
+    """Where this listing may go on, if it has no link to its next page."""
+    views: tuple[str, ...] = ()
+    """This page with further parameters, such as a filter or another order."""
     others: tuple[str, ...] = ()
     """All other pages of the same host."""
+    translations: tuple[str, ...] = ()
+    """The same page in other languages."""
     feeds: tuple[str, ...] = ()
     """RSS and Atom feeds."""
     canonical: str | None = None

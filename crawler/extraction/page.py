@@ -11,6 +11,7 @@ from lxml import etree
 from w3lib.encoding import html_to_unicode
 
 from crawler.extraction.found import LeftOut
+from crawler.extraction.json_answers import is_json, json_as_html
 from crawler.urls import absolute_url
 
 MAX_BYTES = 8 * 2**20
@@ -49,9 +50,14 @@ class Page:
         self._absolute: dict[str, str | None] = {}
 
     @cached_property
+    def is_json(self) -> bool:
+        """Whether the answer is JSON. Its `tree` is that of a page with the same content."""
+        return is_json(self.text, self.headers.get("content-type", ""))
+
+    @cached_property
     def tree(self) -> Any:
         """Return the root element."""
-        text = _NOT_IN_XML.sub("", self.text).strip() or "<html/>"
+        text = _NOT_IN_XML.sub("", json_as_html(self.text) if self.is_json else self.text).strip() or "<html/>"
         # huge_tree raises the maximum depth from 256 to 2048 elements, which unclosed tags reach. MAX_BYTES limits the
         # size.
         parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)

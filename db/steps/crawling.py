@@ -64,6 +64,8 @@ class CrawlBatch:
 
     met: Sequence[MetUrl] = ()
     settled: Sequence[SettledUrl] = ()
+    postponed: Collection[str] = ()
+    """Digests of queued URLs that are to be requested after all others."""
     unchanged: Collection[str] = ()
     """URLs of pages that did not change since the crawl that this one repeats. They lead to the same URLs again."""
     items: Sequence[NewItem] = ()
@@ -85,8 +87,6 @@ class Committed:
     """The lease at its new position."""
     chunks: list[ChunkMessage]
     """To be sent after the commit."""
-    new_digests: set[str]
-    """Digests of the URLs that the crawl met for the first time."""
     job_finished: bool = False
     webhook: bool = False
 
@@ -124,6 +124,7 @@ def commit(session: Session, lease: LeasedSource, batch: CrawlBatch, policy: Chu
     # Each attempt requests robots.txt again, and the list of URLs shows only the first answer.
     settled = [url for url in batch.settled if url.kind is not UrlKind.ROBOTS or url.digest in new]
     _store_settled(session, job.id, progress, settled, now)
+    _postpone(session, job.id, batch.postponed)
     for (group, name), change in batch.counted.items():
         progress.count(group, name, change)
     progress.bytes += batch.bytes
@@ -133,7 +134,7 @@ def commit(session: Session, lease: LeasedSource, batch: CrawlBatch, policy: Chu
     lifecycle.update_job_state(session, job, now)
     messages = chunks.claim(session, job, policy, now)
     usage.add(session, job.key_id, now, items=len(items))
-    return Committed(lease, messages, new)
+    return Committed(lease, messages)
 
 
 def finish(
@@ -152,7 +153,7 @@ def finish(
     crawl = session.get_one(Crawl, job.id, populate_existing=True)
     requests.leave_out_queued(session, crawl, left_out, now)
     end_crawl(session, job, verdict, now)
-    return Committed(lease, [], set(), job.finished, job.webhook is not None)
+    return Committed(lease, [], job.finished, job.webhook is not None)
 
 
 def end_crawl(session: Session, job: Job, error: ItemError | None, now: datetime) -> None:
@@ -186,7 +187,7 @@ def list_queued(session: Session, job_id: str, lane: Lane, limit: int) -> list[Q
     if lane is Lane.PICTURES:
         in_lane = CrawlUrl.priority == CrawlPriority.PICTURE
     else:
-        in_lane = CrawlUrl.priority.between(CrawlPriority.START, CrawlPriority.OTHER_PAGE)
+        in_lane = CrawlUrl.priority.between(CrawlPriority.START, CrawlPriority.VIEW)
     query = (
         select(CrawlUrl)
         .where(CrawlUrl.job_id == job_id, CrawlUrl.state == UrlState.QUEUED, in_lane)
@@ -287,13 +288,15 @@ def _store_met(session: Session, crawl: Crawl, progress: Progress, met: Sequence
     """Insert the URLs that the crawl has not met before, and return their digests."""
     by_digest: dict[str, MetUrl] = {}
     for url in met:
-        by_digest.setdefault(url.digest, url)
+        first = by_digest.setdefault(url.digest, url)
+        if first.priority is CrawlPriority.FALLBACK and url.priority is CrawlPriority.PICTURE:
+            by_digest[url.digest] = url
     if progress.met + len(by_digest) > _MAX_URLS:
         progress.count("left_out", UrlReason.LIMIT_URLS, len(by_digest))
         return set()
     # The job's row is locked, therefore no other transaction adds URLs in the meantime.
-    for digest in met_urls.find_met(session, crawl.job_id, list(by_digest)):
-        del by_digest[digest]
+    known_urls = [by_digest.pop(digest) for digest in met_urls.find_met(session, crawl.job_id, list(by_digest))]
+    _promote_fallbacks(session, crawl.job_id, known_urls)
     if not by_digest:
         return set()
     earlier_visits = met_urls.find_earlier_visits(session, crawl, list(by_digest))
@@ -326,6 +329,30 @@ def _store_met(session: Session, crawl: Crawl, progress: Progress, met: Sequence
         state = UrlState.LEFT_OUT if url.left_out else UrlState.QUEUED
         progress.count_move(url.kind, None, state, url.left_out)
     return set(by_digest)
+
+
+def _promote_fallbacks(session: Session, job_id: str, met: Sequence[MetUrl]) -> None:
+    """Queue the fallback pictures that the page of their product shows in the same file as the list did."""
+    rows = [{"p_digest": url.digest, "p_known": url.known} for url in met if url.priority is CrawlPriority.PICTURE]
+    if rows:
+        is_fallback = (_URLS.c.state == UrlState.QUEUED) & (_URLS.c.priority == CrawlPriority.FALLBACK)
+        statement = (
+            update(_URLS)
+            .where(_URLS.c.job_id == job_id, _URLS.c.digest == bindparam("p_digest"), is_fallback)
+            .values(priority=CrawlPriority.PICTURE, known=bindparam("p_known"))
+        )
+        session.connection().execute(statement, rows)
+
+
+def _postpone(session: Session, job_id: str, digests: Collection[str]) -> None:
+    if digests:
+        queued = (CrawlUrl.job_id == job_id) & (CrawlUrl.state == UrlState.QUEUED)
+        session.execute(
+            update(CrawlUrl)
+            .where(queued, in_values(session, CrawlUrl.digest, list(digests)))
+            .values(priority=CrawlPriority.VIEW)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _store_settled(

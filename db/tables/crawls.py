@@ -50,6 +50,8 @@ class CrawlPriority(IntEnum):
     NEXT_PAGE = 3
     """A further page of a listing."""
     OTHER_PAGE = 4
+    VIEW = 5
+    """The same products in another order or selection, or a page whose pattern has shown nothing new."""
     FALLBACK = 9
     """A picture that a listing shows. It is requested only if its product's own page is not read in the end."""
 
@@ -91,7 +93,11 @@ class UrlReason(StrEnum):
     """The crawl stores no further URLs: it only counts them."""
     OTHER_HOST = "other_host"
     ENDLESS_PATTERN = "endless_pattern"
-    """One of many URLs of the same form whose pages show nothing new."""
+    """One of many URLs of the same form whose pages show nothing new: filters, sort orders, calendars, session ids."""
+    TRANSLATION = "translation"
+    """The same page in another language (`hreflang`), of which the crawl has met one already."""
+    PRODUCT_IN_LIST = "product_in_list"
+    """A list that a recipe reads has all data of the product already."""
     PRODUCT_PAGE_READ = "product_page_read"
     """A list shows the picture of a product whose own page was read."""
     NOINDEX = "noindex"

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl
 
 HTML, XML, JPEG = "text/html; charset=utf-8", "application/xml; charset=utf-8", "image/jpeg"
+JSON = "application/json"
 
 _REASONS = {
     200: "OK",

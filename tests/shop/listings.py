@@ -37,13 +37,13 @@ def page_of(shelf: Shelf, category: str, page: int, size: int = PAGE_SIZE) -> Fo
 
 def home(shelf: Shelf) -> str:
     links = "".join(f'<p><a href="{shelf.listing(garment.slug)}">{garment.korean}</a></p>' for garment in GARMENTS)
-    newest = "".join(_card(shelf, product) for product in islice(shelf.catalogue, 8))
+    newest = "".join(card(shelf, product) for product in islice(shelf.catalogue, 8))
     return document(shelf, "Fixture Shop", f"<h1>Fixture Shop</h1>{links}<section>{newest}</section>")
 
 
 def category(shelf: Shelf, slug: str, page: int) -> str:
     found = page_of(shelf, slug, page)
-    cards = "".join(_card(shelf, product) for product in found.products)
+    cards = "".join(card(shelf, product) for product in found.products)
     head, links = paging(shelf, slug, page, found.more)
     return document(shelf, f"{slug} – {page}", f"<h1>{escape(slug)}</h1><ul>{cards}</ul>{links}", head)
 
@@ -73,7 +73,8 @@ def paging(shelf: Shelf, slug: str, page: int, more: bool) -> tuple[str, str]:
     return head, f"<p>{links}</p>"
 
 
-def _card(shelf: Shelf, product: Product) -> str:
+def card(shelf: Shelf, product: Product) -> str:
+    """Return a product as a listing shows it."""
     return (
         f'<li class="card"><a href="{shelf.path(shelf.page(product))}">'
         f'<img src="{shelf.path(shelf.photo(product, width=CARD, quality=60))}" alt="{attribute(product.title)}">'
@@ -121,9 +122,9 @@ def sitemap(shelf: Shelf, part: int) -> str | None:
     )
 
 
-def packed(text: str) -> bytes:
-    """Return the text compressed to the same bytes at any time."""
-    return gzip.compress(text.encode(), mtime=0)
+def packed(content: str | bytes) -> bytes:
+    """Return the content compressed to the same bytes at any time."""
+    return gzip.compress(content.encode() if isinstance(content, str) else content, mtime=0)
 
 
 def rss(shelf: Shelf) -> str:

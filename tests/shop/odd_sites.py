@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 
 from tests.shop.answers import Answer, Request, missing, text
+from tests.shop.lists import facets, growing, languages
 from tests.shop.sites import Site
 
 Answering = Callable[[Request], Answer]
@@ -36,17 +37,21 @@ def odd_sites(make: Callable[..., Site], pause: float) -> dict[str, OddSite]:
         "calendar": OddSite("bounded by its URL pattern, every product found", _calendar(make("calendar", "json-ld"))),
         "sessions": OddSite("bounded by its URL pattern, every product found", _sessions(make("sessions", "json-ld"))),
         "tracked": OddSite("every product found once, by its canonical URL", _tracked(make("tracked", "json-ld"))),
+        "facets": OddSite("every product found before the filters", facets(make("facets", "json-ld"))),
+        "growing": OddSite("every product found, though no list has a next link", growing(make("growing", "json-ld"))),
+        "languages": OddSite("every product found in one language", languages(make("languages", "json-ld"))),
         "slow": OddSite("every product found, however long it takes", _slow(make("slow", "json-ld"), pause)),
         "polite": OddSite("half a second or more between requests", make("polite", "json-ld", crawl_delay=0.5)),
         "busy": OddSite(
             "asked again no sooner than Retry-After says, every product found", Busy(make("busy", "json-ld"))
         ),
         "closed": OddSite("nothing but robots.txt asked for", _with_robots(make("closed", "json-ld"), _CLOSED)),
-        "ill": OddSite("nothing but robots.txt asked for", _with_robots(make("ill", "json-ld"), missing(500))),
+        "ill": OddSite("nothing but robots.txt asked for", _with_robots(make("ill", "json-ld"), _BUSY)),
         "free": OddSite("every product found", _with_robots(make("free", "json-ld"), missing())),
     }
 
 
+_BUSY = Answer(b"Busy", "text/plain", 500, {"Retry-After": "1"})
 _CLOSED = text("User-agent: *\nDisallow: /\n", "text/plain")
 
 

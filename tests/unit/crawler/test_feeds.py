@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+from decimal import Decimal
 from html import escape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crawler.extraction import Rule
 from crawler.feeds import MAX_URLS, Entry, is_feed, read_feed
 
 HERE = "https://shop.example/sitemap.xml"
@@ -26,20 +28,36 @@ def test_a_sitemap_index_lists_further_sitemaps() -> None:
     assert read_feed(body.encode(), HERE).sitemaps == ("https://shop.example/a.xml.gz",)
 
 
-def test_a_sitemap_lists_pages_with_their_images() -> None:
-    body = (
-        f"{XML}<urlset {NS}><url><loc> https://shop.example/p/1?a=1&amp;b=2 </loc><lastmod>2026-11-02</lastmod>"
-        "<image:image><image:loc>https://cdn.example/1.jpg</image:loc></image:image>"
-        "<image:image><image:loc>https://cdn.example/2.jpg</image:loc></image:image></url></urlset>"
+def test_the_sitemaps_of_products_come_first_and_the_others_are_known() -> None:
+    names = ["post-sitemap.xml", "sitemap_products_1.xml.gz", "sitemap-items.xml", "page-sitemap.xml"]
+    body = "".join(f"<sitemap><loc>https://shop.example/{name}</loc></sitemap>" for name in names)
+    feed = read_feed(f"{XML}<sitemapindex {NS}>{body}</sitemapindex>".encode(), HERE)
+    assert [url.rpartition("/")[2] for url in feed.sitemaps] == [*names[1:3], names[0], names[3]]
+    assert feed.other_sitemaps == {f"https://shop.example/{name}" for name in (names[0], names[3])}
+    alone = read_feed(
+        f"{XML}<sitemapindex>{body.replace('products', 'a').replace('items', 'b')}</sitemapindex>".encode(), HERE
     )
-    images = ("https://cdn.example/1.jpg", "https://cdn.example/2.jpg")
-    assert read_feed(body.encode(), HERE).entries == (
-        Entry("https://shop.example/p/1?a=1&b=2", "2026-11-02", images=images),
-    )
+    assert alone.other_sitemaps == frozenset()
 
 
-def test_gzip_is_unpacked_whatever_the_ending_of_the_url() -> None:
-    assert len(read_feed(gzip.compress(urlset("https://shop.example/p/1")), HERE).entries) == 1
+def test_a_page_in_several_languages_is_one_entry() -> None:
+    languages = ["en", "de", "ko"]
+    pages = {x: f"https://shop.example/{x}/p/1" for x in languages}
+    links = "".join(f'<xhtml:link rel="alternate" hreflang="{x}" href="{pages[x]}"/>' for x in languages)
+    links += '<xhtml:link rel="alternate" hreflang="fr" href="https://shop.fr/p/1"/>'
+    urls = "".join(f"<url><loc>{pages[x]}</loc>{links}</url>" for x in languages)
+    body = f'{XML}<urlset {NS} xmlns:xhtml="http://www.w3.org/1999/xhtml">{urls}</urlset>'
+    expected = Entry(pages["en"], translations=(pages["de"], pages["ko"]))
+    assert read_feed(body.encode(), HERE).entries == (expected,)
+
+
+def test_gzip_is_unpacked_whatever_the_ending_of_the_url_also_twice_and_in_members() -> None:
+    body = urlset("https://shop.example/p/1", "https://shop.example/p/2")
+    members = gzip.compress(body[:90]) + gzip.compress(body[90:])
+    for packed in (gzip.compress(body), gzip.compress(gzip.compress(body)), members):
+        assert is_feed(packed)
+        assert len(read_feed(packed, HERE).entries) == 2
+    assert read_feed(gzip.compress(gzip.compress(bytes(60 * 2**20), 1), 1), HERE).cut
 
 
 def test_a_list_of_lines_is_read_as_a_sitemap() -> None:
@@ -47,12 +65,11 @@ def test_a_list_of_lines_is_read_as_a_sitemap() -> None:
     assert [entry.url for entry in found.entries] == ["https://shop.example/1", "https://shop.example/2"]
 
 
-def test_rss_and_atom_feeds_list_pages() -> None:
+def test_rss_and_atom_feeds_list_pages_with_their_pictures() -> None:
     rss = (
         '<rss version="2.0" xmlns:media="http://search.yahoo.com/mrss/"><channel>'
         "<link>https://shop.example/</link><item>"
         "<title>Coat &amp; hat</title><link>https://shop.example/p/1</link>"
-        "<pubDate>Mon, 02 Nov 2026 09:00:00 GMT</pubDate>"
         '<enclosure url="/i/1.jpg" type="image/jpeg"/><media:content url="/i/2.jpg" medium="image"/>'
         "</item></channel></rss>"
     )
@@ -62,10 +79,24 @@ def test_rss_and_atom_feeds_list_pages() -> None:
     )
     images = ("https://shop.example/i/1.jpg", "https://shop.example/i/2.jpg")
     page = "https://shop.example/p/1"
-    assert read_feed(rss.encode(), HERE).entries == (
-        Entry(page, "Mon, 02 Nov 2026 09:00:00 GMT", "Coat & hat", images),
+    assert read_feed(rss.encode(), HERE).entries == (Entry(page, "Coat & hat", images=images),)
+    assert read_feed(atom.encode(), HERE).entries == (Entry(page, "Coat"),)
+
+
+def test_a_product_feed_lists_prices_and_pictures() -> None:
+    # https://support.google.com/merchants/answer/7052112 describes the elements.
+    body = (
+        '<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><item><g:title>Coat</g:title>'
+        "<g:link>https://shop.example/p/1</g:link><g:price>59.00 EUR</g:price><g:sale_price>39.00 EUR</g:sale_price>"
+        "<g:image_link>/i/1.jpg</g:image_link><g:additional_image_link>/i/2.jpg</g:additional_image_link>"
+        "</item></channel></rss>"
     )
-    assert read_feed(atom.encode(), HERE).entries == (Entry(page, "2026-11-02", "Coat"),)
+    (entry,) = read_feed(body.encode(), HERE).entries
+    first, second = entry.pictures(HERE)
+    assert (first.url, second.url) == ("https://shop.example/i/1.jpg", "https://shop.example/i/2.jpg")
+    product = first.product
+    assert (product.title, product.price, product.currency) == ("Coat", Decimal("39.00"), "EUR")
+    assert (first.product_url, first.rule, second.rank) == ("https://shop.example/p/1", Rule.FEED, 2)
 
 
 def test_a_sitemap_lists_only_urls_of_its_own_host() -> None:

@@ -2,14 +2,8 @@ from __future__ import annotations
 
 import math
 
-from core.fetching import Fetched
 from core.fetching.politeness import HostSchedule
-from crawler import robots
 from tests.clocks import ManualClock
-
-
-def answer(status: int, body: str = "") -> Fetched:
-    return Fetched("http://shop.example/robots.txt", status, {}, body.encode(), len(body), 0, ())
 
 
 def test_requests_to_one_host_are_a_delay_apart_and_other_hosts_do_not_wait() -> None:
@@ -54,17 +48,3 @@ def test_a_host_is_paused_until_the_longest_demanded_pause_ends() -> None:
     assert (hosts.wait("a"), hosts.paused()) == (30.0, {"a": 30.0})
     clock.now += 30.0
     assert (hosts.wait("a"), hosts.paused()) == (0.0, {})
-
-
-def test_robots_txt_is_obeyed_for_the_plain_name_of_the_crawler() -> None:
-    rules = robots.read_rules(
-        answer(200, "User-agent: lookbook\nDisallow: /cart\nCrawl-delay: 2\n\nUser-agent: *\nDisallow: /")
-    )
-    assert rules.allow("http://shop.example/p/1")
-    assert not rules.allow("http://shop.example/cart")
-    assert rules.delay == 2.0
-
-
-def test_a_missing_robots_txt_allows_everything_and_a_failing_one_nothing() -> None:
-    assert all(robots.read_rules(answer(status)).allow("http://shop.example/") for status in (401, 403, 404, 410))
-    assert not any(robots.read_rules(answer(status)).allow("http://shop.example/") for status in (429, 500, 503))

@@ -39,12 +39,12 @@ class SlowFetcher:
         return Fetched(url, 200, {}, b"", 0, 0, ())
 
 
-async def ask_for_robots(spider: ShopSpider) -> None:
+async def request_robots(spider: ShopSpider) -> None:
     step = await spider.frontier.next()
     assert isinstance(step, RobotsRequest)
     answer = spider.web.ask_robots(step.origin)
     request = Request(f"{step.origin}/robots.txt", meta={"step": step, "answer": answer})
-    await spider.read_robots(Response(request.url, request=request))
+    spider.read_robots(Response(request.url, request=request))
 
 
 def test_a_slow_robots_txt_makes_the_delay_of_its_host_longer() -> None:
@@ -56,5 +56,5 @@ def test_a_slow_robots_txt_makes_the_delay_of_its_host_longer() -> None:
     web = CrawlFetcher(cast(Fetcher, SlowFetcher(clock, 4.0)), cast(BlobStore, None), 2**20, clock)
     run = SimpleNamespace(frontier=frontier, visits=visits, web=web, run=None)
     frontier.add([QueuedUrl("d1", START, UrlKind.PAGE, CrawlPriority.START, 0, {}, EarlierVisit())])
-    run_coroutine(ask_for_robots(ShopSpider(cast(CrawlRun, run))))
+    run_coroutine(request_robots(ShopSpider(cast(CrawlRun, run))))
     assert hosts.host("shop.example").delay == 2.0
