@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from classifier.artifact import ACTIVATION_MAPS, OPENVINO_INT8, OPENVINO_MODEL, SCORES, Artifact
 from classifier.precision import EXACT, Precision
 from classifier.runtime import BULK_NICENESS, OutOfDeviceMemory, RuntimeName
+from core.private_files import close_files
 
 log = structlog.get_logger(__name__)
 
@@ -101,7 +102,10 @@ class OpenVinoRuntime:
         if self._cache is not None:
             try:
                 with _locked(self._cache):
-                    return _core.compile_model(part, "CPU", {"CACHE_DIR": str(self._cache), **options})
+                    compiled = _core.compile_model(part, "CPU", {"CACHE_DIR": str(self._cache), **options})
+                    # OpenVINO gives its files fixed permissions, whatever the umask is.
+                    close_files(self._cache)
+                    return compiled
             except (OSError, RuntimeError) as error:
                 log.warning("cache_not_used", model=str(self._artifact.ref), reason=str(error))
         return _core.compile_model(part, "CPU", options)

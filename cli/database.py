@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from core.errors import SettingsError
+from core.private_files import create_only_private_files
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def open_database(settings: Settings, table: str) -> Iterator[Database]:
     """
     from db.database import Database, has_table
 
+    # SQLite creates files beside the database.
+    create_only_private_files()
     database = Database(settings.resolved_database_url)
     try:
         if not has_table(database, table):

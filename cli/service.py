@@ -11,6 +11,7 @@ import typer
 from cli.output import ExitCode
 from core.errors import BrokerUnavailable
 from core.messages import Queue
+from core.private_files import create_only_private_files
 from core.settings import Settings
 
 
@@ -83,7 +84,7 @@ def worker(
 
         lookbook worker --devices all
     """
-    settings, chosen = Settings.read(), _queues(queues)
+    settings, chosen = _process_settings(), _queues(queues)
     if devices == Devices.ALL:
         from classifier.runtimes import visible_gpus
         from cli.devices import run_one_per_gpu
@@ -107,7 +108,7 @@ def beat() -> None:
     """
     from worker.maintenance.beat import run_beat
 
-    run_beat(Settings.read())
+    run_beat(_process_settings())
 
 
 @db_app.command("upgrade")
@@ -122,7 +123,7 @@ def db_upgrade() -> None:
     from db.database import Database
     from db.migrate import head_revision, upgrade
 
-    settings = Settings.read()
+    settings = _process_settings()
     database = Database(settings.resolved_database_url)
     upgrade(database)
     typer.echo(f"database is at migration {head_revision()}")
@@ -156,8 +157,14 @@ def health_worker(
     raise typer.Exit(ExitCode.OK if alive else ExitCode.ERROR)
 
 
+def _process_settings() -> Settings:
+    """Return the settings of a process of the service, which from now on creates only private files."""
+    create_only_private_files()
+    return Settings.read()
+
+
 def _settings(no_auth: bool) -> Settings:
-    settings = Settings.read()
+    settings = _process_settings()
     return settings.model_copy(update={"no_auth": True}) if no_auth else settings
 
 

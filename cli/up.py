@@ -23,6 +23,7 @@ from cli.registry import register_models, replace_missing_production
 from cli.supervisor import Child, Supervisor
 from core.clock import utc_now
 from core.errors import AlreadyRunning, BrokerUnavailable, PortTaken
+from core.private_files import make_private
 from core.settings import Settings
 from db.blobs.opening import remove_unfinished_uploads
 from db.database import TRANSIENT_ERRORS, Database
@@ -105,7 +106,7 @@ def _lock_home(home: Path) -> Iterator[None]:
     Raises:
         AlreadyRunning: another `lookbook up` holds it.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     with (home / "up.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -70,6 +70,13 @@ def test_the_maintenance_worker_has_the_lowest_priority(service: RunningService)
     until(lambda: maintenance.nice() > process["api"].nice() == process["worker"].nice())
 
 
+def test_the_data_folder_is_closed_to_other_users(service: RunningService) -> None:
+    is_done(service, submit_one(service))
+    paths = [service.home, *service.home.rglob("*")]
+    assert {path.name for path in paths} >= {"lookbook.db", "blobs", "logs"}
+    assert [path for path in paths if path.stat().st_mode & 0o077] == []
+
+
 def test_a_second_service_on_the_same_folder_is_refused(start: Start, service: RunningService) -> None:
     second = start(service.home)
     assert f"process {service.process.pid}" in second.wait_for_line("another `lookbook up`")
