@@ -22,6 +22,7 @@ from api.answers.spec import finish_spec
 from api.door.access import authorize, install_authentication
 from api.door.limits import limit_requests
 from api.door.refusals import DeadLink
+from api.intake.encodings import unpack_body
 from api.intake.uploads import StreamingRequest
 from api.services import EXTENSION, Services
 from api.views import (
@@ -147,6 +148,7 @@ def _start_request() -> None:
     g.request_id = client_id if _SANE_REQUEST_ID.fullmatch(client_id) else str(ULID()).lower()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    unpack_body(request)
 
 
 def _finish_response(response: Response) -> Response:

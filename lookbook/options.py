@@ -75,9 +75,11 @@ class ProductOption(TypedDict, total=False):
 
 
 class UrlItem(TypedDict):
-    """The URL of a picture, with optional details about the picture."""
+    """A picture, with optional details about it. It has either `url` or `image`."""
 
-    url: str
+    url: NotRequired[str]
+    image: NotRequired[str]
+    """The picture itself: a data URL or Base64."""
     custom_id: NotRequired[str]
     """Your own id for the item."""
     crop: NotRequired[Rectangle]

@@ -54,6 +54,7 @@ _ARCHIVE = (
     "A ZIP or TAR file. TAR files may be compressed with gzip, bzip2 or XZ. "
     "The format is detected from the content, not from the file name."
 )
+_MANIFEST = "A list of pictures: CSV, Excel (.xlsx), a product feed in XML, JSONL, or one URL per line."
 _CLASSIFICATION = _form_schema(ClassificationOptions)
 
 IMAGE_BODY: dict[str, Any] = {
@@ -73,7 +74,7 @@ JOB_BODY: dict[str, Any] = {
             {
                 "images": _FILES,
                 "archive": {**_FILE, "description": _ARCHIVE},
-                "manifest": {**_FILE, "description": "A CSV file with a column `url`, or JSONL with the same members."},
+                "manifest": {**_FILE, "description": _MANIFEST},
             },
         ),
         "application/json": {"schema": _json_schema(JobIn)},

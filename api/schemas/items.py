@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import FailFast, Field, Json, StrictBool
+from pydantic import ConfigDict, FailFast, Field, Json, StrictBool, model_validator
 
 from api.schemas.common import CropIn, Input, PageQuery, RegionName, RegionsIn, Text
 from api.schemas.products import ProductOut
@@ -29,13 +29,22 @@ class ClassificationOptions(Input):
 
 
 class ClassificationIn(Input):
-    """The URL of a picture to classify."""
+    """A picture to classify: its URL, or the picture itself as text."""
 
-    url: str = Field(description="An `http` or `https` URL.")
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["url"]}, {"required": ["image"]}]})
+
+    url: str | None = Field(None, description="An `http` or `https` URL.")
+    image: Text | None = Field(None, description="The picture as a data URL (`data:image/jpeg;base64,…`) or as Base64.")
     crop: CropIn | None = None
     regions: RegionsIn | None = None
     model: Text = Field("production", description="A name, `name@version` or an alias.")
     top_k: int = Field(5, ge=1, le=1000, description="The number of labels in the answer.")
+
+    @model_validator(mode="after")
+    def _has_one_picture(self) -> ClassificationIn:
+        if (self.url is None) == (self.image is None):
+            raise ValueError("expected either `url` or `image`")
+        return self
 
 
 class ItemsFilter(Input):

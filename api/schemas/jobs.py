@@ -111,9 +111,11 @@ class AnyRegionIn(Input):
 # A dataclass, because a request may hold 100,000 of these, and each pydantic model also stores the set of given fields.
 @dataclass(slots=True, config=ConfigDict(extra="forbid"))
 class ItemIn:
-    """The URL of a picture, with optional details about the picture."""
+    """A picture as its URL or as text, with optional details about it."""
 
-    url: str
+    url: str | None = None
+    image: Text | None = None
+    """A data URL or Base64."""
     custom_id: Annotated[Text, Field(max_length=500)] | None = None
     crop: AnyCropIn | None = None
     regions: (
@@ -123,6 +125,10 @@ class ItemIn:
     product: ProductIn | None = None
     page_url: Annotated[Text, Field(max_length=MAX_URL)] | None = None
     alt: Annotated[Text, Field(max_length=_MAX_ALT)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.url is None) == (self.image is None):
+            raise ValueError("expected either `url` or `image`")
 
 
 class JobIn(JobOptions):

@@ -110,7 +110,7 @@ def test_a_job_of_unfetchable_urls_only_is_completed(client: FlaskClient) -> Non
         ({}, "/items"),
         ("x", "/items"),
         ([{"url": URL}, "x"], "/items/1"),
-        ([{"url": URL}] * 3 + [{}], "/items/3/url"),
+        ([{"url": URL}] * 3 + [{}], "/items/3"),
         ([{"url": 5}], "/items/0/url"),
         ([{"url": URL, "id": "x"}], "/items/0/id"),
         ([{"url": URL, "custom_id": 5}], "/items/0/custom_id"),
