@@ -28,6 +28,16 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+ExportFormat = Annotated[
+    Format | None,
+    typer.Option("--format", "-f", help="The format. By default, the ending of FILE decides.", show_default=False),
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="The file to write; `-` is standard output.", show_default=False
+    ),
+]
 Status = Annotated[
     str, typer.Option(help="Take items in this status: pending, succeeded, failed, canceled.", show_default=False)
 ]
@@ -59,6 +69,10 @@ Search = Annotated[
         "--search", "-q", help="Take items with this text in file name, custom id, title or URL.", show_default=False
     ),
 ]
+ProductId = Annotated[
+    str, typer.Option("--product", help="Take items that show the product with this id.", show_default=False)
+]
+Sku = Annotated[str, typer.Option(help="Take items whose product has this SKU.", show_default=False)]
 HideDuplicates = Annotated[
     bool, typer.Option("--hide-duplicates", help="Leave out items that show the same picture as an earlier item.")
 ]
@@ -76,6 +90,8 @@ def items(
     rejected: Rejected = None,
     error: ErrorCode = "",
     search: Search = "",
+    product: ProductId = "",
+    sku: Sku = "",
     hide_duplicates: HideDuplicates = False,
     sort: Annotated[Sort, typer.Option(help="`confidence` lists the least confident items first.")] = Sort.POSITION,
     limit: Annotated[int | None, typer.Option(min=1, help="The maximum number of items.", show_default="all")] = None,
@@ -99,6 +115,8 @@ def items(
         lookbook items job_01k… --predicted shirt --label dress
 
         lookbook items job_01k… --search SKU-1047
+
+        lookbook items job_01k… --product C-17
     """
     item_filter = read_filter(
         status=status,
@@ -111,6 +129,8 @@ def items(
         rejected=rejected,
         error=error,
         q=search,
+        product_id=product,
+        sku=sku,
         duplicates="hide" if hide_duplicates else None,
     )
     with open_job(job_id, url, key) as job:
@@ -123,16 +143,8 @@ def items(
 
 def export(
     job_id: JobId,
-    format: Annotated[
-        Format | None,
-        typer.Option("--format", "-f", help="The format. By default, the ending of FILE decides.", show_default=False),
-    ] = None,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The file to write; `-` is standard output.", show_default=False
-        ),
-    ] = "-",
+    format: ExportFormat = None,
+    output: Output = "-",
     status: Status = "",
     label: Label = "",
     group: Group = "",
@@ -143,6 +155,8 @@ def export(
     rejected: Rejected = None,
     error: ErrorCode = "",
     search: Search = "",
+    product: ProductId = "",
+    sku: Sku = "",
     hide_duplicates: HideDuplicates = False,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -159,13 +173,7 @@ def export(
 
         lookbook export job_01k… -o doubtful.parquet --max-confidence 0.5
     """
-    target = None if output == "-" else Path(output)
-    ending = target.suffix.removeprefix(".").lower() if target else ""
-    chosen = format or next((known for known in Format if known.value == ending), None)
-    if chosen is None:
-        raise typer.BadParameter(
-            f"expected one of {', '.join(Format)}, or a file with such an ending; got {output!r}", param_hint="--format"
-        )
+    target, chosen = export_target(output, format)
     item_filter = read_filter(
         status=status,
         label=label,
@@ -177,6 +185,8 @@ def export(
         rejected=rejected,
         error=error,
         q=search,
+        product_id=product,
+        sku=sku,
         duplicates="hide" if hide_duplicates else None,
     )
     with open_job(job_id, url, key) as job:
@@ -188,6 +198,18 @@ def export(
         with job.export_blocks(chosen.value, **item_filter) as blocks:
             for block in blocks:
                 sys.stdout.buffer.write(block)
+
+
+def export_target(output: str, format: Format | None) -> tuple[Path | None, Format]:
+    """Return the file to write (None: standard output) and the format, which the ending of the file may decide."""
+    target = None if output == "-" else Path(output)
+    ending = target.suffix.removeprefix(".").lower() if target else ""
+    chosen = format or next((known for known in Format if known.value == ending), None)
+    if chosen is None:
+        raise typer.BadParameter(
+            f"expected one of {', '.join(Format)}, or a file with such an ending; got {output!r}", param_hint="--format"
+        )
+    return target, chosen
 
 
 def read_filter(**options: str | float | bool | None) -> ItemFilter:

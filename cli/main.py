@@ -23,6 +23,7 @@ from cli import (
     keys,
     learning,
     models,
+    products,
     recipes,
     rerunning,
     runs,
@@ -74,6 +75,7 @@ app.command("crawl", rich_help_panel="Use")(crawling.crawl)
 app.command("jobs", rich_help_panel="Use")(jobs.jobs)
 app.command("watch", rich_help_panel="Use")(jobs.watch)
 app.command("items", rich_help_panel="Use")(items.items)
+app.command("products", rich_help_panel="Use")(products.products)
 app.command("urls", rich_help_panel="Use")(crawling.urls)
 app.command("export", rich_help_panel="Use")(items.export)
 app.command("review", rich_help_panel="Use")(items.review)

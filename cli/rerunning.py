@@ -14,9 +14,11 @@ from cli.items import (
     MaxConfidence,
     MinConfidence,
     Predicted,
+    ProductId,
     Rejected,
     Reviewed,
     Search,
+    Sku,
     Status,
     read_filter,
 )
@@ -43,6 +45,8 @@ def rerun(
     rejected: Rejected = None,
     error: ErrorCode = "",
     search: Search = "",
+    product: ProductId = "",
+    sku: Sku = "",
     hide_duplicates: HideDuplicates = False,
     wait: Wait = True,
     url: Url = DEFAULT_URL,
@@ -71,6 +75,8 @@ def rerun(
         rejected=rejected,
         error=error,
         q=search,
+        product_id=product,
+        sku=sku,
         duplicates="hide" if hide_duplicates else None,
     )
     options = JobOptions(name=name or None, model=model, prefer_wait=1 if wait else None)

@@ -54,31 +54,29 @@ class InsertMissing:
 
 
 class UpdateRows:
-    """Update `columns` of the rows with the given primary keys (of one column), if the row fulfils `where`.
+    """Update `columns` of the rows with the given primary keys, if the row fulfils `where`.
 
     PostgreSQL gets one statement for all rows, with an array for each column, because one statement a row would cost a
     round trip each. SQLite has no round trips, therefore it runs one prepared statement for each row.
     """
 
     def __init__(self, table: Table, columns: Sequence[str], *where: ColumnElement[bool]) -> None:
-        (self._key,) = table.primary_key.columns.keys()
-        self._columns = columns
-        key = table.c[self._key]
-        rows = _rows_of_arrays(table, (self._key, *columns))
-        self._all_rows = (
-            update(table).where(key == rows.c[self._key], *where).values({name: rows.c[name] for name in columns})
-        )
+        keys = table.primary_key.columns.keys()
+        self._names = (*keys, *columns)
+        rows = _rows_of_arrays(table, self._names)
+        same_keys = [table.c[key] == rows.c[key] for key in keys]
+        self._all_rows = update(table).where(*same_keys, *where).values({name: rows.c[name] for name in columns})
         values: Any = {name: bindparam(_parameter(name)) for name in columns}
-        self._one_row = update(table).where(key == bindparam(_parameter(self._key)), *where).values(values)
+        same_key = [table.c[key] == bindparam(_parameter(key)) for key in keys]
+        self._one_row = update(table).where(*same_key, *where).values(values)
 
     def execute(self, session: Session, rows: Sequence[dict[str, Any]]) -> int:
         """Update the rows and return how many were changed. Each row holds its key and all of `columns`."""
         if not rows:
             return 0
-        names = (self._key, *self._columns)
         if on_postgresql(session):
-            return session.connection().execute(self._all_rows, _arrays(names, rows)).rowcount
-        parameters = [{_parameter(name): row[name] for name in names} for row in rows]
+            return session.connection().execute(self._all_rows, _arrays(self._names, rows)).rowcount
+        parameters = [{_parameter(name): row[name] for name in self._names} for row in rows]
         return session.connection().execute(self._one_row, parameters).rowcount
 
 

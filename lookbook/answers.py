@@ -11,7 +11,7 @@ from typing import Any
 
 from lookbook.answer import Answer
 from lookbook.crawl_answers import Crawl
-from lookbook.product_answers import Product
+from lookbook.product_answers import LabelRef, Product
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,8 @@ class JobState(Answer):
     priority: str
     owner: Owner | None
     """None if the job was submitted without a key."""
+    products: int
+    """The products that its items show."""
     rerun_of: str | None
     """The job whose pictures this one classifies again."""
     metadata: dict[str, Any]
@@ -161,13 +163,6 @@ class Crop(Answer):
     y: int
     width: int
     height: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelRef(Answer):
-    id: str
-    name: str
-    group: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

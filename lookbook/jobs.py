@@ -34,6 +34,7 @@ from lookbook.errors import Error, WaitTimeout
 from lookbook.multipart import Sendable, Sent, to_upload
 from lookbook.open_uploads import add_uploads
 from lookbook.options import JobOptions, ReviewOption, UrlItem, json_members, prefer_header
+from lookbook.product_answers import ProductVerdict
 from lookbook.reading import read
 from lookbook.retrying import retry_after
 from lookbook.transport import Transport, json_object, lines_of
@@ -68,6 +69,21 @@ class ItemFilter(TypedDict, total=False):
     sku: str | None
     duplicates: str | None
     """hide: leave out items with `duplicate_of`."""
+
+
+class ProductFilter(TypedDict, total=False):
+    """A filter on the products of a job. None means no condition."""
+
+    product_id: str | None
+    label: str | None
+    """The label of the verdict."""
+    contradicts: bool | None
+    """Whether the verdict contradicts the shop's own category. Both must be known."""
+    set_apart: bool | None
+    """Whether a photo shows something else."""
+    min_confidence: float | None
+    """Of the verdict."""
+    max_confidence: float | None
 
 
 class Job:
@@ -184,6 +200,11 @@ class Job:
         """Close an open job: nothing is added to it any more, and it ends when its pictures are classified."""
         return self._post("close", repeatable=True)
 
+    def products(self, **filters: Unpack[ProductFilter]) -> Iterator[ProductVerdict]:
+        """Yield the products of the job, each with the verdict of its photos, in the order of the product ids."""
+        for row in self._transport.pages(f"{self._path}/products", dict(filters)):
+            yield read(ProductVerdict, row)
+
     def summary(self) -> Summary:
         return read(Summary, self._transport.request_object("GET", f"{self._path}/summary"))
 
@@ -213,14 +234,25 @@ class Job:
         `format` is csv, jsonl or parquet. Without it, the ending of the file's name decides.
         """
         path = Path(target)
-        file_format = format or path.suffix.removeprefix(".").lower()
-        if file_format not in EXPORT_FORMATS:
-            raise Error(f"expected a format among {', '.join(EXPORT_FORMATS)}, got {file_format or path.name!r}")
-        return self._transport.download(f"{self._path}/export", path, {"format": file_format, **filters})
+        return self._transport.download(f"{self._path}/export", path, {"format": _format(path, format), **filters})
 
     def export_blocks(self, format: str, **filters: Unpack[ItemFilter]) -> AbstractContextManager[Iterator[bytes]]:
         """Return the bytes of an export as they arrive: `with job.export_blocks("csv") as blocks: …`."""
         return self._transport.stream(f"{self._path}/export", {"format": format, **filters})
+
+    def export_products(
+        self, target: str | os.PathLike[str], format: str | None = None, **filters: Unpack[ProductFilter]
+    ) -> int:
+        """Write the job's products to a file, one row each, as `export` does with items."""
+        path = Path(target)
+        query = {"format": _format(path, format), **filters}
+        return self._transport.download(f"{self._path}/products/export", path, query)
+
+    def export_product_blocks(
+        self, format: str, **filters: Unpack[ProductFilter]
+    ) -> AbstractContextManager[Iterator[bytes]]:
+        """Return the bytes of an export of the products as they arrive."""
+        return self._transport.stream(f"{self._path}/products/export", {"format": format, **filters})
 
     def cancel(self) -> Job:
         """Cancel the job. Its status changes once no worker holds any of it; `wait` waits for that."""
@@ -329,6 +361,14 @@ def _pause(headers: Mapping[str, str]) -> float:
     """Return the seconds until the next request for the state makes sense."""
     requested = retry_after(headers)
     return POLL_SECONDS if requested is None else requested
+
+
+def _format(path: Path, format: str | None) -> str:
+    """Return the format of an export: the given one, or that of the ending of the file's name."""
+    file_format = format or path.suffix.removeprefix(".").lower()
+    if file_format not in EXPORT_FORMATS:
+        raise Error(f"expected a format among {', '.join(EXPORT_FORMATS)}, got {file_format or path.name!r}")
+    return file_format
 
 
 def _id_of(job: Job | str) -> str:

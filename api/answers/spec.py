@@ -131,7 +131,8 @@ PICTURE_RESPONSE: dict[int, Any] = {
 
 EXPORT_RESPONSE: dict[int, Any] = {
     200: {
-        "description": "One row per item. docs/exports.md describes the columns, which are the same in every format",
+        "description": "One row per item, or per product. docs/exports.md describes the columns, which are the same in "
+        "every format",
         "headers": {
             "Content-Disposition": {"schema": {"type": "string"}, "description": "Contains the name of the job."},
             "X-Job-Status": {

@@ -30,6 +30,8 @@ SHARED_VIEWS = frozenset(
         "items.get_explanation",
         "items.get_image",
         "models.list_labels",
+        "products.export_products",
+        "products.list_products",
     }
 )
 """The views that show a shared job. All of them only read. At all others, the link counts for nothing."""

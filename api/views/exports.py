@@ -23,6 +23,7 @@ from db.tables import Item, Job
 from db.views import items
 from db.views.exports import Export
 from db.views.item_pages import ItemFilter
+from db.views.product_exports import ProductExport
 
 bp = APIBlueprint("exports", __name__, tag="Jobs")
 
@@ -46,7 +47,7 @@ def export_job(job_id: str, query_data: ExportQuery) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
         selected = item_filter(job, query_data)
-    return _export(job, selected, query_data.format)
+    return export_file(job, Export.of(job, selected), query_data.format)
 
 
 @bp.post("/v1/jobs/<job_id>/export")
@@ -67,14 +68,14 @@ def export_items(job_id: str, json_data: ExportIn) -> Answer:
                     f"items/{number}", f"expected an item of the job, got {item_id!r}", "unknown_item"
                 )
         selected = ItemFilter(chosen=in_values(session, Item.id, json_data.items))
-    return _export(job, selected, json_data.format)
+    return export_file(job, Export.of(job, selected), json_data.format)
 
 
-def _export(job: Job, selected: ItemFilter, kind: str) -> Response:
+def export_file(job: Job, export: Export | ProductExport, kind: str) -> Response:
+    """Return an export as a file in one of the `FORMATS`, named after the job."""
     database = current_services().database
-    export = Export.of(job, selected)
     metadata = {"job": job.id, "name": job.name, "status": job.status.value, "exported_at": rfc3339(utc_now())}
-    file_name = f"{_file_name(job)}.{kind}"
+    file_name = f"{_file_name(job, export.what)}.{kind}"
     pages = export.read_pages(database)
     # Read the first rows before the answer starts, because an error of the database can still be answered as a problem.
     first = next(pages)
@@ -89,10 +90,10 @@ def _export(job: Job, selected: ItemFilter, kind: str) -> Response:
     return response
 
 
-def _file_name(job: Job) -> str:
-    """Return the job's name without characters that file names cannot have."""
+def _file_name(job: Job, what: str) -> str:
+    """Return the job's name without characters that file names cannot have, and what the file holds of the job."""
     safe = "".join("_" if c in _FORBIDDEN_IN_FILE_NAMES or unicodedata.category(c)[0] == "C" else c for c in job.name)
-    name = safe.strip(" .")[:_MAX_NAME_CHARACTERS].rstrip(" .") or job.id
+    name = (safe.strip(" .")[:_MAX_NAME_CHARACTERS].rstrip(" .") or job.id) + what
     return name if job.finished else f"{name} (partial)"
 
 

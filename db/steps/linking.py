@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, joinedload
 from core.fingerprints import Fingerprint, alike, bands, distance
 from core.types import WHOLE_PICTURE
 from db.bulk import InsertMissing, UpdateRows
+from db.steps import products
 from db.tables import Blob, BlobBands, Item, Job
 from db.tables.items import BAND_COLUMNS
 from db.tables.jobs import UNLINKED
@@ -153,6 +154,10 @@ def store(session: Session, found: Sequence[FoundDuplicates]) -> list[FoundDupli
     _INDEX.execute(session, [_bands_row(sha256, bands[sha256]) for sha256 in sorted(bands)])
     links = [{"id": item_id, "duplicate_of": original} for part in locked for item_id, original in part.links]
     _LINK.execute(session, links)
+    for part in locked:
+        if part.links:
+            # A photo that occurs twice votes once.
+            products.count_votes(session, session.get_one(Job, part.job.id), [item_id for item_id, _ in part.links])
     return locked
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.bulk import on_postgresql
 from db.steps import lifecycle, tallies
-from db.tables import FINISHED, Blob, CrawlUrl, Discovery, Item, Job, Prediction
+from db.tables import FINISHED, Blob, CrawlUrl, Discovery, Item, Job, Prediction, Product
 
 MAX_ITEMS_AT_ONCE = 500
 """How many items one transaction removes."""
@@ -101,5 +101,6 @@ def finish_purge(session: Session, job_id: str, now: datetime) -> None:
         session.delete(job)
     else:
         tallies.delete_tallies(session, job_id)
+        session.execute(delete(Product).where(Product.job_id == job_id))
         session.execute(delete(CrawlUrl).where(CrawlUrl.job_id == job_id))
         job.purged_at = now

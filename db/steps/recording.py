@@ -19,7 +19,7 @@ from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import PictureInfo, PictureKey
 from db.bulk import InsertMissing, UpdateRows
-from db.steps import chunks, lifecycle
+from db.steps import chunks, lifecycle, products
 from db.steps.chunks import ChunkPolicy
 from db.tables import Blob, ItemRegion, Prediction
 from db.views import items, regions
@@ -136,6 +136,7 @@ def record(
     if finished == len(pending):
         chunks.delete_chunk(session, message.chunk_id)
     lifecycle.finish_items(session, job, succeeded, failed, now, taken_at or now)
+    products.count_votes(session, job, [row["id"] for row in succeeded])
     return Recorded(
         finished,
         chunks.claim(session, job, policy, now),

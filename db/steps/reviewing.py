@@ -18,7 +18,7 @@ from core.errors import BadCrop, NotReviewable
 from core.ids import new_id
 from core.types import Crop
 from db.bulk import in_values
-from db.steps import tallies
+from db.steps import products, tallies
 from db.steps.tallies import LabelMove
 from db.tables import Item, ItemStatus, Job, Review
 from db.views.items import with_shown_relations
@@ -95,6 +95,7 @@ def change(
         tallies.move_labels(session, job.id, moves, groups)
         job.revision += 1
         session.flush()
+        products.count_votes(session, job, [item.id for item, _ in changes])
     return before
 
 

@@ -23,7 +23,7 @@ from db.access import usage
 from db.bulk import InsertMissing, on_postgresql
 from db.crawls import requests
 from db.crawls.requests import CrawlRequest
-from db.steps import chunks, discoveries, lifecycle, tallies
+from db.steps import chunks, discoveries, lifecycle, products, tallies
 from db.steps.chunks import ChunkPolicy
 from db.tables import Blob, Item, ItemRegion, ItemStatus, Job, JobSource, ModelVersion, Priority
 
@@ -212,6 +212,7 @@ def _insert_items(
         part = enumerate(items[start : start + _MAX_ROWS_AT_ONCE], first + start)
         rows = [_item_row(job.id, position, item, chunk_ids.get(position), now) for position, item in part]
         session.connection().execute(_INSERT_ITEMS, rows)
+        products.add(session, job, rows)
         regions = [
             row
             for item_row, item in zip(rows, items[start : start + _MAX_ROWS_AT_ONCE], strict=True)

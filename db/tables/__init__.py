@@ -18,6 +18,7 @@ from db.tables.jobs import (
     Stage,
 )
 from db.tables.model_versions import ModelAlias, ModelVersion
+from db.tables.products import Product
 from db.tables.shares import Share
 from db.tables.webhooks import Delivery, DeliveryStatus, JobEvent, Secret
 
@@ -49,6 +50,7 @@ __all__ = [
     "ModelVersion",
     "Prediction",
     "Priority",
+    "Product",
     "Review",
     "Scope",
     "Secret",

@@ -114,13 +114,7 @@ class Item(Base):
         _partial_index("label IS NOT NULL", "job_id", "label", "confidence", "position"),
         _partial_index("confidence IS NOT NULL", "job_id", "confidence", "position"),
         Index(None, "blob_sha256", "job_id"),
-        # The vote about a product (db/views/products.py) reads only this index.
-        Index(
-            "ix_items_products",
-            *("job_id", "product_id", "position", "label", "confidence", "duplicate_of", "id"),
-            sqlite_where=text("product_id IS NOT NULL"),
-            postgresql_where=text("product_id IS NOT NULL"),
-        ),
+        _partial_index("product_id IS NOT NULL", "job_id", "product_id", "position"),
         _partial_index("sku IS NOT NULL", "job_id", "sku", "position"),
         # When a prediction is deleted, the database looks for items that refer to it.
         _partial_index("prediction_id IS NOT NULL", "prediction_id"),

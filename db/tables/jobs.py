@@ -148,6 +148,8 @@ class Job(Base):
     """`{"url", "events"}`: where to send which ends of the job. None: nowhere."""
     key_id: Mapped[str | None] = mapped_column(String(40))
     """The owner: a key, also if it is revoked. None if the job was submitted without a key."""
+    products: Mapped[int] = mapped_column(default=0, server_default="0")
+    """The products that its items show (`Product`)."""
     rerun_of: Mapped[str | None] = mapped_column(String(40))
     """The job whose pictures this one classifies again. It may have been deleted since."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import aliased
@@ -26,7 +26,7 @@ ITEMS_PER_PAGE = 2000
 """How many items one transaction reads."""
 
 ColumnKind = Literal["text", "integer", "number", "flag", "moment", "object"]
-Value = str | int | float | bool | datetime | dict[str, Any] | list[dict[str, Any]] | None
+Value = str | int | float | bool | datetime | dict[str, Any] | list[dict[str, Any]] | list[str] | None
 Rows = list[list[Value]]
 
 _SOURCE = ("page_url", "alt")
@@ -53,6 +53,8 @@ class Column:
 class Export:
     """A job to export, as it was at the start of the export, and the filter for its items."""
 
+    what: ClassVar[str] = ""
+    """The end of the file's name. Items need none."""
     job_id: str
     model: str
     """The model version, as `name@version`."""
@@ -156,7 +158,7 @@ class Export:
             *_crop_columns(row.crop_key),
             [self._region(region) for region in regions_of_item] or None,
             row.duplicate_of,
-            *_label_columns(label),
+            *label_columns(label),
             row.predicted_label,
             row.confidence,
             *self._ranked_columns(row.scores),
@@ -217,7 +219,7 @@ def _crop_columns(key: str | None) -> tuple[Value, ...]:
     return (None,) * 4 if crop is None else (crop.x, crop.y, crop.width, crop.height)
 
 
-def _label_columns(label: dict[str, Any] | None) -> tuple[Value, ...]:
+def label_columns(label: dict[str, Any] | None) -> tuple[Value, ...]:
     if label is None:
         return (None,) * 4
     return label["id"], label["name"]["en"], label["name"]["ko"], label["group"]

@@ -36,6 +36,7 @@ class CountsOut(Output):
 class JobLinksOut(Output):
     self: str
     items: str
+    products: str
     urls: str = Field(description="The URLs that a crawl found.")
     summary: str
     export: str
@@ -78,6 +79,7 @@ class JobOut(Output):
     model: ModelOut
     priority: Priority
     owner: OwnerOut | None = Field(description="Null if the job was submitted without a key.")
+    products: int = Field(description="The products that its items show.")
     rerun_of: str | None = Field(description="The job whose pictures this one classifies again.")
     metadata: dict[str, Any]
     webhook: bool = Field(description="True if a webhook receives a message when the job ends.")
@@ -111,6 +113,7 @@ def job_out(job: Job) -> JobOut:
         model=ModelOut(name=job.model_version.name, version=job.model_version.version),
         priority=job.priority,
         owner=None if job.owner is None else OwnerOut(id=job.owner.id, name=job.owner.name),
+        products=job.products,
         rerun_of=job.rerun_of,
         metadata=job.details,
         webhook=job.webhook is not None,
@@ -123,6 +126,7 @@ def job_out(job: Job) -> JobOut:
         links=JobLinksOut(
             self=path,
             items=f"{path}/items",
+            products=f"{path}/products",
             urls=f"{path}/urls",
             summary=f"{path}/summary",
             export=f"{path}/export",
