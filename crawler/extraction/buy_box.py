@@ -56,6 +56,8 @@ class BuyBox:
         self.price: Price | None = tag.price if tag else None
         self.price_is_certain = False
         """Whether the price is beside the heading or the button, and no other current price is there."""
+        self.price_is_near = False
+        """Whether the price follows the heading closely."""
         self.list_price: Price | None = None
         if tag is not None:
             self._compare(tag, tags, heading)
@@ -149,6 +151,8 @@ class BuyBox:
         anchors = [place.position for place in (heading, self.button) if place is not None]
         near = any(abs(position - anchor) <= _NEAR for anchor in anchors)
         self.price_is_certain = near and len(current) == 1 and tag.confidence >= 2
+        distance = position - heading.position if heading is not None else 0
+        self.price_is_near = 0 < distance <= _NEAR / 2 and tag.confidence >= 2
         former = [other.price for other in around if other.is_former and other.price.amount > tag.price.amount]
         self.list_price = min(former, key=lambda price: price.amount, default=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -69,7 +70,7 @@ def read_markup(page: Page) -> PageMarkup:
     owners = _owners(page, [(image, variants[0].url) for image, _, variants in images])
     roots = [_card_root(image, owners) for image, _, _ in images]
     cards = {root: _Card(page, root, owners.get(root)) for root in dict.fromkeys(roots)}
-    other_pages = {element for root, card in cards.items() if card.link for element in root.iter()}
+    other_pages = _other_pages(cards)
     buy_box = BuyBox(page, other_pages)
     page_images = []
     for (image, rule, variants), root in zip(images, roots, strict=True):
@@ -89,6 +90,22 @@ def read_markup(page: Page) -> PageMarkup:
             )
         )
     return PageMarkup(page_images, buy_box, _breadcrumb(page))
+
+
+def _other_pages(cards: dict[Any, _Card]) -> set[Any]:
+    """Return the elements of all cards that link to other pages.
+
+    A card has others like it beside it or elsewhere on the page. A link without others, such as the logo of the maker
+    beside the price, does not own what is around it.
+    """
+    linked = [root for root, card in cards.items() if card.link]
+    kinds = Counter((root.tag, root.get("class")) for root in linked) + Counter(root.getparent() for root in linked)
+    found = set()
+    for root in linked:
+        is_one_of_several = kinds[root.tag, root.get("class")] > 1 or kinds[root.getparent()] > 1
+        own = [root] if is_one_of_several else root.iter("a")
+        found |= {element for part in own for element in part.iter()}
+    return found
 
 
 class _Card:

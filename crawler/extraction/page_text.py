@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from crawler.extraction.buy_box import BuyBox
@@ -32,6 +32,11 @@ _MAX_NAME = 40
 _BEFORE_BOX, _AFTER_BOX, _NEAR_LABEL = 60, 150, 250
 """Numbers of elements around the heading and the button in which the stock and the weak labels are searched."""
 _AFTER_LABEL = re.compile(r"^[\s:：#.\-–—=|)\]\u200e\u200f]*")
+_CODE_NAME = re.compile(
+    r"(?:^|[^a-z])sku(?![a-z])|ref(?:erence)?[-_]?num"
+    r"|(?:product|item|article|artikel|style|catalog)[-_ ]?(?:code|ref|reference|num|number|no|nr|sku)(?![a-z])",
+    re.I,
+)
 _CODE = re.compile(r"(?=[\w./-]*\d)[A-Za-z0-9][\w./-]{1,38}[A-Za-z0-9](?![\w])", re.ASCII)
 _DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}$")
 
@@ -44,10 +49,10 @@ class PageText:
         self._box = box
 
     @cached_property
-    def _texts(self) -> list[tuple[int, str]]:
-        """The position of each text, and the text in one line."""
+    def _texts(self) -> list[tuple[int, str, Any]]:
+        """The position of each text, the text in one line, and the element that contains it."""
         positions, visible = self._box.positions, {}
-        found: list[tuple[int, str]] = []
+        found: list[tuple[int, str, Any]] = []
         for text in xpath_texts(self._page.tree)[:_MAX_TEXTS]:
             element = text.getparent()
             container = element.getparent() if text.is_tail else element
@@ -55,7 +60,7 @@ class PageText:
                 visible[container] = self._is_visible(container)
             line = tidy(str(text)) if visible[container] else None
             if line:
-                found.append((positions[element], line))
+                found.append((positions[element], line, container))
         return found
 
     def _is_visible(self, element: Any) -> bool:
@@ -65,7 +70,7 @@ class PageText:
 
     def add_facts(self, product: ProductData) -> None:
         """Set the fields that the text names with a label."""
-        product.sku = self._code(CODE_LABEL) or self._code(WEAK_CODE_LABEL, _NEAR_LABEL)
+        product.sku = self._code(CODE_LABEL) or self._named_code() or self._code(WEAK_CODE_LABEL, _NEAR_LABEL)
         product.mpn = self._code(MPN_LABEL)
         product.gtin = read_gtin(self._code(GTIN_LABEL))
         product.brand = self._name(BRAND_LABEL)
@@ -96,16 +101,24 @@ class PageText:
 
     @cached_property
     def _whole(self) -> str:
-        return "\n".join(line for _, line in self._texts)
+        return "\n".join(line for _, line, _ in self._texts)
 
-    def _between(self, start: int, end: int) -> list[tuple[int, str]]:
-        texts = self._texts
-        return texts[bisect_left(texts, (start,)) : bisect_left(texts, (end,))]
+    def _between(self, start: float, end: float) -> list[tuple[int, str]]:
+        return [(position, line) for position, line, _ in self._texts if start <= position < end]
+
+    def _named_code(self) -> str | None:
+        """Return the first text that is a code and whose element has the name of a code."""
+        for position, line, element in self._texts:
+            if position >= self._box.start - _BEFORE_BOX and _CODE.fullmatch(line) and not _DATE.match(line):
+                names = " ".join(str(value) for part in (element, element.getparent()) for value in _names_of(part))
+                if _CODE_NAME.search(names):
+                    return read_code(line)
+        return None
 
     def _code(self, label: re.Pattern[str], max_distance: int | None = None) -> str | None:
         """Return the first code behind a label, in the same text or in the next one."""
         texts = self._between(
-            self._box.start - _BEFORE_BOX, 10**9 if max_distance is None else self._box.end + max_distance
+            self._box.start - _BEFORE_BOX, inf if max_distance is None else self._box.end + max_distance
         )
         for index, (_, line) in enumerate(texts):
             match = label.search(line) if len(line) <= _MAX_LABEL_LINE else None
@@ -118,7 +131,7 @@ class PageText:
 
     def _name(self, label: re.Pattern[str]) -> str | None:
         """Return the text behind a label that is a text of its own or ends with a colon."""
-        texts = self._between(self._box.start, 10**9)
+        texts = self._between(self._box.start, inf)
         for index, (_, line) in enumerate(texts):
             match = label.match(line)
             if match is None:
@@ -146,6 +159,11 @@ def _code_after(rest: str, following: list[str]) -> str | None:
             return None
         return read_code(match.group().rstrip("./-"))
     return None
+
+
+def _names_of(element: Any) -> list[Any]:
+    """Return the values of the attributes that name an element: its class, its id and its data for tests."""
+    return [value for name, value in element.items() if name in {"class", "id"} or name.startswith("data-")]
 
 
 def _is_hidden(element: Any) -> bool:

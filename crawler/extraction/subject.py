@@ -28,7 +28,7 @@ def shows_one_product(page: Page, visible: PageMarkup, *, from_listing: bool) ->
     if box.button is not None and (box.price is not None or box.heading is not None):
         return len(cards) < _LIST_MIN_CARDS or box.price is not None
     if box.price is not None:
-        return len(cards) < _LIST_MIN_CARDS or box.price_is_certain
+        return len(cards) < _LIST_MIN_CARDS or box.price_is_certain or box.price_is_near
     if box.heading is None or len(cards) >= _LIST_MIN_CARDS:
         return False
     if from_listing and _leads_with_pictures(visible):

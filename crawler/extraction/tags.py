@@ -14,7 +14,7 @@ from crawler.extraction.shop_words import FORMER_PRICE, OTHER_AMOUNT
 from crawler.words import words
 
 _FRAME = frozenset({"footer", "nav", "aside"})
-"""Elements whose content belongs to the site and not to the page. The header of an article belongs to the article."""
+"""Elements whose content belongs to the site and not to the page. The header of an article or section belongs to it."""
 
 _TITLE = re.compile(
     r"(?:^|[\s_-])(?:title|name|nm|subject|tit)(?:$|[\s_-])|(?:prd|goods|item|product)_?(?:name|title|nm)", re.I
@@ -102,7 +102,7 @@ def in_frame(element: Any) -> bool:
     """Return whether an element belongs to the frame of the site: its header, footer, menus and side bars."""
     in_header = False
     for ancestor in chain([element], element.iterancestors()):
-        if ancestor.tag in {"main", "article"}:
+        if ancestor.tag in {"main", "article"} or (in_header and ancestor.tag == "section"):
             return False
         if ancestor.tag in _FRAME:
             return True
