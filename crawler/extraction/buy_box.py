@@ -126,8 +126,13 @@ class BuyBox:
             return price_now(tags[:8])
         usable = [tag for tag in tags if not (tag.is_former or tag.is_other)]
         usable = usable or [tag for tag in tags if not tag.is_other]
-        anchors = [place.position for place in (heading, self.button) if place is not None]
-        usable = [tag for tag in usable if min(anchors) - _NEAR <= self.positions[tag.element] <= max(anchors) + _NEAR]
+        # A price far above the heading belongs to an advertisement. The one of the button can be in a column of its own.
+        starts = [heading.position - _NEAR / 4] if heading else []
+        ends = [heading.position + _NEAR] if heading else []
+        if self.button is not None:
+            starts.append(self.button.position - _NEAR)
+            ends.append(self.button.position + _NEAR)
+        usable = [tag for tag in usable if min(starts) <= self.positions[tag.element] <= max(ends)]
         return min(usable, key=lambda tag: self._rank(tag, heading), default=None)
 
     def _rank(self, tag: PriceTag, heading: Place | None) -> float:
