@@ -14,10 +14,10 @@ from crawler.extraction.prices import Price
 from crawler.extraction.shop_words import BUY, VIEW_CART
 from crawler.extraction.tags import HEADINGS, MAY_HOLD_PRICE, PriceTag, in_frame, price_now, price_tag, title_at
 
-_BUTTONS = (
-    "//button | //input[@type='submit' or @type='button' or @type='image'] | //a[@role='button' or @class or @id]"
-    " | //*[@role='button']"
-)
+_BUTTONS = "//*[self::button or self::a or @role='button' or self::input[@type!='hidden' and @type!='text']]"
+_LEADS_AWAY = re.compile(r"(?!.*(?:cart|basket|add|buy|order|kauf|kup|koszyk|panier|carr|korb))[^#\s]", re.I | re.S)
+"""Matches the address of a link that is no button: it leads to another page, which is not that of the cart."""
+_BUTTON_NAME = re.compile(r"btn|button|cart|basket|buy|order", re.I)
 _MAX_BUTTON = 40
 """Maximum number of characters of the words of a button."""
 _MAX_TAGS, _MAX_HEADINGS, _MAX_BUTTONS = 200, 30, 2_000
@@ -95,20 +95,20 @@ class BuyBox:
         if not found:
             element = named_like_page(page, filter(self.is_own, page.find(_LOWER_HEADINGS)[:_MAX_LOWER_HEADINGS]))
         else:
+            # Several first-level headings without the title of the page are those of its menus.
             element = named_like_page(page, (element for element, _ in found))
-            element = found[0][0] if element is None else element
         return Place(element, self.positions[element]) if element is not None else None
 
     def _find_button(self, heading: Place | None) -> Place | None:
         """Return the button to buy that is nearest to the heading."""
         start = heading.position if heading else 0
+        places = (Place(element, self.positions[element]) for element in self._page.find(_BUTTONS)[:_MAX_BUTTONS])
         buttons = [
-            Place(element, self.positions[element])
-            for element in self._page.find(_BUTTONS)[:_MAX_BUTTONS]
-            if _is_buy_button(element) and self.is_own(element)
+            place
+            for place in places
+            if abs(place.position - start) <= _NEAR * 3 and _is_buy_button(place.element) and self.is_own(place.element)
         ]
-        near = [place for place in buttons if abs(place.position - start) <= _NEAR * 3]
-        return min(near, key=lambda place: _distance(place.position, start), default=None)
+        return min(buttons, key=lambda place: _distance(place.position, start), default=None)
 
     def _price_tags(self) -> list[PriceTag]:
         tags = []
@@ -126,7 +126,7 @@ class BuyBox:
             return price_now(tags[:8])
         usable = [tag for tag in tags if not (tag.is_former or tag.is_other)]
         usable = usable or [tag for tag in tags if not tag.is_other]
-        # A price far above the heading belongs to an advertisement. The one of the button can be in a column of its own.
+        # A price far above the heading belongs to an advertisement. That of the button can be in a column of its own.
         starts = [heading.position - _NEAR / 4] if heading else []
         ends = [heading.position + _NEAR] if heading else []
         if self.button is not None:
@@ -195,10 +195,13 @@ def _distance(position: int, before: int) -> float:
 
 
 def _is_buy_button(element: Any) -> bool:
+    if element.tag == "a" and _LEADS_AWAY.match(element.get("href") or "") and not _BUTTON_NAME.search(_names(element)):
+        return False
     words = text_of(element) or element.get("value") or element.get("alt") or element.get("aria-label") or ""
     if len(words) > _MAX_BUTTON or VIEW_CART.search(words):
         return False
-    return (
-        BUY.search(words.strip()) is not None
-        or BUY.search(f"{element.get('id') or ''} {element.get('class') or ''}") is not None
-    )
+    return BUY.search(words.strip()) is not None or BUY.search(_names(element)) is not None
+
+
+def _names(element: Any) -> str:
+    return f"{element.get('id') or ''} {element.get('class') or ''}"

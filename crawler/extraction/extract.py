@@ -15,7 +15,7 @@ from crawler.extraction.found import Extraction, FoundPicture, LeftOut, Product,
 from crawler.extraction.junk import RepeatedImages
 from crawler.extraction.kinds import page_kind
 from crawler.extraction.links import find_links
-from crawler.extraction.main_product import own_products
+from crawler.extraction.main_product import is_named_by, own_products
 from crawler.extraction.markup import PageImage, PageMarkup, read_markup
 from crawler.extraction.merging import Album, Picture, as_found
 from crawler.extraction.meta_tags import open_graph
@@ -130,7 +130,11 @@ class _PageReader:
         self._apply(Rule.MICRODATA, micro.products)
         self._apply(Rule.RDFA, annotated.products)
         self._read_open_graph(certain=True)
-        self._apply(Rule.STATE, products_in_scripts(page))
+        in_scripts = products_in_scripts(page)
+        self._apply(Rule.STATE, [product for product in in_scripts if product.pictures])
+        for product in in_scripts:
+            if self._main is not None and not product.pictures and is_named_by(product, self._headings):
+                self._main.fill_in(product.found_by(Rule.STATE))
         return linked.breadcrumb or micro.breadcrumb or annotated.breadcrumb
 
     def _read_open_graph(self, *, certain: bool) -> None:

@@ -21,11 +21,10 @@ _LAZY_ATTRIBUTES = words(
 _LAZY_SRCSET_ATTRIBUTES = ("data-srcset", "data-lazy-srcset", "data-original-set", "lazy-srcset")
 _MAX_VARIANTS = 64
 _IMAGE_TAGS = frozenset(words("img amp-img input"))
-_IMAGES = "//img | //amp-img | //input[@type='image']"
-_LINKED_FILES = (
-    " | //a["
-    + " or ".join(f"contains(@href, '.{extension}')" for extension in words("jp png webp JP PNG"))
-    + "][not(.//img)]"
+_LINKED_FILE = " or ".join(f"contains(@href, '.{extension}')" for extension in words("jp png webp JP PNG"))
+_IMAGES = (
+    "//*[self::img or self::amp-img or self::input[@type='image'] or "
+    f"self::a[@href and ({_LINKED_FILE}) and not(.//img)]]"
 )
 _NO_MAIN = "not(//main | //article | //*[@role='main'])"
 _BACKGROUNDS = (
@@ -47,7 +46,7 @@ def image_elements(page: Page) -> list[Any]:
     A CSS background counts only in the main part of the page and without much text on it, because it is mostly
     decoration elsewhere.
     """
-    found = page.find(_IMAGES + _LINKED_FILES + (_BACKGROUNDS if page.has("url(") else ""))
+    found = page.find(_IMAGES + (_BACKGROUNDS if page.has("url(") else ""))
     return [element for element in found if element.get("style") is None or _is_picture(element)]
 
 

@@ -12,6 +12,11 @@ _WORD = re.compile(r"\w+")
 _VARIANT_FIELDS = ("sku", "gtin", "mpn", "color", "size", "material", "availability")
 
 
+def is_named_by(product: ProductData, headings: Iterable[str]) -> bool:
+    """Return whether one of the headings names the product."""
+    return product.title is not None and any(_names(product.title, heading) for heading in headings)
+
+
 def own_products(
     products: list[ProductData], url: str, own_urls: Collection[str], headings: Iterable[str]
 ) -> list[ProductData]:
@@ -28,7 +33,7 @@ def own_products(
     """
     own = [product for product in products if product.url is None or canonical_or_same(product.url) in own_urls]
     if len({product.title for product in own}) != 1:
-        named = [product for product in products if product.title and any(_names(product.title, h) for h in headings)]
+        named = [product for product in products if is_named_by(product, headings)]
         of_page = [product for product in named if product in own]
         own = of_page or named
         if len({product.title for product in own}) > 1:

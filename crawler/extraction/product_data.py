@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
+from urllib.parse import urlsplit
 
 from crawler.extraction.found import MAX_DESCRIPTION, Product, Rule
 from crawler.extraction.page import tidy
-from crawler.extraction.prices import Price
+from crawler.extraction.prices import Price, local_currency
 from crawler.extraction.variants import Variant
 from crawler.words import words
 
@@ -110,6 +109,8 @@ class ProductData:
         currency = price.currency if price else None
         if currency is not None and "price" in sources:
             sources["currency"] = sources["price"]
+            if sources["price"] is Rule.TEXT:
+                currency = local_currency(currency, urlsplit(url or "").hostname)
         category = self.category or (breadcrumb[-1] if breadcrumb else None)
         own = self.url or url
         if self.url is None and own is not None:
@@ -185,7 +186,3 @@ def read_description(value: object) -> str | None:
 
 
 _MARKUP = re.compile(r"<[^<>]{0,2000}>")
-
-
-def lowest(prices: Iterable[Price]) -> Decimal | None:
-    return min((price.amount for price in prices), default=None)

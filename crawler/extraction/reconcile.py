@@ -93,7 +93,7 @@ def _decide_sku(product: ProductData, labelled: str | None, page: Page, text: Pa
     address = unquote(page.url).casefold()
     if known and (known.casefold() in address or text.mentions(known)):
         return
-    if labelled and labelled.casefold() not in title:
+    if labelled:
         product.set("sku", labelled, Rule.TEXT)
         return
     other = next((code for code in product.other_ids if code.casefold() in address or text.mentions(code)), None)

@@ -95,7 +95,7 @@ CODE_LABEL = _alternatives(
     r"管理番号|貨號|货号|รหัสสินค้า",
 )
 """Matches the words before the code under which a shop sells an article."""
-WEAK_CODE_LABEL = _alternatives(_ANY_SIDE.format(r"r[eé]f(?:\.|erence)?|art\.|cod\.|code|model|n°|№"))
+WEAK_CODE_LABEL = _alternatives(_ANY_SIDE.format(r"r[eé]f(?:\.|erence)?|art\.|cod\.|code|n°|№"))
 """Matches words that often stand before such a code, but also before other numbers."""
 GTIN_LABEL = _alternatives(
     _ANY_SIDE.format(r"gtin(?:-?1?\d)?|ean(?:-?1?\d)?(?:[ -]?code)?|upc(?:[ -]?code)?|isbn(?:-?13)?|jan")
@@ -140,7 +140,7 @@ OTHER_AMOUNT = _alternatives(
     r"할인\s*금액|쿠폰|coupon|voucher|gutschein|gift card|points?\b|punkte|적립|포인트|ポイント|cashback",
     r"per month|/ ?mo\b|monthly|monat|mois\b|mensual|\bmes(?:es)?\b|mese\b|maand|måned|månad|rat[ay]\b|raty",
     r"cuota|parcela|\d+ ?x (?:de )?",
-    r"installments?|financ|klarna|afterpay|leasing|월\s*\d|분할|deposit|kaution|insurance|versicherung",
+    r"每期|分期|分割払|installments?|financ|klarna|afterpay|leasing|월\s*\d|분할|deposit|kaution|insurance|versicherung",
     r"assurance|warranty",
     r"\bex(?:cl?)?\.? ?(?:vat|tax|gst|btw)|excluding (?:vat|tax)|without (?:vat|tax)|zzgl\. ?mwst|\bnetto\b",
     r"\bhors tva\b|\bht\b|bez dph|bez ddv|bez pdv",

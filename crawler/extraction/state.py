@@ -33,7 +33,9 @@ _MAX_PRODUCTS = 1_000
 _MAX_SCRIPTS = 20
 _MAX_DEPTH = 30
 
-_ASSIGNMENT = re.compile(r"(?<![\w$.])[\w$.]++[\"'\]]*+\s*+=\s*+(?P<parse>JSON\.parse\(\s*+)?(?P<begin>[{\[\"'])")
+_ASSIGNMENT = re.compile(
+    r"(?<![\w$.])(?:[\w$.]++[\"'\]]*+\s*+=|dataLayer\.push\()\s*+(?P<parse>JSON\.parse\(\s*+)?(?P<begin>[{\[\"'])"
+)
 _FLIGHT_PUSH = re.compile(r"self\.__next_f\.push\(\s*(?=\[)")
 _FLIGHT_ROW = re.compile(r"^[\da-f]+:(?=[\[{])", re.M)
 _IMAGE = re.compile(r"image|img|photo|picture|thumb|media", re.I)
@@ -84,14 +86,21 @@ _VARIANTS = re.compile(r"variant|option|sku|colou?rs?$|sizes?$|swatch", re.I)
 
 
 def products_in_scripts(page: Page) -> list[ProductData]:
-    """Return the products in the data of a page's scripts, in their order."""
+    """Return the products in the data of a page's scripts, in their order.
+
+    Products without a picture, such as those for the statistics of the shop, are the last ones.
+    """
     found: dict[tuple[str | None, str], ProductData] = {}
+    bare: list[ProductData] = []
     for value in _script_data(page):
         for product in _products(page, value):
-            found.setdefault((product.title, key_of(product.pictures[0][0].url)), product)
-            if len(found) >= _MAX_PRODUCTS:
-                return list(found.values())
-    return list(found.values())
+            if product.pictures:
+                found.setdefault((product.title, key_of(product.pictures[0][0].url)), product)
+            else:
+                bare.append(product)
+            if len(found) + len(bare) >= _MAX_PRODUCTS:
+                return [*found.values(), *bare]
+    return [*found.values(), *bare]
 
 
 def _script_data(page: Page) -> Iterator[Any]:
@@ -119,10 +128,12 @@ def _script_data(page: Page) -> Iterator[Any]:
 
 def _may_hold_product(text: str) -> bool:
     """Return whether a script can contain a product. Most contain none, and parsing a script is slow."""
-    return _IMAGE.search(text) is not None and _PRICE_WORD.search(text) is not None and ("{" in text)
+    named = _IMAGE.search(text) is not None or _SKU_WORD.search(text) is not None
+    return named and _PRICE_WORD.search(text) is not None and "{" in text
 
 
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'", re.S)
+_SKU_WORD = re.compile(r"sku|brand|dataLayer", re.I)
 _PRICE_WORD = re.compile(r"price|prc|amount", re.I)
 
 
@@ -201,8 +212,6 @@ def _product(page: Page, node: dict[str, Any]) -> ProductData | None:
                 for part_key, picture in part.items() if isinstance(part, dict) else ():
                     if _IMAGE.search(part_key) and not _NOT_IMAGE.search(part_key):
                         _add_pictures(page, product, picture, 0)
-    if not product.pictures:
-        return None
     product.list_price = _former_price(node, price)
     product.url = _link(page, node)
     _add_facts(product, node)
@@ -245,6 +254,9 @@ def _add_facts(product: ProductData, node: dict[str, Any]) -> None:
             product.other_ids += [found] if found else []
         elif name and found and getattr(product, name) is None:
             setattr(product, name, found)
+    variants = [v for k, v in node.items() if _VARIANTS.search(k) and isinstance(v, list) and len(v) == 1]
+    if product.sku is None and variants and isinstance(variants[0][0], dict):
+        product.sku = read_code(variants[0][0].get("sku"))
     for key, value in node.items():
         if product.availability is None and isinstance(value, bool) and (stock := _STOCK.search(key)):
             product.availability = "OutOfStock" if value is bool(stock["out"]) else "InStock"

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import Any
 
 from crawler.extraction.page import text_of, tidy, xpath_texts
-from crawler.extraction.prices import Price, count_prices, looks_like_price, read_price
+from crawler.extraction.prices import Price, count_prices, looks_like_price, outside_sign, read_price
 from crawler.extraction.shop_words import FORMER_PRICE, OTHER_AMOUNT
 from crawler.words import words
 
@@ -45,6 +45,7 @@ _MAX_PRICE, _MAX_TITLE = 40, 300
 """Maximum lengths in characters."""
 _MAX_WORDS = 60
 """Maximum number of characters of a text that says what the amount beside it is."""
+_BARE_NUMBER = re.compile(r"\d[\d.,'’\s]{0,14}")
 _DIGIT = re.compile(r"\d")
 _CENTS_NAME = re.compile(r"cent|decimal|fraction|penny|pence")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
@@ -78,6 +79,8 @@ def price_tag(element: Any) -> PriceTag | None:
         whole = _text_not_struck(element)
         if whole and len(whole) <= _MAX_PRICE and count_prices(whole) < 2:
             price_text = whole
+    if price_text is not None and _BARE_NUMBER.fullmatch(price_text):
+        price_text = _with_sign_outside(element, price_text)
     if price_text is None or not (looks_like_price(price_text) or (has_price_name and price_text[:1].isdigit())):
         return None
     price = read_price((element.get("content") if has_itemprop else None) or price_text)
@@ -135,6 +138,17 @@ def _is_in_parts(element: Any) -> bool:
     return len(direct_text) <= _MAX_PRICE and any(character.isdigit() for character in direct_text)
 
 
+def _with_sign_outside(element: Any, number: str) -> str:
+    """Return a number with the currency sign that is directly before or after its element: `$<b>99</b>`."""
+    before, parent = element.getprevious(), element.getparent()
+    text_before = (before.tail if before is not None else parent.text if parent is not None else None) or ""
+    text_after, after = (element.tail or "").strip(), element.getnext()
+    if not text_after and after is not None:
+        text_after = (after.text or "").strip()
+    sign = outside_sign(text_before[-8:], text_after[:8])
+    return f"{number} {sign}" if sign else number
+
+
 def _text_not_struck(element: Any) -> str | None:
     """Return the text of an element, or None if a part of it is struck out.
 
@@ -169,6 +183,9 @@ def _words_beside(element: Any) -> str:
         parts.append(None if beside is None or _DIGIT.search(beside) else beside)
     elif parent is not None and before is None:
         parts.append(parent.text)
+        if parent.getparent() is not None and len((parent.text or "").strip()) <= 1:
+            # The parent only has the currency sign.
+            parts.append(parent.getparent().text)
         above = parent.getprevious()
         parts.append(text_of(above) if above is not None and not len(above) and len(parent) == 1 else None)
     parts += [child.text for child in islice(element, 3)]
