@@ -64,7 +64,7 @@ train: $(VENV)/.installed-train ## train a model: make train DATA=folder [RECIPE
 	@$(BIN)/lookbook train --data "$(abspath $(DATA))" $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(NAME),--name "$(NAME)") $(ARGS)
 
 requirements: ## pin requirements/*.in again (needs uv)
-	@for f in serve train test; do uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	@for f in serve train test render; do uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header requirements/$$f.in -o requirements/$$f.txt; done
 
 clean: ## remove the virtual environment and the caches (never the data)

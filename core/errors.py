@@ -314,6 +314,12 @@ class FetchTooSlow(ItemError):
     retryable = True
 
 
+class PageNotDrawn(ItemError):
+    """The browser could not draw the page."""
+
+    code = "page_not_drawn"
+
+
 class BlockedAddress(ItemError):
     """The URL leads to an IP address that is not public."""
 

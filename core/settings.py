@@ -134,6 +134,15 @@ class Settings(BaseSettings):
     max_crawl_minutes: int = Field(24 * 60, ge=1)
     """Longest duration of a crawl, in minutes."""
 
+    render: Literal["off", "recipes", "auto"] = "off"
+    """Draw pages in Chromium before a crawl reads them: by a recipe with `render: true`. `auto`: empty shops, too."""
+
+    chromium: str = ""
+    """Path of the Chromium that draws pages. Empty: the one that Playwright has installed."""
+
+    chromium_sandbox: bool = True
+    """Run Chromium in its sandbox. Without it, draw only pages of shops that you trust."""
+
     loaded_models: int = Field(2, ge=2)
     """Model versions that a worker keeps loaded, at least two. A further one replaces the least recently used one."""
 

@@ -215,6 +215,12 @@ class Frontier:
         self._hosts.slow_down(urlsplit(origin).netloc, rules.delay)
         self._changed.set()
 
+    def allows(self, url: str) -> bool:
+        """Return whether robots.txt allows a URL, as far as it was read. Any thread may call it."""
+        parts = urlsplit(url)
+        rules = self._rules.get(f"{parts.scheme}://{parts.netloc}")
+        return rules is None or rules.allow(url)
+
     def end_request(self, request: UrlRequest, seconds: float | None, *, ok: bool) -> None:
         """Note that a request was answered after this number of seconds, or ended without an answer (None).
 

@@ -26,6 +26,7 @@ from crawler import recipes
 from crawler.exits import CrawlExit, end_process
 from crawler.findings import Findings, UncommittedBatch
 from crawler.frontier import Frontier
+from crawler.rendering import Renderer
 from crawler.visits import Visits, reason_of
 from crawler.web import CrawlFetcher
 from db.blobs.leftovers import discard_uncommitted
@@ -87,8 +88,13 @@ class CrawlRun:
             received_bytes=progress.bytes,
         )
         start_urls = [*self._request.start_urls, *start_urls]
-        self.visits = Visits(self._request, self.frontier, self.findings, start_urls, recipes.load_recipes(), utc_now)
-        self.web = CrawlFetcher(Fetcher(allow=settings.fetch_allow), self._blobs, settings.max_picture_bytes)
+        fetcher = Fetcher(allow=settings.fetch_allow)
+        renderer = Renderer(settings, fetcher, self.frontier.allows) if settings.render != "off" else None
+        known_recipes = recipes.load_recipes()
+        self.visits = Visits(
+            self._request, self.frontier, self.findings, start_urls, known_recipes, utc_now, renderer=renderer
+        )
+        self.web = CrawlFetcher(fetcher, self._blobs, settings.max_picture_bytes, renderer=renderer)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._paused_hosts_shown: set[str] = set()
         """The hosts that are paused according to the last commit."""

@@ -65,6 +65,7 @@ class Recipe:
     page: Paging | None = None
     delay: float | None = None
     label_from: LabelFrom | None = None
+    render: bool = False
 
     def matches(self, url: str) -> bool:
         parts = urlsplit(url)
@@ -148,6 +149,7 @@ def _recipe(name: str, data: dict[str, Any]) -> Recipe:
         page=Paging(**page) if page else None,
         delay=data.get("delay"),
         label_from=LabelFrom(data["label_from"]) if "label_from" in data else None,
+        render=data.get("render", False),
     )
 
 

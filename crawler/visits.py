@@ -22,13 +22,14 @@ from core.fetching.politeness import requested_pause
 from core.fetching.urls import parse_url
 from core.ids import new_id
 from crawler import robots
-from crawler.extraction import LeftOut, PageKind, RepeatedImages, extract
+from crawler.extraction import Extraction, LeftOut, PageKind, RepeatedImages, extract
 from crawler.feeds import Feed, is_feed, read_feed
 from crawler.findings import Change, Findings
 from crawler.frontier import MAX_TRIES, Frontier, RobotsRequest, UrlRequest
 from crawler.meetings import MAX_TEXT, Meetings, shown_by
 from crawler.patterns import Admission, Patterns
 from crawler.recipes import Recipe
+from crawler.rendering import Renderer
 from crawler.robots import Rules
 from crawler.web import Answer
 from db.crawls.met_urls import QueuedUrl
@@ -60,8 +61,16 @@ class Visits:
         start_urls: Iterable[str],
         site_recipes: list[Recipe],
         now: Callable[[], datetime],
+        renderer: Renderer | None = None,
     ) -> None:
-        """`start_urls`: the start URLs and the URLs that they redirect to. Pages may be on the hosts of all of them."""
+        """Read answers.
+
+        Args:
+            start_urls: the start URLs and the URLs that they redirect to. Pages may be on the hosts of all of them.
+            renderer: draws pages, if the settings allow it.
+        """
+        self._renderer = renderer
+        self._hosts_with_products: set[str] = set()
         self._crawl = crawl
         self._frontier = frontier
         self._findings = findings
@@ -285,6 +294,10 @@ class Visits:
         )
         if recipe is not None and recipe.delay:
             self._frontier.slow_down_host(request.host, recipe.delay)
+        if self._renderer is not None and self._must_be_drawn(self._renderer, request, fetched, extraction, recipe):
+            self._renderer.hosts.add(request.host)
+            self._frontier.retry(request, 0.0)
+            return
         for reason, number in extraction.left_out.items():
             self._findings.count_left_out(reason, number)
         self._findings.count_page_kind(extraction.kind)
@@ -300,6 +313,19 @@ class Visits:
             etag=_validator(fetched, "etag"),
             last_modified=_validator(fetched, "last-modified"),
         )
+
+    def _must_be_drawn(
+        self, renderer: Renderer, request: UrlRequest, fetched: Fetched, extraction: Extraction, recipe: Recipe | None
+    ) -> bool:
+        """Return whether the pages of a host must be drawn: by its recipe, or because its first page is empty."""
+        if extraction.kind in {PageKind.PRODUCT, PageKind.LISTING}:
+            self._hosts_with_products.add(request.host)
+        if request.host in renderer.hosts or request.tries >= MAX_TRIES:
+            return False
+        if recipe is not None and recipe.render:
+            return True
+        is_empty = extraction.kind in {PageKind.EMPTY, PageKind.CONSENT} and b"<script" in fetched.body.lower()
+        return renderer.for_empty_hosts and is_empty and request.host not in self._hosts_with_products
 
     def _feed(self, request: UrlRequest, fetched: Fetched, feed: Feed) -> None:
         self.meetings.follow_feed(request.url, feed)

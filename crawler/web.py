@@ -15,6 +15,7 @@ from core.pictures import inspect
 from core.types import PictureInfo
 from crawler import robots
 from crawler.feeds import MAX_BYTES as MAX_FEED_BYTES
+from crawler.rendering import Renderer
 from crawler.urls import canonical_url
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
@@ -52,9 +53,15 @@ class CrawlFetcher:
     """Requests URLs and robots.txt files. Threads share it."""
 
     def __init__(
-        self, fetcher: Fetcher, blobs: BlobStore, max_picture_bytes: int, clock: Clock = time.monotonic
+        self,
+        fetcher: Fetcher,
+        blobs: BlobStore,
+        max_picture_bytes: int,
+        clock: Clock = time.monotonic,
+        renderer: Renderer | None = None,
     ) -> None:
         self._fetcher = fetcher
+        self._renderer = renderer
         self._blobs = blobs
         self._clock = clock
         self._picture_limits = FetchLimits(max_bytes=max_picture_bytes)
@@ -101,7 +108,10 @@ class CrawlFetcher:
 
     def _page(self, url: str, headers: dict[str, str]) -> Answer:
         limits = FEED_LIMITS if parse_url(url).path.partition("?")[0].endswith((".xml", ".gz", ".txt")) else PAGE_LIMITS
-        return Answer(self._fetcher.get(url, headers=headers, limits=limits, follow=False))
+        fetched = self._fetcher.get(url, headers=headers, limits=limits, follow=False)
+        if self._renderer is not None and fetched.ok and self._renderer.draws(fetched.url) and _is_html(fetched):
+            fetched = self._renderer.render(fetched)
+        return Answer(fetched)
 
     def _picture(self, url: str, headers: dict[str, str]) -> Answer:
         writer = self._blobs.writer()
@@ -125,6 +135,10 @@ def redirect_url(fetched: Fetched) -> str | None:
     if fetched.status not in {301, 302, 303, 307, 308} or not location:
         return None
     return str(redirect_target(parse_url(fetched.url), location))
+
+
+def _is_html(fetched: Fetched) -> bool:
+    return "html" in fetched.headers.get("content-type", "html")
 
 
 def _picture_info(path: str) -> PictureInfo | None:

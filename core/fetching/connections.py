@@ -66,15 +66,7 @@ class Connection:
             FetchFailed: no IP address responds, or the certificate is not valid for the host.
             FetchTooSlow: the budget is used up.
         """
-        last_error: OSError | None = None
-        for address in addresses[:_MAX_ADDRESSES_TRIED]:
-            try:
-                return cls(_connected(address, target, tls, budget), target.origin)
-            except OSError as error:
-                last_error = error
-        budget.seconds_left()
-        reason = _reason(last_error)
-        raise FetchFailed(f"expected a connection to {target.authority}, but it failed: {reason}") from last_error
+        return cls(open_socket(target, addresses, tls, budget), target.origin)
 
     def send(self, request: Request, budget: Budget) -> h11.Response:
         """Send a request and return the head of the response.
@@ -173,6 +165,21 @@ class Connection:
                 raise FetchFailed("expected an HTTP response, but the server closed the connection")
             budget.received(len(data))
             self._http.receive_data(data)
+
+
+def open_socket(
+    target: Target, addresses: Sequence[Address], tls: ssl.SSLContext | None, budget: Budget
+) -> socket.socket:
+    """Connect like `Connection.open`, and return the socket."""
+    last_error: OSError | None = None
+    for address in addresses[:_MAX_ADDRESSES_TRIED]:
+        try:
+            return _connected(address, target, tls, budget)
+        except OSError as error:
+            last_error = error
+    budget.seconds_left()
+    reason = _reason(last_error)
+    raise FetchFailed(f"expected a connection to {target.authority}, but it failed: {reason}") from last_error
 
 
 class IdleConnections:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ import h11
 from core.errors import FetchFailed, FetchForbidden, FetchRefused, ItemError, quoted_excerpt
 from core.fetching.addresses import Network
 from core.fetching.budget import Budget, FetchLimits
-from core.fetching.connections import Connection, IdleConnections, Request, StaleConnection
+from core.fetching.connections import Connection, IdleConnections, Request, StaleConnection, open_socket
 from core.fetching.encodings import ACCEPTED, Decoder, decoder
 from core.fetching.guard import Guard, Resolver, system_resolver
 from core.fetching.urls import Target, parse_url, redirect_target
@@ -188,6 +189,15 @@ class Fetcher:
             return replace(_response(target, head, len(kept), budget, ()), body=bytes(kept))
         finally:
             connection.close()
+
+    def connect(self, target: Target, *, seconds: float) -> socket.socket:
+        """Open a bare connection to a checked IP address of a target, for the proxy of a browser.
+
+        Raises:
+            FetchForbidden, BlockedAddress, FetchFailed, FetchTooSlow: see `get`.
+        """
+        budget = Budget(FetchLimits(seconds=seconds))
+        return open_socket(target, self._guard.addresses(target, budget), None, budget)
 
     def check(self, url: str, *, seconds: float | None = None) -> str:
         """Resolve the name of a URL and return the URL in its only spelling if it may be fetched. Open no connection.

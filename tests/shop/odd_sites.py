@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 
 from tests.shop.answers import Answer, Request, missing, text
+from tests.shop.drawn import drawn
 from tests.shop.lists import facets, growing, languages
 from tests.shop.sites import Site
 
@@ -26,7 +27,7 @@ class OddSite:
     answer: Answering
 
 
-def odd_sites(make: Callable[..., Site], pause: float) -> dict[str, OddSite]:
+def odd_sites(make: Callable[..., Site], pause: float, port: Callable[[], int]) -> dict[str, OddSite]:
     """Return the odd sites by name.
 
     `make(name, kind, crawl_delay=None)` makes an ordinary site, and `pause` is the delay of the slow one in seconds.
@@ -40,6 +41,7 @@ def odd_sites(make: Callable[..., Site], pause: float) -> dict[str, OddSite]:
         "facets": OddSite("every product found before the filters", facets(make("facets", "json-ld"))),
         "growing": OddSite("every product found, though no list has a next link", growing(make("growing", "json-ld"))),
         "languages": OddSite("every product found in one language", languages(make("languages", "json-ld"))),
+        "drawn": OddSite("every product found by a browser", drawn(make("drawn", "json-ld"), port)),
         "slow": OddSite("every product found, however long it takes", _slow(make("slow", "json-ld"), pause)),
         "polite": OddSite("half a second or more between requests", make("polite", "json-ld", crawl_delay=0.5)),
         "busy": OddSite(

@@ -46,7 +46,7 @@ class Sites:
 
         self.shops = {kind: make(kind, kind) for kind in KINDS}
         self.traps = TrapSite(pause, port)
-        self.odd = odd_sites(make, pause)
+        self.odd = odd_sites(make, pause, port)
         self._named: dict[str, Callable[[Request], Answer | Misbehaviour]] = {
             **self.shops,
             "cdn": self._cdn,

@@ -153,7 +153,8 @@ class CrawlRunner(BackgroundThreads[LeasedSource]):
 def child_environment(settings: Settings) -> dict[str, str]:
     """Return the settings of this process for a child, because some of them did not come from the environment."""
     variables: dict[str, str] = {}
-    for name in ("home", "database_url", "redis_url", "blobs", "crawl_delay", "crawl_connections", "lease_seconds"):
+    names = ("home", "database_url", "redis_url", "blobs", "crawl_delay", "crawl_connections", "lease_seconds")
+    for name in (*names, "render", "chromium", "chromium_sandbox"):
         variables[f"LOOKBOOK_{name.upper()}"] = str(getattr(settings, name))
     # By default malloc has a pool for each thread, and memory that is freed in one is not used by another.
     variables["MALLOC_ARENA_MAX"] = "2"

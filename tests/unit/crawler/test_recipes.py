@@ -134,7 +134,11 @@ def test_the_most_specific_recipe_is_chosen(tmp_path: Path) -> None:
         (("image: imageUrl, ", ""), 8, "fields: expected image, got title, price, currency, url, category"),
         (("size: 2", "size: 0"), 7, "list.page.size: expected at least 1, got 0"),
         (("size: 2", "size: many"), 7, 'list.page.size: expected a integer, got "many"'),
-        (("delay: 1.5", "colour: red"), 1, "recipe: expected only match, list, fields, delay, label_from, got colour"),
+        (
+            ("delay: 1.5", "colour: red"),
+            1,
+            "recipe: expected only match, list, fields, delay, render, label_from, got colour",
+        ),
         (
             ("props.list[].item", "props.list[.item"),
             5,
