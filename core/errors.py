@@ -52,10 +52,14 @@ class PortTaken(LookbookError):
 
 
 class BlobMissing(LookbookError):
-    """The store has no blob with this SHA-256."""
+    """The store has no blob with this SHA-256. Upload the picture again."""
 
-    code = "blob_missing"
+    code = "picture_lost"
     retryable = True
+
+
+class BlobDamaged(BlobMissing):
+    """The stored bytes do not have this SHA-256. They have been set aside, so the store no longer has the blob."""
 
 
 class StorageFull(LookbookError):
@@ -249,6 +253,13 @@ class CrawlBrokenOff(ItemError):
     """The crawl stopped before it was complete."""
 
     code = "broken_off"
+    retryable = True
+
+
+class PictureLost(ItemError):
+    """The stored bytes of the picture are missing or damaged. Upload it again, then retry."""
+
+    code = "picture_lost"
     retryable = True
 
 

@@ -20,7 +20,8 @@ from db.blobs.opening import open_blob_store
 from db.database import Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCE_LEASES
-from worker.decoding.pool import DecoderLimits, DecoderPool
+from worker.decoding.decoder import DecoderLimits
+from worker.decoding.pool import DecoderPool
 from worker.interactive import THREADS as INTERACTIVE_THREADS
 from worker.leases import HeldLeases
 from worker.maintenance.courier import Courier

@@ -27,6 +27,7 @@ from core.errors import (
     ModelUnknown,
     NothingToRetry,
     NotReviewable,
+    PictureLost,
     QuotaExceeded,
     RequestInProgress,
     StorageFull,
@@ -51,7 +52,13 @@ _CODES = {
     500: "internal_error",
 }
 
-_ITEM_ERROR_STATUS = {"not_an_image": 415, "unsupported_format": 415, "too_large": 413, "model_error": 500}
+_ITEM_ERROR_STATUS = {
+    "not_an_image": 415,
+    "unsupported_format": 415,
+    "too_large": 413,
+    "picture_lost": 410,
+    "model_error": 500,
+}
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -218,8 +225,12 @@ def register_errors(app: Flask) -> None:
         log.error("storage_full", error=str(error))
         return Problem(507, error.code, error.detail).response()
 
-    @app.errorhandler(Unavailable)
     @app.errorhandler(BlobMissing)
+    def handle_lost_picture(error: BlobMissing) -> Response:
+        log.error("picture_lost", error=str(error))
+        return Problem(410, PictureLost.code, PictureLost().detail).response()
+
+    @app.errorhandler(Unavailable)
     @app.errorhandler(DBAPIError)
     def handle_unavailable_service(error: LookbookError | DBAPIError) -> Response:
         if isinstance(error, DBAPIError) and is_full(error):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import IO, ClassVar
 from core.errors import BlobMissing, BlobStoreUnavailable
 from db.blobs.durability import sync_paths
 from db.blobs.spool import BlobWriter, storage_error
-from db.blobs.store import checked_name, checked_sha256
+from db.blobs.store import DAMAGED, checked_name, checked_sha256, damaged_error
 
 _SHA256_DIGITS = 64
 
@@ -41,7 +42,7 @@ class LocalBlobStore:
             # a power failure could lose.
             sync_paths(self.temporary, [writer.path for writer in writers])
             for writer in writers:
-                writer.created = self._link(writer)
+                writer.created = self._put(writer)
                 writer.found = not writer.created
             # The folders of found blobs are synced, too, because the process that put them may not have done so yet.
             sync_paths(self.folder, self._folders(writer.sha256 for writer in writers))
@@ -78,9 +79,20 @@ class LocalBlobStore:
     def read(self, sha256: str) -> bytes:
         with self.open(sha256) as file:
             try:
-                return file.read()
+                data = file.read()
             except OSError as error:
                 raise storage_error(error) from error
+        if hashlib.sha256(data).hexdigest() != sha256:
+            self.check(sha256)
+        return data
+
+    def check(self, sha256: str) -> None:
+        self.open(sha256).close()
+        try:
+            if self._set_aside_if_damaged(sha256):
+                raise damaged_error(sha256)
+        except OSError as error:
+            raise storage_error(error) from error
 
     def read_all(self, sha256s: Sequence[str]) -> Iterator[bytes]:
         return map(self.read, sha256s)
@@ -142,6 +154,28 @@ class LocalBlobStore:
     def _folders(self, sha256s: Iterable[str]) -> list[str]:
         return [f"{self.folder}/{prefix}" for prefix in sorted({sha256[:2] for sha256 in sha256s})]
 
+    def _set_aside_if_damaged(self, sha256: str) -> bool:
+        """Move a blob out of the store if its bytes have another SHA-256. Return whether it was moved.
+
+        The files that were made from it are removed, because they may show the wrong bytes.
+        """
+        path, aside = Path(self._path(sha256)), self.folder / DAMAGED / sha256
+        if _digest(path) == sha256:
+            return False
+        aside.parent.mkdir(exist_ok=True)
+        path.replace(aside)
+        if _digest(aside) == sha256:
+            # Another process has put the right bytes meanwhile.
+            aside.replace(path)
+            return False
+        for derived in path.parent.glob(f"{sha256}.*"):
+            derived.unlink(missing_ok=True)
+        return True
+
+    def _put(self, writer: BlobWriter) -> bool:
+        """Give the blob its name in the store. Return False if the store has the same bytes already."""
+        return self._link(writer) or (self._set_aside_if_damaged(writer.sha256) and self._link(writer))
+
     def _link(self, writer: BlobWriter) -> bool:
         """Give the blob its name in the store. Return False if the name exists already."""
         target = self._path(writer.sha256)
@@ -150,3 +184,8 @@ class LocalBlobStore:
         except FileExistsError:
             return False
         return True
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

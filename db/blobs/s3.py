@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from obstore.store import S3Store
 
 from core.errors import BlobMissing, BlobStoreUnavailable, StorageFull
 from db.blobs.spool import BlobWriter, storage_error
-from db.blobs.store import checked_name, checked_sha256
+from db.blobs.store import DAMAGED, checked_name, checked_sha256, damaged_error
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -93,7 +94,14 @@ class S3BlobStore:
 
     def read(self, sha256: str) -> bytes:
         with _translated_errors(sha256):
-            return bytes(obstore.get(self._bucket, _key(sha256)).bytes())
+            data = bytes(obstore.get(self._bucket, _key(sha256)).bytes())
+        if hashlib.sha256(data).hexdigest() != sha256:
+            self.check(sha256)
+        return data
+
+    def check(self, sha256: str) -> None:
+        if self._set_aside_if_damaged(sha256):
+            raise damaged_error(sha256)
 
     def read_all(self, sha256s: Sequence[str]) -> Iterator[bytes]:
         return self._pool.map(self.read, sha256s)
@@ -141,12 +149,15 @@ class S3BlobStore:
                 obstore.put(self._bucket, _key(writer.sha256), data, mode="create")
             writer.created = True
         except FileExistsError:
-            writer.found = True
+            if self._set_aside_if_damaged(writer.sha256):
+                self._put(writer)
+            else:
+                writer.found = True
 
     def _put_in_parts(self, writer: BlobWriter) -> None:
         """Put an archive of gigabytes. Two calls that put the same one at the same time write the same bytes."""
         with _translated_errors(writer.sha256):
-            writer.found = self._has(writer.sha256)
+            writer.found = self._has(writer.sha256) and not self._set_aside_if_damaged(writer.sha256)
             if not writer.found:
                 key, path = _key(writer.sha256), Path(writer.path)
                 obstore.put(
@@ -158,6 +169,33 @@ class S3BlobStore:
                     max_concurrency=_MAX_PARTS_AT_ONCE,
                 )
                 writer.created = True
+
+    def _set_aside_if_damaged(self, sha256: str) -> bool:
+        """Move a blob out of the way if its bytes have another SHA-256. Return whether it was moved.
+
+        The objects that were made from it are removed, because they may show the wrong bytes.
+        """
+        if self._digest(_key(sha256), sha256) == sha256:
+            return False
+        aside = f"{DAMAGED}/{sha256}"
+        with _translated_errors(sha256):
+            obstore.rename(self._bucket, _key(sha256), aside)
+        if self._digest(aside, sha256) == sha256:
+            # Another process has put the right bytes meanwhile.
+            with _translated_errors(sha256):
+                obstore.rename(self._bucket, aside, _key(sha256))
+            return False
+        derived = self._derived_keys(sha256)
+        with _translated_errors(sha256):
+            obstore.delete(self._bucket, derived)
+        return True
+
+    def _digest(self, key: str, sha256: str) -> str:
+        digest = hashlib.sha256()
+        with _translated_errors(sha256):
+            for block in obstore.get(self._bucket, key).stream():
+                digest.update(block)
+        return digest.hexdigest()
 
     def _put_if_gone(self, writer: BlobWriter) -> None:
         with _translated_errors(writer.sha256):

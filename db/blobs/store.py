@@ -6,10 +6,17 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import IO, ClassVar, Protocol
 
+import structlog
+
+from core.errors import BlobDamaged
 from db.blobs.spool import BlobWriter
+
+log = structlog.get_logger(__name__)
 
 WHOLE_JPEG = "whole.jpg"
 """The name of the whole picture as a JPEG among a blob's derived files."""
+DAMAGED = "damaged"
+"""The folder of a store with the bytes that were set aside, each under the SHA-256 that it should have."""
 THUMBNAIL = "thumbnail.jpg"
 """The name of a blob's thumbnail among its derived files."""
 
@@ -47,7 +54,10 @@ class BlobStore(Protocol):
         ...
 
     def commit(self, writers: Sequence[BlobWriter]) -> None:
-        """Put finished blobs into the store and make them durable. Blobs that exist already are marked as `found`."""
+        """Put finished blobs into the store and make them durable. Blobs that exist already are marked as `found`.
+
+        The bytes of a found blob are checked. Damaged ones are set aside, and the new ones take their place.
+        """
         ...
 
     def ensure(self, writers: Sequence[BlobWriter]) -> None:
@@ -59,7 +69,7 @@ class BlobStore(Protocol):
         ...
 
     def open(self, sha256: str) -> IO[bytes]:
-        """Open a blob for reading.
+        """Open a blob for reading. Its bytes are not checked: see `check`.
 
         Raises:
             BlobMissing: The blob is not in the store.
@@ -67,10 +77,11 @@ class BlobStore(Protocol):
         ...
 
     def read(self, sha256: str) -> bytes:
-        """Return the bytes of a blob.
+        """Return the bytes of a blob, which have its SHA-256.
 
         Raises:
             BlobMissing: The blob is not in the store.
+            BlobDamaged: Its bytes have another SHA-256, and are set aside.
         """
         ...
 
@@ -79,6 +90,16 @@ class BlobStore(Protocol):
 
         Raises:
             BlobMissing: A blob is not in the store.
+            BlobDamaged: The bytes of a blob have another SHA-256, and are set aside.
+        """
+        ...
+
+    def check(self, sha256: str) -> None:
+        """Read a blob, of any size, and compare its bytes with its SHA-256.
+
+        Raises:
+            BlobMissing: The blob is not in the store.
+            BlobDamaged: Its bytes have another SHA-256, and are set aside.
         """
         ...
 
@@ -101,6 +122,12 @@ class BlobStore(Protocol):
             BlobStoreUnavailable: The store does not answer.
         """
         ...
+
+
+def damaged_error(sha256: str) -> BlobDamaged:
+    """Return the error about a blob that has been set aside."""
+    log.error("blob_damaged", sha256=sha256)
+    return BlobDamaged(f"the bytes of blob {sha256} had another SHA-256 and were set aside in {DAMAGED}/")
 
 
 def explanation_name(prediction_id: str) -> str:

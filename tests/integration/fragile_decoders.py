@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import worker.decoding.pool
+import worker.decoding.decoder
 from classifier.prepare import InputSpec, Prepared, prepare
 from core.errors import DecodeFailed
 from core.settings import PROJECT
@@ -47,6 +47,6 @@ def prepare_or_die(data: bytes, *_: object, **_limits: object) -> Prepared:
 
 
 def fragile_start(blobs: BlobStore, _space: int, memory: Any, slot_bytes: int, _niceness: int) -> None:
-    worker.decoding.pool._decoder = worker.decoding.pool._Decoder(blobs, memory, slot_bytes, MemoryLimit(2**32))
+    worker.decoding.decoder._decoder = worker.decoding.decoder._Decoder(blobs, memory, slot_bytes, MemoryLimit(2**32))
     # No undo is needed, because the patched process is the decoder's own.
-    vars(worker.decoding.pool)["prepare"] = prepare_or_die
+    vars(worker.decoding.decoder)["prepare"] = prepare_or_die

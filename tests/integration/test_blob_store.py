@@ -6,9 +6,11 @@ import hashlib
 import pickle
 from collections.abc import Callable
 
+import obstore
 import pytest
+from obstore.store import S3Store
 
-from core.errors import BlobMissing
+from core.errors import BlobDamaged, BlobMissing
 from core.settings import Settings
 from db.blobs.opening import open_blob_store
 from db.blobs.spool import BlobWriter
@@ -56,6 +58,39 @@ def test_bytes_are_stored_under_their_sha256(store: BlobStore) -> None:
 def test_the_same_bytes_are_stored_once(store: BlobStore, kept: Callable[[], list[str]]) -> None:
     assert store.put(b"picture") == store.put(b"picture")
     assert len(kept()) == 1
+
+
+def damage(settings: Settings, sha256: str) -> None:
+    """Replace the bytes of a blob, as no store would."""
+    if settings.blobs:
+        bucket = S3Store.from_url(settings.blobs, client_options={"allow_http": True})
+        obstore.put(bucket, f"{sha256[:2]}/{sha256}", b"another picture")
+    else:
+        (settings.blobs_folder / sha256[:2] / sha256).write_bytes(b"another picture")
+
+
+def test_damaged_bytes_are_set_aside_and_replaced_by_good_ones(
+    store: BlobStore, blob_settings: Settings, kept: Callable[[], list[str]]
+) -> None:
+    sha256 = store.put(b"picture")
+    store.put_derived(sha256, THUMBNAIL, b"of the picture")
+    store.check(sha256)
+    for read in (store.read, store.check, lambda sha256: list(store.read_all([sha256]))):
+        damage(blob_settings, sha256)
+        with pytest.raises(BlobDamaged, match="another SHA-256"):
+            read(sha256)
+        with pytest.raises(BlobMissing):
+            store.open(sha256).read()
+        assert store.read_derived(sha256, THUMBNAIL) is None
+        assert store.put(b"picture") == sha256
+        assert store.read(sha256) == b"picture"
+    # An upload meets damaged bytes before anything has read them.
+    damage(blob_settings, sha256)
+    writer = finished(store, b"picture")
+    store.commit([writer])
+    assert (writer.created, writer.found) == (True, False)
+    assert store.read(sha256) == b"picture"
+    assert len(kept()) == 2
 
 
 def test_several_blobs_are_committed_together(store: BlobStore, kept: Callable[[], list[str]]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import multiprocessing
 import time
@@ -11,9 +12,10 @@ import psutil
 import pytest
 from PIL import Image
 
+import worker.decoding.decoder
 import worker.decoding.pool
 from classifier.prepare import InputSpec, Prepared, prepare
-from core.errors import BlobMissing, DecodeFailed, DecodeTimeout, TruncatedImage
+from core.errors import DecodeFailed, DecodeTimeout, PictureLost, TruncatedImage
 from core.perceptual import fingerprint
 from core.settings import Settings
 from core.types import Crop
@@ -23,8 +25,9 @@ from db.blobs.store import BlobStore
 from samples import broken
 from tests.conftest import SAMPLES, until
 from tests.integration.fragile_decoders import BAD_LATER, KILLED_ONCE, SPEC, STALL, SUICIDE, fragile_start, good_files
+from worker.decoding.decoder import DecoderLimits
 from worker.decoding.memory_limit import MemoryLimit
-from worker.decoding.pool import DecodedPicture, DecodeOutcome, DecoderLimits, DecoderPool
+from worker.decoding.pool import DecodedPicture, DecodeOutcome, DecoderPool
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def store(tmp_path: Path) -> LocalBlobStore:
 
 @pytest.fixture
 def fragile(store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[DecoderPool]:
-    monkeypatch.setattr(worker.decoding.pool, "_start_decoder", fragile_start)
+    monkeypatch.setattr(worker.decoding.pool, "start_decoder", fragile_start)
     decoders = DecoderPool(store, 1, DecoderLimits(3.0, 2**32), 32, SPEC.byte_count)
     yield decoders
     decoders.close()
@@ -112,7 +115,7 @@ def test_every_slot_for_pixels_is_released_whatever_happens(fragile: DecoderPool
 def test_slots_that_bad_pictures_leave_are_used_at_once(
     store: LocalBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker.decoding.pool, "_start_decoder", fragile_start)
+    monkeypatch.setattr(worker.decoding.pool, "start_decoder", fragile_start)
     monkeypatch.setattr(worker.decoding.pool, "IDLE_SECONDS", 30.0)
     # The interactive call takes the only slots that bulk calls may use.
     decoders = DecoderPool(
@@ -141,10 +144,10 @@ def test_a_crop_whose_whole_picture_needs_too_much_memory_fails_alone(
             raise MemoryError
         return prepare(data, spec, crop)
 
-    monkeypatch.setattr(worker.decoding.pool, "prepare", prepare_crops_only)
+    monkeypatch.setattr(worker.decoding.decoder, "prepare", prepare_crops_only)
     files = good_files(2)
     memory = bytearray(2 * 32 * 32 * 3)
-    decoder = worker.decoding.pool._Decoder(store, memory, SPEC.byte_count, MemoryLimit(2**32))
+    decoder = worker.decoding.decoder._Decoder(store, memory, SPEC.byte_count, MemoryLimit(2**32))
     pictures = [(store.put(files[0]), Crop(0, 0, 20, 20).key), (store.put(files[1]), "")]
     failed, answer = decoder.decode_all(pictures, [0, 1], SPEC)
     assert isinstance(failed, DecodeFailed)
@@ -176,7 +179,7 @@ def test_the_memory_of_a_huge_picture_is_released(store: LocalBlobStore) -> None
     decoders.close()
 
 
-def test_decoders_read_every_kind_of_store_and_a_missing_blob_fails_the_call(
+def test_decoders_read_every_kind_of_store_and_a_missing_blob_fails_alone(
     blob_settings: Settings,
 ) -> None:
     store = open_blob_store(blob_settings)
@@ -186,8 +189,11 @@ def test_decoders_read_every_kind_of_store_and_a_missing_blob_fails_the_call(
     )
     outcomes = decode(decoders, store, good_files(12))
     assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes)
-    with pytest.raises(BlobMissing):
-        list(decoders.decode([("0" * 64, "")], SPEC, "job", interactive=False))
+    good = hashlib.sha256(good_files(1)[0]).hexdigest()
+    ((_, lost), (_, found)) = next(decoders.decode([("0" * 64, ""), (good, "")], SPEC, "job", interactive=False))
+    assert isinstance(lost, PictureLost)
+    assert isinstance(found, DecodedPicture)
+    found.release()
     decoders.close()
 
 

@@ -33,7 +33,8 @@ from tests.conftest import SAMPLES
 from tests.integration.test_decoders import huge_picture
 from tests.kfashion_tree import GARMENTS, VALIDATION, Tree, box, label, picture, polygon
 from tests.onnx_files import write_pointwise
-from worker.decoding.pool import DecodedPicture, DecoderLimits, DecoderPool
+from worker.decoding.decoder import DecoderLimits
+from worker.decoding.pool import DecodedPicture, DecoderPool
 
 RECIPES = PROJECT / "recipes" / "training"
 SIDE = 32

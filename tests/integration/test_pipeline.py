@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from contextlib import suppress
 
 import pytest
 from sqlalchemy import event, select
@@ -13,7 +13,6 @@ from broker.client import Broker
 from classifier.prepare import InputSpec
 from cli.registry import register_models
 from core.clock import utc_now
-from core.errors import BlobMissing
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from db import model_versions
@@ -27,9 +26,9 @@ from db.views import jobs
 from samples import broken
 from tests.conftest import SAMPLES, RunningRedis
 from tests.integration.builders import WORKER, queued
-from worker.decoding.pool import DecoderLimits, DecoderPool
+from worker.decoding.decoder import DecoderLimits
+from worker.decoding.pool import DecoderPool
 from worker.leases import HeldLeases
-from worker.maintenance.sweeper import sweep
 from worker.predicting.models import ModelCache
 from worker.stages import classifying
 from worker.stages.classifying import ClassifyStage
@@ -143,26 +142,28 @@ def test_a_chunk_held_by_another_worker_is_not_processed(
     assert read(database, job_id)[0].pending == 1
 
 
-def test_an_item_whose_bytes_are_gone_fails_after_three_attempts(
-    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: ClassifyStage, broker: Broker
+def test_items_whose_bytes_are_lost_or_damaged_fail_alone_and_can_be_retried(
+    database: Database, with_redis: Settings, redis: RunningRedis, pipeline: ClassifyStage
 ) -> None:
-    picture = (SAMPLES / "t-shirt-red.jpg").read_bytes()
-    job_id, messages = submit(database, with_redis, {"a.jpg": picture, "b.jpg": broken.text()})
+    names = ("t-shirt-red.jpg", "dress-green.jpg", "coat-camel.jpg")
+    files = {name: (SAMPLES / name).read_bytes() for name in names} | {"list.jpg": broken.text()}
+    job_id, messages = submit(database, with_redis, files)
     store = LocalBlobStore(with_redis.blobs_folder)
-    store.delete([store.put(picture)])
-    policy = ChunkPolicy.of(with_redis)
-    while read(database, job_id)[0].pending:
-        for message in messages:
-            with suppress(BlobMissing):
-                pipeline.work_on(message)
-        sweep(database, broker, policy)
-        messages = queued(redis, Queue.BULK)
+    gone, damaged = (hashlib.sha256(files[name]).hexdigest() for name in names[:2])
+    store.delete([gone])
+    (with_redis.blobs_folder / damaged[:2] / damaged).write_bytes(files["coat-camel.jpg"])
+    work(pipeline, messages, redis)
     job, items = read(database, job_id)
-    assert (job.status, items[0].error_code) == (JobStatus.COMPLETED, "model_error")
-    assert "3 attempts" in str(items[0].error_detail)
-    assert "no blob" in str(items[0].error_detail)
-    # The other picture of the same chunk has its own error.
-    assert items[1].error_code == "not_an_image"
+    assert [item.error_code for item in items] == ["picture_lost", "picture_lost", None, "not_an_image"]
+    assert "another SHA-256" in str(items[1].error_detail)
+    assert (job.status, job.retryable) == (JobStatus.COMPLETED, 2)
+
+    # The same pictures are uploaded again. Nothing of the damaged bytes is left.
+    again, messages = submit(database, with_redis, files)
+    work(pipeline, messages, redis)
+    _, items = read(database, again)
+    assert [item.label for item in items] == ["t-shirt", "dress", "outwear", None]
+    assert [path.name for path in (with_redis.blobs_folder / "damaged").iterdir()] == [damaged]
 
 
 def test_recording_is_retried_when_the_database_is_briefly_unavailable(

@@ -29,7 +29,8 @@ from db.views import items
 from tests.conftest import RunningS3
 from tests.integration.apps import body_of, classify, files_in, picture, prepare, problem, services_of, serving, upload
 from tests.integration.builders import NOW, POLICY, a_blob, a_job, record_chunk, scored
-from worker.decoding.pool import DecodedPicture, DecoderLimits, DecoderPool
+from worker.decoding.decoder import DecoderLimits
+from worker.decoding.pool import DecodedPicture, DecoderPool
 from worker.predicting.explaining import Explainer
 from worker.predicting.models import ModelCache
 

@@ -46,7 +46,8 @@ def test_prepared_pixels_have_the_shape_and_type_of_the_models_input() -> None:
 
 def test_training_evaluation_and_serving_prepare_the_same_bytes_to_the_same_pixels(tmp_path: Path) -> None:
     from db.blobs.local import LocalBlobStore
-    from worker.decoding.pool import DecodedPicture, DecoderLimits, DecoderPool
+    from worker.decoding.decoder import DecoderLimits
+    from worker.decoding.pool import DecodedPicture, DecoderPool
 
     store = LocalBlobStore(tmp_path / "blobs")
     paths = sorted(SAMPLES.iterdir())

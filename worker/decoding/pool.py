@@ -12,26 +12,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from classifier.prepare import InputSpec, prepare
+from classifier.prepare import InputSpec
 from classifier.runtime import BULK_NICENESS
-from classifier.segmenting import SegmenterFile, warm_up
-from core.allocation import keep_freed_memory
 from core.errors import DecodeFailed, DecodeTimeout, ItemError
-from core.fingerprints import Fingerprint
-from core.perceptual import fingerprint
-from core.pictures import DEFAULT_LIMITS, PictureLimits
-from core.types import WHOLE_PICTURE, Crop, PictureInfo, PictureKey
+from core.types import Crop, PictureInfo, PictureKey
 from db.blobs.store import BlobStore
-from worker.decoding.memory_limit import MemoryLimit
-from worker.decoding.pixel_slots import PixelSlots, slot_view
+from worker.decoding.decoder import Answer, DecoderLimits, decode_call, start_decoder
+from worker.decoding.pixel_slots import PixelSlots
 from worker.decoding.process import DecoderProcess, ProcessDied, ProcessTimedOut
 from worker.fair_queue import FairQueue
 
@@ -55,10 +49,6 @@ IDLE_SECONDS = 1.0
 SLOTS_RESERVED = 16
 """Pixel slots that only interactive pictures may use."""
 
-KEPT_BYTES, MAX_KEPT_BLOCK_BYTES = 32 * 2**20, 8 * 2**20
-"""Freed memory that a decoder keeps for its next picture: in total, and in the largest block. Pillow allocates huge
-pictures in blocks of 16 MiB, so their memory goes back to the system at once."""
-
 
 @dataclass(frozen=True, slots=True)
 class DecodedPicture:
@@ -72,17 +62,6 @@ class DecodedPicture:
 
 
 DecodeOutcome = DecodedPicture | ItemError
-_Answer = tuple[PictureInfo, Crop | None, NDArray[np.uint8] | None] | ItemError
-"""A decoder process's answer for one picture. It contains the pixels only if they do not fit into a slot."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecoderLimits:
-    """Limits of a decoder process: seconds per call, bytes of address space (only on Linux), and those of pictures."""
-
-    seconds: float
-    address_space: int
-    pictures: PictureLimits = DEFAULT_LIMITS
 
 
 @dataclass(slots=True)
@@ -130,7 +109,7 @@ class DecoderPool:
         self._slots = PixelSlots(context, slots + SLOTS_RESERVED, slot_bytes)
 
         def make_set(niceness: int, reserved_slots: int) -> _DecoderSet:
-            arguments = (_decode_call, _start_decoder, blobs, limits, self._slots.memory, slot_bytes, niceness)
+            arguments = (decode_call, start_decoder, blobs, limits, self._slots.memory, slot_bytes, niceness)
             return _DecoderSet(partial(DecoderProcess, context, *arguments), reserved_slots)
 
         self._interactive, self._bulk = make_set(0, 0), make_set(BULK_NICENESS, SLOTS_RESERVED)
@@ -154,7 +133,7 @@ class DecoderPool:
         """Decode pictures. Yield them in the given order, as one list for each call, as soon as that call has ended.
 
         Raises:
-            BlobMissing, BlobStoreUnavailable: a blob cannot be read. This is not the picture's fault and fails no item.
+            BlobStoreUnavailable: the blobs cannot be read. This is not the pictures' fault and fails no item.
         """
         starts = range(0, len(pictures), PICTURES_PER_CALL)
         decoders = self._interactive if interactive else self._bulk
@@ -231,7 +210,7 @@ class DecoderPool:
             if self._bulk.queue or self._interactive.queue:
                 self._changed.notify_all()
 
-    def _outcome(self, slot: int, answer: _Answer, spec: InputSpec) -> DecodeOutcome:
+    def _outcome(self, slot: int, answer: Answer, spec: InputSpec) -> DecodeOutcome:
         if isinstance(answer, ItemError):
             self._release(slot)
             return answer
@@ -241,7 +220,7 @@ class DecoderPool:
         self._release(slot)
         return DecodedPicture(pixels, info, seen, lambda: None)
 
-    def _finish(self, call: _Call, answers: list[_Answer] | Exception) -> None:
+    def _finish(self, call: _Call, answers: list[Answer] | Exception) -> None:
         if isinstance(answers, Exception):
             self._fail(call, answers)
             return
@@ -328,69 +307,3 @@ def _combine(halves: Sequence[_Call], result: Future[list[DecodeOutcome]]) -> No
         result.set_exception(error)
     else:
         result.set_result(outcomes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoder:
-    """The state of a decoder process, which it keeps for its whole life."""
-
-    store: BlobStore
-    memory: Any
-    slot_bytes: int
-    limit: MemoryLimit
-    pictures: PictureLimits = DEFAULT_LIMITS
-    segmenters: set[SegmenterFile] = field(default_factory=set)
-    """The segmenters that were loaded before."""
-
-    def decode_all(self, pictures: Sequence[PictureKey], slots: Sequence[int], spec: InputSpec) -> list[_Answer]:
-        if spec.segmenter is not None and spec.segmenter not in self.segmenters:
-            self.limit.load(partial(warm_up, spec.segmenter))
-            self.segmenters.add(spec.segmenter)
-        sha256s = list(dict.fromkeys(sha256 for sha256, _ in pictures))
-        blobs = dict(zip(sha256s, self.store.read_all(sha256s), strict=True))
-        fingerprints: dict[str, Fingerprint | None] = {}
-        return [
-            self._decode(blobs[picture[0]], picture, slot, spec, fingerprints)
-            for picture, slot in zip(pictures, slots, strict=True)
-        ]
-
-    def _decode(
-        self, data: bytes, picture: PictureKey, slot: int, spec: InputSpec, fingerprints: dict[str, Fingerprint | None]
-    ) -> _Answer:
-        sha256, crop_key = picture
-        try:
-            prepared = prepare(data, spec, Crop.from_key(crop_key), limits=self.pictures)
-            if sha256 not in fingerprints:
-                # The fingerprint is always that of the whole picture. A crop whose whole picture is not in the same
-                # call therefore costs decoding the picture twice, which is acceptable because such crops are rare.
-                whole = (
-                    prepared if crop_key == WHOLE_PICTURE else prepare(data, InputSpec(spec.size), limits=self.pictures)
-                )
-                fingerprints[sha256] = fingerprint(whole.picture)
-            info = replace(prepared.info, fingerprint=fingerprints[sha256])
-        except ItemError as error:
-            return error
-        except MemoryError:
-            return DecodeFailed("decoding needs more memory than one picture may use")
-        if spec.byte_count > self.slot_bytes:
-            return info, prepared.seen, prepared.pixels
-        slot_view(self.memory, slot, self.slot_bytes, spec.shape)[:] = prepared.pixels
-        return info, prepared.seen, None
-
-
-_decoder: _Decoder | None = None
-
-
-def _start_decoder(blobs: BlobStore, limits: DecoderLimits, memory: Any, slot_bytes: int, niceness: int) -> None:
-    global _decoder  # noqa: PLW0603 (a decoder process serves one store for its whole life)
-    _decoder = _Decoder(blobs, memory, slot_bytes, MemoryLimit(limits.address_space), limits.pictures)
-    os.nice(niceness)
-    keep_freed_memory(KEPT_BYTES, MAX_KEPT_BLOCK_BYTES)
-    # NumPy sets itself up on first use. That must happen before the memory limit applies.
-    fingerprint(np.zeros((32, 32, 3), np.uint8))
-    _decoder.limit.apply()
-
-
-def _decode_call(pictures: list[PictureKey], slots: list[int], spec: InputSpec) -> list[_Answer]:
-    assert _decoder is not None
-    return _decoder.decode_all(pictures, slots, spec)

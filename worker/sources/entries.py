@@ -76,6 +76,7 @@ def open_source(blobs: BlobStore, fetcher: Fetcher, source: LeasedSource, limits
     Their iterator and each entry raise `SourceEnded` at the place where the source cannot be read any further.
     """
     with ExitStack() as stack:
+        blobs.check(source.sha256)
         file = stack.enter_context(blobs.open(source.sha256))
         if source.source is JobSource.MANIFEST:
             columns = Columns(source.columns)
