@@ -63,8 +63,8 @@ class ItemsFilter(Input):
     )
     q: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         None,
-        description="A part of the file name, the `custom_id`, the title of the product or the URL, in upper or lower "
-        "case.",
+        description="A part of the file name, the `custom_id`, the title, brand or number of the product, or the URL. "
+        "Case does not count, nor how characters are composed.",
     )
     product_id: Annotated[Text, Field(max_length=TEXTS["product_id"])] | None = Field(
         None, description="The `product.product_id` of the item."

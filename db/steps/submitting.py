@@ -18,6 +18,7 @@ from core.errors import ItemError
 from core.ids import new_id
 from core.messages import ChunkMessage
 from core.products import product_id_of
+from core.search import searchable
 from core.types import Crop, Region
 from db.access import usage
 from db.bulk import InsertMissing, on_postgresql
@@ -25,7 +26,7 @@ from db.crawls import requests
 from db.crawls.requests import CrawlRequest
 from db.steps import chunks, discoveries, lifecycle, products, tallies
 from db.steps.chunks import ChunkPolicy
-from db.tables import Blob, Item, ItemRegion, ItemStatus, Job, JobSource, ModelVersion, Priority
+from db.tables import Blob, Item, ItemRegion, ItemStatus, ItemText, Job, JobSource, ModelVersion, Priority
 
 _MAX_ROWS_AT_ONCE = 5000
 """Rows of items that are in memory at the same time. A row takes four times as much memory as a `NewItem`."""
@@ -42,6 +43,7 @@ _JOB_DEFAULTS = {
 # The statements use tables and are built once. Storing ORM objects, or building a statement each time, takes three
 # times as long.
 _INSERT_JOB, _INSERT_ITEMS = insert(_JOBS), insert(_ITEMS)
+_INSERT_TEXTS = insert(cast(Table, ItemText.__table__))
 _INSERT_REGIONS = insert(cast(Table, ItemRegion.__table__))
 _INSERT_MISSING_BLOBS = InsertMissing(cast(Table, Blob.__table__))
 _INSERT_BLOBS = postgresql.insert(Blob)
@@ -213,6 +215,7 @@ def _insert_items(
         rows = [_item_row(job.id, position, item, chunk_ids.get(position), now) for position, item in part]
         session.connection().execute(_INSERT_ITEMS, rows)
         products.add(session, job, rows)
+        session.connection().execute(_INSERT_TEXTS, [_text_row(row) for row in rows])
         regions = [
             row
             for item_row, item in zip(rows, items[start : start + _MAX_ROWS_AT_ONCE], strict=True)
@@ -258,6 +261,14 @@ def _item_row(job_id: str, position: int, item: NewItem, chunk_id: str | None, n
         "created_at": now,
         "finished_at": now if error else None,
     }
+
+
+def _text_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the text in which the item of a row is searched."""
+    product = (row["provenance"] or {}).get("product") or {}
+    named = (product.get(name) for name in ("title", "sku", "brand", "product_id", "gtin", "mpn"))
+    text = searchable([row["source_name"], row["custom_id"], *named, row["source_url"]])
+    return {"job_id": row["job_id"], "position": row["position"], "text": text}
 
 
 def _is_retryable(item: NewItem) -> bool:

@@ -4,7 +4,7 @@ from core.types import Scope
 from db.tables.access import ApiKey, IdempotentRequest, UsageDay
 from db.tables.base import Base, UtcDateTime
 from db.tables.crawls import Crawl, CrawlPriority, CrawlUrl, Lane, UrlKind, UrlReason, UrlState
-from db.tables.items import Blob, BlobBands, Item, ItemRegion, ItemStatus, Prediction, Review
+from db.tables.items import Blob, BlobBands, Item, ItemRegion, ItemStatus, ItemText, Prediction, Review
 from db.tables.jobs import (
     FINISHED,
     Chunk,
@@ -40,6 +40,7 @@ __all__ = [
     "Item",
     "ItemRegion",
     "ItemStatus",
+    "ItemText",
     "Job",
     "JobEvent",
     "JobSource",

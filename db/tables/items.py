@@ -6,7 +6,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.fingerprints import BANDS, Fingerprint
@@ -170,6 +181,29 @@ class Item(Base):
     review: Mapped[Review | None] = relationship(back_populates="item")
     job: Mapped[Job] = relationship()
     regions: Mapped[list[ItemRegion]] = relationship(order_by="ItemRegion.position", viewonly=True)
+
+
+class ItemText(Base):
+    """The text in which an item is searched (core/search.py).
+
+    It has a table of its own, in the order of the job: a search reads only these rows, and recording an item, which
+    rewrites the row of the item, leaves them alone.
+    """
+
+    __tablename__ = "item_texts"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "position"],
+            ["items.job_id", "items.position"],
+            name="fk_item_texts_job_id_items",
+            ondelete="CASCADE",
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    text: Mapped[str] = mapped_column(Text)
 
 
 class ItemRegion(Base):

@@ -18,7 +18,6 @@ from sqlalchemy import (
     SelectBase,
     SQLColumnExpression,
     false,
-    or_,
     select,
     tuple_,
     union_all,
@@ -26,7 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.expression import nulls_last
 
-from db.tables import Item, ItemStatus, Review
+from core.search import needle
+from db.tables import Item, ItemStatus, ItemText, Review
 
 MAX_RUNS = 100
 """Maximum number of labels that get a run each. SQLite merges at most 500. More labels are searched as one run."""
@@ -60,7 +60,7 @@ class ItemFilter:
     error: str | None = None
     """The code of the item's error."""
     text: str | None = None
-    """A part of the file name, the custom id, the title or the URL, in upper or lower case."""
+    """A part of the text in which items are searched (`ItemText`), in any case."""
     product_id: str | None = None
     sku: str | None = None
     hide_duplicates: bool = False
@@ -90,6 +90,12 @@ def select_page(
 ) -> SelectT:
     """Narrow a select over `Item` to the first `limit` items of a job after a cursor, in order."""
     by_confidence = sort == ItemSort.CONFIDENCE
+    if not by_confidence and _is_search(item_filter):
+        # The search can then end at the last item of the page.
+        found = _positions_with_text(job_id, item_filter.text or "").order_by(ItemText.position).limit(limit)
+        if after is not None:
+            found = found.where(ItemText.position > after.position)
+        return query.where(Item.job_id == job_id, Item.position.in_(found)).order_by(Item.position)
     runs = _runs(job_id, item_filter, sort, after)
     if len(runs) == 1:
         return _select_run(query, job_id, item_filter, runs[0]).order_by(*runs[0].order).limit(limit)
@@ -113,7 +119,7 @@ def select_keys(job_id: str, item_filter: ItemFilter, sort: ItemSort) -> SelectB
 
 
 def _select_run(query: SelectT, job_id: str, item_filter: ItemFilter, run: _Run) -> SelectT:
-    conditions = (*_common_conditions(item_filter), *run.where)
+    conditions = (*_common_conditions(job_id, item_filter), *run.where)
     if _of_reviews(item_filter):
         # People review only few items, so the index of the reviews finds them. With a condition on `Item.job_id`,
         # SQLite would read all items of the job in another index.
@@ -125,7 +131,7 @@ def _of_reviews(item_filter: ItemFilter) -> bool:
     return bool(item_filter.reviewed or item_filter.rejected)
 
 
-def _common_conditions(item_filter: ItemFilter) -> list[ColumnElement[bool]]:
+def _common_conditions(job_id: str, item_filter: ItemFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if item_filter.min_confidence is not None:
         conditions.append(Item.confidence >= item_filter.min_confidence)
@@ -149,7 +155,7 @@ def _common_conditions(item_filter: ItemFilter) -> list[ColumnElement[bool]]:
     exact = (Item.error_code, item_filter.error), (Item.product_id, item_filter.product_id), (Item.sku, item_filter.sku)
     conditions += [column == value for column, value in exact if value is not None]
     if item_filter.text is not None:
-        conditions.append(_has_text(item_filter.text))
+        conditions.append(_has_text(job_id, item_filter.text))
     if item_filter.chosen is not None:
         conditions.append(item_filter.chosen)
     return conditions
@@ -166,14 +172,20 @@ def _is_predicted(label: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]
     return listed, of_item.where(review.predicted == label, review.label.is_distinct_from(label)).exists()
 
 
-def _has_text(part: str) -> ColumnElement[bool]:
-    title = Item.provenance["product"]["title"].as_string()
-    return or_(
-        *(
-            column.icontains(part, autoescape=True)
-            for column in (Item.source_name, Item.custom_id, Item.source_url, title)
-        )
+def _is_search(item_filter: ItemFilter) -> bool:
+    """Return whether a filter has a text and no other condition."""
+    return (
+        item_filter.text is not None and item_filter.chosen is None and replace(item_filter, text=None) == ItemFilter()
     )
+
+
+def _has_text(job_id: str, part: str) -> ColumnElement[bool]:
+    return Item.position.in_(_positions_with_text(job_id, part))
+
+
+def _positions_with_text(job_id: str, part: str) -> Select[int]:
+    found = ItemText.text.contains(needle(part), autoescape=True)
+    return select(ItemText.position).where(ItemText.job_id == job_id, found)
 
 
 def _runs(job_id: str, item_filter: ItemFilter, sort: ItemSort, after: ItemCursor | None) -> list[_Run]:

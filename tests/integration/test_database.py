@@ -32,8 +32,8 @@ def test_every_reference_to_rows_that_are_removed_has_an_index() -> None:
     for table in Base.metadata.sorted_tables:
         unique = (key for key in table.constraints if isinstance(key, (PrimaryKeyConstraint, UniqueConstraint)))
         indexed = {next(iter(key.columns)) for key in (*table.indexes, *unique)}
-        referring = (key for key in table.foreign_keys if key.column.table.name != "model_versions")
-        missing += [str(key.parent) for key in referring if key.parent not in indexed]
+        referring = (key for key in table.foreign_key_constraints if key.referred_table.name != "model_versions")
+        missing += [str(key) for key in referring if next(iter(key.columns)) not in indexed]
     assert missing == []
 
 

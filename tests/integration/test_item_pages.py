@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
@@ -11,13 +12,17 @@ import pytest
 from sqlalchemy import Select, select, text
 from sqlalchemy.orm import Session
 
+from core.clock import utc_now
+from core.search import searchable
 from db.database import Database
 from db.migrate import upgrade
-from db.tables import Item, ItemStatus, Job
+from db.steps import submitting
+from db.steps.submitting import NewItem, NewJob
+from db.tables import Item, ItemStatus, ItemText, Job, JobSource
 from db.views import item_pages, items
 from db.views.item_marks import read_marks
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort
-from tests.integration.builders import a_varied_job, review
+from tests.integration.builders import a_model, a_varied_job, review
 
 REVIEWED = {0: "dress", 1: "dress", 2: None, 13: "shirt", 20: "shirt"}
 FILTERS = [
@@ -83,7 +88,7 @@ def _predicted(item: Item) -> str | None:
 
 def _texts(item: Item) -> list[str]:
     title = ((item.provenance or {}).get("product") or {}).get("title")
-    texts = (item.source_name, item.custom_id, item.source_url, title)
+    texts = (item.source_name, item.custom_id, title, item.source_url)
     return [text.casefold() for text in texts if text]
 
 
@@ -93,6 +98,7 @@ def describe(session: Session, job_id: str) -> None:
         item.custom_id = f"SKU{'_' if item.position % 2 else '-'}{item.position}"
         item.source_url = f"https://shop.example/{item.position}"
         item.provenance = {"product": {"title": "Wool COAT"}} if item.position % 3 else {}
+        session.get_one(ItemText, (job_id, item.position)).text = searchable(_texts(item))
 
 
 def rank(item: Item, sort: ItemSort) -> tuple[float, int]:
@@ -156,3 +162,45 @@ def test_a_page_sorts_only_the_items_that_it_shows(tmp_path: Path, sort: ItemSor
 
 def written(query: Select[str], database: Database) -> str:
     return str(query.compile(database.engine, compile_kwargs={"literal_binds": True}))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("ÉCHARPE", ["scarf"]),
+        (unicodedata.normalize("NFD", "écharpe"), ["scarf"]),
+        ("코트", ["coat"]),
+        (unicodedata.normalize("NFD", "코트"), ["coat"]),
+        ("strasse", ["street"]),
+        ("ΣΊΣΥΦΟΣ", ["greek"]),
+        ("ａｃｍｅ", ["coat", "scarf"]),
+        ("sku-７", ["scarf"]),
+        ("8801234", ["coat"]),
+        ("https://Shop.example/구두/1.JPG", ["shoes"]),
+        ("%", []),
+    ],
+)
+def test_text_is_found_in_every_script_case_and_composition(database: Database, query: str, found: list[str]) -> None:
+    new = [
+        NewItem(
+            unicodedata.normalize("NFD", "겨울 코트.jpg"),
+            None,
+            custom_id="coat",
+            provenance={"product": {"brand": "ACME", "gtin": "8801234567893"}},
+        ),
+        NewItem(
+            "1.jpg",
+            None,
+            custom_id="scarf",
+            provenance={"product": {"title": unicodedata.normalize("NFD", "Écharpe"), "sku": "SKU-7", "brand": "Acme"}},
+        ),
+        NewItem("Große Straße.png", None, custom_id="street"),
+        NewItem("Σίσυφος", None, custom_id="greek"),
+        NewItem("1.jpg", None, custom_id="shoes", source_url="https://shop.example/구두/1.jpg"),
+    ]
+    with database.writing() as session:
+        job = submitting.create(session, NewJob("x", JobSource.ITEMS, a_model(session)), new, utc_now())
+        job_id = job.id
+    with database.reading() as session:
+        rows = items.list_of_job(session, job_id, ItemFilter(text=query), ItemSort.POSITION, None, 10)
+    assert [row.custom_id for row in rows] == found
