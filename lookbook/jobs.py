@@ -64,7 +64,7 @@ class ItemFilter(TypedDict, total=False):
     error: str | None
     """The code of the error."""
     q: str | None
-    """A part of the file name, the custom id, the title or the URL."""
+    """A part of the file name, the custom id, the URL, or the title, brand or a number of the product."""
     product_id: str | None
     sku: str | None
     duplicates: str | None
