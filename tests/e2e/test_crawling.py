@@ -22,6 +22,7 @@ from core.pictures import load
 from core.settings import PROJECT
 from lookbook import Client, Job, Upload
 from lookbook.options import Rectangle
+from lookbook.product_answers import ProductVerdict
 from tests.conftest import SAMPLES, RunningService
 from tests.e2e.conftest import provide_open_page
 from tests.e2e.pages.objects import JobPage, ManyPage, assert_accessible
@@ -250,3 +251,73 @@ def test_a_dataset_that_cannot_be_built_gives_the_reason_and_leaves_nothing(
     assert run(*command, job.id, "--validation", "0.6", "--test", "0.6").exit_code == ExitCode.USAGE
     assert run(*command, job.id, "--as", "coat").exit_code == ExitCode.USAGE
     assert not (tmp_path / "set").exists()
+
+
+def test_products_are_listed_and_exported_on_the_command_line(run: Run, crawled: Job, tmp_path: Path) -> None:
+    rows = list(crawled.products())
+    assert len(rows) == crawled.state.products > 1
+    assert {row.product.product_id for row in rows} == {
+        item.product.product_id for item in crawled.items() if item.product
+    }
+    lines = run("products", crawled.id).stdout.splitlines()
+    assert len(lines) == len(rows)
+    assert (rows[0].product.product_id or "") in lines[0]
+    found = [json.loads(line) for line in run("products", crawled.id, "--limit", "2", "--json").stdout.splitlines()]
+    assert [row["product"]["product_id"] for row in found] == [row.product.product_id for row in rows[:2]]
+    of_one = run("items", crawled.id, "--product", rows[0].product.product_id or "", "--json").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in of_one] == [photo.id for photo in rows[0].photos]
+    assert run("products", crawled.id, "-o", str(tmp_path / "products.jsonl")).exit_code == ExitCode.OK
+    exported = [json.loads(line) for line in (tmp_path / "products.jsonl").read_text("utf-8").splitlines()]
+    assert [row["product_id"] for row in exported] == [row.product.product_id for row in rows]
+
+
+def a_contradiction(client: Client, crawled: Job) -> ProductVerdict:
+    """Review two photos of a product, so that its verdict contradicts its category and one of them is set apart."""
+    row = next(row for row in crawled.products() if row.pictures > 1 and row.category_labels)
+    other = next(label for label in ("hat", "shoes") if label not in (row.category_labels or ()))
+    client.review(row.photos[0].id, other)
+    client.reject(row.photos[1].id)
+    (changed,) = crawled.products(product_id=row.product.product_id)
+    assert changed.verdict is not None
+    assert (changed.verdict.id, changed.by_review, changed.contradicts_category) == (other, True, True)
+    assert row.photos[1].id in changed.set_apart
+    return changed
+
+
+def test_the_page_shows_products_with_verdicts_and_what_contradicts_the_shop(
+    open_page: OpenPage, client: Client, crawled: Job
+) -> None:
+    row = a_contradiction(client, crawled)
+    page = open_page(f"/jobs/{crawled.id}")
+    page.get_by_role("link", name=re.compile("By product")).click()
+    cards = page.locator("#products > ul > li")
+    expect(cards).to_have_count(crawled.state.products)
+    page.get_by_role("button", name="contradict the category").click()
+    card = cards.filter(has_text=row.product.title or "").filter(has_text="Contradicts the shop’s category")
+    expect(card.locator(".verdict")).to_contain_text("reviewed")
+    expect(card.locator(".apart")).to_contain_text("Shows something else")
+    expect(card.locator("header")).to_contain_text(row.product.title or "")
+    assert_accessible(page)
+    # The view and its filter are in the URL.
+    page.reload()
+    expect(cards).to_have_count(len(list(crawled.products(contradicts=True))))
+    card.locator("a[data-item]").first.focus()
+    page.keyboard.press("Enter")
+    facts = page.locator("#viewer-facts")
+    expect(facts).to_contain_text(row.product.category or "")
+    expect(facts.locator(".rule").first).to_have_text("json_ld")
+    assert_accessible(page)
+    page.go_back()
+    expect(card).to_be_visible()
+    expect(page.locator("#viewer")).to_be_hidden()
+    page.get_by_role("link", name=re.compile("Each picture")).click()
+    JobPage(page).expect_length(crawled.counts.total)
+
+
+def test_the_products_fit_a_korean_phone_in_the_dark(open_page: OpenPage, client: Client, crawled: Job) -> None:
+    a_contradiction(client, crawled)
+    page = open_page(f"/jobs/{crawled.id}?view=products", width=375, dark=True, locale="ko-KR", touch=True)
+    expect(page.locator("#products > ul > li")).to_have_count(crawled.state.products)
+    expect(page.get_by_text("쇼핑몰 카테고리와 다름").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert_accessible(page)

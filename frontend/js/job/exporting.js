@@ -3,9 +3,9 @@ import { isFinished } from "../shared/api.js";
 import { $, number, say } from "../shared/page.js";
 
 export class Exporting {
-  /** `filters`: the Filters of the page; `list`: its ItemList. */
-  constructor(filters, list) {
-    Object.assign(this, { filters, list });
+  /** `filters`: the Filters of the page; `list`: its ItemList; `products`: its Products. */
+  constructor(filters, list, products) {
+    Object.assign(this, { filters, list, products });
     for (const choice of document.querySelectorAll('input[name="export-what"]')) choice.addEventListener("change", () => this.link());
     $("export").addEventListener("toggle", () => this.job && this.draw(this.job));
   }
@@ -15,22 +15,27 @@ export class Exporting {
     const { total, failed } = job.counts;
     $("export").hidden = !total;
     $("export-partial").hidden = isFinished(job);
-    $("export-seen-row").hidden = !this.filters.isOn;
+    const byProduct = this.products.isShown;
+    $("export-products-row").hidden = !job.products;
+    $("export-products-text").textContent = say("exportProducts");
+    $("export-seen-row").hidden = !this.filters.isOn || byProduct;
     $("export-failed-row").hidden = !failed;
     $("export-seen-text").textContent = say("exportSeen", { count: number(this.list.total) });
     $("export-all-text").textContent = say("exportAll", { count: number(total) });
     $("export-failed-text").textContent = say("exportFailed", { count: number(failed) });
     const chosen = document.querySelector('input[name="export-what"]:checked');
-    if (!chosen || chosen.closest("label").hidden) $(this.filters.isOn ? "export-seen" : "export-all").checked = true;
+    const usual = byProduct ? "export-products" : this.filters.isOn ? "export-seen" : "export-all";
+    if (!chosen || chosen.closest("label").hidden) $(usual).checked = true;
     this.link();
   }
 
   link() {
     const what = document.querySelector('input[name="export-what"]:checked').value;
     const { sort, ...seen } = this.filters.query;
-    const filter = { seen, all: {}, failed: { status: "failed" } }[what];
+    const filter = { seen, all: {}, failed: { status: "failed" }, products: this.products.query }[what];
+    const path = what === "products" ? `${this.job.links.products}/export` : this.job.links.export;
     for (const link of $("export").querySelectorAll("a")) {
-      link.href = `${this.job.links.export}?${new URLSearchParams({ format: link.dataset.format, ...filter })}`;
+      link.href = `${path}?${new URLSearchParams({ format: link.dataset.format, ...filter })}`;
     }
   }
 }

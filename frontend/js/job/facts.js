@@ -20,7 +20,7 @@ export function factsOf({ custom_id, image, crop, prediction, source, product, m
     [say("knownBefore"), prediction?.reused && say("yes")],
     ...Object.entries(metadata ?? {}).map(([name, value]) => [name, typeof value === "string" ? value : JSON.stringify(value)]),
   ];
-  return rows.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+  return rows.filter(([, value]) => value).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, ...[value].flat())]);
 }
 
 /** The facts of a product, each with the rule that found it on the page of the shop. */

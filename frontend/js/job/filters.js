@@ -15,6 +15,8 @@ const NAMES = [
   "rejected",
   "duplicates",
   "q",
+  "product_id",
+  "sku",
 ];
 /** A prediction with a confidence below this is called doubtful, until the person chooses another threshold. */
 const THRESHOLD = 0.6;
@@ -128,6 +130,8 @@ export class Filters {
       group: () => say("chipGroup", { name: names.group(state.group) }),
       predicted: () => say("chipPredicted", { name: names.label(state.predicted) }),
       error: () => state.error.replaceAll("_", " "),
+      product_id: () => say("chipProduct", { id: state.product_id }),
+      sku: () => say("chipSku", { sku: state.sku }),
       min_confidence: () => say("chipAbove", { value: percent(state.min_confidence) }),
       max_confidence: () => say("chipBelow", { value: percent(state.max_confidence) }),
     };

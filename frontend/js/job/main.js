@@ -16,6 +16,7 @@ import { Filters } from "./filters.js";
 import { drawAbout, drawHead } from "./head.js";
 import { Histogram } from "./histogram.js";
 import { ItemList } from "./item-list.js";
+import { Products } from "./products.js";
 import { Rerun } from "./rerun.js";
 import { Reviews } from "./reviews.js";
 import { Scrubber } from "./scrubber.js";
@@ -45,7 +46,8 @@ const bulk = new Bulk({ selection, reviews, look, job: () => state.job, mayRevie
 const bars = new Bars($("bars"), (kind, label) => filters.toggle(kind, label));
 const histogram = new Histogram({ onMove: setThreshold, onSet: (value) => filters.setThreshold(value) });
 const actions = new Actions(may, rerun, onChanged);
-const exporting = new Exporting(filters, list);
+const products = new Products(id, look, () => onBack(readState()));
+const exporting = new Exporting(filters, list, products);
 const crawl = new CrawlSection(id, may);
 
 const drawScript = isVisitor() ? () => {} : showScriptCalls($("script"), () => (state.job ? scriptCalls(state.job, filters.query) : {}));
@@ -106,6 +108,8 @@ async function onJob(job) {
   draw();
   if (first) {
     await showList({ place: readState() });
+  } else if (products.isShown) {
+    await products.refresh();
   } else if (list.isPlain) {
     list.grow(job.counts.total);
     if (job.items) list.update(job.items);
@@ -124,6 +128,10 @@ async function showList({ place } = {}) {
   state.listedAt = state.job.counts.succeeded + state.job.counts.failed;
   $("newer").hidden = true;
   draw();
+  if (products.isShown) {
+    await products.load();
+    return;
+  }
   sheet.reset();
   $("sheet").setAttribute("aria-busy", "true");
   try {
@@ -175,7 +183,8 @@ function draw() {
   drawAbout(job);
   // A job without pictures needs no filters.
   for (const part of ["charts", "filters", "end"]) $(part).hidden = !job.counts.total;
-  $("review").hidden = !job.counts.succeeded || !mayReview();
+  const byProduct = products.draw(job);
+  $("review").hidden = !job.counts.succeeded || !mayReview() || byProduct;
   actions.draw(job);
   exporting.draw(job);
   drawScript();
@@ -251,7 +260,7 @@ function rememberPlace(first) {
 /** Back and Forward: close or open the viewer, or show another list. */
 async function onBack(place) {
   const query = JSON.stringify(filters.query);
-  if (query !== JSON.stringify(list.query)) {
+  if (products.isShown || !$("products-view").hidden || query !== JSON.stringify(list.query)) {
     viewer.dialog.close();
     await showList({ place });
   } else if (place.item) {

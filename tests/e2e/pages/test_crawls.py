@@ -59,12 +59,17 @@ def crawled(http: httpx.Client, database: Database) -> str:
         for item in items:
             item.provenance = {
                 "page_url": f"{SHOP}/p/{item.position}",
-                "title": f"Wool coat number {item.position} {SCRIPT}",
-                "price": "39000",
-                "currency": "KRW",
                 "rule": "json_ld",
+                "product": {
+                    "title": f"Wool coat number {item.position} {SCRIPT}",
+                    "price": "39000",
+                    "currency": "KRW",
+                    "brand": "Aire",
+                    "sources": {"price": "json_ld", "brand": "microdata"},
+                },
             }
-        items[1].provenance = {"page_url": "javascript:alert(1)", "title": "A shirt", "price": "about 10"}
+        unusual = {"title": "A shirt", "price": "about 10"}
+        items[1].provenance = {"page_url": "javascript:alert(1)", "product": unusual}
     return str(job["links"]["page"])
 
 
