@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from functools import cached_property
 from math import inf
+from operator import itemgetter
 from typing import Any
 
 from crawler.extraction.buy_box import BuyBox
@@ -60,7 +62,9 @@ class PageText:
                 visible[container] = self._is_visible(container)
             line = tidy(str(text)) if visible[container] else None
             if line:
-                found.append((positions[element], line, container))
+                # The text behind an element comes after the texts inside it.
+                position = max(positions[element], found[-1][0]) if found else positions[element]
+                found.append((position, line, container))
         return found
 
     def _is_visible(self, element: Any) -> bool:
@@ -104,7 +108,9 @@ class PageText:
         return "\n".join(line for _, line, _ in self._texts)
 
     def _between(self, start: float, end: float) -> list[tuple[int, str]]:
-        return [(position, line) for position, line, _ in self._texts if start <= position < end]
+        texts = self._texts
+        first, last = (bisect_left(texts, place, key=itemgetter(0)) for place in (start, end))
+        return [(position, line) for position, line, _ in texts[first:last]]
 
     def _named_code(self) -> str | None:
         """Return the first text that is a code and whose element has the name of a code."""
@@ -133,7 +139,7 @@ class PageText:
         """Return the text behind a label that is a text of its own or ends with a colon."""
         texts = self._between(self._box.start, inf)
         for index, (_, line) in enumerate(texts):
-            match = label.match(line)
+            match = label.match(line) if len(line) <= _MAX_LABEL_LINE else None
             if match is None:
                 continue
             rest = line[match.end() :].strip()

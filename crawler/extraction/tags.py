@@ -70,10 +70,14 @@ def price_tag(element: Any) -> PriceTag | None:
 
     Return None if it contains no price, or if one of its descendants contains the whole price.
     """
+    if not (element.text or len(element) or element.get("content")):
+        return None
     has_itemprop = element.get("itemprop") == "price"
     name = _name_of(element)
-    has_price_name = has_itemprop or _PRICE.search(name) is not None
+    has_price_name = has_itemprop or (name != " " and _PRICE.search(name) is not None)
     price_text = tidy(element.text) if element.text else None
+    if price_text is not None and not has_price_name and not len(element) and not _DIGIT.search(price_text):
+        return None
     if (price_text is None or not looks_like_price(price_text)) and (has_price_name or _is_in_parts(element)):
         # The currency sign and the number often have separate elements.
         whole = _text_not_struck(element)
