@@ -23,6 +23,8 @@ from cli.labelling import (
     Vocabulary,
     agreed_labels,
     check_folder_name,
+    families_of,
+    product_key,
     read_renaming,
 )
 from cli.learning import ProgressReporter, progress_bars
@@ -88,7 +90,7 @@ def build(
 
     `query` and `category` are weak labels, because no person has checked them. Reviews take precedence over them, and
     `review` uses only reviews. A word means a label if it is the id of the label or its name in English or Korean.
-    Pictures that show the same photo are on the same side of the split. An interrupted build continues when the same
+    Pictures that show the same photo or the same product are on the same side of the split. An interrupted build continues when the same
     command runs again.
 
     Examples:
@@ -123,7 +125,11 @@ def build(
     agreed = agreed_labels(labelled, clusters)
     _require_pictures(labelled, labels, agreed)
     shares = {TEST: test, VALIDATION: validation}
-    rows = [_row(sha256, *agreed[sha256], clusters[sha256], labelled, shares, TRAIN) for sha256 in sorted(agreed)]
+    families = families_of(labelled, clusters)
+    rows = [
+        _row(sha256, *agreed[sha256], clusters[sha256], families[sha256], labelled, shares, TRAIN)
+        for sha256 in sorted(agreed)
+    ]
     rows.sort(key=lambda row: str(row["file"]))
     description = {
         "taxonomy": vocabulary.taxonomy(folder.resolve().name, (row["label"] for row in rows)),
@@ -237,6 +243,7 @@ def _row(
     item: Item,
     given: GivenLabel,
     cluster: str,
+    family: str,
     labelled: LabelledPictures,
     shares: dict[str, float],
     rest: str,
@@ -245,7 +252,7 @@ def _row(
     from classifier.learning.data.clusters import choose_side
     from classifier.learning.data.folder import file_of
 
-    side = choose_side(cluster, shares, rest)
+    side = choose_side(family, shares, rest)
     picture_format = "jpeg" if given.crop is not None else item.image.format if item.image else None
     others = [other.id for other, _ in labelled.pictures[sha256] if other.id != item.id]
     return {
@@ -262,6 +269,8 @@ def _row(
         "job": item.job_id,
         "same_picture": others,
         "source": {name: value for name, value in item.source.raw.items() if value is not None},
+        "product_key": product_key(item),
+        "product": None if item.product is None else {name: value for name, value in item.product.raw.items() if value},
     }
 
 

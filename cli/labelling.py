@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from core.errors import DatasetInvalid
 from core.types import Crop
@@ -179,6 +180,36 @@ def agreed_labels(labelled: LabelledPictures, clusters: Mapping[str, str]) -> di
         else:
             labelled.left_out["contradictory"] += len(labels)
     return chosen
+
+
+def product_key(item: Item) -> str | None:
+    """Return what the pictures of one product have in common, also in several jobs of one shop. None: no product."""
+    if item.product is None or item.product.product_id is None:
+        return None
+    host = urlsplit(item.source.page_url or "").hostname
+    # Without a shop, an id names a product only within its job.
+    return f"{host or item.job_id} {item.product.product_id}"
+
+
+def families_of(labelled: LabelledPictures, clusters: Mapping[str, str]) -> dict[str, str]:
+    """Return the family of each picture: SHA-256 -> the least name of the clusters that share a product with it.
+
+    Pictures of one product, and pictures of one cluster, are in the same family, directly or through other pictures.
+    """
+    parents: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parents.setdefault(name, name) != name:
+            name = parents[name]
+        return name
+
+    for sha256, labels in labelled.pictures.items():
+        keys = {key for item, _ in labels if (key := product_key(item)) is not None}
+        for key in sorted(keys):
+            # Every name of a product is greater than the name of any cluster, which has only hexadecimal digits.
+            least, greater = sorted((root(clusters[sha256]), root(f"product {key}")))
+            parents[greater] = least
+    return {sha256: root(clusters[sha256]) for sha256 in labelled.pictures}
 
 
 def read_renaming(text: str) -> tuple[str, str]:

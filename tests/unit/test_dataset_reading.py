@@ -328,18 +328,18 @@ def test_label_folders_without_a_taxonomy_are_their_own_labels(root: Path) -> No
 
 def test_the_manifest_of_a_built_dataset_gives_labels_kinds_and_products(root: Path) -> None:
     lines = []
-    for name, kind, source in (("aa", "weak", {"product_url": "https://s.example/p"}), ("bb", "verified", {})):
+    for name, kind, product in (("aa", "weak", "s.example C-17"), ("bb", "verified", None)):
         path = root / "train" / "coat" / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture(ord(name[0])))
-        row = {"file": f"train/coat/{name}.jpg", "label": "coat", "kind": kind, "cluster": name, "source": source}
+        row = {"file": f"train/coat/{name}.jpg", "label": "coat", "kind": kind, "cluster": name, "product_key": product}
         lines.append(json.dumps(row))
     lines += ["no json", json.dumps({"file": "../x.jpg", "label": "coat", "kind": "weak", "cluster": "", "source": {}})]
     lines += [json.dumps({"file": "gone.jpg", "label": "coat", "kind": "weak", "cluster": "", "source": {}})]
     (root / "manifest.jsonl").write_text("\n".join(lines), "utf-8")
     index = read(root)
     assert [(row.kind, row.product) for row in rows(index).values()] == [
-        ("weak", "https://s.example/p"),
+        ("weak", "s.example C-17"),
         ("verified", "bb"),
     ]
     assert kinds(index) == {"invalid_label_file": 1, "refused_file": 1, "label_without_picture": 1}

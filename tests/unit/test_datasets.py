@@ -13,7 +13,16 @@ import pytest
 from classifier.learning.data.clusters import PictureToCompare, choose_side, cluster
 from classifier.learning.data.folder import DatasetFolder, file_of
 from classifier.learning.training.recipe import fit_to_dataset, read_recipe
-from cli.labelling import LabelledPictures, LabelsFrom, Vocabulary, agreed_labels, check_folder_name, read_renaming
+from cli.labelling import (
+    LabelledPictures,
+    LabelsFrom,
+    Vocabulary,
+    agreed_labels,
+    check_folder_name,
+    families_of,
+    product_key,
+    read_renaming,
+)
 from core.errors import DatasetInvalid
 from core.settings import PROJECT
 from lookbook import Item
@@ -31,14 +40,22 @@ LABELS = read(
         ],
     },
 )
-MEMBERS = ["name", "url", "page_url", "title", "price", "currency", "alt", "category", "query", "label", "rank"]
+MEMBERS = ["name", "url", "page_url", "alt", "query", "label", "rank", "rule"]
 
 
 def sha(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def item(content: str, reviewed_as: str | None = None, *, crop: bool = False, **source: str) -> Item:
+def item(
+    content: str,
+    reviewed_as: str | None = None,
+    *,
+    crop: bool = False,
+    product_id: str | None = None,
+    category: str = "",
+    **source: str,
+) -> Item:
     """Return an item that shows `content`. `reviewed_as` is the label of its review, or "none" for a rejection."""
     review = None
     if reviewed_as is not None:
@@ -53,10 +70,11 @@ def item(content: str, reviewed_as: str | None = None, *, crop: bool = False, **
             "job_id": "job_1",
             "position": 0,
             "status": "succeeded",
-            "source": {**dict.fromkeys([*MEMBERS, "product_url", "rule"]), "name": content, **source},
+            "source": {**dict.fromkeys(MEMBERS), "name": content, **source},
             "image": {**picture, "sha256": sha(content), "bytes": 1, "original": ""},
             "crop": {"x": 0, "y": 0, "width": 1, "height": 1} if crop else None,
             "metadata": {},
+            "product": {"product_id": product_id, "category": category or None, "breadcrumb": [], "sources": {}},
             "regions": [],
             "review": review,
         },
@@ -190,6 +208,26 @@ def test_pictures_that_are_alike_through_others_form_one_cluster_in_any_order() 
     assert len(set(found.values())) == 3
     assert cluster(reversed(pictures)) == found
     assert found[sha("a")] == min(sha(name) for name in "abc")[:16]
+
+
+def test_pictures_of_one_product_or_one_photo_form_a_family_across_jobs_of_one_shop() -> None:
+    page = {"query": "dress", "page_url": "https://shop.example/p"}
+    shown = [
+        item("a", product_id="1", **page),
+        item("b", product_id="1", **page),
+        item("c", product_id="2", **page),
+        item("d", product_id="1", query="dress", page_url="https://other.example/p"),
+        item("e", product_id="1", query="dress"),
+        item("f", query="dress"),
+    ]
+    names = {sha(name): name for name in "abcdef"}
+    families = families_of(label_all(shown, LabelsFrom.QUERY), names | {sha("c"): "b"})
+    # c is a copy of b, which shows the same product as a. The id 1 means something else in another shop or job.
+    assert {names[key]: family for key, family in families.items()} == {
+        **dict.fromkeys("abc", "a"),
+        **{name: name for name in "def"},
+    }
+    assert product_key(shown[0]) == "shop.example 1"
 
 
 def test_each_side_of_a_split_gets_about_its_share_of_the_clusters() -> None:

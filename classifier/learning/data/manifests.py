@@ -47,7 +47,7 @@ def _row(line: bytes) -> tuple[str, LabelFile] | None:
 
 
 def _label(row: dict[str, Any]) -> LabelFile:
-    product = row.get("source", {}).get("product_url") or row.get("cluster")
+    product = row.get("product_key") or row.get("cluster")
     return LabelFile(
         style=storable(str(row["label"])),
         sub_styles=[storable(str(word)) for word in row.get("sub_labels", [])],

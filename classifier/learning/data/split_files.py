@@ -101,7 +101,8 @@ def write_folder(
                 "label_from": "dataset",
                 "cluster": str(families.clusters[position]),
                 "sha256": row.sha256,
-                "source": {"name": row.path, "product_url": row.product},
+                "source": {"name": row.path},
+                "product_key": row.product,
             }
             manifest.write(json.dumps(line, ensure_ascii=False) + "\n")
     description = {
