@@ -90,8 +90,8 @@ def build(
 
     `query` and `category` are weak labels, because no person has checked them. Reviews take precedence over them, and
     `review` uses only reviews. A word means a label if it is the id of the label or its name in English or Korean.
-    Pictures that show the same photo or the same product are on the same side of the split. An interrupted build continues when the same
-    command runs again.
+    Pictures that show the same photo or the same product are on the same side of the split. An interrupted build
+    continues when the same command runs again.
 
     Examples:
 

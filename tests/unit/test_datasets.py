@@ -71,7 +71,7 @@ def item(
             "position": 0,
             "status": "succeeded",
             "source": {**dict.fromkeys(MEMBERS), "name": content, **source},
-            "image": {**picture, "sha256": sha(content), "bytes": 1, "original": ""},
+            "image": {**picture, "sha256": sha(content), "bytes": 1, "truncated": False, "original": ""},
             "crop": {"x": 0, "y": 0, "width": 1, "height": 1} if crop else None,
             "metadata": {},
             "product": {"product_id": product_id, "category": category or None, "breadcrumb": [], "sources": {}},
@@ -211,11 +211,11 @@ def test_pictures_that_are_alike_through_others_form_one_cluster_in_any_order() 
 
 
 def test_pictures_of_one_product_or_one_photo_form_a_family_across_jobs_of_one_shop() -> None:
-    page = {"query": "dress", "page_url": "https://shop.example/p"}
+    page = "https://shop.example/p"
     shown = [
-        item("a", product_id="1", **page),
-        item("b", product_id="1", **page),
-        item("c", product_id="2", **page),
+        item("a", product_id="1", query="dress", page_url=page),
+        item("b", product_id="1", query="dress", page_url=page),
+        item("c", product_id="2", query="dress", page_url=page),
         item("d", product_id="1", query="dress", page_url="https://other.example/p"),
         item("e", product_id="1", query="dress"),
         item("f", query="dress"),
