@@ -166,5 +166,5 @@ def _body_was_read(response: Response) -> bool:
     environ = request.environ
     if environ.get("CONTENT_LENGTH", "0") in {"", "0"} and "HTTP_TRANSFER_ENCODING" not in environ:
         return True
-    # Code that opens the stream reads it to its end, unless the body is too large (413) or malformed (400).
-    return "stream" in vars(request) and response.status_code not in {400, 413}
+    # Code that opens the stream reads it to its end, unless it is too large (413), malformed (400) or too slow (408).
+    return "stream" in vars(request) and response.status_code not in {400, 408, 413}

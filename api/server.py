@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.http.unreader import SocketUnreader
 
 from api.app import create_app
+from api.connections.body import RequestBody
+from api.connections.turns import TURNS
+from api.connections.worker import MAX_CONNECTIONS, Worker
 from api.intake.forms import BLOCK
 from broker.servers import check_servers
 from core.allocation import freeze_heap
@@ -36,11 +40,14 @@ class Server(BaseApplication):  # type: ignore[misc]
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         options: dict[str, Any] = {
             "bind": f"{host}:{self._settings.port}",
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "workers": self._settings.api_processes,
             "threads": self._settings.api_threads,
             "graceful_timeout": STOP_SECONDS,
             "timeout": 120,
+            "worker_connections": _connections(),
+            # Its path would be in the user's home, and the same for every installation.
+            "control_socket_disable": True,
             "proc_name": "lookbook-api",
             # LOOKBOOK_PROXIES decides which proxies are trusted; gunicorn must not trust any on its own.
             "forwarded_allow_ips": "",
@@ -51,24 +58,42 @@ class Server(BaseApplication):  # type: ignore[misc]
                 "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
             },
         }
+        # A trusted proxy has the connections of all its clients.
+        Worker.address_connections = MAX_CONNECTIONS if self._settings.proxies else self._settings.address_connections
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> WSGIApplication:
         # gunicorn copies every byte that it reads ahead, on each call. Reading a block at a time keeps that copy small.
         SocketUnreader.max_body_chunk = BLOCK
-        app = _close_connections(create_app(self._settings))
+        app = _adapted(create_app(self._settings))
         freeze_heap()
         return app
 
 
-def _close_connections(app: WSGIApplication) -> WSGIApplication:
-    """Return `app` such that gunicorn closes connections whose answers say `Connection: close`.
+def _connections() -> int:
+    """Return the number of connections that a process may have. Raise its limit of open files for that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS
+    files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    # The other half is for files, the database and Redis.
+    return min(MAX_CONNECTIONS, files // 2)
 
-    gunicorn drops this header from answers, because WSGI (PEP 3333) forbids applications to send it.
+
+def _adapted(app: WSGIApplication) -> WSGIApplication:
+    """Return `app` with the differences between gunicorn and what the application expects removed.
+
+    gunicorn drops `Connection: close` from answers, because WSGI (PEP 3333) forbids applications to send it. And it
+    takes the end of the connection for the end of a body.
     """
 
     def call_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        length = None if "HTTP_TRANSFER_ENCODING" in environ else int(environ.get("CONTENT_LENGTH") or 0)
+        environ["wsgi.input"] = RequestBody(environ["wsgi.input"], length)
+        environ[TURNS] = environ["gunicorn.socket"].turns
+
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             if ("Connection", "close") in headers:
                 start_response.__self__.force_close()  # type: ignore[attr-defined]

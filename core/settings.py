@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     api_threads: int = Field(16, ge=1)
     """Threads of each API process, which is the number of requests that it handles at the same time."""
 
+    address_connections: int = Field(1000, ge=1)
+    """Connections of one IP address to each API process. One more ends the slowest. Not used with `proxies`."""
+
     decoders: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     """Number of processes in a worker that decode pictures."""
 

@@ -13,6 +13,7 @@ import structlog
 from flask import request
 
 from api.answers.problems import Problem
+from api.connections.turns import lend_turn
 from api.door.access import caller
 from api.intake.idempotency import record_created_job
 from api.intake.uploads import current_uploads
@@ -180,7 +181,8 @@ def _wake_reader(job: Job) -> None:
 
 def _wait(wait: Subscription, seconds: int) -> None:
     try:
-        wait.wait(seconds)
+        with lend_turn():
+            wait.wait(seconds)
     except BrokerUnavailable as error:
         # The client receives the unfinished job and polls.
         log.warning("wait_failed", reason=str(error))

@@ -11,6 +11,7 @@ from flask import Response, send_file
 from api.answers.present import ItemPresenter
 from api.answers.problems import Problem, not_found_problem
 from api.answers.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
+from api.connections.turns import lend_turn
 from api.door.access import require_item
 from api.schemas.common import Answer
 from api.schemas.items import ExplanationQuery, ImageQuery, ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
@@ -133,7 +134,8 @@ def _explanation(item_id: str, prediction: Prediction) -> bytes | None:
         return data
     with broker.waiting_for(prediction.id) as wait:
         broker.queue_explanation(item_id, prediction.id)
-        wait.wait(EXPLANATION_SECONDS)
+        with lend_turn():
+            wait.wait(EXPLANATION_SECONDS)
     return blobs.read_derived(prediction.blob_sha256, name)
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from api.answers.problems import Problem, invalid_field_problem, not_found_problem
 from api.app import create_app
+from api.connections.refusals import Refusal
 from core.errors import LookbookError
 from core.settings import PROJECT, Settings
 
@@ -45,8 +46,8 @@ def _codes_in(node: ast.AST) -> Iterator[str]:
 def _codes_of_call(call: ast.Call) -> Iterator[str]:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
     arguments = call.args
-    if name in (Problem.__name__, "__init__"):
-        # Problem(status, code, detail); subclasses pass the same to super().__init__.
+    if name in (Problem.__name__, Refusal.__name__, "__init__"):
+        # Problem(status, code, detail) and Refusal, too; subclasses pass the same to super().__init__.
         yield from _texts(arguments[1:2])
     elif name == not_found_problem.__name__:
         yield from (f"unknown_{kind}" for kind in _texts(arguments[:1]))

@@ -39,8 +39,10 @@ ASKS = r'data-i18n(?:-label|-placeholder)?="(\w+)"|\bsay\("(\w+)"'
 NOT_SHOWN = {
     "bad_cursor": "the pages send the cursors that the server gave them",
     "cross_site": "the pages are Lookbook's own",
+    "expectation_failed": "browsers expect only 100-continue",
     "explanation_late": "an image: the viewer has one sentence for every failure",
     "export_broken": "a download: the browser reports it",
+    "headers_too_large": "the pages send few headers",
     "idempotency_key_reused": "the pages send no Idempotency-Key",
     "key_required": "without a session, the pages go to the login page",
     "many_sources": "the pages send one source",
@@ -57,6 +59,9 @@ NOT_SHOWN = {
     "unknown_key": "the pages have no keys",
     "unknown_label": "the pages filter by labels that the server gave them",
     "unknown_review": "the pages have no reviews",
+    "unsupported_transfer_coding": "browsers announce the length of a body",
+    "unsupported_version": "browsers send HTTP/1.1",
+    "uri_too_long": "the pages ask for short URLs",
     "unsupported_media_type": "the pages send the types that the server reads",
 }
 """Problem codes that no page can show, and why."""

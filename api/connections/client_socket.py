@@ -1,0 +1,179 @@
+"""The socket of a client, with deadlines. A thread that waits for a client lends its turn to other requests."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from api.connections.turns import Turns
+
+if TYPE_CHECKING:
+    from socket import _SendableFile
+
+PATIENCE_SECONDS = 20.0
+"""How long a client may keep us waiting for a head, or for a body or an answer at its slowest rate.
+
+The values here are those of Apache's mod_reqtimeout (`header=20-40,MinRate=500 body=20,MinRate=500`)."""
+BYTES_PER_SECOND = 500
+"""The slowest rate of a body or an answer: every 500 bytes allow one more second of waiting."""
+SILENCE_SECONDS = 60.0
+"""Longest wait for the next byte of a body or an answer, however fast it was before (nginx: client_body_timeout)."""
+MAX_HEAD_BYTES = 64 * 1024
+"""Bytes of a head that are read ahead. gunicorn refuses larger heads."""
+
+_END_OF_HEAD = b"\r\n\r\n"
+_BLOCK = 64 * 1024
+
+
+class ClientTooSlow(ConnectionResetError):
+    """A client sent or received less than the slowest rate allows. gunicorn closes the connection without a message."""
+
+
+class ClientSocket(socket.socket):
+    """A connected socket that gunicorn uses like a blocking one.
+
+    The operating system's socket never blocks: this class waits with `poll`, so that it knows how long it has waited.
+    Time that the application spends between two calls does not count against the client.
+    """
+
+    def __init__(
+        self, accepted: socket.socket, address: str, turns: Turns, forget: Callable[[ClientSocket], None]
+    ) -> None:
+        """Take over the connection `accepted` from an IP address. `forget` is called when it is closed."""
+        super().__init__(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
+        super().settimeout(0.0)
+        self.address = address
+        self.turns = turns
+        self._forget = forget
+        self._limit: float | None = None
+        self._read_ahead = bytearray()
+        self._ended = False
+        self._begin_request()
+
+    def _begin_request(self) -> None:
+        self._waited = 0.0
+        self._moved = 0
+        self._waits_since: float | None = None
+
+    def settimeout(self, value: float | None) -> None:
+        self._limit = value
+
+    def gettimeout(self) -> float | None:
+        return self._limit
+
+    def setblocking(self, flag: bool) -> None:
+        self._limit = None if flag else 0.0
+
+    def end(self) -> None:
+        """End the connection. Who uses it reads its end and closes it."""
+        with suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        super().close()
+        self._forget(self)
+
+    @property
+    def slowness(self) -> float:
+        """The share of its patience that the client has used: 1.0 is too much."""
+        since = self._waits_since
+        waiting = time.monotonic() - since if since is not None else 0.0
+        return (self._waited + waiting) / (PATIENCE_SECONDS + self._moved / BYTES_PER_SECOND)
+
+    def begin_head(self) -> None:
+        """Start to measure the time that the client takes for the head of a request."""
+        self._begin_request()
+        self._waits_since = time.monotonic()
+
+    def read_head(self) -> bool:
+        """Read ahead what has arrived, and return whether a thread should take over.
+
+        That is so at the end of a head, at the end of the connection, and for a head that is too large.
+        """
+        try:
+            data = super().recv(_BLOCK)
+            self._ended = not data
+            self._read_ahead += data
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._ended = True
+        if self._ended or len(self._read_ahead) > MAX_HEAD_BYTES or _END_OF_HEAD in self._read_ahead:
+            self._begin_request()
+            return True
+        return False
+
+    @property
+    def began_head(self) -> bool:
+        """Whether bytes were read ahead that no thread has taken."""
+        return bool(self._read_ahead)
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Return the next bytes, b"" at the end of the connection.
+
+        Raises:
+            ClientTooSlow: the client keeps us waiting longer than it may.
+        """
+        if self._read_ahead:
+            data = bytes(self._read_ahead[:bufsize])
+            del self._read_ahead[:bufsize]
+        elif self._ended:
+            return b""
+        else:
+            data = self._received(bufsize, flags)
+        self._moved += len(data)
+        return data
+
+    def _received(self, bufsize: int, flags: int) -> bytes:
+        while True:
+            try:
+                return super().recv(bufsize, flags)
+            except BlockingIOError:
+                self._wait(select.POLLIN)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of `data`.
+
+        Raises:
+            ClientTooSlow: the client receives more slowly than it may.
+        """
+        with memoryview(data).cast("B") as rest:
+            sent = 0
+            while sent < len(rest):
+                try:
+                    count = super().send(rest[sent:], flags)
+                except BlockingIOError:
+                    self._wait(select.POLLOUT)
+                    continue
+                sent += count
+                self._moved += count
+
+    def sendfile(self, file: _SendableFile, offset: int = 0, count: int | None = None) -> int:
+        """Send `count` bytes of a file from `offset`, as `sendall` sends bytes. Return how many were sent."""
+        file.seek(offset)
+        sent = 0
+        while data := file.read(_BLOCK if count is None else min(_BLOCK, count - sent)):
+            self.sendall(data)
+            sent += len(data)
+        return sent
+
+    def _wait(self, event: int) -> None:
+        """Wait until the socket is ready for `event`."""
+        seconds = PATIENCE_SECONDS + self._moved / BYTES_PER_SECOND - self._waited
+        seconds = min(seconds, SILENCE_SECONDS, SILENCE_SECONDS if self._limit is None else self._limit)
+        poll = select.poll()
+        poll.register(self, event)
+        self._waits_since = began = time.monotonic()
+        try:
+            with self.turns.lent():
+                ready = poll.poll(max(0.0, seconds) * 1000)
+        finally:
+            self._waits_since = None
+            self._waited += time.monotonic() - began
+        if not ready:
+            raise ClientTooSlow(errno.ECONNRESET, "the client was too slow")
