@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import Celery
 from kombu import Queue as KombuQueue
+from kombu.transport import TRANSPORT_ALIASES
 
 from core.deadlines import Deadlines
 from core.messages import Queue
@@ -16,6 +17,10 @@ ANSWER_SECONDS = 2.0
 it."""
 HEALTH_SECONDS = 3
 """Seconds between health checks of a connection that only listens."""
+
+
+# A setting of Celery could name the transport, too, but Kombu ignores that for Unix sockets and TLS.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "broker.transport:CheckedTransport"))
 
 
 def make_celery(settings: Settings) -> Celery:

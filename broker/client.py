@@ -21,6 +21,7 @@ from redis.retry import Retry
 
 from broker.app import ANSWER_SECONDS, CONNECT_SECONDS, make_celery
 from broker.envelope import envelope
+from broker.transport import DEAD_LETTER_COUNT
 from core.errors import BrokerUnavailable
 from core.messages import EXPLAIN_ITEM, PREVIEW, ChunkMessage, Queue
 from core.settings import Settings
@@ -183,6 +184,15 @@ class Broker:
                 retry=False,
             )
         return True
+
+    def count_dead_letters(self) -> int:
+        """Return how many malformed messages workers have set aside.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        with _redis_errors():
+            return int(cast("bytes | None", self._redis.get(DEAD_LETTER_COUNT)) or 0)
 
     def keep_preview(self, preview_id: str, kept: dict[str, Any]) -> None:
         """Keep a preview for some minutes: its request, its state and what it shows.

@@ -11,10 +11,24 @@ import json
 import os
 import socket
 import uuid
+from typing import Any
 
 from core.messages import ChunkMessage
 
-_NO_FOLLOWING_TASKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+NO_FOLLOWING_TASKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+CONSTANT_HEADERS: dict[str, Any] = {
+    "lang": "py",
+    "group": None,
+    "group_index": None,
+    "shadow": None,
+    "eta": None,
+    "retries": 0,
+    "timelimit": [None, None],
+    "replaced_task_nesting": 0,
+    "stamped_headers": None,
+    "stamps": {},
+}
+"""The headers that are the same in all messages of this service."""
 _PERSISTENT = 2
 
 
@@ -22,32 +36,23 @@ def envelope(message: ChunkMessage) -> str:
     """Return the message of a chunk, as a worker reads it from the list of its queue."""
     task_id = str(uuid.uuid4())
     arguments = message.arguments()
-    body = json.dumps(((), arguments, _NO_FOLLOWING_TASKS))
+    body = json.dumps(((), arguments, NO_FOLLOWING_TASKS))
     return json.dumps(
         {
             "body": base64.b64encode(body.encode()).decode(),
             "content-encoding": "utf-8",
             "content-type": "application/json",
             "headers": {
-                "lang": "py",
+                **CONSTANT_HEADERS,
                 "task": message.task,
                 "id": task_id,
                 "root_id": task_id,
                 "parent_id": None,
-                "group": None,
-                "group_index": None,
-                "shadow": None,
-                "eta": None,
                 "expires": None,
-                "retries": 0,
-                "timelimit": [None, None],
                 "argsrepr": "()",
                 "kwargsrepr": repr(arguments),
                 "origin": f"{os.getpid()}@{socket.gethostname()}",
                 "ignore_result": None,
-                "replaced_task_nesting": 0,
-                "stamped_headers": None,
-                "stamps": {},
             },
             "properties": {
                 "correlation_id": task_id,

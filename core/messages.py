@@ -41,6 +41,10 @@ SWEEP = "lookbook.sweep"
 PURGE = "lookbook.purge"
 DELIVER_WEBHOOKS = "lookbook.deliver_webhooks"
 FIND_DUPLICATES = "lookbook.find_duplicates"
+TASKS = frozenset(
+    {FETCH_CHUNK, CLASSIFY_CHUNK, EXPLAIN_ITEM, EXPAND, CRAWL, PREVIEW, SWEEP, PURGE, DELIVER_WEBHOOKS, FIND_DUPLICATES}
+)
+"""The names of all tasks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from apiflask import APIBlueprint
 from flask import Response
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import DBAPIError
 
@@ -42,7 +42,7 @@ class _Collector:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("lookbook_up", "Whether a part of the service answers", labels=["part"])
         for part, read, failure in (
             ("database", self._database_gauges, DBAPIError),
@@ -77,7 +77,7 @@ class _Collector:
             now.overdue_seconds,
         )
 
-    def _broker_gauges(self) -> Iterator[GaugeMetricFamily]:
+    def _broker_gauges(self) -> Iterator[Metric]:
         lengths = self._services.broker.queue_lengths()
         alive = self._services.broker.list_live_workers()
         queues = GaugeMetricFamily("lookbook_queue_messages", "Messages waiting for a worker", labels=["queue"])
@@ -87,3 +87,8 @@ class _Collector:
             workers.add_metric([queue.value], sum(queue.value in worker.queues for worker in alive))
         yield queues
         yield workers
+        yield CounterMetricFamily(
+            "lookbook_dead_letters",
+            "Malformed messages that workers have set aside",
+            self._services.broker.count_dead_letters(),
+        )

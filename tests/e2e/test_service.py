@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import redis
 from PIL import Image
 
+from broker.envelope import envelope
+from broker.transport import DEAD_LETTERS, MAX_DEAD_LETTERS
 from classifier.artifact import list_artifacts
 from classifier.prepare import prepare
 from classifier.runtimes import open_runtime
 from core.clock import utc_now
 from core.errors import TooLarge
+from core.messages import ChunkMessage, Queue
 from core.settings import PROJECT, Settings
 from db import model_versions
 from db.database import Database
@@ -25,7 +32,7 @@ from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob
 from db.tables import JobSource
 from samples import broken
-from tests.conftest import SAMPLES, RunningService
+from tests.conftest import SAMPLES, RunningService, find_process, until
 
 RED = SAMPLES / "t-shirt-red.jpg"
 
@@ -215,3 +222,45 @@ def test_an_export_that_breaks_halfway_raises_a_protocol_error(service: RunningS
         assert http.delete(path).status_code == 204
         with pytest.raises(httpx.RemoteProtocolError):
             list(pieces)
+
+
+def malformed_messages() -> list[bytes]:
+    """Return messages that are no JSON, that are other JSON, and a real one with each of its members spoiled."""
+    messages = [b"hello not json", b"5", b"null", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'"\\ud800"', b"1e999"]
+    real = json.loads(envelope(ChunkMessage("chk_unknown", "job_unknown", Queue.BULK)))
+    places = [(real, name) for name in real] + [
+        (real[part], name) for part in ("headers", "properties") for name in real[part]
+    ]
+    places += [(real["properties"]["delivery_info"], name) for name in real["properties"]["delivery_info"]]
+    wrongs: list[Any] = [None, 5, [], {}, "x"]
+    bodies: list[Any] = [[], [[], {}], [5, 5, 5], [[], {"chunk_id": 5}, None]]
+    for members, name in places:
+        right = members.pop(name)
+        messages.append(json.dumps(real).encode())
+        for wrong in wrongs:
+            members[name] = wrong
+            messages.append(json.dumps(real).encode())
+        members[name] = right
+    for arguments in bodies:
+        real["body"] = base64.b64encode(json.dumps(arguments).encode()).decode()
+        messages.append(json.dumps(real).encode())
+    return messages
+
+
+def test_malformed_messages_are_set_aside_and_end_no_worker(service: RunningService, http: httpx.Client) -> None:
+    worker, redis_server = find_process(service, "worker"), find_process(service, "redis")
+    socket = re.search(r"unixsocket:(\S+)", " ".join(redis_server.cmdline()))
+    assert socket is not None
+    messages = malformed_messages()
+    with redis.Redis(unix_socket_path=socket[1]) as connection:
+        connection.lpush(Queue.BULK.value, *messages)
+        connection.lpush(Queue.INTERACTIVE.value, *messages)
+        until(lambda: not connection.llen(Queue.BULK.value) and not connection.llen(Queue.INTERACTIVE.value))
+        assert connection.llen(DEAD_LETTERS) <= MAX_DEAD_LETTERS
+        kept = {bytes(letter) for letter in connection.lrange(DEAD_LETTERS, 0, -1)}
+    assert {b"hello not json", b"5", b"null", b"[]", b"{}"} <= kept
+    assert classify(http, (SAMPLES / "coat-camel.jpg").read_bytes()).json()["status"] == "succeeded"
+    assert worker.is_running()
+    counted = re.search(r"^lookbook_dead_letters_total (\S+)", http.get("/metrics").text, re.MULTILINE)
+    assert counted is not None
+    assert float(counted[1]) >= 2 * len(kept)
