@@ -30,6 +30,8 @@ READABLE = {
     ("GET", "/v1/jobs/<job_id>/summary"),
     ("GET", "/v1/jobs/<job_id>/items"),
     ("GET", "/v1/jobs/<job_id>/marks"),
+    ("GET", "/v1/jobs/<job_id>/products"),
+    ("GET", "/v1/jobs/<job_id>/products/export"),
     ("GET", "/v1/jobs/<job_id>/export"),
     ("POST", "/v1/jobs/<job_id>/export"),
     ("GET", "/v1/items/<item_id>"),

@@ -126,7 +126,7 @@ def test_a_table_without_a_header_names_its_columns_by_their_numbers() -> None:
     assert [(row.number, row.url, row.details["1"]) for row in rows] == [(1, A, "s-1"), (2, B, "s-2")]
     assert understood == {"3": "url"}
     rows, _ = read(f"s-1,{PAGE},{A}\n", {"3": "url", "1": "sku", "2": "page_url"})
-    assert rows == [Row(1, A, provenance={"page_url": PAGE, "product": {"sku": "s-1"}})]
+    assert rows == [Row(1, A, provenance={"page_url": PAGE, "product": {"sku": "s-1", "url": PAGE}})]
 
 
 def test_a_column_with_an_unknown_name_is_found_by_its_urls() -> None:
@@ -144,6 +144,8 @@ def test_columns_can_be_given_and_a_missing_one_is_refused() -> None:
     rows, understood = read(data, {"foto vorn": "more_urls", "Foto hinten": "url", "Nummer": "custom_id"})
     assert [(row.url, row.custom_id) for row in rows] == [(B, "17"), (A, "17")]
     assert understood == {"Foto vorn": "more_urls", "Foto hinten": "url", "Nummer": "custom_id"}
+    # Nothing else names the product that both pictures show.
+    assert [row.provenance for row in rows] == [{"product": {"product_id": "17"}}] * 2
     assert (
         "expected names among 'Foto vorn', 'Foto hinten', 'Nummer', got 'Bild'" in refusal(data, {"Bild": "url"}).detail
     )
@@ -173,6 +175,7 @@ def test_a_product_feed_is_read_product_by_product() -> None:
         "price": "39.90",
         "currency": "EUR",
         "availability": "InStock",
+        "url": PAGE,
     }
     assert [(row.number, row.url, row.custom_id) for row in rows] == [
         (1, A, "17"),
@@ -201,6 +204,7 @@ def test_a_feed_of_tabs_is_read() -> None:
         "list_price": "50.00",
         "currency": "USD",
         "category": "Apparel > Coats",
+        "url": PAGE,
     }
 
 

@@ -55,7 +55,12 @@ def test_all_members_of_a_row_are_read_from_csv() -> None:
             {
                 "page_url": "https://shop.example/coat",
                 "alt": "셔츠",
-                "product": {"title": 'Coat, "long"', "price": "39.90", "currency": "EUR"},
+                "product": {
+                    "title": 'Coat, "long"',
+                    "price": "39.90",
+                    "currency": "EUR",
+                    "url": "https://shop.example/coat",
+                },
             },
             {"season": "autumn"},
         )
@@ -77,7 +82,7 @@ def test_all_members_of_a_row_are_read_from_jsonl() -> None:
         URL,
         "17",
         Crop(1, 2, 3, 4),
-        {"product": {"title": "셔츠", "price": "39.9"}},
+        {"product": {"title": "셔츠", "price": "39.9", "product_id": "17"}},
         {"season": ["autumn"], "shelf": 3},
     )
     assert rows(json.dumps(member)) == [expected]

@@ -14,7 +14,7 @@ from typing import Any
 
 from core.errors import BadCrop, BadRow, ItemError
 from core.fetching.urls import MAX_URL
-from core.products import PRICES
+from core.products import PRICES, product_id_of
 from core.products import TEXTS as PRODUCT_TEXTS
 from core.sources.manifests.columns import MORE_URLS, PAGE_URL, Columns
 from core.sources.manifests.text import UNREADABLE
@@ -92,7 +92,7 @@ def rows_of(number: int, names: Sequence[str], values: Sequence[Any], columns: C
     pictures: list[str] = []
     try:
         pictures = _pictures(fields, columns)
-        row = _checked_row(number, fields, details)
+        row = _tied(_checked_row(number, fields, details), several=len(pictures) > 1)
     except ItemError as error:
         custom_id = next((value for value in fields.get("custom_id", ()) if isinstance(value, (str, int))), "")
         shown = next(iter(pictures), "")[:MAX_URL]
@@ -167,6 +167,21 @@ def _checked_row(number: int, fields: Mapping[str, Sequence[Any]], details: dict
     if len(json.dumps(details)) > MAX_DETAILS:
         raise BadRow(f"expected at most {MAX_DETAILS:,} bytes in all other columns, got more")
     return Row(number, "", custom_id, crop, provenance, details, regions=regions)
+
+
+def _tied(row: Row, *, several: bool) -> Row:
+    """Return the row with an id of its product, if it describes one or shows several pictures of one.
+
+    What names the product comes first, then its page, then the client's own id.
+    """
+    product = dict(row.provenance.get("product") or {})
+    if not product and not several:
+        return row
+    if "page_url" in row.provenance:
+        product["url"] = row.provenance["page_url"]
+    if product_id_of(product) is None and row.custom_id is not None:
+        product["product_id"] = row.custom_id
+    return replace(row, provenance={**row.provenance, "product": product}) if product else row
 
 
 def _product(fields: Mapping[str, Any]) -> dict[str, str]:
