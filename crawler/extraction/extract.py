@@ -271,11 +271,12 @@ class _PageReader:
         listed = (product.url for product in self._products_by_url.values() if product.url)
         product_pages = dict.fromkeys([*pages, *listed, *self._linked_urls])
         products = len({canonical_or_same(p.product_url) if p.product_url else p.product.title for p in found})
+        is_product = self._main is not None and (bool(found) or self._main.price is not None)
         left_out = Counter(page.left_out.values())
         left_out += Counter(why for key, why in self._left_out.items() if not album.has(key))
         return Extraction(
             url=page.url,
-            kind=page_kind(page, products, len(found), len(pages), is_product=self._main is not None),
+            kind=page_kind(page, products, len(found), len(pages), is_product=is_product),
             product=main,
             pictures=found,
             left_out=dict(left_out),

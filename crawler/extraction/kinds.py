@@ -32,11 +32,11 @@ def page_kind(page: Page, products: int, pictures: int, listed: int, *, is_produ
     Args:
         products, pictures: the numbers that were found on the page.
         listed: the number of products that have a page of their own.
-        is_product: whether the page is about one product.
+        is_product: whether the page is about one product, and shows a picture or a price of it.
     """
     if page.status >= 400:
         return PageKind.ERROR
-    if is_product and pictures:
+    if is_product:
         return PageKind.PRODUCT
     if listed:
         return PageKind.LISTING

@@ -124,7 +124,7 @@ def _tokens(url: str) -> Iterator[str]:
     segments = [unquote(segment) for segment in parts.path.split("/") if segment]
     for segment in reversed(segments[-3:]):
         name = re.sub(r"\.\w{2,5}$", "", segment)
-        yield from (token for token in (name, *reversed(re.split(r"[-_,;=]", name))) if _is_id(token))
+        yield from (token for token in (name, *reversed(re.split(r"[-_.,;=]", name))) if _is_id(token))
 
 
 def _is_id(text: str) -> bool:

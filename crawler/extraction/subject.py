@@ -23,7 +23,8 @@ def shows_one_product(page: Page, visible: PageMarkup, *, from_listing: bool) ->
     box = visible.buy_box
     pictures = [image for image in visible.images if not (image.link or image.furniture or image.doubt)]
     if not pictures:
-        return False
+        # Scripts add the pictures later.
+        return box.button is not None and box.price_is_certain
     cards = {image.link for image in visible.images if image.link and image.price}
     if box.button is not None and (box.price is not None or box.heading is not None):
         return len(cards) < _LIST_MIN_CARDS or box.price is not None

@@ -21,9 +21,11 @@ _TITLE = re.compile(
 )
 _PRICE = re.compile(r"price|prc\b|cost\b|amount", re.I)
 _FORMER_NAME = re.compile(
-    r"(?:^|[^a-z])(?:old|was|before|origin\w*|regular|compare\w*|strik\w*|strok\w*|retail|consumer|custom|msrp|rrp|uvp|srp"
-    r"|crossed|barred|full|initial|normal|cross-?out|former|previous|prev|ancien|barre|tachado|anterior|listino|durchgestrichen|mrp|org)"
-    r"(?![a-z])|list-?price|(?:old|before|former|origin|regular)-?price|price-?(?:old|before|list)|cut-price",
+    r"(?:^|[^a-z])(?:old|was|before|origin|original|regular|strik\w*|strok\w*|retail|consumer|msrp|rrp|uvp|srp|mrp"
+    r"|crossed|barred|cross-?out|former|previous|ancien|barre|tachado|anterior|listino|durchgestrichen|compare-?at"
+    r"|product-custom)(?![a-z])"
+    r"|(?:list|old|before|former|origin|original|regular|normal|full|initial|custom|cut|compare)-?(?:price|prc)"
+    r"|(?:price|prc)-?(?:old|before|list|was|origin|normal|full|compare)(?![a-z])",
 )
 _OTHER_NAME = re.compile(
     r"(?:^|[^a-z])(?:shipping|delivery|postage|versand\w*|sav(?:e|es|ed|ing|ings)|discount-?amount|coupon|voucher|points?|mileage"
@@ -97,7 +99,8 @@ def price_tag(element: Any) -> PriceTag | None:
         element,
         price,
         is_former=any(map(_is_struck, around)) or FORMER_PRICE.search(context) is not None,
-        is_other=_OTHER_NAME.search(names) is not None or OTHER_AMOUNT.search(context) is not None,
+        is_other=_OTHER_NAME.search(" ".join(map(_name_of, around[:2]))) is not None
+        or OTHER_AMOUNT.search(context) is not None,
         confidence=2 * has_itemprop
         + (price.currency is not None)
         + (_PRICE.search(names) is not None)

@@ -53,6 +53,13 @@ def test_a_page_with_one_product_is_known_as_such(fault: str, body: str, head: s
     assert (found.kind, found.product.title, urls(found)) == (PageKind.PRODUCT, "Linen dress", ["/i/dress.jpg"]), fault
 
 
+def test_a_product_whose_pictures_a_script_adds_is_known_by_its_price() -> None:
+    bought = page('<main><h1>Linen dress</h1><b class="price">€39.90</b><button>Add to cart</button></main>')
+    described = page("<h1>Linen dress</h1>", linked(product(image=[])))
+    assert [found.kind for found in (bought, described)] == [PageKind.PRODUCT, PageKind.PRODUCT]
+    assert [found.product.title for found in (bought, described)] == ["Linen dress", "Linen dress"]
+
+
 @pytest.mark.parametrize(
     ("fault", "body", "head"),
     [
