@@ -42,7 +42,7 @@ def list_recipes(as_json: AsJson = False) -> None:
         return
     rows = table("recipe", "hosts", "paths", "source", "fields", "label", wrapping="fields")
     for recipe in recipes:
-        where = (", ".join(recipe.hosts), ", ".join(recipe.paths), recipe.source.value)
+        where = (", ".join(recipe.hosts) or "any", ", ".join(recipe.paths), recipe.source.value)
         rows.add_row(recipe.name, *where, ", ".join(recipe.fields), recipe.label_from or "–")
     out.print(rows)
 
@@ -69,7 +69,7 @@ def check(
         except RecipeInvalid as error:
             faults.append(error.detail)
         else:
-            out.print(f"{path}: ok, {recipe.source} for {', '.join(recipe.hosts)}", markup=False)
+            out.print(f"{path}: ok, {recipe.source} for {', '.join(recipe.hosts) or 'any host'}", markup=False)
     if faults:
         raise RecipeInvalid("\n".join(faults))
 
@@ -99,7 +99,7 @@ def try_recipe(
     from crawler.extraction import extract
 
     body, final, headers, status = _page(url, file)
-    found = extract(body, final, headers, status, recipe=_recipe_for(final, recipe), query=query)
+    found = extract(body, final, headers, status, recipe=_recipe_for(final, body, recipe), query=query)
     if as_json:
         print_json(_as_json(found))
     else:
@@ -116,11 +116,11 @@ def _page(url: str, file: Path | None) -> tuple[bytes, str, dict[str, str], int]
     return fetched.body, fetched.url, dict(fetched.headers), fetched.status
 
 
-def _recipe_for(url: str, given: str | None) -> Recipe | None:
-    from crawler.recipes import SITES, find_recipe, load_recipe, load_recipes
+def _recipe_for(url: str, body: bytes, given: str | None) -> Recipe | None:
+    from crawler.recipes import SITES, load_recipe, load_recipes, recipe_of_page
 
     if given is None:
-        return find_recipe(load_recipes(), url)
+        return recipe_of_page(load_recipes(), url, body)
     path = Path(given)
     return load_recipe(path if path.suffix in {".yaml", ".yml"} else SITES / f"{given}.yaml")
 

@@ -54,7 +54,7 @@ class Meetings:
         """Return the start URLs, with the query of the crawl where a recipe knows how to search."""
         seeds = []
         for url in self._crawl.start_urls:
-            recipe = self.recipe_for(url)
+            recipe = self._recipe_of_site() or recipes.find_recipe(self._site_recipes, url)
             if recipe is not None and self._crawl.query is not None:
                 url = recipe.with_query(url, self._crawl.query)  # noqa: PLW2901
             met = self._decide(url, UrlKind.PAGE, CrawlPriority.START, 0, None)
@@ -62,9 +62,27 @@ class Meetings:
                 seeds.append(met)
         return seeds
 
-    def recipe_for(self, url: str) -> Recipe | None:
-        """Return the recipe by which a page is read, if there is one for its site."""
-        return self._chosen_recipe or recipes.find_recipe(self._site_recipes, url)
+    def recipe_for(self, page: QueuedUrl, url: str, body: bytes) -> Recipe | None:
+        """Return the recipe by which a page is read, if there is one for its list, its site or its shop engine."""
+        named = page.known.get("recipe")
+        if named is not None:
+            return next((recipe for recipe in self._site_recipes if recipe.name == named), None)
+        return self._recipe_of_site() or recipes.recipe_of_page(self._site_recipes, url, body)
+
+    def _recipe_of_site(self) -> Recipe | None:
+        """Return the chosen recipe, if it is one for all pages of a site."""
+        return self._chosen_recipe if self._chosen_recipe is not None and not self._chosen_recipe.contains else None
+
+    def meet_list_of_engine(self, page: QueuedUrl, url: str, body: bytes) -> None:
+        """Meet the list of all products of the shop, if a start page shows a shop engine that has one."""
+        if page.priority is not CrawlPriority.START or page.depth > 0:
+            return
+        for recipe in self._site_recipes:
+            target = recipe.list_url(url)
+            if target is not None and (recipe is self._chosen_recipe or recipe.recognises(url, body)):
+                known = {"recipe": recipe.name}
+                self.meet(target, UrlKind.PAGE, CrawlPriority.START, page.depth + 1, page.url, known)
+                return
 
     def follow(self, page: QueuedUrl, extraction: Extraction, recipe: Recipe | None, *, fruitful: bool) -> None:
         """Meet the pictures that a page shows, and the pages that it leads to.
@@ -72,6 +90,8 @@ class Meetings:
         `fruitful`: whether the page shows anything that is new to the crawl.
         """
         links = extraction.links
+        # A listing that a recipe reads is complete, therefore the pages of its products are not needed.
+        is_followed = not is_read_by_recipe(extraction) or (recipe is not None and recipe.follow)
         self._leave_out_translations(page, links.translations)
         unrelated = extraction.kind is PageKind.OTHER and page.priority is CrawlPriority.OTHER_PAGE
         if links.noindex or unrelated:
@@ -83,12 +103,11 @@ class Meetings:
             for picture in extraction.pictures:
                 searched = query or (self._crawl.query if recipe is not None else None)
                 known = _source_of(picture, searched, self._product_of(picture))
-                self._meet_picture(page, picture, known, nofollow=links.nofollow)
+                self._meet_picture(page, picture, known, follow=is_followed and not links.nofollow)
         if links.nofollow:
             return
         self._follow_list(page, links, fruitful=fruitful)
-        if is_read_by_recipe(extraction):
-            # The listing is complete, therefore the pages of its products are not needed.
+        if not is_followed:
             self.products_in_lists.update(digest_of(canonical_url(url)) for url in links.products)
             return
         for url in links.products:
@@ -104,6 +123,10 @@ class Meetings:
     def _follow_list(self, page: QueuedUrl, links: Links, *, fruitful: bool) -> None:
         """Meet the further pages of a listing. They are as deep as its first page."""
         priority = max(CrawlPriority.NEXT_PAGE, page.priority) if page.priority is CrawlPriority.VIEW else None
+        if "recipe" in page.known:
+            for url in links.pages if fruitful else ():
+                self.meet(url, UrlKind.PAGE, page.priority, page.depth, page.url, page.known)
+            return
         for url in links.pages:
             self.meet(url, UrlKind.PAGE, priority or CrawlPriority.NEXT_PAGE, page.depth, page.url)
         # Nobody has promised these pages, so they end with the first one that shows nothing new.
@@ -133,7 +156,7 @@ class Meetings:
             self.meet(entry.url, UrlKind.PAGE, priority, page.depth + 1, page.url)
             self._leave_out_translations(page, entry.translations)
             for picture in entry.pictures(page.url):
-                self._meet_picture(page, picture, _source_of(picture, None, self._product_of(picture)), nofollow=False)
+                self._meet_picture(page, picture, _source_of(picture, None, self._product_of(picture)), follow=True)
 
     def _product_of(self, picture: FoundPicture) -> dict[str, Any]:
         """Return what the page says about the product of a picture.
@@ -150,13 +173,13 @@ class Meetings:
             product["product_id"] = shortened_id(product_id if host == here else f"{host}/{product_id}")
         return {name: value[: TEXTS[name]] if name in TEXTS else value for name, value in product.items()}
 
-    def _meet_picture(self, page: QueuedUrl, picture: FoundPicture, known: dict[str, Any], *, nofollow: bool) -> None:
+    def _meet_picture(self, page: QueuedUrl, picture: FoundPicture, known: dict[str, Any], *, follow: bool) -> None:
         """Meet a picture of a page.
 
         The pictures of a listing are small. Therefore such a picture is only a fallback for the page of its product.
         """
         priority = CrawlPriority.PICTURE
-        if picture.product_url is not None and picture.rule is not Rule.RECIPE and not nofollow:
+        if picture.product_url is not None and follow:
             product = self._decide(picture.product_url, UrlKind.PAGE, CrawlPriority.PRODUCT, page.depth + 1, page.url)
             if product is not None and product.left_out is None:
                 known, priority = {**known, "product_digest": product.digest}, CrawlPriority.FALLBACK

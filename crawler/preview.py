@@ -64,12 +64,14 @@ class PageReader:
         start = chosen or recipes.find_recipe(known, url)
         if start is not None and query is not None:
             url = start.with_query(url, query)
+        if chosen is not None:
+            url = chosen.list_url(url) or url
         fetched = self._page(url)
         if is_feed(fetched.body, fetched.headers.get("content-type")):
             feed = read_feed(fetched.body, fetched.url)
             entries = len(feed.entries) + len(feed.sitemaps)
             return _page_out(fetched, "sitemap", None, [], {}, {"products": entries, "pages": 0, "others": 0})
-        recipe = chosen or recipes.find_recipe(known, fetched.url)
+        recipe = chosen or recipes.recipe_of_page(known, fetched.url, fetched.body)
         found = extract(fetched.body, fetched.url, fetched.headers, fetched.status, recipe=recipe, query=query)
         links = {name: len(getattr(found.links, name)) for name in ("products", "pages", "others")}
         left_out = {str(reason): count for reason, count in found.left_out.items()}

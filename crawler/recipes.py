@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import parse_qs, urljoin, urlsplit, urlunsplit
 
 import jmespath
 import yaml
@@ -29,6 +29,7 @@ class Source(StrEnum):
     """The part of a page that contains the products of a recipe."""
 
     NEXT_DATA = "next_data"
+    SCRIPT = "script"
     JSON = "json"
     CSS = "css"
 
@@ -66,11 +67,29 @@ class Recipe:
     delay: float | None = None
     label_from: LabelFrom | None = None
     render: bool = False
+    contains: tuple[str, ...] = ()
+    script: str | None = None
+    urls: dict[str, str] = field(default_factory=dict, hash=False)
+    follow: bool = False
 
     def matches(self, url: str) -> bool:
+        """Return whether the recipe is for a URL. Recipes of shop engines are for pages: see `recognises`."""
         parts = urlsplit(url)
         host, path = parts.hostname or "", parts.path or "/"
         return any(fnmatchcase(host, glob) for glob in self.hosts) and any(fnmatchcase(path, g) for g in self.paths)
+
+    def recognises(self, url: str, body: bytes) -> bool:
+        """Return whether a page is one of the shop engine of this recipe."""
+        path = urlsplit(url).path or "/"
+        return any(fnmatchcase(path, glob) for glob in self.paths) and any(
+            text.encode() in body for text in self.contains
+        )
+
+    def list_url(self, url: str) -> str | None:
+        """Return the URL of the list that has the products of a page, or None if the recipe names none."""
+        path = urlsplit(url).path or "/"
+        found = next((target for glob, target in self.urls.items() if fnmatchcase(path, glob)), None)
+        return urljoin(url, found.replace("{path}", path.rstrip("/"))) if found else None
 
     def query_of(self, url: str) -> str | None:
         """Return the search word in the URL of a page of results, or None."""
@@ -136,11 +155,17 @@ def find_recipe(recipes: list[Recipe], url: str) -> Recipe | None:
     return next((recipe for recipe in recipes if recipe.matches(url)), None)
 
 
+def recipe_of_page(recipes: list[Recipe], url: str, body: bytes) -> Recipe | None:
+    """Return the recipe of a page's host, or that of the shop engine that the page shows, or None."""
+    engines = (recipe for recipe in recipes if recipe.contains and not recipe.urls)
+    return find_recipe(recipes, url) or next((recipe for recipe in engines if recipe.recognises(url, body)), None)
+
+
 def _recipe(name: str, data: dict[str, Any]) -> Recipe:
     match, product_list, page = data["match"], data["list"], data["list"].get("page")
     return Recipe(
         name=name,
-        hosts=tuple(match["hosts"]),
+        hosts=tuple(match.get("hosts", ())),
         paths=tuple(match.get("paths", ["/*"])),
         source=Source(product_list["source"]),
         path=product_list["path"],
@@ -150,6 +175,10 @@ def _recipe(name: str, data: dict[str, Any]) -> Recipe:
         delay=data.get("delay"),
         label_from=LabelFrom(data["label_from"]) if "label_from" in data else None,
         render=data.get("render", False),
+        contains=tuple(data["match"].get("contains", ())),
+        script=product_list.get("script"),
+        urls=dict(product_list.get("urls", {})),
+        follow=product_list.get("follow", False),
     )
 
 
@@ -175,7 +204,9 @@ def _expected_and_actual(error: ValidationError) -> str:
             known = schema["properties"]
             unknown = [str(name) for name in actual if name not in known]
             return f"expected only {', '.join(known)}, got {', '.join(unknown)}"
-        case "minItems" | "minLength":
+        case "anyOf":
+            return f"expected hosts or contains, got {', '.join(actual) or 'nothing'}"
+        case "minItems" | "minLength" | "minProperties":
             expected = "a value that is not empty"
         case "minimum" | "maximum":
             expected = f"at {'least' if error.validator == 'minimum' else 'most'} {allowed}"

@@ -281,7 +281,7 @@ class Visits:
             self._feed(request, fetched, read_feed(fetched.body, fetched.url))
             return
         host = urlsplit(fetched.url).netloc
-        recipe = self.meetings.recipe_for(fetched.url)
+        recipe = self.meetings.recipe_for(request.url, fetched.url, fetched.body)
         extraction = extract(
             fetched.body,
             fetched.url,
@@ -302,6 +302,7 @@ class Visits:
             self._findings.count_left_out(reason, number)
         self._findings.count_page_kind(extraction.kind)
         fruitful = self._patterns.note(request.url.url, shown_by(extraction))
+        self.meetings.meet_list_of_engine(request.url, fetched.url, fetched.body)
         self.meetings.follow(request.url, extraction, recipe, fruitful=fruitful)
         failed = extraction.kind is PageKind.ERROR
         self._settle(

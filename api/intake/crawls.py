@@ -60,7 +60,8 @@ def list_recipes() -> list[RecipeOut]:
     recipes = []
     for path in sorted(_RECIPES.glob("*.yaml")):
         data = yaml.safe_load(path.read_text("utf-8"))
-        recipes.append(RecipeOut(name=path.stem, hosts=data["match"]["hosts"], searches="query" in data["list"]))
+        hosts = data["match"].get("hosts", [])
+        recipes.append(RecipeOut(name=path.stem, hosts=hosts, searches="query" in data["list"]))
     return recipes
 
 

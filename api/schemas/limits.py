@@ -29,7 +29,9 @@ class LimitsOut(Output):
 
 class RecipeOut(Output):
     name: str
-    hosts: list[str] = Field(description="Hosts whose pages it reads. `*.` stands for any subdomain.")
+    hosts: list[str] = Field(
+        description="Hosts whose pages it reads. `*.` stands for any subdomain. Empty: the shops of one engine."
+    )
     searches: bool = Field(description="Whether it can search for the `query` of a crawl.")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -27,6 +29,7 @@ from crawler.extraction.variants import Variant
 from crawler.recipes import LabelFrom, Recipe, Source
 
 _MAX_PRODUCTS = 2_000
+_JSON_BEGIN = re.compile(r"[{\[]")
 
 
 @dataclass(slots=True)
@@ -82,10 +85,19 @@ def apply_recipe(recipe: Recipe, page: Page, query: str | None = None) -> Recipe
 def _nodes(recipe: Recipe, page: Page) -> list[Any]:
     if recipe.source is Source.CSS:
         return _select(page.tree, recipe.path)
-    in_script = recipe.source is Source.NEXT_DATA
-    text = page.first("string(//script[@id='__NEXT_DATA__'])") if in_script else page.text
-    found = _search(lenient_json.read(text), recipe.path)
+    found = _search(_json_of(recipe, page), recipe.path)
     return found if isinstance(found, list) else [found] if found is not None else []
+
+
+def _json_of(recipe: Recipe, page: Page) -> Any:
+    """Return the JSON value in which a recipe finds its products."""
+    if recipe.source is Source.JSON:
+        return lenient_json.read(page.text)
+    if recipe.source is Source.NEXT_DATA:
+        return lenient_json.read(page.first("string(//script[@id='__NEXT_DATA__'])"))
+    text = next((script.text or "" for script in _select(page.tree, recipe.script or "script")), "")
+    begin = _JSON_BEGIN.search(text)
+    return lenient_json.read_at(text, begin.start())[0] if begin else None
 
 
 def _json_values(page: Page, node: Any, name: str, expression: str) -> list[str]:
@@ -115,8 +127,9 @@ def _css_values(page: Page, node: Any, name: str, expression: str) -> list[str]:
 def _product(page: Page, values: dict[str, list[str]]) -> ProductData:
     first = {name: found[0] for name, found in values.items() if found}
     product = ProductData(title=tidy(first.get("title")), category=tidy(first.get("category")))
-    product.price = read_price(first.get("price"), first.get("currency"))
-    product.list_price = read_price(first.get("list_price"), first.get("currency"))
+    decimals = first.get("price_decimals")
+    product.price = read_price(_with_decimals(first.get("price"), decimals), first.get("currency"))
+    product.list_price = read_price(_with_decimals(first.get("list_price"), decimals), first.get("currency"))
     product.url = page.absolute(first.get("url"))
     product.gtin = read_gtin(first.get("gtin"))
     for name in ("sku", "mpn", "variant_of"):
@@ -130,6 +143,13 @@ def _product(page: Page, values: dict[str, list[str]]) -> ProductData:
     alt = tidy(first.get("alt"))
     product.alts = dict.fromkeys(urls, alt) if alt else {}
     return product
+
+
+def _with_decimals(amount: str | None, decimals: str | None) -> str | None:
+    """Return an amount in whole units of its currency."""
+    if amount is None or decimals is None or not (amount.isdecimal() and decimals.isdecimal() and len(decimals) < 2):
+        return amount
+    return str(Decimal(amount).scaleb(-int(decimals)))
 
 
 def _search(value: Any, expression: str) -> Any:

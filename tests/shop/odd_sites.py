@@ -11,6 +11,7 @@ from email.utils import formatdate
 
 from tests.shop.answers import Answer, Request, missing, text
 from tests.shop.drawn import drawn
+from tests.shop.engines import shopify, woocommerce
 from tests.shop.lists import facets, growing, languages
 from tests.shop.sites import Site
 
@@ -42,6 +43,8 @@ def odd_sites(make: Callable[..., Site], pause: float, port: Callable[[], int]) 
         "growing": OddSite("every product found, though no list has a next link", growing(make("growing", "json-ld"))),
         "languages": OddSite("every product found in one language", languages(make("languages", "json-ld"))),
         "drawn": OddSite("every product found by a browser", drawn(make("drawn", "json-ld"), port)),
+        "shopify": OddSite("every product read from its JSON", shopify(make("shopify", "json-ld"))),
+        "woocommerce": OddSite("every product read from its JSON", woocommerce(make("woocommerce", "json-ld"))),
         "slow": OddSite("every product found, however long it takes", _slow(make("slow", "json-ld"), pause)),
         "polite": OddSite("half a second or more between requests", make("polite", "json-ld", crawl_delay=0.5)),
         "busy": OddSite(

@@ -7,7 +7,21 @@ from ipaddress import IPv4Network
 DOMAIN = "shop.test"
 SITES = (
     *("json-ld", "json-ld-broken", "microdata", "open-graph", "next", "state", "picture", "lazy", "noscript", "img"),
-    *("cdn", "traps", "wall", "empty", "calendar", "sessions", "tracked", "facets", "growing", "languages", "drawn"),
+    *(
+        "cdn",
+        "traps",
+        "wall",
+        "empty",
+        "calendar",
+        "sessions",
+        "tracked",
+        "facets",
+        "growing",
+        "languages",
+        "drawn",
+        "shopify",
+        "woocommerce",
+    ),
     *("polite", "busy", "slow", "closed", "ill", "free"),
 )
 BY_NAME = "127.0.0.1"

@@ -23,7 +23,7 @@ export async function setUpShop() {
 
 export function drawRecipes() {
   const chosen = $("recipe").value;
-  const named = recipes.map(({ name, hosts }) => make("option", { value: name }, `${name} · ${hosts.join(", ")}`));
+  const named = recipes.map(({ name, hosts }) => make("option", { value: name }, [name, hosts.join(", ")].filter(Boolean).join(" · ")));
   $("recipe").replaceChildren(make("option", { value: "" }, say("anyRecipe")), ...named);
   $("recipe").value = chosen;
 }

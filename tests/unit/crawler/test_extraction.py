@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -204,3 +205,44 @@ def test_urls_are_resolved_against_the_base_and_spelled_canonically() -> None:
 def test_markup_in_a_title_stays_text() -> None:
     found = page("", linked(product(name="<script>alert(1)</script> &amp; co")))
     assert only(found).product.title == "<script>alert(1)</script> & co"
+
+
+def test_versions_in_other_languages_are_known_even_if_their_urls_forget_the_page_number() -> None:
+    head = "".join(
+        f'<link rel="alternate" hreflang="{language}" href="/{language}/c/coats">' for language in ("en", "de", "ko")
+    )
+    first = page("", head, url=f"{SHOP}/en/c/coats").links
+    assert first.translations == (f"{SHOP}/de/c/coats", f"{SHOP}/ko/c/coats")
+    second = extract(f'<html lang="en-GB"><head>{head}</head></html>'.encode(), f"{SHOP}/en/c/coats?page=2").links
+    assert second.translations == first.translations
+
+
+@pytest.mark.parametrize(
+    ("tail", "query", "more"),
+    [
+        ('<button class="btn-load-more">More</button>', "", "/c/coats?page=2"),
+        ("<p>1–4 of 60 products</p>", "", "/c/coats?page=2"),
+        ("", "?page=3", "/c/coats?page=4"),
+        ("", "?offset=8&limit=4", "/c/coats?offset=12&limit=4"),
+        ('<div data-next-url="/api/coats?from=4"></div>', "", "/api/coats?from=4"),
+        ('<script>var list = {"loadMoreUrl": "\\/api\\/coats?page={page}"}</script>', "", "/api/coats?page=2"),
+        ('<a href="?page=2">2</a><button class="load-more">More</button>', "", None),
+        ("", "", None),
+    ],
+)
+def test_a_list_goes_on_where_its_page_says_so(tail: str, query: str, more: str | None) -> None:
+    cards = "".join(
+        f'<li><a href="/p/{n}"><img src="/i/{n}.jpg"><b>Coat {n}</b></a> <span>$1{n}.00</span></li>' for n in range(4)
+    )
+    links = page(f"<ul>{cards}</ul>{tail}", url=f"{SHOP}/c/coats{query}").links
+    assert links.more == ((f"{SHOP}{more}",) if more else ())
+
+
+def test_the_products_in_json_are_read_and_so_is_its_html() -> None:
+    products = [{"name": f"Coat {n}", "price": 10 + n, "image": f"/i/{n}.jpg", "url": f"/p/{n}"} for n in range(4)]
+    found = extract(json.dumps({"items": products, "next": "/api/coats?page=3"}).encode(), f"{SHOP}/api/coats?page=2")
+    assert [picture.product.title for picture in found.pictures] == [f"Coat {n}" for n in range(4)]
+    assert found.links.more == (f"{SHOP}/api/coats?page=3",)
+    card = '<li><a href="/p/9"><img src="/i/9.jpg" alt="Hat"><b>Hat</b></a> <span>$9.00</span></li>'
+    html = extract(json.dumps({"html": card, "note": "</script>"}).encode(), f"{SHOP}/api/html")
+    assert [picture.url for picture in html.pictures] == [f"{SHOP}/i/9.jpg"]

@@ -130,7 +130,11 @@ def test_the_most_specific_recipe_is_chosen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "line", "fault"),
     [
-        (("source: next_data", "source: html"), 4, 'list.source: expected one of next_data, json, css, got "html"'),
+        (
+            ("source: next_data", "source: html"),
+            4,
+            'list.source: expected one of next_data, script, json, css, got "html"',
+        ),
         (("image: imageUrl, ", ""), 8, "fields: expected image, got title, price, currency, url, category"),
         (("size: 2", "size: 0"), 7, "list.page.size: expected at least 1, got 0"),
         (("size: 2", "size: many"), 7, 'list.page.size: expected a integer, got "many"'),
@@ -179,10 +183,10 @@ def test_a_wrong_selector_is_reported(tmp_path: Path) -> None:
         recipe(tmp_path, CARDS.replace(".now", "..now"))
 
 
-def test_the_projects_recipes_are_valid_and_at_most_ten_lines_long() -> None:
+def test_the_projects_recipes_are_valid_and_short() -> None:
     Draft202012Validator.check_schema(json.loads((SITES / "schema.json").read_text("utf-8")))
     assert {recipe.name for recipe in load_recipes()} >= {"shopping-search", "shop-cards"}
     for path in SITES.glob("*.yaml"):
         lines = [line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#")]
-        assert len(lines) <= 10
+        assert len(lines) <= 24
         assert yaml.safe_load(path.read_text("utf-8"))
