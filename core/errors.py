@@ -287,6 +287,12 @@ class TruncatedImage(ItemError):
     code = "truncated_image"
 
 
+class PlaceholderPicture(ItemError):
+    """The picture stands in place of one that is gone, so that it shows no product."""
+
+    code = "placeholder"
+
+
 class TooManyPixels(ItemError):
     """The picture has more pixels than Lookbook accepts."""
 

@@ -24,6 +24,8 @@ _MIN_SIDE = 2 * FREQUENCIES
 """Shortest side in pixels that can contain these frequencies (Nyquist)."""
 _MIN_CONTRAST = 0.02
 """In levels of brightness (of 256). If half of the frequencies are weaker, the bits of the hash are only noise."""
+_MAX_FLAT_RANGE = 4
+"""Largest difference within a channel, in levels (of 256), of a picture with a single colour."""
 _ROWS_PER_SUM = 4
 """Number of rows that are summed as integers before the multiplication."""
 _BRIGHTNESS_WEIGHTS = (0.299, 0.587, 0.114)
@@ -55,6 +57,14 @@ def fingerprint(pixels: NDArray[np.uint8]) -> Fingerprint | None:
     bits = np.packbits((frequencies > median).reshape(-1, BANDS).T)
     colour = np.rint(transformed[0, FREQUENCIES:]).astype(np.uint8)
     return Fingerprint(bits.tobytes() + colour.tobytes())
+
+
+def is_flat(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether a picture, uint8 [height, width, 3], has a single colour.
+
+    JPEG changes such a picture by one or two levels. Even a plain fabric varies more, by its threads and its light.
+    """
+    return bool(np.ptp(pixels, axis=(0, 1)).max() <= _MAX_FLAT_RANGE)
 
 
 def bands_of(fingerprints: Sequence[Fingerprint]) -> NDArray[np.int32]:

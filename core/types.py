@@ -83,6 +83,8 @@ class PictureInfo:
     """The decoders set it. None if the picture is too small or too uniform for a fingerprint."""
     truncated: bool = False
     """Whether the data ends too early. The picture is then shown as browsers show it."""
+    flat: bool = False
+    """Whether the picture has a single colour. The decoders set it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,14 @@ class Owner(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailureCount(Answer):
+    """How many items of a job have failed with an error code."""
+
+    code: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobState(Answer):
     """The state of a job when the service was asked."""
 
@@ -77,6 +85,8 @@ class JobState(Answer):
     """Until when pictures may be added. None unless the job is open."""
     retryable: int
     """Failed items that a retry would take."""
+    failures: list[FailureCount]
+    """Failed items by the code of their error, the commonest one first."""
     rate: float | None
     """Pictures per second. Of a finished job: in all of `duration_seconds`."""
     duration_seconds: float

@@ -19,7 +19,7 @@ from core.ids import new_id
 from core.messages import ChunkMessage
 from core.types import PictureInfo, PictureKey
 from db.bulk import InsertMissing, UpdateRows
-from db.steps import chunks, lifecycle, products
+from db.steps import chunks, lifecycle, placeholders, products
 from db.steps.chunks import ChunkPolicy
 from db.tables import Blob, ItemRegion, Prediction
 from db.views import items, regions
@@ -30,7 +30,7 @@ _BLOBS, _PREDICTIONS = cast(Table, Blob.__table__), cast(Table, Prediction.__tab
 
 _DESCRIBE_BLOBS = UpdateRows(
     _BLOBS,
-    ("format", "width", "height", "fingerprint"),
+    ("format", "width", "height", "fingerprint", "truncated", "flat"),
     _BLOBS.c.format.is_(None) | _BLOBS.c.fingerprint.is_(None),
 )
 _INSERT_PREDICTIONS = InsertMissing(_PREDICTIONS)
@@ -120,14 +120,16 @@ def record(
         return Recorded(0, [], job_finished=True)
     pending = items.list_pending(session, message.chunk_id)
     regions_of_item = regions.list_pending(session, message.chunk_id) if model.takes_regions else {}
+    stand_ins = placeholders.find(session, job, (sha256 for _, (sha256, _) in pending))
     succeeded, failed, predicted_regions = [], [], []
     for item_id, picture in pending:
         item_regions = regions_of_item.get(item_id, [])
         outcome = _with_regions(outcomes.get(picture), item_regions, outcomes)
         if outcome is None:
             continue
-        if outcome.error is not None:
-            failed.append({"id": item_id, **failure_columns(outcome.error, now)})
+        error = outcome.error or stand_ins.errors.get(picture[0])
+        if error is not None:
+            failed.append({"id": item_id, **failure_columns(error, now)})
         else:
             succeeded.append({"id": item_id, **_success_columns(predictions[picture], outcome, now)})
             predicted_regions += [_region_row(region, predictions, outcomes) for region in item_regions]
@@ -135,6 +137,7 @@ def record(
     finished = len(succeeded) + len(failed)
     if finished == len(pending):
         chunks.delete_chunk(session, message.chunk_id)
+    placeholders.demote(session, job, stand_ins)
     lifecycle.finish_items(session, job, succeeded, failed, now, taken_at or now)
     products.count_votes(session, job, [row["id"] for row in succeeded])
     return Recorded(
@@ -200,6 +203,7 @@ def _describe_blobs(session: Session, outcomes: Mapping[PictureKey, Outcome]) ->
             "width": outcome.info.width,
             "height": outcome.info.height,
             "truncated": outcome.info.truncated,
+            "flat": outcome.info.flat,
             "fingerprint": outcome.info.fingerprint,
         }
         for (sha256, _), outcome in sorted(outcomes.items())

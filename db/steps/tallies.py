@@ -93,6 +93,18 @@ def count_labels(session: Session, job_id: str, items: Iterable[Mapping[str, Any
     _COUNT_LABELS.execute(session, list(tallies.values()))
 
 
+def uncount_labels(session: Session, job_id: str, items: Iterable[Mapping[str, Any]]) -> None:
+    """Take succeeded items back from the job's tallies, given as for `count_labels`."""
+    tallies: dict[tuple[str, int], dict[str, Any]] = {}
+    for item in items:
+        label, number = item["label"], bin_of(item["confidence"])
+        row = {"job_id": job_id, "label": label, "bin": number, "label_group": item["label_group"]}
+        tally = tallies.setdefault((label, number), row | {"count": 0, "confidence_sum": 0.0})
+        tally["count"] -= 1
+        tally["confidence_sum"] -= item["confidence"]
+    _COUNT_LABELS.execute(session, list(tallies.values()))
+
+
 def move_labels(session: Session, job_id: str, moves: Iterable[LabelMove], groups: Mapping[str, str]) -> None:
     """Count items under another label. `groups` are the groups of all labels of the job's model."""
     tallies: dict[tuple[str, int], dict[str, Any]] = {}

@@ -55,6 +55,8 @@ class Blob(Base):
     height: Mapped[int | None]
     truncated: Mapped[bool | None]
     """Whether the data of the picture ends too early. It is shown as browsers show it."""
+    flat: Mapped[bool | None]
+    """Whether the picture has a single colour."""
     fingerprint: Mapped[Fingerprint | None]
     """Recognises the same picture in other bytes (core/fingerprints.py). None until the picture is decoded, and for
     pictures that show almost nothing."""

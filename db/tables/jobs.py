@@ -154,6 +154,12 @@ class Job(Base):
     """The job whose pictures this one classifies again. It may have been deleted since."""
 
     model_version: Mapped[ModelVersion] = relationship(lazy="joined")
+    failures: Mapped[list[ErrorTally]] = relationship(
+        primaryjoin=lambda: (ErrorTally.job_id == Job.id) & (ErrorTally.count > 0),
+        order_by=lambda: (ErrorTally.count.desc(), ErrorTally.code),
+        viewonly=True,
+    )
+    """The error codes of its failed items, the most frequent one first."""
     owner: Mapped[ApiKey | None] = relationship(
         primaryjoin=lambda: foreign(Job.key_id) == ApiKey.id, viewonly=True, lazy="select"
     )

@@ -52,6 +52,11 @@ class ErrorOut(Output):
     retryable: bool
 
 
+class FailureCountOut(Output):
+    code: str
+    count: int
+
+
 class OwnerOut(Output):
     """The key with which the job was submitted."""
 
@@ -73,6 +78,7 @@ class JobOut(Output):
     left_out: int = Field(description="Files of the archive that are no pictures. They are no items.")
     open_until: Time | None = Field(description="Until when pictures may be added. Null unless the job is open.")
     retryable: int = Field(description="Failed items that a retry would take.")
+    failures: list[FailureCountOut] = Field(description="Failed items by the code of their error, commonest first.")
     rate: float | None = Field(description="Pictures per second. Of a finished job: in all of `duration_seconds`.")
     duration_seconds: float = Field(description="For how long it has run. A retry adds to it.")
     eta_seconds: int | None
@@ -107,6 +113,7 @@ def job_out(job: Job) -> JobOut:
         left_out=job.left_out,
         open_until=job.open_until,
         retryable=job.retryable,
+        failures=[FailureCountOut(code=row.code, count=row.count) for row in (job.failures if job.failed else ())],
         duration_seconds=round(job.duration(utc_now()), 3),
         rate=None if job.rate is None else round(job.rate, 1),
         eta_seconds=_eta_seconds(job),

@@ -157,7 +157,7 @@ def list_newest(
 ) -> Sequence[Job]:
     """Return jobs that the caller may see, older than the id `before`, newest first. Expired jobs are left out."""
     query = select(Job).where(caller.sees_job, is_kept(now)).order_by(Job.id.desc()).limit(limit)
-    query = query.options(selectinload(Job.crawl), selectinload(Job.owner))
+    query = query.options(selectinload(Job.crawl), selectinload(Job.owner), selectinload(Job.failures))
     if job_filter.source:
         query = query.where(Job.source == job_filter.source)
     else:

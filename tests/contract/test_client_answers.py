@@ -13,6 +13,7 @@ from lookbook import answers, comparison_answers, crawl_answers, key_answers, mo
 from lookbook.answer import Answer
 
 SCHEMAS = {
+    answers.FailureCount: "FailureCountOut",
     answers.Failure: "ErrorOut",
     answers.Counts: "CountsOut",
     answers.ModelRef: "ModelOut",

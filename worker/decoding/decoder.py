@@ -16,7 +16,7 @@ from classifier.segmenting import SegmenterFile, warm_up
 from core.allocation import keep_freed_memory
 from core.errors import BlobMissing, DecodeFailed, ItemError, PictureLost
 from core.fingerprints import Fingerprint
-from core.perceptual import fingerprint
+from core.perceptual import fingerprint, is_flat
 from core.pictures import DEFAULT_LIMITS, PictureLimits
 from core.types import WHOLE_PICTURE, Crop, PictureInfo, PictureKey
 from db.blobs.store import BlobStore
@@ -58,11 +58,11 @@ class _Decoder:
             self.segmenters.add(spec.segmenter)
         sha256s = list(dict.fromkeys(sha256 for sha256, _ in pictures))
         blobs = self._read_all(sha256s)
-        fingerprints: dict[str, Fingerprint | None] = {}
+        seen: dict[str, tuple[Fingerprint | None, bool]] = {}
         return [
             blob
             if isinstance(blob := blobs[picture[0]], PictureLost)
-            else self._decode(blob, picture, slot, spec, fingerprints)
+            else self._decode(blob, picture, slot, spec, seen)
             for picture, slot in zip(pictures, slots, strict=True)
         ]
 
@@ -80,19 +80,25 @@ class _Decoder:
             return PictureLost(error.detail)
 
     def _decode(
-        self, data: bytes, picture: PictureKey, slot: int, spec: InputSpec, fingerprints: dict[str, Fingerprint | None]
+        self,
+        data: bytes,
+        picture: PictureKey,
+        slot: int,
+        spec: InputSpec,
+        seen: dict[str, tuple[Fingerprint | None, bool]],
     ) -> Answer:
         sha256, crop_key = picture
         try:
             prepared = prepare(data, spec, Crop.from_key(crop_key), limits=self.pictures)
-            if sha256 not in fingerprints:
+            if sha256 not in seen:
                 # The fingerprint is always that of the whole picture. A crop whose whole picture is not in the same
                 # call therefore costs decoding the picture twice, which is acceptable because such crops are rare.
                 whole = (
                     prepared if crop_key == WHOLE_PICTURE else prepare(data, InputSpec(spec.size), limits=self.pictures)
                 )
-                fingerprints[sha256] = fingerprint(whole.picture)
-            info = replace(prepared.info, fingerprint=fingerprints[sha256])
+                seen[sha256] = fingerprint(whole.picture), is_flat(whole.picture)
+            mark, flat = seen[sha256]
+            info = replace(prepared.info, fingerprint=mark, flat=flat)
         except ItemError as error:
             return error
         except MemoryError:
