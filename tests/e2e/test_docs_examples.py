@@ -39,6 +39,7 @@ DOCUMENTS = (
     "docs/client.md",
     "docs/cli.md",
     "docs/crawling.md",
+    "docs/catalogs.md",
     "docs/datasets.md",
     "docs/webhooks.md",
 )

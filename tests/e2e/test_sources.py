@@ -80,4 +80,4 @@ def test_the_page_of_a_job_shows_why_its_source_could_not_be_read(
     job = submit(http, "manifest", "looks.csv", b"title,price\nCoat,39.90\n", Prefer="wait=30")
     assert job["status"] == "failed"
     page = open_page(job["links"]["page"])
-    expect(page.locator("#facts .failed")).to_contain_text("expected a header with the column url, got 'title,price'")
+    expect(page.locator("#facts .failed")).to_contain_text("got the columns 'title', 'price'. Rename the column")

@@ -1,7 +1,9 @@
 // The head of a job's page: its name, its progress, and its facts.
 import { isFinished } from "../shared/api.js";
-import { $, duration, failureParts, make, number, percent, say, sayOf } from "../shared/page.js";
+import { $, duration, failureParts, make, number, percent, say, sayError, sayOf } from "../shared/page.js";
 import { modelLink } from "./facts.js";
+
+const MOST_REASONS = 3;
 
 export function drawHead(job) {
   const { total, pending } = job.counts;
@@ -24,6 +26,7 @@ function factsOfJob(job, finished) {
   const facts = [[say("done", { done: number(succeeded + failed), total: number(total) })]];
   if (canceled) facts.push([say("canceledCount", { count: number(canceled) })]);
   if (failed) facts.push([say("failed", { count: number(failed) }), "failed"]);
+  if (finished && failed && !succeeded && !job.error) facts.push([say("noneSucceeded", { reasons: reasonsOf(job.failures) }), "failed"]);
   if (reused) facts.push([say("reused", { count: number(reused) })]);
   if (job.rate && (job.rate < 1000 || finished)) facts.push([say("rate", { rate: number(Math.round(job.rate)) })]);
   if (!finished && job.eta_seconds !== null) facts.push([say("left", { time: duration(job.eta_seconds) })]);
@@ -35,6 +38,14 @@ function factsOfJob(job, finished) {
   return facts;
 }
 
+/** Why the items failed, the commonest reason first. */
+function reasonsOf(failures) {
+  return failures
+    .slice(0, MOST_REASONS)
+    .map(({ code, count }) => `${sayError(code, code)} (${number(count)})`)
+    .join(" · ");
+}
+
 /** The facts that seldom change: model, owner, source, dates, the client's own object. */
 export function drawAbout(job) {
   const time = (moment) => new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" }).format(new Date(moment));
@@ -42,6 +53,8 @@ export function drawAbout(job) {
     [say("model"), modelLink(`${job.model.name}@${job.model.version}`)],
     [say("source"), say(SOURCES[job.source])],
     [say("owner"), job.owner?.name ?? job.owner?.id],
+    [say("columnsMean"), job.columns && Object.entries(job.columns).map((pair) => pair.join(" → ")).join(", ")],
+    [say("leftOutFiles"), job.left_out && number(job.left_out)],
     [say("created"), time(job.created_at)],
     [say("ended"), job.finished_at && time(job.finished_at)],
     [say("keptUntil"), job.expires_at ? time(job.expires_at) : say("forEver")],
