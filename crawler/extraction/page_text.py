@@ -39,6 +39,7 @@ _CODE_NAME = re.compile(
     r"|(?:product|item|article|artikel|style|catalog)[-_ ]?(?:code|ref|reference|num|number|no|nr|sku)(?![a-z])",
     re.I,
 )
+_BRAND_NAME = re.compile(r"(?:^|[^a-z])(?:brand|manufacturer|vendor|designer)(?:[-_]?name)?(?![-_a-z])", re.I)
 _CODE = re.compile(r"(?=[\w./-]*\d)[A-Za-z0-9][\w./-]{1,38}[A-Za-z0-9](?![\w])", re.ASCII)
 _DATE = re.compile(r"\d{1,4}[./-]\d{1,2}[./-]\d{1,4}$")
 
@@ -77,7 +78,7 @@ class PageText:
         product.sku = self._code(CODE_LABEL) or self._named_code() or self._code(WEAK_CODE_LABEL, _NEAR_LABEL)
         product.mpn = self._code(MPN_LABEL)
         product.gtin = read_gtin(self._code(GTIN_LABEL))
-        product.brand = self._name(BRAND_LABEL)
+        product.brand = self._name(BRAND_LABEL) or self._named_brand()
         product.color = self._name(COLOR_LABEL)
         product.material = self._name(MATERIAL_LABEL)
         product.size = self._name(SIZE_LABEL)
@@ -119,6 +120,16 @@ class PageText:
                 names = " ".join(str(value) for part in (element, element.getparent()) for value in _names_of(part))
                 if _CODE_NAME.search(names):
                     return read_code(line)
+        return None
+
+    def _named_brand(self) -> str | None:
+        """Return the first text near the heading and button whose element has the name of a brand."""
+        start, end = self._box.start - _BEFORE_BOX, self._box.end + _BEFORE_BOX
+        for position, line, element in self._texts:
+            if start <= position < end and len(line) <= _MAX_NAME and ":" not in line:
+                parts = (element, element.getparent())
+                if any(_BRAND_NAME.search(f"{part.get('class') or ''} {part.get('id') or ''}") for part in parts):
+                    return read_name(line)
         return None
 
     def _code(self, label: re.Pattern[str], max_distance: int | None = None) -> str | None:

@@ -101,7 +101,10 @@ GTIN_LABEL = _alternatives(
     _ANY_SIDE.format(r"gtin(?:-?1?\d)?|ean(?:-?1?\d)?(?:[ -]?code)?|upc(?:[ -]?code)?|isbn(?:-?13)?|jan")
 )
 MPN_LABEL = _alternatives(
-    _ANY_SIDE.format(r"mpn|(?:manufacturer'?s? )?part (?:no|nr|number|#)\.?|(?:item )?model (?:no|nr|number|name)\.?"),
+    r"(?<!\w)model(?=\s*[:：])",
+    _ANY_SIDE.format(
+        r"mpn|(?:manufacturer'?s? )?part (?:no|nr|number|#)\.?|(?:item )?model (?:name ?/ ?number|no|nr|number|name)\.?"
+    ),
     r"herstellernummer|hersteller-?(?:nr|art)\w*\.?|modellnummer|teilenummer|référence fabricant",
     r"numéro (?:de |du )?modèle",
     r"numero modello|número de modelo|producentens varenr|kod producenta|part number výrobce|型番|モデル番号",

@@ -89,7 +89,9 @@ def price_tag(element: Any) -> PriceTag | None:
         price_text = _with_sign_outside(element, price_text)
     if price_text is None or not (looks_like_price(price_text) or (has_price_name and price_text[:1].isdigit())):
         return None
-    price = read_price((element.get("content") if has_itemprop else None) or price_text)
+    stated = element.get("content") if has_itemprop else None
+    shown = read_price(price_text)
+    price = read_price(stated, shown.currency if shown else None) if stated else shown
     if price is None:
         return None
     around = list(islice(chain([element], element.iterancestors()), 4))
