@@ -45,6 +45,9 @@ class Meetings:
         self._chosen_recipe = next((recipe for recipe in site_recipes if recipe.name == crawl.recipe), None)
         self._hosts = {without_www(host) for host in crawl.limits.hosts}
         self._hosts |= {without_www(urlsplit(url).hostname) for url in start_urls}
+        asked = [without_www(urlsplit(url).hostname) for url in crawl.start_urls]
+        self._first_host = asked[0]
+        self._other_shops = bool(crawl.limits.hosts) or len(set(asked)) > 1
 
     def allow_host_of(self, url: str) -> None:
         """Allow pages on the host of a URL."""
@@ -161,16 +164,18 @@ class Meetings:
     def _product_of(self, picture: FoundPicture) -> dict[str, Any]:
         """Return what the page says about the product of a picture.
 
-        Two shops may give the same id to different products. The ids of products of other hosts than that of the first
-        start URL therefore begin with the host.
+        Two shops may give the same id to different products. If a crawl may visit several, the ids of products of other
+        hosts than that of the first start URL therefore begin with the host.
         """
         product = picture.product.as_json()
         if picture.product_url is not None:
             product.setdefault("url", picture.product_url)
-        host, here = (without_www(urlsplit(url).hostname) for url in (picture.page_url, self._crawl.start_urls[0]))
         product_id = product_id_of(product)
         if product_id is not None:
-            product["product_id"] = shortened_id(product_id if host == here else f"{host}/{product_id}")
+            host = without_www(urlsplit(picture.page_url).hostname)
+            # A URL is different in each shop anyway.
+            is_foreign = self._other_shops and host != self._first_host and product_id != product.get("url")
+            product["product_id"] = shortened_id(f"{host}/{product_id}" if is_foreign else product_id)
         return {name: value[: TEXTS[name]] if name in TEXTS else value for name, value in product.items()}
 
     def _meet_picture(self, page: QueuedUrl, picture: FoundPicture, known: dict[str, Any], *, follow: bool) -> None:

@@ -17,9 +17,10 @@ from api.app import LookbookApp
 from core.settings import Settings
 from db.database import Database
 from db.migrate import downgrade, upgrade
-from db.steps import submitting
+from db.steps import linking, submitting
+from db.steps.linking import FinishedJob, FoundDuplicates
 from db.steps.submitting import NewItem, NewJob
-from db.tables import Item, JobSource
+from db.tables import Item, Job, JobSource
 from db.views import items
 from tests.integration.apps import serving
 from tests.integration.builders import NOW, POLICY, a_blob, a_model, record_chunk, review, scored
@@ -186,6 +187,40 @@ def read(client: FlaskClient, job_id: str, kind: str, query: str = "") -> list[d
     if kind == "parquet":
         return list(parquet.read_table(io.BytesIO(answer.data)).to_pylist())
     return list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"), newline="")))
+
+
+def test_a_photo_that_the_linker_finds_twice_votes_once(client: FlaskClient, database: Database) -> None:
+    contents = {"a": ("shirt", 0.6), "b": ("dress", 0.5), "copy of b": ("dress", 0.5)}
+    new_items = [NewItem(name, a_blob(name), provenance={"product": {"product_id": "p"}}) for name in contents]
+    with database.writing() as session:
+        job, messages = submitting.create_with_chunks(
+            session, NewJob("Copies", JobSource.ITEMS, a_model(session)), new_items, POLICY, NOW
+        )
+        outcomes = {(a_blob(name).sha256, ""): scored(*found) for name, found in contents.items()}
+        record_chunk(session, messages[0], outcomes)
+    (before,) = products(client, job.id)
+    assert (before["verdict"]["id"], before["votes"]) == ("dress", 3)
+    _, original, copy = (photo["id"] for photo in before["photos"])
+    with database.writing() as session:
+        found = FinishedJob(job.id, 3, session.get_one(Job, job.id).finished_at)
+        assert linking.store(session, [FoundDuplicates(found, links=[(copy, original)], duplicates=1)])
+    (after,) = products(client, job.id, "label=shirt")
+    assert (after["confidence"], after["votes"], after["set_apart"]) == (0.3, 2, [original, copy])
+
+
+def test_an_id_of_too_many_pictures_gets_no_verdict(client: FlaskClient, database: Database) -> None:
+    product = {"product_id": "all", "title": "Everything"}
+    new_items = [NewItem(f"{n}.jpg", a_blob(f"same {n}"), provenance={"product": product}) for n in range(201)]
+    with database.writing() as session:
+        job, messages = submitting.create_with_chunks(
+            session, NewJob("Everything", JobSource.ITEMS, a_model(session)), new_items, POLICY, NOW
+        )
+        record_chunk(session, messages[0], {(a_blob(f"same {n}").sha256, ""): scored() for n in range(4)})
+    (row,) = products(client, job.id)
+    assert (row["pictures"], row["verdict"], row["votes"], len(row["photos"])) == (201, None, 0, 50)
+    assert row["product"]["title"] == "Everything"
+    assert products(client, job.id, "label=shirt") == []
+    assert client.get(f"/v1/jobs/{job.id}").get_json()["products"] == 1
 
 
 def test_an_upgrade_moves_what_items_said_about_products(database: Database, job_id: str) -> None:
