@@ -22,7 +22,7 @@ from redis.retry import Retry
 from broker.app import ANSWER_SECONDS, CONNECT_SECONDS, make_celery
 from broker.envelope import envelope
 from broker.transport import DEAD_LETTER_COUNT
-from core.errors import BrokerUnavailable
+from core.errors import BrokerUnavailable, SettingsError
 from core.messages import EXPLAIN_ITEM, PREVIEW, ChunkMessage, Queue
 from core.settings import Settings
 from core.versions import REDIS, parse_version
@@ -124,14 +124,22 @@ class Broker:
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
-        """Return a broker. It connects to Redis when it is first used."""
+        """Return a broker. It connects to Redis when it is first used.
+
+        Raises:
+            SettingsError: The URL of Redis is not valid.
+        """
         celery = make_celery(settings)
-        connection = redis.Redis.from_url(
-            settings.resolved_redis_url,
-            socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-        )
+        try:
+            connection = redis.Redis.from_url(
+                settings.resolved_redis_url,
+                socket_connect_timeout=CONNECT_SECONDS,
+                socket_timeout=ANSWER_SECONDS,
+                retry=Retry(NoBackoff(), 1),
+            )
+        except ValueError as error:
+            # The URL itself is not shown, because it may hold a password.
+            raise SettingsError(f"LOOKBOOK_REDIS_URL: {error}") from error
         return cls(celery, connection)
 
     def send(self, messages: Sequence[ChunkMessage]) -> list[ChunkMessage]:

@@ -12,6 +12,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,20 +62,34 @@ class Artifact:
         """Return the artifact of a folder, after checking every file against the manifest.
 
         Raises:
-            ArtifactInvalid: a file is missing, was changed, or is not in the manifest.
+            ArtifactInvalid: a file is missing, was changed, or is not in the manifest, or one of its texts cannot be
+                read.
         """
+        try:
+            return cls._read(folder)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ArtifactInvalid(
+                f"{folder}: expected the files of an artifact, but reading them failed: {reason}"
+            ) from error
+
+    @classmethod
+    def _read(cls, folder: Path) -> Self:
         manifest_bytes = _read(folder / MANIFEST)
-        manifest = json.loads(manifest_bytes)
+        manifest = _read_json(folder / MANIFEST)
         _check_files(folder, manifest["files"])
-        spec = InputSpec.from_json(json.loads(_read(folder / INPUT)), folder)
+        spec = InputSpec.from_json(_read_json(folder / INPUT), folder)
         _check_segmenter(spec, manifest["files"])
+        ref = ModelRef(manifest["name"], manifest["version"])
+        if (ref.name, ref.version) != (folder.parent.name, folder.name):
+            raise ArtifactInvalid(f"{folder}: expected {folder.parent.name}@{folder.name} in {MANIFEST}, got {ref}")
         return cls(
-            ref=ModelRef(manifest["name"], manifest["version"]),
+            ref=ref,
             folder=folder,
             digest=hashlib.sha256(manifest_bytes).hexdigest(),
-            taxonomy=Taxonomy.from_json(json.loads(_read(folder / LABELS))),
+            taxonomy=Taxonomy.from_json(_read_json(folder / LABELS)),
             input=spec,
-            metrics=json.loads(_read(folder / METRICS)),
+            metrics=_read_json(folder / METRICS),
             card=_read(folder / CARD).decode(),
         )
 
@@ -92,16 +107,34 @@ def find_artifact(models: Path, ref: ModelRef) -> Artifact:
     return Artifact.open(folder)
 
 
-def list_artifacts(models: Path) -> list[Artifact]:
-    """Return every artifact in a folder of models, sorted by name and then from the oldest version to the newest."""
+def list_artifacts(models: Path, leave_out: Callable[[ArtifactInvalid], object] | None = None) -> list[Artifact]:
+    """Return every artifact in a folder of models, sorted by name and then from the oldest version to the newest.
+
+    `leave_out` is called for each invalid artifact, which is then left out.
+
+    Raises:
+        ArtifactInvalid: an artifact is invalid, and `leave_out` is None.
+    """
     manifests = sorted(models.glob(f"*/*/{MANIFEST}"), key=lambda path: (path.parts[-3], _version_key(path.parts[-2])))
-    return [Artifact.open(manifest.parent) for manifest in manifests]
+    artifacts = []
+    for manifest in manifests:
+        try:
+            artifacts.append(Artifact.open(manifest.parent))
+        except ArtifactInvalid as error:
+            if leave_out is None:
+                raise
+            leave_out(error)
+    return artifacts
 
 
 def largest_input(models: Path) -> int:
-    """Return the bytes of the largest input of all artifacts in a folder of models, or 1 if there are none."""
-    inputs = (InputSpec.from_json(json.loads(_read(path)), path.parent) for path in models.glob(f"*/*/{INPUT}"))
-    return max((spec.byte_count for spec in inputs), default=1)
+    """Return the bytes of the largest input of all valid artifacts in a folder of models, or 1 if there are none."""
+    sizes = [1]
+    for path in models.glob(f"*/*/{INPUT}"):
+        # The artifact of an input that cannot be read is not used either.
+        with suppress(ArtifactInvalid, ValueError, TypeError, KeyError, AttributeError):
+            sizes.append(InputSpec.from_json(_read_json(path), path.parent).byte_count)
+    return max(sizes)
 
 
 def publish(models: Path, name: str, created_at: datetime, write: Callable[[Path, ModelRef], None]) -> Artifact:
@@ -157,6 +190,13 @@ def _check_segmenter(spec: InputSpec, listed: dict[str, dict[str, Any]]) -> None
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactInvalid(f"{path}: expected JSON, got something else ({error})") from error
 
 
 def _read(path: Path) -> bytes:

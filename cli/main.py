@@ -120,11 +120,31 @@ def main() -> None:
         )
     except Error as error:
         _fail(str(error))
+    except _database_errors() as error:
+        if _is_bug(error):
+            raise
+        _fail(f"the database cannot be used ({_one_line(error)})")
     except OSError as error:
         # With a file name, the error is about a file of the user. Without one, it is a bug and needs a traceback.
         if error.filename is None:
             raise
         _fail(f"{error.filename}: {error.strerror}")
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of the database driver, if a command has used it: importing it takes long."""
+    exc = sys.modules.get("sqlalchemy.exc")
+    return () if exc is None else (exc.DBAPIError,)
+
+
+def _is_bug(error: Exception) -> bool:
+    """Return whether a statement of ours is to blame for an error of the database."""
+    exc = sys.modules["sqlalchemy.exc"]
+    return isinstance(error, (exc.ProgrammingError, exc.IntegrityError, exc.DataError, exc.NotSupportedError))
+
+
+def _one_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def _fail(text: str) -> None:

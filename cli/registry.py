@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from classifier.artifact import Artifact, list_artifacts
 from core.clock import utc_now
+from core.errors import ArtifactInvalid
 from core.settings import Settings
 from core.types import ModelRef
 from db import model_versions
@@ -14,9 +15,17 @@ from db.database import Database
 from db.model_versions import NewModelVersion
 
 
-def register_models(settings: Settings, database: Database) -> list[ModelRef]:
-    """Register every artifact of `settings.models`. Artifacts that are registered already do not change."""
-    artifacts = list_artifacts(settings.models)
+def register_models(
+    settings: Settings, database: Database, leave_out: Callable[[ArtifactInvalid], object] | None = None
+) -> list[ModelRef]:
+    """Register every artifact of `settings.models`. Artifacts that are registered already do not change.
+
+    `leave_out` is called for each invalid artifact, which is not registered.
+
+    Raises:
+        ArtifactInvalid: an artifact is invalid, and `leave_out` is None.
+    """
+    artifacts = list_artifacts(settings.models, leave_out)
     with database.writing() as session:
         for artifact in artifacts:
             model_versions.register(session, _new_version(artifact), utc_now())

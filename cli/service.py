@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.output import ExitCode
-from core.errors import BrokerUnavailable
+from core.errors import ArtifactInvalid, BrokerUnavailable
 from core.messages import Queue
 from core.private_files import create_only_private_files
 from core.settings import Settings
@@ -127,9 +127,13 @@ def db_upgrade() -> None:
     database = Database(settings.resolved_database_url)
     upgrade(database)
     typer.echo(f"database is at migration {head_revision()}")
-    for ref in register_models(settings, database):
+    for ref in register_models(settings, database, _report_left_out_model):
         typer.echo(f"model {ref} is registered")
     database.close()
+
+
+def _report_left_out_model(error: ArtifactInvalid) -> None:
+    typer.echo(f"a model is left out: {error.detail}", err=True)
 
 
 @health_app.command("worker")

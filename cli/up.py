@@ -149,9 +149,13 @@ def _prepare_database(settings: Settings, database: Database) -> None:
         # No worker of an earlier run is alive any more.
         CHUNK_LEASES.end_leases(session, utc_now())
         SOURCE_LEASES.end_leases(session, utc_now())
-    present = register_models(settings, database)
+    present = register_models(
+        settings,
+        database,
+        lambda error: console.print(f"a model is left out: {error.detail}", style="yellow", markup=False),
+    )
     if not present:
-        console.print(f"no model artifacts in {settings.models}: pictures cannot be classified", style="yellow")
+        console.print(f"no valid model artifacts in {settings.models}: pictures cannot be classified", style="yellow")
     replacement = replace_missing_production(database, present)
     if replacement is not None:
         console.print(

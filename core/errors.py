@@ -39,6 +39,12 @@ class SettingsError(LookbookError):
     code = "bad_setting"
 
 
+class DatabaseUnusable(LookbookError):
+    """The database cannot be used as it is."""
+
+    code = "database_unusable"
+
+
 class AlreadyRunning(LookbookError):
     """Another Lookbook process already uses this data folder. Stop that process or choose another folder."""
 

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from core.errors import DatabaseUnusable, SettingsError
 from core.versions import POSTGRESQL
 
 if TYPE_CHECKING:
@@ -39,8 +40,11 @@ class Database:
         With `durable`, a commit to SQLite is on the disk when it returns. Without it, a power failure can undo the last
         commits (the end of a process cannot). Workers accept that, because their work is simply done again. In return
         they do not hold the write lock while the disk syncs.
+
+        Raises:
+            SettingsError: `url` is not one of SQLite or PostgreSQL.
         """
-        self.url = make_url(url)
+        self.url = _parse_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._make_parent_folder()
@@ -131,6 +135,18 @@ class Database:
         self._autocommit_engine.dispose()
 
 
+def _parse_url(text: str) -> URL:
+    try:
+        url = make_url(text)
+        if url.drivername in {"sqlite", "postgresql+psycopg"}:
+            return url
+        got = f"one that begins with {url.drivername}://"
+    except ArgumentError:
+        got = "another text"
+    # The URL itself is not shown, because it may hold a password.
+    raise SettingsError(f"LOOKBOOK_DATABASE_URL: expected sqlite:///… or postgresql+psycopg://…, got {got}")
+
+
 def has_table(database: Database, name: str) -> bool:
     """Return whether the database has a table. If the file of a SQLite database is missing, it is not created."""
     if database.is_sqlite and database.url.database and not Path(database.url.database).exists():
@@ -149,8 +165,14 @@ def is_full(error: DBAPIError) -> bool:
 def _prepare_sqlite(synchronous: str, connection: sqlite3.Connection, _record: object) -> None:
     # The driver would begin transactions itself, and later than our BEGIN. This switches its transaction control off.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    try:
+        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+    except sqlite3.OperationalError:
+        # It is locked, read-only or out of reach, and not damaged.
+        raise
+    except sqlite3.DatabaseError as error:
+        raise DatabaseUnusable(f"the SQLite database cannot be used: {error}; restore a backup of it") from error
 
 
 def _check_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:
