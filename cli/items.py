@@ -66,7 +66,10 @@ ErrorCode = Annotated[str, typer.Option("--error", help="Take items with this er
 Search = Annotated[
     str,
     typer.Option(
-        "--search", "-q", help="Take items with this text in file name, custom id, title or URL.", show_default=False
+        "--search",
+        "-q",
+        help="Take items with this text in file name, id, URL, or title, brand or number of the product.",
+        show_default=False,
     ),
 ]
 ProductId = Annotated[

@@ -99,21 +99,17 @@ def test_a_pending_item_has_its_original_but_no_thumbnail(client: FlaskClient) -
 
 
 def test_an_item_shows_everything_known_about_its_source(app: LookbookApp, client: FlaskClient) -> None:
-    known = {
-        "page_url": "https://shop.example/1",
-        "title": "가을 코트",
-        "price": "39.90",
-        "currency": "EUR",
-        "alt": "a coat",
-    }
+    known = {"page_url": "https://shop.example/1", "alt": "a coat"}
+    product = {"title": "가을 코트", "price": "39.90", "currency": "EUR"}
     details: dict[str, Any] = {"sku": 17, "tags": ["new"]}
     url = "https://shop.example/look-1.jpg"
-    new_item = NewItem("look-1.jpg", None, None, None, "sku 17", url, known, details)
+    new_item = NewItem("look-1.jpg", None, None, None, "sku 17", url, {**known, "product": product}, details)
     with services_of(app).database.writing() as session:
         new = NewJob("x", JobSource.ITEMS, model_versions.resolve(session, "production"))
         job = submitting.create(session, new, [new_item, NewItem("b.jpg", a_blob("b"))], utc_now())
     full, bare = client.get(f"/v1/jobs/{job.id}/items").get_json()["data"]
     assert full["source"].items() >= {"name": "look-1.jpg", "url": url, **known}.items()
+    assert full["product"].items() >= product.items()
     assert (full["custom_id"], full["metadata"], full["image"]) == ("sku 17", details, None)
     assert bare["source"].items() >= {"name": "b.jpg", "url": None, **dict.fromkeys(known)}.items()
     assert (bare["custom_id"], bare["metadata"]) == (None, {})

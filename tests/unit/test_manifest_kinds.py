@@ -239,6 +239,14 @@ def test_a_workbook_is_read_as_a_table() -> None:
     assert understood["바코드"] == "gtin"
 
 
+def test_a_workbook_that_states_a_wrong_size_is_read_completely() -> None:
+    source, changed = zipfile.ZipFile(io.BytesIO(workbook([["url", "sku"], [A, "1"], [B, "2"]]))), io.BytesIO()
+    with zipfile.ZipFile(changed, "w") as parts:
+        for name in source.namelist():
+            parts.writestr(name, source.read(name).replace(b'<dimension ref="A1:B3"', b'<dimension ref="A1"'))
+    assert [row.url for row in read(changed.getvalue())[0]] == [A, B]
+
+
 def test_workbooks_that_cannot_be_read_are_refused() -> None:
     assert "damaged" in refusal(b"PK\x03\x04 no zip").detail
     assert ".xls" in refusal(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1").detail

@@ -73,9 +73,11 @@ def _check_parts(file: IO[bytes]) -> None:
 
 
 def _records(sheet: Any) -> Iterator[Record]:
+    # Some programs write a wrong size of the sheet, behind which openpyxl would read nothing.
+    sheet.reset_dimensions()
     try:
-        for cells in sheet.iter_rows(values_only=True, max_col=_MAX_COLUMNS):
-            values = [_text(value) for value in cells]
+        for cells in sheet.iter_rows(values_only=True):
+            values = [_text(value) for value in cells[:_MAX_COLUMNS]]
             if sum(map(len, values)) > MAX_ROW:
                 yield BadRow(f"expected at most {MAX_ROW:,} characters, got more")
             else:
