@@ -12,6 +12,7 @@ import pytest
 from tests.integration.crawl_runs import LIMITS, CrawlRun, run
 from tests.shop import Shop, running_shop
 from tests.shop.lists import LANGUAGES
+from tests.shop.pictures import BEST, LARGEST
 
 __all__ = ["run"]
 
@@ -50,6 +51,15 @@ def test_a_list_without_links_is_read_to_its_end(run: CrawlRun, shop: Shop) -> N
     assert products_of(shop, "growing") <= set(pages)
     # Each list ends after the first part that shows nothing new.
     assert len(pages) < len(products_of(shop, "growing")) + 60
+
+
+def test_products_without_data_and_prices_are_found_in_their_large_photos(run: CrawlRun, shop: Shop) -> None:
+    job_id = run.crawl(shop.address_url("bare", "/"))
+    titles = {product.url: product.title for product in shop.truth("bare", shop.address_url("bare")).products()}
+    items = {str(item.source_url): item.provenance or {} for item in run.items(job_id)}
+    assert {known["product"]["url"]: known["product"]["title"] for known in items.values()} == titles
+    assert {url.rpartition("-")[2] for url in items} == {f"{LARGEST}q{BEST}.jpg"}
+    assert {known["product"]["sources"]["title"] for known in items.values()} == {"text"}
 
 
 def test_a_page_in_several_languages_is_read_in_one(run: CrawlRun, shop: Shop) -> None:

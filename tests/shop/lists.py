@@ -11,7 +11,7 @@ from itertools import count
 
 from tests.shop.answers import JSON, XML, Answer, Request, missing, text
 from tests.shop.catalogue import CATEGORIES, Product
-from tests.shop.listings import Found, card, packed, page_of
+from tests.shop.listings import CARD, Found, card, packed, page_of
 from tests.shop.shelf import Shelf, document
 from tests.shop.sites import Site
 
@@ -78,6 +78,37 @@ def growing(site: Site) -> Answering:
         return text(document(shelf, parts[1], f"<h1>{parts[1]}</h1><ul>{cards}</ul>{more}"))
 
     return answer
+
+
+def bare(site: Site) -> Answering:
+    """Show products without prices and without structured data: a heading, and small photos that link to large ones."""
+    products = {product.slug: product for product in site.catalogue}
+
+    def answer(request: Request) -> Answer:
+        parts = request.path.split("/")[1:]
+        shelf = site.shelf(request.base)
+        if parts[0] == "p" and parts[-1] in products:
+            product = products[parts[-1]]
+            photos = "".join(
+                f'<a href="{shelf.photo(product, view)}"><span><img src="{_small(shelf, product, view)}"></span></a>'
+                for view in range(product.views)
+            )
+            return text(document(shelf, product.title, f"<h1>{escape(product.title)}</h1><div>{photos}</div>"))
+        if parts[0] != "c" or len(parts) != 2 or parts[1] not in CATEGORIES:
+            return site(request)
+        found = _found(shelf, parts[1], request)
+        cards = "".join(
+            f'<li><a href="{shelf.page(product)}"><img src="{_small(shelf, product)}"></a>{escape(product.title)}</li>'
+            for product in found.products
+        )
+        following = f'<a href="?page={_page(request) + 1}">›</a>' if found.more else ""
+        return text(document(shelf, parts[1], f"<h1>{parts[1]}</h1><ul>{cards}</ul><p>{following}</p>"))
+
+    return answer
+
+
+def _small(shelf: Shelf, product: Product, view: int = 0) -> str:
+    return shelf.photo(product, view, width=CARD, quality=60)
 
 
 def _button(slug: str, page: int, found: Found) -> str:

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from tests.shop.answers import Answer, Request, missing, text
 from tests.shop.drawn import drawn
 from tests.shop.engines import shopify, woocommerce
-from tests.shop.lists import facets, growing, languages
+from tests.shop.lists import bare, facets, growing, languages
 from tests.shop.sites import Site
 
 Answering = Callable[[Request], Answer]
@@ -41,6 +41,7 @@ def odd_sites(make: Callable[..., Site], pause: float, port: Callable[[], int]) 
         "tracked": OddSite("every product found once, by its canonical URL", _tracked(make("tracked", "json-ld"))),
         "facets": OddSite("every product found before the filters", facets(make("facets", "json-ld"))),
         "growing": OddSite("every product found, though no list has a next link", growing(make("growing", "json-ld"))),
+        "bare": OddSite("every product found in its large photos", bare(make("bare", "json-ld"))),
         "languages": OddSite("every product found in one language", languages(make("languages", "json-ld"))),
         "drawn": OddSite("every product found by a browser", drawn(make("drawn", "json-ld"), port)),
         "shopify": OddSite("every product read from its JSON", shopify(make("shopify", "json-ld"))),

@@ -17,6 +17,7 @@ SITES = (
         "tracked",
         "facets",
         "growing",
+        "bare",
         "languages",
         "drawn",
         "shopify",
