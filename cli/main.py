@@ -17,6 +17,7 @@ from cli import (
     dataset_reading,
     dataset_splitting,
     datasets,
+    doctor,
     evaluating,
     items,
     jobs,
@@ -67,6 +68,7 @@ app.command("worker", rich_help_panel="Run")(service.worker)
 app.command("beat", rich_help_panel="Run")(service.beat)
 app.add_typer(service.db_app, name="db", rich_help_panel="Run")
 app.add_typer(service.health_app, name="health", rich_help_panel="Run")
+app.command("doctor", rich_help_panel="Run")(doctor.doctor)
 app.add_typer(keys.app, name="keys", rich_help_panel="Run")
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel="Run")
 app.command("classify", rich_help_panel="Use")(classifying.classify)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from db.database import Database
@@ -32,6 +34,13 @@ def downgrade(database: Database, revision: str = "base") -> None:
     _run(database, lambda config: command.downgrade(config, revision))
 
 
+def current_revision(database: Database) -> str | None:
+    """Return the last migration that was applied to a database, or None if none was."""
+    with database.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+@cache
 def head_revision() -> str:
     """Return the newest migration of this version of the code."""
     head = ScriptDirectory.from_config(_config()).get_current_head()

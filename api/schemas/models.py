@@ -104,6 +104,9 @@ class WorkerOut(Output):
 
 class ReadyOut(Output):
     ready: bool
-    missing: list[str] = Field(description="Parts of the service that do not answer: database, blobs, broker, worker.")
+    missing: list[str] = Field(
+        description="Parts of the service that do not answer or have no room: database, schema (tables of another "
+        "version), blobs, broker, worker."
+    )
     unserved: list[Queue] = Field(description="Queues that no worker serves. Work in them waits.")
     workers: list[WorkerOut]

@@ -13,8 +13,9 @@ from api.schemas.common import Answer
 from api.schemas.models import HealthOut, ReadyOut, WorkerOut
 from api.services import current_services
 from broker.client import Heartbeat
-from core.errors import BlobStoreUnavailable, BrokerUnavailable
+from core.errors import BlobStoreUnavailable, BrokerUnavailable, StorageFull
 from core.messages import Queue
+from db.migrate import current_revision, head_revision
 
 bp = APIBlueprint("health", __name__, tag="Health")
 
@@ -35,9 +36,12 @@ def healthz() -> Answer:
 )
 def readyz() -> Answer:
     missing = []
-    if not _responds(current_services().database.ping, SQLAlchemyError):
+    database = current_services().database
+    if not _responds(database.ping, SQLAlchemyError):
         missing.append("database")
-    if not _responds(current_services().blobs.ping, BlobStoreUnavailable):
+    elif current_revision(database) != head_revision():
+        missing.append("schema")
+    if not _responds(current_services().blobs.ping, BlobStoreUnavailable, StorageFull):
         missing.append("blobs")
     workers: list[Heartbeat] = []
     try:
@@ -56,9 +60,9 @@ def readyz() -> Answer:
     return body, 503 if missing else 200, {"Retry-After": "2"} if missing else {}
 
 
-def _responds(ping: Callable[[], None], failure: type[Exception]) -> bool:
+def _responds(ping: Callable[[], None], *failures: type[Exception]) -> bool:
     try:
         ping()
-    except failure:
+    except failures:
         return False
     return True

@@ -15,6 +15,8 @@ from db.blobs.spool import BlobWriter, storage_error
 from db.blobs.store import DAMAGED, checked_name, checked_sha256, damaged_error
 
 _SHA256_DIGITS = 64
+_PING_BYTES = 2**20
+"""What `ping` writes, because a full disk cannot be seen otherwise: not every file system and quota tells its room."""
 
 
 class LocalBlobStore:
@@ -71,7 +73,7 @@ class LocalBlobStore:
         try:
             return open(self._path(sha256), "rb")  # noqa: PTH123 (its reader closes it)
         except FileNotFoundError as error:
-            self.ping()
+            self._check_folder()
             raise BlobMissing(f"no blob {sha256} in the store") from error
         except OSError as error:
             raise storage_error(error) from error
@@ -134,6 +136,16 @@ class LocalBlobStore:
             raise storage_error(error) from error
 
     def ping(self) -> None:
+        self._check_folder()
+        probe = self.temporary / secrets.token_hex(16)
+        try:
+            probe.write_bytes(bytes(_PING_BYTES))
+        except OSError as error:
+            raise storage_error(error) from error
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def _check_folder(self) -> None:
         if not self.temporary.is_dir():
             raise BlobStoreUnavailable(f"the folder {self.folder} of the blob store does not exist")
 

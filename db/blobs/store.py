@@ -116,10 +116,11 @@ class BlobStore(Protocol):
         ...
 
     def ping(self) -> None:
-        """Make one round trip to the store.
+        """Make one round trip to the store. A local store writes a small file and removes it.
 
         Raises:
             BlobStoreUnavailable: The store does not answer.
+            StorageFull: A local store has no room.
         """
         ...
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from api.app import LookbookApp
 from core.clock import utc_now
@@ -121,6 +123,19 @@ def test_the_readiness_answer_lists_missing_parts(client: FlaskClient) -> None:
     assert body_of(response)["missing"] == ["broker", "worker"]
     assert body_of(response)["unserved"] == [queue.value for queue in Queue]
     assert body_of(client.get("/healthz")) == {"status": "ok"}
+
+
+def test_a_database_of_another_version_and_a_full_disk_are_not_ready(
+    client: FlaskClient, app: LookbookApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with services_of(app).database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'another'"))
+
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    assert body_of(client.get("/readyz"))["missing"][:2] == ["schema", "blobs"]
 
 
 def test_a_valid_request_id_is_kept_and_an_invalid_one_replaced(client: FlaskClient) -> None:
