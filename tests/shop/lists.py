@@ -11,7 +11,8 @@ from itertools import count
 
 from tests.shop.answers import JSON, XML, Answer, Request, missing, text
 from tests.shop.catalogue import CATEGORIES, Product
-from tests.shop.listings import CARD, Found, card, packed, page_of
+from tests.shop.listings import Found, card, packed, page_of
+from tests.shop.pictures import CARD
 from tests.shop.shelf import Shelf, document
 from tests.shop.sites import Site
 
