@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,8 +23,10 @@ Encoder = Callable[[Sequence[Column], Iterable[Rows], Mapping[str, str]], Iterat
 ROW_GROUP = 10_000
 """Rows of a row group of Parquet. One group is in memory at a time, and readers can skip whole groups."""
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""Spreadsheets run a cell that starts with one of these as a formula (OWASP, CSV injection)."""
+_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+"""The start of a cell that spreadsheets may run as a formula (OWASP, CSV injection).
+
+Some skip white space before it, and some read the full-width forms of Korean and Japanese keyboards like ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def _encode_csv(columns: Sequence[Column], pages: Iterable[Rows], metadata: Mapp
 
 def escape_formula(text: str) -> str:
     """Return text for a cell of a spreadsheet. An apostrophe keeps it from being run as a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _json(value: Any) -> str:

@@ -13,7 +13,14 @@ from flask import Flask, Response, g, request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestedRangeNotSatisfiable,
+    RequestEntityTooLarge,
+)
 
 from core.clock import utc_now
 from core.errors import (
@@ -49,9 +56,19 @@ _CODES = {
     408: "request_timeout",
     413: "too_large",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
     422: "invalid_request",
     500: "internal_error",
 }
+
+_DEFAULT_WORDS = {
+    400: "The request is malformed. Expected what docs/http-api.md describes.",
+    413: "The request is too large.",
+    415: "The Content-Type of the request is not supported.",
+}
+"""What to say about errors that the libraries raise without a reason."""
+_PROBLEM_HEADERS = {"Allow", "Retry-After", "Content-Range"}
+"""Headers of an error of Werkzeug that its problem keeps."""
 
 _ITEM_ERROR_STATUS = {
     "not_an_image": 415,
@@ -145,13 +162,36 @@ def validation_problem(error: ValidationError, model: type[BaseModel] | None = N
 
     For a form field of `model` that should hold JSON, the message repeats the description of the field.
     """
-    fields = [("".join(f"/{_escaped(part)}" for part in e["loc"]), _field_detail(model, e)) for e in error.errors()]
+    root = request.get_json(silent=True) if request.is_json else None
+    fields = _merged([(_pointer(e, root), _field_detail(model, e)) for e in error.errors()])
     detail = "; ".join(f"{pointer[1:]}: {message}" if pointer else message for pointer, message in fields)
     return Problem(422, "invalid_request", detail, errors=fields)
 
 
-def _escaped(part: int | str) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")
+def _pointer(error: ErrorDetails, root: Any) -> str:
+    """Return the JSON Pointer to an invalid place in a body `root`. None: in a query or a form, which have no depth.
+
+    Pydantic's location also names the alternative of a union that it tried. The body has no such member.
+    """
+    parts: list[int | str] = []
+    value = root
+    for part in error["loc"]:
+        if isinstance(value, list) and isinstance(part, int):
+            value = value[part]
+        elif isinstance(value, dict) and (part in value or error["type"] == "missing"):
+            value = value.get(part)
+        elif root is not None:
+            continue
+        parts.append(part)
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def _merged(fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return one detail for each pointer. The alternatives of a union have one pointer, and a detail each."""
+    by_pointer: dict[str, list[str]] = {}
+    for pointer, detail in fields:
+        by_pointer.setdefault(pointer, []).append(detail)
+    return [(pointer, "; or ".join(details)) for pointer, details in by_pointer.items()]
 
 
 def _field_detail(model: type[BaseModel] | None, error: ErrorDetails) -> str:
@@ -176,11 +216,24 @@ def _routing_detail(error: HTTPException) -> str | None:
     return None
 
 
+def _own_words(error: HTTPException) -> str | None:
+    """Return what was expected for an error that has only the default text of Werkzeug, which explains nothing."""
+    if error.description != type(error).description:
+        return None
+    if isinstance(error, RequestEntityTooLarge) and request.max_content_length is not None:
+        return f"Expected a body of at most {request.max_content_length:,} bytes, got a larger one."
+    if isinstance(error, ClientDisconnected):
+        return "The body broke off: it is shorter than its Content-Length."
+    if isinstance(error, RequestedRangeNotSatisfiable):
+        return f"Expected a range within the {error.length or 0:,} bytes of the file."
+    return _DEFAULT_WORDS.get(error.code or 500)
+
+
 def http_problem(error: HTTPException) -> Response:
     """Return the problem for an error of routing or of reading the request."""
     status = error.code or 500
-    detail = _routing_detail(error) or error.description or HTTPStatus(status).phrase
-    headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+    detail = _routing_detail(error) or _own_words(error) or error.description or HTTPStatus(status).phrase
+    headers = {name: value for name, value in error.get_headers() if name in _PROBLEM_HEADERS}
     return Problem(status, _CODES.get(status, "http_error"), detail, headers=headers).response()
 
 

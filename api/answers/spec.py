@@ -113,20 +113,30 @@ CREATING_RESPONSES: dict[int, Any] = {
     507: "There is no room to store the request. Nothing was stored",
 }
 
+_UNCHANGED = "The picture of `If-None-Match` is still right, and the caller may still see it"
+
 THUMBNAIL_RESPONSE: dict[int, Any] = {
-    200: {"description": "A JPEG whose longer side has at most 320 px", "content": {"image/jpeg": {"schema": _FILE}}}
+    200: {"description": "A JPEG whose longer side has at most 320 px", "content": {"image/jpeg": {"schema": _FILE}}},
+    304: _UNCHANGED,
 }
 EXPLANATION_RESPONSE: dict[int, Any] = {
     200: {
         "description": "A transparent PNG whose longer side has at most 320 px",
         "content": {"image/png": {"schema": _FILE}},
-    }
+    },
+    304: _UNCHANGED,
 }
 PICTURE_RESPONSE: dict[int, Any] = {
     200: {
         "description": "The original bytes. The type is application/octet-stream if they are not a picture",
         "content": {"image/*": {"schema": _FILE}, "application/octet-stream": {"schema": _FILE}},
-    }
+    },
+    206: {
+        "description": "The part of the original bytes that the header `Range` asks for",
+        "content": {"image/*": {"schema": _FILE}, "application/octet-stream": {"schema": _FILE}},
+    },
+    304: _UNCHANGED,
+    416: "The original bytes have no such part",
 }
 
 EXPORT_RESPONSE: dict[int, Any] = {

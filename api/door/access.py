@@ -177,7 +177,13 @@ def _sent_by_another_site() -> bool:
     if site is not None:
         return site not in {"same-origin", "none"}
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc != request.host
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != request.host
+    except ValueError:
+        # For example an IPv6 address without its closing bracket. No page of ours has such an origin.
+        return True
 
 
 def is_open() -> bool:

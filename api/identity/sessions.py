@@ -1,6 +1,7 @@
 """Sessions of the web pages. A browser that signs in with a key gets cookies in place of the key.
 
-The session cookie is signed and names the key. Each request checks whether that key is still valid. A second cookie,
+The session cookie is signed and names the key. Each request checks whether that key is still valid, and whether the
+browser has signed out. A second cookie,
 which the scripts of the pages can read, holds a token. The scripts send it back in a header with each request that
 changes something: another site can make a browser send cookies, but it can neither read them nor set that header.
 """
@@ -12,11 +13,14 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
 from flask import Request, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from core.clock import utc_now
+from db.access import ended_sessions
 from db.access.secrets import get_or_create_secret
 from db.database import Database
 
@@ -66,7 +70,12 @@ class Sessions:
             key_id, token = self._signer.loads(cookie, max_age=SESSION_SECONDS)
         except (BadSignature, ValueError):
             return None
-        return WebSession(key_id, token)
+        return None if self._has_ended(token) else WebSession(key_id, token)
+
+    def _has_ended(self, token: str) -> bool:
+        # Every request asks the database, so that a session ends at once in all processes.
+        with self._database.reading() as session:
+            return ended_sessions.has_ended(session, _digest(token))
 
     def begin(self, response: Response, key_id: str, *, secure: bool) -> None:
         """Set the cookies of a new session in `response`. `secure`: the browser uses HTTPS."""
@@ -82,8 +91,18 @@ class Sessions:
                 samesite=_SAME_SITE,
             )
 
-    @staticmethod
-    def end(response: Response) -> None:
-        """Delete the session's cookies with `response`."""
+    def end(self, request: Request, response: Response) -> None:
+        """End the session of a request, if it has one, and delete its cookies with `response`.
+
+        From then on no process accepts a copy of the cookie.
+        """
+        ending = self.read(request)
+        if ending is not None:
+            with self._database.writing() as session:
+                ended_sessions.end(session, _digest(ending.token), utc_now() + timedelta(seconds=SESSION_SECONDS))
         response.delete_cookie(SESSION_COOKIE, samesite=_SAME_SITE, httponly=True)
         response.delete_cookie(TOKEN_COOKIE, samesite=_SAME_SITE)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

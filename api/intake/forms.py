@@ -9,7 +9,8 @@ from werkzeug.datastructures import FileStorage, Headers, MultiDict
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from core.sources.names import display_name
+from api.intake.file_names import HEADER_CHARSET, field_name, file_name
+from core.sources.names import decode_name
 
 BLOCK = 128 * 1024
 """Bytes that are read at once. They are copied five times on their way to a file.
@@ -38,7 +39,9 @@ class StreamingFormParser(FormDataParser):
         form = _Form(self)
         try:
             with PushMultipartParser(
-                (options or {}).get("boundary", ""), max_segment_count=self.max_form_parts or 1000
+                (options or {}).get("boundary", ""),
+                max_segment_count=self.max_form_parts or 1000,
+                header_charset=HEADER_CHARSET,
             ) as parser:
                 while not parser.closed:
                     for event in parser.parse(stream.read(BLOCK)):
@@ -60,6 +63,7 @@ class _Form:
         self._max_field_bytes = parser.max_form_memory_size
         self._segment: MultipartSegment | None = None
         self._file: Any = None
+        self._file_name: str | None = None
         self._text = bytearray()
 
     def handle(self, event: MultipartSegment | bytes | bytearray | None) -> None:
@@ -79,22 +83,22 @@ class _Form:
         self._segment = segment
         self._text.clear()
         self._file = None
-        if segment.filename is not None:
+        self._file_name = file_name(segment)
+        if self._file_name is not None:
             self._file = self._open_stream(
                 total_content_length=None,
                 content_type=segment.content_type,
-                filename=segment.filename,
+                filename=self._file_name,
                 content_length=None,
-                field=segment.name,
+                field=field_name(segment),
             )
 
     def _end(self) -> None:
         assert self._segment is not None
-        name = self._segment.name or ""
+        name = field_name(self._segment)
         if self._file is None:
-            self.fields.append((name, self._text.decode("utf-8", "replace")))
+            self.fields.append((name, decode_name(bytes(self._text))))
             return
         self._file.seek(0)
         headers = Headers(self._segment.headerlist)
-        file_name = display_name(self._segment.filename or "")
-        self.files.append((name, FileStorage(self._file, file_name, name, headers=headers)))
+        self.files.append((name, FileStorage(self._file, self._file_name, name, headers=headers)))

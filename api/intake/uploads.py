@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from typing import IO, Any, NoReturn, cast
 
@@ -146,6 +148,10 @@ class UploadStream:
         return StoredBlob(self.writer.sha256, self.size)
 
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""A surrogate of UTF-16 in JSON, as an escape or as bytes. A pair of two escapes is one character."""
+
+
 class StreamingRequest(Request):
     """A request that writes uploaded files into the blob store as they arrive."""
 
@@ -171,7 +177,17 @@ class StreamingRequest(Request):
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """Return the JSON body. Its Content-Type must say that it is JSON; APIFlask would otherwise ignore the type."""
-        return super().get_json(silent=silent, cache=cache)
+        try:
+            body = super().get_json(silent=silent, cache=cache)
+            if _SURROGATE.search(self.get_data(cache=cache)):
+                # Python's parser accepts half of a surrogate pair, which no encoding of text can hold.
+                json.dumps(body, ensure_ascii=False).encode()
+        except (RecursionError, UnicodeEncodeError) as error:
+            if silent:
+                return None
+            reason = "it is nested too deeply" if isinstance(error, RecursionError) else "it has half a surrogate pair"
+            raise BadRequest(f"The body is not valid JSON: {reason}.") from error
+        return body
 
     def on_json_loading_failed(self, error: ValueError | None) -> NoReturn:
         """Raise an error that says why the body is not JSON."""

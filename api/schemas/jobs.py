@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, FailFast, Field, Json, model_validator
@@ -32,6 +32,10 @@ _MAX_ALT = 2000
 
 
 def _in_future(moment: datetime) -> datetime:
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("expected a time that is before the year 10000 in UTC, too") from error
     if moment <= utc_now():
         raise ValueError("expected a time in the future")
     return moment

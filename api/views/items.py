@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import structlog
 from apiflask import APIBlueprint
-from flask import Response, send_file
+from flask import Response
 
+from api.answers.files import is_current, not_modified, revalidated, send_range
 from api.answers.present import ItemPresenter
 from api.answers.problems import Problem, not_found_problem
 from api.answers.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
@@ -30,7 +31,6 @@ log = structlog.get_logger(__name__)
 
 bp = APIBlueprint("items", __name__, tag="Items")
 
-_CACHE_FOREVER = "private, max-age=31536000, immutable"
 _MEDIA_TYPES = {name: f"image/{name}" for name in format_names()}
 
 
@@ -85,6 +85,9 @@ def get_thumbnail(item_id: str) -> Answer:
 
 def _derived_jpeg(sha256: str, name: str, make: Callable[..., bytes]) -> Response:
     """Return a JPEG that is made of a blob at the first request."""
+    etag = f"{sha256}-{name}"
+    if is_current(etag):
+        return not_modified(etag)
     blobs = current_services().blobs
     data = blobs.read_derived(sha256, name)
     if data is None:
@@ -95,7 +98,7 @@ def _derived_jpeg(sha256: str, name: str, make: Callable[..., bytes]) -> Respons
         except (StorageFull, BlobStoreUnavailable) as error:
             # The next request creates it again.
             log.warning("derived_picture_not_stored", name=name, reason=str(error))
-    return Response(data, content_type="image/jpeg", headers={"Cache-Control": _CACHE_FOREVER})
+    return revalidated(Response(data, content_type="image/jpeg"), etag)
 
 
 @bp.get("/v1/items/<item_id>/explanation")
@@ -113,11 +116,14 @@ def get_explanation(item_id: str, query_data: ExplanationQuery) -> Answer:
         prediction = item.prediction if query_data.region is None else _region(item, query_data.region).prediction
     if prediction is None:
         raise Problem(404, "no_explanation", f"Only succeeded items have an explanation. This item is {item.status}.")
+    etag = f"{prediction.id}-explanation"
+    if is_current(etag):
+        return not_modified(etag)
     data = _explanation(item_id, prediction)
     if data is None:
         detail = f"No worker has created the explanation within {EXPLANATION_SECONDS:g} seconds. Try again later."
         raise Problem(503, "explanation_late", detail, headers={"Retry-After": "2"})
-    return Response(data, content_type="image/png", headers={"Cache-Control": _CACHE_FOREVER})
+    return revalidated(Response(data, content_type="image/png"), etag)
 
 
 def _region(item: Item, name: str) -> ItemRegion:
@@ -159,14 +165,11 @@ def get_image(item_id: str, query_data: ImageQuery) -> Answer:
         return _derived_jpeg(blob.sha256, WHOLE_JPEG, whole_jpeg)
     # A browser should not try to show bytes that no decoder has recognised as a picture.
     media_type = _MEDIA_TYPES.get(blob.format or "")
-    response = send_file(
-        current_services().blobs.open(blob.sha256),
-        mimetype=media_type or "application/octet-stream",
-        as_attachment=media_type is None,
-        download_name=blob.sha256,
-        etag=blob.sha256,
-        conditional=True,
-    )
-    response.headers["Cache-Control"] = _CACHE_FOREVER
+    if is_current(blob.sha256):
+        return not_modified(blob.sha256)
+    file = current_services().blobs.open(blob.sha256)
+    response = send_range(file, blob.bytes, media_type or "application/octet-stream", blob.sha256)
+    if media_type is None:
+        response.headers.set("Content-Disposition", "attachment", filename=blob.sha256)
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response

@@ -8,7 +8,6 @@ from flask import Blueprint, Response, g, redirect, request
 from flask.typing import ResponseReturnValue
 
 from api.door.access import caller
-from api.identity.sessions import Sessions
 from api.services import current_services
 from api.views.pages import render_page
 
@@ -40,5 +39,5 @@ def sign_in() -> Response:
 @bp.delete("/session")
 def sign_out() -> Response:
     response = Response(status=HTTPStatus.NO_CONTENT)
-    Sessions.end(response)
+    current_services().sessions.end(request, response)
     return response

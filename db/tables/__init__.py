@@ -1,7 +1,7 @@
 """The tables. The database is the source of truth: everything that Redis loses is restored from it."""
 
 from core.types import Scope
-from db.tables.access import ApiKey, IdempotentRequest, UsageDay
+from db.tables.access import ApiKey, EndedSession, IdempotentRequest, UsageDay
 from db.tables.base import Base, UtcDateTime
 from db.tables.crawls import Crawl, CrawlPriority, CrawlUrl, Lane, UrlKind, UrlReason, UrlState
 from db.tables.items import Blob, BlobBands, Item, ItemRegion, ItemStatus, ItemText, Prediction, Review
@@ -35,6 +35,7 @@ __all__ = [
     "Delivery",
     "DeliveryStatus",
     "Discovery",
+    "EndedSession",
     "ErrorTally",
     "IdempotentRequest",
     "Item",

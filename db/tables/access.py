@@ -31,6 +31,18 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class EndedSession(Base):
+    """A session of a browser that signed out before the session was over. Its cookie is refused."""
+
+    __tablename__ = "ended_sessions"
+    __table_args__ = (Index(None, "due_at"),)
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of the token of the session, which is different for each session."""
+    due_at: Mapped[datetime]
+    """When the session is over by itself. The row is then deleted."""
+
+
 class UsageDay(Base):
     """The number of jobs and items that one owner submitted on one day (UTC)."""
 

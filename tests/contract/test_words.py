@@ -54,6 +54,7 @@ NOT_SHOWN = {
     "no_thumbnail": "an image",
     "not_found": "the pages use the paths that exist",
     "not_reviewable": "the pages have no reviews",
+    "range_not_satisfiable": "the pages ask for whole files",
     "request_in_progress": "the pages send no Idempotency-Key",
     "unknown_delivery": "the pages have no deliveries",
     "unknown_key": "the pages have no keys",

@@ -157,7 +157,8 @@ def test_an_explanation_is_a_heat_map_in_the_shape_of_the_picture(http: httpx.Cl
     item = classify(http, (SAMPLES / "dress-green.jpg").read_bytes()).json()
     answer = http.get(item["image"]["explanation"])
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")
-    assert "immutable" in answer.headers["Cache-Control"]
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert http.get(item["image"]["explanation"], headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
     with Image.open(io.BytesIO(answer.content)) as heat:
         assert heat.mode == "RGBA"
         assert max(heat.size) == min(320, max(item["image"]["width"], item["image"]["height"]))

@@ -149,3 +149,85 @@ def test_the_connection_closes_if_the_body_of_a_refused_request_was_not_read(cli
     stored = upload(client, [(picture(), "a.jpg")])
     assert (stored.status_code, "Connection" in stored.headers) == (202, False)
     assert "Connection" not in client.get("/v1/jobs").headers
+
+
+FILE_NAMES = [
+    ('filename="가을.jpg"'.encode("cp949"), "가을.jpg"),
+    ('filename="가을.jpg"'.encode(), "가을.jpg"),
+    (b'filename="caf\x82.jpg"', "café.jpg"),
+    (b"filename*=UTF-8''%EA%B0%80%EC%9D%84.jpg", "가을.jpg"),
+    (b"filename*=euc-kr''%B0%A1%C0%BB.jpg; filename=\"_.jpg\"", "가을.jpg"),
+    (b"filename=\"=?utf-8?B?6rCA7J2ELmpwZw==?=\"; filename*=UTF-8''%EA%B0%80.jpg", "가.jpg"),
+    (b'filename="=?utf-8?B?6rCA7J2ELmpwZw==?="', "가을.jpg"),
+    (b'filename="=?utf-8?Q?=EA=B0=80=EC=9D=84.jpg?="', "가을.jpg"),
+    (b'filename="=?nothing?B?6rCA?="', "=?nothing?B?6rCA?="),
+    (b"filename*0*=UTF-8''%EA%B0%80; filename*1=.jpg", "가.jpg"),
+    (b"filename*=UTF-8''%FF%FE.jpg", "\ufffd\ufffd.jpg"),
+]
+
+
+def test_the_name_of_a_file_may_be_written_in_any_way(client: FlaskClient) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="images"; '
+    body = b"".join(head + disposition + b"\r\n\r\n" + picture() + b"\r\n" for disposition, _ in FILE_NAMES)
+    made = client.post("/v1/jobs", data=body + b"--x--\r\n", content_type="multipart/form-data; boundary=x")
+    assert made.status_code == 202, made.text
+    items = client.get(f"{made.headers['Location']}/items").get_json()["data"]
+    assert [item["source"]["name"] for item in items] == [name for _, name in FILE_NAMES]
+
+
+SHOP = "https://shop.example/1.jpg"
+DEEP = "[" * 2000 + "]" * 2000
+ODD_BODIES: list[tuple[str, str, str, int]] = [
+    ("POST", "/v1/jobs", f'{{"items":[{{"url":"{SHOP}"}}],"expires_at":"9999-12-31T23:59:59-14:00"}}', 422),
+    ("POST", "/v1/jobs", f'{{"items":[{{"url":"{SHOP}"}}],"expires_at":"0001-01-01T00:00:00+14:00"}}', 422),
+    ("POST", "/v1/jobs", f'{{"items":[{{"url":"{SHOP}","metadata":{{"a":NaN}}}}]}}', 422),
+    ("POST", "/v1/jobs", f'{{"items":[{{"url":"{SHOP}","metadata":{{"a":"\\ud800"}}}}]}}', 400),
+    ("POST", "/v1/jobs", DEEP, 400),
+    ("POST", "/session", '{"key":"\\ud800"}', 401),
+    ("POST", "/session", DEEP, 401),
+    ("POST", "/v1/models/garments/promote", '{"version":"\\ud800"}', 400),
+    ("POST", "/v1/models/garments/promote", '{"version":"\\udc00\\ud800"}', 400),
+    ("POST", "/v1/models/garments/promote", f'{{"version":{DEEP}}}', 400),
+    ("PUT", "/v1/items/itm_1/review", '{"label":"\\ud83d\\ude00"}', 404),
+    ("PUT", "/v1/items/itm_1/review", '{"label":"\\ud83d"}', 400),
+    ("PUT", "/v1/items/itm_1/review", '{"label":NaN}', 422),
+    ("PATCH", "/v1/jobs/job_1", '{"expires_at":"9999-12-31T23:59:59-14:00"}', 422),
+]
+
+
+def test_bodies_with_texts_dates_and_depths_that_cannot_be_stored_are_refused(client: FlaskClient) -> None:
+    answered = []
+    for method, path, body, _ in ODD_BODIES:
+        answer = client.open(path, method=method, data=body, content_type="application/json")
+        answered.append((method, path, body, problem(answer)["status"]))
+    assert answered == ODD_BODIES
+    surrogate = client.post("/session", data=b'{"key":"\xed\xa0\x80"}', content_type="application/json")
+    assert surrogate.status_code == 401
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://]", "null", "\\\\", "http://[::1", "https://\xff"])
+def test_an_origin_that_is_no_url_is_another_site(client: FlaskClient, origin: str) -> None:
+    answer = client.post("/v1/jobs", json={"items": [{"url": SHOP}]}, headers={"Origin": origin})
+    assert problem(answer)["code"] == "cross_site"
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "a/b", "[::1", "localhost:99999999", "x" * 5000, "", "\xff"])
+def test_a_host_that_is_no_host_is_no_error_of_ours(client: FlaskClient, host: str) -> None:
+    for path in ("/healthz", "/v1/jobs", "/", "/openapi.json"):
+        assert client.get(path, headers={"Host": host}).status_code < 500
+    answer = client.post("/v1/jobs", json={"items": []}, headers={"Host": host, "Origin": "http://x"})
+    assert answer.status_code < 500
+
+
+def test_a_pointer_names_only_members_of_the_body(client: FlaskClient) -> None:
+    body = {"items": [{"url": SHOP}, {"url": SHOP, "product": {"price": {}}}]}
+    (error,) = problem(client.post("/v1/jobs", json=body))["errors"]
+    assert error["pointer"] == "/items/1/product/price"
+    assert "Input should be a valid number" in error["detail"]
+    (missing,) = problem(client.post("/v1/keys", json={"scopes": ["read"]}))["errors"]
+    assert missing["pointer"] == "/name"
+
+
+def test_a_body_above_the_limit_is_refused_in_words_of_ours(client: FlaskClient) -> None:
+    answer = client.post("/session", data=b" " * 5000, content_type="application/json")
+    assert problem(answer)["detail"] == "Expected a body of at most 4,096 bytes, got a larger one."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from api.app import LookbookApp
@@ -16,9 +18,10 @@ from api.identity import sessions
 from core.clock import utc_now
 from core.settings import Settings
 from db.access import keys
-from db.tables import Scope
+from db.tables import EndedSession, Scope
 from tests.integration.apps import bearer, body_of, services_of, serving, upload_with
 from tests.integration.builders import a_key
+from worker.maintenance.purger import purge
 
 HTTPS = "https://lookbook.example"
 
@@ -195,6 +198,26 @@ def test_a_session_ends_with_its_key(app: LookbookApp, signed_in: FlaskClient) -
 def test_a_session_ends_after_a_while(signed_in: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "SESSION_SECONDS", -1)
     assert signed_in.get("/v1/jobs").status_code == 401
+
+
+def test_a_copy_of_the_cookie_opens_nothing_after_signing_out(
+    app: LookbookApp, signed_in: FlaskClient, second: FlaskClient, key: str
+) -> None:
+    cookie = signed_in.get_cookie(sessions.SESSION_COOKIE)
+    assert cookie is not None
+    other = app.test_client()
+    sign_in(other, key)
+    assert signed_in.delete("/session").status_code == 204
+    for client in (signed_in, second):
+        client.set_cookie(sessions.SESSION_COOKIE, cookie.value)
+        assert client.get("/v1/jobs").status_code == 401
+        assert client.delete("/session").status_code == 204
+    # The other sessions of the key go on.
+    assert other.get("/v1/jobs").status_code == 200
+    services = services_of(app)
+    purge(services.database, services.blobs, lambda: utc_now() + timedelta(seconds=sessions.SESSION_SECONDS + 1))
+    with services.database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(EndedSession)) == 0
 
 
 def test_a_session_ends_by_signing_out(signed_in: FlaskClient) -> None:

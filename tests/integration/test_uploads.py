@@ -58,6 +58,34 @@ def test_an_uploaded_picture_can_be_read_back(
     assert list(blob_settings.spool_folder.iterdir()) == []
 
 
+def test_a_part_of_a_picture_can_be_read_and_an_unchanged_one_is_not_sent_again(
+    blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]
+) -> None:
+    client = app_of(blob_settings).test_client()
+    job = body_of(upload(client, [(picture(), "a.jpg")]))
+    path = body_of(client.get(job["links"]["items"]))["data"][0]["image"]["original"]
+
+    def part(asked: str, **headers: str) -> tuple[int, str | None, bytes]:
+        with client.get(path, headers={"Range": asked, **headers}) as answer:
+            return answer.status_code, answer.headers.get("Content-Range"), answer.data
+
+    size, data = len(picture()), picture()
+    with client.get(path) as whole:
+        assert (whole.status_code, whole.headers["Accept-Ranges"], whole.content_length) == (200, "bytes", size)
+        assert whole.headers["Cache-Control"] == "private, no-cache"
+        tag = whole.headers["ETag"]
+    assert part("bytes=10-19") == (206, f"bytes 10-19/{size}", data[10:20])
+    assert part("bytes=-5") == (206, f"bytes {size - 5}-{size - 1}/{size}", data[-5:])
+    assert part(f"bytes={size - 5}-", **{"If-Range": tag}) == (206, f"bytes {size - 5}-{size - 1}/{size}", data[-5:])
+    assert part("bytes=0-4", **{"If-Range": '"other"'}) == (200, None, data)
+    assert part("bytes=0-4,8-9") == (200, None, data)
+    assert part("lines=1-2") == (200, None, data)
+    refused = client.get(path, headers={"Range": f"bytes={size}-"})
+    assert (problem(refused)["status"], refused.headers["Content-Range"]) == (416, f"bytes */{size}")
+    unchanged = client.get(path, headers={"If-None-Match": tag})
+    assert (unchanged.status_code, unchanged.data, unchanged.headers["ETag"]) == (304, b"", tag)
+
+
 def test_a_picture_that_is_purged_during_its_submission_is_stored_again(
     blob_settings: Settings, app_of: Callable[[Settings], LookbookApp]
 ) -> None:

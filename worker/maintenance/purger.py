@@ -9,7 +9,7 @@ import structlog
 
 from core.clock import utc_now
 from core.errors import Unavailable
-from db.access import idempotency
+from db.access import ended_sessions, idempotency
 from db.blobs.store import BlobStore
 from db.database import TRANSIENT_ERRORS, Database
 from db.steps import purging
@@ -36,6 +36,7 @@ def purge(database: Database, blobs: BlobStore, clock: Callable[[], datetime] = 
             log.warning("purge_interrupted", job=job_id, reason=str(error))
     with database.writing() as session:
         idempotency.delete_expired(session, now)
+        ended_sessions.delete_due(session, now)
     return removed
 
 
