@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # pyproject.toml. A part of the suite (ARGS) runs in one process and without coverage, whose floor it would miss.
 WHOLE_SUITE := -n 2 --dist loadfile --no-loadscope-reorder --durations=20 --cov --cov-report=
 
-.PHONY: help up test lint format bench faults screenshots train clean requirements
+.PHONY: help up test lint format bench faults screenshots audit sbom train clean requirements
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -59,14 +59,28 @@ screenshots: $(VENV)/.installed-test ## take the screenshots of all pages again,
 	@bash tests/ensure_browser.sh $(BIN)/playwright
 	@$(BIN)/python -m tests.screenshots $(ARGS)
 
+# The tools of `audit` and `sbom` do not share an environment with the service, whose list of packages they describe.
+AUDIT := .venv-audit
+$(AUDIT)/.installed: requirements/audit.txt
+	@test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	@touch $@
+
+audit: $(AUDIT)/.installed ## compare the pinned packages of the service with the known vulnerabilities (needs the internet)
+	@$(AUDIT)/bin/pip-audit --require-hashes --disable-pip --requirement requirements/serve.txt $(ARGS)
+
+sbom: $(AUDIT)/.installed ## write the bill of materials of the service, sbom.json, in the format CycloneDX
+	@$(AUDIT)/bin/cyclonedx-py requirements requirements/serve.txt --output-reproducible -o sbom.json
+	@echo "sbom.json lists $$(grep -c '"bom-ref"' sbom.json) components"
+
 train: $(VENV)/.installed-train ## train a model: make train DATA=folder [RECIPE=…] [NAME=…]
 	@test -n "$(DATA)" || { echo "DATA is missing. Usage: make train DATA=<folder with train/ and validation/>" >&2; exit 2; }
 	@$(BIN)/lookbook train --data "$(abspath $(DATA))" $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(NAME),--name "$(NAME)") $(ARGS)
 
 requirements: ## pin requirements/*.in again (needs uv)
-	@for f in serve train test render; do uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	@for f in serve train test render audit; do uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header requirements/$$f.in -o requirements/$$f.txt; done
 
 clean: ## remove the virtual environment and the caches (never the data)
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(AUDIT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
