@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Sequence
 
@@ -46,5 +45,5 @@ def _decode(text: str) -> bytes:
     encoded = _SPACE.sub("", text.lstrip()[match.end() if match else 0 :]).translate(_URL_SAFE).rstrip("=")
     try:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # `binascii.Error`, or a character beyond ASCII
         raise NotAnImage(f"image: expected a data URL with base64, or Base64: {error}") from error
