@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import plots
+from benchmarks import first_result, plots
 from benchmarks.browsing_section import browsing
 from benchmarks.duplicates_page import write_page
 from benchmarks.run import read
@@ -343,6 +343,7 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "throughput": _throughput,
     "rivals": _rivals,
     "interactive": _interactive,
+    "first_result": first_result.section,
     "pipeline": _pipeline,
     "fairness": _fairness,
     "receiving": _receiving,
