@@ -180,9 +180,7 @@ def test_the_source_of_a_picture_is_shown_as_text_and_only_web_urls_become_links
     item = {
         "url": "http://10.0.0.1/" + "long" * 50,
         "custom_id": "<img src=x onerror=alert(1)>",
-        "title": "<b>A coat</b>",
-        "price": "39.90",
-        "currency": "EUR",
+        "product": {"title": "<b>A coat</b>", "price": "39.90", "currency": "EUR", "url": "javascript:alert(2)"},
         "page_url": "javascript:alert(1)",
     }
     job = http.post("/v1/jobs", json={"name": "<script>alert(1)</script>", "items": [item]}).json()
