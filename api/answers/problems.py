@@ -61,6 +61,16 @@ _CODES = {
     500: "internal_error",
 }
 
+_OBJECT = "Input should be an object"
+_PLAIN_WORDS = {
+    "unexpected_keyword_argument": "Extra inputs are not permitted",
+    "dataclass_type": _OBJECT,
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "dict_type": _OBJECT,
+}
+"""Errors of pydantic whose message speaks of Python: what to say in its words about JSON."""
+
 _DEFAULT_WORDS = {
     400: "The request is malformed. Expected what docs/http-api.md describes.",
     413: "The request is too large.",
@@ -195,7 +205,7 @@ def _merged(fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _field_detail(model: type[BaseModel] | None, error: ErrorDetails) -> str:
-    expected = error["msg"].removeprefix("Value error, ")
+    expected = _PLAIN_WORDS.get(error["type"], error["msg"].removeprefix("Value error, "))
     if error["type"] == "missing":
         return expected
     if model is not None and error["type"] == "json_invalid":

@@ -224,6 +224,8 @@ def test_a_pointer_names_only_members_of_the_body(client: FlaskClient) -> None:
     (error,) = problem(client.post("/v1/jobs", json=body))["errors"]
     assert error["pointer"] == "/items/1/product/price"
     assert "Input should be a valid number" in error["detail"]
+    (extra,) = problem(client.post("/v1/jobs", json={"items": [{"url": SHOP, "price": {}}]}))["errors"]
+    assert extra == {"pointer": "/items/0/price", "detail": "Extra inputs are not permitted, got {}"}
     (missing,) = problem(client.post("/v1/keys", json={"scopes": ["read"]}))["errors"]
     assert missing["pointer"] == "/name"
 
