@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import select
 import socket
 import time
@@ -26,7 +27,14 @@ SILENCE_SECONDS = 60.0
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a head that are read ahead. gunicorn refuses larger heads."""
 
+START_BYTES = 4 * 1024
+"""Bytes of a body that are read ahead. Shorter bodies are complete before a thread sees them.
+
+At the slowest rate they take 8 of the seconds that a client may take for a head."""
+
 _END_OF_HEAD = b"\r\n\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,19})[ \t]*(?:\r|$)")
 _BLOCK = 64 * 1024
 
 
@@ -59,6 +67,8 @@ class ClientSocket(socket.socket):
         self._waited = 0.0
         self._moved = 0
         self._waits_since: float | None = None
+        self._wanted: int | None = None
+        """Bytes to read ahead, known at the end of the head."""
 
     def settimeout(self, value: float | None) -> None:
         self._limit = value
@@ -93,7 +103,8 @@ class ClientSocket(socket.socket):
     def read_head(self) -> bool:
         """Read ahead what has arrived, and return whether a thread should take over.
 
-        That is so at the end of a head, at the end of the connection, and for a head that is too large.
+        That is so when the start of the body has followed the head, at the end of the connection, and for a head that
+        is too large.
         """
         try:
             data = super().recv(_BLOCK)
@@ -103,10 +114,18 @@ class ClientSocket(socket.socket):
             pass
         except OSError:
             self._ended = True
-        if self._ended or len(self._read_ahead) > MAX_HEAD_BYTES or _END_OF_HEAD in self._read_ahead:
+        if self._ended or self._has_start():
             self._begin_request()
             return True
         return False
+
+    def _has_start(self) -> bool:
+        if self._wanted is None:
+            end = self._read_ahead.find(_END_OF_HEAD)
+            if end < 0:
+                return len(self._read_ahead) > MAX_HEAD_BYTES
+            self._wanted = end + len(_END_OF_HEAD) + _body_start(bytes(self._read_ahead[:end]).lower())
+        return len(self._read_ahead) >= self._wanted or self._read_ahead.endswith(_LAST_CHUNK)
 
     @property
     def began_head(self) -> bool:
@@ -177,3 +196,14 @@ class ClientSocket(socket.socket):
             self._waited += time.monotonic() - began
         if not ready:
             raise ClientTooSlow(errno.ECONNRESET, "the client was too slow")
+
+
+def _body_start(head: bytes) -> int:
+    """Return how much of a body to wait for after a head in lower case. gunicorn checks the head itself."""
+    if b"\r\nexpect:" in head:
+        # The client sends the body after the answer 100 (Continue), which a thread gives.
+        return 0
+    if b"\r\ntransfer-encoding:" in head:
+        return START_BYTES
+    length = _LENGTH.search(head)
+    return min(int(length[1]), START_BYTES) if length else 0

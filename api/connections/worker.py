@@ -1,6 +1,6 @@
 """gunicorn's worker with threads, changed so that a slow client costs no more than its connection.
 
-- The main loop reads the head of a request without a thread.
+- The main loop reads the head of a request and the start of its body without a thread.
 - A thread that waits for a client lends its turn (api/connections/turns.py), so that others go on.
 - Slow clients are cut off, and so is the slowest one when there are too many connections.
 """

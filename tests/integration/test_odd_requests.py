@@ -182,6 +182,7 @@ ODD_BODIES: list[tuple[str, str, str, int]] = [
     ("POST", "/v1/jobs", f'{{"items":[{{"url":"{SHOP}"}}],"expires_at":"0001-01-01T00:00:00+14:00"}}', 422),
     ("POST", "/v1/jobs", f'{{"items":[{{"url":"{SHOP}","metadata":{{"a":NaN}}}}]}}', 422),
     ("POST", "/v1/jobs", f'{{"items":[{{"url":"{SHOP}","metadata":{{"a":"\\ud800"}}}}]}}', 400),
+    ("POST", "/v1/classifications", '{"image":"가을"}', 415),
     ("POST", "/v1/jobs", DEEP, 400),
     ("POST", "/session", '{"key":"\\ud800"}', 401),
     ("POST", "/session", DEEP, 401),

@@ -65,6 +65,34 @@ def test_a_head_is_read_ahead_until_it_is_complete(pair: tuple[ClientSocket, soc
     assert len(client.recv(10**6)) > client_socket.MAX_HEAD_BYTES
 
 
+@pytest.mark.parametrize(
+    ("header", "parts"),
+    [
+        (b"Content-Length: 3", [b"ab", b"c"]),
+        (b"CONTENT-LENGTH:\t5000 ", [b"x" * 4000, b"x" * 96]),
+        (b"Transfer-Encoding: chunked", [b"2\r\nab\r\n", b"0\r\n\r\n"]),
+        (b"Transfer-Encoding: chunked", [b"2000\r\n", b"x" * 4090]),
+    ],
+)
+def test_the_start_of_a_body_is_read_ahead(
+    pair: tuple[ClientSocket, socket.socket], header: bytes, parts: list[bytes]
+) -> None:
+    client, theirs = pair
+    theirs.sendall(b"POST / HTTP/1.1\r\n" + header + b"\r\n\r\n")
+    assert not client.read_head()
+    for part in parts[:-1]:
+        theirs.sendall(part)
+        assert not client.read_head()
+    theirs.sendall(parts[-1])
+    assert client.read_head()
+
+
+def test_a_client_that_waits_for_100_continue_is_not_waited_for(pair: tuple[ClientSocket, socket.socket]) -> None:
+    client, theirs = pair
+    theirs.sendall(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+    assert client.read_head()
+
+
 def test_the_end_of_a_connection_ends_a_head(pair: tuple[ClientSocket, socket.socket]) -> None:
     client, theirs = pair
     theirs.close()
