@@ -10,9 +10,6 @@ from functools import partial
 from itertools import chain, islice
 from typing import IO, Any
 
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
-
 from core.errors import BadManifest, BadRow, SourceEnded
 from core.sources.manifests.columns import Columns
 from core.sources.manifests.rows import Row
@@ -28,7 +25,7 @@ _MAX_COLUMNS = 500
 _SEARCHED_ROWS = 20
 # A damaged workbook can raise almost anything, because openpyxl trusts its XML.
 _DAMAGED = (
-    *(zipfile.BadZipFile, InvalidFileException, zlib.error, OSError, EOFError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, SyntaxError),
     *(ValueError, LookupError, TypeError, AttributeError, NotImplementedError, RuntimeError, OverflowError),
 )
 
@@ -39,10 +36,14 @@ def workbook_rows(file: IO[bytes], columns: Columns) -> Iterator[Row | None]:
     Raises:
         SourceEnded: no sheet has such a column, or the workbook is damaged or too large.
     """
+    # Imported here, because it takes half a second, and every command and process imports this module.
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         _check_parts(file)
-        workbook = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
-    except _DAMAGED as error:
+        workbook = load_workbook(file, read_only=True, data_only=True, keep_links=False)
+    except (*_DAMAGED, InvalidFileException) as error:
         raise SourceEnded(BadManifest(f"expected an Excel workbook (.xlsx), got a damaged one: {error}")) from error
     names: list[str] = []
     for sheet in workbook.worksheets:
