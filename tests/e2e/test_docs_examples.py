@@ -59,7 +59,7 @@ NOT_RUN = {
     "make up": "starts a second service: tests/e2e/test_up.py",
     "make test": "runs this test",
     "pip install -r requirements/render.txt": "installs packages: these are among those of the tests",
-    "playwright install chromium          # or set LOOKBOOK_CHROMIUM to the path of yours": "downloads a browser",
+    "playwright install chromium": "downloads a browser",
     "LOOKBOOK_RENDER=auto lookbook up": "starts a second service: tests/integration/test_rendering.py draws pages",
     "lookbook train --data searched --name searched": "takes minutes: tests/e2e/test_crawling.py trains on one",
 }
