@@ -182,7 +182,10 @@ def test_rows_of_a_manifest_become_items_to_fetch(stored_anywhere: Place) -> Non
     ]
     item = place.items(job_id)[0]
     assert (item.source_url, item.crop_key, item.blob_sha256) == ("https://shop.example/looks/1.jpg", "1,2,30x40", None)
-    assert (item.provenance, item.details) == ({"product": {"title": "Coat"}}, {"season": "autumn"})
+    assert (item.provenance, item.details) == (
+        {"product": {"title": "Coat", "product_id": "sku-1"}},
+        {"season": "autumn"},
+    )
     assert str(place.items(job_id)[2].error_detail).startswith("row 4: ")
     job = place.job(job_id)
     assert (job.total, job.pending, job.failed, job.discovering) == (5, 2, 3, False)
