@@ -130,7 +130,7 @@ def _pictures() -> list[Trap]:
         "jpeg-without-type": ("accepted", lambda: _picture(2), ""),
         "html-in-jpeg": ("accepted", lambda: _picture(3) + b"<script>alert(1)</script>", JPEG),
         "svg": ("unsupported_format", broken.svg, "image/svg+xml"),
-        "tiff-as-png": ("unsupported_format", _tiff, "image/png"),
+        "tiff-as-png": ("truncated_image", _tiff, "image/png"),
         "pdf-as-png": ("unsupported_format", lambda: b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n", "image/png"),
         "truncated": ("truncated_image", lambda: whole()[: len(whole()) // 2], JPEG),
         "huge-header": ("too_many_pixels", broken.huge_png, "image/png"),
