@@ -52,6 +52,7 @@ def test_the_comparison_says_what_to_do_next_and_that_a_job_does_not_exist(
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.goto(f"/compare?jobs={finished_job.rpartition('/')[2]},job_unknown")
     expect(page.locator("#refused")).to_contain_text("no such job")
-    # The browser itself logs every answer of 4xx.
+    # The browser itself logs every answer of 4xx, also those that come after the words are there.
+    page.wait_for_load_state("networkidle")
     assert all("404" in error for error in console_errors)
     console_errors.clear()
