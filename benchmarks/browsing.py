@@ -157,7 +157,7 @@ def _jump(page: Page) -> float:
       const begin = performance.now();
       document.querySelector("#jump-to").value = middle;
       document.querySelector("#jump").requestSubmit();
-      const look = () => document.querySelector(".cell[aria-current] .name")?.innerText.includes(`-${middle - 1}.`)
+      const look = () => document.querySelector(".cell[aria-current=true] .name")?.innerText.includes(`-${middle - 1}.`)
         ? resolve(performance.now() - begin) : requestAnimationFrame(look);
       look();
     })"""
@@ -173,7 +173,7 @@ def _watch(context: BrowserContext, api: Api) -> dict[str, float]:
     for _ in range(WATCHERS):
         page = context.new_page()
         page.goto(job["links"]["page"])
-        page.locator("#facts").get_by_text("0 of").wait_for()
+        page.locator(".cell").first.wait_for()
         page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 (Playwright takes no built-ins)
         pages.append(page)
     waited = []

@@ -30,7 +30,7 @@ from worker.predicting.models import LoadedModel, ModelCache
 from worker.stages.in_flight import PicturesInFlight
 from worker.stages.stage import ChunkStage
 
-RECORD_SECONDS = 0.4
+RECORD_SECONDS = 0.25
 """Seconds after which a chunk that is still being worked on records what it has."""
 
 
