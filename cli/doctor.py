@@ -34,13 +34,13 @@ SHOWN_BLOBS = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found out about one part."""
+    """The outcome of the check of one part."""
 
     part: str
     ok: bool
     found: str
     advice: str = ""
-    """What to do, if the part is not in order."""
+    """The remedy, if the part is not in order."""
 
 
 def doctor(

@@ -28,9 +28,9 @@ _WEARERS = re.compile(
 )
 """Words for those who wear it. They say nothing about what it is."""
 _LEVELS = re.compile(r"[>»›|]")
-"""What separates a category from the category in it, within one text."""
+"""Separators between a category and the category in it, within one text."""
 _ALTERNATIVES = re.compile(r"[/&,+·]|\band\b|\b및\b")
-"""What separates two categories that a shop has put together."""
+"""Separators between two categories that a shop has put together."""
 
 
 class CategoryWords:

@@ -12,7 +12,7 @@ DECODING_ERRORS = (
     *(OSError, EOFError, ValueError, SyntaxError, ArithmeticError, TypeError, LookupError, RuntimeError),
     *(AttributeError, struct.error),
 )
-"""What Pillow and its plugins raise for damaged bytes."""
+"""The errors that Pillow and its plugins raise for damaged bytes."""
 
 _GREY_STEPS = {"L;2": 85, "L;4": 17}
 """The factor by which Pillow multiplies grey values of 2 and 4 bits."""

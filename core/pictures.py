@@ -88,7 +88,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by its orientation."""
+"""The operation that makes a picture upright, by its orientation."""
 _ENTROPY = b"\x5a" * 256
 """More data of a picture. It changes the pixels of a JPEG if any are missing."""
 

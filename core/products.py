@@ -32,9 +32,9 @@ MAX_BREADCRUMB, MAX_CRUMB = 20, 500
 """The longest `breadcrumb`: the number of its texts, and the characters of one of them."""
 
 MAX_PRODUCT_ID = TEXTS["product_id"]
-_ID_FIELDS = ("product_id", "variant_of", "sku", "gtin", "mpn", "url")
-"""What ties the pictures of one product together. Its variants (colours, sizes) may have SKUs of their own, therefore
-`variant_of` comes before `sku`."""
+ID_FIELDS = ("variant_of", "sku", "gtin", "mpn", "url")
+"""The fields that tie the pictures of one product together if it has no `product_id`: the first one with a value.
+Its variants (colours, sizes) may have SKUs of their own, therefore `variant_of` comes before `sku`."""
 _DIGEST = 32
 """Hexadecimal digits that stand for the end of an id that is too long."""
 
@@ -45,7 +45,9 @@ def product_id_of(product: Mapping[str, Any] | None) -> str | None:
     None if no field names it. A title does not, because several products may have it. An id that is too long is
     shortened.
     """
-    return shortened_id(next((product[name] for name in _ID_FIELDS if product and product.get(name)), None))
+    return shortened_id(
+        next((product[name] for name in ("product_id", *ID_FIELDS) if product and product.get(name)), None)
+    )
 
 
 def shortened_id(product_id: str | None) -> str | None:

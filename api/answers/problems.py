@@ -76,7 +76,7 @@ _DEFAULT_WORDS = {
     413: "The request is too large.",
     415: "The Content-Type of the request is not supported.",
 }
-"""What to say about errors that the libraries raise without a reason."""
+"""Details of errors that the libraries raise without a reason."""
 _PROBLEM_HEADERS = {"Allow", "Retry-After", "Content-Range"}
 """Headers of an error of Werkzeug that its problem keeps."""
 

@@ -46,7 +46,7 @@ def unpack_body(request: Request) -> None:
 
 
 class _Unpacked(io.RawIOBase):
-    """What a gzip body unpacks to."""
+    """The unpacked bytes of a gzip body."""
 
     def __init__(self, body: IO[bytes], limit: int, *, check: bool) -> None:
         self._limit = limit

@@ -39,7 +39,7 @@ class SubmittedSource:
     rerun_of: str | None = None
     """The job whose pictures are classified again."""
     columns: Mapping[str, str] | None = None
-    """What the client says about the columns of a manifest."""
+    """The meanings of columns of a manifest that the client gives."""
 
 
 def read_source() -> tuple[JobOptions, SubmittedSource]:

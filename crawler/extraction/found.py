@@ -82,7 +82,7 @@ class PageKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What a page says about one product. All texts are those of the page. Display them as text, never as HTML.
+    """The facts about one product on a page. All texts are those of the page. Display them as text, never as HTML.
 
     docs/crawling.md says which rule reads which field.
     """

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from core.products import ID_FIELDS
 from crawler.extraction.found import MAX_DESCRIPTION, Product, Rule
 from crawler.extraction.page import tidy
 from crawler.extraction.prices import Price, local_currency
@@ -115,8 +116,8 @@ class ProductData:
         own = self.url or url
         if self.url is None and own is not None:
             sources["url"] = Rule.URL
-        ids = ("variant_of", self.variant_of), ("sku", self.sku), ("gtin", self.gtin), ("mpn", self.mpn), ("url", own)
-        id_name, product_id = next(((name, value) for name, value in ids if value), ("", None))
+        ids = {name: own if name == "url" else getattr(self, name) for name in ID_FIELDS}
+        id_name, product_id = next(((name, value) for name, value in ids.items() if value), ("", None))
         if product_id is not None and id_name in sources:
             sources["product_id"] = sources[id_name]
         return Product(

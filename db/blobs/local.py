@@ -16,7 +16,7 @@ from db.blobs.store import DAMAGED, checked_name, checked_sha256, damaged_error
 
 _SHA256_DIGITS = 64
 _PING_BYTES = 2**20
-"""What `ping` writes, because a full disk cannot be seen otherwise: not every file system and quota tells its room."""
+"""The bytes that `ping` writes, because not every file system and quota tells how much room is left."""
 
 
 class LocalBlobStore:

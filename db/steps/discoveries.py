@@ -31,7 +31,7 @@ class LeasedSource:
     position: int
     worker: str
     columns: Mapping[str, str] = field(default_factory=dict)
-    """What the client says about the columns of the manifest: column -> field."""
+    """The meanings of columns of the manifest that the client gives: column -> field."""
 
     def at(self, position: int) -> LeasedSource:
         """Return the same source at a later position."""

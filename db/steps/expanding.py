@@ -45,7 +45,7 @@ class SourceBatch:
     left_out: int = 0
     """How many files of an archive are no pictures."""
     columns: Mapping[str, str] | None = None
-    """What the columns mean that have been read so far: column -> field. None: the source has no table."""
+    """The meanings of the columns that have been read so far: column -> field. None: the source has no table."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class NewJob:
     open_until: datetime | None = None
     """Until when items may be added. None: the job is not open."""
     columns: Mapping[str, str] | None = None
-    """What the client says about the columns of the manifest."""
+    """The meanings of columns of the manifest that the client gives."""
     rerun_of: str | None = None
     """The job whose pictures this one classifies again."""
 

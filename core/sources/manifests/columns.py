@@ -1,4 +1,4 @@
-"""What the columns of a manifest mean. Case, spaces, underscores and punctuation of their names do not count."""
+"""The meanings of the columns of a manifest. Case, spaces, underscores and punctuation of their names do not count."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.products import TEXTS as PRODUCT_FIELDS
 
 URL, MORE_URLS, FILE_NAME, PAGE_URL = "url", "more_urls", "filename", "page_url"
 FIELDS = (URL, MORE_URLS, FILE_NAME, "custom_id", PAGE_URL, "alt", "crop", "regions", "metadata")
-"""What a column may mean, in addition to the fields of a product (core/products.py)."""
+"""The meanings that a column may have, in addition to the fields of a product (core/products.py)."""
 
 _ALIASES: dict[str, str] = {
     "custom_id": "custom_id, id, item id, external id, reference, ref, 아이디, 관리번호",
@@ -95,7 +95,7 @@ def known_fields() -> set[str]:
 
 
 class Columns:
-    """What the columns of one manifest mean: those that the client has given, and those that were understood.
+    """The meanings of the columns of one manifest: those that the client has given, and those that were understood.
 
     With `names_files`, the pictures are named by their files (as in an archive), otherwise by their URLs.
     """

@@ -99,7 +99,7 @@ def _unpacked(file: IO[bytes], head: bytes, max_bytes: int) -> Any:
 
 
 class _UnpackedFile(io.RawIOBase):
-    """What a compressed file unpacks to, as a file."""
+    """The unpacked bytes of a compressed file, as a file."""
 
     def __init__(self, stream: UnpackedStream) -> None:
         self._stream = stream

@@ -36,7 +36,7 @@ _CUT = {"description", "category", "material", "size", "color"}
 """Texts of a product that are cut at their maximum length, because people only read them."""
 _CROP = re.compile(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*")
 _BETWEEN_URLS = re.compile(r"[\s,;|]+(?=(?:https?:)?//)", re.I)
-"""What separates the URLs of one cell. A comma inside a URL is not followed by the start of another one."""
+"""The separators between the URLs of one cell. A comma inside a URL is not followed by the start of another one."""
 _BETWEEN_FILES = re.compile(r"\s*[,;|\n]\s*")
 _AMOUNT = re.compile(r"(?:([A-Z]{3})\s*)?([\d.,]+)(?:\s*([A-Z]{3}))?")
 _AVAILABILITY = {
@@ -51,7 +51,7 @@ _AVAILABILITY = {
     "판매중": "InStock",
     "품절": "OutOfStock",
 }
-"""What feeds and shops write, without punctuation, and the short name of schema.org for it."""
+"""The words of feeds and shops, without punctuation, and the short name of schema.org for it."""
 
 
 @dataclass(frozen=True, slots=True)
