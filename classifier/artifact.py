@@ -1,8 +1,8 @@
 """The model artifact: one folder with everything that serving needs, including preprocessing and labels.
 
 `<models>/<name>/<version>/` holds model.keras, openvino/model.xml and .bin, labels.json, input.json, metrics.json,
-card.md, plots of the training, and manifest.json with the SHA-256 of each file. A quantized version also has
-openvino/int8.xml and .bin. A published folder never changes.
+card.md, plots of the training, reference.npz (classifier/reference.py), and manifest.json with the SHA-256 of each
+file. A quantized version also has openvino/int8.xml and .bin. A published folder never changes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from classifier.prepare import InputSpec
+from classifier.reference import REFERENCE, Reference
 from classifier.taxonomy import Taxonomy
 from core.clock import rfc3339
 from core.errors import ArtifactInvalid, ModelUnknown
@@ -28,7 +29,7 @@ MANIFEST = "manifest.json"
 KERAS_MODEL = "model.keras"
 OPENVINO_MODEL = "openvino/model.xml"
 OPENVINO_INT8 = "openvino/int8.xml"
-"""The quantized export. It is optional and has the output `SCORES` only."""
+"""The quantized export. It is optional, and its outputs are `SCORES` and `EMBEDDING` only."""
 FEATURES, SCORES = "features", "scores"
 """Layers of the Keras graph: the input of the global average pooling, and the scores of the labels."""
 SUB_SCORES = "sub_scores"
@@ -39,9 +40,45 @@ HIDDEN, GROUP_HEAD, LABEL_HEAD = "hidden", "group_logits", "label_logits"
 """Dense layers of the heads `two_dense` and `hierarchical`, from which the activation maps are made."""
 TEMPERATURE_LAYER = "inverse_temperature"
 """The layer of a calibrated graph that multiplies its logits, if its last layer has no weights that could do it."""
-ACTIVATION_MAPS = "activation_maps"
-"""The second output of `OPENVINO_MODEL`, in addition to `SCORES`."""
+ACTIVATION_MAPS, EMBEDDING = "activation_maps", "embedding"
+"""Outputs of `OPENVINO_MODEL`, in addition to `SCORES`."""
 LABELS, INPUT, METRICS, CARD = "labels.json", "input.json", "metrics.json", "card.md"
+POOL = "pool"
+"""The layer with the mean of the features over the picture, [N, channels]: the input of every head but `flatten`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The output EMBEDDING of a model: the mean of its features over the picture."""
+
+    length: int
+    """The number of its values."""
+    layer: str
+    """The layer of the Keras graph that gives it: POOL, or FEATURES if the head does not average them itself."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the member `embedding` of `input.json`."""
+        return {"length": self.length, "layer": self.layer}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self | None:
+        """Return the embedding of such a member. None: the artifact has none, because it was exported before they were.
+
+        Raises:
+            ArtifactInvalid: it has other members or values.
+        """
+        if data is None:
+            return None
+        try:
+            length, layer = data["length"], data["layer"]
+        except (KeyError, TypeError):
+            length, layer = 0, ""
+        if not isinstance(length, int) or length < 1 or layer not in (POOL, FEATURES):
+            raise ArtifactInvalid(
+                f"{INPUT}: expected an embedding with a length of at least 1 and the layer {POOL} or {FEATURES}, "
+                f"got {data}"
+            )
+        return cls(length, layer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +93,17 @@ class Artifact:
     input: InputSpec
     metrics: dict[str, Any]
     card: str
+    embedding: Embedding | None = None
+    """The output EMBEDDING. None: the artifact was exported before there was one."""
+
+    def reference(self) -> Reference | None:
+        """Read the answers of the model to labelled pictures. None if the artifact has none.
+
+        Raises:
+            ArtifactInvalid: the file does not fit the model.
+        """
+        path = self.folder / REFERENCE
+        return Reference.read(path, len(self.taxonomy.labels)) if path.is_file() else None
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -78,7 +126,8 @@ class Artifact:
         manifest_bytes = _read(folder / MANIFEST)
         manifest = _read_json(folder / MANIFEST)
         _check_files(folder, manifest["files"])
-        spec = InputSpec.from_json(_read_json(folder / INPUT), folder)
+        described = _read_json(folder / INPUT)
+        spec = InputSpec.from_json(described, folder)
         _check_segmenter(spec, manifest["files"])
         ref = ModelRef(manifest["name"], manifest["version"])
         if (ref.name, ref.version) != (folder.parent.name, folder.name):
@@ -91,6 +140,7 @@ class Artifact:
             input=spec,
             metrics=_read_json(folder / METRICS),
             card=_read(folder / CARD).decode(),
+            embedding=Embedding.from_json(described.get(EMBEDDING)),
         )
 
 
@@ -131,14 +181,24 @@ def largest_input(models: Path) -> int:
     """Return the bytes of the largest input of all valid artifacts in a folder of models, or 1 if there are none."""
     sizes = [1]
     for path in models.glob(f"*/*/{INPUT}"):
-        # The artifact of an input that cannot be read is not used either.
-        with suppress(ArtifactInvalid, ValueError, TypeError, KeyError, AttributeError):
-            sizes.append(InputSpec.from_json(_read_json(path), path.parent).byte_count)
+        with suppress(ArtifactInvalid):
+            sizes.append(input_bytes(_read_json(path)))
     return max(sizes)
 
 
-def publish(models: Path, name: str, created_at: datetime, write: Callable[[Path, ModelRef], None]) -> Artifact:
-    """Publish the next version (1, 2, 3, …) of a model, and return its artifact.
+def input_bytes(content: Any) -> int:
+    """Return the bytes of one input of a model with this `input.json`, or 1 if it is not valid."""
+    # The artifact of an input that cannot be read is not used either.
+    with suppress(ArtifactInvalid, ValueError, TypeError, KeyError, AttributeError):
+        # The folder is that of the segmenter, whose file is not opened here.
+        return InputSpec.from_json(content, Path()).byte_count
+    return 1
+
+
+def publish(
+    models: Path, name: str, created_at: datetime, write: Callable[[Path, ModelRef], None], least: int = 1
+) -> Artifact:
+    """Publish the next version (1, 2, 3, …) of a model, or the version `least` if it is later. Return its artifact.
 
     `write` puts the files into a temporary folder. The folder gets its final name only when it is complete, so that no
     reader sees half of it.
@@ -146,7 +206,7 @@ def publish(models: Path, name: str, created_at: datetime, write: Callable[[Path
     parent = models / name
     parent.mkdir(parents=True, exist_ok=True)
     numbers = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
-    ref = ModelRef(name, str(max(numbers, default=0) + 1))
+    ref = ModelRef(name, str(max([least, *(number + 1 for number in numbers)])))
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=parent) as temporary:
         folder = Path(temporary) / "artifact"
         folder.mkdir()

@@ -16,16 +16,20 @@ from numpy.typing import NDArray
 
 from classifier.artifact import (
     ACTIVATION_MAPS,
+    EMBEDDING,
     FEATURES,
     FLATTEN,
     GROUP_HEAD,
     HIDDEN,
     KERAS_MODEL,
     LABEL_HEAD,
+    POOL,
     SCORES,
     SUB_SCORES,
     TEMPERATURE_LAYER,
+    Embedding,
 )
+from classifier.keras_file import load_keras_file
 from classifier.taxonomy import Taxonomy
 
 
@@ -33,14 +37,37 @@ def load_graph(folder: Path) -> Any:
     """Return the Keras model of an artifact: uint8 [N, *shape of the input] to softmax scores [N, labels].
 
     A model with the head `multi_label` has a dictionary of outputs, and the scores are its SCORES.
+
+    Raises:
+        ArtifactInvalid: the file has code of its own, or is damaged.
     """
-    # safe_mode refuses Lambda layers, because they would run code from the file.
-    return keras.saving.load_model(folder / KERAS_MODEL, compile=False, safe_mode=True)
+    return load_keras_file(folder / KERAS_MODEL)
 
 
 def only_scores(model: Any) -> Any:
     """Return the part of a graph that leads to the scores of the labels."""
     return keras.Model(model.input, model.get_layer(SCORES).output, name=model.name)
+
+
+def embedding_of(model: Any) -> tuple[Any, Embedding]:
+    """Return the embedding of a graph, float32 [N, length], and its description.
+
+    It is the mean of the features over the picture, and over the views if the input has several. Every head but
+    `flatten` rests on it.
+    """
+    if has_layer(model, POOL):
+        output, layer = model.get_layer(POOL).output, POOL
+    else:
+        output, layer = keras.layers.GlobalAveragePooling2D(dtype="float32")(model.get_layer(FEATURES).output), FEATURES
+    return output, Embedding(int(output.shape[-1]), layer)
+
+
+def served_part(model: Any, *, has_embedding: bool) -> Any:
+    """Return the part of a graph that workers use: a model with the outputs SCORES and, if asked, EMBEDDING."""
+    outputs = {SCORES: model.get_layer(SCORES).output}
+    if has_embedding:
+        outputs[EMBEDDING] = embedding_of(model)[0]
+    return keras.Model(model.input, outputs, name=model.name)
 
 
 def has_layer(model: Any, name: str) -> bool:
@@ -49,7 +76,7 @@ def has_layer(model: Any, name: str) -> bool:
 
 
 def with_activation_maps(model: Any, taxonomy: Taxonomy) -> Any:
-    """Return the graph with one more output: class activation maps, float32 [N, height, width, labels].
+    """Return the graph with two more outputs: its embedding, and maps, float32 [N, height, width, labels].
 
     M = Σ_k w[k, label] · f[k], with the features f before the global average pooling and the weights w of the layer
     after it (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization", equation 2). The mean of M
@@ -73,7 +100,11 @@ def with_activation_maps(model: Any, taxonomy: Taxonomy) -> Any:
     if has_layer(model, HIDDEN):
         hidden = _linear_map(f"{HIDDEN}_map", *model.get_layer(HIDDEN).get_weights())
         x = keras.layers.ReLU(dtype="float32")(hidden(x))
-    outputs = {SCORES: model.get_layer(SCORES).output, ACTIVATION_MAPS: maps(x)}
+    outputs = {
+        SCORES: model.get_layer(SCORES).output,
+        EMBEDDING: embedding_of(model)[0],
+        ACTIVATION_MAPS: maps(x),
+    }
     if has_layer(model, SUB_SCORES):
         outputs[SUB_SCORES] = model.get_layer(SUB_SCORES).output
     return keras.Model(model.input, outputs, name=model.name)

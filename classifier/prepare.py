@@ -77,12 +77,14 @@ class InputSpec:
     def from_json(cls, data: dict[str, Any], folder: Path) -> Self:
         """Return the spec of the content of an `input.json` in a folder, which has the file of its segmenter.
 
+        The member `embedding` describes an output (`classifier.artifact.Embedding`).
+
         Raises:
             ArtifactInvalid: it has a value that this version of Lookbook does not support.
         """
         view, segmenter = data.get("view", "whole"), data.get("segmenter")
         if (
-            set(data) - {"view", "segmenter"} != {"size", "resize", "colour"}
+            set(data) - {"view", "segmenter", "embedding"} != {"size", "resize", "colour"}
             or data["resize"] != "pad"
             or data["colour"] != "srgb"
             or view not in get_args(View)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -18,6 +19,33 @@ first when the cores are busy."""
 
 class OutOfDeviceMemory(RuntimeError):
     """The device has too little memory for a batch of this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a model to one picture."""
+
+    scores: NDArray[np.float32]
+    """Softmax scores: float32 [labels]."""
+    embedding: NDArray[np.float32] | None
+    """float32 [length], or None if the model has no embedding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers of a model to N pictures."""
+
+    scores: NDArray[np.float32]
+    """Softmax scores: float32 [N, labels]."""
+    embeddings: NDArray[np.float32] | None = None
+    """The features on which the scores rest: float32 [N, length] (`classifier.artifact.Embedding`). None if the
+    artifact has no such output."""
+
+    def rows(self) -> Iterator[Answer]:
+        """Yield the answer to each picture."""
+        if self.embeddings is None:
+            return (Answer(scores, None) for scores in self.scores)
+        return (Answer(*row) for row in zip(self.scores, self.embeddings, strict=True))
 
 
 class Runtime(Protocol):
@@ -52,8 +80,8 @@ class Runtime(Protocol):
         """Whether the runtime can predict a single picture beside those batches, so that it need not wait for them."""
         ...
 
-    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
-        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, *shape]. N is one of `batch_sizes`.
+    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> Answers:
+        """Return the answers to pixels, uint8 [N, *shape]. N is one of `batch_sizes`.
 
         `lone`: the runtime may use the whole device for this batch, because the device is idle or because the single
         picture must not wait for the other batches. Any thread may call this.
@@ -79,13 +107,30 @@ class Runtime(Protocol):
 
 def predict(runtime: Runtime, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, *shape], for any N of at least 1."""
+    return answer(runtime, pixels).scores
+
+
+def answer(runtime: Runtime, pixels: NDArray[np.uint8]) -> Answers:
+    """Return the answers to pixels, uint8 [N, *shape], for any N of at least 1."""
     largest = runtime.batch_sizes[-1]
     parts = []
     for start in range(0, len(pixels), largest):
         part = pixels[start : start + largest]
         size = next(size for size in runtime.batch_sizes if size >= len(part))
-        parts.append(runtime.infer(padded(part, size))[: len(part)])
-    return np.concatenate(parts)
+        parts.append(first(runtime.infer(padded(part, size)), len(part)))
+    return joined(parts)
+
+
+def first(answers: Answers, count: int) -> Answers:
+    """Return the first `count` answers, which leaves out those to the filling of a batch."""
+    embeddings = answers.embeddings
+    return Answers(answers.scores[:count], None if embeddings is None else embeddings[:count])
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Return the answers of one or more parts, all of the same model."""
+    embeddings = [part.embeddings for part in parts if part.embeddings is not None]
+    return Answers(np.concatenate([part.scores for part in parts]), np.concatenate(embeddings) if embeddings else None)
 
 
 def padded(pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +18,10 @@ import openvino as ov
 import structlog
 from numpy.typing import NDArray
 
-from classifier.artifact import ACTIVATION_MAPS, OPENVINO_INT8, OPENVINO_MODEL, SCORES, Artifact
+from classifier.artifact import ACTIVATION_MAPS, EMBEDDING, OPENVINO_INT8, OPENVINO_MODEL, SCORES, Artifact
 from classifier.precision import EXACT, Precision
-from classifier.runtime import BULK_NICENESS, OutOfDeviceMemory, RuntimeName
+from classifier.runtime import BULK_NICENESS, Answers, OutOfDeviceMemory, RuntimeName
+from core.machine import Machine
 from core.private_files import close_files
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,7 @@ class OpenVinoRuntime:
         self.batch_sizes = BATCH_SIZES[precision]
         self.shape = artifact.input.shape
         self._artifact = artifact
+        self._outputs = (SCORES,) if artifact.embedding is None else (SCORES, EMBEDDING)
         self._cache = cache
         self.slots = 0
         self._requests: dict[int, SimpleQueue[Any]] = {}
@@ -56,7 +58,7 @@ class OpenVinoRuntime:
         with ThreadPoolExecutor(1) as thread:
             thread.submit(self._prepare_bulk).result()
         # This model uses all cores for one picture. It serves a caller who waits while nothing else runs.
-        self._lone = _requests(self._compile(SCORES, 1, "LATENCY"), 1)
+        self._lone = _requests(self._compile(self._outputs, 1, "LATENCY"), 1)
         self._explainer: SimpleQueue[Any] | None = None
         self._compiling = threading.Lock()
         self.infer(np.zeros((1, *self.shape), np.uint8), lone=True)
@@ -65,22 +67,23 @@ class OpenVinoRuntime:
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BULK_NICENESS)
         for size in self.batch_sizes:
-            compiled = self._compile(SCORES, size, "THROUGHPUT")
+            compiled = self._compile(self._outputs, size, "THROUGHPUT")
             self.slots = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
             self._requests[size] = _requests(compiled, self.slots)
             self.infer(np.zeros((size, *self.shape), np.uint8))
 
-    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
-        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, *shape]; N is in `batch_sizes`."""
-        return _run(self._lone if lone and len(batch) == 1 else self._requests[len(batch)], batch)
+    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> Answers:
+        """Return the answers to pixels, uint8 [N, *shape]; N is in `batch_sizes`."""
+        return Answers(*_run(self._lone if lone and len(batch) == 1 else self._requests[len(batch)], batch))
 
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [*shape]."""
         with self._compiling:
             # Compile it at the first call, because most workers never explain a picture.
-            self._explainer = self._explainer or _requests(self._compile(ACTIVATION_MAPS, 1, "LATENCY"), 1)
-        maps: NDArray[np.float32] = _run(self._explainer, pixels[None])[0]
-        return maps
+            self._explainer = self._explainer or _requests(self._compile((ACTIVATION_MAPS,), 1, "LATENCY"), 1)
+        (maps,) = _run(self._explainer, pixels[None])
+        of_picture: NDArray[np.float32] = maps[0]
+        return of_picture
 
     def close(self) -> None:
         """Free the memory of the model."""
@@ -88,17 +91,22 @@ class OpenVinoRuntime:
         self._lone = SimpleQueue()
         self._explainer = None
 
-    def _compile(self, output: str, size: int, hint: str) -> Any:
+    def _compile(self, outputs: Sequence[str], size: int, hint: str) -> Any:
         # The quantized export has no activation maps.
-        quantized = self.precision == "int8" and output == SCORES
+        quantized = self.precision == "int8" and ACTIVATION_MAPS not in outputs
         model = _core.read_model(self._artifact.folder / (OPENVINO_INT8 if quantized else OPENVINO_MODEL))
         model.reshape([size, *self.shape])
-        options = {
+        options: dict[str, Any] = {
             "PERFORMANCE_HINT": hint,
             # Without this option, OpenVINO computes in bf16 if the processor can.
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
         }
-        part = only_output(model, output)
+        machine = Machine.here()
+        if machine.processors < machine.cores:
+            # OpenVINO follows the affinity, but not the quota of a container. With more threads than the quota allows,
+            # the kernel would suspend all of them for a part of the time.
+            options["INFERENCE_NUM_THREADS"] = machine.processors
+        part = only_outputs(model, outputs)
         if self._cache is not None:
             try:
                 with _locked(self._cache):
@@ -118,9 +126,9 @@ def supported_precisions() -> tuple[Precision, ...]:
     return tuple(name for name, openvino_name in pairs if openvino_name in capabilities)
 
 
-def only_output(model: Any, name: str) -> Any:
-    """Return the part of an OpenVINO model that leads to one of its outputs."""
-    return ov.Model([model.output(name)], model.get_parameters(), model.get_friendly_name())
+def only_outputs(model: Any, names: Sequence[str]) -> Any:
+    """Return the part of an OpenVINO model that leads to some of its outputs, in this order."""
+    return ov.Model([model.output(name) for name in names], model.get_parameters(), model.get_friendly_name())
 
 
 @contextmanager
@@ -137,15 +145,15 @@ def _locked(cache: Path) -> Iterator[None]:
         yield
 
 
-def _run(requests: SimpleQueue[Any], batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _run(requests: SimpleQueue[Any], batch: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
     with _borrowed(requests) as request:
         try:
-            output: NDArray[np.float32] = request.infer({0: batch}, share_inputs=True)[0].copy()
+            outputs = [output.copy() for output in request.infer({0: batch}, share_inputs=True).values()]
         except RuntimeError as error:
             if "bad_alloc" in str(error) or "memory" in str(error).lower():
                 raise OutOfDeviceMemory(str(error)) from error
             raise
-    return output
+    return outputs
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from classifier.artifact import ACTIVATION_MAPS, Artifact
-from classifier.keras_graph import load_graph, only_scores, use_mixed_precision, with_activation_maps
-from classifier.runtime import OutOfDeviceMemory, RuntimeName
+from classifier.artifact import ACTIVATION_MAPS, EMBEDDING, SCORES, Artifact
+from classifier.keras_graph import load_graph, served_part, use_mixed_precision, with_activation_maps
+from classifier.runtime import Answers, OutOfDeviceMemory, RuntimeName
 
 CPU_BATCH_SIZES = (1, 8, 32)
 GPU_BATCH_SIZES = (1, 8, 32, 128)
@@ -34,7 +34,8 @@ class TensorFlowRuntime:
         graph = load_graph(artifact.folder)
         if gpus:
             use_mixed_precision(graph)
-        self._model = only_scores(graph)
+        self._outputs = (SCORES,) if artifact.embedding is None else (SCORES, EMBEDDING)
+        self._model = served_part(graph, has_embedding=artifact.embedding is not None)
         self._explainer = with_activation_maps(graph, artifact.taxonomy)
         self.shape = artifact.input.shape
         signature = [tf.TensorSpec((None, *self.shape), tf.uint8)]
@@ -44,15 +45,15 @@ class TensorFlowRuntime:
             self.infer(np.zeros((size, *self.shape), np.uint8))
 
     def _call(self, pixels: Any) -> Any:
-        return tf.cast(self._model(pixels, training=False), tf.float32)
+        outputs = self._model(pixels, training=False)
+        return [tf.cast(outputs[name], tf.float32) for name in self._outputs]
 
-    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
-        """Return softmax scores, float32 [N, labels], of pixels, uint8 [N, *shape]; N is in `batch_sizes`."""
+    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> Answers:
+        """Return the answers to pixels, uint8 [N, *shape]; N is in `batch_sizes`."""
         try:
-            scores: NDArray[np.float32] = self._function(tf.constant(batch)).numpy()
+            return Answers(*(output.numpy() for output in self._function(tf.constant(batch))))
         except tf.errors.ResourceExhaustedError as error:
             raise OutOfDeviceMemory(error.message) from error
-        return scores
 
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class activation maps, float32 [height, width, labels], of the pixels, uint8 [*shape]."""

@@ -30,7 +30,7 @@ from classifier.learning.data.prepared import DESCRIPTION, PreparedPictures, pix
 from classifier.learning.data.reading import FINGERPRINT_SIDE, ReadingOptions, make_index
 from classifier.prepare import InputSpec, prepare
 from classifier.taxonomy import Taxonomy
-from core.errors import ItemError
+from core.item_errors import ItemError
 from core.perceptual import fingerprint
 
 PREPARED = "prepared"

@@ -19,8 +19,11 @@ from classifier.learning.data.opened import ALL, OpenedDataset
 from classifier.learning.data.pictures import TRAIN, VALIDATION, Part, Pictures
 from classifier.learning.data.sides import BEST_SPLIT, SplitChoice
 from classifier.prepare import InputSpec
+from classifier.reference import TRAIN_COUNT
 from classifier.taxonomy import Taxonomy
 
+REFERENCE_SEED = 0
+"""The seed that draws pictures to learn from, to quantize a model and to publish its answers to them."""
 _HASHED = ("sha256", "label", "sub_labels", "weight")
 """The columns that the hash of the data contains, beside the side."""
 
@@ -42,6 +45,8 @@ class TrainingData:
     validation: Pictures
     served: Pictures | None
     """`validation` as a worker prepares it: without the garments of the dataset. None if that is the same."""
+    reference: Pictures
+    """Some pictures to learn from, drawn at random and prepared as those to judge by. Their answers are published."""
     hash: str
     """A hash of all pictures that are used, with their labels, sides and weights, in hexadecimal digits."""
     split: str
@@ -94,6 +99,7 @@ def open_training_data(
         Pictures([part for part, _ in training], [path for _, paths in training for path in paths]),
         Pictures([validation], validation_paths),
         opened.as_served(VALIDATION, judged),
+        opened.drawn(TRAIN, judged, TRAIN_COUNT, REFERENCE_SEED),
         _hash([*((TRAIN, part) for part, _ in training), (VALIDATION, validation)]),
         opened.split,
         len(opened.index) - labelled,

@@ -15,7 +15,8 @@ from pathlib import Path
 from threading import Lock
 
 from classifier.learning.data.irregularities import Irregularity, IrregularityCounts
-from core.errors import ArchiveUnsafe, DatasetInvalid, ItemError, SourceEnded, TooLarge
+from core.errors import DatasetInvalid
+from core.item_errors import ArchiveUnsafe, ItemError, SourceEnded, TooLarge
 from core.sources.members import ArchiveLimits, Gatekeeper
 from core.sources.names import storable
 from core.sources.zips import MemberPlace, pieces_at, zip_places

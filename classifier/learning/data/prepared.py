@@ -36,7 +36,8 @@ from classifier.learning.data.index import PictureIndex, PictureRow
 from classifier.learning.data.parallel import in_order
 from classifier.learning.data.pictures import Track
 from classifier.prepare import PADDING, InputSpec, prepare
-from core.errors import ArtifactInvalid, DatasetInvalid, ItemError, StorageFull
+from core.errors import ArtifactInvalid, DatasetInvalid, StorageFull
+from core.item_errors import ItemError
 
 PIXELS, INDEX, OUTCOMES, DESCRIPTION = "pixels.npy", "index.arrow", "outcomes.bin", "prepared.json"
 LOCK = "lock"
@@ -66,7 +67,11 @@ class PreparedPictures:
         spec, _, complete = _read_description(folder)
         if not complete:
             raise DatasetInvalid(f"{folder}: expected finished pictures; `lookbook dataset prepare` finishes them")
-        pixels = np.load(folder / PIXELS, mmap_mode="r")
+        try:
+            # An array of objects would be a pickle, which can run code. NumPy refuses it.
+            pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError) as error:
+            raise DatasetInvalid(f"{folder / PIXELS}: expected an array of bytes (.npy): {error}") from error
         return cls(pixels, PictureIndex.open(folder / INDEX), spec)
 
 

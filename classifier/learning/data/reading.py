@@ -39,7 +39,8 @@ from classifier.learning.data.pictures import MANIFEST, Track
 from classifier.learning.data.styles import StyleNames, taxonomy_of_folders
 from classifier.prepare import InputSpec, prepare
 from classifier.taxonomy import Taxonomy
-from core.errors import ArchiveUnsafe, DatasetInvalid, ItemError, TooLarge
+from core.errors import DatasetInvalid
+from core.item_errors import ArchiveUnsafe, ItemError, TooLarge
 from core.perceptual import fingerprint
 from core.pictures import inspect
 from core.settings import PROJECT

@@ -18,7 +18,8 @@ from classifier.learning.data.folder import SIDES
 from classifier.learning.data.index import PictureIndex
 from classifier.learning.data.pictures import DESCRIPTION, MANIFEST, Track
 from classifier.learning.data.splitting import Families
-from core.errors import DatasetInvalid, ItemError
+from core.errors import DatasetInvalid
+from core.item_errors import ItemError
 from core.sources.names import unsafe_name_reason
 
 COLUMNS = ("key", "side", "label", "product", "cluster", "family")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.learning.data.clusters import PictureToCompare, cluster, components
+from classifier.clusters import PictureToCompare, cluster, components
 from classifier.learning.data.folder import TEST
 from classifier.learning.data.index import PictureIndex
 from classifier.learning.data.pictures import TRAIN, VALIDATION

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 
-from classifier.learning.judging.calibration import BINS
+from classifier.calibration import BINS
 from classifier.learning.judging.plot_style import ACCENT, INK, STYLE
 from classifier.learning.judging.plots import plot_confusion
 

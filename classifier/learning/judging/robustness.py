@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from classifier.evaluation import evaluate
 from classifier.learning.data.index import PictureIndex
 from classifier.learning.data.pictures import Track
-from classifier.learning.judging.evaluation import evaluate
 from classifier.learning.judging.variants import Variant, as_it_is, cropped, mirrored, recompressed, score_variants
 from classifier.prepare import InputSpec
 from classifier.runtime import Runtime

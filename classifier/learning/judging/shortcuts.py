@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 
+from classifier.evaluation import evaluate
 from classifier.learning.data.index import PictureIndex
 from classifier.learning.data.pictures import Track
 from classifier.learning.judging.comparison import compare_answers
-from classifier.learning.judging.evaluation import evaluate
 from classifier.learning.judging.hiding import only_garments, without_garments
 from classifier.learning.judging.shooting_formats import shooting_format
 from classifier.learning.judging.variants import Original, Variant, VariantScores, as_it_is, score_variants

@@ -21,7 +21,7 @@ from classifier.learning.data.pictures import Track
 from classifier.learning.data.prepared import prepare_bytes
 from classifier.prepare import InputSpec, prepare
 from classifier.runtime import Runtime, predict
-from core.errors import ItemError
+from core.item_errors import ItemError
 from core.pictures import load
 from core.types import Crop
 

@@ -7,16 +7,13 @@ from typing import Any, Literal
 
 import keras
 
-from classifier.artifact import FLATTEN, GROUP_HEAD, HIDDEN, LABEL_HEAD, SCORES, SUB_SCORES
+from classifier.artifact import FLATTEN, GROUP_HEAD, HIDDEN, LABEL_HEAD, POOL, SCORES, SUB_SCORES
 from classifier.keras_graph import has_layer
 from classifier.learning.networks.backbone import Backbone
 from classifier.taxonomy import Taxonomy
 from core.errors import NetworkInvalid
 
 HeadKind = Literal["straight", "flatten", "two_dense", "hierarchical", "multi_label"]
-
-POOL = "pool"
-"""The layer whose output, [N, channels], is the input of every head but `flatten`."""
 
 
 @dataclass(frozen=True, slots=True)

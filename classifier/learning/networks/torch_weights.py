@@ -88,6 +88,10 @@ def _read_storage(file: IO[bytes], storage: _Storage) -> NDArray[Any]:
 
 
 def _view(tensor: _Tensor, storage: NDArray[Any]) -> NDArray[Any]:
+    steps = zip(tensor.shape, tensor.strides, strict=True)
+    last = tensor.offset + sum((count - 1) * step for count, step in steps)
+    if min((tensor.offset, *tensor.shape, *tensor.strides)) < 0 or last >= len(storage):
+        raise ArtifactInvalid(f"expected a tensor within its {len(storage)} elements, got one up to element {last}")
     itemsize = storage.itemsize
     strides = tuple(stride * itemsize for stride in tensor.strides)
     return np.lib.stride_tricks.as_strided(storage[tensor.offset :], tensor.shape, strides, writeable=False)

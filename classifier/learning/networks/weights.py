@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from classifier.keras_file import load_keras_file
 from classifier.learning.networks.catalogue import Entry
-from core.errors import WeightsUnavailable
+from core.errors import ArtifactInvalid, WeightsUnavailable
 
 _DEVIATIONS = np.array([0.229, 0.224, 0.225], np.float32)
 """Standard deviations of ImageNet's colours, as keras.applications has them."""
@@ -29,13 +30,13 @@ def load_weights_file(entry: Entry, model: Any, path: Path) -> None:
         raise WeightsUnavailable(f"expected a file of weights of {entry.name} at {path}, got none")
     try:
         _copy_weights(entry, path, model)
-    except (ValueError, OSError, TypeError) as error:
+    except (ValueError, OSError, TypeError, ArtifactInvalid) as error:
         raise WeightsUnavailable(f"{path}: expected weights of {entry.name}: {error}") from error
 
 
 def _copy_weights(entry: Entry, path: Path, model: Any) -> None:
     """Copy the weights layer by layer. Names cannot be compared, because Keras numbers unnamed layers anew."""
-    source = keras.saving.load_model(path, compile=False, safe_mode=True)
+    source = load_keras_file(path)
     given, wanted = list(_with_weights(source)), list(_with_weights(model))
     if len(given) < len(wanted):
         raise ValueError(f"expected at least {len(wanted)} layers with weights, got {len(given)}")

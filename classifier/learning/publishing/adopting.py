@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from classifier.artifact import FEATURES, FLATTEN, HIDDEN, SCORES
+from classifier.artifact import FEATURES, FLATTEN, HIDDEN, POOL, SCORES
 from classifier.keras_graph import has_layer, only_scores
-from classifier.learning.networks.heads import POOL
 from classifier.prepare import InputSpec
 from classifier.taxonomy import Taxonomy
 from core.errors import ArtifactInvalid
@@ -46,19 +44,6 @@ class _Ending:
     flat: bool
     hidden: Any
     scores: Any
-
-
-def load_keras(path: Path) -> Any:
-    """Return the model of a Keras file.
-
-    Raises:
-        ArtifactInvalid: it cannot be loaded, for example because it has code of its own.
-    """
-    try:
-        # safe_mode refuses Lambda layers, because they would run code from the file.
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, NotImplementedError) as error:
-        raise ArtifactInvalid(f"{path}: expected a Keras model that loads without custom code: {error}") from error
 
 
 def input_size(model: Any) -> int | None:

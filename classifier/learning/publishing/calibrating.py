@@ -7,12 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 from classifier.artifact import OPENVINO_INT8, Artifact
+from classifier.calibration import TEMPERATURE, UNCALIBRATED, calibrate, calibration_metrics
 from classifier.keras_graph import load_graph
 from classifier.learning.data.opened import OpenedDataset
 from classifier.learning.data.pictures import TRAIN, VALIDATION
-from classifier.learning.judging.calibration import TEMPERATURE, UNCALIBRATED, calibrate, calibration_metrics
 from classifier.learning.publishing.exporting import save_keras
-from classifier.learning.publishing.runs import evaluate_artifact, publish_again, quantizing_pixels
+from classifier.learning.publishing.runs import draw_training, evaluate_artifact, publish_again
 from classifier.learning.publishing.tempering import clusters_of, tempered
 
 
@@ -29,8 +29,8 @@ def calibrate_artifact(artifact: Artifact, data: OpenedDataset, models: Path, cr
     runtime.close()
     found = calibrate(evaluation.scores, pictures.labels, clusters_of(pictures))
     model = tempered(load_graph(artifact.folder), found.temperature)
-    int8 = (artifact.folder / OPENVINO_INT8).is_file() and len(data.positions(TRAIN)) > 0
-    quantizing = quantizing_pixels(artifact, data) if int8 else None
+    int8 = (artifact.folder / OPENVINO_INT8).is_file()
+    training = draw_training(artifact, data) if len(data.positions(TRAIN)) else None
     changes = calibration_metrics(found, artifact.metrics.get(TEMPERATURE, 1.0))
     metrics = {name: value for name, value in artifact.metrics.items() if name != UNCALIBRATED}
 
@@ -38,4 +38,6 @@ def calibrate_artifact(artifact: Artifact, data: OpenedDataset, models: Path, cr
         # Rounded weights could change a label.
         save_keras(model, folder, exact=True)
 
-    return publish_again(replace(artifact, metrics=metrics), save, changes, pictures, quantizing, models, created_at)
+    return publish_again(
+        replace(artifact, metrics=metrics), save, changes, pictures, training, models, created_at, int8=int8
+    )

@@ -12,14 +12,14 @@ from typing import Any
 import yaml
 
 from classifier.artifact import OPENVINO_INT8
-from classifier.learning.data.extras import ExtraReport
-from classifier.learning.judging.calibration import (
+from classifier.calibration import (
     CALIBRATED_ON,
     CALIBRATION_ERROR,
     ERROR_BEFORE,
     TEMPERATURE,
     UNCALIBRATED,
 )
+from classifier.learning.data.extras import ExtraReport
 from classifier.learning.judging.shortcuts import SHORTCUTS
 from classifier.learning.networks.catalogue import IMAGENET, SCRATCH, find_entry
 from classifier.learning.training.recipe import Recipe

@@ -18,15 +18,20 @@ import numpy as np
 import openvino as ov
 import tensorflow as tf
 from numpy.typing import NDArray
+from openvino.frontend.tensorflow import utils as converter
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from classifier.artifact import INPUT, KERAS_MODEL, OPENVINO_INT8, OPENVINO_MODEL, SCORES
-from classifier.keras_graph import load_graph, with_activation_maps
+from classifier.artifact import EMBEDDING, INPUT, KERAS_MODEL, OPENVINO_INT8, OPENVINO_MODEL, SCORES, Embedding
+from classifier.keras_graph import embedding_of, load_graph, with_activation_maps
 from classifier.prepare import InputSpec
-from classifier.runtime_openvino import only_output
+from classifier.runtime_openvino import only_outputs
 from classifier.taxonomy import Taxonomy
 
 _WEIGHTS = "model.weights.h5"
+
+# The converter asks only for the version of TensorFlow. Its own function does so with `exec("import tensorflow")` and
+# `exec("del tensorflow")`. The second one fails from Python 3.13 on, where each exec has its own variables (PEP 667).
+converter.get_environment_setup = lambda _framework: {"tensorflow": tf.__version__}
 
 
 def save_keras(model: Any, folder: Path, *, exact: bool = False) -> None:
@@ -79,14 +84,16 @@ def _halved(data: NDArray[Any], exact: bool) -> NDArray[Any]:
     return data if exact and (half != data).any() else half
 
 
-def save_openvino(folder: Path, taxonomy: Taxonomy) -> None:
-    """Write `openvino/model.xml` and `.bin` from the folder's `model.keras`, with scores and class activation maps.
+def save_openvino(folder: Path, taxonomy: Taxonomy) -> Embedding:
+    """Write `openvino/model.xml` and `.bin` from the folder's `model.keras`. Return the description of its embedding.
 
-    The outputs have the names of the graph: SCORES, ACTIVATION_MAPS, and SUB_SCORES for the head `multi_label`.
+    The outputs have the names of the graph: SCORES, EMBEDDING, ACTIVATION_MAPS, and SUB_SCORES for the head
+    `multi_label`.
     The weights are in float32. The converter folds the normalisation into the convolutions, and with these products in
     float16 the scores differed from those of TensorFlow by 0.003.
     """
-    model = with_activation_maps(load_graph(folder), taxonomy)
+    graph = load_graph(folder)
+    model = with_activation_maps(graph, taxonomy)
     target = folder / OPENVINO_MODEL
     target.parent.mkdir()
     spec = tf.TensorSpec(model.input.shape, tf.uint8)
@@ -97,13 +104,14 @@ def save_openvino(folder: Path, taxonomy: Taxonomy) -> None:
     named = tf.function(lambda pixels: tf.nest.pack_sequence_as(traced.structured_outputs, constant(pixels)))
     converted = ov.convert_model(named.get_concrete_function(spec))
     ov.save_model(converted, target, compress_to_fp16=False)
+    return embedding_of(graph)[1]
 
 
 def save_int8(folder: Path, pixels: NDArray[np.uint8]) -> None:
     """Write `openvino/int8.xml` and `.bin`, quantized for the activations of `pixels`, uint8 [N, *shape]."""
     import nncf
 
-    model = only_output(ov.Core().read_model(folder / OPENVINO_MODEL), SCORES)
+    model = only_outputs(ov.Core().read_model(folder / OPENVINO_MODEL), (SCORES, EMBEDDING))
     model.reshape([1, *pixels.shape[1:]])
     nncf.set_log_level(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -111,9 +119,9 @@ def save_int8(folder: Path, pixels: NDArray[np.uint8]) -> None:
     ov.save_model(quantized, folder / OPENVINO_INT8)
 
 
-def write_input(folder: Path, spec: InputSpec) -> None:
+def write_input(folder: Path, spec: InputSpec, embedding: Embedding) -> None:
     """Write `input.json`, and copy the file of the segmenter beside it."""
-    write_json(folder / INPUT, spec.to_json())
+    write_json(folder / INPUT, {**spec.to_json(), EMBEDDING: embedding.to_json()})
     if spec.segmenter is not None:
         shutil.copyfile(spec.segmenter.path, folder / spec.segmenter.path.name)
 

@@ -13,29 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.artifact import CARD, KERAS_MODEL, LABELS, METRICS, Artifact, publish
+from classifier.evaluation import CONFIDENCES, count_confidences, evaluate
 from classifier.learning.data.cache import DataCache
-from classifier.learning.data.choosing import DataChoice, TrainingData, open_training_data
+from classifier.learning.data.choosing import REFERENCE_SEED, DataChoice, TrainingData, open_training_data
 from classifier.learning.data.opened import OpenedDataset
 from classifier.learning.data.pictures import TRAIN, VALIDATION, Pictures
-from classifier.learning.judging.evaluation import evaluate, predict_pictures
 from classifier.learning.judging.plots import plot_confusion, plot_curves
 from classifier.learning.judging.precision_checks import check_precisions
+from classifier.learning.judging.predicting import answer_pictures, predict_pictures
 from classifier.learning.judging.shortcuts import SHORTCUTS, examine_some
 from classifier.learning.publishing.card import AS_SERVED, SERVED_FIGURES, model_card, renewed_card
 from classifier.learning.publishing.exporting import save_int8, save_keras, save_openvino, write_input, write_json
+from classifier.learning.publishing.referencing import write_reference
 from classifier.learning.publishing.tempering import calibrate_network
 from classifier.learning.training.loop import Session
 from classifier.learning.training.phases import train
 from classifier.learning.training.recipe import Recipe
 from classifier.precision import PrecisionSetting
-from classifier.prepare import InputSpec
-from classifier.runtime import Runtime, RuntimeSetting
+from classifier.reference import REFERENCE, TRAIN_COUNT
+from classifier.runtime import Answers, Runtime, RuntimeSetting
 from classifier.runtimes import open_runtime
 from classifier.taxonomy import Taxonomy
 from core.types import ModelRef
 
-CALIBRATION_PICTURES, CALIBRATION_SEED = 300, 0
-"""The number of pictures that calibrate the quantization (the default of nncf), and the seed that draws them."""
+QUANTIZING_PICTURES = 300
+"""The number of pictures that calibrate the quantization (the default of nncf)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,12 @@ def train_and_publish(
     def write(folder: Path, ref: ModelRef) -> None:
         spec = recipe.input.spec(recipe.size)
         save_keras(model, folder)
-        save_openvino(folder, taxonomy)
+        embedding = save_openvino(folder, taxonomy)
         write_json(folder / LABELS, taxonomy.to_json())
-        write_input(folder, spec)
+        write_input(folder, spec, embedding)
         # Measure the written files, because workers serve these files and not the network in memory.
-        metrics = _measure_written(folder, ref, taxonomy, spec, data) | calibration
+        written = Artifact(ref, folder, "", taxonomy, spec, {}, "", embedding)
+        metrics = _measure_written(written, data) | calibration
         write_json(folder / METRICS, {**metrics, **counts, "curves": asdict(curves)})
         plot_curves(curves, folder / "curves.png")
         plot_confusion(metrics, folder / "confusion.png")
@@ -96,12 +99,12 @@ def export_artifact(
         DatasetInvalid: a side has no pictures with a label of the model.
     """
     validation = data.pictures(VALIDATION, artifact.input)
-    quantizing = quantizing_pixels(artifact, data) if int8 else None
+    training = draw_training(artifact, data)
 
     def save(folder: Path) -> None:
         shutil.copyfile(artifact.folder / KERAS_MODEL, folder / KERAS_MODEL)
 
-    return publish_again(artifact, save, {}, validation, quantizing, models, created_at)
+    return publish_again(artifact, save, {}, validation, training, models, created_at, int8=int8)
 
 
 def publish_again(
@@ -109,36 +112,58 @@ def publish_again(
     save: Callable[[Path], None],
     changes: dict[str, Any],
     validation: Pictures,
-    quantizing: NDArray[np.uint8] | None,
+    training: Pictures | None,
     models: Path,
     created_at: datetime,
+    *,
+    int8: bool,
 ) -> Artifact:
     """Publish the next version of an artifact with the `model.keras` that `save` writes into a folder.
 
-    The exports are made from that file. `changes` replace members of the metrics. `quantizing` calibrates the export in
-    int8; None makes no such export. The precisions are checked on `validation`.
+    The exports are made from that file. `changes` replace members of the metrics. The precisions are checked on
+    `validation`. `training` are pictures to learn from, if there are any: the first ones calibrate the export in int8,
+    which is made if `int8` is set.
     """
 
     def write(folder: Path, ref: ModelRef) -> None:
         save(folder)
-        write_input(folder, artifact.input)
-        for name in (LABELS, *(path.name for path in artifact.folder.glob("*.png"))):
+        embedding = save_openvino(folder, artifact.taxonomy)
+        write_input(folder, artifact.input, embedding)
+        kept = [LABELS, *(path.name for path in artifact.folder.glob("*.png"))]
+        if (artifact.folder / REFERENCE).is_file():
+            kept.append(REFERENCE)
+        for name in kept:
             shutil.copyfile(artifact.folder / name, folder / name)
-        save_openvino(folder, artifact.taxonomy)
-        if quantizing is not None:
-            save_int8(folder, quantizing)
-        written = Artifact(ref, folder, "", artifact.taxonomy, artifact.input, {}, "")
-        metrics = artifact.metrics | changes | check_precisions(written, validation)
+        if int8 and training is not None:
+            save_int8(folder, training.read(np.arange(min(len(training), QUANTIZING_PICTURES))))
+        written = Artifact(ref, folder, "", artifact.taxonomy, artifact.input, {}, "", embedding)
+        scores = _answer_and_keep(written, validation, training).scores
+        metrics = artifact.metrics | changes | {CONFIDENCES: count_confidences(scores)}
+        metrics |= check_precisions(written, validation)
         write_json(folder / METRICS, metrics)
         (folder / CARD).write_text(renewed_card(artifact.card, ref, metrics), "utf-8")
 
     return publish(models, artifact.ref.name, created_at, write)
 
 
-def quantizing_pixels(artifact: Artifact, data: OpenedDataset) -> NDArray[np.uint8]:
-    """Return the pixels that calibrate an export in int8: pictures to learn from, drawn at random."""
-    pictures = data.drawn(TRAIN, artifact.input, CALIBRATION_PICTURES, CALIBRATION_SEED)
-    return pictures.read(np.arange(len(pictures)))
+def draw_training(artifact: Artifact, data: OpenedDataset) -> Pictures:
+    """Return pictures to learn from, drawn at random, for `publish_again`.
+
+    Raises:
+        DatasetInvalid: there are none.
+    """
+    return data.drawn(TRAIN, artifact.input, TRAIN_COUNT, REFERENCE_SEED)
+
+
+def _answer_and_keep(written: Artifact, validation: Pictures, training: Pictures | None) -> Answers:
+    """Write the reference of an artifact, and return its answers to the pictures to judge by."""
+    runtime = open_runtime(written, "openvino")
+    try:
+        answers = answer_pictures(runtime, validation)
+        write_reference(written, runtime, answers, validation, training)
+    finally:
+        runtime.close()
+    return answers
 
 
 def evaluate_artifact(
@@ -154,13 +179,13 @@ def _evaluate(runtime: Runtime, pictures: Pictures, taxonomy: Taxonomy) -> Evalu
     return Evaluation(pictures, scores, evaluate(scores, pictures.labels, taxonomy))
 
 
-def _measure_written(
-    folder: Path, ref: ModelRef, taxonomy: Taxonomy, spec: InputSpec, data: TrainingData
-) -> dict[str, Any]:
-    written = Artifact(ref, folder, "", taxonomy, spec, {}, "")
+def _measure_written(written: Artifact, data: TrainingData) -> dict[str, Any]:
+    taxonomy, spec = written.taxonomy, written.input
     runtime = open_runtime(written, "openvino")
     try:
-        metrics = _evaluate(runtime, data.validation, taxonomy).metrics
+        answers = answer_pictures(runtime, data.validation)
+        metrics = evaluate(answers.scores, data.validation.labels, taxonomy)
+        write_reference(written, runtime, answers, data.validation, data.reference)
         if data.served is not None:
             as_served = _evaluate(runtime, data.served, taxonomy).metrics
             metrics[AS_SERVED] = {name: as_served[name] for name in SERVED_FIGURES}

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.artifact import SCORES, TEMPERATURE_LAYER
+from classifier.calibration import UNCALIBRATED, calibrate, calibration_metrics
+from classifier.clusters import PictureToCompare, cluster
 from classifier.keras_graph import has_layer, only_scores
-from classifier.learning.data.clusters import PictureToCompare, cluster
 from classifier.learning.data.pictures import Pictures
-from classifier.learning.judging.calibration import UNCALIBRATED, calibrate, calibration_metrics
 from classifier.prepare import PADDING
 from core.errors import DatasetInvalid
 from core.perceptual import fingerprint

@@ -7,20 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.learning.data.pictures import Pictures
-from classifier.learning.judging.calibration import calibration_error
-from classifier.runtime import Runtime, predict
+from classifier.calibration import calibration_error
 from classifier.taxonomy import Taxonomy
+from core.confidences import HISTOGRAM_BINS, bin_of
 
 DRAWS, DRAWS_SEED = 1000, 0
 """The number of bootstrap samples, and the seed that draws them."""
+CONFIDENCES = "confidences"
+"""The member of the metrics that counts the pictures to judge by, by bin of confidence."""
 CONFIDENCE = 0.95
 """The share of the bootstrap samples whose figures lie in the interval."""
-
-
-def predict_pictures(runtime: Runtime, pictures: Pictures) -> NDArray[np.float32]:
-    """Return softmax scores, float32 [N, labels], of all pictures. Only a few are in memory at the same time."""
-    return np.concatenate([predict(runtime, pixels) for pixels in pictures.blocks()])
 
 
 def evaluate(scores: NDArray[np.float32], labels: NDArray[np.int64], taxonomy: Taxonomy) -> dict[str, Any]:
@@ -29,7 +25,8 @@ def evaluate(scores: NDArray[np.float32], labels: NDArray[np.int64], taxonomy: T
     They are accuracy, recall@3, macro-F1 (the mean of F1 = 2PR / (P + R) over the labels), balanced accuracy (the mean
     of the recalls), accuracy of groups, the expected calibration error (Guo et al. 2017, ten bins of equal width), and
     the confusion matrix (rows: true, columns: predicted). Each label has precision, recall, F1 and support. `intervals`
-    has the lower and the upper end of the 95 % confidence interval of each of the first five.
+    has the lower and the upper end of the 95 % confidence interval of each of the first five. `confidences` counts the
+    pictures by bin of confidence.
     """
     predicted = scores.argmax(axis=1)
     top3 = np.argsort(-scores, axis=1)[:, :3]
@@ -57,7 +54,15 @@ def evaluate(scores: NDArray[np.float32], labels: NDArray[np.int64], taxonomy: T
             for i, label in enumerate(taxonomy.labels)
         ],
         "confusion": confusion.tolist(),
+        CONFIDENCES: count_confidences(scores),
     }
+
+
+def count_confidences(scores: NDArray[np.float32]) -> list[int]:
+    """Return how many pictures with these scores, float32 [N, labels], are in each bin of confidence."""
+    bins = [bin_of(confidence) for confidence in scores.max(axis=1).tolist()]
+    counts: list[int] = np.bincount(bins, minlength=HISTOGRAM_BINS).tolist()
+    return counts
 
 
 def _figures(outcomes: NDArray[np.int64], same_group: NDArray[np.bool_]) -> dict[str, float]:
