@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     ColumnElement,
     CursorResult,
+    Integer,
     SQLColumnExpression,
     String,
     Table,
@@ -28,6 +30,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
+
+T = TypeVar("T", str, int)
 
 _POSTGRESQL = "postgresql"
 _INSERTS: dict[str, Any] = {_POSTGRESQL: postgresql.insert, "sqlite": sqlite.insert}
@@ -121,15 +125,23 @@ def _arrays(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> dict[str, l
     return {_parameter(name): [row[name] for row in rows] for name in names}
 
 
-def in_values(session: Session, column: SQLColumnExpression[str], values: Sequence[str]) -> ColumnElement[bool]:
+def in_values(session: Session, column: SQLColumnExpression[T], values: Sequence[T]) -> ColumnElement[bool]:
     """Return the condition `column IN values`, with the same SQL for any number of values.
 
     A plain IN has different SQL for each number of values, and SQLite's driver keeps the last 128 statements in memory.
     With hundreds of values each, that takes a hundred megabytes.
     """
     if on_postgresql(session):
-        return column == any_(bindparam(None, list(values), type_=ARRAY(String)))
+        kind = BigInteger if values and isinstance(values[0], int) else String
+        return column == any_(bindparam(None, list(values), type_=ARRAY(kind)))
     return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
+
+
+def in_numbers(session: Session, column: SQLColumnExpression[int], numbers: Sequence[int]) -> ColumnElement[bool]:
+    """Return the condition `column IN numbers`, as `in_values` does for texts."""
+    if on_postgresql(session):
+        return column == any_(bindparam(None, list(numbers), type_=ARRAY(Integer)))
+    return column.in_(select(func.json_each(json.dumps(list(numbers))).table_valued("value").c.value))
 
 
 def count_changed(session: Session, statement: Update) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,11 @@ SQLITE_BUSY_SECONDS = 30.0
 TRANSIENT_ERRORS = (OperationalError, InterfaceError)
 """Errors of a database that is down, full or in a deadlock. The same call may succeed a moment later."""
 
+_KEEPALIVE_SECONDS, _KEEPALIVES = 3, 3
+"""Seconds between two probes of an idle connection, and how many may be lost before it counts as dead."""
+
 _WRITING = "lookbook_writing"
+_AFTER_COMMIT = "lookbook_after_commit"
 _POSTGRESQL_DISK_FULL = "53100"
 """The error code `disk_full` (appendix A of PostgreSQL's manual)."""
 
@@ -59,13 +63,20 @@ class Database:
         if not self.is_sqlite:
             for engine in (self.engine, self._autocommit_engine):
                 event.listen(engine, "connect", _check_postgresql)
+                event.listen(engine, "connect", _notice_dead_clients)
         self._write_lock: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self.engine.execution_options(**{_WRITING: True}), expire_on_commit=False)
 
     def _create_autocommit_engine(self) -> Engine:
         """Create the PostgreSQL engine for single statements. It sends no BEGIN, COMMIT or ROLLBACK around them."""
-        return create_engine(self.url, isolation_level="AUTOCOMMIT", pool_use_lifo=True, pool_reset_on_return=None)
+        return create_engine(
+            self.url,
+            isolation_level="AUTOCOMMIT",
+            pool_use_lifo=True,
+            pool_reset_on_return=None,
+            connect_args=_notice_dead_server(self.url),
+        )
 
     def _make_parent_folder(self) -> None:
         if self.url.database:
@@ -75,7 +86,7 @@ class Database:
         if self.is_sqlite:
             return {"connect_args": {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}}
         # A restart of PostgreSQL leaves dead connections in the pool, therefore each one is tested before use.
-        return {"pool_pre_ping": True}
+        return {"pool_pre_ping": True, "connect_args": _notice_dead_server(self.url)}
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -120,6 +131,8 @@ class Database:
         """
         with self._write_lock, self._writers.begin() as session:
             yield session
+        for call in session.info.pop(_AFTER_COMMIT, ()):
+            call()
 
     def ping(self) -> None:
         """Make one round trip to the database.
@@ -133,6 +146,11 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
         self._autocommit_engine.dispose()
+
+
+def after_commit(session: Session, call: Callable[[], object]) -> None:
+    """Call `call` when the transaction of `Database.writing` is committed. It must not raise."""
+    session.info.setdefault(_AFTER_COMMIT, []).append(call)
 
 
 def _parse_url(text: str) -> URL:
@@ -179,6 +197,41 @@ def _check_postgresql(connection: psycopg.Connection[Any], _record: object) -> N
     # libpq knows the server's version without a query, as one number: 150004 means 15.4.
     major, minor = divmod(connection.info.server_version, 10_000)
     POSTGRESQL.check((major, minor), "LOOKBOOK_DATABASE_URL")
+
+
+def _notice_dead_server(url: URL) -> dict[str, int]:
+    """Return the options of libpq with which a client notices within seconds that the server is cut off.
+
+    Options that the URL has are left out.
+    """
+    options = {
+        "connect_timeout": 5,
+        "keepalives_idle": _KEEPALIVE_SECONDS,
+        "keepalives_interval": _KEEPALIVE_SECONDS,
+        "keepalives_count": _KEEPALIVES,
+        "tcp_user_timeout": _KEEPALIVE_SECONDS * (_KEEPALIVES + 1) * 1000,
+    }
+    return {name: value for name, value in options.items() if name not in url.query}
+
+
+def _notice_dead_clients(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Have the server notice within seconds that this client is cut off.
+
+    A host that is cut off in a transaction holds the locks of its rows until the server notices, and all others wait
+    for them. With the defaults of Linux, this takes two hours.
+    """
+    settings = {
+        "tcp_keepalives_idle": _KEEPALIVE_SECONDS,
+        "tcp_keepalives_interval": _KEEPALIVE_SECONDS,
+        "tcp_keepalives_count": _KEEPALIVES,
+        "tcp_user_timeout": _KEEPALIVE_SECONDS * (_KEEPALIVES + 1) * 1000,
+        # A query that waits for a lock does not read from its connection. It has to look whether the client is there.
+        "client_connection_check_interval": _KEEPALIVE_SECONDS * 1000,
+    }
+    autocommit = connection.autocommit
+    connection.autocommit = True
+    connection.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()).encode())
+    connection.autocommit = autocommit
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -30,8 +30,27 @@ def upgrade(database: Database, revision: str = "head") -> None:
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
-    """Undo every migration after `revision`, in one transaction."""
+    """Undo every migration after `revision`, in one transaction.
+
+    Raises:
+        alembic.util.CommandError: This version of the code does not know the revision, or that of the database.
+    """
     _run(database, lambda config: command.downgrade(config, revision))
+
+
+def list_revisions() -> list[str]:
+    """Return the migrations of this version of the code, the newest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def has_needed_tables(database: Database) -> bool:
+    """Return whether a database has the tables that this version of the code needs.
+
+    A migration that the code does not know is that of a newer version. It keeps all that the version before needs, so
+    that processes go on while an installation is upgraded (tests/integration/test_upgrades.py).
+    """
+    current = current_revision(database)
+    return current is not None and (current == head_revision() or current not in list_revisions())
 
 
 def current_revision(database: Database) -> str | None:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import ArtifactInvalid, ModelUnknown, RegionsNotTaken
+from core.clock import utc_now
+from core.errors import ArtifactInvalid, ModelUnknown
+from core.item_errors import RegionsNotTaken
 from core.types import ModelRef
 from db.database import Database
 from db.look_up import LookUp
-from db.tables import ModelAlias, ModelVersion
+from db.tables import ModelAlias, ModelVersion, ShadowRun
 from db.tables.model_versions import GARMENT_VIEW
 
 PRODUCTION = "production"
@@ -33,6 +35,8 @@ class NewModelVersion:
     input: dict[str, Any]
     metrics: dict[str, Any]
     card: str
+    validation: dict[str, Any] | None = None
+    """How far its predictions are right on its validation pictures (`core.trust.count_validation`), if it is known."""
 
 
 def register(session: Session, new: NewModelVersion, now: datetime) -> ModelVersion:
@@ -57,6 +61,7 @@ def register(session: Session, new: NewModelVersion, now: datetime) -> ModelVers
         input=new.input,
         metrics=new.metrics,
         card=new.card,
+        validation=new.validation,
         created_at=now,
     )
     session.add(version)
@@ -81,6 +86,13 @@ def resolve(session: Session, reference: str) -> ModelVersion:
         known = [row.ref for row in list_all(session)] + list(list_aliases(session))
         raise ModelUnknown(f"expected one of {', '.join(known) or 'no model at all yet'}; got {reference!r}")
     return found
+
+
+def registered_digest(database: Database, ref: ModelRef) -> str | None:
+    """Return the digest of the artifact that was registered as a version, or None if there is no such version."""
+    with database.reading() as session:
+        known = find(session, ref)
+        return None if known is None else known.digest
 
 
 def find(session: Session, ref: ModelRef) -> ModelVersion | None:
@@ -142,7 +154,10 @@ def make_candidate(session: Session, version: ModelVersion) -> None:
 
 
 def promote(session: Session, version: ModelVersion) -> None:
-    """Set the alias `production` to a model version. Existing jobs keep theirs."""
+    """Set the alias `production` to a model version. Existing jobs keep theirs, and the shadow run ends."""
+    # It compares with the predictions of the version before, and there are no new ones of it any more.
+    ended = update(ShadowRun).where(ShadowRun.ended_at.is_(None), ShadowRun.against_id != version.id)
+    session.execute(ended.values(ended_at=utc_now()))
     _set_alias(session, PRODUCTION, version)
     session.execute(delete(ModelAlias).where(ModelAlias.name == CANDIDATE))
 

@@ -14,11 +14,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, false, or_, select, true, update
+from sqlalchemy import ColumnElement, false, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from core.errors import BadOwner, KeyEnded
 from core.ids import new_id
+from db.access import usage
 from db.tables import ApiKey, Job, Scope
+from db.tables.shadows import SHADOW_OWNER
 
 LAST_USED_INTERVAL = timedelta(minutes=1)
 """Longest delay of `last_used_at`. A key that is always in use then costs only one write a minute."""
@@ -26,30 +29,38 @@ LAST_USED_INTERVAL = timedelta(minutes=1)
 _SECRET_BYTES = 32
 _ID_PREFIX = "key_"
 _KEY_TEXT = re.compile(r"lb_([0-9a-z]{26})_([2-7a-z]{52})")
+_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 _UNKNOWN_DIGEST = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The sender of a request: a key, anyone while the service is open, or a visitor who came by a link to a job."""
+    """The sender of a request: a key, anyone while the service is open, or a visitor who came by a link to a job.
+
+    The URL of a picture can be signed, and then lets a caller in for that picture alone.
+    """
 
     key_id: str | None
-    """The owner of the jobs that the caller submits. None: they have no owner."""
+    """The key that the caller has sent or signed in with."""
     scopes: frozenset[Scope]
     rate_limit: int | None = None
     """Requests per minute. None: the limit of the settings."""
     quota: int | None = None
     """Pictures per calendar month. None: no limit."""
-    inherited_keys: frozenset[str] | None = frozenset()
-    """Revoked keys whose jobs the caller may see. None: it may see the jobs of all owners.
+    owner: str | None = None
+    """The owner of the jobs that the caller submits and sees. None: the jobs that it submits have no owner."""
+    inherited_owners: frozenset[str] | None = frozenset()
+    """Owners without any working key, whose jobs the caller may see. None: it may see the jobs of all owners.
 
-    Only administrators inherit the jobs of revoked keys. They also see the jobs without an owner.
+    Only administrators inherit the jobs of such owners. They also see the jobs without an owner.
     """
 
     shared_job: str | None = None
     """A job that the caller may read although it belongs to another owner. Only views that read it set this."""
     share_id: str | None = None
     """The link that lets the caller in, if it has no key."""
+    signed_item: str | None = None
+    """The item whose picture a signed URL shows to the caller, who sees nothing else."""
 
     @property
     def is_visitor(self) -> bool:
@@ -59,27 +70,31 @@ class Caller:
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
-    def sees(self, key_id: str | None, job_id: str) -> bool:
+    def sees(self, owner: str | None, job_id: str) -> bool:
         """Return whether the caller may see a job of an owner."""
+        if self.signed_item is not None:
+            return False
         if self.is_visitor or job_id == self.shared_job:
             return job_id == self.shared_job
-        if self.inherited_keys is None or key_id == self.key_id:
+        if self.inherited_owners is None:
+            return owner != SHADOW_OWNER
+        if owner == self.owner:
             return True
-        return Scope.ADMIN in self.scopes and (key_id is None or key_id in self.inherited_keys)
+        return Scope.ADMIN in self.scopes and (owner is None or owner in self.inherited_owners)
 
     @property
     def sees_job(self) -> ColumnElement[bool]:
         """Return `sees` as a condition on the rows of jobs. Lists leave out a shared job."""
-        if self.is_visitor:
+        if self.is_visitor or self.signed_item is not None:
             return false()
-        if self.inherited_keys is None:
-            return true()
+        if self.inherited_owners is None:
+            return Job.key_id.is_distinct_from(SHADOW_OWNER)
         if Scope.ADMIN not in self.scopes:
-            return Job.key_id == self.key_id
-        return or_(Job.key_id == self.key_id, Job.key_id.is_(None), Job.key_id.in_(self.inherited_keys))
+            return Job.key_id == self.owner
+        return or_(Job.key_id == self.owner, Job.key_id.is_(None), Job.key_id.in_(self.inherited_owners))
 
 
-ANYONE = Caller(key_id=None, scopes=frozenset(Scope), inherited_keys=None)
+ANYONE = Caller(key_id=None, scopes=frozenset(Scope), inherited_owners=None)
 """The caller of every request while the service is open."""
 
 
@@ -90,8 +105,24 @@ def create(
     now: datetime,
     rate_limit: int | None = None,
     quota: int | None = None,
+    *,
+    owner: str | None = None,
+    expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """Store a new key. Return its row and its text, which is known only here."""
+    """Store a new key. Return its row and its text, which is known only here.
+
+    `owner` is one that has keys already, or the name of a new one. None: the key becomes an owner of its own. A quota
+    replaces that of the owner; without one, the owner keeps its quota.
+
+    Raises:
+        BadOwner: No owner can have this name.
+    """
+    if owner == SHADOW_OWNER:
+        raise BadOwner(f"expected another owner than {owner!r}, which owns the jobs of shadow runs")
+    if owner is not None and not _OWNER.fullmatch(owner):
+        raise BadOwner(f"expected an owner of 1 to 40 letters, digits, dots, hyphens and underscores, got {owner!r}")
+    if owner is not None and quota is None:
+        quota = usage.quota_of(session, owner)
     secret = base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode().rstrip("=").lower()
     granted = set(scopes)
     key = ApiKey(
@@ -102,38 +133,70 @@ def create(
         rate_limit=rate_limit,
         quota=quota,
         created_at=now,
+        joined_owner=owner,
+        expires_at=expires_at,
     )
     session.add(key)
     session.flush()
+    session.refresh(key)
     return key, f"lb_{key.id.removeprefix(_ID_PREFIX)}_{secret}"
 
 
-def find_caller(session: Session, key_text: str) -> Caller | None:
+def rotate(session: Session, key_id: str, overlap: timedelta, now: datetime) -> tuple[ApiKey, str] | None:
+    """Store a new key in place of another one, which works for the time of `overlap` still.
+
+    The new key has the owner, the name, the scopes and the limits of the old one. Return its row and its text, or None
+    if there is no such key.
+
+    Raises:
+        KeyEnded: The old key is revoked or has expired.
+    """
+    old = session.get(ApiKey, key_id)
+    if old is None:
+        return None
+    if not old.works(now):
+        raise KeyEnded(f"expected a key that works, but {key_id} was revoked or has expired: create a new one")
+    ends_at = now + overlap
+    old.expires_at = ends_at if old.expires_at is None else min(old.expires_at, ends_at)
+    scopes = [Scope(value) for value in old.scopes]
+    return create(session, old.name, scopes, now, old.rate_limit, old.quota, owner=old.owner)
+
+
+def find_caller(session: Session, key_text: str, now: datetime) -> Caller | None:
     """Check the text of a key and return its caller.
 
-    Return None if there is no such key, if the secret is wrong, or if the key is revoked.
+    Return None if there is no such key, if the secret is wrong, or if the key is revoked or has expired.
     """
     match = _KEY_TEXT.fullmatch(key_text)
     if match is None:
         return None
     key = session.get(ApiKey, _ID_PREFIX + match[1])
     is_correct = hmac.compare_digest(_digest(match[2]), _UNKNOWN_DIGEST if key is None else key.secret_sha256)
-    return _caller(session, key) if is_correct and key is not None else None
+    return _caller(session, key, now) if is_correct and key is not None else None
 
 
-def find_caller_by_id(session: Session, key_id: str) -> Caller | None:
-    """Return the caller of a key that a signed session names. None if the key does not exist or is revoked."""
+def find_caller_by_id(session: Session, key_id: str, now: datetime) -> Caller | None:
+    """Return the caller of a key that a signed session names. None if the key does not exist or no longer works."""
     key = session.get(ApiKey, key_id)
-    return None if key is None else _caller(session, key)
+    return None if key is None else _caller(session, key, now)
 
 
-def _caller(session: Session, key: ApiKey) -> Caller | None:
-    if key.revoked_at is not None:
+def _caller(session: Session, key: ApiKey, now: datetime) -> Caller | None:
+    if not key.works(now):
         return None
     scopes = frozenset(Scope(value) for value in key.scopes)
-    revoked = select(ApiKey.id).where(ApiKey.revoked_at.is_not(None))
-    inherited_keys = frozenset(session.scalars(revoked)) if Scope.ADMIN in scopes else frozenset()
-    return Caller(key.id, scopes, key.rate_limit, key.quota, inherited_keys)
+    inherited = _owners_without_keys(session, now) if Scope.ADMIN in scopes else frozenset()
+    return Caller(key.id, scopes, key.rate_limit, key.quota, key.owner, inherited)
+
+
+def _owners_without_keys(session: Session, now: datetime) -> frozenset[str]:
+    """Return the owners whose keys are all revoked or expired."""
+    working = func.count().filter(_works(now))
+    return frozenset(session.scalars(select(ApiKey.owner).group_by(ApiKey.owner).having(working == 0)))
+
+
+def _works(now: datetime) -> ColumnElement[bool]:
+    return ApiKey.revoked_at.is_(None) & (ApiKey.expires_at.is_(None) | (ApiKey.expires_at > now))
 
 
 def any_key_exists(session: Session) -> bool:
@@ -152,7 +215,10 @@ def list_newest(session: Session, before: str | None = None, limit: int | None =
 
 
 def revoke(session: Session, key_id: str, now: datetime) -> bool:
-    """Revoke a key for ever. Its jobs stay, and administrators inherit them. Return False if there is no such key."""
+    """Revoke a key for ever. Return False if there is no such key.
+
+    The jobs of its owner stay. If no other key of the owner works, administrators inherit them.
+    """
     key = session.get(ApiKey, key_id)
     if key is None:
         return False

@@ -29,55 +29,62 @@ class Usage:
     items: int = 0
 
 
-def add(session: Session, key_id: str | None, now: datetime, *, jobs: int = 0, items: int = 0) -> None:
+def add(session: Session, owner: str | None, now: datetime, *, jobs: int = 0, items: int = 0) -> None:
     """Add the jobs and items that this transaction stores to the owner's usage of the day.
 
     Call it last in the transaction, because it locks the owner's row of the day until the commit.
 
     Raises:
-        QuotaExceeded: The key has fewer pictures left this month than `items`. The caller stores none of them.
+        QuotaExceeded: The owner has fewer pictures left this month than `items`. The caller stores none of them.
     """
-    row = {"owner": key_id or NO_OWNER, "day": now.astimezone(UTC).date(), "jobs": jobs, "items": items}
+    row = {"owner": owner or NO_OWNER, "day": now.astimezone(UTC).date(), "jobs": jobs, "items": items}
     _ADD.execute(session, [row])
-    quota = quota_of(session, key_id) if items > 0 else None
+    quota = quota_of(session, owner) if items > 0 else None
     if quota is None:
         return
-    used = read_month(session, key_id, now).items
+    used = read_month(session, owner, now).items
     if used > quota:
         left = max(quota - (used - items), 0)
-        raise QuotaExceeded(f"This key may submit {left:,} more pictures this month. You sent {items:,}.", left)
+        detail = f"The owner of this key may submit {left:,} more pictures this month. You sent {items:,}."
+        raise QuotaExceeded(detail, left)
 
 
-def check_quota(session: Session, key_id: str | None, now: datetime) -> None:
+def check_quota(session: Session, owner: str | None, now: datetime) -> None:
     """Check that an owner may submit at least one more picture, before the body of the request is read.
 
     Raises:
         QuotaExceeded: The owner has no pictures left this month.
     """
-    quota = quota_of(session, key_id)
-    if quota is not None and read_month(session, key_id, now).items >= quota:
+    quota = quota_of(session, owner)
+    if quota is not None and read_month(session, owner, now).items >= quota:
         raise QuotaExceeded(f"The {quota:,} pictures of this month are used up.")
 
 
-def quota_of(session: Session, key_id: str | None) -> int | None:
-    """Return how many pictures an owner may submit in a calendar month. None: no limit."""
-    return None if key_id is None else session.scalar(select(ApiKey.quota).where(ApiKey.id == key_id))
+def quota_of(session: Session, owner: str | None) -> int | None:
+    """Return how many pictures an owner may submit in a calendar month. None: no limit.
+
+    It is that of the owner's newest key. Keys that are not revoked come first.
+    """
+    if owner is None:
+        return None
+    newest = select(ApiKey.quota).order_by(ApiKey.revoked_at.is_not(None), ApiKey.id.desc()).limit(1)
+    return session.scalar(newest.where(ApiKey.owner == owner))
 
 
-def read_month(session: Session, key_id: str | None, now: datetime) -> Usage:
+def read_month(session: Session, owner: str | None, now: datetime) -> Usage:
     """Return the usage of an owner in the current calendar month (UTC)."""
-    return _sum(session, key_id, now.astimezone(UTC).date().replace(day=1))
+    return _sum(session, owner, now.astimezone(UTC).date().replace(day=1))
 
 
-def read_day(session: Session, key_id: str | None, now: datetime) -> Usage:
+def read_day(session: Session, owner: str | None, now: datetime) -> Usage:
     """Return the usage of an owner today (UTC)."""
-    return _sum(session, key_id, now.astimezone(UTC).date())
+    return _sum(session, owner, now.astimezone(UTC).date())
 
 
-def list_days(session: Session, key_id: str | None, now: datetime, days: int) -> Sequence[UsageDay]:
+def list_days(session: Session, owner: str | None, now: datetime, days: int) -> Sequence[UsageDay]:
     """Return those of the last `days` days on which an owner submitted something, oldest first."""
     since = now.astimezone(UTC).date() - timedelta(days=days - 1)
-    of_owner = UsageDay.owner == (key_id or NO_OWNER)
+    of_owner = UsageDay.owner == (owner or NO_OWNER)
     return session.scalars(select(UsageDay).where(of_owner, UsageDay.day >= since).order_by(UsageDay.day)).all()
 
 
@@ -87,8 +94,8 @@ def next_month_start(now: datetime) -> datetime:
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def _sum(session: Session, key_id: str | None, since: date) -> Usage:
-    of_owner = UsageDay.owner == (key_id or NO_OWNER)
+def _sum(session: Session, owner: str | None, since: date) -> Usage:
+    of_owner = UsageDay.owner == (owner or NO_OWNER)
     query = select(func.sum(UsageDay.jobs), func.sum(UsageDay.items)).where(of_owner, UsageDay.day >= since)
     jobs, items = session.execute(query).one()
     return Usage(int(jobs or 0), int(items or 0))

@@ -22,7 +22,7 @@ from db.blobs.store import DAMAGED, checked_name, checked_sha256, damaged_error
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from obstore import ReadableFile
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import ClientConfig, RetryConfig, S3Config
 
 MAX_CALLS = 32
 """Calls that one process makes to the bucket at the same time. Each holds at most one blob in memory."""
@@ -50,22 +50,28 @@ _ABSENT_SHA256 = "0" * 64
 class S3BlobStore:
     """Keeps a blob as the object `ab/abcd…` under the URL's prefix, and its derived files under `derived/ab/abcd…/`.
 
-    Endpoint, region and credentials come from the `AWS_*` environment variables, as with other S3 clients.
+    Endpoint, region and credentials come from the `AWS_*` environment variables, as with other S3 clients. Only the
+    secret key may come from the settings, so that it can be read from a file.
     """
 
     is_remote: ClassVar[bool] = True
     max_call_seconds: ClassVar[float] = _CALL_SECONDS + _RETRY_SECONDS + 1
 
-    def __init__(self, url: str, spool: Path) -> None:
-        """Open the bucket at `url`. `spool` is the local folder for blobs that are being written."""
+    def __init__(self, url: str, spool: Path, secret_key: str = "") -> None:
+        """Open the bucket at `url`. `spool` is the local folder for blobs that are being written.
+
+        `secret_key` replaces the secret key of the environment, unless it is empty.
+        """
         self._url = url
         self._spool = spool
         spool.mkdir(parents=True, exist_ok=True)
-        self._bucket = S3Store.from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
+        self._secret_key = secret_key
+        config: S3Config = {"secret_access_key": secret_key} if secret_key else {}
+        self._bucket = S3Store.from_url(url, config=config, client_options=_CLIENT, retry_config=_RETRIES)
         self._pool = ThreadPoolExecutor(MAX_CALLS, thread_name_prefix="blobs")
 
-    def __reduce__(self) -> tuple[type[S3BlobStore], tuple[str, Path]]:
-        return type(self), (self._url, self._spool)
+    def __reduce__(self) -> tuple[type[S3BlobStore], tuple[str, Path, str]]:
+        return type(self), (self._url, self._spool, self._secret_key)
 
     def writer(self) -> BlobWriter:
         return BlobWriter(self._spool)
@@ -91,6 +97,10 @@ class S3BlobStore:
     def open(self, sha256: str) -> IO[bytes]:
         with _translated_errors(sha256):
             return io.BufferedReader(_ObjectFile(obstore.open_reader(self._bucket, _key(sha256))))
+
+    def presigned_url(self, sha256: str, life: timedelta) -> str | None:
+        with _translated_errors(sha256):
+            return obstore.sign(self._bucket, "GET", _key(sha256), life)
 
     def read(self, sha256: str) -> bytes:
         with _translated_errors(sha256):

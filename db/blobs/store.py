@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import IO, ClassVar, Protocol
 
 import structlog
@@ -73,6 +74,13 @@ class BlobStore(Protocol):
 
         Raises:
             BlobMissing: The blob is not in the store.
+        """
+        ...
+
+    def presigned_url(self, sha256: str, life: timedelta) -> str | None:
+        """Return a URL at which everyone can read a blob from the store for a while. None: the store has no such URLs.
+
+        The store is not asked whether it has the blob.
         """
         ...
 

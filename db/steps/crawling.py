@@ -7,6 +7,7 @@ becomes an item twice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,13 +16,16 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import CookieWall, CrawlForbidden, ItemError, LeaseLost, NothingFound, ShopUnreachable
+from core import metrics
+from core.errors import LeaseLost
+from core.item_errors import CookieWall, CrawlForbidden, ItemError, NothingFound, ShopUnreachable
 from core.messages import ChunkMessage
 from db.access import usage
 from db.bulk import in_values
 from db.crawls import met_urls, requests
 from db.crawls.met_urls import EarlierVisit, MetUrl, QueuedUrl
 from db.crawls.progress import Progress
+from db.database import after_commit
 from db.steps import chunks, discoveries, lifecycle, submitting
 from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import LeasedSource
@@ -105,6 +109,11 @@ def take(session: Session, worker: str, policy: ChunkPolicy, now: datetime) -> L
     return lease
 
 
+def _count_urls(by_state: Mapping[tuple[str, str], int]) -> None:
+    for (kind, state), count in by_state.items():
+        metrics.CRAWL_URLS.labels(kind, state).inc(count)
+
+
 def commit(session: Session, lease: LeasedSource, batch: CrawlBatch, policy: ChunkPolicy, now: datetime) -> Committed:
     """Store a crawl batch and renew the lease.
 
@@ -134,6 +143,8 @@ def commit(session: Session, lease: LeasedSource, batch: CrawlBatch, policy: Chu
     lifecycle.update_job_state(session, job, now)
     messages = chunks.claim(session, job, policy, now)
     usage.add(session, job.key_id, now, items=len(items))
+    by_state = Counter((url.kind.value, url.state.value) for url in settled)
+    after_commit(session, lambda: _count_urls(by_state))
     return Committed(lease, messages)
 
 

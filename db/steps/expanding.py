@@ -12,7 +12,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from core.errors import ArchiveUnsafe, BadManifest, CrawlBrokenOff, EmptySource, ItemError, LeaseLost, RegionsNotTaken
+from core.errors import LeaseLost
+from core.item_errors import ArchiveUnsafe, BadManifest, CrawlBrokenOff, EmptySource, ItemError, RegionsNotTaken
 from core.messages import ChunkMessage
 from db import model_versions
 from db.access import usage

@@ -10,7 +10,8 @@ from typing import cast
 from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
-from core.errors import ItemError, LeaseLost
+from core.errors import LeaseLost
+from core.item_errors import ItemError
 from core.messages import ChunkMessage
 from db.bulk import UpdateRows
 from db.steps import chunks, lifecycle, submitting

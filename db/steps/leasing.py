@@ -6,6 +6,7 @@ Every update applies only to rows that the worker still holds. A worker that has
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +17,16 @@ from db.bulk import count_changed
 from db.tables import Chunk, Discovery
 
 Row = TypeVar("Row", Chunk, Discovery)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """A lease as it was read: every renewal gives it another end."""
+
+    id: str
+    """The id of the chunk, or of the job whose source it is."""
+    worker: str
+    until: datetime
 
 
 class Leasing(Generic[Row]):
@@ -46,6 +57,22 @@ class Leasing(Generic[Row]):
         taken_by = self._table.taken_by
         of_workers = taken_by.is_not(None) if worker is None else taken_by.endswith(worker, autoescape=True)
         self._update(session, of_workers, due_at=now)
+
+    def list_held(self, session: Session, max_attempts: int) -> list[HeldLease]:
+        """Return the leases that workers hold, without those of a last attempt (`max_attempts` of them)."""
+        table = self._table
+        held = table.taken_by.is_not(None) & (table.attempts < max_attempts)
+        rows = session.execute(select(self._key, table.taken_by, table.due_at).where(held))
+        return [HeldLease(row_id, worker or "", until) for row_id, worker, until in rows]
+
+    def end_unrenewed(self, session: Session, leases: Collection[HeldLease], now: datetime) -> int:
+        """End those of the leases that were neither renewed nor ended since they were read. Return their number."""
+        ended = 0
+        for lease in leases:
+            unrenewed = (self._key == lease.id) & (self._table.due_at == lease.until)
+            mine = unrenewed & (self._table.taken_by == lease.worker)
+            ended += count_changed(session, update(self._table).where(mine).values(due_at=now))
+        return ended
 
     def lock_lost(self, session: Session, row_id: str, now: datetime) -> Row | None:
         """Lock and return the row if its lease has ended while a worker held it."""

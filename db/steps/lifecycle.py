@@ -15,10 +15,13 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.orm import Session, lazyload
 
-from core.errors import ItemError, JobFinished, JobNotFinished, NothingToRetry
+from core import metrics
+from core.errors import JobFinished, JobNotFinished, NothingToRetry
+from core.item_errors import ItemError
 from db.bulk import UpdateRows, count_changed
 from db.crawls import requests
-from db.steps import chunks, discoveries, tallies, webhooks
+from db.database import after_commit
+from db.steps import chunks, discoveries, hinting, tallies, webhooks
 from db.tables import Chunk, Item, ItemStatus, Job, JobStatus
 
 RATE_INTERVAL = timedelta(seconds=2)
@@ -71,9 +74,16 @@ def finish_items(
     job.pending -= changed
     job.succeeded += len(succeeded)
     job.failed += len(failed)
-    job.reused += sum(row["reused"] for row in succeeded)
+    reused = sum(row["reused"] for row in succeeded)
+    job.reused += reused
+    after_commit(session, lambda: _count_succeeded(len(succeeded), reused))
     _set_running(job, taken_at)
     update_job_state(session, job, now)
+
+
+def _count_succeeded(succeeded: int, reused: int) -> None:
+    metrics.ITEMS.labels("succeeded").inc(succeeded)
+    metrics.ITEMS_REUSED.inc(reused)
 
 
 def start_job(session: Session, job: Job, now: datetime, taken_at: datetime) -> None:
@@ -103,6 +113,7 @@ def update_job_state(session: Session, job: Job, now: datetime) -> None:
         _end_run(job, now)
         _measure_rate(job, now)
         webhooks.store_job_end(session, job, now)
+        hinting.request(session, job, now)
     else:
         _measure_rate(job, now)
     session.flush()

@@ -86,11 +86,12 @@ class FoundDuplicates:
 
 
 @dataclass(frozen=True, slots=True)
-class SimilarItem:
-    """An item whose picture is alike, and the number of bits in which the hashes differ (0 also for the same bytes)."""
+class EarlierItem:
+    """An item of an earlier job that shows the same picture."""
 
     item: Item
     distance: int
+    """The number of bits in which the hashes differ. 0 also for the same bytes."""
 
 
 _UNLINKED = (
@@ -173,7 +174,7 @@ def _bands_row(sha256: str, values: Sequence[int]) -> dict[str, Any]:
     return {"blob_sha256": sha256, **dict(zip(BAND_COLUMNS, values, strict=True))}
 
 
-def find_similar(session: Session, item: Item, now: datetime, limit: int) -> list[SimilarItem]:
+def find_earlier(session: Session, item: Item, now: datetime, limit: int) -> list[EarlierItem]:
     """Return items of the same owner's earlier jobs that show the picture of `item`, or a crop of it, newest first."""
     if item.blob is None:
         return []
@@ -190,7 +191,7 @@ def find_similar(session: Session, item: Item, now: datetime, limit: int) -> lis
         .options(joinedload(Item.job))
     )
     return [
-        SimilarItem(found, distances[found.blob_sha256 or ""]) for found in session.scalars(with_shown_relations(query))
+        EarlierItem(found, distances[found.blob_sha256 or ""]) for found in session.scalars(with_shown_relations(query))
     ]
 
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.errors import EmptySource, JobNotOpen, WrongPosition
+from core.errors import JobNotOpen, WrongPosition
+from core.item_errors import EmptySource
 from core.messages import ChunkMessage
 from db.access import usage
 from db.steps import chunks, lifecycle, submitting

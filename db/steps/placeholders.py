@@ -14,7 +14,7 @@ from typing import Any, cast
 from sqlalchemy import SQLColumnExpression, Table, distinct, func, select, update
 from sqlalchemy.orm import Session
 
-from core.errors import ItemError, PlaceholderPicture
+from core.item_errors import ItemError, PlaceholderPicture
 from db.bulk import UpdateRows, in_values
 from db.steps import products, tallies
 from db.tables import Blob, Item, ItemRegion, ItemStatus, Job, JobSource, Review

@@ -11,7 +11,19 @@ from sqlalchemy.orm import Session
 
 from db.bulk import on_postgresql
 from db.steps import lifecycle, tallies
-from db.tables import FINISHED, Blob, CrawlUrl, Discovery, Item, Job, Prediction, Product
+from db.tables import (
+    FINISHED,
+    Acceptance,
+    Blob,
+    CrawlUrl,
+    Discovery,
+    HintRun,
+    Item,
+    Job,
+    JobMap,
+    Prediction,
+    Product,
+)
 
 MAX_ITEMS_AT_ONCE = 500
 """How many items one transaction removes."""
@@ -102,5 +114,8 @@ def finish_purge(session: Session, job_id: str, now: datetime) -> None:
     else:
         tallies.delete_tallies(session, job_id)
         session.execute(delete(Product).where(Product.job_id == job_id))
+        session.execute(delete(HintRun).where(HintRun.job_id == job_id))
+        session.execute(delete(Acceptance).where(Acceptance.job_id == job_id))
+        session.execute(delete(JobMap).where(JobMap.job_id == job_id))
         session.execute(delete(CrawlUrl).where(CrawlUrl.job_id == job_id))
         job.purged_at = now

@@ -6,6 +6,7 @@ that are still pending in this chunk are updated.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +15,16 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
-from core.errors import ItemError
+from core import metrics
 from core.ids import new_id
+from core.item_errors import ItemError
 from core.messages import ChunkMessage
 from core.types import PictureInfo, PictureKey
 from db.bulk import InsertMissing, UpdateRows
+from db.database import after_commit
 from db.steps import chunks, lifecycle, placeholders, products
 from db.steps.chunks import ChunkPolicy
-from db.tables import Blob, ItemRegion, Prediction
+from db.tables import Blob, ItemRegion, Prediction, Vector
 from db.views import items, regions
 from db.views.jobs import JobModel
 from db.views.regions import PendingRegion
@@ -34,6 +37,7 @@ _DESCRIBE_BLOBS = UpdateRows(
     _BLOBS.c.format.is_(None) | _BLOBS.c.fingerprint.is_(None),
 )
 _INSERT_PREDICTIONS = InsertMissing(_PREDICTIONS)
+_INSERT_VECTORS = InsertMissing(cast(Table, Vector.__table__))
 _PREDICT_REGIONS = UpdateRows(cast(Table, ItemRegion.__table__), ("prediction_id", "reused"))
 _KNOWN_PREDICTIONS = select(
     _PREDICTIONS.c.blob_sha256,
@@ -46,6 +50,7 @@ _KNOWN_PREDICTIONS = select(
     _PREDICTIONS.c.blob_sha256.in_(bindparam("sha256s", expanding=True)),
     _PREDICTIONS.c.model_version_id == bindparam("model_version_id"),
 )
+_WITH_VECTORS = _KNOWN_PREDICTIONS.join(Vector, Vector.prediction_id == _PREDICTIONS.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ class NewPrediction:
     label: str
     label_group: str
     confidence: float
+    vector: bytes | None = None
+    """The embedding of the picture (`core.vectors.encode`). None if the model has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +123,16 @@ def record(
     # wait for each other.
     _describe_blobs(session, outcomes)
     predictions = _store_new_predictions(session, model.model_version_id, outcomes, now)
+    if model.stores_vectors:
+        _store_vectors(session, model.model_version_id, outcomes, predictions)
     if (job := lifecycle.lock_job(session, message.job_id)) is None:
         return Recorded(0, [], job_finished=True)
-    pending = items.list_pending(session, message.chunk_id)
+    pending = items.list_pending_since(session, message.chunk_id)
     regions_of_item = regions.list_pending(session, message.chunk_id) if model.takes_regions else {}
-    stand_ins = placeholders.find(session, job, (sha256 for _, (sha256, _) in pending))
+    stand_ins = placeholders.find(session, job, (sha256 for _, (sha256, _), _ in pending))
     succeeded, failed, predicted_regions = [], [], []
-    for item_id, picture in pending:
+    submitted: Counter[datetime] = Counter()
+    for item_id, picture, created_at in pending:
         item_regions = regions_of_item.get(item_id, [])
         outcome = _with_regions(outcomes.get(picture), item_regions, outcomes)
         if outcome is None:
@@ -132,12 +142,17 @@ def record(
             failed.append({"id": item_id, **failure_columns(error, now)})
         else:
             succeeded.append({"id": item_id, **_success_columns(predictions[picture], outcome, now)})
+            submitted[created_at] += 1
             predicted_regions += [_region_row(region, predictions, outcomes) for region in item_regions]
     _PREDICT_REGIONS.execute(session, predicted_regions)
     finished = len(succeeded) + len(failed)
     if finished == len(pending):
         chunks.delete_chunk(session, message.chunk_id)
     placeholders.demote(session, job, stand_ins)
+    # Items of a retried job wait since the retry.
+    began = (job.run_at or job.rate_at or taken_at or now) if job.run_seconds else None
+    priority = job.priority.value
+    after_commit(session, lambda: _observe_latency(priority, submitted, began, now))
     lifecycle.finish_items(session, job, succeeded, failed, now, taken_at or now)
     products.count_votes(session, job, [row["id"] for row in succeeded])
     return Recorded(
@@ -147,6 +162,12 @@ def record(
         has_webhook=job.webhook is not None,
         has_several_items=job.total > 1,
     )
+
+
+def _observe_latency(priority: str, submitted: Mapping[datetime, int], began: datetime | None, now: datetime) -> None:
+    for created_at, count in submitted.items():
+        since = created_at if began is None else max(created_at, began)
+        metrics.observe_items(priority, max(0.0, (now - since).total_seconds()), count)
 
 
 def _with_regions(
@@ -244,15 +265,37 @@ def _store_new_predictions(
     return known | find_predictions(session, model_version_id, others)
 
 
+def _store_vectors(
+    session: Session,
+    model_version_id: int,
+    outcomes: Mapping[PictureKey, Outcome],
+    predictions: Mapping[PictureKey, KnownPrediction],
+) -> None:
+    rows = [
+        {
+            "prediction_id": predictions[picture].id,
+            "model_version_id": model_version_id,
+            "data": outcome.new_prediction.vector,
+        }
+        for picture, outcome in sorted(outcomes.items())
+        if outcome.new_prediction is not None and outcome.new_prediction.vector is not None
+    ]
+    _INSERT_VECTORS.execute(session, rows)
+
+
 def find_predictions(
-    session: Session, model_version_id: int, pictures: Sequence[PictureKey]
+    session: Session, model_version_id: int, pictures: Sequence[PictureKey], *, with_vectors: bool = False
 ) -> dict[PictureKey, KnownPrediction]:
-    """Return the stored predictions of the model version for these pictures."""
+    """Return the stored predictions of the model version for these pictures.
+
+    `with_vectors` leaves out predictions without a vector, so that the pictures are predicted once more for it.
+    """
     if not pictures:
         return {}
     requested = set(pictures)
     sha256s = list({sha256 for sha256, _ in requested})
-    rows = session.execute(_KNOWN_PREDICTIONS, {"sha256s": sha256s, "model_version_id": model_version_id})
+    statement = _WITH_VECTORS if with_vectors else _KNOWN_PREDICTIONS
+    rows = session.execute(statement, {"sha256s": sha256s, "model_version_id": model_version_id})
     found = {
         (row.blob_sha256, row.crop_key): KnownPrediction(row.id, row.label, row.label_group, row.confidence)
         for row in rows

@@ -14,14 +14,16 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, contains_eager
 
-from core.errors import BadCrop, NotReviewable
+from core.errors import NotReviewable
 from core.ids import new_id
+from core.item_errors import BadCrop
 from core.types import Crop
 from db.bulk import in_values
 from db.steps import products, tallies
 from db.steps.tallies import LabelMove
 from db.tables import Item, ItemStatus, Job, Review
 from db.views.items import with_shown_relations
+from db.views.labels import labels_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Verdict:
     """A person's statement about an item: the label that it shows, and a better crop of its picture."""
 
     label: str | None
-    """One of the labels of the job's model. None means that no label fits."""
+    """One of the labels of the job's model or of the owner's taxonomy. None means that no label fits."""
     crop: Crop | None = None
     """The part of the picture that shows the label. None: what was classified."""
 
@@ -78,7 +80,7 @@ def change(
         NotReviewable: An item has no prediction.
         BadCrop: A crop is not inside the picture.
     """
-    groups = {label["id"]: label["group"] for label in job.model_version.taxonomy["labels"]}
+    groups = {label["id"]: label["group"] for label in labels_of(job)}
     before: list[Verdict | None] = []
     moves: list[LabelMove] = []
     for item, verdict in changes:

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
-from core.errors import ItemError
 from core.ids import new_id
+from core.item_errors import ItemError
 from core.messages import ChunkMessage
 from core.products import product_id_of
 from core.search import searchable
@@ -110,6 +110,8 @@ class NewJob:
     """Until when items may be added. None: the job is not open."""
     columns: Mapping[str, str] | None = None
     """The meanings of columns of the manifest that the client gives."""
+    vectors: bool = True
+    """Whether to store the vectors of its pictures."""
     rerun_of: str | None = None
     """The job whose pictures this one classifies again."""
 
@@ -174,6 +176,7 @@ def _new_job(
         "priority": new.priority,
         "discovering": discovering or new.open_until is not None,
         "open_until": new.open_until,
+        "vectors": new.vectors,
         "rerun_of": new.rerun_of,
         "columns": dict(new.columns) if new.columns else None,
         "total": len(items),

@@ -13,14 +13,12 @@ from typing import Any, cast
 from sqlalchemy import Table, delete, select
 from sqlalchemy.orm import Session
 
+from core import metrics
+from core.confidences import HISTOGRAM_BINS, bin_of
 from db.bulk import AddToRows
+from db.database import after_commit
 from db.tables import ErrorTally, Job, LabelTally
-
-HISTOGRAM_BINS = 20
-"""Number of bins in the confidence histogram. They divide 0 to 1 into equal parts."""
-
-REJECTED = ""
-"""The label under which the tallies count items for which a person said that no label fits."""
+from db.tables.jobs import REJECTED
 
 _LABELS, _ERRORS = cast(Table, LabelTally.__table__), cast(Table, ErrorTally.__table__)
 _COUNT_LABELS = AddToRows(_LABELS, ("count", "confidence_sum"))
@@ -73,11 +71,6 @@ class Summary:
     """The number of succeeded items in each bin of confidence."""
 
 
-def bin_of(confidence: float) -> int:
-    """Return the bin to which a confidence belongs. Exactly 1 belongs to the last bin."""
-    return min(int(confidence * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)
-
-
 def count_labels(session: Session, job_id: str, items: Iterable[Mapping[str, Any]]) -> None:
     """Add succeeded items to the job's tallies, given by `label`, `label_group` and `confidence`."""
     tallies: dict[tuple[str, int], dict[str, Any]] = {}
@@ -127,6 +120,15 @@ def count_errors(session: Session, job: Job, failures: Mapping[Failure, int]) ->
         row["retryable"] += count if retryable else 0
     _COUNT_ERRORS.execute(session, list(by_code.values()))
     job.retryable += sum(row["retryable"] for row in by_code.values())
+    after_commit(session, lambda: _count_failed({code: row["count"] for code, row in by_code.items()}))
+
+
+def _count_failed(by_code: Mapping[str, int]) -> None:
+    for code, count in by_code.items():
+        # Failures that are taken back for a retry have happened all the same.
+        if count > 0:
+            metrics.ITEMS.labels("failed").inc(count)
+            metrics.ITEM_ERRORS.labels(code).inc(count)
 
 
 def delete_tallies(session: Session, job_id: str) -> None:

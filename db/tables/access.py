@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import JSON, Index, String, Text, func
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from db.tables.base import Base
 
@@ -29,6 +29,17 @@ class ApiKey(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    joined_owner: Mapped[str | None] = mapped_column(String(40))
+    """The owner that the key was created for. None: the key began as its own owner, whose name is the id of the key."""
+    expires_at: Mapped[datetime | None]
+    """When the key stops working. None: never."""
+
+    owner: Mapped[str] = column_property(func.coalesce(joined_owner, id))
+    """The owner of the jobs that are submitted with the key. Several keys can have the same one."""
+
+    def works(self, now: datetime) -> bool:
+        """Return whether the key is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
 class EndedSession(Base):
@@ -49,7 +60,7 @@ class UsageDay(Base):
     __tablename__ = "usage_days"
 
     owner: Mapped[str] = mapped_column(String(40), primary_key=True)
-    """The id of a key, or the empty string for submissions without a key. A NULL could not be part of a unique key."""
+    """`ApiKey.owner`, or the empty string for submissions without a key. A NULL could not be part of a unique key."""
     day: Mapped[date] = mapped_column(primary_key=True)
     jobs: Mapped[int] = mapped_column(default=0)
     items: Mapped[int] = mapped_column(default=0)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Integer,
     String,
     Text,
     UniqueConstraint,
@@ -24,6 +25,7 @@ from core.fingerprints import BANDS, Fingerprint
 from core.products import MAX_PRODUCT_ID, TEXTS
 from core.types import Crop
 from db.tables.base import Base, enum
+from db.tables.hints import ItemHint
 from db.tables.jobs import Job
 
 BAND_COLUMNS = tuple(f"band_{number}" for number in range(BANDS))
@@ -100,6 +102,24 @@ class Prediction(Base):
     scores: Mapped[list[Any]]
     """Softmax scores in the order of the model's labels."""
     created_at: Mapped[datetime]
+
+
+class Vector(Base):
+    """The vector of a prediction: the embedding that its model gave for the picture (core/vectors.py).
+
+    It has a table of its own, because most queries of predictions do not need it, and it is larger than all the rest.
+    """
+
+    __tablename__ = "vectors"
+    __table_args__ = (Index(None, "model_version_id", "number"), {"sqlite_autoincrement": True})
+
+    number: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    """Ascending in the order of insertion, and never used again. There are gaps, and while transactions overlap, a
+    lower number may become visible after a higher one."""
+    prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.id", ondelete="CASCADE"), unique=True)
+    model_version_id: Mapped[int] = mapped_column(ForeignKey("model_versions.id"))
+    """A copy of the prediction's, because an index of vectors reads those of one model version."""
+    data: Mapped[bytes]
 
 
 def _partial_index(where: str, *columns: str) -> Index:
@@ -182,6 +202,7 @@ class Item(Base):
     prediction: Mapped[Prediction | None] = relationship()
     review: Mapped[Review | None] = relationship(back_populates="item")
     job: Mapped[Job] = relationship()
+    hints: Mapped[list[ItemHint]] = relationship(viewonly=True)
     regions: Mapped[list[ItemRegion]] = relationship(order_by="ItemRegion.position", viewonly=True)
 
 

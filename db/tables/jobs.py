@@ -6,9 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text, true
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
+from db.tables.acceptances import Acceptance
 from db.tables.access import ApiKey
 from db.tables.base import Base, enum
 from db.tables.crawls import Crawl
@@ -147,9 +148,12 @@ class Job(Base):
     webhook: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """`{"url", "events"}`: where to send which ends of the job. None: nowhere."""
     key_id: Mapped[str | None] = mapped_column(String(40))
-    """The owner: a key, also if it is revoked. None if the job was submitted without a key."""
+    """The owner (`ApiKey.owner`), which is the id of its first key unless it was given a name. None: submitted without
+    a key."""
     products: Mapped[int] = mapped_column(default=0, server_default="0")
     """The products that its items show (`Product`)."""
+    vectors: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """Whether the vectors of its pictures are stored with their predictions (`Vector`)."""
     rerun_of: Mapped[str | None] = mapped_column(String(40))
     """The job whose pictures this one classifies again. It may have been deleted since."""
 
@@ -160,7 +164,9 @@ class Job(Base):
         viewonly=True,
     )
     """The error codes of its failed items, the most frequent one first."""
-    owner: Mapped[ApiKey | None] = relationship(
+    acceptance: Mapped[Acceptance | None] = relationship(viewonly=True)
+    """The policy by which its predictions are accepted. Read when it is first used."""
+    first_key: Mapped[ApiKey | None] = relationship(
         primaryjoin=lambda: foreign(Job.key_id) == ApiKey.id, viewonly=True, lazy="select"
     )
     crawl: Mapped[Crawl | None] = relationship(viewonly=True)
@@ -235,6 +241,10 @@ class Discovery(Base):
     """Why the last attempt ended."""
 
 
+REJECTED = ""
+"""The label under which the tallies count items for which a person said that no label fits."""
+
+
 class LabelTally(Base):
     """How many items of a job are listed under a label, with a confidence in a bin.
 
@@ -245,7 +255,7 @@ class LabelTally(Base):
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     label: Mapped[str] = mapped_column(String(100), primary_key=True)
-    """The empty string counts the items for which a person said that no label fits."""
+    """Or `REJECTED`."""
     bin: Mapped[int] = mapped_column(primary_key=True)
     """The number of the bin in the confidence histogram."""
     label_group: Mapped[str] = mapped_column(String(100))

@@ -6,7 +6,7 @@ server therefore keeps only one page in memory, and no snapshot of the database.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal
@@ -18,9 +18,11 @@ from core.clock import utc_now
 from core.errors import ExportBroken
 from core.types import Crop
 from db.database import Database
-from db.tables import Blob, Item, ItemRegion, Job, Prediction, Review
+from db.tables import Acceptance, Blob, Item, ItemRegion, ItemStatus, Job, Prediction, Review
 from db.views import jobs, regions
+from db.views.acceptances import Policy
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, select_page
+from db.views.labels import Row
 
 ITEMS_PER_PAGE = 2000
 """How many items one transaction reads."""
@@ -39,6 +41,9 @@ PRODUCT_COLUMNS: dict[str, ColumnKind] = {
 }
 BREADCRUMB_SEPARATOR = " > "
 _CROP = ("x", "y", "width", "height")
+URL_COLUMNS = ("picture_url", "thumbnail_url")
+PictureUrls = Callable[[str, ItemStatus, str | None], tuple[str | None, str | None]]
+"""(item id, its status, the format of its picture) -> the values of `URL_COLUMNS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +63,30 @@ class Export:
     job_id: str
     model: str
     """The model version, as `name@version`."""
-    labels: list[dict[str, Any]]
-    """The labels of the model's taxonomy, in its order."""
+    labels: Sequence[Row]
+    """The labels that the items may have: first those of the model, in the order of its scores."""
     top_k: int
     item_filter: ItemFilter
     takes_regions: bool = False
     """Whether items of the job may have regions."""
+    acceptance: Acceptance | None = None
+    """The policy by which predictions of the job are accepted."""
+    picture_urls: PictureUrls | None = None
+    """Makes the columns with URLs of the pictures. None: the export has no such columns."""
 
     @classmethod
-    def of(cls, job: Job, item_filter: ItemFilter) -> Export:
+    def of(
+        cls,
+        job: Job,
+        labels: Sequence[Row],
+        item_filter: ItemFilter,
+        acceptance: Acceptance | None = None,
+        picture_urls: PictureUrls | None = None,
+    ) -> Export:
+        """Return the export of a job's items. `labels` are those of `db.views.labels.labels_of`."""
         version = job.model_version
-        labels = version.taxonomy["labels"]
-        return cls(job.id, version.ref, labels, min(job.top_k, len(labels)), item_filter, version.takes_regions)
+        top_k = min(job.top_k, len(version.taxonomy["labels"]))
+        return cls(job.id, version.ref, labels, top_k, item_filter, version.takes_regions, acceptance, picture_urls)
 
     def columns(self) -> list[Column]:
         """Return the columns that docs/exports.md describes."""
@@ -103,12 +120,17 @@ class Export:
             **{f"review_crop_{name}": "integer" for name in _CROP},
             "reviewed_by": "text",
             "reviewed_at": "moment",
+            "accepted": "flag",
+            "accepted_threshold": "number",
+            "accepted_by": "text",
+            "accepted_at": "moment",
             "error_code": "text",
             "error_detail": "text",
             "error_retryable": "flag",
             "created_at": "moment",
             "finished_at": "moment",
             "metadata": "object",
+            **(dict.fromkeys(URL_COLUMNS, "text") if self.picture_urls is not None else {}),
         }
         return [Column(name, kind) for name, kind in kinds.items()]
 
@@ -137,7 +159,7 @@ class Export:
                 return
             after = ItemCursor(found[-1].position)
 
-    def _row(self, row: Any, labels: dict[str, dict[str, Any]], regions_of_item: Sequence[ItemRegion]) -> list[Value]:
+    def _row(self, row: Any, labels: dict[str, Row], regions_of_item: Sequence[ItemRegion]) -> list[Value]:
         label = labels.get(row.label)
         provenance = row.provenance or {}
         has_prediction = row.predicted_label is not None
@@ -169,13 +191,28 @@ class Export:
             *_crop_columns(row.review_crop_key),
             row.reviewed_by,
             row.reviewed_at,
+            *self._acceptance_columns(row),
             row.error_code,
             row.error_detail,
             row.error_retryable,
             row.created_at,
             row.finished_at,
             row.details,
+            *self._urls(row),
         ]
+
+    def _urls(self, row: Any) -> tuple[str | None, ...]:
+        return () if self.picture_urls is None else self.picture_urls(row.id, row.status, row.format)
+
+    def _acceptance_columns(self, row: Any) -> tuple[Value, ...]:
+        """Return whether the policy accepts an item, and by which threshold, key and time. Pending items: nothing."""
+        if row.predicted_label is None:
+            return (None,) * 4
+        policy = None if self.acceptance is None or row.reviewed_at else Policy.of(self.acceptance)
+        threshold = None if policy is None else policy.threshold_of(row.label, row.confidence, row.finished_at)
+        if self.acceptance is None or threshold is None:
+            return False, None, None, None
+        return True, threshold, self.acceptance.key_id, self.acceptance.created_at
 
     def _ranked_columns(self, scores: list[float] | None) -> list[Value]:
         if scores is None:
@@ -219,7 +256,7 @@ def _crop_columns(key: str | None) -> tuple[Value, ...]:
     return (None,) * 4 if crop is None else (crop.x, crop.y, crop.width, crop.height)
 
 
-def label_columns(label: dict[str, Any] | None) -> tuple[Value, ...]:
+def label_columns(label: Row | None) -> tuple[Value, ...]:
     if label is None:
         return (None,) * 4
     return label["id"], label["name"]["en"], label["name"]["ko"], label["group"]

@@ -27,19 +27,24 @@ class Marks:
 
 def read_marks(session: Session, job: Job, item_filter: ItemFilter, sort: ItemSort, every: int) -> Marks:
     """Return the marks of a list in pages of `every` items."""
-    if item_filter == ItemFilter() and sort == ItemSort.POSITION:
+    if item_filter.chosen is None and item_filter == ItemFilter() and sort == ItemSort.POSITION:
         # Positions count from 0 without gaps.
         return Marks(job.total, [ItemCursor(position) for position in range(every - 1, job.total - 1, every)])
     keys = select_keys(job.id, item_filter, sort).subquery()
-    order = [keys.c.position] if sort == ItemSort.POSITION else [nulls_last(keys.c.confidence), keys.c.position]
+    orders = {
+        ItemSort.POSITION: [keys.c.position],
+        ItemSort.CONFIDENCE: [nulls_last(keys.c.confidence), keys.c.position],
+    }
+    order = orders.get(sort, [keys.c.rank])
     numbered = select(
         keys.c.position,
         keys.c.confidence,
+        keys.c.rank,
         func.row_number().over(order_by=order).label("number"),
         func.lead(keys.c.position).over(order_by=order).is_(None).label("is_last"),
     ).subquery()
     rows = session.execute(
         select(numbered).where((numbered.c.number % every == 0) | numbered.c.is_last).order_by(numbered.c.number)
     ).all()
-    cursors = [ItemCursor(row.position, row.confidence) for row in rows if not row.is_last]
+    cursors = [ItemCursor(row.position, row.confidence, row.rank) for row in rows if not row.is_last]
     return Marks(rows[-1].number if rows else 0, cursors)

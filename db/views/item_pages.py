@@ -18,7 +18,9 @@ from sqlalchemy import (
     SelectBase,
     SQLColumnExpression,
     false,
+    null,
     select,
+    true,
     tuple_,
     union_all,
 )
@@ -26,7 +28,8 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.expression import nulls_last
 
 from core.search import needle
-from db.tables import Item, ItemStatus, ItemText, Review
+from db.tables import HintKind, Item, ItemHint, ItemStatus, ItemText, Review
+from db.views.acceptances import Policy
 
 MAX_RUNS = 100
 """Maximum number of labels that get a run each. SQLite merges at most 500. More labels are searched as one run."""
@@ -41,6 +44,17 @@ class ItemSort(StrEnum):
     """The order in which the items were submitted."""
     CONFIDENCE = "confidence"
     """The lowest confidence first. Items without a prediction come last."""
+    DOUBT = HintKind.DOUBT.value
+    """The order of this hint, as of the others below. It lists only items that have a place in it."""
+    SURPRISE = HintKind.SURPRISE.value
+    MISLABELLED = HintKind.MISLABELLED.value
+    UNKNOWN = HintKind.UNKNOWN.value
+    DIVERSE = HintKind.DIVERSE.value
+
+    @property
+    def hint(self) -> HintKind | None:
+        """The hint by which it sorts, or None."""
+        return next((kind for kind in HintKind if kind.value == self.value), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +78,14 @@ class ItemFilter:
     product_id: str | None = None
     sku: str | None = None
     hide_duplicates: bool = False
+    hint: HintKind | None = None
+    """The item is flagged by this hint."""
+    accepted: bool | None = None
+    """Whether `policy` accepts the item."""
+    policy: Policy | None = None
+    """The policy of the job. None: it accepts nothing."""
     chosen: ColumnElement[bool] | None = None
-    """A condition on the id of the item (`db.bulk.in_values`)."""
+    """A condition on the id or the position of the item (`db.bulk.in_values`, `in_numbers`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +94,8 @@ class ItemCursor:
 
     position: int
     confidence: float | None = None
+    rank: int | None = None
+    """Its place in the order of a hint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +111,8 @@ def select_page(
     query: SelectT, job_id: str, item_filter: ItemFilter, sort: ItemSort, after: ItemCursor | None, limit: int
 ) -> SelectT:
     """Narrow a select over `Item` to the first `limit` items of a job after a cursor, in order."""
+    if sort.hint is not None:
+        return _select_by_hint(query, job_id, item_filter, sort.hint, after, limit)
     by_confidence = sort == ItemSort.CONFIDENCE
     if not by_confidence and _is_search(item_filter):
         # The search can then end at the last item of the page.
@@ -99,7 +123,7 @@ def select_page(
     runs = _runs(job_id, item_filter, sort, after)
     if len(runs) == 1:
         return _select_run(query, job_id, item_filter, runs[0]).order_by(*runs[0].order).limit(limit)
-    keys = select(Item.position, Item.confidence)
+    keys = select(Item.job_id, Item.position, Item.confidence)
     parts = [
         select(_select_run(keys, job_id, item_filter, run).order_by(*run.order).limit(limit).subquery()) for run in runs
     ]
@@ -107,13 +131,43 @@ def select_page(
     order = (nulls_last(merged.c.confidence), merged.c.position) if by_confidence else (merged.c.position,)
     first = select(merged).order_by(*order).limit(limit).subquery()
     order = (nulls_last(first.c.confidence), first.c.position) if by_confidence else (first.c.position,)
-    at_key = (Item.job_id == job_id) & (Item.position == first.c.position)
+    # With `Item.job_id == job_id`, SQLite 3.46 reads all items of the job and looks each up among the first ones.
+    at_key = (Item.job_id == first.c.job_id) & (Item.position == first.c.position)
     return query.join(first, at_key).order_by(*order)
 
 
+def _select_by_hint(
+    query: SelectT, job_id: str, item_filter: ItemFilter, kind: HintKind, after: ItemCursor | None, limit: int
+) -> SelectT:
+    """Narrow a select to a page in the order of a hint. The key of the hints has this order."""
+    # Without a condition on the rank, SQLite would read the items of a status or label first, and sort their hints.
+    last = -1 if after is None or after.rank is None else after.rank
+    chosen = _with_hint(query, job_id, item_filter, kind).where(ItemHint.rank > last)
+    return chosen.order_by(ItemHint.rank).limit(limit)
+
+
+def _with_hint(query: SelectT, job_id: str, item_filter: ItemFilter, kind: HintKind) -> SelectT:
+    """Join the hints of one kind to a select over `Item`, and apply a filter."""
+    at_key = (Item.job_id == ItemHint.job_id) & (Item.position == ItemHint.position)
+    # With a condition on `Item.job_id`, SQLite would read all items of the job.
+    conditions = [ItemHint.job_id == job_id, ItemHint.kind == kind, *_common_conditions(job_id, item_filter)]
+    if item_filter.status is not None:
+        conditions.append(Item.status == item_filter.status)
+    if item_filter.labels is not None:
+        conditions.append(Item.label.in_(item_filter.labels))
+    elif item_filter.predicted is not None and not _of_reviews(item_filter):
+        listed, moved = _is_predicted(item_filter.predicted)
+        conditions.append(listed | moved)
+    if _of_reviews(item_filter):
+        query = query.join(Review, Review.item_id == Item.id)
+    return query.join(ItemHint, at_key).where(*conditions)
+
+
 def select_keys(job_id: str, item_filter: ItemFilter, sort: ItemSort) -> SelectBase:
-    """Return a select of position and confidence of all items that fulfil a filter, in no order."""
-    keys = select(Item.position, Item.confidence)
+    """Return a select of position, confidence and rank of all items that fulfil a filter, in no order."""
+    if sort.hint is not None:
+        return _with_hint(select(Item.position, Item.confidence, ItemHint.rank), job_id, item_filter, sort.hint)
+    keys = select(Item.position, Item.confidence, null().label("rank"))
     parts = [_select_run(keys, job_id, item_filter, run) for run in _runs(job_id, item_filter, sort, None)]
     return parts[0] if len(parts) == 1 else union_all(*parts)
 
@@ -139,6 +193,10 @@ def _common_conditions(job_id: str, item_filter: ItemFilter) -> list[ColumnEleme
         conditions.append(Item.confidence <= item_filter.max_confidence)
     if item_filter.hide_duplicates:
         conditions.append(Item.duplicate_of.is_(None))
+    if item_filter.hint is not None:
+        conditions.append(_is_flagged(job_id, item_filter.hint))
+    if item_filter.accepted is not None:
+        conditions.append(_is_accepted(item_filter.accepted, item_filter.policy))
     review = aliased(Review)
     of_item = select(review.id).where(review.item_id == Item.id)
     if item_filter.reviewed is False:
@@ -159,6 +217,19 @@ def _common_conditions(job_id: str, item_filter: ItemFilter) -> list[ColumnEleme
     if item_filter.chosen is not None:
         conditions.append(item_filter.chosen)
     return conditions
+
+
+def _is_flagged(job_id: str, kind: HintKind) -> ColumnElement[bool]:
+    hint = aliased(ItemHint)
+    flagged = select(hint.position).where(hint.job_id == job_id, hint.kind == kind, hint.flagged.is_(True))
+    return Item.position.in_(flagged)
+
+
+def _is_accepted(accepted: bool, policy: Policy | None) -> ColumnElement[bool]:
+    if policy is None:
+        return false() if accepted else true()
+    # Items without a prediction have no confidence, and comparing it gives NULL.
+    return policy.accepts() if accepted else Item.confidence.is_(None) | ~policy.accepts()
 
 
 def _is_predicted(label: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

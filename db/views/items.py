@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import chain
 from typing import Any, TypeVar, cast
 
@@ -20,7 +21,7 @@ from db.views.item_pages import ItemCursor, ItemFilter, ItemSort, select_page
 
 _ITEMS = cast(Table, Item.__table__)
 _PENDING_ITEMS = (
-    select(_ITEMS.c.id, _ITEMS.c.blob_sha256, _ITEMS.c.crop_key)
+    select(_ITEMS.c.id, _ITEMS.c.blob_sha256, _ITEMS.c.crop_key, _ITEMS.c.created_at)
     .where(_ITEMS.c.chunk_id == bindparam("chunk_id"), _ITEMS.c.status == ItemStatus.PENDING)
     .order_by(_ITEMS.c.position)
 )
@@ -99,8 +100,13 @@ def _build(kind: type[T], values: Iterator[Any]) -> T:
 
 def list_pending(session: Session, chunk_id: str) -> list[tuple[str, PictureKey]]:
     """Return id and picture of the pending items of a chunk, in order of position."""
+    return [(item_id, picture) for item_id, picture, _ in list_pending_since(session, chunk_id)]
+
+
+def list_pending_since(session: Session, chunk_id: str) -> list[tuple[str, PictureKey, datetime]]:
+    """Return what `list_pending` returns, and when each item was created."""
     rows = session.execute(_PENDING_ITEMS, {"chunk_id": chunk_id})
-    return [(item_id, (sha256 or "", crop_key)) for item_id, sha256, crop_key in rows]
+    return [(item_id, (sha256 or "", crop_key), created_at) for item_id, sha256, crop_key, created_at in rows]
 
 
 def list_pending_pictures(session: Session, chunk_id: str, *, with_regions: bool = False) -> list[PictureKey]:

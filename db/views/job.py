@@ -86,6 +86,7 @@ class JobOut(Output):
     priority: Priority
     owner: OwnerOut | None = Field(description="Null if the job was submitted without a key.")
     products: int = Field(description="The products that its items show.")
+    vectors: bool = Field(description="Whether vectors of its pictures are stored, if the model has an embedding.")
     rerun_of: str | None = Field(description="The job whose pictures this one classifies again.")
     metadata: dict[str, Any]
     webhook: bool = Field(description="True if a webhook receives a message when the job ends.")
@@ -96,6 +97,13 @@ class JobOut(Output):
     finished_at: Time | None
     expires_at: Time | None
     links: JobLinksOut
+
+
+def _owner_out(job: Job) -> OwnerOut | None:
+    if job.key_id is None:
+        return None
+    # An owner without a name of its own is called as its first key.
+    return OwnerOut(id=job.key_id, name=job.key_id if job.first_key is None else job.first_key.name)
 
 
 def job_out(job: Job) -> JobOut:
@@ -119,8 +127,9 @@ def job_out(job: Job) -> JobOut:
         eta_seconds=_eta_seconds(job),
         model=ModelOut(name=job.model_version.name, version=job.model_version.version),
         priority=job.priority,
-        owner=None if job.owner is None else OwnerOut(id=job.owner.id, name=job.owner.name),
+        owner=_owner_out(job),
         products=job.products,
+        vectors=job.vectors,
         rerun_of=job.rerun_of,
         metadata=job.details,
         webhook=job.webhook is not None,

@@ -14,7 +14,7 @@ from db.access.keys import Caller
 from db.database import Database
 from db.look_up import LookUp
 from db.tables import FINISHED, Item, ItemStatus, Job, JobSource, JobStatus, ModelVersion, Priority
-from db.tables.model_versions import takes_regions
+from db.tables.model_versions import has_embedding, takes_regions
 
 
 def get(session: Session, job_id: str) -> Job | None:
@@ -109,10 +109,12 @@ class JobModel:
     ref: ModelRef
     takes_regions: bool
     """Whether items of the job may have regions."""
+    stores_vectors: bool
+    """Whether the pictures of the job get vectors: the model has embeddings, and the job does not leave them out."""
 
 
 _JOB_MODEL = (
-    select(ModelVersion.id, ModelVersion.name, ModelVersion.version, ModelVersion.input)
+    select(ModelVersion.id, ModelVersion.name, ModelVersion.version, ModelVersion.input, Job.vectors)
     .join(Job, Job.model_version_id == ModelVersion.id)
     .where(Job.id == bindparam("job_id"))
 )
@@ -121,13 +123,17 @@ _JOB_MODEL = (
 def read_job_model(session: Session, job_id: str) -> JobModel | None:
     """Return the model version of a job. None if the job does not exist."""
     row = session.execute(_JOB_MODEL, {"job_id": job_id}).first()
-    return None if row is None else JobModel(row.id, ModelRef(row.name, row.version), takes_regions(row.input))
+    if row is None:
+        return None
+    stores_vectors = row.vectors and has_embedding(row.input)
+    return JobModel(row.id, ModelRef(row.name, row.version), takes_regions(row.input), stores_vectors)
 
 
 def model_of(job: Job) -> JobModel:
     """Return the model version of a job that a session has loaded."""
     version = job.model_version
-    return JobModel(version.id, ModelRef(version.name, version.version), version.takes_regions)
+    stores_vectors = job.vectors and version.has_embedding
+    return JobModel(version.id, ModelRef(version.name, version.version), version.takes_regions, stores_vectors)
 
 
 def is_wanted(session: Session, job_id: str) -> bool:
@@ -157,7 +163,7 @@ def list_newest(
 ) -> Sequence[Job]:
     """Return jobs that the caller may see, older than the id `before`, newest first. Expired jobs are left out."""
     query = select(Job).where(caller.sees_job, is_kept(now)).order_by(Job.id.desc()).limit(limit)
-    query = query.options(selectinload(Job.crawl), selectinload(Job.owner), selectinload(Job.failures))
+    query = query.options(selectinload(Job.crawl), selectinload(Job.first_key), selectinload(Job.failures))
     if job_filter.source:
         query = query.where(Job.source == job_filter.source)
     else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from core.clock import utc_now
 from core.errors import ExportBroken
 from db.database import Database
 from db.views import jobs, products
 from db.views.exports import PRODUCT_COLUMNS, Column, ColumnKind, Rows, Value, label_columns, product_values
+from db.views.labels import Row, labels_of
 from db.views.products import ProductFilter, ProductVerdict
 
 PRODUCTS_PER_PAGE = 1000
@@ -57,7 +58,7 @@ class ProductExport:
                 if job is None or job.deleted_at is not None or job.expired(utc_now()):
                     raise ExportBroken
                 found = products.list_of_job(session, job.id, self.wanted, after, PRODUCTS_PER_PAGE)
-                labels = {label["id"]: label for label in job.model_version.taxonomy["labels"]}
+                labels = {label["id"]: label for label in labels_of(job)}
                 rows = [_row(product, labels) for product in found]
             yield rows
             if len(found) < PRODUCTS_PER_PAGE:
@@ -65,7 +66,7 @@ class ProductExport:
             after = found[-1].product.product_id
 
 
-def _row(product: ProductVerdict, labels: dict[str, dict[str, Any]]) -> list[Value]:
+def _row(product: ProductVerdict, labels: dict[str, Row]) -> list[Value]:
     vote = product.vote
     return [
         *product_values(product.product.product_id, product.facts),
