@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import Celery
 from kombu import Queue as KombuQueue
 from kombu.transport import TRANSPORT_ALIASES
+from redis.connection import parse_url
 
 from core.deadlines import Deadlines
 from core.messages import Queue
@@ -31,6 +34,7 @@ def make_celery(settings: Settings) -> Celery:
     app = Celery("lookbook", set_as_current=False)
     app.conf.update(
         broker_url=_kombu_url(settings.resolved_redis_url),
+        broker_use_ssl=_tls_options(settings.resolved_redis_url),
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             "visibility_timeout": Deadlines.of(settings).visibility_timeout.total_seconds(),
@@ -70,4 +74,21 @@ def _kombu_url(redis_url: str) -> str:
     """Return the URL in Kombu's form: redis-py writes a Unix socket as `unix:///path`, Kombu as `redis+socket:///path`."""
     if redis_url.startswith("unix://"):
         return "redis+socket://" + redis_url.removeprefix("unix://")
-    return redis_url
+    # Kombu reads the options of TLS as texts, so that `ssl_check_hostname=false` would mean the opposite.
+    return redis_url.partition("?")[0] if _uses_tls(redis_url) else redis_url
+
+
+def _uses_tls(redis_url: str) -> bool:
+    return redis_url.startswith("rediss://")
+
+
+def _tls_options(redis_url: str) -> dict[str, Any] | None:
+    """Return the options of TLS in the URL of Redis, as redis-py understands them. None: the URL asks for no TLS.
+
+    Without options, Kombu would not check the certificate of the server.
+    """
+    if not _uses_tls(redis_url):
+        return None
+    parsed: dict[str, Any] = parse_url(redis_url)  # type: ignore[no-untyped-call]
+    given = {name: value for name, value in parsed.items() if name.startswith("ssl_")}
+    return {"ssl_cert_reqs": "required"} | given

@@ -7,38 +7,43 @@ from __future__ import annotations
 
 import json
 import socket
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from queue import Empty, SimpleQueue
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import redis
-from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from broker.app import ANSWER_SECONDS, CONNECT_SECONDS, make_celery
-from broker.envelope import envelope
+from broker.envelope import envelope, log_headers
+from broker.searches import Searches
+from broker.subscriptions import Listeners, Subscription, redis_errors
 from broker.transport import DEAD_LETTER_COUNT
 from core.errors import BrokerUnavailable, SettingsError
 from core.messages import EXPLAIN_ITEM, PREVIEW, ChunkMessage, Queue
 from core.settings import Settings
+from core.tracing import context_to_send, is_tracing, receive_context
 from core.versions import REDIS, parse_version
 
 if TYPE_CHECKING:
     from celery import Celery
 
-HEARTBEAT_SECONDS = 3.0
+HEARTBEAT_SECONDS = 2.0
 """Seconds between two heartbeats of a worker."""
 EXPLANATION_SECONDS = 10.0
 """Seconds that a request waits for an explanation. After that the client has to ask again."""
 _HEARTBEAT_KEPT_SECONDS = 10
 """Seconds after which a worker without a new heartbeat no longer counts as alive."""
 _HEARTBEATS = "lookbook:worker:"
+_BEATS = "lookbook:beat:"
 _CHANNEL = "lookbook:done:"
 _PREVIEWS = "lookbook:preview:"
+_TRACES = "lookbook:trace:"
+_TRACE_KEPT_SECONDS = 24 * 3600
+_METRICS = "lookbook:metrics:"
+_METRICS_KEPT_SECONDS = 30 * 24 * 3600
 _PREVIEW_KEPT_SECONDS = 300
 _MAX_WAITING_PREVIEWS = 20
 _RUN_KEY = "lookbook:run"
@@ -56,6 +61,8 @@ class Heartbeat:
     device: str
     precision: str
     models: list[str]
+    not_loaded: dict[str, str] = field(default_factory=dict)
+    """Why the last attempt to load a model version failed, by `name@version`."""
 
 
 def worker_suffix(process_id: int) -> str:
@@ -72,55 +79,14 @@ class RedisRun:
     """Whether Redis still holds everything that was sent in the run that was remembered last."""
 
 
-@contextmanager
-def _redis_errors() -> Iterator[None]:
-    """Raise `BrokerUnavailable` in place of any error that keeps Redis from answering."""
-    try:
-        yield
-    except (redis.RedisError, OperationalError) as error:
-        raise BrokerUnavailable(f"Redis does not answer: {error}") from error
-
-
-class Subscription:
-    """A subscription to one announcement.
-
-    Subscribe before you read the state from the database, so that no announcement is missed in between.
-    """
-
-    def __init__(self, listener: Any, channel: str) -> None:
-        self._listener = listener
-        self._channel = channel
-
-    def wait(self, seconds: float) -> bool:
-        """Wait up to `seconds`, and return whether the announcement came.
-
-        Raises:
-            BrokerUnavailable: Redis became unavailable meanwhile.
-        """
-        with _redis_errors():
-            return _receives(self._listener, "message", self._channel, seconds)
-
-
-def _receives(listener: Any, kind: str, channel: str, seconds: float) -> bool:
-    """Return whether a message of a kind comes from a channel within `seconds`. Skip all other messages."""
-    deadline, expected = time.monotonic() + seconds, (kind, channel.encode())
-    remaining = seconds
-    while remaining >= 0:
-        message = listener.get_message(timeout=remaining)
-        if message is not None and (message["type"], message["channel"]) == expected:
-            return True
-        remaining = deadline - time.monotonic()
-    return False
-
-
 class Broker:
     """The connection pool of one process to Redis."""
 
     def __init__(self, celery: Celery, connection: redis.Redis) -> None:
         self.celery = celery
         self._redis = connection
-        # Listeners that are free for reuse, because a new one needs a new connection.
-        self._listeners: SimpleQueue[Any] = SimpleQueue()
+        self._listeners = Listeners(connection)
+        self.searches = Searches(celery, connection, self._listeners)
 
     @classmethod
     def connect(cls, settings: Settings) -> Self:
@@ -148,7 +114,7 @@ class Broker:
         for message in messages:
             envelopes.setdefault(message.queue, []).append(envelope(message))
         try:
-            with _redis_errors():
+            with redis_errors():
                 for queue, values in envelopes.items():
                     self._redis.lpush(queue.value, *values)
         except BrokerUnavailable:
@@ -164,7 +130,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             self.celery.send_task(
                 EXPLAIN_ITEM,
                 kwargs={"item_id": item_id, "prediction_id": prediction_id},
@@ -172,6 +138,7 @@ class Broker:
                 # A client that still wants the explanation asks again.
                 expires=EXPLANATION_SECONDS,
                 retry=False,
+                headers=log_headers(),
             )
 
     def queue_preview(self, preview_id: str, kept: dict[str, Any]) -> bool:
@@ -180,7 +147,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             if self._redis.llen(Queue.CRAWL.value) >= _MAX_WAITING_PREVIEWS:
                 return False
             self.keep_preview(preview_id, kept)
@@ -190,6 +157,7 @@ class Broker:
                 queue=Queue.CRAWL.value,
                 expires=_PREVIEW_KEPT_SECONDS,
                 retry=False,
+                headers=log_headers(),
             )
         return True
 
@@ -199,7 +167,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             return int(cast("bytes | None", self._redis.get(DEAD_LETTER_COUNT)) or 0)
 
     def keep_preview(self, preview_id: str, kept: dict[str, Any]) -> None:
@@ -208,7 +176,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             self._redis.set(_PREVIEWS + preview_id, json.dumps(kept), ex=_PREVIEW_KEPT_SECONDS)
 
     def read_preview(self, preview_id: str) -> dict[str, Any] | None:
@@ -217,7 +185,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             value = cast("bytes | None", self._redis.get(_PREVIEWS + preview_id))
         return None if value is None else json.loads(value)
 
@@ -229,12 +197,12 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             # Reading the length first fails fast if Redis is unavailable. Celery would try for seconds.
             if self._redis.llen(queue.value) > max_waiting:
                 return False
             for task in tasks:
-                self.celery.send_task(task, queue=queue.value, retry=False)
+                self.celery.send_task(task, queue=queue.value, retry=False, headers=log_headers())
         return True
 
     def read_redis_run(self) -> RedisRun:
@@ -243,7 +211,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             run = str(self._redis.info("server")["run_id"])
             seen = cast("bytes | None", self._redis.get(_RUN_KEY))
         return RedisRun(run, kept=seen == run.encode())
@@ -254,7 +222,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             self._redis.set(_RUN_KEY, run.id)
 
     def queue_lengths(self) -> dict[Queue, int]:
@@ -263,7 +231,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             pipe = self._redis.pipeline(transaction=False)
             for queue in Queue:
                 pipe.llen(queue.value)
@@ -283,7 +251,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             self._redis.ping()
 
     def check_version(self) -> None:
@@ -295,48 +263,19 @@ class Broker:
             UnsupportedVersion: Redis is older than the oldest version that is supported.
         """
         try:
-            with _redis_errors():
+            with redis_errors():
                 version = str(self._redis.info("server")["redis_version"])
         except BrokerUnavailable:
             return
         REDIS.check(parse_version(version), "LOOKBOOK_REDIS_URL")
 
-    @contextmanager
-    def waiting_for(self, subject_id: str) -> Iterator[Subscription]:
+    def waiting_for(self, subject_id: str) -> AbstractContextManager[Subscription]:
         """Subscribe to the announcement for the id of a job or prediction, until the end of the block.
 
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        listener, channel = self._take_listener(), _CHANNEL + subject_id
-        try:
-            with _redis_errors():
-                listener.subscribe(channel)
-                # Once Redis has confirmed the subscription, no announcement can be missed.
-                if not _receives(listener, "subscribe", channel, CONNECT_SECONDS):
-                    raise BrokerUnavailable(f"Redis does not confirm a subscription within {CONNECT_SECONDS:g} s")
-            yield Subscription(listener, channel)
-        except BaseException:
-            listener.close()
-            raise
-        self._give_back_listener(listener, channel)
-
-    def _give_back_listener(self, listener: Any, channel: str) -> None:
-        try:
-            with _redis_errors():
-                # The confirmation is not awaited. The next user of the listener skips it.
-                listener.unsubscribe(channel)
-        except BrokerUnavailable:
-            # The announcement was received already. The next subscription gets a new connection.
-            listener.close()
-        else:
-            self._listeners.put(listener)
-
-    def _take_listener(self) -> Any:
-        try:
-            return self._listeners.get_nowait()
-        except Empty:
-            return self._redis.pubsub()  # type: ignore[no-untyped-call]
+        return self._listeners.waiting_for(_CHANNEL + subject_id)
 
     def announce(self, subject_id: str) -> None:
         """Wake all that wait for the end of a job or the explanation of an item, by its id.
@@ -344,7 +283,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             self._redis.publish(_CHANNEL + subject_id, "done")
 
     def send_heartbeat(self, heartbeat: Heartbeat) -> None:
@@ -353,7 +292,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             self._redis.set(_HEARTBEATS + heartbeat.worker, json.dumps(asdict(heartbeat)), ex=_HEARTBEAT_KEPT_SECONDS)
 
     def remove_heartbeat(self, worker: str) -> None:
@@ -362,7 +301,7 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             self._redis.delete(_HEARTBEATS + worker)
 
     def list_live_workers(self) -> list[Heartbeat]:
@@ -371,10 +310,72 @@ class Broker:
         Raises:
             BrokerUnavailable: Redis does not answer.
         """
-        with _redis_errors():
+        with redis_errors():
             keys = list(self._redis.scan_iter(match=_HEARTBEATS + "*"))
             values = self._redis.mget(keys) if keys else []
         return [Heartbeat(**json.loads(value)) for value in values if value]
+
+    def find_silent_workers(self, workers: Collection[str], seconds: float) -> set[str]:
+        """Return those of the workers from which no heartbeat has come for `seconds`, by the clock of Redis.
+
+        A worker whose heartbeat is missing is among them: it may be dead, or Redis may have lost the heartbeat.
+
+        Raises:
+            BrokerUnavailable: Redis does not answer.
+        """
+        names = list(workers)
+        with redis_errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for name in names:
+                pipe.pttl(_HEARTBEATS + name)
+            remaining = pipe.execute()
+        # Redis gives the time that is left, or -2 for a missing key.
+        oldest = (_HEARTBEAT_KEPT_SECONDS - seconds) * 1000
+        return {name for name, milliseconds in zip(names, remaining, strict=True) if milliseconds < oldest}
+
+    def send_beat(self) -> None:
+        """Tell Redis that a beat on this host is alive. Raises `BrokerUnavailable`."""
+        with redis_errors():
+            self._redis.set(_BEATS + socket.gethostname(), "", ex=_HEARTBEAT_KEPT_SECONDS)
+
+    def list_live_beats(self) -> list[str]:
+        """Return the names of the hosts on which a beat is alive. Raises `BrokerUnavailable`."""
+        with redis_errors():
+            keys = list(self._redis.scan_iter(match=_BEATS + "*"))
+        return sorted(key.decode().removeprefix(_BEATS) for key in keys)
+
+    def keep_trace(self, job_id: str) -> None:
+        """Keep the present trace for a job, for work that begins without a message. Without Redis nothing is kept."""
+        context = context_to_send()
+        if context is not None:
+            with suppress(BrokerUnavailable), redis_errors():
+                self._redis.set(_TRACES + job_id, context, ex=_TRACE_KEPT_SECONDS)
+
+    def join_trace(self, job_id: str) -> None:
+        """Let this thread work on the trace of a job from now on, if one is kept."""
+        if not is_tracing():
+            return
+        with suppress(BrokerUnavailable), redis_errors():
+            kept = cast("bytes | None", self._redis.get(_TRACES + job_id))
+            receive_context(None if kept is None else kept.decode())
+
+    def add_to_metrics(self, layout: str, added: Mapping[str, float]) -> None:
+        """Add to the sums of the metrics of a layout, by field. Raises `BrokerUnavailable`; then nothing was added."""
+        if not added:
+            return
+        with redis_errors():
+            # A transaction, because half of the buckets would make a histogram wrong.
+            pipe = self._redis.pipeline(transaction=True)
+            for field_, add in added.items():
+                pipe.hincrbyfloat(_METRICS + layout, field_, add)
+            pipe.expire(_METRICS + layout, _METRICS_KEPT_SECONDS)
+            pipe.execute()
+
+    def read_metrics(self, layout: str) -> dict[str, float]:
+        """Return the sums of the metrics of a layout, by field. Raises `BrokerUnavailable`."""
+        with redis_errors():
+            stored = cast("dict[bytes, bytes]", self._redis.hgetall(_METRICS + layout))
+        return {field_.decode(): float(value) for field_, value in stored.items()}
 
     def close(self) -> None:
         self._redis.close()

@@ -12,7 +12,7 @@ import structlog
 from broker.client import Broker
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
-from core.messages import DELIVER_WEBHOOKS, FIND_DUPLICATES, ChunkMessage, Queue
+from core.messages import DELIVER_WEBHOOKS, FIND_DUPLICATES, MAKE_HINTS, ChunkMessage, Queue
 from db.database import Database
 from db.steps import chunks
 
@@ -42,13 +42,15 @@ def announce(broker: Broker, subject_id: str) -> None:
 def announce_end(broker: Broker, job_id: str, *, webhook: bool, has_several_items: bool = True) -> None:
     """Announce that a job is finished, and start at once what follows from it.
 
-    If the job has a `webhook`, it is delivered. If the job has several items, duplicates are searched among them.
+    If the job has a `webhook`, it is delivered. If the job has several items, duplicates are searched among them, and
+    its hints are computed.
     """
     announce(broker, job_id)
     if webhook:
         run_task_soon(broker, DELIVER_WEBHOOKS)
     if has_several_items:
         run_task_soon(broker, FIND_DUPLICATES)
+        run_task_soon(broker, MAKE_HINTS)
 
 
 def run_task_soon(broker: Broker, task: str, queue: Queue = Queue.MAINTENANCE) -> None:

@@ -13,7 +13,9 @@ import socket
 import uuid
 from typing import Any
 
+from core.logs import current_request_id
 from core.messages import ChunkMessage
+from core.tracing import TRACEPARENT, context_to_send
 
 NO_FOLLOWING_TASKS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 CONSTANT_HEADERS: dict[str, Any] = {
@@ -32,6 +34,12 @@ CONSTANT_HEADERS: dict[str, Any] = {
 _PERSISTENT = 2
 
 
+def log_headers() -> dict[str, str]:
+    """Return the headers that tell a worker the request that this thread works for: its id, and its trace if any."""
+    headers = {"request_id": current_request_id(), TRACEPARENT: context_to_send()}
+    return {name: value for name, value in headers.items() if value is not None}
+
+
 def envelope(message: ChunkMessage) -> str:
     """Return the message of a chunk, as a worker reads it from the list of its queue."""
     task_id = str(uuid.uuid4())
@@ -44,6 +52,7 @@ def envelope(message: ChunkMessage) -> str:
             "content-type": "application/json",
             "headers": {
                 **CONSTANT_HEADERS,
+                **log_headers(),
                 "task": message.task,
                 "id": task_id,
                 "root_id": task_id,

@@ -11,6 +11,12 @@ from typing import Self
 
 from core.settings import Settings
 
+MAX_RENEWAL_INTERVAL = timedelta(seconds=2)
+"""Longest time between two renewals of a lease, and about the time between two heartbeats."""
+
+MIN_SILENCE = timedelta(seconds=5)
+"""Two heartbeats or two renewals may be late before a worker counts as dead."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
@@ -25,8 +31,16 @@ class Deadlines:
 
     @property
     def renewal_interval(self) -> timedelta:
-        """Return the time between two renewals of a lease. Two renewals may fail before the lease ends."""
-        return self.lease / 3
+        """Return the time between two renewals of a lease. Two renewals may fail before the lease ends.
+
+        It is short, because a worker that misses several renewals may be dead (see `silence`).
+        """
+        return min(self.lease / 3, MAX_RENEWAL_INTERVAL)
+
+    @property
+    def silence(self) -> timedelta:
+        """Return after how long without renewal and without heartbeat a worker counts as dead."""
+        return max(self.lease / 6, MIN_SILENCE)
 
     @property
     def lost_message_after(self) -> timedelta:

@@ -1,8 +1,9 @@
-"""All errors that Lookbook raises on purpose. They share the base class `LookbookError`.
+"""The errors that Lookbook raises on purpose. They share the base class `LookbookError`.
 
-Rules for a new error: derive it from `LookbookError`, or from `ItemError` if it fails a single item. Give it a `code`
-in snake case, which never changes after a release. Set `retryable` if another attempt can succeed. The first line of
-its docstring is the message that users read when the code that raises it gives no detail.
+Those that fail a single item are in `core.item_errors`. Rules for a new error: derive it from `LookbookError`, or from
+`ItemError` there. Give it a `code` in snake case, which never changes after a release. Set `retryable` if another
+attempt can succeed. The first line of its docstring is the message that users read when the code that raises it gives
+no detail.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ class RequestInProgress(LookbookError):
 
 
 class QuotaExceeded(LookbookError):
-    """The key has used up its quota of pictures for this month."""
+    """The owner has used up its quota of pictures for this month."""
 
     code = "quota_exceeded"
     retryable = True
@@ -149,7 +150,19 @@ class QuotaExceeded(LookbookError):
     def __init__(self, detail: str, pictures_left: int = 0) -> None:
         super().__init__(detail)
         self.pictures_left = pictures_left
-        """The number of pictures that the key may still submit this month."""
+        """The number of pictures that the owner may still submit this month."""
+
+
+class BadOwner(LookbookError):
+    """No owner of keys can have this name."""
+
+    code = "bad_owner"
+
+
+class KeyEnded(LookbookError):
+    """The key is revoked or has expired, and cannot be replaced by a new one."""
+
+    code = "key_ended"
 
 
 class NothingToRetry(LookbookError):
@@ -162,6 +175,30 @@ class NotReviewable(LookbookError):
     """The item has no prediction to review."""
 
     code = "not_reviewable"
+
+
+class LabelInUse(LookbookError):
+    """A label cannot be removed from a taxonomy, because reviews give it."""
+
+    code = "label_in_use"
+
+
+class LessonRefused(LookbookError):
+    """There is nothing to learn from these jobs, or the model cannot be taught."""
+
+    code = "lesson_refused"
+
+
+class ShadowRefused(LookbookError):
+    """A shadow run of this model version would compare it with itself."""
+
+    code = "already_production"
+
+
+class LayoutFailed(LookbookError):
+    """The process that lays out the pictures of a map has ended without a result."""
+
+    code = "layout_failed"
 
 
 class ExportBroken(LookbookError):
@@ -222,203 +259,3 @@ class RecipeInvalid(LookbookError):
     """The site recipe cannot be used."""
 
     code = "recipe_invalid"
-
-
-class ItemError(LookbookError):
-    """This item could not be classified. The other items are not affected."""
-
-    code = "decode_failed"
-
-
-class NothingFound(ItemError):
-    """The crawl found no pictures of products."""
-
-    code = "empty"
-
-
-class CookieWall(NothingFound):
-    """The shop shows its pages only after the visitor agrees to its terms, so the crawl could not read them."""
-
-    code = "cookie_wall"
-
-
-class CrawlForbidden(NothingFound):
-    """The shop's robots.txt does not allow crawling."""
-
-    code = "blocked_by_robots"
-
-
-class ShopUnreachable(NothingFound):
-    """The crawl could not load any page of the shop."""
-
-    code = "unreachable"
-    retryable = True
-
-
-class CrawlBrokenOff(ItemError):
-    """The crawl stopped before it was complete."""
-
-    code = "broken_off"
-    retryable = True
-
-
-class PictureLost(ItemError):
-    """The stored bytes of the picture are missing or damaged. Upload it again, then retry."""
-
-    code = "picture_lost"
-    retryable = True
-
-
-class NotAnImage(ItemError):
-    """The file is not a picture in a known format."""
-
-    code = "not_an_image"
-
-
-class EmptyFile(ItemError):
-    """The file is empty."""
-
-    code = "empty_file"
-
-
-class UnsupportedFormat(ItemError):
-    """The picture is in a format that Lookbook does not accept."""
-
-    code = "unsupported_format"
-
-
-class TruncatedImage(ItemError):
-    """The picture is incomplete: its data ends too early."""
-
-    code = "truncated_image"
-
-
-class PlaceholderPicture(ItemError):
-    """The picture stands in place of one that is gone, so that it shows no product."""
-
-    code = "placeholder"
-
-
-class TooManyPixels(ItemError):
-    """The picture has more pixels than Lookbook accepts."""
-
-    code = "too_many_pixels"
-
-
-class TooLarge(ItemError):
-    """The file is larger than Lookbook accepts."""
-
-    code = "too_large"
-
-
-class FetchFailed(ItemError):
-    """The URL could not be fetched."""
-
-    code = "fetch_failed"
-    retryable = True
-
-
-class FetchRefused(FetchFailed):
-    """The server's response is not what was expected, and another attempt would not change it."""
-
-    retryable = False
-
-
-class FetchForbidden(ItemError):
-    """Lookbook does not fetch this URL."""
-
-    code = "fetch_forbidden"
-
-
-class FetchTooSlow(ItemError):
-    """The transfer did not finish before its deadline."""
-
-    code = "fetch_too_slow"
-    retryable = True
-
-
-class PageNotDrawn(ItemError):
-    """The browser could not draw the page."""
-
-    code = "page_not_drawn"
-
-
-class BlockedAddress(ItemError):
-    """The URL leads to an IP address that is not public."""
-
-    code = "blocked_address"
-
-
-class DecodeFailed(ItemError):
-    """The picture could not be decoded."""
-
-    code = "decode_failed"
-
-
-class DecodeTimeout(ItemError):
-    """The picture took too long to decode."""
-
-    code = "decode_timeout"
-
-
-class BadCrop(ItemError):
-    """The crop is not inside the picture."""
-
-    code = "bad_crop"
-
-
-class RegionsNotTaken(ItemError):
-    """The model takes no regions."""
-
-    code = "regions_not_taken"
-
-
-class ArchiveUnsafe(ItemError):
-    """This part of the archive cannot be read safely."""
-
-    code = "archive_unsafe"
-
-
-class BadManifest(ItemError):
-    """The manifest cannot be read."""
-
-    code = "bad_manifest"
-
-
-class BadRow(ItemError):
-    """This row of the manifest cannot be read."""
-
-    code = "bad_row"
-
-
-class OverQuota(ItemError):
-    """The key has used up its quota of pictures for this month."""
-
-    code = QuotaExceeded.code
-    retryable = True
-
-
-class EmptySource(ItemError):
-    """The archive or manifest contains no pictures."""
-
-    code = "empty_source"
-
-
-class ModelFailed(ItemError):
-    """The model failed on this picture."""
-
-    code = "model_error"
-    retryable = True
-
-
-class SourceEnded(LookbookError):
-    """The rest of an archive or manifest cannot be read, because of `reason`.
-
-    A last failed item gets this error. If the source gave no items, the job fails with it instead.
-    """
-
-    code = "source_ended"
-
-    def __init__(self, reason: ItemError) -> None:
-        super().__init__(reason.detail)
-        self.reason = reason

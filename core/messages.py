@@ -25,6 +25,8 @@ class Queue(StrEnum):
     """Sources that a worker must expand into items."""
     CRAWL = "crawl"
     """Shops that a worker must crawl."""
+    SEARCH = "search"
+    """Searches for look-alikes, which a client waits for. Their worker keeps the index of vectors in memory."""
     MAINTENANCE = "maintenance"
     """Periodic tasks, such as the sweeper and the delivery of webhooks."""
 
@@ -37,14 +39,40 @@ EXPLAIN_ITEM = "lookbook.explain_item"
 EXPAND = "lookbook.expand"
 CRAWL = "lookbook.crawl"
 PREVIEW = "lookbook.preview"
+SEARCH = "lookbook.search"
 SWEEP = "lookbook.sweep"
 PURGE = "lookbook.purge"
 DELIVER_WEBHOOKS = "lookbook.deliver_webhooks"
 FIND_DUPLICATES = "lookbook.find_duplicates"
+RUN_SHADOWS = "lookbook.run_shadows"
+MAKE_MAPS = "lookbook.make_maps"
+GIVE_LESSONS = "lookbook.give_lessons"
+MAKE_HINTS = "lookbook.make_hints"
 TASKS = frozenset(
-    {FETCH_CHUNK, CLASSIFY_CHUNK, EXPLAIN_ITEM, EXPAND, CRAWL, PREVIEW, SWEEP, PURGE, DELIVER_WEBHOOKS, FIND_DUPLICATES}
+    {
+        FETCH_CHUNK,
+        CLASSIFY_CHUNK,
+        EXPLAIN_ITEM,
+        EXPAND,
+        CRAWL,
+        PREVIEW,
+        SEARCH,
+        SWEEP,
+        PURGE,
+        DELIVER_WEBHOOKS,
+        FIND_DUPLICATES,
+        RUN_SHADOWS,
+        MAKE_MAPS,
+        GIVE_LESSONS,
+        MAKE_HINTS,
+    }
 )
 """The names of all tasks."""
+
+
+def short_name(task: str) -> str:
+    """Return the name of a task without the prefix that all of them have."""
+    return task.removeprefix("lookbook.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The structure of picture files, without a look at their pixels: blocks of metadata, and the size of a JPEG XL."""
+"""The structure of picture files, without a look at their pixels: metadata, and the size of JPEG XL and WebP."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _PNG_KEPT = {b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT"}
 """Chunks that change how pixels look. Names of the other chunks that must be understood begin with a capital letter."""
 _WEBP_METADATA = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 """Chunks of metadata, and the flag in the chunk VP8X that announces each of them (RFC 9649, 2.7)."""
+_WEBP_HEADER_BYTES = 30
 _JPEG_APP0, _JPEG_APP1, _JPEG_APP14, _JPEG_APP15, _JPEG_COMMENT, _JPEG_SCAN = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE, 0xDA
 _JPEG_NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _JPEG_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xda-\xfe]")
@@ -94,6 +95,61 @@ def complete_segments(data: bytes) -> bytes:
     last = markers[-1]
     length = int.from_bytes(data[last + 2 : last + 4], "big") if last + 4 <= len(data) else len(data)
     return data[:last] if last + 2 + length > len(data) else data
+
+
+def code_points(data: bytes) -> tuple[int, int] | None:
+    """Return the primaries and the transfer function that a PNG (cICP) or AVIF (nclx) states, as in ITU-T H.273."""
+    if data.startswith(PNG_MAGIC):
+        # The chunk has to precede the pixels.
+        start = data.find(b"\x00\x00\x00\x04cICP", 0, data.find(b"IDAT"))
+        return None if start < 0 else (data[start + 8], data[start + 9])
+    if data[4:8] == b"ftyp":
+        start = data.find(b"colrnclx", 0, data.find(b"mdat"))
+        if 0 <= start <= len(data) - 12:
+            primaries, transfer = struct.unpack_from(">HH", data, start + 8)
+            return primaries, transfer
+    return None
+
+
+def lacks_scans(data: bytes) -> bool:
+    """Return whether a progressive JPEG ends before the scans that give each coefficient its last bit.
+
+    ITU-T T.81, G.1.2: a scan has a range of coefficients (`first` to `last`) down to a bit (`low`) of its components.
+    """
+    frame = re.search(rb"\xff\xc2..........", data[: data.find(b"\xff\xda")], re.DOTALL)
+    if frame is None:
+        return False
+    missing = {(data[at], number) for at in _component_ids(data, frame.start() + 9) for number in range(64)}
+    for scan in re.finditer(rb"\xff\xda", data):
+        count = int.from_bytes(data[scan.start() + 4 : scan.start() + 5], "big")
+        numbers = data[scan.start() + 5 : scan.start() + 8 + 2 * count]
+        if count and len(numbers) == 2 * count + 3:
+            first, last, bits = numbers[-3:]
+            if bits & 0x0F == 0:
+                missing -= {(part, number) for part in numbers[:-3:2] for number in range(first, last + 1)}
+    return bool(missing)
+
+
+def _component_ids(data: bytes, position: int) -> range:
+    """Return where the ids of the components are: `position` is that of their number in the header of a frame."""
+    return range(position + 1, min(len(data), position + 1 + 3 * data[position]), 3)
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height in pixels that the first chunk of a WebP file states (RFC 9649, 2.5 to 2.7).
+
+    None if the file is of another format, or if its header is incomplete.
+    """
+    if not data.startswith(b"RIFF") or data[8:12] != b"WEBP" or len(data) < _WEBP_HEADER_BYTES:
+        return None
+    name, body = data[12:16], data[20:_WEBP_HEADER_BYTES]
+    if name == b"VP8X":
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if name == b"VP8L":
+        sides = int.from_bytes(body[1:5], "little")
+        return 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
+    width, height = struct.unpack("<HH", body[6:10])
+    return (width & 0x3FFF, height & 0x3FFF) if name == b"VP8 " else None
 
 
 def jxl_size(data: bytes) -> tuple[int, int] | None:

@@ -15,9 +15,9 @@ from typing import IO, Self
 
 import pillow_heif
 import pillow_jxl.JpegXLImagePlugin
-from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, Jpeg2KImagePlugin, PngImagePlugin, UnidentifiedImageError
 
-from core.errors import (
+from core.item_errors import (
     BadCrop,
     DecodeFailed,
     EmptyFile,
@@ -27,14 +27,17 @@ from core.errors import (
     TruncatedImage,
     UnsupportedFormat,
 )
-from core.picture_colours import DECODING_ERRORS, scale_transparency, to_srgb
+from core.picture_colours import DECODING_ERRORS, correct_planes, scale_transparency, to_srgb
 from core.picture_files import (
     JPEG_END,
     JPEG_MAGIC,
     JXL_CONTAINER_MAGIC,
     JXL_MAGIC,
+    code_points,
     complete_segments,
     jxl_size,
+    lacks_scans,
+    webp_size,
     without_metadata,
 )
 from core.settings import Settings
@@ -66,9 +69,10 @@ _REJECTED_FORMATS = (
 )
 """The first bytes of pictures and documents that are not accepted, so that an error can name the format."""
 
+_JPEG_2000_MAGICS = (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51")
 _ACCEPTED_STARTS = (
     *(JPEG_MAGIC, b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", JXL_MAGIC, JXL_CONTAINER_MAGIC),
-    *(b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"),
+    *_JPEG_2000_MAGICS,
 )
 _ACCEPTED_BRANDS = {
     *(b"WEBP", b"avif", b"avis", b"mif1", b"msf1"),
@@ -89,8 +93,12 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """The operation that makes a picture upright, by its orientation."""
-_ENTROPY = b"\x5a" * 256
-"""More data of a picture. It changes the pixels of a JPEG if any are missing."""
+_MORE_PIXELS = (
+    b"\x5a" * 256,
+    bytes(37 * number % 255 for number in range(1024)),
+    b"".join(bytes([0xFF, 0xD0 + number]) + b"\x5a" * 32 for number in range(8)) * 2,
+)
+"""More data of a picture, the last one with restarts. One of them changes the pixels of a JPEG if any are missing."""
 
 _SNIFFED_BYTES = 4096
 """Length of the beginning of a file that tells its format."""
@@ -171,7 +179,8 @@ def load(
     Args:
         data: the bytes of the file.
         target: the long side in pixels to which the caller will scale the picture. A JPEG may then be decoded at 1/2,
-            1/4 or 1/8 of its size. The long side of the (cropped) picture still has at least `target` pixels.
+            1/4 or 1/8 of its size, and a JPEG 2000 at any power of two. The long side of the (cropped) picture still
+            has at least `target` pixels.
         crop: the part to return, in pixels of the upright picture at full size.
         limits: what is accepted.
 
@@ -189,6 +198,9 @@ def load(
                     return _load(stripped, target, crop, limits)
         if data.startswith(JPEG_MAGIC) and isinstance(error, TruncatedImage):
             return _load_truncated(data, target, crop, limits)
+        if data.startswith(_JPEG_2000_MAGICS) and target is not None:
+            # The file may have fewer sizes than were assumed.
+            return load(data, crop=crop, limits=limits)
         raise
 
 
@@ -203,31 +215,39 @@ def _load_truncated(
     complete = complete_segments(data)
     image, info = _load(complete + JPEG_END, target, crop, limits)
     if not limits.accept_truncated:
-        # Only the end mark is missing if no segment has begun, and if more data changes nothing.
-        other, _ = _load(complete + _ENTROPY + JPEG_END, target, crop, limits)
-        if len(data) - len(complete) > 1 or other.tobytes() != image.tobytes():
+        # Only the end mark is missing if no segment has begun, if no scan is missing, and if more data changes nothing.
+        if len(data) - len(complete) > 1 or lacks_scans(complete):
             raise TruncatedImage("the picture ends before its data is complete")
+        for more in _MORE_PIXELS:
+            other, _ = _load(complete + more + JPEG_END, target, crop, limits)
+            if other.tobytes() != image.tobytes():
+                raise TruncatedImage("the picture ends before its data is complete")
     return image, replace(info, truncated=True)
 
 
 def _load(data: bytes, target: int | None, crop: Crop | None, limits: PictureLimits) -> tuple[Image.Image, PictureInfo]:
-    with _errors_of_decoding(), _opened(data, limits) as image:
-        info = _info(image, limits)
-        if crop is not None and not crop.within(info.width, info.height):
-            raise BadCrop(
-                f"expected a crop within the picture's {info.width} x {info.height} pixels, "
-                f"got x={crop.x} y={crop.y} width={crop.width} height={crop.height}"
-            )
-        if target is not None:
-            _draft(image, info, target, crop)
-        scale_transparency(image)
-        image.load()
-        # Of a TIFF, Pillow has rotated the pixels while loading them.
-        method = _UPRIGHT.get(_orientation(image))
-        upright = image if method is None else image.transpose(method)
-        if crop is not None:
-            upright = _cropped(upright, info, crop)
-        return to_srgb(upright), info
+    with _errors_of_decoding():
+        with _opened(data, limits) as image:
+            info = _info(image, limits)
+            if crop is not None and not crop.within(info.width, info.height):
+                raise BadCrop(
+                    f"expected a crop within the picture's {info.width} x {info.height} pixels, "
+                    f"got x={crop.x} y={crop.y} width={crop.width} height={crop.height}"
+                )
+            if target is not None:
+                _draft(image, info, target, crop)
+            scale_transparency(image)
+            correct_planes(image)
+            image.load()
+            # Of a TIFF, Pillow has rotated the pixels while loading them.
+            method = _UPRIGHT.get(_orientation(image))
+            if crop is not None:
+                upright = image if method is None else image.transpose(method)
+                return to_srgb(_cropped(upright, info, crop), code_points(data)), info
+            colours = to_srgb(image, code_points(data))
+        # There is memory for two copies of a large picture, but not for three.
+        del image
+        return colours if method is None else colours.transpose(method), info
 
 
 def cut_out(data: bytes, crop: Crop) -> bytes:
@@ -280,6 +300,9 @@ def _opened(source: bytes | IO[bytes], limits: PictureLimits) -> Iterator[Image.
     if head.startswith((JXL_MAGIC, JXL_CONTAINER_MAGIC)):
         # The library decodes a JPEG XL when it opens it.
         _check_pixels(*_jxl_size(file), limits)
+    elif (size := webp_size(head)) is not None:
+        # The library allocates memory for the pixels of a WebP when it opens it.
+        _check_pixels(*size, limits)
     try:
         image = Image.open(file, formats=_ACCEPTED_FORMATS)
     except UnidentifiedImageError as error:
@@ -325,8 +348,13 @@ def _orientation(image: Image.Image) -> int:
     if image.format == "JXL" and not getattr(image, "jpeg", False):
         # The header of the file itself has the orientation, and the library has rotated the pixels.
         return 1
+    # Pillow also believes the orientation in XMP, but browsers do not.
+    image.info.pop("xmp", None)
+    image.info.pop("XML:com.adobe.xmp", None)
     try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
+        # The method of PNG files would decode the pixels to find EXIF after them, and hide that they are damaged.
+        # Chromium ignores such EXIF, too.
+        orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
     except DECODING_ERRORS:
         return 1
     return orientation if isinstance(orientation, int) else 1
@@ -335,7 +363,11 @@ def _orientation(image: Image.Image) -> int:
 def _draft(image: Image.Image, info: PictureInfo, target: int, crop: Crop | None) -> None:
     visible = (crop.width, crop.height) if crop else (info.width, info.height)
     long_side = max(visible)
-    if long_side > target:
+    if isinstance(image, Jpeg2KImagePlugin.Jpeg2KImageFile) and image.mode != "P":
+        # A smaller size of a JPEG 2000 is less smooth than a scaled picture, so the last factor of two is left to the
+        # caller.
+        image.reduce = max(0, (long_side // (2 * target)).bit_length() - 1)
+    elif long_side > target:
         # draft() may return a larger picture than this size, but never a smaller one.
         image.draft(None, (image.width * target // long_side, image.height * target // long_side))
 

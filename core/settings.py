@@ -2,7 +2,8 @@
 
 Rules for a new setting: some user needs to change it; its default works on a newly set up machine; the docstring below
 it says what it does and in which unit. Its name is the environment variable in lower case, without `LOOKBOOK_`. The
-table in docs/operations.md is generated from this class, and a test compares the two.
+table in docs/operations.md is generated from this class, and a test compares the two. A setting that is or holds a
+secret is declared with `repr=False`: it may also come from a file (`LOOKBOOK_…_FILE`), and no message shows its value.
 """
 
 from __future__ import annotations
@@ -14,15 +15,25 @@ import os
 import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.errors import SettingsError
+from core.machine import Machine
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The folder of the code, which also contains the default models, the samples and the web pages."""
+
+_ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(:\d{1,5})?")
+_DEFAULT_PORT = re.compile(r"^http:.*\]?:80$|^https:.*\]?:443$")
+
+
+def _default_decoders(fields: dict[str, Any]) -> int:
+    # pydantic passes the fields that are declared before, unless they are not valid.
+    return Machine.here().decoders(fields.get("decode_megabytes", 512))
 
 
 class Settings(BaseSettings):
@@ -44,17 +55,23 @@ class Settings(BaseSettings):
     no_auth: bool = False
     """Accept requests without a key from everyone who can reach the API."""
 
-    database_url: str = ""
+    database_url: str = Field("", repr=False)
     """SQLAlchemy URL of a SQLite or PostgreSQL database (`postgresql+psycopg://…`). Empty: SQLite in `home`."""
 
     blobs: str = ""
     """S3 bucket that stores the pictures (`s3://bucket/prefix`, see Many machines). Empty: `blobs/` in `home`."""
 
-    redis_url: str = ""
+    s3_secret_key: str = Field("", repr=False)
+    """Secret access key of that bucket. Empty: `AWS_SECRET_ACCESS_KEY`, or a role of the machine."""
+
+    s3_redirect: bool = False
+    """Answer signed picture URLs with a redirect to a URL that the bucket signs. Browsers must reach the bucket."""
+
+    redis_url: str = Field("", repr=False)
     """URL of Redis. Empty: `lookbook up` starts its own Redis server."""
 
     models: Path = PROJECT / "models"
-    """Folder with the model artifacts, one subfolder `<name>/<version>/` for each."""
+    """Folder with the model artifacts, one subfolder `<name>/<version>/` for each. Others come from the bucket."""
 
     runtime: Literal["auto", "tensorflow", "openvino"] = "auto"
     """Library that runs the model. `auto`: TensorFlow if there is a GPU, otherwise OpenVINO."""
@@ -68,6 +85,12 @@ class Settings(BaseSettings):
     rate_limit: int = Field(6000, ge=0)
     """Requests per minute for a key that has no limit of its own. 0: no limit."""
 
+    wrong_keys: int = Field(30, ge=1)
+    """Requests with wrong keys that one IP address, or one IPv6 network (/64), may make per minute. Then: 429."""
+
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may call the API with a key, for example `https://shop.example,http://localhost:3000`."""
+
     api_processes: int = Field(2, ge=1)
     """Number of API server processes."""
 
@@ -77,20 +100,22 @@ class Settings(BaseSettings):
     address_connections: int = Field(1000, ge=1)
     """Connections of one IP address to each API process. One more ends the slowest. Not used with `proxies`."""
 
-    decoders: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    """Number of processes in a worker that decode pictures."""
-
-    decode_seconds: float = Field(10.0, gt=0)
+    decode_seconds: float = Field(8.0, gt=0)
     """Longest time for decoding one picture, in seconds."""
 
-    decode_megabytes: int = Field(2048, ge=256)
-    """Address space limit of one decoder process, in MiB. Linux enforces it."""
+    decode_megabytes: int = Field(512, ge=256)
+    """Memory that one decoder process may use, in MiB. Linux enforces it. A picture that needs more fails with
+    `too_much_memory`."""
+
+    decoders: int = Field(default_factory=_default_decoders, ge=1)
+    """Number of processes in a worker that decode pictures. By default it follows the limits of the container: one for
+    each core, as far as the memory suffices (1 GiB for the worker, `LOOKBOOK_DECODE_MEGABYTES` for each)."""
 
     max_picture_bytes: int = Field(20 * 2**20, ge=1)
     """Size of the largest accepted picture, in bytes."""
 
     max_pixels: int = Field(50_000_000, ge=1)
-    """Maximum number of pixels of a picture. Above 100 million, decoders need more than their default memory."""
+    """Maximum number of pixels of a picture. If you raise it, raise `LOOKBOOK_DECODE_MEGABYTES` in proportion."""
 
     accept_truncated: bool = False
     """Classify JPEG pictures that lack a part of their data, as browsers show them: the missing part is grey."""
@@ -167,6 +192,10 @@ class Settings(BaseSettings):
     retention_days: float = Field(0.0, ge=0)
     """Days after submission at which a job and its pictures are removed. 0: never."""
 
+    vectors: bool = True
+    """Whether a vector is stored with each prediction, for searching by likeness and for teaching. It takes two bytes
+    for each value of the model's embedding: 2,560 bytes with the default model. A job can leave its own vectors out."""
+
     fetch_allow: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks that are not public but that Lookbook may download from and send webhooks to, on any port, for example
     `10.1.0.0/16,fd00:1::/64`. Everyone who may submit jobs can then reach these networks through Lookbook."""
@@ -174,11 +203,26 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest severity of the messages that are logged."""
 
+    log_megabytes: int = Field(32, ge=1)
+    """Size of a log file of `lookbook up`, in MiB, at which it begins another one. It keeps four older ones of each."""
+
+    traces: str = ""
+    """URL of an OpenTelemetry collector that receives traces (OTLP over HTTP). Empty: no traces."""
+
     @field_validator("home", "models")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         # Child processes can run in another folder, where a relative path would have another meaning.
         return value.expanduser().absolute()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: str) -> str:
+        if value and not re.match(r"(redis|rediss|unix)://", value):
+            raise ValueError("expected a URL that begins with redis://, rediss:// (TLS) or unix://")
+        if "ssl_" in value.partition("?")[2] and not value.startswith("rediss://"):
+            raise ValueError("expected options of TLS only in a URL that begins with rediss://")
+        return value
 
     @field_validator("webhook_secret")
     @classmethod
@@ -204,6 +248,36 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(part.strip() for part in value.split(",") if part.strip())
+        for origin in origins:
+            # Browsers send origins in this form, without a path and without the default port.
+            if not _ORIGIN.fullmatch(origin) or _DEFAULT_PORT.search(origin):
+                raise ValueError(f"expected origins such as https://a.example or http://localhost:3000, got {origin!r}")
+        return origins
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, the strongest first: arguments, files with secrets, the environment."""
+        # Compose files pass on unset variables as empty ones, which must not hide a file.
+        return init_settings, _SecretFiles(settings_cls), env_settings
+
+    @classmethod
+    def secret_names(cls) -> list[str]:
+        """Return the names of the settings that are or hold a secret."""
+        return [name for name, field in cls.model_fields.items() if not field.repr]
 
     @classmethod
     def read(cls) -> Settings:
@@ -237,6 +311,10 @@ class Settings(BaseSettings):
         return self.home / "blobs"
 
     @property
+    def log_bytes(self) -> int:
+        return self.log_megabytes * 2**20
+
+    @property
     def spool_folder(self) -> Path:
         """The folder for incomplete uploads. If the blobs are in a folder, both are on the same file system."""
         return self.blobs_folder / "tmp"
@@ -245,6 +323,16 @@ class Settings(BaseSettings):
     def cache_folder(self) -> Path:
         """The folder for compiled models and other files that can be generated again."""
         return self.home / "cache"
+
+    @property
+    def vectors_folder(self) -> Path:
+        """The folder for indexes of vectors, which can be built again from the database."""
+        return self.cache_folder / "vectors"
+
+    @property
+    def fetched_models_folder(self) -> Path:
+        """The folder for models that this machine got from the bucket."""
+        return self.cache_folder / "models"
 
     @property
     def resolved_redis_url(self) -> str:
@@ -278,5 +366,37 @@ def _settings_error(error: ValidationError) -> SettingsError:
 
 def _description(name: str, value: object, message: str) -> str:
     # A mistyped secret still reveals most of the real one.
-    shown = "…" if name.endswith("_secret") else repr(value)
+    shown = "…" if name in Settings.secret_names() else repr(value)
     return f"LOOKBOOK_{name.upper()}={shown}: {message}"
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The secrets in the files that `LOOKBOOK_…_FILE` names, as Docker and Kubernetes provide them."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        """Return the content of the file of a setting, or None; its name; and False, because no value is JSON.
+
+        Raises:
+            SettingsError: the file cannot be read, or the setting has a value in the environment as well.
+        """
+        variable = f"LOOKBOOK_{field_name.upper()}"
+        file_variable = f"{variable}_FILE"
+        path = "" if field.repr else os.environ.get(file_variable, "")
+        if not path:
+            return None, field_name, False
+        if os.environ.get(variable):
+            raise SettingsError(f"{variable} and {file_variable} are both set: expected only one of them")
+        try:
+            # Editors and `echo` end the file with a line break that is not part of the secret.
+            secret = Path(path).read_text("utf-8").rstrip("\r\n")
+        except OSError as error:
+            raise SettingsError(f"{file_variable}={path}: the file cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{file_variable}={path}: expected text in UTF-8") from error
+        if not secret:
+            raise SettingsError(f"{file_variable}={path}: expected a secret, and the file is empty")
+        return secret, field_name, False
+
+    def __call__(self) -> dict[str, str]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in Settings.model_fields.items()}
+        return {name: secret for name, secret in found.items() if secret is not None}

@@ -111,5 +111,7 @@ class Scope(StrEnum):
     """Create jobs, and change or delete the key's own jobs."""
     READ = "read"
     """Read the key's own jobs, and the models."""
+    METRICS = "metrics"
+    """Read the metrics of the whole service, which show no job."""
     ADMIN = "admin"
-    """Both of these, and all that concerns others: keys, the model in production, and jobs without an owner."""
+    """All of these, and all that concerns others: keys, the model in production, and jobs without an owner."""

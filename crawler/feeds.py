@@ -121,7 +121,7 @@ class _Reader:
 
     def add(self, element: Any) -> bool:
         """Add the entry of one element, and return whether the limit allows more."""
-        tag = etree.QName(element).localname
+        tag = _local_name(element)
         members = [child for child in element if isinstance(child.tag, str)]
         if tag in {"item", "entry"}:
             self._add_entry(members)
@@ -144,7 +144,7 @@ class _Reader:
         return False
 
     def _add_entry(self, members: list[Any]) -> None:
-        links = [child for child in members if etree.QName(child).localname == "link"]
+        links = [child for child in members if _local_name(child) == "link"]
         alternate = [link for link in links if link.get("rel", "alternate") == "alternate"]
         reference = next((link.get("href") or _element_text(link) for link in alternate), None)
         url = self._url_on_same_host(reference)
@@ -191,8 +191,14 @@ def _elements(data: bytes) -> Iterator[Any]:
         return
 
 
+def _local_name(element: Any) -> str:
+    """Return the name of an element without its namespace. Many feeds use `g:` and do not declare it."""
+    name: str = element.tag
+    return name.rpartition("}")[2].rpartition(":")[2]
+
+
 def _child_text(members: list[Any], name: str) -> str | None:
-    named = (c for c in members if isinstance(c.tag, str) and etree.QName(c).localname == name)
+    named = (c for c in members if isinstance(c.tag, str) and _local_name(c) == name)
     return next((_element_text(child) for child in named), None)
 
 
@@ -203,7 +209,7 @@ def _element_text(element: Any) -> str | None:
 
 def _picture_reference(element: Any) -> Any:
     """Return the picture that a child of an RSS or Atom entry names, or None if it names none."""
-    name, media_type = etree.QName(element).localname, element.get("type") or ""
+    name, media_type = _local_name(element), element.get("type") or ""
     if name in {"image_link", "additional_image_link"}:
         return _element_text(element)
     is_enclosure = name == "enclosure" or (name == "link" and element.get("rel") == "enclosure")

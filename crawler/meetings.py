@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from core.errors import FetchForbidden
+from core.item_errors import FetchForbidden
 from core.products import TEXTS, product_id_of, shortened_id
 from crawler import recipes
 from crawler.extraction import Extraction, FoundPicture, LeftOut, Links, PageKind, Rule

@@ -11,8 +11,8 @@ from collections import Counter
 from enum import Enum
 from functools import lru_cache
 
-from core.errors import FetchForbidden
 from core.fetching.urls import parse_url
+from core.item_errors import FetchForbidden
 from crawler.urls import is_tracking_or_session, parameters
 
 MAX_PROBES = 5

@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
-from core.errors import CrawlForbidden, FetchForbidden, ItemError, ShopUnreachable
 from core.fetching import Fetched, Fetcher, FetchLimits
+from core.item_errors import CrawlForbidden, FetchForbidden, ItemError, ShopUnreachable
 from core.pictures import thumbnail
 from core.settings import Settings
 from crawler import recipes, robots

@@ -16,10 +16,12 @@ from sqlalchemy.orm import Session
 
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch, run_task_soon
+from broker.metrics import MetricsSender
 from core.clock import rfc3339, utc_now
-from core.errors import ItemError, LeaseLost, OverQuota, QuotaExceeded
+from core.errors import LeaseLost, QuotaExceeded
 from core.fetching import Fetcher
 from core.fetching.politeness import HostSchedule
+from core.item_errors import ItemError, OverQuota
 from core.messages import PURGE
 from core.settings import Settings
 from crawler import recipes
@@ -67,6 +69,7 @@ class CrawlRun:
     def __init__(self, settings: Settings, database: Database, lease: LeasedSource) -> None:
         self._database = database
         self._broker = Broker.connect(settings)
+        self._metrics = MetricsSender(self._broker, "crawl")
         self._policy = ChunkPolicy.of(settings)
         self._blobs = open_blob_store(settings)
         self._lease = lease
@@ -110,6 +113,7 @@ class CrawlRun:
             # Scrapy sets the levels when it starts, and would then log two lines for each URL.
             logging.getLogger(noisy).setLevel(logging.WARNING)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.frontier.stop)
+        self._metrics.start()
         code = CrawlExit.ENDED
         try:
             await self._run()
@@ -122,6 +126,7 @@ class CrawlRun:
             log.error("crawl_failed", job=self._lease.job_id, error=repr(error), exc_info=error)
             self._record_failure(error)
             code = CrawlExit.FAILED
+        self._metrics.stop()
         end_process(code)
 
     async def _run(self) -> None:

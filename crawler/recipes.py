@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit, urlunsplit
@@ -16,13 +18,19 @@ import yaml
 from cssselect import SelectorError
 from jmespath.exceptions import JMESPathError
 from jsonschema import Draft202012Validator, ValidationError
+from lxml import etree
 from parsel.csstranslator import HTMLTranslator
 
 from core.errors import RecipeInvalid
 from core.settings import PROJECT
+from core.sources.names import storable
 from crawler.urls import encoded, parameters
 
 SITES = PROJECT / "recipes" / "sites"
+_MAX_EXPRESSION = 300
+"""Characters of the longest selector or JMESPath expression. Longer ones could be nested too deeply to be applied."""
+_MAX_DEPTH = 20
+"""Levels of lists and mappings. A recipe needs four."""
 
 
 class Source(StrEnum):
@@ -123,11 +131,13 @@ def load_recipe(path: Path) -> Recipe:
     """
     try:
         text = path.read_text("utf-8")
+        _check_form(text)
         tree = yaml.compose(text, yaml.SafeLoader)
         data = yaml.safe_load(text)
     except OSError as error:
         raise RecipeInvalid(f"{path}: expected a file that can be read, got {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # PyYAML raises ValueError for a date that does not exist, and Python for a number of thousands of digits.
         raise RecipeInvalid(f"{path}: expected YAML, got {' '.join(str(error).split())}") from error
     faults = [(list(error.absolute_path), _expected_and_actual(error)) for error in _validator().iter_errors(data)]
     faults = faults or _expression_faults(data)
@@ -135,6 +145,26 @@ def load_recipe(path: Path) -> Recipe:
         lines = [f"{path}:{_line(tree, location)}: {_dotted(location)}: {fault}" for location, fault in faults]
         raise RecipeInvalid("\n".join(lines))
     return _recipe(path.stem, data)
+
+
+def _check_form(text: str) -> None:
+    """Check the form of a recipe before its values are built. Aliases and depth can make them endless.
+
+    Raises:
+        ValueError: it is not that of a recipe.
+    """
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        place = f"in line {event.start_mark.line + 1}" if event.start_mark else ""
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"more than {_MAX_DEPTH} levels {place}")
+        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+            raise ValueError(f"an anchor or an alias {place}, which recipes do not have")
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+            raise ValueError(f"a tag {place}, which recipes do not have")
+        if isinstance(event, yaml.ScalarEvent) and storable(event.value) != event.value:
+            raise ValueError(f"a character {place} that no encoding has")
 
 
 def load_recipes(folder: Path = SITES) -> list[Recipe]:
@@ -199,13 +229,12 @@ def _expected_and_actual(error: ValidationError) -> str:
             expected = {"object": "a mapping", "array": "a list", "string": "text"}.get(allowed, f"a {allowed}")
         case "required":
             missing = [name for name in allowed if name not in actual]
-            return f"expected {' and '.join(missing)}, got {', '.join(actual) or 'nothing'}"
+            return f"expected {' and '.join(missing)}, got {_names(actual)}"
         case "additionalProperties":
             known = schema["properties"]
-            unknown = [str(name) for name in actual if name not in known]
-            return f"expected only {', '.join(known)}, got {', '.join(unknown)}"
+            return f"expected only {', '.join(known)}, got {_names(name for name in actual if name not in known)}"
         case "anyOf":
-            return f"expected hosts or contains, got {', '.join(actual) or 'nothing'}"
+            return f"expected hosts or contains, got {_names(actual)}"
         case "minItems" | "minLength" | "minProperties":
             expected = "a value that is not empty"
         case "minimum" | "maximum":
@@ -218,21 +247,35 @@ def _expected_and_actual(error: ValidationError) -> str:
 
 
 def _expression_faults(data: dict[str, Any]) -> list[tuple[list[str | int], str]]:
-    expressions: list[tuple[list[str | int], str]] = [(["list", "path"], data["list"]["path"])]
-    expressions += [(["fields", name], text) for name, text in data["fields"].items()]
-    faults: list[tuple[list[str | int], str]] = []
-    for location, text in expressions:
-        try:
-            if data["list"]["source"] == Source.CSS:
-                HTMLTranslator().css_to_xpath(text)
-            else:
-                jmespath.compile(text)
-        except SelectorError as error:
-            faults.append((location, f"expected a CSS selector, got {_excerpt(text)} ({error})"))
-        except (JMESPathError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            faults.append((location, f"expected a JMESPath expression, got {_excerpt(text)} ({reason})"))
-    return faults
+    check = _check_selector if data["list"]["source"] == Source.CSS else jmespath.compile
+    expressions: list[tuple[list[str | int], str, Callable[[str], object]]] = [
+        (["list", "path"], data["list"]["path"], check),
+        *((["fields", name], text, check) for name, text in data["fields"].items()),
+    ]
+    if "script" in data["list"]:
+        expressions.append((["list", "script"], data["list"]["script"], _check_selector))
+    found = ((location, _fault(text, check)) for location, text, check in expressions)
+    return [(location, fault) for location, fault in found if fault is not None]
+
+
+def _fault(text: str, check: Callable[[str], object]) -> str | None:
+    """Return what is wrong with an expression, or None."""
+    if len(text) > _MAX_EXPRESSION:
+        return f"expected at most {_MAX_EXPRESSION} characters, got {len(text):,}"
+    try:
+        check(text)
+    except RecursionError:
+        return f"expected an expression of fewer levels, got {_excerpt(text)}"
+    except (SelectorError, etree.XPathError) as error:
+        return f"expected a CSS selector, got {_excerpt(text)} ({error})"
+    except (JMESPathError, ValueError) as error:
+        return f"expected a JMESPath expression, got {_excerpt(text)} ({str(error).splitlines()[0]})"
+    return None
+
+
+def _check_selector(selector: str) -> None:
+    # Only the application shows that a namespace is unknown.
+    etree.XPath(HTMLTranslator().css_to_xpath(selector))(etree.Element("html"))
 
 
 def _line(tree: Any, location: list[str | int]) -> int:
@@ -252,6 +295,11 @@ def _line(tree: Any, location: list[str | int]) -> int:
 
 def _dotted(location: list[str | int]) -> str:
     return ".".join(map(str, location)) or "recipe"
+
+
+def _names(names: Iterable[object]) -> str:
+    """Return the first names of a mapping. In YAML, they can be numbers and dates, too."""
+    return ", ".join(str(name)[:80] for name in islice(names, 20)) or "nothing"
 
 
 def _excerpt(value: object) -> str:

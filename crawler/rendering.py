@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from core.errors import PageNotDrawn
 from core.fetching import Fetched, Fetcher
 from core.fetching.fetcher import USER_AGENT
 from core.fetching.proxy import GuardedProxy
+from core.item_errors import PageNotDrawn
 from core.settings import Settings
 
 log = structlog.get_logger(__name__)

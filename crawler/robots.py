@@ -8,8 +8,8 @@ from typing import Any
 
 from protego import Protego
 
-from core.errors import BlockedAddress, FetchForbidden, ItemError
 from core.fetching import Fetched, FetchLimits
+from core.item_errors import BlockedAddress, FetchForbidden, ItemError
 
 AGENT = "Lookbook"
 """The product token by which a robots.txt names Lookbook."""

@@ -14,7 +14,7 @@ import structlog
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.settings import Settings as ScrapySettings
 
-from core.logs import configure_logging
+from core.logs import bind_ids, configure_logging
 from core.settings import Settings
 from crawler.exits import CrawlExit, end_process
 from crawler.process import CrawlRun
@@ -30,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the crawl that the command line names, and return the exit code."""
     job_id, worker = arguments
     settings = Settings.read()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, "crawl")
+    bind_ids(job=job_id)
     _end_with_parent()
     return crawl(settings, job_id, worker)
 

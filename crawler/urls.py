@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import parse_qsl, urlencode, urljoin
 
-from core.errors import FetchForbidden
 from core.fetching.urls import parse_url
+from core.item_errors import FetchForbidden
 from crawler.words import words
 
 _TRACKING = frozenset(

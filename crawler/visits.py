@@ -9,18 +9,12 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from core.errors import (
-    BlockedAddress,
-    EmptyFile,
-    FetchForbidden,
-    FetchRefused,
-    ItemError,
-    LookbookError,
-)
+from core.errors import LookbookError
 from core.fetching import Fetched
 from core.fetching.politeness import requested_pause
 from core.fetching.urls import parse_url
 from core.ids import new_id
+from core.item_errors import BlockedAddress, EmptyFile, FetchForbidden, FetchRefused, ItemError
 from crawler import robots
 from crawler.extraction import Extraction, LeftOut, PageKind, RepeatedImages, extract
 from crawler.feeds import Feed, is_feed, read_feed
@@ -318,15 +312,20 @@ class Visits:
     def _must_be_drawn(
         self, renderer: Renderer, request: UrlRequest, fetched: Fetched, extraction: Extraction, recipe: Recipe | None
     ) -> bool:
-        """Return whether the pages of a host must be drawn: by its recipe, or because its first page is empty."""
-        if extraction.kind in {PageKind.PRODUCT, PageKind.LISTING}:
+        """Return whether the pages of a host must be drawn: by its recipe, or because its first page shows nothing.
+
+        The page of a product that shows no picture without its scripts shows nothing, even if it says a price.
+        """
+        is_bare = extraction.kind is PageKind.PRODUCT and not extraction.pictures
+        if extraction.kind in {PageKind.PRODUCT, PageKind.LISTING} and not is_bare:
             self._hosts_with_products.add(request.host)
         if request.host in renderer.hosts or request.tries >= MAX_TRIES:
             return False
         if recipe is not None and recipe.render:
             return True
-        is_empty = extraction.kind in {PageKind.EMPTY, PageKind.CONSENT} and b"<script" in fetched.body.lower()
-        return renderer.for_empty_hosts and is_empty and request.host not in self._hosts_with_products
+        shows_nothing = is_bare or extraction.kind in {PageKind.EMPTY, PageKind.CONSENT}
+        is_drawn_by_script = shows_nothing and b"<script" in fetched.body.lower()
+        return renderer.for_empty_hosts and is_drawn_by_script and request.host not in self._hosts_with_products
 
     def _feed(self, request: UrlRequest, fetched: Fetched, feed: Feed) -> None:
         self.meetings.follow_feed(request.url, feed)

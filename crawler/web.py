@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import FetchForbidden, ItemError
 from core.fetching import Fetched, Fetcher, FetchLimits
 from core.fetching.politeness import Clock
 from core.fetching.urls import parse_url, redirect_target
+from core.item_errors import FetchForbidden, ItemError
 from core.pictures import inspect
 from core.types import PictureInfo
 from crawler import robots

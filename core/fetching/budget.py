@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from core.errors import FetchTooSlow, TooLarge
+from core.item_errors import FetchTooSlow, TooLarge
 
 
 @dataclass(frozen=True, slots=True)

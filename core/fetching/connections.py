@@ -17,10 +17,10 @@ from ipaddress import IPv6Address
 
 import h11
 
-from core.errors import FetchFailed
 from core.fetching.addresses import Address
 from core.fetching.budget import Budget
 from core.fetching.urls import Target
+from core.item_errors import FetchFailed
 
 _MAX_READ = 64 * 2**10
 """Maximum number of bytes of one read from a socket, or one write to it."""

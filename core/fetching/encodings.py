@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from core.errors import FetchFailed, FetchRefused
+from core.item_errors import FetchFailed, FetchRefused
 
 ACCEPTED = "gzip, deflate"
 """The value of Accept-Encoding. It omits br and zstd: a default installation cannot unpack them within bounds."""

@@ -16,13 +16,14 @@ from types import MappingProxyType, TracebackType
 import certifi
 import h11
 
-from core.errors import FetchFailed, FetchForbidden, FetchRefused, ItemError, quoted_excerpt
+from core.errors import quoted_excerpt
 from core.fetching.addresses import Network
 from core.fetching.budget import Budget, FetchLimits
 from core.fetching.connections import Connection, IdleConnections, Request, StaleConnection, open_socket
 from core.fetching.encodings import ACCEPTED, Decoder, decoder
 from core.fetching.guard import Guard, Resolver, system_resolver
 from core.fetching.urls import Target, parse_url, redirect_target
+from core.item_errors import FetchFailed, FetchForbidden, FetchRefused, ItemError
 
 USER_AGENT = f"Lookbook/{version('lookbook')}"
 PORTS = (80, 443)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
-from core.errors import BlockedAddress, FetchFailed, FetchForbidden
 from core.fetching.addresses import Address, Network, embedded_ipv4, unmapped, why_not_public
 from core.fetching.budget import Budget
 from core.fetching.urls import Target
+from core.item_errors import BlockedAddress, FetchFailed, FetchForbidden
 
 log = structlog.get_logger(__name__)
 

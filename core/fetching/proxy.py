@@ -16,9 +16,9 @@ from typing import cast
 
 import structlog
 
-from core.errors import FetchForbidden, ItemError
 from core.fetching.fetcher import Fetcher
 from core.fetching.urls import Target, parse_url
+from core.item_errors import FetchForbidden, ItemError
 
 log = structlog.get_logger(__name__)
 

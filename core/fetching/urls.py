@@ -13,8 +13,9 @@ from urllib.parse import quote, unquote, urljoin
 
 import idna
 
-from core.errors import FetchForbidden, quoted_excerpt
+from core.errors import quoted_excerpt
 from core.fetching.addresses import Address, unmapped
+from core.item_errors import FetchForbidden
 
 MAX_URL = 2083
 """Maximum length of a URL in characters. Old browsers and sitemaps have about the same limit."""

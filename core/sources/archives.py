@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO
 
-from core.errors import ArchiveUnsafe, SourceEnded
+from core.item_errors import ArchiveUnsafe, SourceEnded
 from core.sources.members import ArchiveLimits, Gatekeeper, Member, archive_kind
 from core.sources.tars import tar_members
 from core.sources.unpacking import UnpackedStream, compression_of

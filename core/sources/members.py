@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from core.errors import ArchiveUnsafe, EmptyFile, ItemError, SourceEnded, TooLarge
-from core.sources.names import display_name, is_document, is_system_file, storable, unsafe_name_reason
+from core.item_errors import ArchiveUnsafe, EmptyFile, ItemError, SourceEnded, TooLarge
+from core.sources.names import display_name, is_document, is_system_file, same_path, storable, unsafe_name_reason
 
 MAX_COMPRESSION_RATIO = 100
 """Highest accepted ratio of unpacked to compressed bytes. A member above it is not a picture but an attempt to fill the
@@ -91,7 +91,7 @@ class Gatekeeper:
 
     def _repeated_name(self, name: str) -> str | None:
         # An archive can have many long names. Their digests take less memory.
-        digest = hashlib.blake2b(storable(name).encode(), digest_size=16).digest()
+        digest = hashlib.blake2b(storable(same_path(name)).encode(), digest_size=16).digest()
         if digest in self._seen:
             return "expected every name once, but an earlier member has the same name"
         self._seen.add(digest)

@@ -6,6 +6,8 @@ import re
 
 MAX_NAME = 500
 """Maximum number of characters of a name. Longer names are cut, because people read them."""
+_END_OF_NAME = 100
+"""Characters at the end of a longer name that are kept. They tell more than the folders, and end with the suffix."""
 
 _SEPARATORS = re.compile(r"[/\\]")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -29,6 +31,11 @@ _NAME_ENCODINGS = ("utf-8", "cp949", "cp437")
 which can decode any bytes."""
 
 
+def same_path(name: str) -> str:
+    """Return a text that is the same for all spellings of one path: `a/b`, `./a//b` and `a\\b`."""
+    return "/".join(part for part in _SEPARATORS.split(name) if part not in ("", "."))
+
+
 def storable(text: str) -> str:
     """Return the text with U+FFFD in place of each character that cannot be stored."""
     return _UNSTORABLE.sub("\ufffd", text)
@@ -37,7 +44,9 @@ def storable(text: str) -> str:
 def display_name(text: str) -> str:
     """Return a name in the form in which it is stored and displayed."""
     cleaned = storable(text)
-    return cleaned if len(cleaned) <= MAX_NAME else cleaned[: MAX_NAME - 1] + "…"
+    if len(cleaned) <= MAX_NAME:
+        return cleaned
+    return f"{cleaned[: MAX_NAME - 1 - _END_OF_NAME]}…{cleaned[-_END_OF_NAME:]}"
 
 
 def decode_name(raw: bytes) -> str:
@@ -55,6 +64,8 @@ def unsafe_name_reason(name: str) -> str | None:
     parts = _SEPARATORS.split(name)
     if not name:
         return "expected a name, got an empty one"
+    if "\x00" in name:
+        return "expected a name without NUL characters, at which some programs end it"
     if parts[0] == "":
         return "expected a relative name, got an absolute one"
     if _DRIVE.match(name):

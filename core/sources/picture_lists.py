@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from core.errors import ItemError, SourceEnded
+from core.item_errors import ItemError, SourceEnded
 from core.sources.manifests import Columns, Row, manifest_rows
 from core.sources.members import Member
 

@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterator
 from tarfile import TarInfo
 
-from core.errors import ArchiveUnsafe, SourceEnded
+from core.item_errors import ArchiveUnsafe, SourceEnded
 from core.sources.members import Gatekeeper, Member, check_ratio
 from core.sources.names import decode_name
 from core.sources.unpacking import BLOCK_BYTES, UnpackedStream
@@ -32,6 +32,7 @@ _REFUSED_TYPES = {
     tarfile.BLKTYPE: "a device",
     tarfile.FIFOTYPE: "a pipe",
     tarfile.GNUTYPE_SPARSE: "a sparse file",
+    b"M": "the rest of a file from an archive of several volumes",
 }
 
 
@@ -60,6 +61,8 @@ class _Reader:
         self._unread = 0
         """Number of bytes of the present member that are still unread."""
         self._padding = 0
+        self._doubtful = 0
+        """Number of bytes that the present folder, link or device announces. Most programs write none of them."""
 
     def next(self) -> TarInfo | None:
         """Return the next member with the name and size from its extended headers, or None at the end of the file."""
@@ -83,20 +86,35 @@ class _Reader:
         return None
 
     def _header(self) -> TarInfo | None:
-        block = self._stream.read_all(_HEADER_BYTES)
-        if len(block) < _HEADER_BYTES:
-            raise SourceEnded(ArchiveUnsafe("the archive is incomplete: its end mark is missing"))
-        if not block.strip(b"\x00"):
+        block = self._block()
+        if self._doubtful and block.strip(b"\x00") and _parsed(block) is None:
+            # The next block is no header, so the announced data exists.
+            self._skip(self._doubtful + -self._doubtful % _HEADER_BYTES - _HEADER_BYTES)
+            block = self._block()
+        self._doubtful = 0
+        is_behind_end = False
+        while not block.strip(b"\x00"):
+            # Zeros are the end mark. Another TAR file may be appended.
+            is_behind_end = True
+            block = self._stream.read_all(_HEADER_BYTES)
+            if len(block) < _HEADER_BYTES:
+                return None
+        info = _parsed(block)
+        if info is None and is_behind_end:
             return None
-        try:
-            info = TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except tarfile.HeaderError as error:
-            raise SourceEnded(ArchiveUnsafe(f"the archive is damaged: {error}")) from error
+        if info is None:
+            raise SourceEnded(ArchiveUnsafe("the archive is damaged: a header is invalid"))
         if info.size < 0:
             raise SourceEnded(ArchiveUnsafe("the archive is damaged: a member has a negative size"))
         if info.type == tarfile.GNUTYPE_SPARSE:
             self._skip_sparse_map(block)
         return info
+
+    def _block(self) -> bytes:
+        block = self._stream.read_all(_HEADER_BYTES)
+        if len(block) < _HEADER_BYTES:
+            raise SourceEnded(ArchiveUnsafe("the archive is incomplete: its end mark is missing"))
+        return block
 
     def _member(self, info: TarInfo, name: bytes | None, size: bytes | None, *, sparse: bool) -> TarInfo:
         if name is not None:
@@ -113,6 +131,8 @@ class _Reader:
             info.type = tarfile.GNUTYPE_SPARSE
         if info.isreg() or info.type not in tarfile.SUPPORTED_TYPES:
             self._unread, self._padding = info.size, -info.size % _HEADER_BYTES
+        else:
+            self._doubtful = info.size
         return info
 
     def pieces(self) -> Iterator[bytes]:
@@ -146,6 +166,14 @@ class _Reader:
             if not piece:
                 raise SourceEnded(ArchiveUnsafe("the archive is incomplete: it ends inside a member"))
             size -= len(piece)
+
+
+def _parsed(block: bytes) -> TarInfo | None:
+    """Return the header in a block, or None if the block is none."""
+    try:
+        return TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return None
 
 
 def _pax_records(data: bytes) -> dict[bytes, bytes]:

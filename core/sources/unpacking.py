@@ -8,10 +8,15 @@ import zlib
 from collections.abc import Callable
 from typing import IO, Protocol
 
-from core.errors import ArchiveUnsafe, SourceEnded
+from core.item_errors import ArchiveUnsafe, SourceEnded
+from core.sources.members import MAX_COMPRESSION_RATIO
 
 BLOCK_BYTES = 64 * 1024
 """Maximum number of bytes that are read or returned at a time."""
+
+_UNCHECKED_BYTES = 1024**3
+"""Number of unpacked bytes from which the ratio of a whole file is checked. Without the check, 100 bytes of bzip2 can
+keep a processor busy for minutes."""
 
 DECOMPRESSION_ERRORS = (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError)
 """The exceptions that decompressors raise for damaged bytes."""
@@ -105,13 +110,17 @@ class UnpackedStream:
         """Return between one and `size` bytes, or no bytes at the end of the file.
 
         Raises:
-            SourceEnded: the file is damaged or incomplete, or it unpacks to more bytes than the limit.
+            SourceEnded: the file is damaged or incomplete, or it unpacks to more bytes than allowed.
         """
         if not self._ready:
             self._ready = self._next_piece()
             self.bytes_unpacked += len(self._ready)
             if self.bytes_unpacked > self._limit:
                 raise SourceEnded(ArchiveUnsafe(f"expected at most {self._limit:,} unpacked bytes, got more"))
+            if self.bytes_unpacked > max(_UNCHECKED_BYTES, MAX_COMPRESSION_RATIO * self.bytes_read):
+                raise SourceEnded(
+                    ArchiveUnsafe(f"expected at most {MAX_COMPRESSION_RATIO} times its compressed size, got more")
+                )
         piece, self._ready = self._ready[:size], self._ready[size:]
         return piece
 

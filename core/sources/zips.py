@@ -13,11 +13,12 @@ import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from core.errors import ArchiveUnsafe, SourceEnded
+from core.item_errors import ArchiveUnsafe, SourceEnded
 from core.sources.members import Gatekeeper, Member, check_ratio, too_many_members
 from core.sources.names import decode_name
 from core.sources.unpacking import BLOCK_BYTES, DECOMPRESSION_ERRORS, Decompressor, raw_deflate
@@ -36,11 +37,13 @@ _LOCAL_MAGIC = b"PK\x03\x04"
 
 _ENCRYPTION_FLAGS = 0x2041
 """Flags: encryption, strong encryption, and a masked directory."""
-_UTF8_FLAG = 0x0800
-_UNIX_SYSTEM = 3
+_UNIX_SYSTEMS = {3, 19}
+"""The systems that store the mode of a file: Unix and macOS."""
 _ZIP64_EXTRA, _NAME_EXTRA = 0x0001, 0x7075
 _SEE_ZIP64 = 0xFFFFFFFF
 _STORED, _DEFLATED, _BZIP2 = 0, 8, 12
+_METHOD_NAMES = {1: "Shrink", 6: "Implode", 9: "Deflate64", 14: "LZMA", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+"""The names of other methods (APPNOTE 4.4.5). They are rare, or Python has no decompressor for them."""
 _DECOMPRESSORS: dict[int, Callable[[], Decompressor]] = {_DEFLATED: raw_deflate, _BZIP2: bz2.BZ2Decompressor}
 
 
@@ -110,10 +113,14 @@ def zip_places(file: SeekableFile, gatekeeper: Gatekeeper) -> Iterator[tuple[Mem
     if directory.entries > limits.members:
         raise too_many_members(limits.members)
     offsets = array("Q")
-    for entry in _entries(file, directory):
-        if len(offsets) == limits.members:
-            raise too_many_members(limits.members)
-        offsets.append(entry.offset)
+    # A damaged directory ends the second reading, so that the members before the damage are yielded.
+    with suppress(SourceEnded):
+        for entry in _entries(file, directory):
+            if len(offsets) > limits.members:
+                break
+            offsets.append(entry.offset)
+    if len(offsets) > limits.members:
+        raise too_many_members(limits.members)
     offsets = array("Q", sorted(offsets))
     announced = 0
     for entry in _entries(file, directory):
@@ -123,7 +130,7 @@ def zip_places(file: SeekableFile, gatekeeper: Gatekeeper) -> Iterator[tuple[Mem
         place = _place(entry, offsets, directory.start)
         member = gatekeeper.judge(
             entry.name,
-            is_folder=entry.name.endswith(("/", "\\")) or stat.S_ISDIR(entry.mode),
+            is_folder=_is_folder(entry) and not entry.unpacked,
             refusal=_refusal(entry),
             pieces=partial(pieces_at, file, place),
         )
@@ -147,7 +154,13 @@ def pieces_at(file: SeekableFile, place: MemberPlace) -> Iterator[bytes]:
         raise ArchiveUnsafe("the member is damaged: its size or checksum differs from the archive's directory")
 
 
+def _is_folder(entry: _Entry) -> bool:
+    return entry.name.endswith(("/", "\\")) or stat.S_ISDIR(entry.mode)
+
+
 def _refusal(entry: _Entry) -> str | None:
+    if _is_folder(entry):
+        return f"expected a file, got a folder with {entry.unpacked:,} bytes of data"
     if stat.S_ISLNK(entry.mode):
         return "expected a file, got a link"
     if stat.S_IFMT(entry.mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
@@ -155,7 +168,8 @@ def _refusal(entry: _Entry) -> str | None:
     if entry.flags & _ENCRYPTION_FLAGS:
         return "expected a file without encryption, got an encrypted one"
     if entry.method not in {_STORED, *_DECOMPRESSORS}:
-        return f"expected a stored, deflated or bzip2 member, got compression method {entry.method}"
+        name = _METHOD_NAMES.get(entry.method, str(entry.method))
+        return f"expected a stored, deflated or bzip2 member, got compression method {name}"
     return None
 
 
@@ -194,7 +208,8 @@ def _unpacked_pieces(file: SeekableFile, place: MemberPlace) -> Iterator[bytes]:
 
 def _data_start(file: SeekableFile, place: MemberPlace) -> int:
     """Return the position of a member's first byte."""
-    header = _read_at(file, place.offset, _LOCAL.size)
+    # A position behind the directory can be so large that no file system accepts it.
+    header = _read_at(file, place.offset, _LOCAL.size) if place.offset <= place.following else b""
     if len(header) < _LOCAL.size or not header.startswith(_LOCAL_MAGIC):
         raise ArchiveUnsafe("the member is damaged: it is not at the position in the archive's directory")
     *_, name_length, extra_length = _LOCAL.unpack(header)
@@ -266,13 +281,13 @@ def _entries(file: SeekableFile, directory: _Directory) -> Iterator[_Entry]:
         raw_name, extra = rest[:name_length], _extra_fields(rest[name_length:])
         sizes = _with_zip64(extra.get(_ZIP64_EXTRA, b""), unpacked, packed, offset)
         yield _Entry(
-            name=_name(raw_name, flags, extra.get(_NAME_EXTRA, b"")),
+            name=_name(raw_name, extra.get(_NAME_EXTRA, b"")),
             flags=flags,
             method=method,
             crc=crc,
             unpacked=sizes[0],
             packed=sizes[1],
-            mode=attributes >> 16 if system == _UNIX_SYSTEM else 0,
+            mode=attributes >> 16 if system in _UNIX_SYSTEMS else 0,
             offset=sizes[2] + directory.prefix,
         )
         position += _ENTRY.size + name_length + extra_length + comment_length
@@ -302,12 +317,11 @@ def _with_zip64(extra: bytes, *values: int) -> list[int]:
     return found
 
 
-def _name(raw: bytes, flags: int, extra: bytes) -> str:
-    if flags & _UTF8_FLAG:
-        return raw.decode("utf-8", "replace")
+def _name(raw: bytes, extra: bytes) -> str:
+    # The flag for UTF-8 is not read. Programs set it for other encodings, and leave it out for UTF-8.
     # The Unicode path of Info-ZIP: version 1, the checksum of the name that it replaces, and the name in UTF-8.
     if len(extra) > 5 and extra[0] == 1 and int.from_bytes(extra[1:5], "little") == zlib.crc32(raw):
-        return extra[5:].decode("utf-8", "replace")
+        return decode_name(extra[5:])
     return decode_name(raw)
 
 

@@ -25,7 +25,7 @@ def open_graph(page: Page) -> tuple[ProductData, bool] | None:
         return None
     metas: dict[str, list[str]] = {}
     for meta in page.find("//meta[@content][@property or @name]"):
-        name = (meta.get("property") or meta.get("name")).lower()
+        name = (meta.get("property") or meta.get("name") or "").lower()
         metas.setdefault(name, []).append(meta.get("content"))
     price = _first_price(metas, _CURRENT)
     certain = price is not None or any("product" in kind.lower() for kind in metas.get("og:type", []))

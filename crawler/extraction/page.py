@@ -65,7 +65,11 @@ class Page:
             root = etree.fromstring(text.encode(), parser)
         except etree.LxmlError:
             root = None
-        return root if root is not None else etree.Element("html")
+        if root is None:
+            return etree.Element("html")
+        # Content behind </html> can become a second root, which XPath finds and a walk from the first root does not.
+        root.extend(list(root.itersiblings()))
+        return root
 
     @cached_property
     def base(self) -> str:

@@ -117,7 +117,7 @@ class PageText:
         """Return the first text that is a code and whose element has the name of a code."""
         for position, line, element in self._texts:
             if position >= self._box.start - _BEFORE_BOX and _CODE.fullmatch(line) and not _DATE.match(line):
-                names = " ".join(str(value) for part in (element, element.getparent()) for value in _names_of(part))
+                names = " ".join(str(value) for part in _with_parent(element) for value in _names_of(part))
                 if _CODE_NAME.search(names):
                     return read_code(line)
         return None
@@ -127,7 +127,7 @@ class PageText:
         start, end = self._box.start - _BEFORE_BOX, self._box.end + _BEFORE_BOX
         for position, line, element in self._texts:
             if start <= position < end and len(line) <= _MAX_NAME and ":" not in line:
-                parts = (element, element.getparent())
+                parts = _with_parent(element)
                 if any(_BRAND_NAME.search(f"{part.get('class') or ''} {part.get('id') or ''}") for part in parts):
                     return read_name(line)
         return None
@@ -176,6 +176,12 @@ def _code_after(rest: str, following: list[str]) -> str | None:
             return None
         return read_code(match.group().rstrip("./-"))
     return None
+
+
+def _with_parent(element: Any) -> list[Any]:
+    """Return an element and the one that contains it. The root of a damaged page can contain texts itself."""
+    parent = element.getparent()
+    return [element] if parent is None else [element, parent]
 
 
 def _names_of(element: Any) -> list[Any]:

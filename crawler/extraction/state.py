@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.fetching.urls import MAX_URL
+from core.sources.names import storable
 from crawler.extraction import lenient_json
 from crawler.extraction.images import is_picture_name
 from crawler.extraction.page import Page, tidy
@@ -173,7 +174,7 @@ def _string_at(script: str, start: int) -> str | None:
         value = json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, str) else None
+    return storable(value) if isinstance(value, str) else None
 
 
 def _products(page: Page, root: Any) -> Iterator[ProductData]:

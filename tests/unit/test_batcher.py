@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifier.runtime import OutOfDeviceMemory, RuntimeName
-from core.errors import ModelFailed
+from classifier.runtime import Answers, OutOfDeviceMemory, RuntimeName
+from core.item_errors import ModelFailed
 from worker.predicting.batcher import Batcher
 
 SIDE = 2
@@ -38,10 +38,10 @@ class Echo:
         self.may_continue = threading.Event()
         self.may_continue.set()
 
-    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
+    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> Answers:
         values = batch[:, 0, 0, 0].astype(np.float32)
         if not values.any():
-            return values[:, None]
+            return Answers(values[:, None])
         self.batches.append([int(value) for value in values])
         self.started.release()
         self.may_continue.wait()
@@ -49,7 +49,7 @@ class Echo:
             raise OutOfDeviceMemory("no room")
         if 13 in values:
             raise RuntimeError("unlucky")
-        return values[:, None]
+        return Answers(values[:, None], values[:, None] * 2)
 
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         raise NotImplementedError
@@ -79,7 +79,7 @@ def submit(batcher: Batcher, *values: int, job: str = "job", interactive: bool =
 
 def scores(future: Future[list[Any]]) -> list[int]:
     """Return the scores of the pictures of one call."""
-    return [int(row[0]) for row in future.result()]
+    return [int(answer.scores[0]) for answer in future.result()]
 
 
 @pytest.fixture
@@ -139,7 +139,8 @@ def test_a_failed_batch_fails_only_the_picture_that_caused_it(held: tuple[Echo, 
     found = together.result()
     assert isinstance(found[2], ModelFailed)
     assert "unlucky" in found[2].detail
-    assert [int(row[0]) for row in found[:2]] == [11, 12]
+    assert [int(answer.scores[0]) for answer in found[:2]] == [11, 12]
+    assert [int(answer.embedding[0]) for answer in found[:2]] == [22, 24]
     assert scores(apart) == [14]
 
 

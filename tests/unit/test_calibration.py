@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from classifier.learning.judging.calibration import calibrate, calibration_error, fit_temperature, logits_of
-from classifier.learning.judging.evaluation import evaluate
+from classifier.calibration import calibrate, calibration_error, fit_temperature, logits_of
+from classifier.evaluation import evaluate
 from classifier.taxonomy import Taxonomy
 from core.errors import DatasetInvalid
 from core.settings import PROJECT

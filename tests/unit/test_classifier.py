@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from classifier.artifact import Artifact, find_artifact, list_artifacts, publish
+from classifier.evaluation import evaluate
 from classifier.learning.data.cache import DataCache
 from classifier.learning.data.opened import open_pictures
-from classifier.learning.judging.evaluation import evaluate
 from classifier.learning.training.recipe import read_recipe
 from classifier.prepare import InputSpec, prepare
+from classifier.reference import Reference
 from classifier.taxonomy import Taxonomy
 from core.errors import ArtifactInvalid, DatasetInvalid, ModelUnknown
 from core.settings import PROJECT
@@ -95,6 +98,44 @@ def test_a_publication_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list((tmp_path / "garments").iterdir()) == []
 
 
+def test_answers_that_do_not_fit_their_model_are_refused_and_others_are_read(tmp_path: Path) -> None:
+    def reference(labels: int) -> Reference:
+        vectors, scores = np.zeros((3, 4), np.float16), np.full((3, labels), 1 / labels, np.float16)
+        return Reference(vectors, np.arange(3, dtype=np.int16), vectors[:2], scores, np.arange(3, dtype=np.int16))
+
+    def write(labels: int) -> Callable[[Path, ModelRef], None]:
+        def write_with_reference(folder: Path, ref: ModelRef) -> None:
+            write_artifact(folder, ref)
+            reference(labels).write(folder)
+
+        return write_with_reference
+
+    good = publish(tmp_path, "garments", NOW, write(len(TAXONOMY.labels))).reference()
+    assert good is not None
+    np.testing.assert_array_equal(good.train_labels, [0, 1, 2])
+    with pytest.raises(ArtifactInvalid, match=r"reference.npz: expected arrays for 10 labels"):
+        publish(tmp_path, "garments", NOW, write(4)).reference()
+
+    def write_text(folder: Path, ref: ModelRef) -> None:
+        write_artifact(folder, ref)
+        (folder / "reference.npz").write_text("no arrays")
+
+    with pytest.raises(ArtifactInvalid, match=r"expected the arrays train_embeddings"):
+        publish(tmp_path, "garments", NOW, write_text).reference()
+    assert publish(tmp_path, "garments", NOW, write_artifact).reference() is None
+
+
+@pytest.mark.parametrize("embedding", [3, {}, {"length": 0, "layer": "pool"}, {"length": 4, "layer": "scores"}])
+def test_an_embedding_that_this_version_does_not_know_is_refused(tmp_path: Path, embedding: Any) -> None:
+    def write(folder: Path, ref: ModelRef) -> None:
+        write_artifact(folder, ref)
+        described = InputSpec(224).to_json() | {"embedding": embedding}
+        (folder / "input.json").write_text(json.dumps(described), "utf-8")
+
+    with pytest.raises(ArtifactInvalid, match=r"expected an embedding with a length of at least 1"):
+        publish(tmp_path, "garments", NOW, write)
+
+
 @pytest.mark.parametrize("damage", ["change", "remove", "add"])
 def test_an_artifact_that_differs_from_its_manifest_is_refused(tmp_path: Path, damage: str) -> None:
     folder = publish(tmp_path, "garments", NOW, write_artifact).folder
@@ -147,6 +188,9 @@ def test_metrics_of_known_scores_are_right() -> None:
     assert metrics["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
     assert metrics["group_accuracy"] == 1.0
     assert metrics["recall_at_3"] == 1.0
+    # 0.6 twice, 0.7 and 0.8, which are float32 and therefore a little off.
+    assert [metrics["confidences"][n] for n in (12, 13, 14, 16)] == [2, 1, 0, 1]
+    assert sum(metrics["confidences"]) == 4
 
 
 def test_unreadable_training_files_are_listed_and_left_out(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from core.sources.names import display_name
 from lookbook import Client, FileChanged, NotReached, ProblemError, UnexpectedAnswer, Upload, WaitTimeout, pictures_in
 from lookbook.multipart import MultipartBody
+from lookbook.open_uploads import without_arrived
 from lookbook.options import Rectangle
 from lookbook.retrying import FIRST_PAUSE, LONGEST_PAUSE, pause
 from tests.answering import CRAWL, JOB, JOB_OVER, RESET, AnsweringServer, Reply, answering
@@ -331,3 +333,8 @@ def test_the_urls_of_a_crawl_are_read_page_by_page() -> None:
             "https://shop.example/2",
         ]
     assert server.requests[2].path == "/v1/jobs/job_1/urls?limit=200&state=done&cursor=c"
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "x" * 500, "x" * 501, f"{'폴더/' * 300}치마.jpg"])
+def test_a_file_is_recognised_by_the_name_under_which_the_service_stores_it(name: str) -> None:
+    assert without_arrived([Upload(name, b"picture")], [display_name(name)]) == []

@@ -19,7 +19,8 @@ from classifier.learning.data.garments import Attribute
 from classifier.learning.data.index import PictureIndex, PictureRow
 from classifier.learning.data.irregularities import Irregularity
 from classifier.learning.data.reading import ReadingOptions, make_index
-from core.errors import DatasetInvalid, ItemError
+from core.errors import DatasetInvalid
+from core.item_errors import ItemError
 from tests.kfashion_tree import VALIDATION, Tree, box, label, picture, polygon
 
 T = TypeVar("T")

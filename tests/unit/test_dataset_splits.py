@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from classifier.learning.data.clusters import PictureToCompare, cluster, components
+from classifier.clusters import PictureToCompare, cluster, components
 from classifier.learning.data.figures import all_figures
 from classifier.learning.data.index import PictureIndex
 from classifier.learning.data.prepared import OUTCOMES, PIXELS, PreparedPictures, prepare_pictures

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from classifier.learning.data.clusters import PictureToCompare, choose_side, cluster
+from classifier.clusters import PictureToCompare, choose_side, cluster
 from classifier.learning.data.folder import DatasetFolder, file_of
 from classifier.learning.training.recipe import fit_to_dataset, read_recipe
 from cli.labelling import (

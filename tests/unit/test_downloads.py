@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import FetchFailed, FetchForbidden, FetchRefused, FetchTooSlow
+from core.item_errors import FetchFailed, FetchForbidden, FetchRefused, FetchTooSlow
 from db.blobs.spool import BlobWriter
 from tests.conftest import until
 from worker.stages.downloads import DownloadPool, PauseRequested

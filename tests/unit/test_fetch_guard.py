@@ -17,10 +17,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core.errors import BlockedAddress, FetchForbidden, ItemError, SettingsError
+from core.errors import SettingsError
 from core.fetching import Fetcher, FetchLimits
 from core.fetching.addresses import Address, special_blocks, why_not_public
 from core.fetching.urls import parse_url
+from core.item_errors import BlockedAddress, FetchForbidden, ItemError
 from core.settings import Settings
 
 VECTORS = json.loads(Path(__file__).with_name("fetch_vectors.json").read_text("utf-8"))

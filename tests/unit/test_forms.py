@@ -7,20 +7,7 @@ import io
 import httpx
 
 from api.intake.forms import BLOCK, StreamingFormParser
-
-
-class Kept(io.BytesIO):
-    """A file of a form, as the parser passes it on."""
-
-    def __init__(
-        self,
-        total_content_length: int | None,
-        content_type: str | None,
-        filename: str | None,
-        content_length: int | None = None,
-        field: str | None = None,
-    ) -> None:
-        super().__init__()
+from tests.forms import KeptFile
 
 
 def test_files_arrive_complete_wherever_a_block_ends() -> None:
@@ -30,7 +17,7 @@ def test_files_arrive_complete_wherever_a_block_ends() -> None:
     body, content_type = request.read(), request.headers["Content-Type"]
     assert len(body) // len(sent) == BLOCK + 1
     options = {"boundary": content_type.partition("boundary=")[2]}
-    parser = StreamingFormParser(stream_factory=Kept, max_form_parts=len(sent))
+    parser = StreamingFormParser(stream_factory=KeptFile, max_form_parts=len(sent))
     _, fields, files = parser.parse(io.BytesIO(body), "multipart/form-data", len(body), options)
     assert not fields
     assert [(file.filename, file.read()) for file in files.getlist("images")] == sent

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.errors import BlobMissing, TruncatedImage
+from core.errors import BlobMissing
+from core.item_errors import TruncatedImage
 from core.types import ModelRef
 from db.steps.recording import Outcome
 from worker.stages.in_flight import PicturesInFlight, WorkSplit

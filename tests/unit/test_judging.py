@@ -22,7 +22,7 @@ from classifier.learning.judging.robustness import measure_robustness
 from classifier.learning.judging.shooting_formats import ShootingFormat, shooting_format
 from classifier.learning.judging.shortcuts import examine, examine_some, shop_of
 from classifier.prepare import InputSpec
-from classifier.runtime import RuntimeName
+from classifier.runtime import Answers, RuntimeName
 from classifier.taxonomy import Group, Label, Taxonomy
 from cli.main import app
 from tests.answering import JOB_OVER, Reply, answering
@@ -49,15 +49,14 @@ class ColourRuntime:
     def __init__(self, region: Literal["middle", "border", "left"]) -> None:
         self.region = region
 
-    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> NDArray[np.float32]:
+    def infer(self, batch: NDArray[np.uint8], *, lone: bool = False) -> Answers:
         parts = {
             "middle": batch[:, 12:20, 12:20],
             "border": batch[:, :, :4],
             "left": batch[:, :, : SIDE // 2],
         }
         sums = parts[self.region].sum(axis=(1, 2), dtype=np.int64)
-        scores: NDArray[np.float32] = np.eye(3, dtype=np.float32)[sums.argmax(axis=1)]
-        return scores
+        return Answers(np.eye(3, dtype=np.float32)[sums.argmax(axis=1)])
 
     def activation_maps(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         raise NotImplementedError

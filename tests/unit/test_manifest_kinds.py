@@ -10,7 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from core.errors import ItemError, SourceEnded
+from core.item_errors import ItemError, SourceEnded
 from core.sources.manifests import Columns, Row, manifest_rows
 
 A, B, C = (f"https://shop.example/{name}.jpg" for name in "abc")
@@ -251,10 +251,46 @@ def test_workbooks_that_cannot_be_read_are_refused() -> None:
     assert "damaged" in refusal(b"PK\x03\x04 no zip").detail
     assert ".xls" in refusal(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1").detail
     assert "rename" in refusal(workbook([["Artikel"], ["Mantel"]])).detail.lower()
-    bomb = io.BytesIO(workbook([["url"], [A]]))
-    with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as parts:
-        parts.writestr("xl/other.xml", b" " * (65 * 2**20))
-    assert "Save it as CSV" in refusal(bomb.getvalue()).detail
+
+
+STRINGS = '<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"></sst>'
+STRINGS_TYPE = (
+    '<Override PartName="/xl/sharedStrings.xml" '
+    'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/>'
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "before", "repeated", "read_rows"),
+    [
+        ("[Content_Types].xml", "</Types>", "<a/>", 0),
+        ("xl/workbook.xml", "</workbook>", "<a/>", 0),
+        ("xl/styles.xml", "</styleSheet>", "<a/>", 0),
+        ("xl/sharedStrings.xml", "</sst>", "<si/>", 0),
+        ("xl/worksheets/sheet1.xml", "<sheetData>", "<a/>", 0),
+        ("xl/worksheets/sheet1.xml", "</row></sheetData>", "<c/>", 1),
+        ("xl/worksheets/sheet1.xml", "</worksheet>", "<a/>", 2),
+    ],
+)
+def test_a_small_workbook_cannot_unpack_to_gigabytes(part: str, before: str, repeated: str, read_rows: int) -> None:
+    source, changed = zipfile.ZipFile(io.BytesIO(workbook([["url"], [A], [B]]))), io.BytesIO()
+    with zipfile.ZipFile(changed, "w", zipfile.ZIP_DEFLATED) as parts:
+        for name in [*source.namelist(), "xl/sharedStrings.xml"]:
+            text = source.read(name).decode() if name in source.namelist() else STRINGS
+            text = text.replace("</Types>", f"{STRINGS_TYPE}</Types>")
+            if name == part:
+                assert before in text
+                text = text.replace(before, repeated * (22 * 2**20 // len(repeated)) + before)
+            parts.writestr(name, text)
+    found: list[Row | None] = []
+    reason = ""
+    try:
+        for row in manifest_rows(io.BytesIO(changed.getvalue()), 10):
+            found.append(row)
+    except SourceEnded as ended:
+        reason = ended.reason.detail
+    assert len(found) == read_rows
+    assert ("Save it as CSV" in reason) == (read_rows < 2)
 
 
 def test_the_products_of_shopify_continue_over_several_rows() -> None:

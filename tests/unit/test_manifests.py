@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core.errors import ItemError, SourceEnded
+from core.item_errors import ItemError, SourceEnded
 from core.sources.manifests import Row, manifest_rows
 from core.types import Crop
 

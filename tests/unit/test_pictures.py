@@ -10,20 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from core.errors import (
-    BadCrop,
-    EmptyFile,
-    ItemError,
-    NotAnImage,
-    TooManyPixels,
-    TruncatedImage,
-    UnsupportedFormat,
-)
-from core.picture_files import JXL_CONTAINER_MAGIC
+from core.item_errors import BadCrop, EmptyFile, ItemError, NotAnImage, TooManyPixels, TruncatedImage, UnsupportedFormat
+from core.picture_files import JXL_CONTAINER_MAGIC, webp_size
 from core.pictures import PictureLimits, inspect, load, thumbnail
 from core.settings import PROJECT
 from core.types import Crop
 from samples import broken
+from tests.orientations import STORED
 
 SAMPLES = sorted((PROJECT / "samples" / "pictures").iterdir())
 
@@ -214,19 +207,31 @@ def test_a_jpeg_without_its_end_mark_is_shown_and_marked(progressive: bool) -> N
     assert not load(data)[1].truncated
 
 
+@pytest.mark.parametrize("options", [{"progressive": True}, {"restart_marker_blocks": 2}, {}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_that_lacks_pixels_is_never_taken_for_a_complete_one(mode: str, options: dict[str, Any]) -> None:
+    with Image.open(SAMPLES[0]) as opened:
+        data = encoded(opened.convert("RGB").resize((60, 80)).convert(mode), "JPEG", **options)
+    complete = load(data)[0].tobytes()
+    for cut in range(len(data) - 1, 1000, -23):
+        try:
+            image, _ = load(data[:cut])
+        except TruncatedImage:
+            continue
+        assert image.tobytes() == complete, cut
+
+
+def test_a_png_with_damaged_pixels_is_refused() -> None:
+    data = encoded(Image.effect_noise((60, 80), 99), "PNG")
+    half = len(data) // 2
+    with pytest.raises(ItemError):
+        load(data[:half] + b"\xff" * (len(data) - half - 16) + data[-16:])
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_eight_orientations_of_a_picture_look_the_same(orientation: int) -> None:
     upright, _ = load((PROJECT / "samples/pictures/coat-camel.jpg").read_bytes())
-    turns = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
-    stored = upright.transpose(turns[orientation]) if orientation in turns else upright
+    stored = upright.transpose(STORED[orientation]) if orientation in STORED else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
     image, info = load(encoded(stored, "JPEG", quality=95, exif=exif.tobytes()))
@@ -317,3 +322,26 @@ def test_a_damaged_picture_raises_only_item_errors() -> None:
                 load(bytes(data))
             except ItemError:
                 continue
+
+
+@pytest.mark.parametrize("options", [{}, {"num_resolutions": 1}, {"tile_size": (256, 256)}, {"irreversible": True}])
+def test_a_large_jpeg_2000_is_decoded_at_a_smaller_size_if_it_has_one(options: dict[str, Any]) -> None:
+    picture = Image.effect_noise((1200, 900), 40).convert("RGB").resize((300, 225)).resize((1200, 900))
+    data = encoded(picture, "JPEG2000", **options)
+    whole, info = load(data)
+    assert (whole.size, info.width, info.height) == ((1200, 900), 1200, 900)
+    for crop, part in ((None, picture), (Crop(400, 0, 600, 600), picture.crop((400, 0, 1000, 600)))):
+        smaller, _ = load(data, target=100, crop=crop)
+        assert max(smaller.size) == max(part.size) // (1 if "num_resolutions" in options else 4 if crop is None else 2)
+        expected = part.resize((100, 100 * part.height // part.width), Image.Resampling.BILINEAR)
+        difference = np.asarray(smaller.resize(expected.size, Image.Resampling.BILINEAR), int) - np.asarray(expected)
+        assert np.abs(difference).mean() < 2
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"xmp": b"<x/>"}])
+def test_the_pixels_of_a_webp_are_counted_before_the_library_opens_it(options: dict[str, Any]) -> None:
+    data = encoded(Image.new("RGB", (300, 200)), "WEBP", **options)
+    assert webp_size(data) == (300, 200)
+    assert webp_size(data[:29]) is None
+    with pytest.raises(TooManyPixels):
+        load(data[:30], limits=PictureLimits(59_999))

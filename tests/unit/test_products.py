@@ -11,7 +11,7 @@ from core.products import product_id_of
 from core.settings import PROJECT
 from core.votes import Photo, Vote, vote
 
-TAXONOMY = json.loads((PROJECT / "models" / "garments" / "3" / "labels.json").read_text("utf-8"))
+TAXONOMY = json.loads((PROJECT / "models" / "garments" / "4" / "labels.json").read_text("utf-8"))
 COAT, DRESS, SHIRT = "outwear", "dress", "shirt"
 
 

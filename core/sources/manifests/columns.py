@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from core.errors import BadManifest, SourceEnded
+from core.item_errors import BadManifest, SourceEnded
 from core.products import TEXTS as PRODUCT_FIELDS
 
 URL, MORE_URLS, FILE_NAME, PAGE_URL = "url", "more_urls", "filename", "page_url"

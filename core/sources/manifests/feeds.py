@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TextIO
 from xml.parsers import expat
 
-from core.errors import BadManifest, BadRow, ItemError, SourceEnded
+from core.item_errors import BadManifest, BadRow, ItemError, SourceEnded
 from core.sources.manifests.columns import Columns
 from core.sources.manifests.rows import Row, is_unreadable, rows_of, storable_json, unreadable_row, with_row_number
 from core.sources.manifests.text import MAX_ROW

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.errors import BadRow, ItemError
+from core.item_errors import BadRow, ItemError
 from core.sources.manifests.columns import Columns
 from core.sources.manifests.rows import (
     MAX_DEPTH,

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, TextIO
 
-from core.errors import BadManifest, SourceEnded
+from core.item_errors import BadManifest, SourceEnded
 from core.sources.manifests.columns import Columns
 from core.sources.manifests.feeds import feed_rows
 from core.sources.manifests.objects import object_rows

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.errors import BadCrop, BadRow, ItemError
 from core.fetching.urls import MAX_URL
+from core.item_errors import BadCrop, BadRow, ItemError
 from core.products import PRICES, product_id_of
 from core.products import TEXTS as PRODUCT_TEXTS
 from core.sources.manifests.columns import MORE_URLS, PAGE_URL, Columns

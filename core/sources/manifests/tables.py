@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from core.errors import BadRow, ItemError
+from core.item_errors import BadRow, ItemError
 from core.sources.manifests.columns import Columns, looks_like_url
 from core.sources.manifests.rows import Row, is_unreadable, rows_of, unreadable_row, with_row_number
 from core.sources.manifests.shopify import ContinuedProducts
@@ -19,6 +19,8 @@ Record = list[str] | BadRow
 """The fields of one row of a table, or why it cannot be read."""
 
 _DELIMITERS = ",;\t|"
+_MAX_COLUMNS = 1000
+"""Columns of the widest table. Names that repeat are compared with each other."""
 _HEADER_WITHIN = 10
 """The header is in the first rows. Above it, spreadsheets often have a title."""
 _EXCEL_SEPARATOR = re.compile(r"sep=(.)\s*", re.I)
@@ -98,6 +100,7 @@ def find_header(records: Sequence[Sequence[str]], columns: Columns) -> Header | 
     It is the row with most names that are known. Without one, a column of URLs is the one with the pictures: below
     names that are not known, or in a table without any header, whose columns are named by their numbers, from 1.
     """
+    records = [record[:_MAX_COLUMNS] for record in records]
     found = [(number, record) for number, record in enumerate(records) if any(value.strip() for value in record)]
     found = found[:_HEADER_WITHIN]
     best, known = None, 0

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.errors import BlockedAddress, FetchFailed, FetchForbidden
 from core.fetching import Fetched
+from core.item_errors import BlockedAddress, FetchFailed, FetchForbidden
 from crawler import robots
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import FetchForbidden
+from core.item_errors import FetchForbidden
 from crawler.urls import canonical_url
 
 
