@@ -5,25 +5,32 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+import celery.apps.worker
+import structlog
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 
 from broker.app import make_celery
+from broker.metrics import MetricsSender
 from broker.servers import check_servers
 from classifier.runtime import BULK_NICENESS
 from core.allocation import freeze_heap
-from core.logs import configure_logging
+from core.logs import bind_ids, configure_logging
 from core.messages import FETCH_QUEUES, Queue
 from core.settings import Settings
+from core.tracing import TRACEPARENT, receive_context, start_tracing
+from db.model_versions import registered_digest
 from worker.health.consumers import ConsumerWatch
 from worker.health.heartbeats import HeartbeatSender
+from worker.health.tasks import count_tasks
 from worker.interactive import InteractiveConsumer
 from worker.leases import HeldLeases
 from worker.parts import (
@@ -33,8 +40,13 @@ from worker.parts import (
     build_crawls,
     build_expander,
     build_fetching,
+    build_hint_maker,
+    build_lesson_giver,
     build_linker,
+    build_mapper,
     build_previews,
+    build_searcher,
+    start_lease_watch,
 )
 from worker.predicting.models import ModelCache
 from worker.tasks import (
@@ -44,32 +56,40 @@ from worker.tasks import (
     register_explain,
     register_fetch,
     register_maintenance,
+    register_search,
 )
+
+log = structlog.get_logger(__name__)
 
 FINISH_SECONDS = 10.0
 """Seconds that a worker keeps working after it was told to stop. It then gives back the chunks that it still holds."""
 
 CLASSIFY_QUEUES = (Queue.INTERACTIVE, Queue.BULK, Queue.LOW)
-INTERACTIVE_QUEUES: tuple[Queue, ...] = (Queue.INTERACTIVE, Queue.FETCH_INTERACTIVE)
+INTERACTIVE_QUEUES: tuple[Queue, ...] = (Queue.INTERACTIVE, Queue.FETCH_INTERACTIVE, Queue.SEARCH)
 
 RegisterTasks = Callable[[Celery], None]
 
 
 def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) -> None:
     """Work on `queues`, the first one first, until a signal stops the process. SIGTERM lets running tasks finish."""
-    _configure_logging(settings)
+    configure_logging(settings.log_level, _kind(queues))
+    # Docker runs processes as root, and Celery would warn of it in five lines at each start.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     check_servers(settings)
     if set(queues) == {Queue.MAINTENANCE}:
         # No client waits for maintenance, so the API and the workers that clients wait for get the processor first.
         os.nice(BULK_NICENESS)
+    start_tracing(settings.traces, _kind(queues))
     with ExitStack() as stack:
         connections = Connections.open(settings)
         stack.callback(connections.close)
-        models = ModelCache(settings)
+        models = ModelCache(settings, partial(registered_digest, connections.database))
         stack.callback(models.close)
         main_queues, interactive_queues = _split_queues(queues)
         consumer_watch = ConsumerWatch(connections.broker, [main_queues, interactive_queues])
         consumer_watch.connect()
+        sender = MetricsSender(connections.broker, _kind(queues))
+        stack.callback(sender.stop)
         heartbeats = HeartbeatSender(connections.broker, models, queues, consumer_watch)
         stack.callback(heartbeats.stop)
         leases = HeldLeases(connections.database, heartbeats.worker, connections.policy)
@@ -83,16 +103,23 @@ def run_worker(settings: Settings, queues: Sequence[Queue], concurrency: int) ->
             _start_interactive_consumer(settings, registrations, interactive_queues, heartbeats.worker, stack)
         if Queue.MAINTENANCE in queues:
             linker, courier = build_linker(connections, stack), build_courier(connections, stack)
-            register_maintenance(app, connections, linker, courier)
+            hint_maker, mapper = build_hint_maker(connections, stack), build_mapper(connections, stack)
+            stop_callbacks.append(mapper.stop)
+            giver = build_lesson_giver(connections, stack)
+            start_lease_watch(connections, stack)
+            register_maintenance(app, connections, linker, hint_maker, courier, mapper, giver)
         _connect_signals(heartbeats, leases, stop_callbacks)
+        count_tasks()
+        sender.start()
         app.worker_main(_celery_arguments(main_queues, concurrency, heartbeats.worker))
 
 
-def _configure_logging(settings: Settings) -> None:
-    configure_logging(settings.log_level)
-    for name in ("celery.app.trace", "celery.worker.strategy"):
-        # Celery logs two lines for each task. The worker's own log already says what matters.
-        logging.getLogger(name).setLevel(logging.WARNING)
+def _kind(queues: Sequence[Queue]) -> str:
+    """Return the kind of worker for the log. `lookbook up` names its workers alike."""
+    if any(queue in CLASSIFY_QUEUES for queue in queues):
+        return "worker"
+    kinds = {Queue.MAINTENANCE: "maintenance", Queue.CRAWL: "crawler"}
+    return kinds.get(queues[0], "ingest")
 
 
 def _split_queues(queues: Sequence[Queue]) -> tuple[list[Queue], list[Queue]]:
@@ -123,6 +150,8 @@ def _build_parts(
         fetch_stage, stop = build_fetching(connections, leases, stack)
         registrations.append(partial(register_fetch, stage=fetch_stage))
         stop_callbacks.append(stop)
+    if Queue.SEARCH in queues:
+        registrations.append(partial(register_search, searcher=build_searcher(connections, stack)))
     if Queue.INGEST in queues:
         expander = build_expander(connections, leases.worker, stack)
         registrations.append(partial(register_expand, expander=expander))
@@ -151,6 +180,8 @@ def _start_interactive_consumer(
 
 def _celery_arguments(queues: Sequence[Queue], concurrency: int, worker: str) -> list[str]:
     return [
+        # No banner: it is no JSON.
+        "--quiet",
         "worker",
         "--pool=threads",
         f"--concurrency={concurrency}",
@@ -166,10 +197,20 @@ def _celery_arguments(queues: Sequence[Queue], concurrency: int, worker: str) ->
 def _connect_signals(
     heartbeats: HeartbeatSender, leases: HeldLeases, stop_callbacks: Sequence[Callable[[], None]]
 ) -> None:
+    # Celery prints a line of plain text when it gets a signal. `shutting_down` below logs the same.
+    celery.apps.worker.safe_say = lambda *_: None  # type: ignore[attr-defined]
+
     # weak=False: Celery keeps weak references by default, and would lose these functions when this one returns.
     @signals.setup_logging.connect(weak=False)
     def keep_our_logging(**_: Any) -> None:
         """Do nothing. Celery configures logging itself only if no function is connected to this signal."""
+
+    @signals.task_prerun.connect(weak=False)
+    def bind_ids_of_message(task: Any, kwargs: dict[str, Any], **_: Any) -> None:
+        """Add the ids of the message to what its thread logs, and to the messages that it sends."""
+        request_id = getattr(task.request, "request_id", None)
+        bind_ids(request_id=request_id, job=kwargs.get("job_id"), chunk=kwargs.get("chunk_id"))
+        receive_context(getattr(task.request, TRACEPARENT, None))
 
     @signals.worker_ready.connect(weak=False)
     def ready(**_: Any) -> None:
@@ -178,6 +219,7 @@ def _connect_signals(
 
     @signals.worker_shutting_down.connect(weak=False)
     def shutting_down(**_: Any) -> None:
+        log.info("worker_stopping", seconds=FINISH_SECONDS)
         heartbeats.stop()
         for stop in stop_callbacks:
             stop()

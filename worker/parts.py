@@ -11,24 +11,33 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import structlog
+
 from broker.client import Broker
-from classifier.artifact import largest_input
+from classifier.artifact import input_bytes, largest_input
 from core.fetching import Fetcher, FetchLimits
+from core.machine import Machine
 from core.pictures import PictureLimits
 from core.settings import Settings
+from db import model_versions
 from db.blobs.opening import open_blob_store
-from db.database import Database
+from db.database import TRANSIENT_ERRORS, Database
 from db.steps.chunks import ChunkPolicy
 from db.steps.leasing import SOURCE_LEASES
 from worker.decoding.decoder import DecoderLimits
 from worker.decoding.pool import DecoderPool
 from worker.interactive import THREADS as INTERACTIVE_THREADS
 from worker.leases import HeldLeases
+from worker.lessons.giver import LessonGiver
 from worker.maintenance.courier import Courier
+from worker.maintenance.hints import HintMaker
+from worker.maintenance.lease_watch import LeaseWatch
 from worker.maintenance.linker import Linker
+from worker.maps.mapper import Mapper
 from worker.predicting.explaining import Explainer
 from worker.predicting.models import ModelCache
 from worker.predicting.preloading import ModelPreloader
+from worker.searching.searcher import Searcher
 from worker.sources.crawls import CrawlRunner
 from worker.sources.entries import SourceLimits
 from worker.sources.expander import SourceExpander
@@ -36,6 +45,8 @@ from worker.sources.previews import PreviewRunner
 from worker.stages.classifying import ClassifyStage
 from worker.stages.downloads import DownloadPool, DownloadPools, PictureFetcher
 from worker.stages.fetching import FetchStage
+
+log = structlog.get_logger(__name__)
 
 MAX_DECODED_PICTURES = 192
 """Maximum number of decoded pictures that wait for the device. This is more than the batcher's queue holds, so this
@@ -78,7 +89,10 @@ def build_classifying(
     settings = connections.settings
     limits = DecoderLimits(settings.decode_seconds, settings.decode_megabytes * 2**20, PictureLimits.of(settings))
     blobs = open_blob_store(settings)
-    decoders = DecoderPool(blobs, settings.decoders, limits, MAX_DECODED_PICTURES, largest_input(settings.models))
+    log.info(
+        "decoders_starting", count=settings.decoders, megabytes=settings.decode_megabytes, machine=str(Machine.here())
+    )
+    decoders = DecoderPool(blobs, settings.decoders, limits, MAX_DECODED_PICTURES, _largest_input(connections))
     stack.callback(decoders.close)
     # start() returns once the production model is loaded. The worker sends its first heartbeat only after that.
     preloader = ModelPreloader(connections.database, models)
@@ -87,6 +101,18 @@ def build_classifying(
     threading.Thread(target=models.watch, name="device-watchdog", daemon=True).start()
     stage = ClassifyStage(connections.database, connections.broker, models, decoders, leases, connections.policy)
     return stage, Explainer(connections.database, connections.broker, models, decoders, blobs)
+
+
+def _largest_input(connections: Connections) -> int:
+    """Return the bytes of the largest input of all models, of this machine's folder and of the database."""
+    found = largest_input(connections.settings.models)
+    try:
+        with connections.database.reading() as session:
+            registered = [row.input for row in model_versions.list_all(session)]
+    except TRANSIENT_ERRORS as error:
+        log.warning("inputs_not_read", reason=str(error.orig))
+        return found
+    return max([found, *(input_bytes(content) for content in registered)])
 
 
 def build_fetching(
@@ -136,11 +162,46 @@ def build_previews(connections: Connections, stack: ExitStack) -> PreviewRunner:
     return previews
 
 
+def build_searcher(connections: Connections, stack: ExitStack) -> Searcher:
+    """Create the Searcher. It opens an index of vectors when the first search needs it."""
+    searcher = Searcher(connections.database, connections.broker, connections.settings.vectors_folder)
+    stack.callback(searcher.close)
+    return searcher
+
+
+def start_lease_watch(connections: Connections, stack: ExitStack) -> None:
+    """Look for dead workers in the background."""
+    watch = LeaseWatch(connections.database, connections.broker, connections.policy)
+    watch.start()
+    stack.callback(watch.stop)
+
+
 def build_linker(connections: Connections, stack: ExitStack) -> Linker:
     """Create the Linker."""
     linker = Linker(connections.database)
     stack.callback(linker.close)
     return linker
+
+
+def build_mapper(connections: Connections, stack: ExitStack) -> Mapper:
+    """Create the Mapper."""
+    mapper = Mapper(connections.database)
+    stack.callback(mapper.close)
+    return mapper
+
+
+def build_lesson_giver(connections: Connections, stack: ExitStack) -> LessonGiver:
+    """Create the LessonGiver."""
+    giver = LessonGiver(connections.database, connections.settings)
+    stack.callback(giver.close)
+    return giver
+
+
+def build_hint_maker(connections: Connections, stack: ExitStack) -> HintMaker:
+    """Create the HintMaker."""
+    maker = HintMaker(connections.database, connections.settings)
+    stack.callback(maker.close)
+    return maker
 
 
 def build_courier(connections: Connections, stack: ExitStack) -> Courier:

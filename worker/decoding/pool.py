@@ -1,11 +1,12 @@
 """The decode step: decoder processes open the pictures, each process with a memory limit and a deadline.
 
-A bad picture fails one item. A picture that kills or stalls its decoder also fails only one item: the call that held it
-is repeated in halves until that picture is alone in its call.
+A bad picture fails one item. A picture that kills or stalls its decoder also fails only one item: the decoder says
+which picture of a call it begins, and the others are decoded again without it.
 """
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import structlog
@@ -21,12 +23,13 @@ from numpy.typing import NDArray
 
 from classifier.prepare import InputSpec
 from classifier.runtime import BULK_NICENESS
-from core.errors import DecodeFailed, DecodeTimeout, ItemError
+from core import metrics
+from core.item_errors import DecodeFailed, DecodeTimeout, ItemError, TooMuchMemory
 from core.types import Crop, PictureInfo, PictureKey
 from db.blobs.store import BlobStore
 from worker.decoding.decoder import Answer, DecoderLimits, decode_call, start_decoder
 from worker.decoding.pixel_slots import PixelSlots
-from worker.decoding.process import DecoderProcess, ProcessDied, ProcessTimedOut
+from worker.decoding.process import DecoderProcess, ProcessDied, ProcessOutOfMemory, ProcessTimedOut
 from worker.fair_queue import FairQueue
 
 log = structlog.get_logger(__name__)
@@ -64,7 +67,7 @@ class DecodedPicture:
 DecodeOutcome = DecodedPicture | ItemError
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Call:
     decoders: _DecoderSet
     pictures: list[PictureKey]
@@ -73,6 +76,8 @@ class _Call:
     """Where the pixels go, one slot per picture. They are acquired when the call starts."""
     deaths: int = 0
     """Decoder processes that died on this call while it held a single picture."""
+    sent_at: float = 0.0
+    """When the call was sent to its process."""
     result: Future[list[DecodeOutcome]] = field(default_factory=Future)
 
 
@@ -99,9 +104,9 @@ class DecoderPool:
     def __init__(self, blobs: BlobStore, processes: int, limits: DecoderLimits, slots: int, slot_bytes: int) -> None:
         """Allow `slots` pictures, with inputs of up to `slot_bytes`, to be decoded and not yet released at a time."""
         self._limits = limits
-        # The blob store's own timeout must end before the call's deadline. Otherwise a store that does not answer would
+        # The blob store's own timeout must end before the deadline. Otherwise a store that does not answer would
         # look like a picture that stalls its decoder.
-        self._call_seconds = limits.seconds + blobs.max_call_seconds
+        self._deadline = limits.seconds + blobs.max_call_seconds
         # A fingerprint is a small matrix product. Dividing it among threads takes ten times as long as computing it.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Spawn rather than fork: the worker has threads, and a fork would copy their locks in whatever state they are.
@@ -109,7 +114,8 @@ class DecoderPool:
         self._slots = PixelSlots(context, slots + SLOTS_RESERVED, slot_bytes)
 
         def make_set(niceness: int, reserved_slots: int) -> _DecoderSet:
-            arguments = (decode_call, start_decoder, blobs, limits, self._slots.memory, slot_bytes, niceness)
+            level = logging.getLevelName(logging.getLogger().level)
+            arguments = (decode_call, start_decoder, blobs, limits, self._slots.memory, slot_bytes, niceness, level)
             return _DecoderSet(partial(DecoderProcess, context, *arguments), reserved_slots)
 
         self._interactive, self._bulk = make_set(0, 0), make_set(BULK_NICENESS, SLOTS_RESERVED)
@@ -155,39 +161,56 @@ class DecoderPool:
 
     def _keep_fed(self, decoders: _DecoderSet, process: _Process) -> None:
         """Feed a decoder process until the pool is closed, and replace the process whenever it dies."""
-        while not self._feed(decoders, process):
+        again: list[_Call] = []
+        while not self._feed(decoders, process, again):
             with self._changed:
                 # A process that failed to start will probably fail again, so wait before the next try.
                 if self._changed.wait_for(lambda: self._closed, 0 if process.started else RESTART_SECONDS):
-                    return
+                    break
             process = decoders.start_process()
+        self._push_first(again)
 
-    def _feed(self, decoders: _DecoderSet, process: _Process) -> bool:
-        """Send calls to a process and receive its answers. Return True if the pool is closed, False if it died."""
+    def _feed(self, decoders: _DecoderSet, process: _Process, again: list[_Call]) -> bool:
+        """Send calls to a process and receive its answers. Return True if the pool is closed, False if it died.
+
+        The process gets the calls of `again` first. When it dies, `again` holds what the next process must do first.
+        """
         try:
             process.wait_until_started()
-            while (call := self._next_call(decoders, process)) is not None or process.unanswered:
+            answered_at = 0.0
+            while (call := self._next_call(decoders, process, again)) is not None or process.unanswered:
                 if call is not None:
+                    call.sent_at = time.monotonic()
                     process.send(call, (call.pictures, call.slots, call.spec))
                 else:
-                    self._finish(*process.receive_answer(self._call_seconds))
+                    answered, answers = process.receive_answer(self._deadline)
+                    # A process begins a call when the call is there and the one before is answered.
+                    began, answered_at = max(answered.sent_at, answered_at), time.monotonic()
+                    metrics.DECODE_SECONDS.observe(answered_at - began)
+                    metrics.DECODED_PICTURES.inc(len(answered.pictures))
+                    self._finish(answered, answers)
         except ProcessTimedOut:
-            self._lost(process, DecodeTimeout(f"decoding took more than {self._limits.seconds:g} s"), certain=True)
+            late = DecodeTimeout(f"decoding took more than {self._limits.seconds:g} s")
+            again += self._lost(process, late, certain=True)
+            return False
+        except ProcessOutOfMemory:
+            again += self._lost(process, TooMuchMemory(), certain=False)
             return False
         except ProcessDied:
-            self._lost(process, DecodeFailed(f"the decoder process ended with code {process.exit_code}"), certain=False)
+            died = DecodeFailed(f"the decoder process ended with code {process.exit_code}")
+            again += self._lost(process, died, certain=False)
             return False
         process.close()
         return True
 
-    def _next_call(self, decoders: _DecoderSet, process: _Process) -> _Call | None:
+    def _next_call(self, decoders: _DecoderSet, process: _Process, again: list[_Call]) -> _Call | None:
         """Return a call for a process that has room for one.
 
         Return None if the process has to answer a call first, or if the pool is closed.
         """
         with self._changed:
             while not self._closed and len(process.unanswered) < CALLS_PER_PROCESS:
-                call = self._pop(decoders)
+                call = again.pop() if again else self._pop(decoders)
                 if call is not None or process.unanswered:
                     return call
                 self._changed.wait(IDLE_SECONDS)
@@ -232,15 +255,19 @@ class DecoderPool:
             self._release(slot)
         call.result.set_exception(error)
 
-    def _lost(self, process: _Process, error: ItemError, *, certain: bool) -> None:
-        """Repeat the calls of a process that has died. Only the first one can be at fault; the others had not begun."""
+    def _lost(self, process: _Process, error: ItemError, *, certain: bool) -> list[_Call]:
+        """Repeat the calls of a process that has died. Only the first one can be at fault; the others had not begun.
+
+        Return the call with a single picture, if any, that the next process must do first.
+        """
+        metrics.DECODER_DEATHS.inc()
         if not process.unanswered:
             log.warning("decoder_died", reason=error.detail)
-            return
+            return []
         suspect, *not_begun = process.unanswered
         log.warning("decoder_died", reason=error.detail, pictures=len(suspect.pictures))
         self._push_first(not_begun)
-        self._repeat(suspect, error, certain=certain)
+        return self._repeat(suspect, process.position, error, certain=certain)
 
     def _push_first(self, calls: Sequence[_Call]) -> None:
         """Queue calls before all others, because their callers have waited for them already."""
@@ -249,33 +276,43 @@ class DecoderPool:
                 call.decoders.queue.push(call, "", time.monotonic(), interactive=True)
             self._changed.notify_all()
 
-    def _repeat(self, call: _Call, error: ItemError, *, certain: bool) -> None:
-        """Repeat in halves a call whose decoder died or stalled. If it holds a single picture, blame that picture.
+    def _repeat(self, call: _Call, position: int | None, error: ItemError, *, certain: bool) -> list[_Call]:
+        """Repeat a call whose decoder died or stalled, apart from the picture at `position`, which may be at fault.
 
-        Unless the picture is `certain` to be at fault, a second decoder must die on it first, because the kernel may
-        also kill a process for what other programs do to the machine.
+        If the decoder had begun none of the pictures, the call is repeated in halves.
         """
         if len(call.pictures) == 1:
-            call.deaths += 1
-            if certain or call.deaths == DEATHS_TO_BLAME:
-                call.result.set_result([self._outcome(call.slots[0], error, call.spec)])
-            else:
-                self._push_first([call])
-            return
-        middle = len(call.pictures) // 2
-        halves = [
-            _Call(call.decoders, call.pictures[part], call.spec, call.slots[part])
-            for part in (slice(middle), slice(middle, None))
+            return self._blame(call, error, certain=certain)
+        cuts = [len(call.pictures) // 2] if position is None else [position, position + 1]
+        parts = [
+            _Call(call.decoders, call.pictures[start:end], call.spec, call.slots[start:end])
+            for start, end in pairwise([0, *cuts, len(call.pictures)])
         ]
+        suspects = [] if position is None else [parts[1]]
+        parts = [part for part in parts if part.pictures]
 
-        def combine_halves(_: Future[list[DecodeOutcome]]) -> None:
+        def combine_parts(_: Future[list[DecodeOutcome]]) -> None:
             with self._changed:
-                if all(half.result.done() for half in halves) and not call.result.done():
-                    _combine(halves, call.result)
+                if all(part.result.done() for part in parts) and not call.result.done():
+                    _combine(parts, call.result)
 
-        for half in halves:
-            half.result.add_done_callback(combine_halves)
-        self._push_first(halves)
+        for part in parts:
+            part.result.add_done_callback(combine_parts)
+        self._push_first([part for part in parts if part not in suspects])
+        return [again for suspect in suspects for again in self._blame(suspect, error, certain=certain)]
+
+    def _blame(self, call: _Call, error: ItemError, *, certain: bool) -> list[_Call]:
+        """Fail the single picture of a call because its decoder died or stalled, or return the call to be repeated.
+
+        Unless the picture is `certain` to be at fault, a second decoder must die on it first, because the kernel may
+        also kill a process for what other programs do to the machine. The second decoder is a new one, so that the
+        pictures before leave no trace in its memory.
+        """
+        call.deaths += 1
+        if certain or call.deaths == DEATHS_TO_BLAME:
+            call.result.set_result([self._outcome(call.slots[0], error, call.spec)])
+            return []
+        return [call]
 
     def close(self) -> None:
         """Wait for the calls that were sent to a process, fail those that still wait, and end the processes."""
@@ -297,13 +334,13 @@ def _release_pixels(result: Future[list[DecodeOutcome]]) -> None:
             decoded.release()
 
 
-def _combine(halves: Sequence[_Call], result: Future[list[DecodeOutcome]]) -> None:
-    """End a call with the outcomes of its two halves, or with the error of one of them."""
+def _combine(parts: Sequence[_Call], result: Future[list[DecodeOutcome]]) -> None:
+    """End a call with the outcomes of its parts, or with the error of one of them."""
     try:
-        outcomes = [outcome for half in halves for outcome in half.result.result()]
+        outcomes = [outcome for part in parts for outcome in part.result.result()]
     except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for the whole call)
-        for half in halves:
-            _release_pixels(half.result)
+        for part in parts:
+            _release_pixels(part.result)
         result.set_exception(error)
     else:
         result.set_result(outcomes)

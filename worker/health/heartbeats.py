@@ -66,4 +66,5 @@ class HeartbeatSender:
             device=loaded[0].runtime.device if loaded else "none",
             precision=loaded[0].runtime.precision if loaded else "none",
             models=[str(model.artifact.ref) for model in loaded],
+            not_loaded={str(ref): reason for ref, reason in self._models.failures().items()},
         )

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import structlog
 from standardwebhooks import Webhook
 
+from core import metrics
 from core.clock import utc_now
-from core.errors import ItemError
 from core.fetching import Fetched, Fetcher, FetchLimits
+from core.item_errors import ItemError
 from db.database import Database
 from db.steps import webhooks
 from db.steps.webhooks import Answer, Attempt
@@ -51,6 +52,8 @@ class Courier(BackgroundThreads[Attempt]):
         answer = self._post(attempt)
         with self._database.writing() as session:
             status = webhooks.record_attempt(session, attempt, answer, self._clock())
+        outcome = "overtaken" if status is None else status.value
+        metrics.WEBHOOK_ATTEMPTS.labels(outcome).inc()
         log.info(
             "webhook_attempted",
             delivery=attempt.delivery_id,
@@ -59,7 +62,7 @@ class Courier(BackgroundThreads[Attempt]):
             attempt=attempt.number,
             answer=answer.status,
             error=answer.error,
-            status="overtaken" if status is None else status.value,
+            status=outcome,
         )
 
     def _post(self, attempt: Attempt) -> Answer:

@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch
+from core import metrics
 from core.clock import utc_now
-from core.errors import BrokerUnavailable, FetchFailed, ModelFailed
+from core.errors import BrokerUnavailable
+from core.item_errors import FetchFailed, ModelFailed
 from core.messages import CRAWL, EXPAND, ChunkMessage, Queue
-from db.database import Database
+from db.database import Database, after_commit
 from db.steps import chunks, discoveries, expanding, lifecycle, opening
 from db.steps.chunks import MAX_ATTEMPTS, ChunkPolicy, ExpiredLease
 from db.steps.fetching import list_items_to_fetch, record_fetched
@@ -118,6 +120,7 @@ def _end_attempt(database: Database, broker: Broker, policy: ChunkPolicy, lease:
         if job is None or chunk is None:
             return
         reason = chunk.error or f"its worker ({chunk.taken_by}) ended or stalled"
+        after_commit(session, metrics.ATTEMPTS_ENDED.inc)
         log.warning("attempt_ended", chunk=chunk.id, job=job.id, attempts=chunk.attempts, reason=reason)
         if job.cancel_requested_at is not None or chunk.attempts < MAX_ATTEMPTS:
             chunks.requeue(session, chunk, now)

@@ -17,8 +17,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from classifier.runtime import OutOfDeviceMemory, Runtime, padded
-from core.errors import ModelFailed
+from classifier.runtime import Answer, OutOfDeviceMemory, Runtime, first, padded
+from core import metrics
+from core.item_errors import ModelFailed
 from worker.fair_queue import FairQueue
 from worker.predicting.decisions import ArrivalEstimate, CostModel, LaunchBatch, WaitForMore, decide_batch_size
 
@@ -31,7 +32,6 @@ TRIAL_BATCHES = 3
 """Batches of each size that are predicted before the first picture, to measure what a batch costs."""
 
 Pixels = NDArray[np.uint8]
-Scores = NDArray[np.float32]
 Clock = Callable[[], float]
 
 
@@ -39,10 +39,10 @@ Clock = Callable[[], float]
 class _Submission:
     """Pictures that were submitted together, and their results so far."""
 
-    results: list[Scores | ModelFailed | None]
+    results: list[Answer | ModelFailed | None]
     missing: int
     """Number of pictures without a result."""
-    future: Future[list[Scores | ModelFailed]] = field(default_factory=Future)
+    future: Future[list[Answer | ModelFailed]] = field(default_factory=Future)
 
     def start_unless_canceled(self) -> bool:
         """Mark the submission as started, so that it cannot be canceled. Return False if it was canceled already."""
@@ -55,10 +55,11 @@ class _QueuedPicture:
     submission: _Submission
     index: int
     """Position in the submission."""
+    queued_at: float
 
 
 class Batcher:
-    """Predicts pictures on one runtime. Any thread may submit pictures, and gets a future with their scores."""
+    """Predicts pictures on one runtime. Any thread may submit pictures, and gets a future with their answers."""
 
     def __init__(self, runtime: Runtime, clock: Clock = time.monotonic) -> None:
         self._runtime = runtime
@@ -70,6 +71,8 @@ class Batcher:
         self._arrivals = ArrivalEstimate()
         self._running: dict[int, float] = {}
         """When the batch that runs in a slot began, by slot."""
+        self._busy_since = 0.0
+        """When the first of the batches that run now began."""
         self._closed = False
         # Three conditions, so that only threads with something to do are woken: waking a thread costs more than most of
         # what it then does here.
@@ -83,10 +86,10 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, pictures: Sequence[Pixels], job: str, *, interactive: bool) -> Future[list[Scores | ModelFailed]]:
+    def submit(self, pictures: Sequence[Pixels], job: str, *, interactive: bool) -> Future[list[Answer | ModelFailed]]:
         """Queue one or more pictures, uint8 [*shape of the input] each. Wait while the queue is full.
 
-        The future's result holds for each picture its float32 [labels], or `ModelFailed` if the model fails on that
+        The future's result holds for each picture its answer, or `ModelFailed` if the model fails on that
         very picture. If the caller cancels the future before its first picture is in a batch, none of them
         reaches the device.
         """
@@ -99,7 +102,7 @@ class Batcher:
             now = self._clock()
             self._arrivals.observe(now)
             for index, pixels in enumerate(pictures):
-                self._queue.push(_QueuedPicture(pixels, submission, index), job, now, interactive=interactive)
+                self._queue.push(_QueuedPicture(pixels, submission, index, now), job, now, interactive=interactive)
             self._wake_for_work(len(pictures))
             self._wake_for_room()
         return submission.future
@@ -146,7 +149,7 @@ class Batcher:
         the batcher is closed and the queue is empty.
         """
         with self._lock:
-            self._running.pop(slot, None)
+            self._end_batch(slot)
             while True:
                 self._has_work.wait_for(lambda: self._closed or self._queue)
                 if not self._queue:
@@ -157,22 +160,31 @@ class Batcher:
                     self._has_work.wait(decision.seconds)
                 elif batch := self._pop(decision.pictures, now):
                     lone = not self._running and not self._queue and len(batch) == 1
-                    self._running[slot] = now
+                    self._begin_batch(slot, now)
                     self._wake_for_work(len(self._queue))
                     return decision.size, batch, lone
 
     def _gather_express(self, slot: int) -> tuple[int, list[_QueuedPicture], bool] | None:
         """Do the same for the express slot, which takes one interactive picture while all other slots are busy."""
         with self._lock:
-            self._running.pop(slot, None)
+            self._end_batch(slot)
             while True:
                 self._has_express_work.wait_for(lambda: self._closed or self._is_express_needed())
                 if not self._is_express_needed():
                     return None
                 now = self._clock()
                 if batch := self._pop(1, now):
-                    self._running[slot] = now
+                    self._begin_batch(slot, now)
                     return self._sizes[0], batch, True
+
+    def _begin_batch(self, slot: int, now: float) -> None:
+        if not self._running:
+            self._busy_since = now
+        self._running[slot] = now
+
+    def _end_batch(self, slot: int) -> None:
+        if self._running.pop(slot, None) is not None and not self._running:
+            metrics.DEVICE_BUSY.inc(self._clock() - self._busy_since)
 
     def _is_express_needed(self) -> bool:
         return self._queue.interactive > 0 and len(self._running) >= self._runtime.slots
@@ -216,7 +228,7 @@ class Batcher:
         """Predict a batch. If it fails, bisect it until the picture that it fails on is alone."""
         began = self._clock()
         try:
-            scores = self._runtime.infer(padded([picture.pixels for picture in batch], size), lone=lone)
+            answers = self._runtime.infer(padded([picture.pixels for picture in batch], size), lone=lone)
         except OutOfDeviceMemory as error:
             self._reduce_sizes(size, error)
             if size == self._sizes[0]:
@@ -230,10 +242,14 @@ class Batcher:
             else:
                 self._predict_halves(slot, batch)
             return
+        seconds = self._clock() - began
+        metrics.INFERENCE_SECONDS.observe(seconds)
+        metrics.BATCH_PICTURES.observe(len(batch))
+        metrics.BATCH_WAIT_SECONDS.observe(began - min(picture.queued_at for picture in batch))
         if not lone:
             with self._lock:
-                self._costs.observe(size, self._clock() - began)
-        self._store(batch, scores)
+                self._costs.observe(size, seconds)
+        self._store(batch, first(answers, len(batch)).rows())
 
     def _predict_halves(self, slot: int, batch: Sequence[_QueuedPicture]) -> None:
         middle, sizes = max(1, len(batch) // 2), self._sizes
@@ -256,11 +272,11 @@ class Batcher:
         log.error("model_failed", runtime=self._runtime.name, error=repr(error))
         self._store(batch, [ModelFailed(f"the model failed on this picture: {error}") for _ in batch])
 
-    def _store(self, batch: Sequence[_QueuedPicture], results: Iterable[Scores | ModelFailed]) -> None:
+    def _store(self, batch: Sequence[_QueuedPicture], results: Iterable[Answer | ModelFailed]) -> None:
         """Store the result of each picture, and end the futures of submissions that are complete."""
         complete = []
         with self._lock:
-            for picture, result in zip(batch, results, strict=False):
+            for picture, result in zip(batch, results, strict=True):
                 submission = picture.submission
                 submission.results[picture.index] = result
                 submission.missing -= 1

@@ -5,25 +5,29 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
 
-from classifier.artifact import Artifact, find_artifact
+from classifier.artifact import Artifact
 from classifier.runtime import Runtime
 from classifier.runtimes import open_runtime
 from core.deadlines import Deadlines
+from core.errors import LookbookError
 from core.settings import Settings
 from core.types import ModelRef
 from worker.predicting.batcher import Batcher
+from worker.predicting.model_store import open_registered
 
 log = structlog.get_logger(__name__)
 
 EXIT_DEVICE_STUCK = 70
 """Exit code of a worker process whose device no longer answers (EX_SOFTWARE of sysexits.h)."""
 _CHECK_SECONDS = 1.0
+_KEPT_FAILURES = 8
+"""Versions of which the cache remembers why they could not be loaded."""
 
 
 @dataclass(slots=True)
@@ -44,10 +48,15 @@ class LoadedModel:
 class ModelCache:
     """Loads each model version when it is first needed, and keeps the `loaded_models` that were used last."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, registered_digest: Callable[[ModelRef], str | None] = lambda _: None
+    ) -> None:
+        """`registered_digest` returns the digest under which the database knows a version, or None."""
         self._settings = settings
+        self._registered_digest = registered_digest
         self._device_seconds = Deadlines.of(settings).device_timeout.total_seconds()
         self._loaded: OrderedDict[ModelRef, LoadedModel] = OrderedDict()
+        self._failures: OrderedDict[ModelRef, str] = OrderedDict()
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._closed = threading.Event()
@@ -57,8 +66,9 @@ class ModelCache:
         """Load a model version if necessary, and keep it loaded until the end of the block.
 
         Raises:
-            ModelUnknown: this installation has no such artifact.
-            ArtifactInvalid: the files of the artifact do not match its manifest.
+            ModelUnknown: neither this machine nor the bucket has such an artifact.
+            ArtifactInvalid: the files of the artifact do not match its manifest, or not the registered version.
+            BlobStoreUnavailable, StorageFull: it cannot be got from the bucket.
         """
         model = self._acquire(ref)
         try:
@@ -80,6 +90,11 @@ class ModelCache:
     def loaded(self) -> list[LoadedModel]:
         with self._lock:
             return list(self._loaded.values())
+
+    def failures(self) -> dict[ModelRef, str]:
+        """Return why the last attempt to load a version failed, by version. Versions that are loaded are left out."""
+        with self._lock:
+            return dict(self._failures)
 
     def watch(self) -> None:
         """End this process if the device does not answer for too long.
@@ -107,11 +122,23 @@ class ModelCache:
         with self._loading:
             if (model := self._acquire_loaded(ref)) is not None:
                 return model
-            model = self._open(ref)
+            try:
+                model = self._open(ref)
+            except Exception as error:
+                self._note_failure(ref, error.detail if isinstance(error, LookbookError) else repr(error))
+                raise
             with self._lock:
+                self._failures.pop(ref, None)
                 model.users += 1
                 self._loaded[ref] = model
             return model
+
+    def _note_failure(self, ref: ModelRef, reason: str) -> None:
+        with self._lock:
+            self._failures[ref] = reason
+            self._failures.move_to_end(ref)
+            if len(self._failures) > _KEPT_FAILURES:
+                self._failures.popitem(last=False)
 
     def _acquire_loaded(self, ref: ModelRef) -> LoadedModel | None:
         with self._lock:
@@ -122,8 +149,8 @@ class ModelCache:
             return model
 
     def _open(self, ref: ModelRef) -> LoadedModel:
-        artifact = find_artifact(self._settings.models, ref)
         settings = self._settings
+        artifact = open_registered(settings, ref, self._registered_digest(ref))
         runtime = open_runtime(artifact, settings.runtime, settings.precision, settings.cache_folder)
         log.info(
             "model_loaded", model=str(ref), runtime=runtime.name, device=runtime.device, precision=runtime.precision

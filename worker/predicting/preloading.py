@@ -56,6 +56,11 @@ class ModelPreloader:
             self._models.load(ref)
         except LookbookError as error:
             log.error("model_not_loaded", alias=alias, model=str(ref), reason=error.detail)
+        except DBAPIError as error:
+            log.warning("model_not_loaded", alias=alias, model=str(ref), reason=str(error.orig))
+        except Exception:
+            # Runtimes raise all kinds. The worker goes on with the models that it has, and `promote` shows the reason.
+            log.exception("model_not_loaded", alias=alias, model=str(ref))
 
     def _run(self) -> None:
         while not self._stopped.wait(HEARTBEAT_SECONDS):

@@ -13,12 +13,12 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import structlog
 
 from broker.client import Broker
 from broker.dispatch import announce_end, run_task_soon
+from core import tracing
 from core.clock import utc_now
 from core.messages import PURGE
 from core.settings import PROJECT, Settings
@@ -73,10 +73,12 @@ class CrawlRunner(BackgroundThreads[LeasedSource]):
 
     def _do(self, lease: LeasedSource) -> None:
         log.info("crawling", job=lease.job_id, position=lease.position)
+        self._broker.join_trace(lease.job_id)
         child = self._start(lease)
         self.children[lease.job_id] = child.pid
         try:
-            self._watch(lease, child)
+            with tracing.span("crawl", {"lookbook.job": lease.job_id}):
+                self._watch(lease, child)
         finally:
             _kill(child)
             del self.children[lease.job_id]
@@ -86,22 +88,14 @@ class CrawlRunner(BackgroundThreads[LeasedSource]):
             log.warning("lease_not_given_back", job=lease.job_id, until="its lease ends", reason=str(error.orig))
 
     def _start(self, lease: LeasedSource) -> subprocess.Popen[bytes]:
-        with self._log_path().open("ab") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "crawler", lease.job_id, lease.worker],
-                # The child ends when this end of the pipe is closed, which the kernel does however this process ends.
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                cwd=PROJECT,
-                env={**os.environ, **child_environment(self._settings)},
-                start_new_session=True,
-            )
-
-    def _log_path(self) -> Path:
-        logs = self._settings.home / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
-        return logs / "crawler.log"
+        return subprocess.Popen(
+            [sys.executable, "-m", "crawler", lease.job_id, lease.worker],
+            # The child ends when this end of the pipe is closed, which the kernel does however this process ends.
+            stdin=subprocess.PIPE,
+            cwd=PROJECT,
+            env={**os.environ, **child_environment(self._settings)},
+            start_new_session=True,
+        )
 
     def _watch(self, lease: LeasedSource, child: subprocess.Popen[bytes]) -> None:
         """Wait until the child has ended, or has not ended within `STOP_SECONDS` after SIGTERM."""
@@ -156,6 +150,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
     names = ("home", "database_url", "redis_url", "blobs", "crawl_delay", "crawl_connections", "lease_seconds")
     for name in (*names, "render", "chromium", "chromium_sandbox"):
         variables[f"LOOKBOOK_{name.upper()}"] = str(getattr(settings, name))
+    # The variables above hold the content of these files already, and a setting may not come from both.
+    variables |= {f"LOOKBOOK_{name.upper()}_FILE": "" for name in ("database_url", "redis_url")}
     # By default malloc has a pool for each thread, and memory that is freed in one is not used by another.
     variables["MALLOC_ARENA_MAX"] = "2"
     variables["LOOKBOOK_FETCH_ALLOW"] = ",".join(str(network) for network in settings.fetch_allow)

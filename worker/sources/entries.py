@@ -12,9 +12,9 @@ from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import IO, Self
 
-from core.errors import EmptyFile, ItemError, SourceEnded
 from core.fetching import Fetcher
 from core.fetching.urls import MAX_URL, parse_url
+from core.item_errors import EmptyFile, ItemError, SourceEnded
 from core.settings import Settings
 from core.sources.archives import HEAD_BYTES, ArchiveLimits, Member, archive_members, is_read_in_order
 from core.sources.manifests import Columns, Row, manifest_rows, with_row_number

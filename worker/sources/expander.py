@@ -15,18 +15,11 @@ import structlog
 
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch, run_task_soon
+from core import tracing
 from core.clock import utc_now
-from core.errors import (
-    ItemError,
-    LeaseLost,
-    LookbookError,
-    OverQuota,
-    QuotaExceeded,
-    SourceEnded,
-    StorageFull,
-    Unavailable,
-)
+from core.errors import LeaseLost, LookbookError, QuotaExceeded, StorageFull, Unavailable
 from core.fetching import Fetcher
+from core.item_errors import ItemError, OverQuota, SourceEnded
 from core.messages import PURGE
 from db.blobs.leftovers import discard_uncommitted
 from db.blobs.spool import BlobWriter
@@ -85,8 +78,10 @@ class SourceExpander(BackgroundThreads[LeasedSource]):
 
     def _do(self, source: LeasedSource) -> None:
         log.info("expanding", job=source.job_id, source=source.source.value, position=source.position)
+        self._broker.join_trace(source.job_id)
         try:
-            self._read(source)
+            with tracing.span("expand source", {"lookbook.job": source.job_id}):
+                self._read(source)
         except LeaseLost:
             self._stop_canceled(source)
         except Exception as error:  # noqa: BLE001 (after any error the sweeper decides what happens to the source)

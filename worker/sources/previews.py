@@ -12,7 +12,8 @@ from typing import Any
 import structlog
 
 from broker.client import Broker
-from core.errors import BrokerUnavailable, FetchTooSlow, ItemError, ShopUnreachable
+from core.errors import BrokerUnavailable
+from core.item_errors import FetchTooSlow, ItemError, ShopUnreachable
 from core.settings import PROJECT, Settings
 from crawler.preview import PREVIEW_SECONDS
 from worker.sources.crawls import child_environment

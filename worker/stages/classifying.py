@@ -12,21 +12,25 @@ from functools import partial
 
 from broker.client import Broker
 from broker.dispatch import dispatch
+from classifier.runtime import Answer
 from classifier.taxonomy import Taxonomy
 from core.clock import utc_now
-from core.errors import ModelFailed
+from core.item_errors import ModelFailed
 from core.messages import ChunkMessage, Queue
+from core.tracing import record_span
 from core.types import PictureInfo, PictureKey
+from core.vectors import encode
 from db.database import Database
 from db.steps import chunks
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import NewPrediction, Outcome, Recorded, find_predictions, record
-from db.views import items, jobs
+from db.tables import Stage
+from db.views import items, jobs, vectors
 from db.views.jobs import JobModel
 from worker.decoding.pool import DecodedPicture, DecoderPool
 from worker.leases import HeldLeases
-from worker.predicting.batcher import Scores
 from worker.predicting.models import LoadedModel, ModelCache
+from worker.stages.from_vectors import HeadCache
 from worker.stages.in_flight import PicturesInFlight
 from worker.stages.stage import ChunkStage
 
@@ -44,6 +48,8 @@ class _Work:
     known: list[PictureKey]
     """Those of the pictures whose prediction is in the database already."""
     taken_at: datetime
+    vectors: Mapping[PictureKey, bytes]
+    """Those of the others that a version with the same backbone has classified, with their vectors."""
 
 
 class _EarlyRecords:
@@ -76,6 +82,8 @@ class _EarlyRecords:
 class ClassifyStage(ChunkStage[_Work]):
     """Classifies the pictures of chunks, each picture once even if several chunks contain it at the same time."""
 
+    stage = Stage.CLASSIFY
+
     def __init__(
         self,
         database: Database,
@@ -89,6 +97,7 @@ class ClassifyStage(ChunkStage[_Work]):
         self._models = models
         self._decoders = decoders
         self._in_flight = PicturesInFlight()
+        self._heads = HeadCache()
 
     def _take(self, message: ChunkMessage) -> _Work | None:
         now = utc_now()
@@ -99,11 +108,20 @@ class ClassifyStage(ChunkStage[_Work]):
             if model is None:
                 return None
             pictures = items.list_pending_pictures(session, message.chunk_id, with_regions=model.takes_regions)
-            known = find_predictions(session, model.model_version_id, pictures)
-        return _Work(model, pictures, list(known), now)
+            known = find_predictions(session, model.model_version_id, pictures, with_vectors=model.stores_vectors)
+            unknown = [picture for picture in pictures if picture not in known]
+            found = vectors.find_of_backbone(session, model.model_version_id, unknown)
+        return _Work(model, pictures, list(known), now, found)
 
     def _work(self, message: ChunkMessage, work: _Work) -> Recorded:
         outcomes = {picture: Outcome(is_known=True) for picture in work.known}
+        if work.vectors:
+            with self._models.using(work.model.ref) as model:
+                answers = self._heads.answer(model.artifact, work.vectors)
+            taxonomy = model.artifact.taxonomy
+            outcomes |= {
+                picture: Outcome(new_prediction=_to_prediction(answer, taxonomy)) for picture, answer in answers.items()
+            }
         unpredicted = [picture for picture in work.pictures if picture not in outcomes]
         early = _EarlyRecords(partial(self._record_early, message, work), work.model.takes_regions)
         with self._in_flight.reserving(work.model.ref, unpredicted) as split:
@@ -141,7 +159,8 @@ class ClassifyStage(ChunkStage[_Work]):
     ) -> None:
         """Decode and predict pictures, and put the outcome of each into `outcomes`."""
         interactive = message.queue == Queue.INTERACTIVE
-        submitted: deque[tuple[list[tuple[PictureKey, DecodedPicture]], Future[list[Scores | ModelFailed]]]] = deque()
+        decode_began, infer_began = time.time_ns(), 0
+        submitted: deque[tuple[list[tuple[PictureKey, DecodedPicture]], Future[list[Answer | ModelFailed]]]] = deque()
 
         def collect() -> None:
             decoded_pictures, future = submitted.popleft()
@@ -157,17 +176,21 @@ class ClassifyStage(ChunkStage[_Work]):
                 else:
                     outcomes[picture] = Outcome(error=decoded)
             if decoded_pictures:
+                infer_began = infer_began or time.time_ns()
                 submitted.append(
                     (decoded_pictures, self._predict(model, [decoded for _, decoded in decoded_pictures], message))
                 )
             while submitted and submitted[0][1].done():
                 collect()
+        record_span("decode", decode_began, {"lookbook.pictures": len(pictures)})
         while submitted:
             collect()
+        if infer_began:
+            record_span("infer", infer_began, {"lookbook.model": str(model.artifact.ref)})
 
     def _predict(
         self, model: LoadedModel, decoded_pictures: Sequence[DecodedPicture], message: ChunkMessage
-    ) -> Future[list[Scores | ModelFailed]]:
+    ) -> Future[list[Answer | ModelFailed]]:
         """Submit pictures to the batcher. Their pixels are released when the prediction has ended."""
         pixels = [decoded.pixels for decoded in decoded_pictures]
         future = model.batcher.submit(pixels, message.job_id, interactive=message.queue == Queue.INTERACTIVE)
@@ -180,14 +203,15 @@ class ClassifyStage(ChunkStage[_Work]):
         return future
 
 
-def _outcome(result: Scores | ModelFailed, info: PictureInfo, taxonomy: Taxonomy) -> Outcome:
+def _outcome(result: Answer | ModelFailed, info: PictureInfo, taxonomy: Taxonomy) -> Outcome:
     if isinstance(result, ModelFailed):
         return Outcome(error=result, info=info)
     return Outcome(new_prediction=_to_prediction(result, taxonomy), info=info)
 
 
-def _to_prediction(scores: Scores, taxonomy: Taxonomy) -> NewPrediction:
-    """Return the prediction of softmax scores: float32 [labels], in the order of the taxonomy."""
+def _to_prediction(answer: Answer, taxonomy: Taxonomy) -> NewPrediction:
+    """Return the prediction of an answer, whose scores are in the order of the taxonomy."""
+    scores = answer.scores
     top = int(scores.argmax())
     label = taxonomy.labels[top]
     return NewPrediction(
@@ -195,4 +219,5 @@ def _to_prediction(scores: Scores, taxonomy: Taxonomy) -> NewPrediction:
         label=label.id,
         label_group=label.group,
         confidence=float(scores[top]),
+        vector=None if answer.embedding is None else encode(answer.embedding),
     )

@@ -16,11 +16,13 @@ from typing import Protocol
 
 import structlog
 
+from core import metrics
 from core.clock import utc_now
-from core.errors import EmptyFile, FetchFailed, ItemError
+from core.errors import LookbookError
 from core.fetching import Fetcher
 from core.fetching.politeness import Clock, HostSchedule, requested_pause
 from core.fetching.urls import parse_url
+from core.item_errors import EmptyFile, FetchFailed, ItemError
 from db.blobs.spool import BlobWriter
 from db.blobs.store import BlobStore
 
@@ -190,10 +192,15 @@ class DownloadPool:
         return None if math.isinf(soonest) else soonest
 
     def _result(self, download: _Download) -> BlobWriter | Exception:
+        began = time.monotonic()
         try:
-            return self._downloader.download(download.url)
+            result = self._downloader.download(download.url)
         except Exception as error:  # noqa: BLE001 (raised in the thread that waits for the batch)
+            metrics.FETCHES.labels(error.code if isinstance(error, LookbookError) else "error").inc()
             return error
+        metrics.FETCHES.labels("ok").inc()
+        metrics.FETCH_SECONDS.observe(time.monotonic() - began)
+        return result
 
     def _record(self, download: _Download, result: BlobWriter | Exception) -> None:
         """Queue a download that is worth another try before those that have not begun. Finish any other."""

@@ -12,7 +12,8 @@ import structlog
 
 from broker.client import Broker
 from core.clock import utc_now
-from core.errors import ItemError, LeaseLost
+from core.errors import LeaseLost
+from core.item_errors import ItemError
 from core.messages import ChunkMessage, Queue
 from db.blobs.leftovers import remove_leftovers
 from db.blobs.spool import BlobWriter
@@ -46,6 +47,8 @@ class _Work:
 
 class FetchStage(ChunkStage[_Work]):
     """Downloads the pictures of chunks."""
+
+    stage = Stage.FETCH
 
     def __init__(
         self,

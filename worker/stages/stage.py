@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import structlog
 from sqlalchemy.orm import Session
 
 from broker.client import Broker
 from broker.dispatch import announce_end, dispatch
+from core import metrics, tracing
 from core.messages import ChunkMessage
 from db.database import TRANSIENT_ERRORS, Database
 from db.outages import retry_outages
 from db.steps.chunks import ChunkPolicy
 from db.steps.recording import Recorded
+from db.tables import Stage
 from worker.leases import HeldLeases, SharedExclusiveLock
+
+log = structlog.get_logger(__name__)
 
 Work = TypeVar("Work")
 
@@ -28,8 +34,14 @@ class ChunkStage(ABC, Generic[Work]):
         self._broker = broker
         self._leases = leases
         self._policy = policy
+        self._record_seconds = metrics.RECORD_SECONDS.labels(self.stage.value)
         # The last attempt at a chunk runs alone in its worker. If the process ends, no other chunk shares the blame.
         self._lock = SharedExclusiveLock()
+
+    @property
+    @abstractmethod
+    def stage(self) -> Stage:
+        """The stage of the chunks."""
 
     @abstractmethod
     def _take(self, message: ChunkMessage) -> Work | None:
@@ -49,10 +61,26 @@ class ChunkStage(ABC, Generic[Work]):
             work = self._take(message)
             if work is None:
                 return 0
+            if not tracing.has_received_context():
+                # The sweeper has sent the message, or the database has listed the chunk.
+                self._broker.join_trace(message.job_id)
+            attributes = {"lookbook.job": message.job_id, "lookbook.chunk": message.chunk_id}
             with self._leases.attempt(message):
-                recorded = self._work(message, work)
+                began = time.monotonic()
+                with tracing.span(f"{self.stage} chunk", attributes):
+                    recorded = self._work(message, work)
                 if recorded is None:
                     return 0
+                seconds = time.monotonic() - began
+                metrics.CHUNK_SECONDS.labels(self.stage.value).observe(seconds)
+                log.info(
+                    "chunk_recorded",
+                    chunk=message.chunk_id,
+                    job=message.job_id,
+                    queue=message.queue.value,
+                    finished=recorded.finished_items,
+                    milliseconds=round(seconds * 1000),
+                )
                 dispatch(self._database, self._broker, recorded.next_chunks)
                 if recorded.job_finished:
                     announce_end(
@@ -66,6 +94,11 @@ class ChunkStage(ABC, Generic[Work]):
     def _record(self, write: Callable[[Session], Recorded]) -> Recorded:
         """Call `write` in a transaction and return its result. Try again while the database is unavailable."""
         for attempt in retry_outages(self._policy.deadlines.max_hold, TRANSIENT_ERRORS):
-            with attempt, self._database.writing() as session:
+            with (
+                attempt,
+                tracing.span("record"),
+                metrics.timed(self._record_seconds),
+                self._database.writing() as session,
+            ):
                 return write(session)
         raise AssertionError("retry_outages either returns a result or raises")
