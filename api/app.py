@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from http import HTTPStatus
 from importlib.metadata import version
 
-import structlog
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response, g, request
@@ -19,7 +19,9 @@ from api.answers.compression import compress_answers
 from api.answers.headers import set_security_headers
 from api.answers.problems import http_problem, register_errors, validation_problem
 from api.answers.spec import finish_spec
+from api.connections.log import note_request, template
 from api.door.access import authorize, install_authentication
+from api.door.cross_origin import allow_other_origins
 from api.door.limits import limit_requests
 from api.door.refusals import DeadLink
 from api.intake.encodings import unpack_body
@@ -31,26 +33,40 @@ from api.views import (
     comparisons,
     crawls,
     deliveries,
+    drift,
     exports,
     health,
+    hints,
     items,
     job_changes,
     jobs,
     keys,
+    lessons,
     limits,
+    maps,
     marks,
     metrics,
     models,
     pages,
+    picture_urls,
     products,
+    review_imports,
     reviews,
+    searches,
     sessions,
+    shadows,
     shares,
     signing,
+    taxonomies,
+    trust,
 )
+from core import tracing
+from core.logs import bind_ids
 from core.settings import Settings
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_UNTRACED = frozenset({"health", "metrics", None})
+"""Blueprints that monitoring asks every few seconds. None: the files of the pages."""
 _MAX_FORM_FIELDS = 100
 """Form parts of one request that are not pictures."""
 
@@ -90,11 +106,21 @@ def create_app(settings: Settings) -> LookbookApp:
         deliveries,
         comparisons,
         items,
+        searches,
+        picture_urls,
         exports,
+        maps,
         marks,
         products,
         reviews,
+        review_imports,
+        trust,
+        hints,
         models,
+        drift,
+        shadows,
+        taxonomies,
+        lessons,
         keys,
         limits,
         health,
@@ -115,10 +141,12 @@ def create_app(settings: Settings) -> LookbookApp:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     compress_answers(app)
     app.before_request(_start_request)
+    allow_other_origins(app, settings)
     install_authentication(app)
     limit_requests(app, settings)
     app.before_request(authorize)
     app.after_request(_finish_response)
+    app.teardown_request(_end_span)
     set_security_headers(app)
     return app
 
@@ -148,13 +176,33 @@ def _start_request() -> None:
         request.max_content_length = min(MAX_JSON_BYTES, request.max_content_length or MAX_JSON_BYTES)
     client_id = request.headers.get("X-Request-ID", "")
     g.request_id = client_id if _SANE_REQUEST_ID.fullmatch(client_id) else str(ULID()).lower()
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    bind_ids(request_id=g.request_id)
+    _begin_span()
     unpack_body(request)
 
 
+def _begin_span() -> None:
+    if not tracing.is_tracing() or request.blueprint in _UNTRACED or request.url_rule is None:
+        return
+    route = template(request.url_rule.rule)
+    attributes = {"http.request.method": request.method, "http.route": route, "lookbook.request": g.request_id}
+    g.span_stack = ExitStack()
+    opened = tracing.span(
+        f"{request.method} {route}", attributes, parent=request.headers.get(tracing.TRACEPARENT), of_request=True
+    )
+    g.span = g.span_stack.enter_context(opened)
+
+
+def _end_span(_: BaseException | None) -> None:
+    if "span_stack" in g:
+        g.span_stack.close()
+
+
 def _finish_response(response: Response) -> Response:
+    if "span" in g:
+        g.span.set_attribute("http.response.status_code", response.status_code)
     response.headers["X-Request-ID"] = g.get("request_id", "-")
+    note_request()
     if not _body_was_read(response):
         # gunicorn would announce keep-alive and yet close the connection, because part of the body is still unread.
         response.headers["Connection"] = "close"

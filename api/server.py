@@ -11,16 +11,18 @@ from gunicorn.http.unreader import SocketUnreader
 
 from api.app import create_app
 from api.connections.body import RequestBody
+from api.connections.log import Log
 from api.connections.turns import TURNS
 from api.connections.worker import MAX_CONNECTIONS, Worker
+from api.exposure import check_exposure
 from api.intake.forms import BLOCK
+from api.services import EXTENSION
+from broker.metrics import MetricsSender
 from broker.servers import check_servers
 from core.allocation import freeze_heap
-from core.errors import SettingsError
 from core.logs import configure_logging
 from core.settings import Settings
-from db.access import keys
-from db.database import Database, has_table
+from core.tracing import start_tracing
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,6 +36,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._metrics: MetricsSender | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -51,24 +54,29 @@ class Server(BaseApplication):  # type: ignore[misc]
             "proc_name": "lookbook-api",
             # LOOKBOOK_PROXIES decides which proxies are trusted; gunicorn must not trust any on its own.
             "forwarded_allow_ips": "",
-            # Without gunicorn's own handler, its messages go through the root logger like all others.
-            "logconfig_dict": {
-                "version": 1,
-                "disable_existing_loggers": False,
-                "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
-            },
+            "logger_class": Log,
+            "worker_exit": lambda _, __: self._stop(),
         }
         # A trusted proxy has the connections of all its clients.
         Worker.address_connections = MAX_CONNECTIONS if self._settings.proxies else self._settings.address_connections
         for name, value in options.items():
             self.cfg.set(name, value)
 
+    def _stop(self) -> None:
+        """End a process of the server. The first one, which forks the others, has no metrics to send."""
+        if self._metrics is not None:
+            self._metrics.stop()
+
     def load(self) -> WSGIApplication:
         # gunicorn copies every byte that it reads ahead, on each call. Reading a block at a time keeps that copy small.
         SocketUnreader.max_body_chunk = BLOCK
-        app = _adapted(create_app(self._settings))
+        app = create_app(self._settings)
+        start_tracing(self._settings.traces, "api")
+        self._metrics = MetricsSender(app.extensions[EXTENSION].broker, "api")
+        self._metrics.start()
+        adapted = _adapted(app)
         freeze_heap()
-        return app
+        return adapted
 
 
 def _connections() -> int:
@@ -104,36 +112,10 @@ def _adapted(app: WSGIApplication) -> WSGIApplication:
     return call_app
 
 
-def check_exposure(settings: Settings) -> None:
-    """Refuse to serve other machines without keys.
-
-    Raises:
-        SettingsError: the host is not loopback, no key was ever created, and LOOKBOOK_NO_AUTH is not set.
-    """
-    if settings.on_loopback or settings.no_auth or _keys_exist(settings):
-        return
-    raise SettingsError(
-        f"LOOKBOOK_HOST={settings.host} is not a loopback address, and no API key exists yet. Create one with "
-        "`lookbook db upgrade` and `lookbook keys create NAME --scope admin`, listen on 127.0.0.1, or set "
-        "LOOKBOOK_NO_AUTH=true (or --no-auth) to serve everyone who can reach this host."
-    )
-
-
-def _keys_exist(settings: Settings) -> bool:
-    database = Database(settings.resolved_database_url)
-    try:
-        if not has_table(database, "api_keys"):
-            return False
-        with database.reading() as session:
-            return keys.any_key_exists(session)
-    finally:
-        database.close()
-
-
 def serve(settings: Settings) -> None:
     """Run the API until the process is asked to stop."""
     check_exposure(settings)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, "api")
     check_servers(settings)
     # Forked processes share this memory until something writes to it. Frozen objects are not touched by the collector.
     freeze_heap()

@@ -8,7 +8,9 @@ from typing import cast
 from flask import current_app
 
 from api.identity.callers import Callers
+from api.identity.picture_urls import PictureUrls
 from api.identity.sessions import Sessions
+from api.readiness import Readiness
 from broker.client import Broker
 from core.settings import Settings
 from db.blobs.opening import open_blob_store
@@ -31,21 +33,26 @@ class Services:
     versions: ModelVersionCache
     callers: Callers
     sessions: Sessions
+    picture_urls: PictureUrls
     policy: ChunkPolicy
+    readiness: Readiness
 
     @classmethod
     def connect(cls, settings: Settings) -> Services:
         """Return the services. None of them needs to answer yet."""
         database = Database(settings.resolved_database_url, pool_size=settings.api_threads)
+        blobs, broker = open_blob_store(settings), Broker.connect(settings)
         return cls(
             settings=settings,
             database=database,
-            blobs=open_blob_store(settings),
-            broker=Broker.connect(settings),
+            blobs=blobs,
+            broker=broker,
             versions=ModelVersionCache(database),
             callers=Callers(database, settings),
             sessions=Sessions(database),
+            picture_urls=PictureUrls(database),
             policy=ChunkPolicy.of(settings),
+            readiness=Readiness(database, blobs, broker, settings.home),
         )
 
 

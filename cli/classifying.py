@@ -11,8 +11,8 @@ from rich.markup import escape
 from cli.output import AsJson, Key, Url, connect, out, print_json, printable
 from cli.sources import ARCHIVE_SUFFIXES, MANIFEST_SUFFIXES
 from lookbook import DEFAULT_URL
-from lookbook.client import is_url
 from lookbook.options import Rectangle, RegionOption
+from lookbook.search_requests import is_url
 
 _BOX = re.compile(r"\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*")
 
@@ -32,16 +32,19 @@ def _region(text: str) -> RegionOption:
     return {"name": name, "box": _rectangle(box)}
 
 
+CropOption = Annotated[
+    Any,
+    typer.Option(
+        parser=_rectangle, metavar="X,Y,WIDTH,HEIGHT", help="The part to look at, in pixels.", show_default=False
+    ),
+]
+
+
 def classify(
     picture: Annotated[
         str, typer.Argument(metavar="PICTURE", help="A file, or the URL of a picture.", show_default=False)
     ],
-    crop: Annotated[
-        Any,
-        typer.Option(
-            parser=_rectangle, metavar="X,Y,WIDTH,HEIGHT", help="The part to classify, in pixels.", show_default=False
-        ),
-    ] = None,
+    crop: CropOption = None,
     region: Annotated[
         list[Any] | None,
         typer.Option(

@@ -30,11 +30,12 @@ from cli.labelling import (
 from cli.learning import ProgressReporter, progress_bars
 from cli.output import AsJson, ExitCode, Key, Url, connect, err, out, print_json, table
 from cli.synthesizing import synthesize
-from core.errors import DatasetInvalid, ItemError
+from core.errors import DatasetInvalid
+from core.item_errors import ItemError
 from lookbook import DEFAULT_URL, Client, Item, Job
 
 if TYPE_CHECKING:
-    from classifier.learning.data.clusters import PictureToCompare
+    from classifier.clusters import PictureToCompare
     from classifier.learning.data.folder import DatasetFolder
 
 app = typer.Typer(help="Make training pictures from crawls and reviews.", no_args_is_help=True)
@@ -103,7 +104,7 @@ def build(
     """
     if validation + test >= 1:
         raise typer.BadParameter("expected a rest of the pictures for training", param_hint="--validation, --test")
-    from classifier.learning.data.clusters import cluster
+    from classifier.clusters import cluster
     from classifier.learning.data.folder import TEST, DatasetFolder
     from classifier.learning.data.pictures import TRAIN, VALIDATION
 
@@ -205,7 +206,7 @@ def _download(
 def _download_one(
     client: Client, target: DatasetFolder, download: tuple[str, Item, GivenLabel]
 ) -> PictureToCompare | None:
-    from classifier.learning.data.clusters import PictureToCompare
+    from classifier.clusters import PictureToCompare
     from classifier.prepare import InputSpec, prepare
     from core.perceptual import fingerprint
     from core.pictures import cut_out
@@ -249,7 +250,7 @@ def _row(
     rest: str,
 ) -> dict[str, Any]:
     """Return a line of the manifest."""
-    from classifier.learning.data.clusters import choose_side
+    from classifier.clusters import choose_side
     from classifier.learning.data.folder import file_of
 
     side = choose_side(family, shares, rest)

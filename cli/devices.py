@@ -7,8 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
+from cli.output import SafeConsole
 from cli.supervisor import Child, Supervisor
 from core.settings import Settings
 
@@ -18,10 +17,10 @@ def run_one_per_gpu(settings: Settings, gpus: Sequence[str], arguments: Sequence
 
     Each worker sees only its own GPU (CUDA_VISIBLE_DEVICES) and writes to `worker-gpu<number>.log` in the log folder.
     """
-    console = Console(stderr=True, highlight=False)
+    console = SafeConsole(stderr=True, highlight=False)
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    supervisor = Supervisor(logs, dict(os.environ), console)
+    supervisor = Supervisor(logs, dict(os.environ), console, settings.log_bytes)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: supervisor.ask_to_stop())
     command = [sys.executable, "-m", "cli", "worker", *arguments]

@@ -14,15 +14,9 @@ from rich.progress import Progress
 from rich.text import Text
 
 from cli.output import AsJson, ExitCode, Key, Url, err, out, print_json, table
-from core.errors import (
-    ArtifactInvalid,
-    BlobDamaged,
-    BlobMissing,
-    BlobStoreUnavailable,
-    DatabaseUnusable,
-    StorageFull,
-)
+from core.errors import ArtifactInvalid, BlobDamaged, BlobMissing, BlobStoreUnavailable, DatabaseUnusable, StorageFull
 from core.logs import configure_logging
+from core.machine import WORKER_MEGABYTES, Machine
 from core.private_files import create_only_private_files
 from core.settings import PROJECT, Settings
 from lookbook import DEFAULT_URL, Client, Error
@@ -67,7 +61,7 @@ def doctor(
     """
     create_only_private_files()
     # The findings say what a log would say.
-    configure_logging("CRITICAL")
+    configure_logging("CRITICAL", "doctor")
     settings = Settings.read()
     findings = []
     for finding in _examine(settings, url, key, with_blobs=blobs):
@@ -90,6 +84,7 @@ def _examine(settings: Settings, url: str, key: str, *, with_blobs: bool) -> Ite
     yield database_finding
     yield _store(settings)
     yield _models(settings)
+    yield _machine(settings, Machine.here())
     yield from _service(url, key)
     if with_blobs and database_finding.ok:
         yield _blobs(settings)
@@ -135,9 +130,22 @@ def _models(settings: Settings) -> Finding:
     if invalid:
         reasons = "; ".join(error.detail for error in invalid)
         return Finding("models", False, f"valid: {names}; {reasons}", "publish these versions again, or remove them")
+    if not valid and settings.blobs:
+        return Finding("models", True, f"none in {settings.models}; workers get them from the bucket")
     if not valid:
         return Finding("models", False, f"no model in {settings.models}", "check LOOKBOOK_MODELS, or train a model")
     return Finding("models", True, names)
+
+
+def _machine(settings: Settings, machine: Machine) -> Finding:
+    needed = WORKER_MEGABYTES + settings.decoders * settings.decode_megabytes
+    found = f"{machine}; {settings.decoders} decoders of {settings.decode_megabytes} MiB for each worker"
+    # Every worker has at least one decoder, also in the small containers of the other processes.
+    if settings.decoders == 1 or needed * 2**20 <= machine.memory:
+        return Finding("machine", True, found)
+    fewer = machine.decoders(settings.decode_megabytes)
+    advice = f"a worker may need {needed / 1024:,.1f} GiB: give it more memory, or set LOOKBOOK_DECODERS={fewer}"
+    return Finding("machine", False, found, advice)
 
 
 def _service(url: str, key: str) -> Iterator[Finding]:

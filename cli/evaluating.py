@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.dataset_options import DATA_HELP, ShippedSplit, SplitFile, open_cache, split_choice
-from cli.evaluating_jobs import evaluate_job
 from cli.figures import figure_table, label_table, robustness_table, shortcut_tables, throughput_table
 from cli.learning import ProgressReporter, open_named_artifact, out, progress_bars, quiet_tensorflow
 from cli.output import Key, Url
@@ -81,13 +80,16 @@ def evaluate(
 
         lookbook evaluate ~/kfashion.arrow --model kfashion --split ~/split.csv --part test --shortcuts
 
-        lookbook evaluate ~/garments --model garments@3 --robustness --throughput --plots ~/plots
+        lookbook evaluate ~/garments --model garments@4 --robustness --throughput --plots ~/plots
 
         lookbook evaluate --job job_01k…
     """
     if (data is None) == (not job):
         raise typer.BadParameter("expected either a dataset or --job", param_hint="DATA, --job")
     if data is None:
+        # NumPy takes long to import, and all commands import this module.
+        from cli.evaluating_jobs import evaluate_job
+
         evaluate_job(job, url, key, plots, as_json=as_json)
         return
     quiet_tensorflow()

@@ -49,7 +49,7 @@ def evaluate_job(job_id: str, url: str, key: str, plots: Path | None, *, as_json
         DatasetInvalid: no item has a review with a label of the model.
     """
     quiet_tensorflow()
-    from classifier.learning.judging.evaluation import evaluate
+    from classifier.evaluation import evaluate
 
     with connect(url, key) as client:
         job = client.job(job_id)

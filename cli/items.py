@@ -6,26 +6,48 @@ import sys
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, TypeVar, cast
 
 import typer
 
-from cli.output import AsJson, JobId, Key, Url, connect, err, open_job, out, print_json, print_json_lines
+from cli.output import AsJson, JobId, Key, Url, err, open_job, print_json_lines
 from cli.watching import print_items
 from lookbook import DEFAULT_URL
-from lookbook.jobs import ItemFilter
-from lookbook.options import Rectangle
+from lookbook.filters import ItemFilter
+from lookbook.jobs import LABEL_FORMATS
+
+
+class Hint(StrEnum):
+    DOUBT = "doubt"
+    SURPRISE = "surprise"
+    MISLABELLED = "mislabelled"
+    UNKNOWN = "unknown"
+    DIVERSE = "diverse"
 
 
 class Sort(StrEnum):
     POSITION = "position"
     CONFIDENCE = "confidence"
+    DOUBT = "doubt"
+    SURPRISE = "surprise"
+    MISLABELLED = "mislabelled"
+    UNKNOWN = "unknown"
+    DIVERSE = "diverse"
 
 
 class Format(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     PARQUET = "parquet"
+
+
+class ItemFormat(StrEnum):
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    LABEL_STUDIO = "label-studio"
+    COCO = "coco"
+    FIFTYONE = "fiftyone"
 
 
 ExportFormat = Annotated[
@@ -62,6 +84,13 @@ Rejected = Annotated[
     bool | None,
     typer.Option("--rejected/--not-rejected", help="Take only items of which a review says that no label fits."),
 ]
+HintOption = Annotated[
+    Hint | None, typer.Option("--hint", help="Take items that this hint flags: why to look.", show_default=False)
+]
+Accepted = Annotated[
+    bool | None,
+    typer.Option("--accepted/--not-accepted", help="Take only items that the policy of the job accepts, or the others"),
+]
 ErrorCode = Annotated[str, typer.Option("--error", help="Take items with this error code.", show_default=False)]
 Search = Annotated[
     str,
@@ -76,6 +105,14 @@ ProductId = Annotated[
     str, typer.Option("--product", help="Take items that show the product with this id.", show_default=False)
 ]
 Sku = Annotated[str, typer.Option(help="Take items whose product has this SKU.", show_default=False)]
+Area = Annotated[
+    str,
+    typer.Option(
+        help="Take items inside of a polygon on the job's map: its revision, then x-y of each corner, such as "
+        "1_0-0_900-0_900-900. The page of the job has it in its URL.",
+        show_default=False,
+    ),
+]
 HideDuplicates = Annotated[
     bool, typer.Option("--hide-duplicates", help="Leave out items that show the same picture as an earlier item.")
 ]
@@ -91,12 +128,20 @@ def items(
     max_confidence: MaxConfidence = None,
     reviewed: Reviewed = None,
     rejected: Rejected = None,
+    accepted: Accepted = None,
+    hint: HintOption = None,
     error: ErrorCode = "",
     search: Search = "",
     product: ProductId = "",
     sku: Sku = "",
     hide_duplicates: HideDuplicates = False,
-    sort: Annotated[Sort, typer.Option(help="`confidence` lists the least confident items first.")] = Sort.POSITION,
+    area: Area = "",
+    sort: Annotated[
+        Sort,
+        typer.Option(
+            help="`confidence` lists the least confident items first; further ones list what to look at first."
+        ),
+    ] = Sort.POSITION,
     limit: Annotated[int | None, typer.Option(min=1, help="The maximum number of items.", show_default="all")] = None,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -120,6 +165,12 @@ def items(
         lookbook items job_01k… --search SKU-1047
 
         lookbook items job_01k… --product C-17
+
+        lookbook items job_01k… --not-accepted --not-reviewed
+
+        lookbook items job_01k… --sort surprise --limit 20
+
+        lookbook items job_01k… --hint mislabelled --sort mislabelled
     """
     item_filter = read_filter(
         status=status,
@@ -130,11 +181,14 @@ def items(
         max_confidence=max_confidence,
         reviewed=reviewed,
         rejected=rejected,
+        accepted=accepted,
+        hint=hint,
         error=error,
         q=search,
         product_id=product,
         sku=sku,
         duplicates="hide" if hide_duplicates else None,
+        area=area,
     )
     with open_job(job_id, url, key) as job:
         rows = islice(job.items(sort=sort.value, **item_filter), limit)
@@ -146,8 +200,25 @@ def items(
 
 def export(
     job_id: JobId,
-    format: ExportFormat = None,
+    format: Annotated[
+        ItemFormat | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="The format; the last three are for label tools. By default, the ending of FILE decides.",
+            show_default=False,
+        ),
+    ] = None,
     output: Output = "-",
+    picture_urls: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="Add URLs that show the pictures without a key for so long. Label tools get them for a week.",
+            show_default=False,
+        ),
+    ] = None,
     status: Status = "",
     label: Label = "",
     group: Group = "",
@@ -156,15 +227,20 @@ def export(
     max_confidence: MaxConfidence = None,
     reviewed: Reviewed = None,
     rejected: Rejected = None,
+    accepted: Accepted = None,
+    hint: HintOption = None,
     error: ErrorCode = "",
     search: Search = "",
     product: ProductId = "",
     sku: Sku = "",
     hide_duplicates: HideDuplicates = False,
+    area: Area = "",
     url: Url = DEFAULT_URL,
     key: Key = "",
 ) -> None:
-    """Write the items of a job as CSV, JSONL or Parquet. FILE is replaced only when the export is complete.
+    """Write the items of a job as CSV, JSONL or Parquet, or for a label tool.
+
+    FILE is replaced only when the export is complete.
 
     The column `label` has the label of the review, else the predicted one; `predicted_label` has the predicted one.
 
@@ -175,8 +251,12 @@ def export(
         lookbook export job_01k… -f jsonl | jq -r .label
 
         lookbook export job_01k… -o doubtful.parquet --max-confidence 0.5
+
+        lookbook export job_01k… -o looks.csv --picture-urls 86400
+
+        lookbook export job_01k… -o tasks.label-studio.json
     """
-    target, chosen = export_target(output, format)
+    target, chosen = export_target(output, format, ItemFormat)
     item_filter = read_filter(
         status=status,
         label=label,
@@ -186,31 +266,39 @@ def export(
         max_confidence=max_confidence,
         reviewed=reviewed,
         rejected=rejected,
+        accepted=accepted,
+        hint=hint,
         error=error,
         q=search,
         product_id=product,
         sku=sku,
         duplicates="hide" if hide_duplicates else None,
+        area=area,
     )
     with open_job(job_id, url, key) as job:
         if target is not None:
-            size = job.export(target, chosen.value, **item_filter)
+            size = job.export(target, chosen.value, picture_urls=picture_urls, **item_filter)
             so_far = "" if job.over else f"; the job is {job.status}, so these are its items so far"
             err.print(f"{target}: {size:,} bytes{so_far}", markup=False)
             return
-        with job.export_blocks(chosen.value, **item_filter) as blocks:
+        with job.export_blocks(chosen.value, picture_urls=picture_urls, **item_filter) as blocks:
             for block in blocks:
                 sys.stdout.buffer.write(block)
 
 
-def export_target(output: str, format: Format | None) -> tuple[Path | None, Format]:
+FormatT = TypeVar("FormatT", Format, ItemFormat)
+
+
+def export_target(output: str, format: FormatT | None, formats: type[FormatT]) -> tuple[Path | None, FormatT]:
     """Return the file to write (None: standard output) and the format, which the ending of the file may decide."""
     target = None if output == "-" else Path(output)
-    ending = target.suffix.removeprefix(".").lower() if target else ""
-    chosen = format or next((known for known in Format if known.value == ending), None)
+    name = target.name.lower() if target else ""
+    endings = {known: f".{known}.json" if known in LABEL_FORMATS else f".{known}" for known in formats}
+    chosen = format or next((known for known, ending in endings.items() if name.endswith(ending)), None)
     if chosen is None:
         raise typer.BadParameter(
-            f"expected one of {', '.join(Format)}, or a file with such an ending; got {output!r}", param_hint="--format"
+            f"expected one of {', '.join(formats)}, or a FILE with {', '.join(endings.values())}; got {output!r}",
+            param_hint="--format",
         )
     return target, chosen
 
@@ -218,60 +306,3 @@ def export_target(output: str, format: Format | None) -> tuple[Path | None, Form
 def read_filter(**options: str | float | bool | None) -> ItemFilter:
     """Return the filter of these options. An option that is not given is empty or None."""
     return cast(ItemFilter, {name: None if value == "" else value for name, value in options.items()})
-
-
-def _rectangle(text: str) -> Rectangle:
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"expected four whole numbers such as 120,80,600,900, got {text!r}") from None
-    return Rectangle(x=x, y=y, width=width, height=height)
-
-
-def review(
-    item_id: Annotated[str, typer.Argument(metavar="ITEM", help="The id of the item: itm_…", show_default=False)],
-    label: Annotated[
-        str, typer.Argument(metavar="[LABEL]", help="The label that the picture shows (its id).", show_default=False)
-    ] = "",
-    reject: Annotated[bool, typer.Option("--reject", help="Say that no label of the model fits.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Delete the review of the item.")] = False,
-    crop: Annotated[
-        Any,
-        typer.Option(
-            parser=_rectangle,
-            metavar="X,Y,WIDTH,HEIGHT",
-            help="The part of the picture that shows the label, in pixels of the whole picture.",
-            show_default=False,
-        ),
-    ] = None,
-    url: Url = DEFAULT_URL,
-    key: Key = "",
-    as_json: AsJson = False,
-) -> None:
-    """Review an item: say which label it shows, or that no label fits. A new review replaces the last one.
-
-    Examples:
-
-        lookbook review itm_01k… dress
-
-        lookbook review itm_01k… dress --crop 120,80,600,900
-
-        lookbook review itm_01k… --reject
-
-        lookbook review itm_01k… --undo
-    """
-    if [bool(label), reject, undo].count(True) != 1:
-        raise typer.BadParameter("expected exactly one of LABEL, --reject and --undo")
-    if crop is not None and not label:
-        raise typer.BadParameter("expected a LABEL that the crop shows", param_hint="--crop")
-    with connect(url, key) as client:
-        if undo:
-            client.unreview(item_id)
-            err.print(f"the review of {item_id} is deleted")
-            return
-        stored = client.reject(item_id) if reject else client.review(item_id, label, crop)
-    if as_json:
-        print_json(stored.raw)
-    else:
-        label_name = stored.label.name if stored.label is not None else "no label fits"
-        out.print(f"{item_id}: {label_name} (predicted {stored.predicted.name}, {stored.confidence:.2f})", markup=False)

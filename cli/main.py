@@ -19,18 +19,24 @@ from cli import (
     datasets,
     doctor,
     evaluating,
+    hinting,
     items,
     jobs,
     keys,
     learning,
+    mapping,
     models,
     products,
     recipes,
     rerunning,
+    reviewing,
     runs,
+    searching,
     service,
     submitting,
+    teaching,
     training,
+    trusting,
     versions,
     webhooks,
 )
@@ -72,6 +78,7 @@ app.command("doctor", rich_help_panel="Run")(doctor.doctor)
 app.add_typer(keys.app, name="keys", rich_help_panel="Run")
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel="Run")
 app.command("classify", rich_help_panel="Use")(classifying.classify)
+app.command("similar", rich_help_panel="Use")(searching.similar)
 app.command("submit", rich_help_panel="Use")(submitting.submit)
 app.command("crawl", rich_help_panel="Use")(crawling.crawl)
 app.command("jobs", rich_help_panel="Use")(jobs.jobs)
@@ -80,13 +87,25 @@ app.command("items", rich_help_panel="Use")(items.items)
 app.command("products", rich_help_panel="Use")(products.products)
 app.command("urls", rich_help_panel="Use")(crawling.urls)
 app.command("export", rich_help_panel="Use")(items.export)
-app.command("review", rich_help_panel="Use")(items.review)
+app.command("review", rich_help_panel="Use")(reviewing.review)
+app.add_typer(reviewing.app, name="reviews", rich_help_panel="Use")
+app.command("labelling-config", rich_help_panel="Use")(reviewing.labelling_config)
+app.command("picture-url", rich_help_panel="Use")(reviewing.picture_url)
+app.command("trust", rich_help_panel="Use")(trusting.trust)
+app.command("accept", rich_help_panel="Use")(trusting.accept)
+app.command("unaccept", rich_help_panel="Use")(trusting.unaccept)
+app.command("hints", rich_help_panel="Use")(hinting.hints)
 app.command("cancel", rich_help_panel="Use")(jobs.cancel)
 app.command("retry", rich_help_panel="Use")(jobs.retry)
 app.command("rerun", rich_help_panel="Use")(rerunning.rerun)
 app.command("compare", rich_help_panel="Use")(comparing.compare)
+app.command("map", rich_help_panel="Use")(mapping.map_)
 app.command("delete", rich_help_panel="Use")(jobs.delete)
 app.command("deliveries", rich_help_panel="Use")(jobs.deliveries)
+app.command("teach", rich_help_panel="Use")(teaching.teach)
+app.command("lessons", rich_help_panel="Use")(teaching.lessons)
+app.add_typer(teaching.taxonomy_app, name="taxonomy", rich_help_panel="Use")
+models.app.command("changes")(teaching.changes)
 models.app.command("publish")(versions.publish)
 models.app.command("card")(versions.card)
 models.app.command("diff")(versions.diff)

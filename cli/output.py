@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,21 +10,54 @@ from enum import IntEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.highlighter import JSONHighlighter
+from rich.segment import Segment
 from rich.table import Table
 
+from core.safe_json import to_json
 from lookbook import Client, Job
 
+
+class SafeConsole(Console):
+    """A console whose texts cannot change the terminal, whichever file names and shops they come from."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield the segments of anything that is printed, with each control character of a text replaced."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
+
+
+def printable(text: str) -> str:
+    """Return foreign text with each control character replaced, so that it cannot change the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return `printable` text that keeps its line breaks."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 # Output to a pipe has no terminal width, so a large width keeps long lines whole. COLUMNS overrides it.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 400)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = SafeConsole(
+    highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 400
+)
+err = SafeConsole(stderr=True, highlight=False, soft_wrap=True)
 
 Url = Annotated[
     str, typer.Option("--url", envvar="LOOKBOOK_URL", help="The URL of the service.", rich_help_panel="Service")
 ]
 Key = Annotated[
     str,
-    typer.Option("--key", envvar="LOOKBOOK_KEY", help="The API key.", rich_help_panel="Service", show_default=False),
+    typer.Option(
+        "--key",
+        envvar="LOOKBOOK_KEY",
+        help="The API key. Other users of this machine can see it here, so prefer LOOKBOOK_KEY.",
+        rich_help_panel="Service",
+        show_default=False,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The id of the job: job_…", show_default=False)]
@@ -86,17 +118,12 @@ def table(*columns: str, wrapping: str = "") -> Table:
     return made
 
 
-def printable(text: str) -> str:
-    """Return foreign text with each control character replaced, so that it cannot change the terminal."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
-
-
 def print_json(value: object) -> None:
     """Print one JSON value, indented."""
-    out.print_json(data=value, ensure_ascii=False)
+    out.print(JSONHighlighter()(to_json(value, indent=2)))
 
 
 def print_json_lines(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print one JSON object per line."""
     for row in rows:
-        typer.echo(json.dumps(row, ensure_ascii=False))
+        typer.echo(to_json(row))

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli.items import ExportFormat, MaxConfidence, MinConfidence, export_target
+from cli.items import ExportFormat, Format, MaxConfidence, MinConfidence, export_target
 from cli.output import AsJson, JobId, Key, Url, err, open_job, out, print_json_lines, printable
 from lookbook import DEFAULT_URL
-from lookbook.jobs import Job, ProductFilter
+from lookbook.filters import ProductFilter
+from lookbook.jobs import Job
 from lookbook.product_answers import ProductVerdict
 
 
@@ -89,7 +90,7 @@ def products(
 
 
 def _export(job: Job, output: str, format: ExportFormat, wanted: ProductFilter) -> None:
-    target, chosen = export_target(output, format)
+    target, chosen = export_target(output, format, Format)
     if target is not None:
         err.print(f"{target}: {job.export_products(target, chosen.value, **wanted):,} bytes", markup=False)
         return

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
-from classifier.artifact import Artifact, list_artifacts
+from classifier.artifact import list_artifacts
 from core.clock import utc_now
 from core.errors import ArtifactInvalid
 from core.settings import Settings
 from core.types import ModelRef
 from db import model_versions
 from db.database import Database
-from db.model_versions import NewModelVersion
+from worker.predicting.model_store import describe, open_model_store, store_artifact
 
 
 def register_models(
@@ -20,15 +19,22 @@ def register_models(
 ) -> list[ModelRef]:
     """Register every artifact of `settings.models`. Artifacts that are registered already do not change.
 
+    If the installation has a bucket, the artifacts are stored there first, so that workers on other hosts get them.
+
     `leave_out` is called for each invalid artifact, which is not registered.
 
     Raises:
         ArtifactInvalid: an artifact is invalid, and `leave_out` is None.
+        BlobStoreUnavailable, StorageFull: the bucket does not take an artifact.
     """
     artifacts = list_artifacts(settings.models, leave_out)
+    store = open_model_store(settings)
+    if store is not None:
+        for artifact in artifacts:
+            store_artifact(store, artifact)
     with database.writing() as session:
         for artifact in artifacts:
-            model_versions.register(session, _new_version(artifact), utc_now())
+            model_versions.register(session, describe(artifact), utc_now())
     return [artifact.ref for artifact in artifacts]
 
 
@@ -48,14 +54,3 @@ def replace_missing_production(database: Database, present: Sequence[ModelRef]) 
         newest = next((row for row in rows if row.name == missing.name), rows[0])
         model_versions.promote(session, newest)
         return ModelRef(newest.name, newest.version)
-
-
-def _new_version(artifact: Artifact) -> NewModelVersion:
-    return NewModelVersion(
-        ref=artifact.ref,
-        digest=artifact.digest,
-        taxonomy=json.loads((artifact.folder / "labels.json").read_text("utf-8")),
-        input=json.loads((artifact.folder / "input.json").read_text("utf-8")),
-        metrics=artifact.metrics,
-        card=artifact.card,
-    )

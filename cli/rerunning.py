@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.items import (
+    Area,
     ErrorCode,
     Group,
     HideDuplicates,
@@ -48,6 +49,7 @@ def rerun(
     product: ProductId = "",
     sku: Sku = "",
     hide_duplicates: HideDuplicates = False,
+    area: Area = "",
     wait: Wait = True,
     url: Url = DEFAULT_URL,
     key: Key = "",
@@ -60,7 +62,7 @@ def rerun(
 
     Examples:
 
-        lookbook rerun job_01k… --model garments@3
+        lookbook rerun job_01k… --model garments@4
 
         lookbook rerun job_01k… --max-confidence 0.5 --name "The doubtful ones again"
     """
@@ -78,6 +80,7 @@ def rerun(
         product_id=product,
         sku=sku,
         duplicates="hide" if hide_duplicates else None,
+        area=area,
     )
     options = JobOptions(name=name or None, model=model, prefer_wait=1 if wait else None)
     with open_job(job_id, url, key) as job:

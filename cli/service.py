@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.output import ExitCode
-from core.errors import ArtifactInvalid, BrokerUnavailable
+from core.errors import ArtifactInvalid, BrokerUnavailable, LookbookError
 from core.messages import Queue
 from core.private_files import create_only_private_files
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from broker.client import Broker
+    from db.database import Database
 
 
 class Devices(StrEnum):
@@ -80,7 +87,7 @@ def worker(
 
         lookbook worker
 
-        lookbook worker --queues fetch_interactive,fetch,fetch_low,ingest --concurrency 8
+        lookbook worker --queues search,fetch_interactive,fetch,fetch_low,ingest --concurrency 8
 
         lookbook worker --devices all
     """
@@ -132,6 +139,62 @@ def db_upgrade() -> None:
     database.close()
 
 
+@db_app.command("downgrade")
+def db_downgrade(
+    revision: Annotated[str, typer.Argument(help="The migration to go back to, which the older version names.")],
+) -> None:
+    """Undo the migrations after REVISION, so that an older version of Lookbook can use the database.
+
+    `lookbook doctor` of the older version says which migration it expects. What only the newer version stores is lost:
+    make a backup first.
+
+    Example:
+
+        lookbook db downgrade 0021
+    """
+    from db.migrate import current_revision, downgrade, list_revisions
+
+    with _database() as database:
+        current, known = current_revision(database), list_revisions()
+        if revision not in known:
+            raise typer.BadParameter(f"expected one of {', '.join(reversed(known))}, got {revision!r}")
+        if current not in known or known.index(current) > known.index(revision):
+            raise LookbookError(f"the database is at migration {current or 'none'}, not at {revision} or a later one")
+        downgrade(database, revision)
+    typer.echo(f"database is at migration {revision}, it was at {current}")
+
+
+@db_app.command("backup")
+def db_backup(
+    file: Annotated[Path, typer.Argument(help="The file to write. It must not exist.")],
+) -> None:
+    """Write a copy of a SQLite database, while the service runs. To restore it, put it in the place of the database.
+
+    PostgreSQL has its own programs for this: pg_dump and pg_restore.
+
+    Example:
+
+        lookbook db backup /backups/lookbook.db
+    """
+    from db.backup import copy_sqlite
+
+    with _database() as database:
+        if not database.is_sqlite:
+            raise LookbookError("expected a SQLite database; use pg_dump and pg_restore for PostgreSQL")
+        if file.exists():
+            raise typer.BadParameter(f"{file} exists already")
+        copy_sqlite(database, file)
+    typer.echo(f"wrote {file}, {file.stat().st_size:,} bytes")
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    from db.database import Database
+
+    with closing(Database(_process_settings().resolved_database_url)) as database:
+        yield database
+
+
 def _report_left_out_model(error: ArtifactInvalid) -> None:
     typer.echo(f"a model is left out: {error.detail}", err=True)
 
@@ -148,17 +211,39 @@ def health_worker(
 
         lookbook health worker --queue ingest
     """
-    from broker.client import Broker
-
-    try:
-        workers = Broker.connect(Settings.read()).list_live_workers()
-    except BrokerUnavailable as error:
-        typer.echo(error.detail, err=True)
-        raise typer.Exit(ExitCode.ERROR) from error
+    with _broker() as broker:
+        workers = broker.list_live_workers()
     host = os.uname().nodename
     alive = [w.worker for w in workers if queue.value in w.queues and f"@{host}-" in w.worker]
     typer.echo("\n".join(alive) or f"no worker on {host} serves {queue.value}")
     raise typer.Exit(ExitCode.OK if alive else ExitCode.ERROR)
+
+
+@health_app.command("beat")
+def health_beat() -> None:
+    """Exit with 0 if a beat on this host was alive within the last ten seconds, with 1 otherwise.
+
+    Example:
+
+        lookbook health beat
+    """
+    with _broker() as broker:
+        hosts = broker.list_live_beats()
+    host = os.uname().nodename
+    typer.echo(f"a beat runs on {host}" if host in hosts else f"no beat runs on {host}")
+    raise typer.Exit(ExitCode.OK if host in hosts else ExitCode.ERROR)
+
+
+@contextmanager
+def _broker() -> Iterator[Broker]:
+    """Yield the broker of the settings. If Redis does not answer, end the command with the reason and exit code 1."""
+    from broker.client import Broker
+
+    try:
+        yield Broker.connect(Settings.read())
+    except BrokerUnavailable as error:
+        typer.echo(error.detail, err=True)
+        raise typer.Exit(ExitCode.ERROR) from error
 
 
 def _process_settings() -> Settings:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import typer
 
-from core.sources.manifests.columns import Columns
 from lookbook import PICTURE_SUFFIXES, Upload, pictures_in
-from lookbook.client import is_url
+from lookbook.search_requests import is_url
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".xml")
@@ -112,6 +111,9 @@ def _read_list(data: bytes) -> Iterator[tuple[Kind, Upload | str]]:
 
 
 def _is_header(line: bytes) -> bool:
+    # All commands import this module, and few need the manifests.
+    from core.sources.manifests.columns import Columns
+
     names = [name.strip(' "') for name in re.split(r"[,;\t|]", line.decode(errors="replace"))]
     return Columns().count_known(names) > 0 and not Path(os.fsdecode(line).strip()).exists()
 

@@ -91,6 +91,14 @@ def submit(
             parser=_time, metavar="TIME", help="Keep the job until this time, then delete it.", show_default=False
         ),
     ] = None,
+    vectors: Annotated[
+        bool | None,
+        typer.Option(
+            "--vectors/--no-vectors",
+            help="Store the vectors of the pictures, for searching by likeness and for teaching.",
+            show_default="the setting of the service",
+        ),
+    ] = None,
     resume: Annotated[
         str,
         typer.Option(
@@ -146,6 +154,7 @@ def submit(
         metadata=metadata,
         webhook={"url": webhook} if webhook else None,
         expires_at=expires_at,
+        vectors=vectors,
         # A small job is finished within a second. The service then answers once, and no poll is needed.
         prefer_wait=1 if wait else None,
     )

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cli.log_files import LogFile
+
 STOP_SECONDS = 20.0
 """Seconds that children may take to finish their work before they are killed."""
 _BACKOFF_FIRST, _BACKOFF_LONGEST = 0.5, 30.0
@@ -23,6 +25,8 @@ _HEALTHY_SECONDS = 60.0
 """A child that lived longer than this is restarted after the first backoff. Otherwise the backoff doubles each time."""
 _TAIL_LINES = 5
 """The last lines of its log that are printed when a child dies."""
+_DRAIN_SECONDS = 2.0
+"""Seconds that the last lines of an ended child may take to arrive in its log file."""
 _PR_SET_PDEATHSIG = 1
 """The constant of linux/prctl.h that sets the signal for the death of the parent."""
 
@@ -50,6 +54,10 @@ class Supervisor:
     logs: Path
     environment: dict[str, str]
     console: Console
+    max_log_bytes: int
+    """The size at which a log file is followed by another one."""
+    _files: dict[str, LogFile] = field(default_factory=dict)
+    """The log file of each child, by its name."""
     _children: list[Child] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -99,22 +107,27 @@ class Supervisor:
             for process in group:
                 _kill_group(process)
                 process.wait()
+        for file in self._files.values():
+            file.wait(_DRAIN_SECONDS)
+            file.close()
 
     def _launch(self, child: Child) -> None:
         child.restart_at = None
         child.started = time.monotonic()
-        with self._log_path(child).open("ab") as log:
-            child.process = subprocess.Popen(
-                child.command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.environment | child.environment,
-                # In a process group of its own, a child gets no Ctrl-C. The supervisor gets it and stops all in order.
-                start_new_session=True,
-                # Between fork and exec only prctl runs, which takes no lock that another thread may hold.
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
-            )
+        child.process = subprocess.Popen(
+            child.command,
+            stdin=subprocess.DEVNULL,
+            # A pipe instead of the file itself: several processes that write to one file cannot begin another one.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self.environment | child.environment,
+            # In a process group of its own, a child gets no Ctrl-C. The supervisor gets it and stops all in order.
+            start_new_session=True,
+            # Between fork and exec only prctl runs, which takes no lock that another thread may hold.
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+        )
+        assert child.process.stdout is not None
+        self._file_of(child).follow(child.process.stdout, child.process.pid)
 
     def _handle_death(self, child: Child, code: int) -> None:
         assert child.process is not None
@@ -127,11 +140,15 @@ class Supervisor:
         child.backoff = _BACKOFF_FIRST if lived > _HEALTHY_SECONDS else min(child.backoff * 2, _BACKOFF_LONGEST)
         child.restart_at = time.monotonic() + child.backoff
         self.console.print(f"{child.name} died ({_reason(code)}), restarting in {child.backoff:g} s", style="yellow")
-        for line in _tail(self._log_path(child)):
+        file = self._file_of(child)
+        file.wait(_DRAIN_SECONDS)
+        for line in file.tail(_TAIL_LINES):
             self.console.print(f"  {child.name}: {line}", style="dim", markup=False)
 
-    def _log_path(self, child: Child) -> Path:
-        return self.logs / f"{child.name}.log"
+    def _file_of(self, child: Child) -> LogFile:
+        if child.name not in self._files:
+            self._files[child.name] = LogFile(self.logs / f"{child.name}.log", self.max_log_bytes)
+        return self._files[child.name]
 
 
 def _end_with_parent() -> None:
@@ -149,9 +166,3 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 def _reason(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-
-
-def _tail(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        return file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]

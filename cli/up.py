@@ -13,11 +13,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
-from rich.console import Console
 
-from api.server import check_exposure
+from api.exposure import check_exposure
 from broker.client import Broker, worker_suffix
 from broker.servers import check_servers
+from cli.output import SafeConsole
 from cli.redis_server import EmbeddedRedis
 from cli.registry import register_models, replace_missing_production
 from cli.supervisor import Child, Supervisor
@@ -33,7 +33,7 @@ from db.steps.leasing import CHUNK_LEASES, SOURCE_LEASES
 REDIS_SECONDS = 10.0
 """Seconds that the embedded Redis may take until it answers."""
 
-console = Console(highlight=False, soft_wrap=True)
+console = SafeConsole(highlight=False, soft_wrap=True)
 
 
 def run(settings: Settings) -> None:
@@ -48,17 +48,19 @@ def run(settings: Settings) -> None:
         stack.enter_context(_lock_home(settings.home))
         _check_port(settings)
         _prepare_folders(settings)
+        embedded_redis: dict[str, str] = {}
+        redis_command = None
         if not settings.redis_url:
             redis = EmbeddedRedis()
             stack.callback(redis.remove)
             settings = settings.model_copy(update={"redis_url": redis.url})
+            embedded_redis = {"LOOKBOOK_REDIS_URL": redis.url}
             redis_command = redis.command()
-        else:
-            redis_command = None
         database = Database(settings.resolved_database_url)
         stack.callback(database.close)
         _prepare_database(settings, database)
-        supervisor = Supervisor(settings.home / "logs", _environment(settings), console)
+        environment = _environment(settings, embedded_redis)
+        supervisor = Supervisor(settings.home / "logs", environment, console, settings.log_bytes)
         stack.callback(supervisor.stop)
         _run_until_stopped(settings, database, supervisor, redis_command)
 
@@ -83,7 +85,7 @@ def _run_until_stopped(
     lookbook_command = [sys.executable, "-m", "cli"]
     supervisor.start(Child("worker", [*lookbook_command, "worker"], on_death=worker_died))
     # Downloads have a worker of their own, because maintenance must not wait behind slow ones.
-    ingest = ["--queues", "fetch_interactive,fetch,fetch_low,ingest", "--concurrency", "8"]
+    ingest = ["--queues", "search,fetch_interactive,fetch,fetch_low,ingest", "--concurrency", "8"]
     supervisor.start(Child("ingest", [*lookbook_command, "worker", *ingest], on_death=worker_died))
     crawls = ["--queues", "crawl", "--concurrency", "1"]
     supervisor.start(Child("crawler", [*lookbook_command, "worker", *crawls], on_death=worker_died))
@@ -163,12 +165,12 @@ def _prepare_database(settings: Settings, database: Database) -> None:
         )
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings, embedded_redis: dict[str, str]) -> dict[str, str]:
     """Return the environment of the child processes: this one, with the settings that were decided here."""
     return {
         **os.environ,
+        **embedded_redis,
         "LOOKBOOK_HOME": str(settings.home),
-        "LOOKBOOK_REDIS_URL": settings.redis_url,
         "LOOKBOOK_NO_AUTH": str(settings.no_auth).lower(),
         "PYTHONUNBUFFERED": "1",
     }

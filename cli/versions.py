@@ -14,7 +14,7 @@ from rich.markdown import Markdown
 from cli.dataset_options import DATA_HELP, ShippedSplit, SplitFile, open_cache, split_choice
 from cli.figures import TITLES
 from cli.learning import ProgressReporter, open_named_artifact, progress_bars, quiet_tensorflow
-from cli.output import AsJson, out, print_json, printable, table
+from cli.output import AsJson, out, print_json, printable, printable_lines, table
 from core.clock import utc_now
 from core.errors import ArtifactInvalid
 from core.settings import Settings
@@ -37,7 +37,7 @@ ModelsFolder = Annotated[
 
 def publish(
     source: Annotated[
-        Path, typer.Argument(help="A Keras file, a folder with `model.keras`, or the folder of an artifact.")
+        Path, typer.Argument(help="A Keras file (`.keras`), a folder with `model.keras`, or the folder of an artifact.")
     ],
     name: Annotated[str, typer.Option(help="The name of the model.", show_default=False)],
     labels: Annotated[
@@ -66,7 +66,7 @@ def publish(
 
         lookbook models publish coats.keras --name coats --labels labels.json --pixels -1..1
 
-        lookbook models publish ~/exchange/garments/3 --name garments --models ~/models
+        lookbook models publish ~/exchange/garments/4 --name garments --models ~/models
     """
     quiet_tensorflow()
     from classifier.artifact import MANIFEST, Artifact
@@ -99,8 +99,9 @@ def _publish_keras(
     models: Path,
 ) -> Artifact:
     from classifier.artifact import INPUT, KERAS_MODEL, LABELS
+    from classifier.keras_file import load_keras_file
     from classifier.learning.publishing.adopted import KerasSource, publish_keras
-    from classifier.learning.publishing.adopting import PixelRange, input_size, load_keras
+    from classifier.learning.publishing.adopting import PixelRange, input_size
     from classifier.prepare import InputSpec
 
     if pixels not in set(PixelRange):
@@ -112,7 +113,7 @@ def _publish_keras(
     if size is None and (source / INPUT).is_file():
         spec = InputSpec.from_json(json.loads((source / INPUT).read_text("utf-8")), source)
     else:
-        found = size or input_size(load_keras(file))
+        found = size or input_size(load_keras_file(file))
         if found is None:
             raise typer.BadParameter("the model takes pictures of several sizes: expected --size")
         spec = InputSpec(found)
@@ -159,12 +160,9 @@ def card(
     if as_json:
         print_json({"model": str(artifact.ref), "card": artifact.card, "metrics": artifact.metrics})
         return
-    out.print(Markdown(printable_lines(artifact.card)), soft_wrap=False, width=min(out.width, 120))
-
-
-def printable_lines(text: str) -> str:
-    """Return foreign text of several lines, with other control characters replaced."""
-    return "\n".join(printable(line) for line in text.splitlines())
+    out.print(
+        Markdown(printable_lines("\n".join(artifact.card.splitlines()))), soft_wrap=False, width=min(out.width, 120)
+    )
 
 
 def diff(

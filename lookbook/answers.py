@@ -98,6 +98,8 @@ class JobState(Answer):
     """None if the job was submitted without a key."""
     products: int
     """The products that its items show."""
+    vectors: bool
+    """Whether vectors of its pictures are stored, if the model has an embedding."""
     rerun_of: str | None
     """The job whose pictures this one classifies again."""
     metadata: dict[str, Any]
@@ -222,6 +224,17 @@ class Review(Answer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted(Answer):
+    """A prediction that the policy of the job accepts. No person has looked at it."""
+
+    threshold: float
+    """The confidence from which on the policy accepts the label."""
+    by: str | None
+    """The id of the key that set the policy."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ItemReview(Review):
     """A review, with the prediction under review."""
 
@@ -276,6 +289,7 @@ class Item(Answer):
     regions: list[Region]
     """Empty unless the item was submitted with regions."""
     review: Review | None
+    accepted: Accepted | None
     error: Failure | None
 
 

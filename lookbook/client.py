@@ -15,7 +15,8 @@ from lookbook.answers import Item, ItemReview
 from lookbook.errors import ProblemError, WaitTimeout
 from lookbook.jobs import POLL_SECONDS, Job
 from lookbook.key_answers import Key, NewKey, Usage
-from lookbook.model_answers import Confusion, Labels, ModelVersion, ModelVersionDetail, Promotion
+from lookbook.label_answers import PictureUrls
+from lookbook.model_requests import ModelRequests
 from lookbook.multipart import MultipartBody, Sendable, Sent, Upload, to_upload
 from lookbook.open_uploads import are_many, without_arrived
 from lookbook.options import (
@@ -30,13 +31,15 @@ from lookbook.options import (
 )
 from lookbook.reading import read
 from lookbook.retrying import retry_after
+from lookbook.search_requests import SearchRequests, is_url, item_path
+from lookbook.teaching_requests import TeachingRequests
 from lookbook.transport import Body, Query, Transport, json_object
 from lookbook.uploads import BytesBody, json_body, url_rows
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
-class Client:
+class Client(ModelRequests, SearchRequests, TeachingRequests):
     """A client of one Lookbook service.
 
     `url` and `key` default to LOOKBOOK_URL and LOOKBOOK_KEY. The client repeats requests that the service refuses for
@@ -231,6 +234,11 @@ class Client:
         """Return the original bytes of an item's picture."""
         return self._transport.request("GET", f"{item_path(item)}/image").content
 
+    def picture_urls(self, item: Item | str, expires_in: int | None = None) -> PictureUrls:
+        """Return URLs that show an item's picture without a key, for `expires_in` seconds or a week."""
+        path = f"{item_path(item)}/picture-urls"
+        return read(PictureUrls, self._transport.request_object("GET", path, query={"expires_in": expires_in}))
+
     def review(self, item: Item | str, label: str, crop: Rectangle | None = None) -> ItemReview:
         """Review an item: `label` is the id of the correct label. A new review replaces an earlier one.
 
@@ -245,57 +253,6 @@ class Client:
     def unreview(self, item: Item | str) -> None:
         """Remove the review of an item."""
         self._transport.request("DELETE", f"{item_path(item)}/review")
-
-    def models(self) -> Iterator[ModelVersion]:
-        """Yield model versions with their aliases and metrics."""
-        for row in self._transport.pages("/v1/models"):
-            yield read(ModelVersion, row)
-
-    def model(self, name: str, version: str) -> ModelVersionDetail:
-        """Return a model version with its labels and card."""
-        path = f"/v1/models/{quote(name, safe='')}/{quote(version, safe='')}"
-        return read(ModelVersionDetail, self._transport.request_object("GET", path))
-
-    def confusion(self, name: str, version: str) -> list[Confusion]:
-        """Return how often a model version predicted which label where people gave which, in the jobs that you see."""
-        path = f"/v1/models/{quote(name, safe='')}/{quote(version, safe='')}/confusion"
-        return [read(Confusion, row) for row in self._transport.request_object("GET", path)["data"]]
-
-    def labels(self, model: str = "production") -> Labels:
-        """Return the labels and groups of a model, which is a name, name@version or an alias."""
-        return read(Labels, self._transport.request_object("GET", "/v1/labels", query={"model": model}))
-
-    def promote(
-        self,
-        name: str,
-        version: str,
-        *,
-        progress: Callable[[Promotion], object] | None = None,
-        timeout: float = 120.0,
-    ) -> Promotion:
-        """Make a model version `production` as soon as every live worker has loaded it.
-
-        `progress` is called after each check.
-
-        Raises:
-            WaitTimeout: not all workers have loaded it after `timeout` seconds. `production` has not changed.
-        """
-        deadline = time.monotonic() + timeout
-        path = f"/v1/models/{quote(name, safe='')}/promote"
-        while True:
-            response = self._transport.request("POST", path, body=json_body({"version": version}), repeatable=True)
-            promotion = read(Promotion, json_object(response))
-            if progress is not None:
-                progress(promotion)
-            if promotion.promoted:
-                return promotion
-            if time.monotonic() > deadline:
-                missing = ", ".join(promotion.waiting_for)
-                raise WaitTimeout(
-                    f"{name}@{version} stays a candidate: after {timeout:g} s it is not loaded by {missing}; "
-                    "the logs of these workers say why"
-                )
-            self._transport.sleep(retry_after(response.headers) or POLL_SECONDS)
 
     def usage(self) -> Usage:
         """Return the usage and the remaining quota of this client's key."""
@@ -313,18 +270,27 @@ class Client:
         *,
         rate_limit: int | None = None,
         quota: int | None = None,
+        owner: str | None = None,
     ) -> NewKey:
-        """Create a key with some of the scopes submit, read and admin. Only this answer shows its `key`.
+        """Create a key with some of the scopes submit, read, metrics and admin. Only this answer shows its `key`.
 
-        `rate_limit` is in requests per minute, `quota` in pictures per calendar month. Needs the scope `admin`.
+        `rate_limit` is in requests per minute, `quota` in pictures per calendar month. `owner` is that of another key,
+        whose jobs the new one then sees, or a new name. Needs the scope `admin`.
         """
-        body = {"name": name, "scopes": list(scopes), "rate_limit": rate_limit, "quota": quota}
+        body = {"name": name, "scopes": list(scopes), "rate_limit": rate_limit, "quota": quota, "owner": owner}
         return read(NewKey, self._transport.request_object("POST", "/v1/keys", body=json_body(json_members(body))))
 
+    def rotate_key(self, key: Key | str, overlap_days: float = 7) -> NewKey:
+        """Create a key with the owner, name, scopes and limits of another one, which works for some days still.
+
+        Needs the scope `admin`.
+        """
+        body = json_body({"overlap_days": overlap_days})
+        return read(NewKey, self._transport.request_object("POST", f"{_key_path(key)}/rotate", body=body))
+
     def revoke_key(self, key: Key | str) -> None:
-        """Revoke a key permanently. Its jobs remain. Needs the scope `admin`."""
-        key_id = key if isinstance(key, str) else key.id
-        self._transport.request("DELETE", f"/v1/keys/{quote(key_id, safe='')}")
+        """Revoke a key permanently. The jobs of its owner remain. Needs the scope `admin`."""
+        self._transport.request("DELETE", _key_path(key))
 
     def _review(self, item: Item | str, review: dict[str, object]) -> ItemReview:
         path = f"{item_path(item)}/review"
@@ -364,9 +330,5 @@ def _named_after(files: Sequence[Upload], options: JobOptions) -> JobOptions:
     return named
 
 
-def is_url(picture: str | os.PathLike[str]) -> bool:
-    return isinstance(picture, str) and picture.lower().startswith(("http://", "https://"))
-
-
-def item_path(item: Item | str) -> str:
-    return f"/v1/items/{quote(item if isinstance(item, str) else item.id, safe='')}"
+def _key_path(key: Key | str) -> str:
+    return f"/v1/keys/{quote(key if isinstance(key, str) else key.id, safe='')}"

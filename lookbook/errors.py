@@ -31,6 +31,10 @@ class UploadInterrupted(Error):
         self.job_id = job_id
 
 
+class NotPromoted(Error):
+    """A worker cannot load the model version. The message says why. `production` has not changed."""
+
+
 class WaitTimeout(Error):
     """The work did not end in time. It continues, and the caller may wait for it again."""
 
@@ -42,6 +46,10 @@ class FieldError:
     pointer: str
     """JSON Pointer, such as `/crop/width`."""
     detail: str
+
+
+class LessonFailed(Error):
+    """A worker could not compute a lesson."""
 
 
 class ProblemError(Error):

@@ -6,12 +6,12 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 from urllib.parse import quote
 
 import httpx
@@ -31,6 +31,11 @@ from lookbook.answers import (
 from lookbook.comparison_answers import Comparison, Pair
 from lookbook.crawl_answers import CrawlUrl
 from lookbook.errors import Error, WaitTimeout
+from lookbook.filters import ExportOptions, ItemFilter, ProductFilter
+from lookbook.hint_answers import Hints
+from lookbook.label_answers import ImportedReviews
+from lookbook.map_answers import MapPoints, MapState
+from lookbook.model_answers import JobDrift
 from lookbook.multipart import Sendable, Sent, to_upload
 from lookbook.open_uploads import add_uploads
 from lookbook.options import JobOptions, ReviewOption, UrlItem, json_members, prefer_header
@@ -38,52 +43,15 @@ from lookbook.product_answers import ProductVerdict
 from lookbook.reading import read
 from lookbook.retrying import retry_after
 from lookbook.transport import Transport, json_object, lines_of
-from lookbook.uploads import json_body, url_rows
+from lookbook.trust_answers import Acceptance, Trust
+from lookbook.uploads import BytesBody, json_body, url_rows
 
 FINISHED = frozenset({"completed", "canceled", "failed"})
 EXPORT_FORMATS = ("csv", "jsonl", "parquet")
+LABEL_FORMATS = ("label-studio", "coco", "fiftyone")
+"""Formats for label tools. Only items have them."""
 POLL_SECONDS = 1.0
 """Seconds between two requests for the state of a job if the service sends no `Retry-After`."""
-
-
-class ItemFilter(TypedDict, total=False):
-    """A filter on the items of a job. None means no condition."""
-
-    status: str | None
-    """pending, succeeded, failed or canceled."""
-    label: str | None
-    """The label of the review, else the predicted one."""
-    group: str | None
-    predicted: str | None
-    """The label of the prediction, whatever a review says."""
-    min_confidence: float | None
-    max_confidence: float | None
-    reviewed: bool | None
-    rejected: bool | None
-    """Whether a review says that no label fits."""
-    error: str | None
-    """The code of the error."""
-    q: str | None
-    """A part of the file name, the custom id, the URL, or the title, brand or a number of the product."""
-    product_id: str | None
-    sku: str | None
-    duplicates: str | None
-    """hide: leave out items with `duplicate_of`."""
-
-
-class ProductFilter(TypedDict, total=False):
-    """A filter on the products of a job. None means no condition."""
-
-    product_id: str | None
-    label: str | None
-    """The label of the verdict."""
-    contradicts: bool | None
-    """Whether the verdict contradicts the shop's own category. Both must be known."""
-    set_apart: bool | None
-    """Whether a photo shows something else."""
-    min_confidence: float | None
-    """Of the verdict."""
-    max_confidence: float | None
 
 
 class Job:
@@ -168,7 +136,7 @@ class Job:
     def items(self, *, sort: str | None = None, **filters: Unpack[ItemFilter]) -> Iterator[Item]:
         """Yield the job's items. Each page is requested when it is needed.
 
-        `sort` is position or confidence (lowest first).
+        `sort` is position, confidence (lowest first) or a hint: doubt, surprise, mislabelled, unknown or diverse.
         """
         for row in self._transport.pages(f"{self._path}/items", {"sort": sort, **filters}):
             yield read(Item, row)
@@ -208,6 +176,57 @@ class Job:
     def summary(self) -> Summary:
         return read(Summary, self._transport.request_object("GET", f"{self._path}/summary"))
 
+    def drift(self) -> JobDrift:
+        """Return how far the job's predictions are from those on the validation pictures of its model."""
+        return read(JobDrift, self._transport.request_object("GET", f"{self._path}/drift"))
+
+    def trust(self, target: float = 0.98) -> Trust:
+        """Return from which confidence on the predictions are right with the precision `target` (0.5 to below 1)."""
+        return read(Trust, self._transport.request_object("GET", f"{self._path}/trust", query={"target": target}))
+
+    def accept(self, thresholds: float | Mapping[str, float], target: float | None = None) -> Acceptance:
+        """Accept what is predicted by now from a threshold of confidence on, or from that of each label on.
+
+        Items with a review are not among them. `target` is only remembered. A policy replaces an earlier one.
+        """
+        chosen = {"thresholds": dict(thresholds)} if isinstance(thresholds, Mapping) else {"threshold": thresholds}
+        body = json_body({**chosen, **({} if target is None else {"target": target})})
+        path = f"{self._path}/acceptance"
+        return read(Acceptance, self._transport.request_object("POST", path, body=body, repeatable=True))
+
+    def unaccept(self) -> None:
+        """Remove the policy, so that nothing is accepted by it any more."""
+        self._transport.request("DELETE", f"{self._path}/acceptance")
+
+    def map(self) -> MapState:
+        """Return the state of the job's map."""
+        return read(MapState, self._transport.request_object("GET", f"{self._path}/map"))
+
+    def make_map(self, *, progress: Callable[[MapState], object] | None = None) -> MapState:
+        """Have the map of the job made if it is missing or outdated, and wait for it. Return its state.
+
+        `progress` is called with each state while the map is made. The map of 10,000 pictures takes about a minute.
+        """
+        state = read(MapState, self._transport.request_object("POST", f"{self._path}/map", repeatable=True))
+        while state.status in {"waiting", "computing"}:
+            if progress is not None:
+                progress(state)
+            self._transport.sleep(POLL_SECONDS)
+            state = self.map()
+        return state
+
+    def map_points(self) -> MapPoints:
+        """Return the points of the job's map, which `make_map` has made."""
+        return read(MapPoints, self._transport.request_object("GET", f"{self._path}/map/points"))
+
+    def hints(self) -> Hints:
+        """Return how many items deserve a look first, and why."""
+        return read(Hints, self._transport.request_object("GET", f"{self._path}/hints"))
+
+    def compute_hints(self) -> Hints:
+        """Have the hints computed again, for example after reviews. The answer is what is known until then."""
+        return read(Hints, self._transport.request_object("POST", f"{self._path}/hints", repeatable=True))
+
     def reviews(self) -> Iterator[ItemReview]:
         """Yield the reviews of the job's predictions, by position."""
         for row in self._transport.pages(f"{self._path}/reviews"):
@@ -223,20 +242,38 @@ class Job:
         answer = self._transport.request_object("POST", f"{self._path}/reviews", body=json_body({"reviews": rows}))
         return read(ChangedReviews, answer)
 
+    def import_reviews(self, file: str | os.PathLike[str] | bytes) -> ImportedReviews:
+        """Store the labels that people gave in a label tool as reviews. `file` is a path, or the bytes of a file.
+
+        Taken are the JSON of Label Studio, COCO, and `labels.json` of FiftyOne. A repetition changes nothing.
+        """
+        data = file if isinstance(file, bytes) else Path(file).read_bytes()
+        body = BytesBody(data, "application/json")
+        path = f"{self._path}/reviews/import"
+        return read(ImportedReviews, self._transport.request_object("POST", path, body=body, repeatable=True))
+
+    def labelling_config(self) -> str:
+        """Return the labelling configuration (XML) for a project of Label Studio with the labels of the job's model."""
+        return self._transport.request("GET", f"{self._path}/labelling-config").text
+
     def urls(self, *, kind: str | None = None, state: str | None = None) -> Iterator[CrawlUrl]:
         """Yield the URLs that a crawl found, in that order. Other jobs have none."""
         for row in self._transport.pages(f"{self._path}/urls", {"kind": kind, "state": state}):
             yield read(CrawlUrl, row)
 
-    def export(self, target: str | os.PathLike[str], format: str | None = None, **filters: Unpack[ItemFilter]) -> int:
+    def export(
+        self, target: str | os.PathLike[str], format: str | None = None, **filters: Unpack[ExportOptions]
+    ) -> int:
         """Write the job's items to a file and return its size in bytes. The file changes only after a full download.
 
-        `format` is csv, jsonl or parquet. Without it, the ending of the file's name decides.
+        `format` is csv, jsonl or parquet, or label-studio, coco or fiftyone for label tools. Without it, the ending of
+        the file's name decides, such as `.csv` or `.coco.json`.
         """
         path = Path(target)
-        return self._transport.download(f"{self._path}/export", path, {"format": _format(path, format), **filters})
+        query = {"format": _format(path, format, (*EXPORT_FORMATS, *LABEL_FORMATS)), **filters}
+        return self._transport.download(f"{self._path}/export", path, query)
 
-    def export_blocks(self, format: str, **filters: Unpack[ItemFilter]) -> AbstractContextManager[Iterator[bytes]]:
+    def export_blocks(self, format: str, **filters: Unpack[ExportOptions]) -> AbstractContextManager[Iterator[bytes]]:
         """Return the bytes of an export as they arrive: `with job.export_blocks("csv") as blocks: …`."""
         return self._transport.stream(f"{self._path}/export", {"format": format, **filters})
 
@@ -245,7 +282,7 @@ class Job:
     ) -> int:
         """Write the job's products to a file, one row each, as `export` does with items."""
         path = Path(target)
-        query = {"format": _format(path, format), **filters}
+        query = {"format": _format(path, format, EXPORT_FORMATS), **filters}
         return self._transport.download(f"{self._path}/products/export", path, query)
 
     def export_product_blocks(
@@ -275,7 +312,7 @@ class Job:
     ) -> Job:
         """Classify the stored pictures of the job again, as a new job. Nothing is uploaded.
 
-        `options` are those of a submission, for example `{"model": "garments@3"}`. `filters` and `item_ids` choose some
+        `options` are those of a submission, for example `{"model": "garments@4"}`. `filters` and `item_ids` choose some
         of the items.
         """
         rerun: dict[str, Any] = {**json_members(filters or {}), "job": self.id}
@@ -363,11 +400,13 @@ def _pause(headers: Mapping[str, str]) -> float:
     return POLL_SECONDS if requested is None else requested
 
 
-def _format(path: Path, format: str | None) -> str:
+def _format(path: Path, format: str | None, allowed: Sequence[str]) -> str:
     """Return the format of an export: the given one, or that of the ending of the file's name."""
-    file_format = format or path.suffix.removeprefix(".").lower()
-    if file_format not in EXPORT_FORMATS:
-        raise Error(f"expected a format among {', '.join(EXPORT_FORMATS)}, got {file_format or path.name!r}")
+    endings = [suffix.removeprefix(".").lower() for suffix in path.suffixes]
+    # The formats for label tools are JSON, so that the ending before it names them.
+    file_format = format or (endings[-2] if endings[-1:] == ["json"] and endings[:-1] else "".join(endings[-1:]))
+    if file_format not in allowed:
+        raise Error(f"expected a format among {', '.join(allowed)}, got {file_format or path.name!r}")
     return file_format
 
 

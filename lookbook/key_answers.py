@@ -14,6 +14,8 @@ class Key(Answer):
 
     id: str
     name: str
+    owner: str
+    """Keys with the same owner see the same jobs, and share one quota."""
     scopes: list[str]
     rate_limit: int | None
     """Requests per minute. None: the limit of the service's settings."""
@@ -22,6 +24,8 @@ class Key(Answer):
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    expires_at: datetime | None
+    """When the key stops working. None: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +47,10 @@ class Day(Amount):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage(Answer):
-    """Jobs and pictures submitted with this key (without keys: by all clients)."""
+    """Jobs and pictures submitted by the owner of this key (without keys: by all clients)."""
 
     key_id: str | None
+    owner: str | None
     rate_limit: int | None
     quota: int | None
     left: int | None

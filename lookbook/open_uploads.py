@@ -21,8 +21,8 @@ _BATCH_FILES, _BATCH_BYTES = 100, 16 * 2**20
 _AT_ONCE = 4
 """Requests that run at the same time."""
 
-_MAX_NAME = 500
-"""The service cuts longer names to this many characters, with an ellipsis as the last one."""
+_MAX_NAME, _END_OF_NAME = 500, 100
+"""Of a longer name, the service keeps this many characters in all, with an ellipsis before this many of its end."""
 
 
 def are_many(files: Sequence[Upload]) -> bool:
@@ -87,7 +87,7 @@ def _batches(files: Sequence[Upload]) -> Iterator[list[Upload]]:
 
 def _stored_name(file: Upload) -> str:
     name = file.sent_name
-    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1 - _END_OF_NAME]}…{name[-_END_OF_NAME:]}"
 
 
 class _Progress:

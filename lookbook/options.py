@@ -123,6 +123,8 @@ class JobOptions(TypedDict, total=False):
     webhook: Webhook | None
     expires_at: datetime | None
     """When the job is deleted. The value needs a time zone."""
+    vectors: bool | None
+    """Whether to store the vectors of its pictures. The default is that of the service."""
     prefer_wait: int | None
     """Seconds (at most 30) for which the answer may wait for the job's end."""
 

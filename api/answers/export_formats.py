@@ -23,10 +23,13 @@ Encoder = Callable[[Sequence[Column], Iterable[Rows], Mapping[str, str]], Iterat
 ROW_GROUP = 10_000
 """Rows of a row group of Parquet. One group is in memory at a time, and readers can skip whole groups."""
 
-_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+_SKIPPED = r"[\s\0-\x1f\x7f-\x9f\xad\u200b-\u200f\u2060\ufeff]*"
+_SIGN = r"[=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212]"
+_FORMULA = re.compile(rf"[\t\r\n]|{_SKIPPED}{_SIGN}")
 """The start of a cell that spreadsheets may run as a formula (OWASP, CSV injection).
 
-Some skip white space before it, and some read the full-width forms of Korean and Japanese keyboards like ASCII."""
+Some skip white space and invisible characters before it, and some read the full-width and small forms of Korean and
+Japanese keyboards, and the minus of mathematics, like ASCII."""
 
 
 @dataclass(frozen=True, slots=True)

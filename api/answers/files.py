@@ -38,6 +38,9 @@ def send_range(file: IO[bytes], size: int, media_type: str, etag: str) -> Respon
     Raises:
         RequestedRangeNotSatisfiable: the file has no such part.
     """
+    if request.method == "HEAD":
+        # Werkzeug does not close the body of an answer that it does not send.
+        file.close()
     response = Response(FileWrapper(file, _BLOCK), mimetype=media_type, direct_passthrough=True)
     response.content_length = size
     revalidated(response, etag)

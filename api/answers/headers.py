@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; script-src 'self'; style-src 'self'; "
@@ -26,11 +26,14 @@ def set_security_headers(app: Flask) -> None:
 
 def _add_headers(response: Response) -> Response:
     response.headers.extend(_HEADERS)
+    if "caller" in g and g.caller.signed_item is not None:
+        # Signed URLs are made for the pages of others.
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     # Views that send pictures of clients have set a stricter policy already.
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
-    if request.path.startswith("/v1/"):
-        # A shared cache must not serve one caller's answer to another caller.
-        response.headers.setdefault("Cache-Control", "private, no-cache")
+    # A shared cache must not serve one caller's answer to another caller, and caches may even keep a redirect or a 404
+    # that does not forbid it.
+    response.headers.setdefault("Cache-Control", "private, no-cache")
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = _HTTPS_ONLY
     return response

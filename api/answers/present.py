@@ -9,6 +9,7 @@ from urllib.parse import quote
 from api.schemas.access import KeyOut
 from api.schemas.common import CropIn
 from api.schemas.items import (
+    AcceptedOut,
     ImageOut,
     ItemOut,
     ItemReviewOut,
@@ -25,8 +26,10 @@ from api.schemas.products import ProductOut
 from core.pictures import is_shown_by_browsers
 from core.types import Crop
 from db.steps.tallies import Summary
-from db.tables import ApiKey, Delivery, Item, ItemRegion, ItemStatus, Job, ModelVersion, Prediction, Review
+from db.tables import ApiKey, Delivery, Item, ItemRegion, ItemStatus, Job, JobSource, ModelVersion, Prediction, Review
+from db.views.acceptances import Policy
 from db.views.job import ErrorOut
+from db.views.labels import groups_of, labels_of
 
 
 class ItemPresenter:
@@ -35,11 +38,12 @@ class ItemPresenter:
     def __init__(self, job: Job) -> None:
         self._top_k = job.top_k
         self._model = job.model_version.ref
+        # A single picture has no policy, and its job comes without a session.
+        self._acceptance = None if job.source == JobSource.CLASSIFICATION else job.acceptance
         self._takes_regions = job.model_version.takes_regions
         self._labels: list[dict[str, Any]] = job.model_version.taxonomy["labels"]
-        self._by_id = {
-            row["id"]: LabelRefOut(id=row["id"], name=row["name"]["en"], group=row["group"]) for row in self._labels
-        }
+        self._job = job
+        self._by_id = {row["id"]: _label_ref(row) for row in self._labels}
 
     def item_out(self, item: Item) -> ItemOut:
         return ItemOut(
@@ -54,12 +58,22 @@ class ItemPresenter:
             image=self._image_out(item),
             crop=crop_out(Crop.from_key(item.crop_key)),
             duplicate_of=item.duplicate_of,
-            label=None if item.label is None else self._by_id[item.label],
+            label=None if item.label is None else self._label_out(item.label),
             prediction=self._prediction_out(item.prediction, item.reused) if item.prediction else None,
             regions=[self._region_out(region) for region in item.regions] if self._takes_regions else [],
             review=ReviewOut(**self._review_members(item.review)) if item.review else None,
+            accepted=self._accepted_out(item),
             error=self._error_out(item),
         )
+
+    def _accepted_out(self, item: Item) -> AcceptedOut | None:
+        if self._acceptance is None or item.review is not None:
+            return None
+        policy = Policy.of(self._acceptance)
+        threshold = policy.threshold_of(item.label, item.confidence, item.finished_at)
+        if threshold is None:
+            return None
+        return AcceptedOut(threshold=threshold, by=self._acceptance.key_id, at=self._acceptance.created_at)
 
     def item_review_out(self, review: Review) -> ItemReviewOut:
         item = review.item
@@ -74,13 +88,19 @@ class ItemPresenter:
 
     def _review_members(self, review: Review) -> dict[str, Any]:
         return {
-            "label": None if review.label is None else self._by_id[review.label],
+            "label": None if review.label is None else self._label_out(review.label),
             "rejected": review.rejected,
             "crop": crop_out(review.crop),
             "by": review.key_id,
             "created_at": review.created_at,
             "updated_at": review.updated_at,
         }
+
+    def _label_out(self, label: str) -> LabelRefOut:
+        if label not in self._by_id:
+            # Only reviews give labels that the model does not have.
+            self._by_id |= {row["id"]: _label_ref(row) for row in labels_of(self._job)}
+        return self._by_id[label]
 
     def _image_out(self, item: Item) -> ImageOut | None:
         blob = item.blob
@@ -137,6 +157,10 @@ class ItemPresenter:
         return ErrorOut(code=item.error_code, detail=item.error_detail or "", retryable=bool(item.error_retryable))
 
 
+def _label_ref(row: Mapping[str, Any]) -> LabelRefOut:
+    return LabelRefOut(id=row["id"], name=row["name"]["en"], group=row["group"])
+
+
 def crop_out(crop: Crop | None) -> CropIn | None:
     return None if crop is None else CropIn(x=crop.x, y=crop.y, width=crop.width, height=crop.height)
 
@@ -163,10 +187,10 @@ def thumbnail_path(item_id: str) -> str:
     return f"/v1/items/{item_id}/thumbnail"
 
 
-def label_counts_out(version: ModelVersion, summary: Summary) -> tuple[list[LabelCountOut], list[GroupCountOut]]:
+def label_counts_out(job: Job, summary: Summary) -> tuple[list[LabelCountOut], list[GroupCountOut]]:
     """Return the labels and groups that occur among the items, most frequent first."""
-    label_names = {label["id"]: label["name"]["en"] for label in version.taxonomy["labels"]}
-    group_names = {group["id"]: group["name"]["en"] for group in version.taxonomy["groups"]}
+    label_names = {label["id"]: label["name"]["en"] for label in labels_of(job)}
+    group_names = {group["id"]: group["name"]["en"] for group in groups_of(job)}
     by_group: dict[str, tuple[int, float]] = {}
     for row in summary.labels:
         count, total = by_group.get(row.group, (0, 0.0))

@@ -24,24 +24,28 @@ from werkzeug.exceptions import (
 
 from core.clock import utc_now
 from core.errors import (
+    BadOwner,
     BlobMissing,
     ExportBroken,
-    ItemError,
     JobFinished,
     JobNotFinished,
     JobNotOpen,
+    KeyEnded,
+    LabelInUse,
+    LessonRefused,
     LookbookError,
     ModelUnknown,
     NothingToRetry,
     NotReviewable,
-    PictureLost,
     QuotaExceeded,
     RequestInProgress,
+    ShadowRefused,
     StorageFull,
     Unavailable,
     WrongPosition,
     quoted_excerpt,
 )
+from core.item_errors import ItemError, PictureLost
 from db.access.usage import next_month_start
 from db.database import is_full
 
@@ -264,12 +268,20 @@ def register_errors(app: Flask) -> None:
     def handle_unknown_model(error: ModelUnknown) -> Response:
         return invalid_field_problem("model", error.detail, error.code).response()
 
+    @app.errorhandler(BadOwner)
+    def handle_bad_owner(error: BadOwner) -> Response:
+        return invalid_field_problem("owner", error.detail, error.code).response()
+
+    @app.errorhandler(KeyEnded)
     @app.errorhandler(JobFinished)
     @app.errorhandler(JobNotFinished)
     @app.errorhandler(JobNotOpen)
     @app.errorhandler(WrongPosition)
     @app.errorhandler(NothingToRetry)
     @app.errorhandler(NotReviewable)
+    @app.errorhandler(LabelInUse)
+    @app.errorhandler(LessonRefused)
+    @app.errorhandler(ShadowRefused)
     @app.errorhandler(ExportBroken)
     def handle_state_conflict(error: LookbookError) -> Response:
         return Problem(409, error.code, error.detail).response()

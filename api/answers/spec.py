@@ -12,6 +12,7 @@ from api.answers.problems import MEDIA_TYPE
 from api.schemas.common import ProblemOut
 from api.schemas.items import ClassificationIn, ClassificationOptions
 from api.schemas.jobs import AdditionIn, JobForm, JobIn
+from api.schemas.searches import SearchIn, SearchOptions
 
 _FILE = {"type": "string", "format": "binary"}
 _FILES = {"type": "array", "items": _FILE, "minItems": 1}
@@ -20,34 +21,42 @@ _PARTS: dict[str, Any] = {}
 """Schemas that the schemas of request bodies refer to."""
 
 
-def _multipart(options: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a form that holds exactly one of `files`."""
-    return {
-        "schema": {
-            "type": "object",
-            "properties": {**files, **options["properties"]},
-            "oneOf": [{"required": [name]} for name in files],
-        }
-    }
+def _form(options: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a form with options and with exactly one of `files`.
+
+    The schema does not say that it is exactly one, because generators of clients stumble over `oneOf`.
+    """
+    required = {"required": list(files)} if len(files) == 1 else {}
+    schema = {"type": "object", "properties": {**files, **options["properties"]}, **required}
+    return {"multipart/form-data": {"schema": schema}}
 
 
-def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the schema of a model, and keep the schemas that it refers to for `finish_spec`."""
+def _json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Return a JSON body with the schema of a model, and keep the schemas for `finish_spec`."""
     schema = model.model_json_schema(mode="validation", ref_template=_REF)
     _PARTS.update(schema.pop("$defs", {}))
-    return schema
+    _PARTS[model.__name__] = schema
+    reference = {"$ref": _REF.format(model=model.__name__)}
+    return {"required": True, "content": {"application/json": {"schema": reference}}}
 
 
-def _form_schema(model: type[ClassificationOptions] | type[JobForm]) -> dict[str, Any]:
+def _form_schema(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema(mode="validation")
-    # A form field that holds JSON is text in HTTP. Its description says what the JSON looks like.
-    for member in schema["properties"].values():
-        if any(option.get("contentMediaType") for option in member.get("anyOf", [])):
-            description = member.get("description", "JSON")
-            member.clear()
-            member.update({"type": "string", "contentMediaType": "application/json", "description": description})
+    for name, member in schema["properties"].items():
+        schema["properties"][name] = _form_field(member)
     schema.pop("$defs", None)
     return schema
+
+
+def _form_field(member: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a form field. A form cannot hold null, and a field that holds JSON is text in HTTP."""
+    options = [option for option in member.get("anyOf", [member]) if option.get("type") != "null"]
+    described = {name: value for name, value in member.items() if name not in {"anyOf", "default"} or value is not None}
+    described.pop("anyOf", None)
+    if any(option.get("contentMediaType") for option in options):
+        text = {"type": "string", "contentMediaType": "application/json"}
+        return {**text, "description": member.get("description", "JSON")}
+    return {**options[0], **described}
 
 
 _ARCHIVE = (
@@ -57,35 +66,41 @@ _ARCHIVE = (
 _MANIFEST = "A list of pictures: CSV, Excel (.xlsx), a product feed in XML, JSONL, or one URL per line."
 _CLASSIFICATION = _form_schema(ClassificationOptions)
 
-IMAGE_BODY: dict[str, Any] = {
+IMAGE_BODY = _json_body(ClassificationIn)
+IMAGE_FILE_BODY: dict[str, Any] = {
     "required": True,
-    "content": {
-        "multipart/form-data": _multipart(_CLASSIFICATION, {"image": _FILE}),
-        "image/*": {"schema": _FILE},
-        "application/json": {"schema": _json_schema(ClassificationIn)},
-    },
+    "content": {**_form(_CLASSIFICATION, {"image": _FILE}), "image/*": {"schema": _FILE}},
 }
-
-JOB_BODY: dict[str, Any] = {
+SEARCH_BODY = _json_body(SearchIn)
+SEARCH_FILE_BODY: dict[str, Any] = {
     "required": True,
-    "content": {
-        "multipart/form-data": _multipart(
-            _form_schema(JobForm),
-            {
-                "images": _FILES,
-                "archive": {**_FILE, "description": _ARCHIVE},
-                "manifest": {**_FILE, "description": _MANIFEST},
-            },
-        ),
-        "application/json": {"schema": _json_schema(JobIn)},
-    },
+    "content": {**_form(_form_schema(SearchOptions), {"image": _FILE}), "image/*": {"schema": _FILE}},
 }
+JOB_BODY = _json_body(JobIn)
+JOB_FILES_BODY: dict[str, Any] = {
+    "required": True,
+    "content": _form(
+        _form_schema(JobForm),
+        {
+            "images": _FILES,
+            "archive": {**_FILE, "description": _ARCHIVE},
+            "manifest": {**_FILE, "description": _MANIFEST},
+        },
+    ),
+}
+ADDITION_BODY = _json_body(AdditionIn)
+ADDITION_FILES_BODY: dict[str, Any] = {"required": True, "content": _form({"properties": {}}, {"images": _FILES})}
 
-ADDITION_BODY: dict[str, Any] = {
+LABEL_FILE_BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        "multipart/form-data": _multipart({"properties": {}}, {"images": _FILES}),
-        "application/json": {"schema": _json_schema(AdditionIn)},
+        "application/json": {
+            "schema": {
+                "type": ["array", "object"],
+                "items": {"type": "object"},
+                "description": "A label tool's file of up to 30,000 entries: a list of tasks, or an object.",
+            }
+        }
     },
 }
 
@@ -131,6 +146,7 @@ PICTURE_RESPONSE: dict[int, Any] = {
         "description": "The original bytes. The type is application/octet-stream if they are not a picture",
         "content": {"image/*": {"schema": _FILE}, "application/octet-stream": {"schema": _FILE}},
     },
+    302: "A signed URL leads to the bucket, which sends the original bytes (`LOOKBOOK_S3_REDIRECT`)",
     206: {
         "description": "The part of the original bytes that the header `Range` asks for",
         "content": {"image/*": {"schema": _FILE}, "application/octet-stream": {"schema": _FILE}},
@@ -154,7 +170,16 @@ EXPORT_RESPONSE: dict[int, Any] = {
             "text/csv": {"schema": {"type": "string"}},
             "application/jsonl": {"schema": {"type": "string"}},
             "application/vnd.apache.parquet": {"schema": _FILE},
+            # The files for label tools. Generators of clients have to save them and not to parse them.
+            "application/json": {"schema": _FILE},
         },
+    },
+}
+
+LABELLING_CONFIG_RESPONSE: dict[int, Any] = {
+    200: {
+        "description": "The labelling configuration (XML)",
+        "content": {"application/xml": {"schema": {"type": "string"}}},
     },
 }
 
@@ -190,6 +215,20 @@ _BEARER = {
     "scheme": "bearer",
     "description": "An API key, `lb_<id>_<secret>`. No key is needed while the service is open.",
 }
+_TAGS = {
+    "Classifications": "Single pictures, answered within seconds.",
+    "Jobs": "Many pictures: from files, URLs, a shop to crawl, or another job.",
+    "Webhooks": "The messages that a job's end sends.",
+    "Items": "The pictures of a job with their predictions.",
+    "Reviews": "What people say about predictions.",
+    "Models": "The models that classify, and their labels.",
+    "Teaching": "Your own labels, and model versions that learn from reviews.",
+    "Keys": "API keys, their usage, and sessions.",
+    "Limits": "What the service accepts, and the sites that it can read.",
+    "Health": "Whether the service works, and how busy it is.",
+}
+_WITHOUT_KEY = frozenset({"/healthz", "/readyz", "/session"})
+"""Paths that answer everyone."""
 _REFUSALS = {
     "401": "The API key is missing or invalid",
     "403": "The API key does not have the required scope",
@@ -199,6 +238,9 @@ _REFUSALS = {
 
 def finish_spec(spec: dict[str, Any]) -> dict[str, Any]:
     """Return the document with problem details, header parameters and security added to APIFlask's version."""
+    spec["info"] |= {"license": {"name": "MIT", "identifier": "MIT"}}
+    spec["servers"] = [{"url": "/", "description": "The service that sends this document"}]
+    spec["tags"] = [{"name": name, "description": description} for name, description in _TAGS.items()]
     schemas = spec["components"]["schemas"]
     problem = ProblemOut.model_json_schema(ref_template=_REF)
     schemas.update(_PARTS | problem.pop("$defs"), Problem=problem)
@@ -207,8 +249,9 @@ def finish_spec(spec: dict[str, Any]) -> dict[str, Any]:
     spec["components"]["securitySchemes"] = {"key": _BEARER}
     for name, path in spec["paths"].items():
         for operation in path.values():
-            if name.startswith("/v1/"):
-                operation["security"] = [{"key": []}]
+            needs_key = name not in _WITHOUT_KEY
+            operation["security"] = [{"key": []}] if needs_key else []
+            if needs_key:
                 operation["responses"] |= {s: {"description": d, "content": _PROBLEM} for s, d in _REFUSALS.items()}
             operation.setdefault("parameters", []).extend(operation.pop("x-parameters", []))
             if "requestBody" in operation:

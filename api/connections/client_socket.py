@@ -24,6 +24,9 @@ BYTES_PER_SECOND = 500
 """The slowest rate of a body or an answer: every 500 bytes allow one more second of waiting."""
 SILENCE_SECONDS = 60.0
 """Longest wait for the next byte of a body or an answer, however fast it was before (nginx: client_body_timeout)."""
+LINGER_SECONDS, LINGER_SILENCE_SECONDS = 30.0, 5.0
+"""For how long a client may go on sending after the answer, and its longest silence meanwhile (nginx: lingering_time
+and lingering_timeout)."""
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a head that are read ahead. gunicorn refuses larger heads."""
 
@@ -84,15 +87,33 @@ class ClientSocket(socket.socket):
         with suppress(OSError):
             self.shutdown(socket.SHUT_RDWR)
 
+    def linger(self) -> None:
+        """End the answers, and read and ignore what the client still sends, until it ends its side as well.
+
+        If unread data were left at the close, the kernel would reset the connection, and a client that sends its whole
+        request before it reads would lose the answer (RFC 9112, section 9.6).
+        """
+        deadline = time.monotonic() + LINGER_SECONDS
+        with suppress(OSError):
+            self.shutdown(socket.SHUT_WR)
+            while (seconds := deadline - time.monotonic()) > 0 and self._is_readable(seconds):
+                if not super().recv(_BLOCK):
+                    return
+
+    def _is_readable(self, seconds: float) -> bool:
+        poll = select.poll()
+        poll.register(self, select.POLLIN)
+        with self.turns.lent():
+            return bool(poll.poll(min(seconds, LINGER_SILENCE_SECONDS) * 1000))
+
     def close(self) -> None:
         super().close()
         self._forget(self)
 
-    @property
-    def slowness(self) -> float:
-        """The share of its patience that the client has used: 1.0 is too much."""
+    def slowness(self, now: float) -> float:
+        """Return the share of its patience that the client has used at a time.monotonic(): 1.0 is too much."""
         since = self._waits_since
-        waiting = time.monotonic() - since if since is not None else 0.0
+        waiting = now - since if since is not None else 0.0
         return (self._waited + waiting) / (PATIENCE_SECONDS + self._moved / BYTES_PER_SECOND)
 
     def begin_head(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable
 
 from api.connections.client_socket import ClientSocket
@@ -52,4 +53,6 @@ class Clients:
 
 
 def _slowest(clients: Iterable[ClientSocket]) -> ClientSocket | None:
-    return max(clients, key=lambda client: client.slowness, default=None)
+    # The same time for all. Otherwise one that is asked later, on a busy machine, seems to have waited longer.
+    now = time.monotonic()
+    return max(clients, key=lambda client: client.slowness(now), default=None)

@@ -22,6 +22,7 @@ from api.connections.client_socket import PATIENCE_SECONDS, ClientSocket
 from api.connections.clients import Clients
 from api.connections.refusals import REQUEST_TIMEOUT, raw_refusal, refusal_of
 from api.connections.turns import Turns
+from core.metrics import count_request
 
 MAX_CONNECTIONS = 2000
 """Connections of one process. Each may need a thread, which costs about 30 kB of memory while it waits."""
@@ -100,8 +101,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         with self._turns.taken():
             again = super().handle(conn)
             if not again:
-                # gunicorn closes a connection in its main loop, and waits there until the client closes its side.
-                conn.close(graceful=True)
+                # gunicorn closes a connection in its main loop. It waits there until the client closes its side, and
+                # reads no more than 64 KiB.
+                conn.sock.linger()
+                conn.close()
             return again
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: Exception) -> None:
@@ -111,5 +114,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.log.error("Cannot handle a request: %r", exc, exc_info=exc)
         else:
             self.log.info("Refused a request from %s: %s", addr[0] if addr else "a socket", exc)
+        count_request(None, None, refusal.status, 0.0)
         with suppress(OSError):
             client.sendall(raw_refusal(refusal))

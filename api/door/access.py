@@ -12,11 +12,15 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from api.answers.problems import Problem, not_found_problem
+from api.door.cross_origin import is_from_other_origin
 from api.door.refusals import CHALLENGE, AuthenticationProblem, BadKey, KeyRequired, ShareEnded
+from api.door.signed_pictures import signed_caller
 from api.door.visitors import OPEN_SHARE, find_visitor, open_visitor, share_token
 from api.identity.sessions import TOKEN_HEADER
 from api.services import current_services
 from core.clock import rfc3339, utc_now
+from core.types import ModelRef
+from db import model_versions
 from db.access.keys import ANYONE, Caller
 from db.steps import lifecycle
 from db.tables import Item, Job, ModelVersion, Scope
@@ -45,9 +49,21 @@ SESSION = "sessions.get_session"
 """The view that says who the caller is, also if nobody is signed in."""
 
 ADMINISTRATION = frozenset(
-    {"metrics.get_metrics", "models.promote_model", "keys.create_key", "keys.list_keys", "keys.revoke_key"}
+    {
+        "models.promote_model",
+        "shadows.start_shadow",
+        "shadows.list_shadows",
+        "shadows.stop_shadow",
+        "keys.create_key",
+        "keys.list_keys",
+        "keys.revoke_key",
+        "keys.rotate_key",
+    }
 )
 """Endpoints that need the scope `admin`, because they show or change data of all owners."""
+
+METRICS = "metrics.get_metrics"
+"""The view of the metrics. It has a scope of its own, so that the key of Prometheus can do nothing else."""
 
 ANY_KEY = frozenset({"keys.get_usage", SIGN_IN, LOGIN_PAGE, SESSION})
 """Endpoints that need a key but no scope. The web pages need none either, because they read their data from the API."""
@@ -65,6 +81,8 @@ def required_scope(endpoint: str, method: str) -> Scope | None:
     """Return the scope that a request needs, or None. Views that no list above names need `read` or `submit`."""
     if endpoint in ANY_KEY or endpoint.partition(".")[0] == PAGES:
         return None
+    if endpoint == METRICS:
+        return Scope.METRICS
     if endpoint in ADMINISTRATION:
         return Scope.ADMIN
     return Scope.READ if method in _SAFE_METHODS or endpoint in READING else Scope.SUBMIT
@@ -87,11 +105,13 @@ def authenticate() -> None:
         Problem: 403, a page of another site made a browser send a request that changes something.
     """
     endpoint = request.endpoint
-    if endpoint is None or is_public(endpoint):
+    if endpoint is None:
         return
     if request.method not in _SAFE_METHODS and _sent_by_another_site():
         detail = "A page of another site made this request. Only Lookbook's own pages may do so without an API key."
         raise Problem(403, "cross_site", detail)
+    if is_public(endpoint):
+        return
     try:
         g.caller = _caller_of_request()
     except AuthenticationProblem as error:
@@ -128,9 +148,14 @@ def authorize() -> ResponseReturnValue | None:
 def _caller_of_request() -> Caller:
     """Return the caller that the key names, or else the session, or else the link that shares a job.
 
+    A signed URL of a picture is judged by its signature alone.
+
     Raises:
         AuthenticationProblem: the request names no valid caller, and the service is not open.
     """
+    signed = signed_caller()
+    if signed is not None:
+        return signed
     written_key = _key_of_request()
     if request.endpoint == OPEN_SHARE:
         return open_visitor((request.view_args or {})["token"])
@@ -139,18 +164,28 @@ def _caller_of_request() -> Caller:
         if key_caller is None:
             raise BadKey
         return key_caller
-    web_session = current_services().sessions.read(request) if "HTTP_COOKIE" in request.environ else None
-    session_caller = current_services().callers.find_by_id(web_session.key_id) if web_session else None
+    # Cookies are those of the person who looks at a page, and not of a page from another origin.
+    counts_cookies = not is_from_other_origin()
+    session_caller = _caller_of_session() if counts_cookies else None
     if session_caller is not None:
-        g.web_session = web_session
-        visitor = find_visitor()
-        return session_caller if visitor is None else replace(session_caller, shared_job=visitor.shared_job)
+        return session_caller
     if is_open():
         return ANYONE
-    visitor = find_visitor()
+    visitor = find_visitor() if counts_cookies else None
     if visitor is not None:
         return visitor
-    raise ShareEnded(401) if share_token() is not None else KeyRequired()
+    raise ShareEnded(401) if counts_cookies and share_token() is not None else KeyRequired()
+
+
+def _caller_of_session() -> Caller | None:
+    """Return the caller whose key signed in. A link that shares a job shows that job to it as well."""
+    web_session = current_services().sessions.read(request) if "HTTP_COOKIE" in request.environ else None
+    session_caller = current_services().callers.find_by_id(web_session.key_id) if web_session else None
+    if session_caller is None:
+        return None
+    g.web_session = web_session
+    visitor = find_visitor()
+    return session_caller if visitor is None else replace(session_caller, shared_job=visitor.shared_job)
 
 
 def _key_of_request() -> str | None:
@@ -169,9 +204,10 @@ def _bearer_token() -> str | None:
 def _sent_by_another_site() -> bool:
     """Return whether a browser sent the request for a page of another site.
 
-    A request with a key in its header did not come that way, because browsers never add that header themselves.
+    A request with a key in its header did not come that way, because browsers never add that header themselves. Origins
+    that the settings allow may send changes, because their requests count without cookies.
     """
-    if _bearer_token() is not None:
+    if _bearer_token() is not None or is_from_other_origin():
         return False
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
@@ -224,20 +260,39 @@ def lock_job(session: Session, job_id: str) -> Job:
 def require_item(session: Session, item_id: str) -> Item:
     """Return an item that the caller may see. Raises the same problems as `require_job`."""
     item = items.get(session, item_id)
-    if item is None or item.job.deleted_at is not None or not caller().sees(item.job.key_id, item.job_id):
+    known = caller()
+    if item is None or item.job.deleted_at is not None:
         raise not_found_problem("item", item_id)
-    _require_visible(item.job, item.job_id)
+    if known.signed_item != item.id and not known.sees(item.job.key_id, item.job_id):
+        raise not_found_problem("item", item_id)
+    _check_not_expired(item.job)
     return item
 
 
 def _require_visible(job: Job | None, job_id: str) -> Job:
     if job is None or job.deleted_at is not None or not caller().sees(job.key_id, job.id):
         raise not_found_problem("job", job_id)
+    _check_not_expired(job)
+    return job
+
+
+def _check_not_expired(job: Job) -> None:
     if job.expired(utc_now()):
         expired_at = rfc3339(job.expires_at) if job.expires_at else ""
-        detail = f"Job {job_id!r} expired at {expired_at}. Its items and pictures have been deleted."
+        detail = f"Job {job.id!r} expired at {expired_at}. Its items and pictures have been deleted."
         raise Problem(410, "expired", detail)
-    return job
+
+
+def require_version(session: Session, name: str, version: str) -> ModelVersion:
+    """Return a model version.
+
+    Raises:
+        Problem: 404, there is no such version.
+    """
+    row = model_versions.find(session, ModelRef(name, version))
+    if row is None:
+        raise not_found_problem("model", f"{name}/{version}")
+    return row
 
 
 def check_visitor_model(session: Session, version: ModelVersion) -> None:

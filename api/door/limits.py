@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import threading
 import time
 from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
 
 import structlog
 from flask import Flask, Response, g, request
@@ -17,15 +19,13 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from api.answers.problems import Problem
-from api.door.refusals import BadKey, ShareEnded, UnknownShare
+from api.door.refusals import BadKey, BadSignature, ShareEnded, UnknownShare
 from api.services import current_services
 from core.settings import Settings
 from db.access.keys import Caller
 
 log = structlog.get_logger(__name__)
 
-BAD_KEY_LIMIT = 30
-"""Requests with an invalid key that one IP address may make per minute."""
 SHARES = 100
 """A process takes 1/100 of a limit from Redis at a time, so that it does not ask Redis for each request.
 
@@ -46,7 +46,7 @@ class RateLimit:
     """The limit that applies to a request."""
 
     subject: str
-    """The id of a key, or an IP address."""
+    """The id of a key or of a link, or an IP address or network that sent a wrong one."""
     requests: int
     """Requests per minute."""
 
@@ -186,14 +186,34 @@ def _limit_of_request() -> RateLimit | None:
     """Return the limit that the current request counts for. None: it is not counted."""
     caller: Caller | None = g.get("caller")
     if caller is not None:
+        if caller.signed_item is not None:
+            return _limit_of_signed_urls()
         limit = requests_per_minute(caller)
         return None if limit is None else RateLimit(str(caller.key_id or caller.share_id), limit)
-    if isinstance(g.get("authentication_problem"), (BadKey, ShareEnded, UnknownShare)):
-        return RateLimit(f"address {request.remote_addr}", BAD_KEY_LIMIT)
+    if isinstance(g.get("authentication_problem"), (BadKey, BadSignature, ShareEnded, UnknownShare)):
+        return RateLimit(f"address {_network(request.remote_addr)}", current_services().settings.wrong_keys)
     return None
+
+
+def _limit_of_signed_urls() -> RateLimit | None:
+    """Return the limit of an IP address that requests pictures by signed URLs, which belong to no key."""
+    requests = current_services().settings.rate_limit
+    return RateLimit(f"pictures {_network(request.remote_addr)}", requests) if requests else None
+
+
+def _network(address: str | None) -> str:
+    """Return the addresses that one client can send from: an IPv4 address, or a /64, the smallest network of IPv6."""
+    try:
+        ip = ipaddress.ip_address(address or "")
+    except ValueError:
+        # The header of a proxy may hold a name, or nothing.
+        return "unknown"
+    if isinstance(ip, IPv6Address):
+        return str(ip.ipv4_mapped or IPv6Network((ip, 64), strict=False))
+    return str(ip)
 
 
 def _detail(limit: RateLimit) -> str:
     if "caller" in g:
         return f"This key or link may make at most {limit.requests:,} requests a minute."
-    return f"An IP address may make at most {limit.requests:,} requests a minute with invalid keys and links."
+    return f"An IP address may make at most {limit.requests:,} requests a minute with wrong keys and links."

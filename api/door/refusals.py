@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from api.answers.problems import Problem
+from core.clock import rfc3339
 
 CHALLENGE = 'Bearer realm="Lookbook"'
 
@@ -46,3 +49,19 @@ class UnknownShare(DeadLink):
 
     def __init__(self) -> None:
         super().__init__(404, "unknown_share", "There is no such link to a job. It may be incomplete or mistyped.")
+
+
+class BadSignature(AuthenticationProblem):
+    """403: this installation has not signed the URL of a picture as it was sent."""
+
+    def __init__(self) -> None:
+        detail = "The signature does not fit this picture URL. It is incomplete, was changed, or is of another service."
+        super().__init__(403, "bad_signature", detail)
+
+
+class PictureUrlExpired(AuthenticationProblem):
+    """403: the signed URL of a picture has expired."""
+
+    def __init__(self, expired_at: datetime) -> None:
+        detail = f"This picture URL expired at {rfc3339(expired_at)}. Ask for a new one, or send an API key."
+        super().__init__(403, "picture_url_expired", detail)

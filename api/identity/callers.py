@@ -48,11 +48,11 @@ class Callers:
         """Return the caller of a key as it was written in a request, or None if the key is not valid."""
         # The cache holds a digest instead of the key, so that a memory dump reveals no keys.
         digest = hashlib.sha256(written_key.encode()).hexdigest()
-        return self._cached(digest, lambda session: keys.find_caller(session, written_key))
+        return self._cached(digest, lambda session: keys.find_caller(session, written_key, utc_now()))
 
     def find_by_id(self, key_id: str) -> Caller | None:
         """Return the caller of the key that a session names, or None if the key was revoked since."""
-        return self._cached(key_id, lambda session: keys.find_caller_by_id(session, key_id))
+        return self._cached(key_id, lambda session: keys.find_caller_by_id(session, key_id, utc_now()))
 
     def find_by_share(self, token: str) -> Caller | None:
         """Return the visitor that a link to a job lets in, or None if the link is unknown or has ended."""

@@ -13,9 +13,9 @@ from api.door.access import require_job
 from api.schemas.crawls import CrawlIn, CrawlLimitsIn, PreviewIn
 from api.schemas.limits import RecipeOut
 from api.services import current_services
-from core.errors import ItemError
 from core.fetching import Fetcher
 from core.fetching.urls import parse_url
+from core.item_errors import ItemError
 from core.settings import PROJECT
 from db.crawls.requests import CrawlLimits, CrawlRequest
 from db.tables import JobSource

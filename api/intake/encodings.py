@@ -9,7 +9,7 @@ from flask import Request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from api.answers.problems import Problem
-from core.errors import ItemError, SourceEnded
+from core.item_errors import ItemError, SourceEnded
 from core.sources.members import check_ratio
 from core.sources.unpacking import UnpackedStream, compression_of
 

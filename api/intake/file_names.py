@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import collapse_rfc2231_value
@@ -17,6 +17,9 @@ HEADER_CHARSET = "latin-1"
 sends CP949."""
 
 _ENCODED_WORDS = re.compile(r"(=\?[^?\s]+\?[BbQq]\?[^?]*\?=\s*)+")
+
+_DAMAGED = (MessageError, LookupError, ValueError, TypeError)
+"""The errors of the standard library for parameters that contradict each other, and for encodings that do not exist."""
 
 
 def field_name(segment: MultipartSegment) -> str:
@@ -47,9 +50,16 @@ def _extended_name(disposition: str) -> str | None:
         return None
     message = Message()
     message["Content-Disposition"] = disposition
-    for name, value in message.get_params([], "content-disposition"):
+    try:
+        parameters = message.get_params([], "content-disposition")
+    except _DAMAGED:
+        return None
+    for name, value in parameters:
         if name.lower() == "filename" and isinstance(value, tuple):
-            return collapse_rfc2231_value(value)
+            try:
+                return collapse_rfc2231_value(value)
+            except _DAMAGED:
+                return str(value[2])
     return None
 
 
@@ -59,5 +69,5 @@ def _without_encoded_words(name: str) -> str:
         return name
     try:
         return str(make_header(decode_header(name)))
-    except (HeaderParseError, LookupError, ValueError):
+    except _DAMAGED:
         return name

@@ -100,5 +100,8 @@ class _Form:
             self.fields.append((name, decode_name(bytes(self._text))))
             return
         self._file.seek(0)
-        headers = Headers(self._segment.headerlist)
+        try:
+            headers = Headers(self._segment.headerlist)
+        except ValueError as error:
+            raise BadRequest("The body is not valid multipart/form-data: a header has a line break.") from error
         self.files.append((name, FileStorage(self._file, self._file_name, name, headers=headers)))

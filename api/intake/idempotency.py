@@ -92,7 +92,7 @@ def _key() -> RequestKey | None:
         return None
     if not (0 < len(key) <= _MAX_KEY_CHARACTERS and key.isascii() and key.isprintable()):
         raise Problem(400, "bad_request", f"{HEADER} must have 1 to {_MAX_KEY_CHARACTERS} printable ASCII characters.")
-    return RequestKey(caller().key_id or NO_OWNER, key)
+    return RequestKey(caller().owner or NO_OWNER, key)
 
 
 def _replay(earlier: EarlierRequest, key: RequestKey, answer_again: Callable[[str], Answer]) -> Response:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 
 from api.intake.uploads import UploadStream, current_uploads
-from core.errors import ItemError, NotAnImage, quoted_excerpt
+from core.errors import quoted_excerpt
+from core.item_errors import ItemError, NotAnImage
 from db.steps.submitting import StoredBlob
 
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.I)

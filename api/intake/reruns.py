@@ -32,7 +32,7 @@ def read_rerun(rerun: RerunIn, model: str) -> tuple[str, Sequence[NewItem]]:
     version = services.versions.resolve(model)
     with services.database.reading() as session:
         job = require_job(session, rerun.job)
-        selected = item_filter(job, rerun)
+        selected = item_filter(session, job, rerun)
         if rerun.items is not None:
             unknown = rerunning.missing_ids(session, job.id, rerun.items)
             if unknown:

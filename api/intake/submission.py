@@ -19,12 +19,14 @@ from api.intake.idempotency import record_created_job
 from api.intake.uploads import current_uploads
 from api.schemas.jobs import WebhookIn
 from api.services import current_services
-from broker.client import Subscription
 from broker.dispatch import dispatch, run_task_soon
+from broker.subscriptions import Subscription
+from core import tracing
 from core.clock import utc_now
-from core.errors import BlobStoreUnavailable, BrokerUnavailable, ItemError, StorageFull
+from core.errors import BlobStoreUnavailable, BrokerUnavailable, StorageFull
 from core.fetching import Fetcher
 from core.fetching.urls import parse_url
+from core.item_errors import ItemError
 from core.messages import CRAWL, DELIVER_WEBHOOKS, EXPAND, ChunkMessage, Queue
 from db.access import usage
 from db.crawls.requests import CrawlRequest
@@ -122,7 +124,7 @@ def refuse_without_quota() -> None:
     """
     if caller().quota is not None:
         with current_services().database.reading() as session:
-            usage.check_quota(session, caller().key_id, utc_now())
+            usage.check_quota(session, caller().owner, utc_now())
 
 
 def submit(
@@ -138,20 +140,10 @@ def submit(
         BlobStoreUnavailable, StorageFull: pictures may be missing and cannot be stored again. No job is stored then.
     """
     services = current_services()
-    new = replace(new, key_id=caller().key_id)
-    with services.database.writing() as session:
-        messages: list[ChunkMessage] = []
-        if unread is not None:
-            job = submitting.create_discovering(session, new, unread, utc_now())
-        else:
-            job, messages = submitting.create_with_chunks(session, new, items, services.policy, utc_now())
-        record_created_job(session, job.id)
-    try:
-        current_uploads().confirm()
-    except (BlobStoreUnavailable, StorageFull):
-        with services.database.writing() as session:
-            submitting.withdraw(session, job.id)
-        raise
+    new = replace(new, key_id=caller().owner)
+    with tracing.span("ingest", {"lookbook.items": len(items)}):
+        job, messages = _store(new, items, unread)
+    services.broker.keep_trace(job.id)
     with ExitStack() as stack:
         wait: Subscription | None = None
         if wait_seconds and not job.finished:
@@ -170,6 +162,27 @@ def submit(
         if wait is not None:
             _wait(wait, wait_seconds)
     return job
+
+
+def _store(
+    new: NewJob, items: Sequence[NewItem], unread: UnreadSource | CrawlRequest | None
+) -> tuple[Job, list[ChunkMessage]]:
+    """Store a job with its items and its bytes. Return it, and the messages of its first chunks."""
+    services = current_services()
+    with services.database.writing() as session:
+        messages: list[ChunkMessage] = []
+        if unread is not None:
+            job = submitting.create_discovering(session, new, unread, utc_now())
+        else:
+            job, messages = submitting.create_with_chunks(session, new, items, services.policy, utc_now())
+        record_created_job(session, job.id)
+    try:
+        current_uploads().confirm()
+    except (BlobStoreUnavailable, StorageFull):
+        with services.database.writing() as session:
+            submitting.withdraw(session, job.id)
+        raise
+    return job, messages
 
 
 def _wake_reader(job: Job) -> None:

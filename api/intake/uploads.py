@@ -11,10 +11,11 @@ from flask import Request, request
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from api.answers.problems import invalid_field_problem
+from api.answers.problems import Problem, invalid_field_problem
 from api.intake.forms import BLOCK, StreamingFormParser
 from api.services import Services, current_services
-from core.errors import BlobStoreUnavailable, EmptyFile, ItemError, StorageFull, TooLarge
+from core.errors import BlobStoreUnavailable, StorageFull
+from core.item_errors import EmptyFile, ItemError, TooLarge
 from core.settings import Settings
 from db.blobs.leftovers import discard_uncommitted
 from db.blobs.spool import BlobWriter
@@ -214,6 +215,20 @@ class StreamingRequest(Request):
 def current_uploads() -> Uploads:
     """Return the uploaded files of the current request."""
     return cast(StreamingRequest, request).uploads
+
+
+def expect_form(*others: str) -> None:
+    """Refuse a request that is not a form with files, before its body is read.
+
+    `others`: beginnings of content types that the operation takes as well.
+
+    Raises:
+        Problem: 415, the body is something else.
+    """
+    kind = request.mimetype
+    if kind != "multipart/form-data" and not (others and kind.startswith(others)):
+        expected = " or ".join(["multipart/form-data", *others])
+        raise Problem(415, "unsupported_media_type", f"Expected {expected}, got {kind or 'no Content-Type'}.")
 
 
 def refuse_other_files(fields: Sequence[str]) -> None:

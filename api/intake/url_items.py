@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.answers.problems import validate_json
 from api.intake.inline_pictures import store_inline
-from api.schemas.common import crop_of, regions_of
-from api.schemas.items import ClassificationIn
+from api.schemas.common import crop_of
+from api.schemas.items import PictureIn
 from api.schemas.jobs import AnyCropIn, ItemIn
 from api.schemas.products import product_values
 from api.services import current_services
-from core.errors import BadCrop, ItemError
 from core.fetching import Fetcher
 from core.fetching.urls import MAX_URL, parse_url
+from core.item_errors import BadCrop, ItemError
 from core.types import Crop, Region
 from db.steps.submitting import NewItem, StoredBlob
 
@@ -39,25 +40,27 @@ def read_items(items: Sequence[ItemIn]) -> list[NewItem]:
         return [_new_item(item, number, blob, fetcher) for number, (item, blob) in enumerate(pairs)]
 
 
-def read_classification() -> tuple[ClassificationIn, NewItem]:
-    """Return the options and the picture of the current request.
+PictureT = TypeVar("PictureT", bound=PictureIn)
+
+
+def read_json_picture(model: type[PictureT]) -> tuple[PictureT, NewItem]:
+    """Return the options and the picture of the current request, which is JSON.
 
     Raises:
         Problem: 400 or 422, the body is not valid.
         ItemError: the URL can never be fetched, or the text is no picture.
         StorageFull, BlobStoreUnavailable: the picture cannot be stored.
     """
-    body = validate_json(ClassificationIn, request.get_data())
+    body = validate_json(model, request.get_data())
     if body.url is None:
         (stored,) = store_inline([body.image])
         if isinstance(stored, ItemError):
             raise stored
-        return body, NewItem("unnamed", stored, crop_of(body.crop), regions=regions_of(body.regions))
+        return body, NewItem("unnamed", stored, crop_of(body.crop))
     target = parse_url(body.url)
     with Fetcher(allow=current_services().settings.fetch_allow) as fetcher:
         fetcher.check_without_lookup(target)
-    regions = regions_of(body.regions)
-    return body, NewItem(target.name, None, crop_of(body.crop), source_url=body.url, regions=regions)
+    return body, NewItem(target.name, None, crop_of(body.crop), source_url=body.url)
 
 
 def _new_item(item: ItemIn, number: int, stored: StoredBlob | ItemError | None, fetcher: Fetcher) -> NewItem:

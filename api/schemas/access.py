@@ -30,6 +30,18 @@ class KeyIn(Input):
     quota: StrictInt | None = Field(
         None, ge=0, le=2**31 - 1, description="Pictures per calendar month (UTC). Null means no limit."
     )
+    owner: str | None = Field(
+        None,
+        max_length=40,
+        pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="The `owner` of another key, or a name for a new owner. Null makes the key an owner of its own.",
+    )
+
+
+class RotationIn(Input):
+    """How long the old key works beside the new one."""
+
+    overlap_days: float = Field(7, ge=0, le=365, allow_inf_nan=False)
 
 
 class KeyOut(Output):
@@ -37,12 +49,14 @@ class KeyOut(Output):
 
     id: str
     name: str
+    owner: str = Field(description="Keys with the same owner see the same jobs, and share one quota.")
     scopes: list[Scope]
     rate_limit: int | None = Field(description="Requests per minute. Null means the limit of the settings.")
     quota: int | None = Field(description="Pictures per calendar month (UTC). Null means no limit.")
     created_at: Time
     last_used_at: Time | None = Field(description="Accurate to a minute.")
     revoked_at: Time | None
+    expires_at: Time | None = Field(description="When the key stops working. Null means never.")
 
 
 class NewKeyOut(KeyOut):
@@ -64,9 +78,10 @@ class DayOut(AmountOut):
 
 
 class UsageOut(Output):
-    """Jobs and pictures submitted with this key (without keys: by all clients)."""
+    """Jobs and pictures submitted by the owner of this key (without keys: by all clients)."""
 
     key_id: str | None
+    owner: str | None
     rate_limit: int | None = Field(description="Requests per minute. Null means no limit.")
     quota: int | None = Field(description="Pictures per calendar month (UTC). Null means no limit.")
     left: int | None = Field(description="Pictures that the quota still allows. Null means no limit.")
@@ -81,6 +96,7 @@ class SessionKeyOut(Output):
 
     id: str
     name: str
+    owner: str
     scopes: list[Scope]
     rate_limit: int | None = Field(description="Requests per minute. Null means no limit.")
     quota: int | None = Field(description="Pictures per calendar month (UTC). Null means no limit.")

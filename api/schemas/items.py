@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, FailFast, Field, Json, StrictBool, model_validator
+from pydantic import FailFast, Field, Json, StrictBool, model_validator
 
 from api.schemas.common import CropIn, Input, PageQuery, RegionName, RegionsIn, Text
 from api.schemas.products import ProductOut
 from core.products import TEXTS
-from db.tables import ItemStatus
+from db.tables import HintKind, ItemStatus
 from db.views.item_pages import ItemSort
 from db.views.job import ErrorOut, Output, Time
 
 Score = Annotated[float, Field(ge=0, le=1)]
 ExportFormat = Literal["csv", "jsonl", "parquet"]
+LabelFormatName = Literal["label-studio", "coco", "fiftyone"]
+SignedFor = Annotated[int, Field(ge=1, le=30 * 24 * 3600)]
+"""Seconds for which a signed URL works."""
+WEEK_SECONDS = 7 * 24 * 3600
 
 
-class ClassificationOptions(Input):
-    """The form fields of a multipart request, or the query parameters of a raw one."""
+class PictureOptions(Input):
+    """The form fields of a multipart request with one picture, or the query parameters of a raw one."""
 
     crop: Json[CropIn] | None = Field(None, description="A JSON object with `x`, `y`, `width` and `height` in pixels.")
+
+
+class ClassificationOptions(PictureOptions):
     regions: Json[RegionsIn] | None = Field(
         None, description="A JSON array of up to 8 objects with `name` and `box`. Each gets its own prediction."
     )
@@ -28,23 +35,26 @@ class ClassificationOptions(Input):
     top_k: int = Field(5, ge=1, le=1000, description="The number of labels in the answer.")
 
 
-class ClassificationIn(Input):
-    """A picture to classify: its URL, or the picture itself as text."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["url"]}, {"required": ["image"]}]})
+class PictureIn(Input):
+    """A picture in JSON: either its URL, or the picture itself as text."""
 
     url: str | None = Field(None, description="An `http` or `https` URL.")
     image: Text | None = Field(None, description="The picture as a data URL (`data:image/jpeg;base64,…`) or as Base64.")
     crop: CropIn | None = None
-    regions: RegionsIn | None = None
-    model: Text = Field("production", description="A name, `name@version` or an alias.")
-    top_k: int = Field(5, ge=1, le=1000, description="The number of labels in the answer.")
 
     @model_validator(mode="after")
-    def _has_one_picture(self) -> ClassificationIn:
+    def _has_one_picture(self) -> Self:
         if (self.url is None) == (self.image is None):
             raise ValueError("expected either `url` or `image`")
         return self
+
+
+class ClassificationIn(PictureIn):
+    """A picture to classify."""
+
+    regions: RegionsIn | None = None
+    model: Text = Field("production", description="A name, `name@version` or an alias.")
+    top_k: int = Field(5, ge=1, le=1000, description="The number of labels in the answer.")
 
 
 class ItemsFilter(Input):
@@ -72,7 +82,20 @@ class ItemsFilter(Input):
     sku: Annotated[Text, Field(max_length=TEXTS["sku"])] | None = Field(
         None, description="The `product.sku` of the item."
     )
+    hint: HintKind | None = Field(None, description="Items that this hint flags (see docs/hints.md).")
+    accepted: bool | None = Field(None, description="Whether the policy of the job accepts the prediction.")
+    narrows: float | None = Field(
+        None,
+        ge=0.5,
+        lt=1,
+        description="A target of trust, such as 0.98: the 100 items whose reviews would narrow its estimate most.",
+    )
     duplicates: Literal["hide"] | None = Field(None, description="`hide` leaves out items with `duplicate_of`.")
+    area: Annotated[Text, Field(max_length=5000)] | None = Field(
+        None,
+        description="A polygon on the map of the job: the revision of the map, and x-y of 3 to 200 corners, such as "
+        "`1_0-0_900-0_900-900`. Its pictures are listed.",
+    )
 
 
 class ItemsQuery(PageQuery, ItemsFilter):
@@ -97,14 +120,24 @@ class MarksOut(Output):
     )
 
 
-class ExportQuery(ItemsFilter):
-    format: ExportFormat = "csv"
+class ExportOptions(Input):
+    format: ExportFormat | LabelFormatName = Field(
+        "csv", description="`label-studio`, `coco` and `fiftyone` are files for label tools (see docs/exports.md)."
+    )
+    picture_urls: SignedFor | None = Field(
+        None,
+        description="Add URLs that show the pictures without a key for this many seconds. The files for label tools "
+        "always have them, for a week unless this says otherwise.",
+    )
 
 
-class ExportIn(Input):
+class ExportQuery(ItemsFilter, ExportOptions):
+    pass
+
+
+class ExportIn(ExportOptions):
     """A selection of items to export."""
 
-    format: ExportFormat = "csv"
     items: Annotated[list[Text], FailFast()] = Field(
         min_length=1, max_length=10_000, description="The ids of items of the job."
     )
@@ -113,7 +146,9 @@ class ExportIn(Input):
 class ReviewIn(Input):
     """A person's review: either a label or `rejected`."""
 
-    label: str | None = Field(None, description="The label of the job's model that the item shows.")
+    label: str | None = Field(
+        None, description="The label that the item shows: one of the job's model or of the owner's taxonomy."
+    )
     rejected: StrictBool = Field(False, description="True if no label of the model fits.")
     crop: CropIn | None = Field(None, description="A better crop: the part of the picture that shows the label.")
 
@@ -142,6 +177,30 @@ class ChangedReviewsOut(Output):
     before: list[ReviewChangeOut] = Field(
         description="For each change, what undoes it. Send it as `reviews` to go back."
     )
+
+
+class NamedEntriesOut(Output):
+    """Entries of a file that were not used."""
+
+    count: int
+    names: list[str] = Field(description="The first 20 names, each once.")
+
+
+class ImportedReviewsOut(Output):
+    """The outcome of importing a label tool's file."""
+
+    format: LabelFormatName
+    entries: int
+    changed: int = Field(description="Items whose review is another one now.")
+    unchanged: int = Field(description="Items that have had this review already.")
+    repeated: int = Field(description="Entries that a later entry about the same item has replaced.")
+    without_label: int = Field(description="Entries that nobody has labelled.")
+    predictions: int = Field(description="Entries with the label and a score of the prediction, as they were exported.")
+    unknown_items: NamedEntriesOut = Field(description="Entries that name no item of the job.")
+    ambiguous_items: NamedEntriesOut = Field(description="Entries whose name several items of the job have.")
+    unknown_labels: NamedEntriesOut = Field(description="Labels that the job's model does not have.")
+    several_labels: NamedEntriesOut = Field(description="Entries with more than one label.")
+    unclassified: NamedEntriesOut = Field(description="Entries about items that have no prediction.")
 
 
 class SourceOut(Output):
@@ -192,6 +251,14 @@ class PredictionOut(Output):
     groups: list[LabelScoreOut]
     model: str
     reused: bool
+
+
+class AcceptedOut(Output):
+    """A prediction that a policy accepts. No person has looked at it."""
+
+    threshold: float = Field(description="The confidence from which on the policy accepts the label.")
+    by: str | None = Field(description="The id of the key that set the policy.")
+    at: Time
 
 
 class ReviewOut(Output):
@@ -252,6 +319,7 @@ class ItemOut(Output):
     prediction: PredictionOut | None
     regions: list[RegionOut] = Field(description="Empty unless the item was submitted with regions.")
     review: ReviewOut | None
+    accepted: AcceptedOut | None = Field(description="Null unless the policy of the job accepts the prediction.")
     error: ErrorOut | None
 
 
@@ -260,22 +328,44 @@ class ItemsOut(Output):
     next_cursor: str | None
 
 
+class SignatureQuery(Input):
+    """The expiry and the signature in the query of a signed URL."""
+
+    expires: str | None = Field(None, max_length=20, description="When a signed URL expires, in seconds since 1970.")
+    signature: str | None = Field(
+        None, max_length=100, description="Of a signed URL. The request then needs no key (see docs/http-api.md)."
+    )
+
+
+class PictureUrlsQuery(Input):
+    expires_in: SignedFor = Field(WEEK_SECONDS, description="Seconds until the URLs expire: at most 30 days.")
+
+
+class PictureUrlsOut(Output):
+    """URLs that show one picture without a key."""
+
+    original: str | None = Field(description="The stored bytes. Null if they were refused.")
+    shown: str | None = Field(description="The picture as every browser shows it. Null until the item has succeeded.")
+    thumbnail: str | None = Field(description="At most 320 px. Null until the item has succeeded.")
+    expires_at: Time
+
+
 class ExplanationQuery(Input):
     region: RegionName | None = Field(None, description="The name of a region of the item.")
 
 
-class ImageQuery(Input):
+class ImageQuery(SignatureQuery):
     format: Literal["jpeg"] | None = Field(None, description="Sends the whole picture as a JPEG that browsers show.")
 
 
-class SimilarQuery(Input):
+class DuplicatesQuery(Input):
     limit: int = Field(50, ge=1, le=200)
 
 
-class SimilarOut(Output):
+class ItemDuplicateOut(Output):
     distance: int = Field(description="Bits, of 256, in which the perceptual hashes differ. 0 for identical bytes.")
     item: ItemOut
 
 
-class SimilarItemsOut(Output):
-    data: list[SimilarOut]
+class ItemDuplicatesOut(Output):
+    data: list[ItemDuplicateOut]

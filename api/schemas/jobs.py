@@ -78,6 +78,11 @@ class JobOptions(Input):
     metadata: Metadata | None = Field(None, description="An object of at most 16 KiB.")
     webhook: WebhookIn | None = Field(None, description="Receives a message when the job ends.")
     expires_at: Future | None = Field(None, description="When the job is deleted (RFC 3339 with a time zone).")
+    vectors: bool | None = Field(
+        None,
+        description="Whether to store the vectors of its pictures, for searching by likeness and for teaching. The "
+        "default is that of the service (`LOOKBOOK_VECTORS`).",
+    )
 
 
 class JobForm(JobOptions):
@@ -136,13 +141,13 @@ class ItemIn:
 
 
 class JobIn(JobOptions):
-    """A job whose pictures come from a list of URLs, from a shop to crawl, from another job, or from later requests."""
+    """A job whose pictures come from a list of URLs, from a shop to crawl, from another job, or from later requests.
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [name]} for name in ("items", "crawl", "open", "rerun")]}
-    )
+    Exactly one of `items`, `crawl`, `rerun` and `open` says where from.
+    """
 
-    items: Annotated[list[ItemIn], FailFast()] = Field([], min_length=1)
+    # A default in the document would contradict the minimum of one.
+    items: Annotated[list[ItemIn], FailFast()] = Field(default_factory=list, min_length=1)
     crawl: CrawlIn | None = None
     rerun: RerunIn | None = None
     open: Literal[True] | None = Field(

@@ -10,11 +10,11 @@ from apiflask import APIBlueprint
 from flask import request
 
 from api.answers.problems import Problem, validate_json
-from api.answers.spec import ADDITION_BODY, IDEMPOTENCY_PARAMETER
+from api.answers.spec import ADDITION_BODY, ADDITION_FILES_BODY, IDEMPOTENCY_PARAMETER
 from api.door.access import lock_job, require_job
 from api.intake.idempotency import idempotent, record_created_job
 from api.intake.submission import refuse_when_saturated, refuse_without_quota
-from api.intake.uploads import current_uploads, refuse_other_files, store_parts
+from api.intake.uploads import current_uploads, expect_form, refuse_other_files, store_parts
 from api.intake.url_items import read_items
 from api.schemas.common import Answer
 from api.schemas.jobs import AdditionIn, AdditionQuery
@@ -50,28 +50,56 @@ def _job_as_it_is(job_id: str) -> Answer:
         return job_out(require_job(session, job_id))
 
 
+_ADDS = (
+    "A job that was created with `open` takes pictures until it is closed, and classifies them meanwhile. Each request "
+    "adds all of its pictures or none. With an `Idempotency-Key`, a repeated request adds nothing twice, so several "
+    "requests may run at once. A client that sends one after another may give `position` instead: after a lost answer, "
+    "the job's `counts.total` tells how many pictures have arrived."
+)
+_RESPONSES: dict[int, Any] = {
+    404: "There is no such job",
+    409: "The job is not open, it has another number of items than `position`, or the first request with this "
+    "Idempotency-Key is still running",
+    410: "The job has expired",
+    503: "Part of the service is not available. Nothing was stored; try again later",
+    507: "There is no room to store the request. Nothing was stored",
+}
+
+
 @bp.post("/v1/jobs/<job_id>/items")
 @_refusing_early
 @idempotent(_job_as_it_is)
 @bp.input(AdditionQuery, location="query")
 @bp.output(JobOut)
 @bp.doc(
-    summary="Add pictures to an open job",
-    description="A job that was created with `open` takes pictures until it is closed, and classifies them meanwhile. "
-    "Each request adds all of its pictures or none. With an `Idempotency-Key`, a repeated request adds nothing twice, "
-    "so several requests may run at once. A client that sends one after another may give `position` instead: after a "
-    "lost answer, the job's `counts.total` tells how many pictures have arrived.",
+    summary="Add URLs of pictures to an open job",
+    description=f"{_ADDS} The form with files of `POST /v1/jobs/{{id}}/items/uploads` may be sent here as well.",
     operation_id="add_items",
     extensions={"requestBody": ADDITION_BODY, "x-parameters": [IDEMPOTENCY_PARAMETER]},
-    responses={
-        404: "There is no such job",
-        409: "The job is not open, it has another number of items than `position`, or the first request with this "
-        "Idempotency-Key is still running",
-        503: "Part of the service is not available. Nothing was stored; try again later",
-        507: "There is no room to store the request. Nothing was stored",
-    },
+    responses=_RESPONSES,
 )
 def add_items(job_id: str, query_data: AdditionQuery) -> Answer:
+    return _add_items(job_id, query_data)
+
+
+@bp.post("/v1/jobs/<job_id>/items/uploads")
+@_refusing_early
+@idempotent(_job_as_it_is)
+@bp.input(AdditionQuery, location="query")
+@bp.output(JobOut)
+@bp.doc(
+    summary="Add files to an open job",
+    description=_ADDS,
+    operation_id="upload_items",
+    extensions={"requestBody": ADDITION_FILES_BODY, "x-parameters": [IDEMPOTENCY_PARAMETER]},
+    responses=_RESPONSES,
+)
+def upload_items(job_id: str, query_data: AdditionQuery) -> Answer:
+    expect_form()
+    return _add_items(job_id, query_data)
+
+
+def _add_items(job_id: str, query_data: AdditionQuery) -> Answer:
     services = current_services()
     items = _read_items()
     with services.database.writing() as session:

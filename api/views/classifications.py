@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from apiflask import APIBlueprint
-from flask import request
 
 from api.answers.present import ItemPresenter
-from api.answers.problems import Problem, invalid_field_problem, item_error_problem, validate
-from api.answers.spec import CREATING_PARAMETERS, CREATING_RESPONSES, IMAGE_BODY
+from api.answers.problems import Problem, item_error_problem
+from api.answers.spec import CREATING_PARAMETERS, CREATING_RESPONSES, IMAGE_BODY, IMAGE_FILE_BODY
 from api.intake.idempotency import idempotent
+from api.intake.single_pictures import read_picture
 from api.intake.submission import expiry_time, refuse_without_quota, submit, wait_preference
-from api.intake.uploads import refuse_other_files, store_body, store_part
-from api.intake.url_items import read_classification
-from api.schemas.common import Answer, crop_of, regions_of
+from api.intake.uploads import expect_form
+from api.schemas.common import Answer, regions_of
 from api.schemas.items import ClassificationIn, ClassificationOptions, ItemOut
 from api.services import current_services
 from db.model_versions import check_regions
-from db.steps.submitting import NewItem, NewJob
+from db.steps.submitting import NewJob
 from db.tables import ItemStatus, Job, JobSource, Priority
 from db.views import items, jobs
 
@@ -31,24 +32,49 @@ def _answer_again(job_id: str) -> Answer:
     return _answer(job, {})
 
 
+_WAITS = "Waits up to 10 seconds for the prediction. `Prefer: wait=N` sets another limit."
+_RESPONSES = {
+    **CREATING_RESPONSES,
+    202: "The picture is not classified yet. `Location` is the URL of the item",
+    415: "The body is not a picture",
+}
+
+
 @bp.post("/v1/classifications")
 @idempotent(_answer_again)
 @bp.output(ItemOut, status_code=200, description="The picture is classified")
 @bp.doc(
-    summary="Classify a single picture",
-    description="Waits up to 10 seconds for the prediction. `Prefer: wait=N` sets another limit.",
+    summary="Classify a single picture by its URL or as text",
+    description=f"{_WAITS} The bodies of `POST /v1/classifications/uploads` may be sent here as well.",
     operation_id="classify",
     extensions={"requestBody": IMAGE_BODY, "x-parameters": CREATING_PARAMETERS},
-    responses={
-        **CREATING_RESPONSES,
-        202: "The picture is not classified yet. `Location` is the URL of the item",
-        415: "The body is not a picture",
-    },
+    responses=_RESPONSES,
 )
 def classify() -> Answer:
+    return _classify()
+
+
+@bp.post("/v1/classifications/uploads")
+@idempotent(_answer_again)
+@bp.output(ItemOut, status_code=200, description="The picture is classified")
+@bp.doc(
+    summary="Classify a picture from a file",
+    description=f"{_WAITS} The file is the field `image` of a form, or the body itself; the options are then in the "
+    "query.",
+    operation_id="classify_upload",
+    extensions={"requestBody": IMAGE_FILE_BODY, "x-parameters": CREATING_PARAMETERS},
+    responses=_RESPONSES,
+)
+def classify_upload() -> Answer:
+    expect_form("image/", "application/octet-stream")
+    return _classify()
+
+
+def _classify() -> Answer:
     wait = wait_preference(DEFAULT_WAIT_SECONDS)
     refuse_without_quota()
-    options, item = _read_picture()
+    options, item = read_picture(ClassificationIn, ClassificationOptions)
+    item = replace(item, regions=regions_of(options.regions))
     version = current_services().versions.resolve(options.model)
     if item.regions:
         check_regions(version)
@@ -59,34 +85,10 @@ def classify() -> Answer:
         priority=Priority.INTERACTIVE,
         top_k=options.top_k,
         expires_at=expiry_time(),
+        vectors=current_services().settings.vectors,
     )
     job = submit(new, [item], wait.seconds)
     return _answer(job, wait.headers)
-
-
-def _read_picture() -> tuple[ClassificationIn | ClassificationOptions, NewItem]:
-    """Return the options and the picture of the current request. The bytes of an uploaded picture are stored."""
-    if request.mimetype == "application/json":
-        return read_classification()
-    if request.mimetype == "multipart/form-data":
-        parts = request.files.getlist("image")
-        if not parts:
-            raise Problem(422, "no_image", "Expected a file in the field `image`, got none.")
-        refuse_other_files(["image"])
-        if len(parts) > 1:
-            raise invalid_field_problem("image", f"expected one file, got {len(parts)}")
-        part = parts[0]
-        form = validate(ClassificationOptions, request.form)
-        name, blob = part.filename or "unnamed", store_part(part)
-        return form, NewItem(name, blob, crop_of(form.crop), regions=regions_of(form.regions))
-    if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
-        query = validate(ClassificationOptions, request.args)
-        return query, NewItem("unnamed", store_body(), crop_of(query.crop), regions=regions_of(query.regions))
-    raise Problem(
-        415,
-        "unsupported_media_type",
-        f"Expected multipart/form-data, image/* or application/json, got {request.mimetype or 'no Content-Type'}.",
-    )
 
 
 def _answer(job: Job | None, headers: dict[str, str]) -> Answer:

@@ -33,7 +33,7 @@ bp = APIBlueprint("crawls", __name__, tag="Jobs")
 )
 def create_preview(json_data: PreviewIn) -> Answer:
     preview_id = new_id("prv")
-    kept = {"owner": caller().key_id, "state": "running", "request": read_preview_request(json_data)}
+    kept = {"owner": caller().owner, "state": "running", "request": read_preview_request(json_data)}
     if not current_services().broker.queue_preview(preview_id, kept):
         detail = "Too many previews are waiting. Try again later."
         raise Problem(503, "saturated", detail, headers={"Retry-After": "10"})
@@ -45,7 +45,7 @@ def create_preview(json_data: PreviewIn) -> Answer:
 @bp.doc(summary="Get a preview", operation_id="get_preview", responses={404: "There is no such preview, or it is old"})
 def get_preview(preview_id: str) -> Answer:
     kept = current_services().broker.read_preview(preview_id)
-    if kept is None or kept["owner"] != caller().key_id:
+    if kept is None or kept["owner"] != caller().owner:
         raise not_found_problem("preview", preview_id)
     return _preview_out(preview_id, kept), 200, {"Retry-After": "1"} if kept["state"] == "running" else {}
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
+from datetime import timedelta
 from itertools import chain
 from urllib.parse import quote
 
@@ -11,18 +13,21 @@ from flask import Response
 
 from api.answers.export_formats import FORMATS
 from api.answers.filters import item_filter
-from api.answers.problems import invalid_field_problem
-from api.answers.spec import EXPORT_RESPONSE
-from api.door.access import require_job
+from api.answers.label_formats import LABEL_FORMATS, labelling_config
+from api.answers.problems import Problem, invalid_field_problem
+from api.answers.spec import EXPORT_RESPONSE, LABELLING_CONFIG_RESPONSE
+from api.door.access import caller, require_job
+from api.door.signed_pictures import url_signer
 from api.schemas.common import Answer
-from api.schemas.items import ExportIn, ExportQuery
+from api.schemas.items import WEEK_SECONDS, ExportIn, ExportOptions, ExportQuery
 from api.services import current_services
 from core.clock import rfc3339, utc_now
 from db.bulk import in_values
-from db.tables import Item, Job
+from db.tables import Acceptance, Item, ItemStatus, Job
 from db.views import items
 from db.views.exports import Export
 from db.views.item_pages import ItemFilter
+from db.views.labels import Row, labels_of
 from db.views.product_exports import ProductExport
 
 bp = APIBlueprint("exports", __name__, tag="Jobs")
@@ -46,8 +51,9 @@ _MAX_NAME_CHARACTERS = 100
 def export_job(job_id: str, query_data: ExportQuery) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        selected = item_filter(job, query_data)
-    return export_file(job, Export.of(job, selected), query_data.format)
+        selected, acceptance = item_filter(session, job, query_data), job.acceptance
+        labels = labels_of(job)
+    return _item_file(job, labels, selected, acceptance, query_data)
 
 
 @bp.post("/v1/jobs/<job_id>/export")
@@ -68,22 +74,62 @@ def export_items(job_id: str, json_data: ExportIn) -> Answer:
                     f"items/{number}", f"expected an item of the job, got {item_id!r}", "unknown_item"
                 )
         selected = ItemFilter(chosen=in_values(session, Item.id, json_data.items))
-    return export_file(job, Export.of(job, selected), json_data.format)
+        acceptance, labels = job.acceptance, labels_of(job)
+    return _item_file(job, labels, selected, acceptance, json_data)
+
+
+@bp.get("/v1/jobs/<job_id>/labelling-config")
+@bp.doc(
+    summary="Get the labelling configuration for Label Studio",
+    description="The XML for the tasks of an export with `format=label-studio`, with the labels of reviews.",
+    operation_id="get_labelling_config",
+    responses={**LABELLING_CONFIG_RESPONSE, 404: "There is no such job", 410: "The job has expired"},
+)
+def get_labelling_config(job_id: str) -> Answer:
+    with current_services().database.reading() as session:
+        labels = labels_of(require_job(session, job_id))
+    return Response(labelling_config(labels), content_type="application/xml")
+
+
+def _item_file(
+    job: Job, labels: list[Row], selected: ItemFilter, acceptance: Acceptance | None, options: ExportOptions
+) -> Response:
+    """Return the chosen items as a file, with signed URLs of their pictures if the options or the format want them."""
+    seconds = options.picture_urls or (WEEK_SECONDS if options.format in LABEL_FORMATS else None)
+    if seconds is None:
+        return export_file(job, Export.of(job, labels, selected, acceptance), options.format)
+    if not replace(caller(), shared_job=None).sees(job.key_id, job.id):
+        # The URLs would outlive the link.
+        detail = "A link that shares a job gives no URLs of its pictures to others. Ask the owner for this file."
+        raise Problem(403, "shared_only", detail)
+    sign = url_signer(utc_now().replace(microsecond=0) + timedelta(seconds=seconds))
+
+    def picture_urls(item_id: str, status: ItemStatus, picture_format: str | None) -> tuple[str | None, str | None]:
+        urls = sign(item_id, status, picture_format)
+        return urls.shown, urls.thumbnail
+
+    return export_file(job, Export.of(job, labels, selected, acceptance, picture_urls), options.format)
 
 
 def export_file(job: Job, export: Export | ProductExport, kind: str) -> Response:
-    """Return an export as a file in one of the `FORMATS`, named after the job."""
+    """Return an export as a file in one of the `FORMATS` or `LABEL_FORMATS`, named after the job."""
     database = current_services().database
     metadata = {"job": job.id, "name": job.name, "status": job.status.value, "exported_at": rfc3339(utc_now())}
-    file_name = f"{_file_name(job, export.what)}.{kind}"
     pages = export.read_pages(database)
     # Read the first rows before the answer starts, because an error of the database can still be answered as a problem.
     first = next(pages)
-    file_format = FORMATS[kind]
     # A later error must not end the body cleanly, or a part would look like the whole. It is therefore not caught: it
     # reaches the server, which breaks the connection.
-    body = file_format.encode(export.columns(), chain([first], pages), metadata)
-    response = Response(body, content_type=file_format.media_type)
+    rows = chain([first], pages)
+    if kind in LABEL_FORMATS and isinstance(export, Export):
+        label_format = LABEL_FORMATS[kind]
+        body = label_format.encode(export.labels, export.columns(), rows, metadata)
+        media_type, ending = label_format.media_type, label_format.ending
+    else:
+        body = FORMATS[kind].encode(export.columns(), rows, metadata)
+        media_type, ending = FORMATS[kind].media_type, kind
+    file_name = f"{_file_name(job, export.what)}.{ending}"
+    response = Response(body, content_type=media_type)
     response.headers.set("Content-Disposition", "attachment", **_disposition_parameters(file_name, job.id))
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Job-Status"] = job.status.value

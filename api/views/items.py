@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import cast
 
 import structlog
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, redirect, request
 
 from api.answers.files import is_current, not_modified, revalidated, send_range
 from api.answers.present import ItemPresenter
 from api.answers.problems import Problem, not_found_problem
 from api.answers.spec import EXPLANATION_RESPONSE, PICTURE_RESPONSE, THUMBNAIL_RESPONSE
 from api.connections.turns import lend_turn
-from api.door.access import require_item
+from api.door.access import caller, require_item
 from api.schemas.common import Answer
-from api.schemas.items import ExplanationQuery, ImageQuery, ItemOut, SimilarItemsOut, SimilarOut, SimilarQuery
+from api.schemas.items import (
+    DuplicatesQuery,
+    ExplanationQuery,
+    ImageQuery,
+    ItemDuplicateOut,
+    ItemDuplicatesOut,
+    ItemOut,
+    SignatureQuery,
+)
 from api.services import current_services
 from broker.client import EXPLANATION_SECONDS
 from core.clock import utc_now
@@ -31,6 +42,8 @@ log = structlog.get_logger(__name__)
 
 bp = APIBlueprint("items", __name__, tag="Items")
 
+STORE_URL_LIFE = timedelta(seconds=60)
+"""How long a URL of the bucket works. It is short, because the bucket does not know when an item is deleted."""
 _MEDIA_TYPES = {name: f"image/{name}" for name in format_names()}
 
 
@@ -47,34 +60,35 @@ def get_item(item_id: str) -> Answer:
         return body, 200, {"Retry-After": str(poll_seconds(item.job.pending, item.job.rate))}
 
 
-@bp.get("/v1/items/<item_id>/similar")
-@bp.input(SimilarQuery, location="query")
-@bp.output(SimilarItemsOut)
+@bp.get("/v1/items/<item_id>/duplicates")
+@bp.input(DuplicatesQuery, location="query")
+@bp.output(ItemDuplicatesOut)
 @bp.doc(
     summary="List earlier items with the same picture",
     description="Items of earlier jobs of the same owner, newest first. The same picture means identical bytes, or the "
     "same photo in another size, format or quality. Pictures with different bytes are found only after their job has "
     "ended.",
-    operation_id="list_similar_items",
+    operation_id="list_item_duplicates",
 )
-def list_similar(item_id: str, query_data: SimilarQuery) -> Answer:
+def list_duplicates(item_id: str, query_data: DuplicatesQuery) -> Answer:
     with current_services().database.reading() as session:
-        matches = linking.find_similar(session, require_item(session, item_id), utc_now(), query_data.limit)
+        matches = linking.find_earlier(session, require_item(session, item_id), utc_now(), query_data.limit)
         data = [
-            SimilarOut(distance=match.distance, item=ItemPresenter(match.item.job).item_out(match.item))
+            ItemDuplicateOut(distance=match.distance, item=ItemPresenter(match.item.job).item_out(match.item))
             for match in matches
         ]
-        return SimilarItemsOut(data=data)
+        return ItemDuplicatesOut(data=data)
 
 
 @bp.get("/v1/items/<item_id>/thumbnail")
+@bp.input(SignatureQuery, location="query")
 @bp.doc(
     summary="Get the thumbnail of an item",
     description="It is created at the first request.",
     operation_id="get_thumbnail",
     responses=THUMBNAIL_RESPONSE,
 )
-def get_thumbnail(item_id: str) -> Answer:
+def get_thumbnail(item_id: str, query_data: SignatureQuery) -> Answer:
     with current_services().database.reading() as session:
         item = require_item(session, item_id)
         sha256 = item.blob_sha256
@@ -126,6 +140,18 @@ def get_explanation(item_id: str, query_data: ExplanationQuery) -> Answer:
     return revalidated(Response(data, content_type="image/png"), etag)
 
 
+def _store_url(sha256: str) -> Response | None:
+    """Return a redirect to the bucket's own URL of a blob, if the settings want one. None: the API sends the bytes."""
+    services = current_services()
+    url = services.blobs.presigned_url(sha256, STORE_URL_LIFE) if services.settings.s3_redirect else None
+    if url is None:
+        return None
+    response = redirect(url, HTTPStatus.FOUND)
+    # The next request asks here again, so that a deleted item or an expired URL shows nothing.
+    response.headers["Cache-Control"] = "no-store"
+    return cast(Response, response)
+
+
 def _region(item: Item, name: str) -> ItemRegion:
     for region in item.regions:
         if region.name == name:
@@ -167,6 +193,10 @@ def get_image(item_id: str, query_data: ImageQuery) -> Answer:
     media_type = _MEDIA_TYPES.get(blob.format or "")
     if is_current(blob.sha256):
         return not_modified(blob.sha256)
+    if media_type is not None and caller().signed_item is not None and request.method == "GET":
+        store_url = _store_url(blob.sha256)
+        if store_url is not None:
+            return store_url
     file = current_services().blobs.open(blob.sha256)
     response = send_range(file, blob.bytes, media_type or "application/octet-stream", blob.sha256)
     if media_type is None:

@@ -14,7 +14,7 @@ from api.answers.item_cursors import decode_item_cursor, item_cursor_values
 from api.answers.paging import cut_page, decode_cursor_value, link_header
 from api.answers.present import ItemPresenter, label_counts_out, thumbnail_path
 from api.answers.problems import invalid_field_problem
-from api.answers.spec import CREATING_PARAMETERS, CREATING_RESPONSES, JOB_BODY
+from api.answers.spec import CREATING_PARAMETERS, CREATING_RESPONSES, JOB_BODY, JOB_FILES_BODY
 from api.door.access import caller, lock_job, require_job
 from api.intake.idempotency import idempotent
 from api.intake.sources import read_source
@@ -27,6 +27,7 @@ from api.intake.submission import (
     submit,
     wait_preference,
 )
+from api.intake.uploads import expect_form
 from api.schemas.common import Answer
 from api.schemas.items import ItemsOut, ItemsQuery
 from api.schemas.jobs import ErrorCountOut, JobDetailOut, JobQuery, JobsOut, JobsQuery, ListedJobOut, SummaryOut
@@ -55,11 +56,16 @@ def _created_job(job_id: str, wait: WaitPreference | None = None) -> Answer:
         return job_out(job), 200 if wait.seconds and job.finished else 202, headers | wait.headers
 
 
+_JOB_CREATED = "The job is stored. `Location` is its URL"
+
+
 @bp.post("/v1/jobs")
 @idempotent(_created_job)
-@bp.output(JobOut, status_code=202, description="The job is stored. `Location` is its URL")
+@bp.output(JobOut, status_code=202, description=_JOB_CREATED)
 @bp.doc(
     summary="Create a job that classifies many pictures",
+    description="The pictures come from URLs, from a shop to crawl, from another job, or from later requests. The form "
+    "with files of `POST /v1/jobs/uploads` may be sent here as well.",
     operation_id="create_job",
     extensions={"requestBody": JOB_BODY, "x-parameters": CREATING_PARAMETERS},
     responses={
@@ -71,6 +77,25 @@ def _created_job(job_id: str, wait: WaitPreference | None = None) -> Answer:
     },
 )
 def create_job() -> Answer:
+    return _create_job()
+
+
+@bp.post("/v1/jobs/uploads")
+@idempotent(_created_job)
+@bp.output(JobOut, status_code=202, description=_JOB_CREATED)
+@bp.doc(
+    summary="Create a job from files",
+    description="Exactly one of the fields `images` (any number of files), `archive` and `manifest` holds the source.",
+    operation_id="create_upload_job",
+    extensions={"requestBody": JOB_FILES_BODY, "x-parameters": CREATING_PARAMETERS},
+    responses={**CREATING_RESPONSES, 200: "The job ended within the time that `Prefer` allows"},
+)
+def create_upload_job() -> Answer:
+    expect_form()
+    return _create_job()
+
+
+def _create_job() -> Answer:
     wait = wait_preference(0)
     refuse_without_quota()
     refuse_when_saturated()
@@ -88,11 +113,25 @@ def create_job() -> Answer:
         expires_at=expiry_time(options.expires_at),
         webhook=read_webhook(options.webhook),
         open_until=source.open_until,
+        vectors=_stores_vectors(options.vectors),
         rerun_of=source.rerun_of,
         columns=source.columns,
     )
     job = submit(new, source.items, wait.seconds, source.unread)
     return _created_job(job.id, wait)
+
+
+def _stores_vectors(wanted: bool | None) -> bool:
+    """Return whether a new job stores vectors.
+
+    Raises:
+        Problem: 422, the job wants them, and the service stores none.
+    """
+    stored = current_services().settings.vectors
+    if wanted and not stored:
+        detail = "this service stores no vectors (LOOKBOOK_VECTORS): expected false or nothing, got true"
+        raise invalid_field_problem("vectors", detail, "vectors_off")
+    return stored if wanted is None else wanted
 
 
 @bp.get("/v1/jobs")
@@ -159,7 +198,7 @@ def get_summary(job_id: str) -> Answer:
 def _summary_out(session: Session, job: Job) -> SummaryOut:
     summary = tallies.summarize(session, job.id)
     reviews = reviewing.count(session, job.id)
-    labels, groups = label_counts_out(job.model_version, summary)
+    labels, groups = label_counts_out(job, summary)
     return SummaryOut(
         counts=counts_out(job),
         labels=labels,
@@ -182,7 +221,7 @@ def list_items(job_id: str, query_data: ItemsQuery) -> Answer:
     after = _item_cursor(query_data)
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        rows = _list_items(session, job, item_filter(job, query_data), sort, after, query_data.limit + 1)
+        rows = _list_items(session, job, item_filter(session, job, query_data), sort, after, query_data.limit + 1)
         page, next_cursor = cut_page(rows, query_data.limit, lambda item: item_cursor_values(item, sort))
         presenter = ItemPresenter(job)
         body = ItemsOut(data=[presenter.item_out(item) for item in page], next_cursor=next_cursor)

@@ -37,6 +37,6 @@ def list_marks(job_id: str, query_data: MarksQuery) -> Answer:
         headers = {"ETag": f'W/"{job.revision}"'}
         if request.if_none_match.contains_weak(str(job.revision)):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        marks = read_marks(session, job, item_filter(job, query_data), query_data.sort, query_data.every)
+        marks = read_marks(session, job, item_filter(session, job, query_data), query_data.sort, query_data.every)
     ends = [encode_cursor(item_cursor_values(cursor, query_data.sort)) for cursor in marks.cursors]
     return MarksOut(total=marks.total, every=query_data.every, cursors=[None, *ends]), 200, headers

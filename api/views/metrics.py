@@ -1,11 +1,14 @@
-"""`GET /metrics`: gauges for operators in Prometheus' format.
+"""`GET /metrics`: the metrics of the whole service in Prometheus' format.
 
-They are read from the database and Redis at each request. All API processes therefore return the same values.
+They are read from the database and Redis at each request, also the counters (broker/metrics.py). All API processes
+therefore return the same values, and Prometheus needs to ask only one of them.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from importlib.metadata import version
 
 from apiflask import APIBlueprint
 from flask import Response
@@ -13,20 +16,26 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from api.answers.spec import METRICS_RESPONSE
 from api.services import Services, current_services
+from broker.metrics import read_sums
 from core.clock import utc_now
 from core.errors import BrokerUnavailable
-from db.views import gauges, jobs
+from db import model_versions
+from db.views import drift, gauges, jobs
 
 bp = APIBlueprint("metrics", __name__, tag="Health")
+
+DRIFT_DAYS = 7
+"""Days of jobs that the drift of the model covers."""
 
 
 @bp.get("/metrics")
 @bp.doc(
     summary="Get metrics of the whole service for Prometheus",
-    description="Needs a key with the scope `admin` once a key exists.",
+    description="Needs a key with the scope `metrics` or `admin` once a key exists.",
     operation_id="get_metrics",
     responses=METRICS_RESPONSE,
 )
@@ -46,7 +55,7 @@ class _Collector:
         up = GaugeMetricFamily("lookbook_up", "Whether a part of the service answers", labels=["part"])
         for part, read, failure in (
             ("database", self._database_gauges, DBAPIError),
-            ("broker", self._broker_gauges, BrokerUnavailable),
+            ("broker", self._broker_metrics, BrokerUnavailable),
         ):
             try:
                 families = list(read())
@@ -56,17 +65,53 @@ class _Collector:
                 up.add_metric([part], 1)
                 yield from families
         yield up
+        yield _info("lookbook_build_info", "The version of the API", version=version("lookbook"))
+        yield GaugeMetricFamily(
+            "lookbook_disk_free_bytes",
+            "Free bytes on the disk of the API's data folder",
+            shutil.disk_usage(self._services.settings.home).free,
+        )
 
     def _database_gauges(self) -> Iterator[GaugeMetricFamily]:
         with self._services.database.reading() as session:
             now = gauges.read(session, utc_now())
-        waiting = jobs.read_backlog(self._services.database)
+            aliases = model_versions.list_aliases(session)
+            drifted = _drift(session) if model_versions.PRODUCTION in aliases else {}
+        rate = jobs.read_backlog(self._services.database).rate
         kept = GaugeMetricFamily("lookbook_jobs", "Stored jobs, by status", labels=["status"])
         for status, count in now.jobs.items():
             kept.add_metric([status.value], count)
         yield kept
-        yield GaugeMetricFamily("lookbook_items_pending", "Pending items of all jobs", waiting.pending)
-        yield GaugeMetricFamily("lookbook_items_per_second", "Items classified per second", waiting.rate)
+        crawls = GaugeMetricFamily("lookbook_crawls", "Stored crawls, by status", labels=["status"])
+        for status, count in now.crawls.items():
+            crawls.add_metric([status.value], count)
+        yield crawls
+        pending = GaugeMetricFamily("lookbook_items_pending", "Pending items, by priority", labels=["priority"])
+        oldest = GaugeMetricFamily(
+            "lookbook_oldest_pending_seconds",
+            "Time for which the oldest pending item has waited, by priority",
+            labels=["priority"],
+        )
+        for priority, waiting in now.waiting.items():
+            pending.add_metric([priority.value], waiting.items)
+            oldest.add_metric([priority.value], waiting.seconds)
+        yield pending
+        yield oldest
+        versions = GaugeMetricFamily(
+            "lookbook_model_info", "The model version of an alias, always 1", labels=["alias", "model"]
+        )
+        for alias, ref in aliases.items():
+            versions.add_metric([alias, ref], 1)
+        yield versions
+        indices = GaugeMetricFamily(
+            "lookbook_drift_index",
+            f"Population stability index of the last {DRIFT_DAYS} days of the production model against its validation",
+            labels=["of"],
+        )
+        for of, index in drifted.items():
+            indices.add_metric([of], index)
+        yield indices
+        yield GaugeMetricFamily("lookbook_items_per_second", "Items classified per second", rate)
         chunks = GaugeMetricFamily("lookbook_chunks", "Unfinished chunks, by state", labels=["state"])
         chunks.add_metric(["queued"], now.chunks_queued)
         chunks.add_metric(["in_hand"], now.chunks_leased)
@@ -77,7 +122,7 @@ class _Collector:
             now.overdue_seconds,
         )
 
-    def _broker_gauges(self) -> Iterator[Metric]:
+    def _broker_metrics(self) -> Iterator[Metric]:
         lengths = self._services.broker.queue_lengths()
         alive = self._services.broker.list_live_workers()
         queues = GaugeMetricFamily("lookbook_queue_messages", "Messages waiting for a worker", labels=["queue"])
@@ -87,8 +132,35 @@ class _Collector:
             workers.add_metric([queue.value], sum(queue.value in worker.queues for worker in alive))
         yield queues
         yield workers
+        yield GaugeMetricFamily(
+            "lookbook_device_workers",
+            "Workers that have a model on a device",
+            sum(bool(worker.models) for worker in alive),
+        )
+        yield GaugeMetricFamily(
+            "lookbook_model_load_failures",
+            "Workers that could not load a model version",
+            sum(bool(worker.not_loaded) for worker in alive),
+        )
+        yield GaugeMetricFamily(
+            "lookbook_beats", "Hosts on which beat runs", len(self._services.broker.list_live_beats())
+        )
+        yield from read_sums(self._services.broker)
         yield CounterMetricFamily(
             "lookbook_dead_letters",
             "Malformed messages that workers have set aside",
             self._services.broker.count_dead_letters(),
         )
+
+
+def _drift(session: Session) -> dict[str, float]:
+    """Return the indices that are known, by what they compare."""
+    row = drift.of_last_days(session, model_versions.resolve(session, model_versions.PRODUCTION), DRIFT_DAYS, utc_now())
+    found = {"labels": row.label_index, "confidences": row.confidence_index}
+    return {of: index for of, index in found.items() if index is not None}
+
+
+def _info(name: str, text: str, **labels: str) -> Metric:
+    family = GaugeMetricFamily(name, f"{text}, always 1", labels=list(labels))
+    family.add_metric(list(labels.values()), 1)
+    return family

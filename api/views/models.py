@@ -7,13 +7,14 @@ from apiflask import APIBlueprint
 from api.answers.present import labels_and_groups_out, model_version_detail_out, model_version_out
 from api.answers.problems import not_found_problem
 from api.answers.spec import PROMOTION_RESPONSES
-from api.door.access import caller, check_visitor_model
+from api.door.access import caller, check_visitor_model, require_version
 from api.schemas.common import Answer
 from api.schemas.models import (
     ConfusionOut,
     ConfusionsOut,
     LabelsOut,
     LabelsQuery,
+    LoadFailureOut,
     ModelVersionDetailOut,
     ModelVersionsOut,
     PromotionIn,
@@ -23,7 +24,6 @@ from api.services import current_services
 from core.clock import utc_now
 from core.errors import ModelUnknown
 from core.messages import Queue
-from core.types import ModelRef
 from db import model_versions
 from db.views.confusion import count_confusions
 
@@ -61,9 +61,7 @@ def get_model(name: str, version: str) -> Answer:
 )
 def get_confusion(name: str, version: str) -> Answer:
     with current_services().database.reading() as session:
-        row = model_versions.find(session, ModelRef(name, version))
-        if row is None:
-            raise not_found_problem("model", f"{name}/{version}")
+        row = require_version(session, name, version)
         counted = count_confusions(session, row, caller(), utc_now())
         return ConfusionsOut(data=[ConfusionOut.model_validate(pair, from_attributes=True) for pair in counted])
 
@@ -73,8 +71,8 @@ def get_confusion(name: str, version: str) -> Answer:
 @bp.output(PromotionOut)
 @bp.doc(
     summary="Make a model version `production`",
-    description="202 means that workers are still loading the version: repeat the request. 200 means that all workers "
-    "have loaded it and that new jobs use it.",
+    description="202 means that workers have not loaded the version yet: repeat the request. `failures` says why "
+    "some of them could not load it. 200 means that all workers have loaded it and that new jobs use it.",
     operation_id="promote_model",
     responses=PROMOTION_RESPONSES,
 )
@@ -84,13 +82,23 @@ def promote_model(name: str, json_data: PromotionIn) -> Answer:
     ]
     with current_services().database.writing() as session:
         row = model_versions.resolve(session, f"{name}@{json_data.version}")
-        waiting_for = [worker.worker for worker in live_workers if row.ref not in worker.models]
-        if waiting_for:
+        waiting = [worker for worker in live_workers if row.ref not in worker.models]
+        if waiting:
             model_versions.make_candidate(session, row)
         else:
             model_versions.promote(session, row)
-    body = PromotionOut(promoted=not waiting_for, workers=len(live_workers), waiting_for=waiting_for)
-    return body, 202 if waiting_for else 200, {"Retry-After": "1"} if waiting_for else {}
+        failures = [
+            LoadFailureOut(worker=worker.worker, reason=worker.not_loaded[row.ref])
+            for worker in waiting
+            if row.ref in worker.not_loaded
+        ]
+    body = PromotionOut(
+        promoted=not waiting,
+        workers=len(live_workers),
+        waiting_for=[worker.worker for worker in waiting],
+        failures=failures,
+    )
+    return body, 202 if waiting else 200, {"Retry-After": "1"} if waiting else {}
 
 
 @bp.get("/v1/labels")

@@ -96,6 +96,11 @@ def compare_page() -> Response:
     return render_page("compare")
 
 
+@bp.get("/teach")
+def teach_page() -> Response:
+    return render_page("teach")
+
+
 @bp.get("/docs")
 def docs_page() -> Response:
     return render_page("docs")

@@ -23,6 +23,7 @@ from api.services import current_services
 from api.views.exports import export_file
 from db.tables import Job
 from db.views import products
+from db.views.labels import labels_of
 from db.views.product_exports import ProductExport
 from db.views.products import ProductFilter, ProductVerdict
 
@@ -46,8 +47,8 @@ def list_products(job_id: str, query_data: ProductsQuery) -> Answer:
         job = require_job(session, job_id)
         wanted = _product_filter(job, query_data)
         rows = products.list_of_job(session, job.id, wanted, after, query_data.limit + 1)
+        labels = {row["id"]: row for row in labels_of(job)}
     page, next_cursor = cut_page(rows, query_data.limit, lambda row: {"product_id": row.product.product_id})
-    labels = {row["id"]: row for row in job.model_version.taxonomy["labels"]}
     names = {key: LabelRefOut(id=key, name=row["name"]["en"], group=row["group"]) for key, row in labels.items()}
     data = [_product_verdict_out(row, names) for row in page]
     return ProductsOut(data=data, next_cursor=next_cursor), 200, link_header(next_cursor)
@@ -70,7 +71,7 @@ def export_products(job_id: str, query_data: ProductsExportQuery) -> Answer:
 
 
 def _product_filter(job: Job, query: ProductsFilter) -> ProductFilter:
-    known_ids = [row["id"] for row in job.model_version.taxonomy["labels"]]
+    known_ids = [row["id"] for row in labels_of(job)]
     if query.label is not None and query.label not in known_ids:
         detail = f"expected one of {', '.join(known_ids)}; got {query.label!r}"
         raise invalid_field_problem("label", detail, "unknown_label")

@@ -26,6 +26,7 @@ from core.clock import utc_now
 from db.steps import reviewing
 from db.steps.reviewing import Verdict
 from db.tables import Item, Job
+from db.views.labels import labels_of
 
 bp = APIBlueprint("reviews", __name__, tag="Reviews")
 
@@ -35,7 +36,7 @@ bp = APIBlueprint("reviews", __name__, tag="Reviews")
 @bp.output(ItemReviewOut)
 @bp.doc(
     summary="Review the prediction of an item",
-    description="Send the correct label, which may be the predicted one, or `rejected` if no label of the model fits. "
+    description="Send the correct label, which may be the predicted one, or `rejected` if no label fits. "
     "The item is listed under this label from then on. The new review replaces an earlier one.",
     operation_id="put_review",
     responses={404: "There is no such item", 409: "The item has no prediction", 410: "The job has expired"},
@@ -117,8 +118,8 @@ def _locked_item(session: Session, item_id: str) -> tuple[Job, Item]:
 
 
 def _check_label(job: Job, label: str | None, field: str) -> None:
-    """Refuse a label that the job's model does not have."""
-    label_ids = [row["id"] for row in job.model_version.taxonomy["labels"]]
+    """Refuse a label that neither the job's model nor the owner's taxonomy has."""
+    label_ids = [row["id"] for row in labels_of(job)]
     if label is not None and label not in label_ids:
         raise invalid_field_problem(field, f"expected one of {', '.join(label_ids)}; got {label!r}", "unknown_label")
 

@@ -60,8 +60,9 @@ def _key_out(known: Caller, key_id: str) -> SessionKeyOut:
         return SessionKeyOut(
             id=key_id,
             name=row.name,
+            owner=row.owner,
             scopes=[Scope(scope) for scope in row.scopes],
             rate_limit=requests_per_minute(known),
-            quota=row.quota,
-            used=usage.read_month(session, key_id, utc_now()).items,
+            quota=usage.quota_of(session, known.owner),
+            used=usage.read_month(session, known.owner, utc_now()).items,
         )

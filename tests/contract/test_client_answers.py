@@ -9,7 +9,20 @@ import pytest
 
 from api.app import create_app
 from core.settings import Settings
-from lookbook import answers, comparison_answers, crawl_answers, key_answers, model_answers, product_answers
+from lookbook import (
+    answers,
+    comparison_answers,
+    crawl_answers,
+    hint_answers,
+    key_answers,
+    label_answers,
+    map_answers,
+    model_answers,
+    product_answers,
+    search_answers,
+    teaching_answers,
+    trust_answers,
+)
 from lookbook.answer import Answer
 
 SCHEMAS = {
@@ -36,15 +49,36 @@ SCHEMAS = {
     answers.Prediction: "PredictionOut",
     answers.Region: "RegionOut",
     answers.Review: "ReviewOut",
+    answers.Accepted: "AcceptedOut",
     answers.ItemReview: "ItemReviewOut",
     answers.ReviewChange: "ReviewChangeOut",
     answers.ChangedReviews: "ChangedReviewsOut",
+    label_answers.NamedEntries: "NamedEntriesOut",
+    label_answers.ImportedReviews: "ImportedReviewsOut",
+    label_answers.PictureUrls: "PictureUrlsOut",
     answers.Item: "ItemOut",
+    hint_answers.Hint: "HintOut",
+    hint_answers.Hints: "HintsOut",
+    trust_answers.Estimate: "EstimateOut",
+    trust_answers.LabelTrust: "LabelTrustOut",
+    trust_answers.Stratum: "StratumOut",
+    trust_answers.Acceptance: "AcceptanceOut",
+    trust_answers.Trust: "TrustOut",
     answers.LabelCount: "LabelCountOut",
     answers.GroupCount: "GroupCountOut",
     answers.ErrorCount: "ErrorCountOut",
     answers.Summary: "SummaryOut",
     answers.Delivery: "DeliveryOut",
+    teaching_answers.OwnTaxonomy: "OwnTaxonomyOut",
+    teaching_answers.TaughtLabel: "TaughtLabelOut",
+    teaching_answers.CurvePoint: "CurvePointOut",
+    teaching_answers.Advice: "AdviceOut",
+    teaching_answers.FineTuning: "FineTuningOut",
+    teaching_answers.Taught: "TaughtOut",
+    teaching_answers.Calibrated: "CalibratedOut",
+    teaching_answers.Flow: "FlowOut",
+    teaching_answers.Rescored: "RescoredOut",
+    teaching_answers.Lesson: "LessonOut",
     model_answers.Names: "NamesOut",
     model_answers.Group: "GroupOut",
     model_answers.Label: "LabelOut",
@@ -53,13 +87,27 @@ SCHEMAS = {
     model_answers.ModelVersionDetail: "ModelVersionDetailOut",
     model_answers.Confusion: "ConfusionOut",
     model_answers.ReviewedJob: "ReviewedJobOut",
+    model_answers.LoadFailure: "LoadFailureOut",
     model_answers.Promotion: "PromotionOut",
+    model_answers.DriftWeek: "DriftWeekOut",
+    model_answers.Expected: "ExpectedOut",
+    model_answers.ModelDrift: "ModelDriftOut",
+    model_answers.JobDrift: "JobDriftOut",
+    model_answers.Shadow: "ShadowOut",
+    model_answers.LabelFlip: "LabelFlipOut",
+    map_answers.NoMap: "NoMapOut",
+    map_answers.MapState: "MapOut",
+    map_answers.MapPoints: "MapPointsOut",
     comparison_answers.LabelChange: "LabelChangeOut",
     comparison_answers.Comparison: "ComparisonOut",
     comparison_answers.Pair: "PairOut",
     product_answers.Photo: "PhotoOut",
     product_answers.Product: "ProductOut",
     product_answers.ProductVerdict: "ProductVerdictOut",
+    search_answers.LookAlike: "LookAlikeOut",
+    search_answers.LookAlikes: "LookAlikesOut",
+    search_answers.SearchResult: "SearchOut",
+    search_answers.ItemDuplicate: "ItemDuplicateOut",
     key_answers.Key: "KeyOut",
     key_answers.NewKey: "NewKeyOut",
     key_answers.Amount: "AmountOut",
@@ -87,10 +135,24 @@ def test_the_client_has_every_member_and_knows_which_can_be_null(kind: type[Answ
 
 
 def test_every_dataclass_of_the_client_is_compared_with_a_schema() -> None:
-    modules = (answers, comparison_answers, crawl_answers, key_answers, model_answers, product_answers)
+    modules = (
+        answers,
+        comparison_answers,
+        crawl_answers,
+        hint_answers,
+        key_answers,
+        label_answers,
+        map_answers,
+        model_answers,
+        product_answers,
+        search_answers,
+        teaching_answers,
+        trust_answers,
+    )
     members = [member for module in modules for member in vars(module).values()]
     dataclasses = {member for member in members if isinstance(member, type) and issubclass(member, Answer)}
-    assert dataclasses - {Answer} == SCHEMAS.keys()
+    # The members of `Drift` are compared in the answers that inherit from it.
+    assert dataclasses - {Answer, model_answers.Drift} == SCHEMAS.keys()
 
 
 def _may_be_null(schema: dict[str, Any]) -> bool:

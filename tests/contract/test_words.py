@@ -19,7 +19,7 @@ from typer.main import get_command
 from cli import crawling as crawl_commands
 from cli.crawls import VERDICTS
 from cli.main import app
-from core.errors import ItemError, NothingFound
+from core.item_errors import ItemError, NothingFound
 from core.settings import PROJECT, Settings
 from crawler import process
 from crawler.extraction.found import LeftOut, PageKind

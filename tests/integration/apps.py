@@ -16,15 +16,16 @@ from api.app import LookbookApp, create_app
 from api.services import EXTENSION, Services
 from core.settings import Settings
 from db.database import Database
-from db.migrate import upgrade
 from tests.conftest import SAMPLES
+from tests.databases import make_sqlite
 from tests.integration.builders import a_model
 
 
 def prepare(settings: Settings) -> None:
-    """Create the tables of the database that the settings name, and register a production model."""
+    """Create the SQLite database that the settings name, and register a production model."""
     database = Database(settings.resolved_database_url)
-    upgrade(database)
+    assert database.url.database is not None
+    make_sqlite(Path(database.url.database))
     with database.writing() as session:
         a_model(session)
     database.close()

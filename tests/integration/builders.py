@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.deadlines import Deadlines
-from core.errors import ModelFailed
+from core.item_errors import ModelFailed
 from core.messages import ChunkMessage, Queue
 from core.types import ModelRef, PictureInfo
 from db import model_versions
@@ -66,6 +66,13 @@ def a_garment_model(session: Session) -> ModelVersion:
     return model_versions.register(session, new, NOW)
 
 
+def an_embedding_model(session: Session) -> ModelVersion:
+    """Register a model whose pictures get vectors of length 4."""
+    model_input = {"size": 8, "embedding": {"length": 4, "layer": "pool"}}
+    new = NewModelVersion(ModelRef("embedding", "1"), "8" * 64, TAXONOMY, model_input, {"accuracy": 0.5}, "card")
+    return model_versions.register(session, new, NOW)
+
+
 def a_blob(content: str) -> StoredBlob:
     return StoredBlob(hashlib.sha256(content.encode()).hexdigest(), len(content))
 
@@ -84,16 +91,19 @@ def a_queued_job(
         return job.id, chunks.claim(session, job, policy, NOW)
 
 
-def a_key(database: Database, *scopes: Scope, name: str = "test", **limits: int) -> tuple[str, str]:
+def a_key(
+    database: Database, *scopes: Scope, name: str = "test", rate_limit: int | None = None, quota: int | None = None
+) -> tuple[str, str]:
     """Create a key and return its id and its written form."""
     with database.writing() as session:
-        key, written = keys.create(session, name, scopes or [Scope.SUBMIT, Scope.READ], NOW, **limits)
+        key, written = keys.create(session, name, scopes or [Scope.SUBMIT, Scope.READ], NOW, rate_limit, quota)
         return key.id, written
 
 
-def scored(label: str = "shirt", confidence: float = 0.9) -> Outcome:
+def scored(label: str = "shirt", confidence: float = 0.9, vector: bytes | None = None) -> Outcome:
     scores = [confidence, 1 - confidence] if label == "shirt" else [1 - confidence, confidence]
-    return Outcome(new_prediction=NewPrediction(scores, label, "tops", confidence), info=PictureInfo("jpeg", 30, 40))
+    prediction = NewPrediction(scores, label, "tops", confidence, vector)
+    return Outcome(new_prediction=prediction, info=PictureInfo("jpeg", 30, 40))
 
 
 def record_chunk(
@@ -105,7 +115,8 @@ def record_chunk(
     policy: ChunkPolicy = POLICY,
 ) -> Recorded:
     """Record outcomes under the job's model version, as the worker that holds the chunk does."""
-    model = jobs.read_job_model(session, message.job_id) or JobModel(0, ModelRef("gone", "1"), takes_regions=False)
+    gone = JobModel(0, ModelRef("gone", "1"), takes_regions=False, stores_vectors=False)
+    model = jobs.read_job_model(session, message.job_id) or gone
     return record(session, message, model, outcomes, policy, now, taken_at)
 
 

@@ -59,5 +59,5 @@ def with_head(backbone: Backbone, kind: HeadKind = "straight") -> Any:
 
 def published(model: Any, size: int, folder: Path) -> Artifact:
     save_keras(model, folder)
-    save_openvino(folder, TAXONOMY)
-    return Artifact(ModelRef("tiny", "1"), folder, "", TAXONOMY, InputSpec(size), {}, "")
+    embedding = save_openvino(folder, TAXONOMY)
+    return Artifact(ModelRef("tiny", "1"), folder, "", TAXONOMY, InputSpec(size), {}, "", embedding)

@@ -120,7 +120,7 @@ def test_an_item_shows_everything_known_about_its_source(app: LookbookApp, clien
 def test_the_readiness_answer_lists_missing_parts(client: FlaskClient) -> None:
     response = client.get("/readyz")
     assert response.status_code == 503
-    assert body_of(response)["missing"] == ["broker", "worker"]
+    assert body_of(response)["missing"] == ["broker", "worker", "beat"]
     assert body_of(response)["unserved"] == [queue.value for queue in Queue]
     assert body_of(client.get("/healthz")) == {"status": "ok"}
 
@@ -129,7 +129,7 @@ def test_a_database_of_another_version_and_a_full_disk_are_not_ready(
     client: FlaskClient, app: LookbookApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with services_of(app).database.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = 'another'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 
     def fill(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+
+import pytest
+from typer.testing import CliRunner
 
 from broker.client import Broker
+from cli.main import app
 from core.messages import Queue
 from tests.clocks import ManualClock
 from tests.conftest import RunningRedis
@@ -52,3 +57,20 @@ def test_tasks_do_not_pile_up_without_a_worker_and_are_not_forgotten(broker: Bro
 def test_beat_survives_the_end_of_redis(broker: Broker, redis: RunningRedis) -> None:
     redis.stop()
     Beat(broker, {"often": 2.0}).queue_due_tasks()
+
+
+def test_the_health_check_of_a_container_sees_whether_its_beat_is_alive(
+    broker: Broker, redis: RunningRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOOKBOOK_REDIS_URL", redis.url)
+    check, host = ["health", "beat"], os.uname().nodename
+    redis.connection.set("lookbook:beat:another-host", "")
+    before = CliRunner().invoke(app, check)
+    assert (before.exit_code, before.output.strip()) == (1, f"no beat runs on {host}")
+    Beat(broker, {"often": 2.0}).queue_due_tasks()
+    after = CliRunner().invoke(app, check)
+    assert (after.exit_code, after.output.strip()) == (0, f"a beat runs on {host}")
+    # A beat that hangs or dies removes nothing, so its sign of life ends by itself.
+    assert 0 < redis.connection.ttl(f"lookbook:beat:{host}") <= 10
+    redis.stop()
+    assert CliRunner().invoke(app, check).exit_code == 1

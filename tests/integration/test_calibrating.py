@@ -14,10 +14,10 @@ from scipy.special import softmax
 from typer.testing import CliRunner
 
 from classifier.artifact import FEATURES, SCORES, SUB_SCORES, Artifact, publish
+from classifier.calibration import logits_of
 from classifier.keras_graph import load_graph, only_scores
 from classifier.learning.data.cache import DataCache
 from classifier.learning.data.opened import ALL, open_pictures
-from classifier.learning.judging.calibration import logits_of
 from classifier.learning.networks.backbone import Backbone
 from classifier.learning.networks.heads import HeadKind, HeadOptions, add_head
 from classifier.learning.publishing.exporting import save_int8, save_keras, save_openvino, write_json

@@ -11,23 +11,34 @@ from pathlib import Path
 import psutil
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
 import worker.decoding.decoder
 import worker.decoding.pool
 from classifier.prepare import InputSpec, Prepared, prepare
-from core.errors import DecodeFailed, DecodeTimeout, PictureLost, TruncatedImage
+from core.item_errors import DecodeFailed, DecodeTimeout, ItemError, PictureLost, TooMuchMemory, TruncatedImage
 from core.perceptual import fingerprint
 from core.settings import Settings
-from core.types import Crop
+from core.types import Crop, PictureKey
 from db.blobs.local import LocalBlobStore
 from db.blobs.opening import open_blob_store
 from db.blobs.store import BlobStore
 from samples import broken
 from tests.conftest import SAMPLES, until
-from tests.integration.fragile_decoders import BAD_LATER, KILLED_ONCE, SPEC, STALL, SUICIDE, fragile_start, good_files
-from worker.decoding.decoder import DecoderLimits
+from tests.integration.fragile_decoders import (
+    BAD_LATER,
+    FILLS_MEMORY,
+    KILLED_ONCE,
+    SPEC,
+    STALL,
+    SUICIDE,
+    TOO_LARGE,
+    fragile_start,
+    good_files,
+)
+from worker.decoding.decoder import Answer, DecoderLimits
 from worker.decoding.memory_limit import MemoryLimit
-from worker.decoding.pool import DecodedPicture, DecodeOutcome, DecoderPool
+from worker.decoding.pool import DEATHS_TO_BLAME, PICTURES_PER_CALL, DecodedPicture, DecodeOutcome, DecoderPool
 
 
 @pytest.fixture
@@ -62,11 +73,30 @@ def test_a_picture_that_stalls_its_decoder_fails_alone(fragile: DecoderPool, sto
     assert isinstance(outcomes[1], DecodedPicture)
 
 
+@pytest.mark.parametrize(("bad", "deaths"), [(STALL, 1), (SUICIDE, DEATHS_TO_BLAME)])
+def test_the_pictures_beside_a_bad_one_do_not_wait_for_more_decoders_to_die(
+    fragile: DecoderPool, store: LocalBlobStore, bad: bytes, deaths: int
+) -> None:
+    files = good_files(PICTURES_PER_CALL)
+    with capture_logs() as logs:
+        outcomes = decode(fragile, store, [*files[:5], bad, *files[6:]])
+    assert [isinstance(outcome, DecodedPicture) for outcome in outcomes] == [True] * 5 + [False] + [True] * 2
+    assert sum(line["event"] == "decoder_died" for line in logs) == deaths
+
+
 def test_killing_a_decoder_from_outside_fails_no_picture(
     fragile: DecoderPool, store: LocalBlobStore, tmp_path: Path
 ) -> None:
     (outcome,) = decode(fragile, store, [KILLED_ONCE + str(tmp_path / "killed").encode()])
     assert isinstance(outcome, DecodedPicture)
+
+
+def test_a_picture_gets_the_whole_memory_of_a_decoder_whatever_was_decoded_before(
+    fragile: DecoderPool, store: LocalBlobStore
+) -> None:
+    files = [FILLS_MEMORY, *good_files(3), FILLS_MEMORY, TOO_LARGE, *good_files(8), FILLS_MEMORY, TOO_LARGE]
+    for data, outcome in zip(files, decode(fragile, store, files), strict=True):
+        assert isinstance(outcome, TooMuchMemory if data == TOO_LARGE else DecodedPicture)
 
 
 def test_idle_decoders_that_die_are_replaced(fragile: DecoderPool, store: LocalBlobStore) -> None:
@@ -146,27 +176,36 @@ def test_a_crop_whose_whole_picture_needs_too_much_memory_fails_alone(
 
     monkeypatch.setattr(worker.decoding.decoder, "prepare", prepare_crops_only)
     files = good_files(2)
+    crop, other = (store.put(files[0]), Crop(0, 0, 20, 20).key), (store.put(files[1]), "")
     memory = bytearray(2 * 32 * 32 * 3)
-    decoder = worker.decoding.decoder._Decoder(store, memory, SPEC.byte_count, MemoryLimit(2**32))
-    pictures = [(store.put(files[0]), Crop(0, 0, 20, 20).key), (store.put(files[1]), "")]
-    failed, answer = decoder.decode_all(pictures, [0, 1], SPEC)
-    assert isinstance(failed, DecodeFailed)
-    assert isinstance(answer, tuple)
+
+    def decode_in_new_process(pictures: list[PictureKey]) -> list[Answer]:
+        decoder = worker.decoding.decoder._Decoder(store, memory, SPEC.byte_count, MemoryLimit(2**32))
+        return decoder.decode_all(lambda _: None, pictures, [0, 1][: len(pictures)], SPEC)
+
+    with pytest.raises(MemoryError):
+        decode_in_new_process([crop, other])
+    (failed,) = decode_in_new_process([crop])
+    assert isinstance(failed, TooMuchMemory)
 
 
-def huge_picture() -> bytes:
-    """Return a picture of 49 million pixels, which takes 196 MB in memory."""
+def huge_picture(form: str = "PNG", mode: str = "L") -> bytes:
+    """Return a picture of 49 million pixels, which takes 49 MB or more in memory."""
     out = io.BytesIO()
-    Image.new("L", (7000, 7000), 128).save(out, "PNG")
+    Image.new(mode, (7000, 7000)).save(out, form, lossless=True, quality=0, method=0)
     return out.getvalue()
 
 
 def test_a_picture_that_exceeds_its_memory_fails_alone(store: LocalBlobStore) -> None:
     decoders = DecoderPool(store, 1, DecoderLimits(30, 300 * 2**20), 32, SPEC.byte_count)
-    outcomes = decode(decoders, store, [huge_picture(), *good_files(2)])
-    assert isinstance(outcomes[0], DecodeFailed)
-    assert "memory" in outcomes[0].detail
-    assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes[1:])
+    # The library of WebP does not say that it lacks memory.
+    outcomes = decode(decoders, store, [huge_picture("PNG", "RGBA"), huge_picture("WEBP", "RGB"), *good_files(2)])
+    assert isinstance(outcomes[0], TooMuchMemory)
+    assert isinstance(outcomes[1], DecodeFailed)
+    for outcome in outcomes[:2]:
+        assert isinstance(outcome, ItemError)
+        assert outcome.detail.endswith("more memory than LOOKBOOK_DECODE_MEGABYTES allows (300 MiB)")
+    assert all(isinstance(outcome, DecodedPicture) for outcome in outcomes[2:])
     decoders.close()
 
 
@@ -183,7 +222,7 @@ def test_decoders_read_every_kind_of_store_and_a_missing_blob_fails_alone(
     blob_settings: Settings,
 ) -> None:
     store = open_blob_store(blob_settings)
-    # The default address space, because the threads of an S3 client need a part of it.
+    # The default memory, because the threads of an S3 client need a part of it.
     decoders = DecoderPool(
         store, 1, DecoderLimits(30, blob_settings.decode_megabytes * 2**20), 32, InputSpec(224).byte_count
     )

@@ -13,7 +13,7 @@ from core.messages import ChunkMessage, Queue
 from core.types import Crop, PictureInfo
 from db.database import Database
 from db.steps import chunks, lifecycle, linking, purging, submitting
-from db.steps.linking import FinishedJob, FoundDuplicates, Picture, SimilarItem
+from db.steps.linking import EarlierItem, FinishedJob, FoundDuplicates, Picture
 from db.steps.recording import Outcome
 from db.steps.submitting import NewItem, NewJob
 from db.tables import Blob, BlobBands, Item, Job, JobSource, JobStatus
@@ -93,12 +93,12 @@ def links(database: Database, job_id: str) -> list[int | None]:
     return [None if row.duplicate_of is None else positions[row.duplicate_of] for row in rows]
 
 
-def similar(database: Database, job_id: str, position: int = 0) -> list[SimilarItem]:
+def earlier(database: Database, job_id: str, position: int = 0) -> list[EarlierItem]:
     with database.reading() as session:
         item = session.scalars(select(Item).where(Item.job_id == job_id, Item.position == position)).one()
         found = items.get(session, item.id)
         assert found is not None
-        return linking.find_similar(session, found, NOW, 50)
+        return linking.find_earlier(session, found, NOW, 50)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
@@ -259,19 +259,19 @@ def test_pictures_that_are_purged_while_they_are_compared_delay_other_jobs_only_
         assert session.scalars(select(BlobBands.blob_sha256)).all() == [a_blob("b").sha256]
 
 
-def test_similar_items_are_found_in_earlier_jobs_of_the_same_owner(database: Database) -> None:
+def test_the_same_picture_is_found_in_earlier_jobs_of_the_same_owner(database: Database) -> None:
     first = a_job_of(database, ["large"], {"large": seen(SHIRT + RED)})
     second = a_job_of(
         database, ["other", "small"], {"other": seen(DRESS + RED), "small": seen(flipped(SHIRT, 3) + RED)}
     )
     Linker(database).run_pending()
     third = a_job_of(database, ["large"], {"large": seen(SHIRT + RED)})
-    assert [(found.item.job_id, found.distance) for found in similar(database, third)] == [(second, 3), (first, 0)]
-    assert [(found.item.job_id, found.distance) for found in similar(database, second, 1)] == [(first, 3)]
-    assert similar(database, first) == []
+    assert [(found.item.job_id, found.distance) for found in earlier(database, third)] == [(second, 3), (first, 0)]
+    assert [(found.item.job_id, found.distance) for found in earlier(database, second, 1)] == [(first, 3)]
+    assert earlier(database, first) == []
 
 
-def test_similar_items_of_another_key_or_a_deleted_job_are_not_found(database: Database) -> None:
+def test_the_same_picture_in_a_job_of_another_key_or_a_deleted_job_is_not_found(database: Database) -> None:
     outcomes = {"a": seen(SHIRT + RED)}
     mine = a_job_of(database, ["a"], outcomes, key_id="key_1")
     a_job_of(database, ["a"], outcomes, key_id="key_2")
@@ -279,7 +279,7 @@ def test_similar_items_of_another_key_or_a_deleted_job_are_not_found(database: D
     deleted = a_job_of(database, ["a"], outcomes, key_id="key_1")
     delete_job(database, deleted)
     latest = a_job_of(database, ["a"], outcomes, key_id="key_1")
-    assert [found.item.job_id for found in similar(database, latest)] == [mine]
+    assert [found.item.job_id for found in earlier(database, latest)] == [mine]
 
 
 def test_a_fingerprint_that_is_found_later_is_stored(database: Database) -> None:

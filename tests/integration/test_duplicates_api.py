@@ -42,14 +42,14 @@ def test_an_unknown_value_of_the_parameter_duplicates_is_refused(client: FlaskCl
     assert client.get(f"/v1/jobs/{job_id}/items?duplicates=show").status_code == 422
 
 
-def test_similar_items_of_earlier_jobs_are_listed(app: LookbookApp, client: FlaskClient, job_id: str) -> None:
+def test_duplicates_in_earlier_jobs_are_listed(app: LookbookApp, client: FlaskClient, job_id: str) -> None:
     Linker(database_of(app)).run_pending()
     later = a_job_of(database_of(app), ["large"], {"large": seen(SHIRT + RED)})
     item_id = body_of(client.get(f"/v1/jobs/{later}/items"))["data"][0]["id"]
-    found = body_of(client.get(f"/v1/items/{item_id}/similar"))["data"]
+    found = body_of(client.get(f"/v1/items/{item_id}/duplicates"))["data"]
     assert [(row["distance"], row["item"]["job_id"], row["item"]["position"]) for row in found] == [
         (0, job_id, 0),
         (5, job_id, 2),
     ]
-    assert len(body_of(client.get(f"/v1/items/{item_id}/similar?limit=1"))["data"]) == 1
-    assert client.get("/v1/items/itm_x/similar").status_code == 404
+    assert len(body_of(client.get(f"/v1/items/{item_id}/duplicates?limit=1"))["data"]) == 1
+    assert client.get("/v1/items/itm_x/duplicates").status_code == 404

@@ -158,6 +158,7 @@ def test_an_export_contains_everything_known_about_an_item(client: FlaskClient, 
         "review_label": "dress",
         "review_rejected": False,
         "reviewed_at": "2026-01-31T12:00:00.000Z",
+        "accepted": False,
         "created_at": "2026-01-31T12:00:00.000Z",
         "finished_at": "2026-01-31T12:00:00.000Z",
         "metadata": {"rank": 1, "이름": "가"},
@@ -237,6 +238,13 @@ def test_the_file_name_of_an_export_names_the_job_and_says_if_it_is_partial(
     over = client.get(f"/v1/jobs/{job_id}/export").headers
     assert over["X-Job-Status"] == "completed"
     assert names(over["Content-Disposition"]) == (f"{job_id}.csv", "가을.csv")
+
+    # A hostile name stays within the header, and names a file of its own folder.
+    hostile = full_job(database, '../a"; filename=evil.exe\r\nX-Injected: yes\u202egpj.\x1b\\b')
+    headers = client.get(f"/v1/jobs/{hostile}/export").headers
+    assert "X-Injected" not in headers
+    safe = "_a_; filename=evil.exe__X-Injected_ yes_gpj.__b (partial).csv"
+    assert headers["Content-Disposition"] == f'attachment; filename="{safe}"'
 
 
 def names(header: str) -> tuple[str, str]:

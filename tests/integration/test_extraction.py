@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from core.errors import ItemError
 from core.fetching import Fetcher
+from core.item_errors import ItemError
 from crawler.extraction import Extraction, PageKind, extract
 from crawler.feeds import is_feed, read_feed
 from crawler.recipes import SITES, load_recipe

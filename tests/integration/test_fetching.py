@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.errors import BlockedAddress, FetchFailed, FetchForbidden, FetchRefused, ItemError
 from core.fetching import Fetcher
+from core.item_errors import BlockedAddress, FetchFailed, FetchForbidden, FetchRefused, ItemError
 from tests.integration.fetchers import ELSEWHERE, PICTURE, fetcher, named, server
 from tests.integration.hostile_server import HostileServer, headers_of, redirect, response
 

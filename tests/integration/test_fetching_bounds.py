@@ -8,8 +8,8 @@ import zlib
 
 import pytest
 
-from core.errors import FetchFailed, FetchRefused, FetchTooSlow, ItemError, TooLarge
 from core.fetching import Fetcher, FetchLimits
+from core.item_errors import FetchFailed, FetchRefused, FetchTooSlow, ItemError, TooLarge
 from tests.integration.fetchers import CHUNKED, ENDLESS, PICTURE, SHORT, SLOW, fetcher, pour, server
 from tests.integration.hostile_server import HostileServer, Visit, redirect, response
 

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from core.errors import FetchTooSlow, TooLarge
 from core.fetching import Fetcher, FetchLimits
+from core.item_errors import FetchTooSlow, TooLarge
 from tests.integration.fetchers import ENDLESS, SHORT, SLOW, fetcher, server
 from tests.integration.hostile_server import HostileServer, headers_of, redirect, response
 

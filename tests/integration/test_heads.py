@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from classifier.artifact import GROUP_HEAD, LABEL_HEAD, SCORES, SUB_SCORES
-from classifier.keras_graph import with_activation_maps
+from classifier.artifact import FEATURES, GROUP_HEAD, LABEL_HEAD, SCORES, SUB_SCORES
+from classifier.keras_graph import load_graph, with_activation_maps
 from classifier.learning.networks.heads import HeadKind, log_answers
 from classifier.learning.networks.registry import build_backbone
-from classifier.runtime import predict
+from classifier.runtime import answer, predict
 from classifier.runtimes import open_runtime
 from tests.integration.networks import TAXONOMY, WIDTH, pictures, published, same_weights_in_every_run, with_head
 
@@ -50,6 +50,12 @@ def test_both_runtimes_serve_a_head_and_its_activation_maps(kind: HeadKind, tmp_
     assert scores.shape == (4, 3)
     np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-5)
     np.testing.assert_allclose(scores, predict(tensorflow, pictures(64)), atol=1e-5)
+    written = load_graph(tmp_path)
+    features = keras.Model(written.input, written.get_layer(FEATURES).output).predict_on_batch(pictures(64))
+    for runtime in (openvino, tensorflow):
+        embeddings = answer(runtime, pictures(64)).embeddings
+        assert embeddings is not None
+        np.testing.assert_allclose(embeddings, features.mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
     maps = openvino.activation_maps(pictures(64)[0])
     assert maps.shape == (2, 2, 3)
     np.testing.assert_allclose(maps, tensorflow.activation_maps(pictures(64)[0]), atol=1e-4)

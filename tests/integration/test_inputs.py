@@ -25,7 +25,8 @@ from classifier.runtimes import open_runtime
 from classifier.segmenting import SegmenterFile
 from classifier.taxonomy import Group, Label, Taxonomy
 from cli.main import app
-from core.errors import ArtifactInvalid, DatasetInvalid, DecodeFailed, ItemError
+from core.errors import ArtifactInvalid, DatasetInvalid
+from core.item_errors import ItemError, TooMuchMemory
 from core.settings import PROJECT
 from core.types import Crop
 from db.blobs.local import LocalBlobStore
@@ -85,7 +86,7 @@ def test_training_and_serving_prepare_every_view_of_the_same_bytes_to_the_same_p
         changed += len(set(pixels) - whole)
     assert changed > 2 * len(files)
     huge, good = served(decoders, store, [huge_picture(), files[0]], InputSpec(SIDE, view="crop", segmenter=segmenter))
-    assert isinstance(huge, DecodeFailed)
+    assert isinstance(huge, TooMuchMemory)
     assert isinstance(good, bytes)
     decoders.close()
 

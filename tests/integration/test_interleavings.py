@@ -16,16 +16,8 @@ from sqlalchemy.orm import Session
 
 from broker.client import Broker
 from broker.dispatch import dispatch
-from core.errors import (
-    FetchTooSlow,
-    ItemError,
-    JobFinished,
-    JobNotFinished,
-    LeaseLost,
-    ModelFailed,
-    NothingToRetry,
-    TruncatedImage,
-)
+from core.errors import JobFinished, JobNotFinished, LeaseLost, NothingToRetry
+from core.item_errors import FetchTooSlow, ItemError, ModelFailed, TruncatedImage
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from core.types import Crop, Region

@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session
 from core.clock import utc_now
 from core.search import searchable
 from db.database import Database
-from db.migrate import upgrade
 from db.steps import submitting
 from db.steps.submitting import NewItem, NewJob
 from db.tables import Item, ItemStatus, ItemText, Job, JobSource
 from db.views import item_pages, items
 from db.views.item_marks import read_marks
 from db.views.item_pages import ItemCursor, ItemFilter, ItemSort
+from tests.databases import make_sqlite
 from tests.integration.builders import a_model, a_varied_job, review
 
 REVIEWED = {0: "dress", 1: "dress", 2: None, 13: "shirt", 20: "shirt"}
@@ -52,6 +52,8 @@ FILTERS += [
         (None, "1.JPG", "SKU%", "sku_2", "Wool coat", "shop.example/3", "nothing"),
     )
 ]
+ORDERS = [ItemSort.POSITION, ItemSort.CONFIDENCE]
+"""The orders of all items. tests/integration/test_hints.py has those of hints."""
 FILTERS += [ItemFilter(predicted="dress", min_confidence=0.6), ItemFilter(labels=("dress",), text="sku", reviewed=True)]
 
 
@@ -107,7 +109,7 @@ def rank(item: Item, sort: ItemSort) -> tuple[float, int]:
     return 2 if item.confidence is None else item.confidence, item.position
 
 
-@pytest.mark.parametrize("sort", list(ItemSort))
+@pytest.mark.parametrize("sort", ORDERS)
 def test_pages_contain_every_item_once_for_all_filters_and_orders(database: Database, sort: ItemSort) -> None:
     job_id = a_varied_job(database)
     a_varied_job(database)
@@ -134,17 +136,17 @@ def test_a_group_of_very_many_labels_can_be_paged(database: Database) -> None:
     job_id = a_varied_job(database)
     labels = (*(f"label {n}" for n in range(item_pages.MAX_RUNS)), "shirt", "dress")
     with database.reading() as session:
-        for sort in ItemSort:
+        for sort in ORDERS:
             assert len(read_all(session, job_id, ItemFilter(labels=labels), sort, 7)) == 20
 
 
 @pytest.mark.parametrize("sort", list(ItemSort))
 def test_a_page_sorts_only_the_items_that_it_shows(tmp_path: Path, sort: ItemSort) -> None:
     """SQLite's query plans show it; benchmarks/paging.py measures both databases with a million items."""
+    make_sqlite(tmp_path / "test.db")
     database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    upgrade(database)
     labels: Sequence[tuple[str, ...] | None] = (None, ("dress",), ("shirt", "dress"))
-    for status, names, after in product((None, *ItemStatus), labels, (None, ItemCursor(3, 0.6))):
+    for status, names, after in product((None, *ItemStatus), labels, (None, ItemCursor(3, 0.6, 2))):
         if names and status not in (None, ItemStatus.SUCCEEDED):
             # Only succeeded items have a label, so these filters find nothing and read nothing.
             continue

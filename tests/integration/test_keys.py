@@ -22,7 +22,7 @@ def test_a_key_is_recognised_by_its_secret_and_only_a_digest_is_stored(database:
     key_id, written = a_key(database, Scope.READ, rate_limit=7)
     assert re.fullmatch(r"lb_[0-9a-z]{26}_[2-7a-z]{52}", written)
     with database.reading() as session:
-        caller = keys.find_caller(session, written)
+        caller = keys.find_caller(session, written, NOW)
         row = keys.get(session, key_id)
     assert caller is not None
     assert (caller.key_id, caller.scopes, caller.rate_limit) == (key_id, frozenset({Scope.READ}), 7)
@@ -44,7 +44,7 @@ def test_a_slightly_wrong_key_is_not_recognised(database: Database, change: str)
         "nul": f"{prefix}_\0_{secret}",
     }[change]
     with database.reading() as session:
-        assert keys.find_caller(session, wrong) is None
+        assert keys.find_caller(session, wrong, NOW) is None
 
 
 def test_a_revoked_key_is_not_recognised_and_stays_listed(database: Database) -> None:
@@ -54,8 +54,8 @@ def test_a_revoked_key_is_not_recognised_and_stays_listed(database: Database) ->
         assert keys.revoke(session, key_id, NOW + timedelta(days=1))
         assert not keys.revoke(session, "key_unknown", NOW)
     with database.reading() as session:
-        assert keys.find_caller(session, written) is None
-        assert keys.find_caller_by_id(session, key_id) is None
+        assert keys.find_caller(session, written, NOW) is None
+        assert keys.find_caller_by_id(session, key_id, NOW) is None
         assert [key.revoked_at for key in keys.list_newest(session)] == [NOW]
         assert keys.any_key_exists(session)
 

@@ -11,8 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import LookbookApp
+from api.exposure import check_exposure
 from api.identity.callers import Callers
-from api.server import check_exposure
 from core.clock import utc_now
 from core.errors import SettingsError
 from core.settings import Settings

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core.errors import JobFinished, JobNotFinished, ModelFailed, NothingToRetry, TruncatedImage
+from core.errors import JobFinished, JobNotFinished, NothingToRetry
+from core.item_errors import ModelFailed, TruncatedImage
 from core.messages import ChunkMessage
 from db.blobs.local import LocalBlobStore
 from db.database import Database

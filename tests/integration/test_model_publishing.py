@@ -125,7 +125,7 @@ def test_a_model_whose_output_does_not_fit_is_refused_and_nothing_is_published(
 def test_a_file_that_is_no_model_and_one_without_labels_are_refused(home: Path) -> None:
     (home / "broken.keras").write_bytes(b"no model")
     refused = run(home, "publish", str(home / "broken.keras"), "--name", "mine", "--labels", str(home / "labels.json"))
-    assert "expected a Keras model" in str(refused.exception)
+    assert "expected a Keras file (.keras), got another format" in str(refused.exception)
     refused = run(home, "publish", str(home / "broken.keras"), "--name", "mine")
     assert refused.exit_code == 2
     assert "expected --labels" in refused.output

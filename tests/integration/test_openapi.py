@@ -30,6 +30,9 @@ from tests.conftest import RunningRedis
 from tests.integration.apps import services_of, serving
 from tests.integration.builders import FAILED, NOW, POLICY, a_job, record_chunk, scored
 
+# Other tests cover every line that these requests reach, and measuring coverage takes half as long again.
+pytestmark = pytest.mark.no_cover
+
 EXAMPLES = 25
 """Cases of each operation and generation mode."""
 

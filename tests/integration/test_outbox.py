@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from core.clock import rfc3339
-from core.errors import DecodeFailed
+from core.item_errors import DecodeFailed
 from db.database import Database
 from db.steps import lifecycle, submitting, webhooks
 from db.steps.submitting import NewItem, NewJob

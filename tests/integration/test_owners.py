@@ -7,24 +7,27 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
 from api.app import LookbookApp
 from core.clock import utc_now
-from core.errors import NotAnImage
+from core.item_errors import NotAnImage
+from core.maps import Points
 from core.settings import Settings
 from db.access import keys, shares
 from db.blobs.opening import open_blob_store
 from db.database import Database
-from db.migrate import upgrade
-from db.steps import submitting
+from db.steps import lessons, mapping, submitting
 from db.steps.submitting import NewItem, NewJob, StoredBlob
-from db.tables import Item, JobSource, Scope
+from db.tables import Item, Job, JobSource, LessonKind, Scope
 from tests.conftest import SAMPLES
-from tests.integration.apps import bearer, body_of, services_of, serving
+from tests.databases import make_sqlite
+from tests.integration.apps import bearer, body_of, services_of, serving, upload_with
 from tests.integration.builders import POLICY, a_model, deliveries, finish
 
 PUBLIC = {
@@ -50,11 +53,12 @@ PAGES = {
     "/models",
     "/models/<name>/<version>",
     "/new",
+    "/teach",
 }
 """Pages that redirect signed-out visitors to the sign-in page."""
 SIGNING = {"/session"}
 """The route for signing in and out; test_sessions.py tests it."""
-OWNED = {"job_id", "item_id", "delivery_id", "share_id"}
+OWNED = {"job_id", "item_id", "delivery_id", "share_id", "lesson_id"}
 """Path parameters that name a resource of an owner."""
 SHARED = {"name", "version", "key_id", "filename", "token"}
 """Path parameters that name a resource without an owner."""
@@ -65,7 +69,11 @@ BODIES: dict[str, Any] = {
     "job_changes.change_job": {"name": "new"},
     "reviews.change_reviews": {"reviews": [{"item": "itm_unknown", "label": "dress"}]},
     "shares.create_share": {},
+    "review_imports.import_reviews": {"labels": {"itm_unknown": "dress"}},
+    "keys.rotate_key": {},
+    "trust.accept_predictions": {"threshold": 0.9},
     "exports.export_items": {"format": "csv", "items": ["x"]},
+    "taxonomies.put_taxonomy": {"labels": []},
 }
 """A valid JSON body, by endpoint, for the routes that need one."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -100,8 +108,8 @@ class OwnedService:
 
 @pytest.fixture
 def owned(settings: Settings) -> Iterator[OwnedService]:
+    make_sqlite(settings.home / "lookbook.db")
     database = Database(settings.resolved_database_url)
-    upgrade(database)
     data = (SAMPLES / "t-shirt-red.jpg").read_bytes()
     blob = StoredBlob(open_blob_store(settings).put(data), len(data))
     created = {}
@@ -126,10 +134,26 @@ def owned(settings: Settings) -> Iterator[OwnedService]:
     with database.writing() as session:
         share_id = shares.create(session, job, job.key_id, utc_now(), utc_now() + timedelta(days=1))[0].id
         item_id = session.scalars(select(Item.id)).one()
-    ids = {"job_id": job.id, "item_id": item_id, "delivery_id": deliveries(database)[0].id, "share_id": share_id}
+        lesson = lessons.create(session, job.key_id, LessonKind.CALIBRATE, model, [job.id], {}, utc_now())
+        draw_map(session, session.get_one(Job, job.id))
+    ids = {
+        "job_id": job.id,
+        "item_id": item_id,
+        "delivery_id": deliveries(database)[0].id,
+        "share_id": share_id,
+        "lesson_id": lesson.id,
+    }
     with serving(settings) as app:
         yield OwnedService(app, ids=ids, **{name: written for name, (_, written) in created.items()})
     database.close()
+
+
+def draw_map(session: Session, job: Job) -> None:
+    """Give the only item of a job a place on its map."""
+    mapping.request(session, job, utc_now())
+    work = mapping.take(session, utc_now())
+    assert work is not None
+    mapping.store(session, work, Points(np.zeros(1, np.int32), np.zeros((1, 2), np.uint16)), 1, utc_now())
 
 
 def rules(app: LookbookApp) -> list[tuple[Rule, str]]:
@@ -158,6 +182,34 @@ def test_every_route_answers_404_for_resources_of_another_owner(owned: OwnedServ
                 assert owned.call(rule, method, key) == 404, f"{method} {rule} shows {name} another owner's resource"
 
 
+def test_a_job_of_ones_own_opens_no_part_of_another_owners_job(owned: OwnedService) -> None:
+    own = body_of(upload_with(owned.client, owned.stranger))["id"]
+    nested = [(rule, method) for rule, method in rules(owned.app) if len(rule.arguments & OWNED) > 1]
+    assert len(nested) >= 2
+    for rule, method in nested:
+        assert owned.call(rule, method, owned.stranger, job_id=own) == 404, f"{method} {rule}"
+
+
+def test_ids_in_bodies_and_queries_open_nothing_of_another_owner(owned: OwnedService) -> None:
+    own = body_of(upload_with(owned.client, owned.stranger))["id"]
+    job, item = owned.ids["job_id"], owned.ids["item_id"]
+    requests: list[tuple[str, str, dict[str, Any] | None]] = [
+        ("POST", "/v1/jobs", {"rerun": {"job": job}}),
+        ("POST", "/v1/jobs", {"rerun": {"job": own, "items": [item]}}),
+        ("GET", f"/v1/jobs/{own}/compare?with={job}", None),
+        ("GET", f"/v1/jobs/{own}/compare/items?with={job}", None),
+        ("GET", f"/v1/items/{item}/duplicates", None),
+        ("POST", f"/v1/jobs/{own}/reviews", {"reviews": [{"item": item, "label": "dress"}]}),
+        ("POST", f"/v1/jobs/{own}/export", {"format": "csv", "items": [item]}),
+    ]
+    for method, path, body in requests:
+        answer = owned.client.open(path, method=method, json=body, headers=bearer(owned.stranger))
+        assert 400 <= answer.status_code < 500, (path, answer.status, answer.text)
+        assert "a.jpg" not in answer.text
+        assert "hers" not in answer.text
+    assert owned.client.get(f"/v1/items/{item}", headers=bearer(owned.owner)).get_json()["review"] is None
+
+
 def test_every_route_finds_resources_of_the_owner(owned: OwnedService) -> None:
     # Without this test, the one above would also pass for routes that it calls wrongly.
     for rule, method in rules(owned.app):
@@ -181,7 +233,17 @@ def test_only_admin_keys_can_manage_keys_and_promote_models(owned: OwnedService)
         if rule.rule.startswith("/v1/keys") or rule.rule.endswith("/promote")
     }
     assert set(statuses.values()) == {403}
-    assert len(statuses) == 3
+    assert len(statuses) == 4
+
+
+def test_a_metrics_key_reads_the_metrics_and_nothing_else(owned: OwnedService) -> None:
+    with services_of(owned.app).database.writing() as session:
+        _, key = keys.create(session, "prometheus", [Scope.METRICS], utc_now())
+    api = [pair for pair in rules(owned.app) if pair[0].rule.startswith(("/v1/", "/metrics"))]
+    allowed = {rule.rule for rule, method in api if owned.call(rule, method, key) != 403}
+    assert allowed == {"/metrics", "/v1/usage"}
+    (metrics,) = [rule for rule, _ in rules(owned.app) if rule.rule == "/metrics"]
+    assert (owned.call(metrics, "GET", owned.admin), owned.call(metrics, "GET", owned.owner)) == (200, 403)
 
 
 def listed(owned: OwnedService, key: str) -> list[str]:

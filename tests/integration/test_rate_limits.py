@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import LookbookApp
-from api.door.limits import BAD_KEY_LIMIT, REDIS_PAUSE_SECONDS, RateLimit, RequestCounter
+from api.door.limits import REDIS_PAUSE_SECONDS, RateLimit, RequestCounter
 from core.settings import Settings
 from tests.conftest import RunningRedis
 from tests.integration.apps import bearer, blobs_on_disk, body_of, refused, services_of, serving, upload_with
@@ -84,16 +84,30 @@ def test_requests_without_a_limit_are_not_counted(settings: Settings, app: Lookb
             assert "RateLimit-Limit" not in answer.headers
 
 
-def test_guessing_keys_is_limited_per_ip_address_and_good_keys_are_not_affected(
-    app: LookbookApp, client: FlaskClient
+def guess(client: FlaskClient, address: str, times: int = 1, key: str = "lb_wrong") -> list[int]:
+    """Send a key from an address that a trusted proxy reports, and return the statuses."""
+    headers = bearer(key) | {"X-Forwarded-For": address}
+    return [client.get("/v1/jobs", headers=headers).status_code for _ in range(times)]
+
+
+def test_guessing_keys_is_slowed_for_each_address_and_never_locks_out_a_valid_key(
+    settings: Settings, redis: RunningRedis, app: LookbookApp
 ) -> None:
     _, key = a_key(services_of(app).database)
-    guesses = statuses(client, "lb_wrong", BAD_KEY_LIMIT + 1)
-    assert guesses == [401] * BAD_KEY_LIMIT + [429]
-    answer = client.get("/v1/jobs", headers=bearer("lb_wrong"))
-    refused(answer, 429, "rate_limited")
-    assert int(answer.headers["Retry-After"]) > 0
-    assert statuses(client, key, 1) == [200]
+    shared = settings.with_changes(redis_url=redis.url, proxies=1, wrong_keys=4)
+    with serving(shared) as first_app, serving(shared) as second_app:
+        first, second = first_app.test_client(), second_app.test_client()
+        # Both processes count together.
+        assert guess(first, "192.0.2.1", 2) + guess(second, "192.0.2.1", 3) == [401] * 4 + [429]
+        answer = first.get("/v1/jobs", headers=bearer("lb_wrong") | {"X-Forwarded-For": "192.0.2.1"})
+        refused(answer, 429, "rate_limited")
+        assert 0 < int(answer.headers["Retry-After"]) <= 60
+        # A client chooses freely among the addresses of its IPv6 network. Only the last proxy's word counts.
+        assert guess(first, "2001:db8::1", 2) + guess(second, "2001:db8::ffff:2", 3) == [401] * 4 + [429]
+        assert guess(first, "198.51.100.7, 192.0.2.1") == guess(first, "::ffff:192.0.2.1") == [429]
+        # Others, and everyone with a valid key, are not affected.
+        assert guess(first, "2001:db8:0:1::1") == guess(second, "192.0.2.2") == [401]
+        assert guess(first, "192.0.2.1", key=key) == guess(second, "192.0.2.2", key=key) == [200]
 
 
 def test_a_key_without_quota_is_refused_before_its_pictures_are_stored(

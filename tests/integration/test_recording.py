@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Table, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from core.errors import TruncatedImage
+from core.item_errors import TruncatedImage
 from core.messages import ChunkMessage, Queue
 from db.access.keys import ANYONE
 from db.bulk import InsertMissing

@@ -13,7 +13,7 @@ from pyarrow import parquet
 from sqlalchemy import func, select
 
 from api.answers.export_formats import FORMATS
-from core.errors import BadCrop, ModelFailed, RegionsNotTaken
+from core.item_errors import BadCrop, ModelFailed, RegionsNotTaken
 from core.messages import ChunkMessage
 from core.types import Crop, PictureKey, Region
 from db import model_versions
@@ -26,6 +26,7 @@ from db.tables import Item, ItemRegion, ItemStatus, JobSource, Prediction
 from db.views import items, jobs
 from db.views.exports import Export
 from db.views.item_pages import ItemFilter, ItemSort
+from db.views.labels import labels_of
 from tests.integration.builders import (
     FAILED,
     NOW,
@@ -228,7 +229,7 @@ def test_every_format_of_an_export_has_the_regions(database: Database) -> None:
     with database.reading() as session:
         job = jobs.get(session, job_id)
         assert job is not None
-        export = Export.of(job, ItemFilter())
+        export = Export.of(job, labels_of(job), ItemFilter())
     files = {
         name: b"".join(kind.encode(export.columns(), export.read_pages(database), {})) for name, kind in FORMATS.items()
     }

@@ -12,8 +12,8 @@ from ipaddress import IPv4Network
 import pytest
 import structlog
 
-from core.errors import PageNotDrawn
 from core.fetching import Fetcher
+from core.item_errors import PageNotDrawn
 from core.settings import Settings
 from crawler import rendering
 from crawler.extraction import PageKind, extract
@@ -99,6 +99,13 @@ def test_a_shop_that_a_script_draws_is_crawled_if_the_setting_allows_it(
     origin = shop.address_url("drawn")
     pictures = {picture.url for product in shop.truth("drawn", origin).products() for picture in product.pictures}
     assert set(run.picture_urls(job_id)) >= pictures
+    product = next(iter(shop.truth("drawn", origin).products()))
+    with Fetcher(allow=shop.allow) as fetcher:
+        bare = fetcher.get(product.url)
+    assert extract(bare.body, bare.url).kind is PageKind.PRODUCT
+    with crawl_run(settings, database, shop, **drawing) as run:
+        job_id = run.crawl(product.url, limits=replace(LIMITS, pages=1))
+    assert {picture.url for picture in product.pictures} <= set(run.picture_urls(job_id))
     assert shop.log.connected(INSIDE) == []
 
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from api.app import LookbookApp
-from core.errors import FetchFailed, NotAnImage
+from core.item_errors import FetchFailed, NotAnImage
 from core.settings import Settings
 from core.types import Crop, Region
 from db.blobs.opening import open_blob_store

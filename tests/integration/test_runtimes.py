@@ -18,7 +18,7 @@ from skimage import data
 from classifier.artifact import KERAS_MODEL, Artifact, list_artifacts
 from classifier.precision import Check, Precision
 from classifier.prepare import prepare
-from classifier.runtime import Runtime, predict
+from classifier.runtime import Runtime, answer, predict
 from classifier.runtime_openvino import OpenVinoRuntime, supported_precisions
 from classifier.runtimes import choose_runtime, open_runtime, visible_gpus
 from core.settings import PROJECT
@@ -62,6 +62,42 @@ def test_both_runtimes_give_the_same_labels_and_scores(
     by_openvino, by_tensorflow = predict(openvino, pixels), predict(tensorflow, pixels)
     np.testing.assert_allclose(by_openvino, by_tensorflow, atol=1e-3)
     assert by_openvino.argmax(axis=1).tolist() == by_tensorflow.argmax(axis=1).tolist()
+
+
+def test_an_embedding_rests_on_the_picture_alone_in_both_runtimes(
+    artifact: Artifact, openvino: Runtime, tensorflow: Runtime, pixels: NDArray[np.uint8]
+) -> None:
+    assert artifact.embedding is not None
+    by_openvino, by_tensorflow = answer(openvino, pixels).embeddings, answer(tensorflow, pixels).embeddings
+    assert by_openvino is not None
+    assert by_tensorflow is not None
+    assert by_openvino.shape == (len(pixels), artifact.embedding.length)
+    np.testing.assert_allclose(by_openvino, by_tensorflow, atol=0.01)
+    alone = openvino.infer(pixels[5:6], lone=True).embeddings
+    assert alone is not None
+    np.testing.assert_allclose(alone, by_openvino[5:6], atol=1e-3)
+
+
+def test_an_artifact_without_an_embedding_is_served_by_both_runtimes(
+    artifact: Artifact, openvino: Runtime, pixels: NDArray[np.uint8]
+) -> None:
+    older = dataclasses.replace(artifact, embedding=None)
+    for name in ("openvino", "tensorflow"):
+        runtime = open_runtime(older, name)
+        answers = answer(runtime, pixels[:2])
+        assert answers.embeddings is None
+        np.testing.assert_allclose(answers.scores, predict(openvino, pixels[:2]), atol=1e-3)
+        runtime.close()
+
+
+def test_the_published_answers_are_those_of_the_model(artifact: Artifact) -> None:
+    """The reference has scores on the pictures to judge by, with the accuracy that the card states."""
+    reference = artifact.reference()
+    assert reference is not None
+    assert artifact.embedding is not None
+    assert reference.train_embeddings.shape == (1024, artifact.embedding.length)
+    right = reference.validation_scores.argmax(axis=1) == reference.validation_labels
+    assert right.mean() == pytest.approx(artifact.metrics["accuracy"], abs=1e-9)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 9, 13, 33])
@@ -122,6 +158,11 @@ def test_a_precision_that_was_checked_keeps_the_labels(
     clear = np.sort(exact, axis=1)[:, -1] - np.sort(exact, axis=1)[:, -2] > 0.2
     assert clear.sum() > len(clear) / 2
     assert (scores.argmax(axis=1) == exact.argmax(axis=1))[clear].all()
+    rounded, embeddings = answer(runtime, pixels).embeddings, answer(openvino, pixels).embeddings
+    assert rounded is not None
+    assert embeddings is not None
+    lengths = np.linalg.norm(rounded, axis=1) * np.linalg.norm(embeddings, axis=1)
+    assert np.median((rounded * embeddings).sum(axis=1) / lengths) > 0.95
     # Explanations are still computed in f32.
     assert runtime.activation_maps(pixels[0]).shape == (7, 7, 10)
     runtime.close()

@@ -11,7 +11,6 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import LookbookApp
-from api.door.limits import BAD_KEY_LIMIT
 from api.door.visitors import SHARE_COOKIE
 from core.clock import rfc3339, utc_now
 from core.settings import Settings
@@ -23,6 +22,7 @@ from db.tables import Item, Job, JobSource, Scope, Share
 from tests.integration.apps import bearer, body_of, picture, refused, services_of, serving
 from tests.integration.builders import NOW, POLICY, a_key, a_model, delete_job, finish
 
+WRONG_KEYS = Settings().wrong_keys
 READABLE = {
     ("GET", "/jobs/<job_id>"),
     ("GET", "/session"),
@@ -273,9 +273,9 @@ def test_a_link_ends_with_its_job(shop: Shop) -> None:
 
 def test_wrong_links_are_refused_and_counted(shop: Shop) -> None:
     client = shop.app.test_client()
-    answers = [client.get(f"/shared/wrong{n}") for n in range(BAD_KEY_LIMIT + 1)]
+    answers = [client.get(f"/shared/wrong{n}") for n in range(WRONG_KEYS + 1)]
     refused(answers[0], 404, "unknown_share")
-    assert [answer.status_code for answer in answers] == [404] * BAD_KEY_LIMIT + [429]
+    assert [answer.status_code for answer in answers] == [404] * WRONG_KEYS + [429]
     client.set_cookie(SHARE_COOKIE, "forged")
     assert client.get(f"/v1/jobs/{shop.job_id}").status_code == 429
 

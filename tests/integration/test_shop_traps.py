@@ -12,8 +12,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from core.errors import BlockedAddress, ItemError
 from core.fetching import Fetched, Fetcher, FetchLimits
+from core.item_errors import BlockedAddress, ItemError
 from core.pictures import load
 from tests.integration.shop_fetcher import fetcher
 from tests.shop import Shop, running_shop, shop_process

@@ -52,6 +52,20 @@ def test_chunks_of_a_submission_are_queued_by_priority(
         assert redis.connection.llen("interactive") == 1
 
 
+def test_a_job_stores_vectors_unless_it_or_the_service_leaves_them_out(
+    settings: Settings, app: LookbookApp, client: FlaskClient
+) -> None:
+    assert body_of(upload(client, [(picture(), "a.jpg")]))["vectors"] is True
+    assert body_of(upload(client, [(picture(), "a.jpg")], vectors="false"))["vectors"] is False
+    assert body_of(client.post("/v1/jobs", json={"open": True, "vectors": False}))["vectors"] is False
+    with serving(settings.with_changes(vectors=False)) as without:
+        answer = without.test_client().post("/v1/jobs", json={"open": True})
+        assert body_of(answer)["vectors"] is False
+        refused = problem(without.test_client().post("/v1/jobs", json={"open": True, "vectors": True}))
+    assert (refused["status"], refused["code"]) == (422, "vectors_off")
+    assert "LOOKBOOK_VECTORS" in refused["detail"]
+
+
 def test_a_request_can_contain_more_than_a_thousand_files(app: LookbookApp, client: FlaskClient) -> None:
     small = picture("t-shirt-black.webp")[:100]
     response = upload(client, [(small + str(n).encode(), f"{n}.webp") for n in range(1500)])

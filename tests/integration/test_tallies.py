@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.errors import TooLarge, TruncatedImage
+from core.item_errors import TooLarge, TruncatedImage
 from db.blobs.local import LocalBlobStore
 from db.database import Database
 from db.steps import chunks, lifecycle, submitting, tallies

@@ -48,8 +48,8 @@ def drawn_dataset(tmp_path: Path) -> Path:
 def test_a_trained_artifact_reproduces_its_metrics_and_can_be_quantized(drawn_dataset: Path, tmp_path: Path) -> None:
     recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
     recipe |= {"size": 64, "crop_from": 72, "batch": 8, "taxonomy": str(RECIPES / "garments.labels.json")}
-    recipe["head"]["epochs"] = 5
-    recipe["fine_tune"] |= {"epochs": 2, "size": 48}
+    recipe["head"]["epochs"] = 2
+    recipe["fine_tune"] |= {"epochs": 2, "from_block": 12, "size": 48}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     (drawn_dataset / "train" / "dress" / "broken.jpg").write_bytes(b"no picture")
     models = tmp_path / "models"
@@ -124,7 +124,7 @@ def test_a_backbone_from_a_file_trains_only_later_blocks_and_learns_sub_labels(
     source = build_backbone("vgg16", 32, 0.125, "none")
     keras.Model(source.pixels, source.features).save(tmp_path / "vgg16.keras")
     head = {"kind": "multi_label", "epochs": 1, "learning_rate": 1e-3}
-    recipe = tiny_recipe(tmp_path, backbone="bcrnn", weights="vgg16.keras", width=0.125, head=head)
+    recipe = tiny_recipe(tmp_path, backbone="fashionnet", weights="vgg16.keras", width=0.125, head=head)
     without = CliRunner().invoke(app, ["train", "--data", str(drawn_dataset), "--recipe", str(recipe)])
     assert "expected the member sub_labels in some lines of manifest.jsonl, or sub-styles" in str(without.exception)
     rows = [

@@ -48,7 +48,7 @@ def test_the_log_says_that_a_redis_on_the_path_was_passed_over(tmp_path: Path, m
     script = (
         "from cli.redis_server import find_redis_server\n"
         "from core.logs import configure_logging\n"
-        "configure_logging('info')\n"
+        "configure_logging('info', 'worker')\n"
         "find_redis_server()"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifier.artifact import Artifact
+from classifier.artifact import POOL, Artifact
 from classifier.keras_graph import load_graph
-from classifier.learning.networks.heads import POOL, HeadOptions, add_head
+from classifier.learning.networks.heads import HeadOptions, add_head
 from classifier.learning.networks.registry import build_backbone
 from classifier.learning.publishing.exporting import save_keras, save_openvino
 from classifier.prepare import PADDING, VIEW_COUNT, InputSpec
