@@ -4,13 +4,14 @@ import { $, day, dayAndTime, make, number, onLanguage, say, sayFailure, sayOf } 
 import { copied } from "../shared/script-calls.js";
 
 const NUMBER = /^\d*$/;
+const OVERLAP_DAYS = 7;
 
 export class Keys {
   constructor() {
     this.keys = [];
     this.cursor = null;
     this.who = null;
-    this.revoking = null;
+    this.asking = null;
     this.created = null;
     $("more").addEventListener("click", () => this.#tell("refused", () => this.#read()));
     $("create").addEventListener("submit", (event) => {
@@ -21,7 +22,7 @@ export class Keys {
       $("secret-copy").textContent = say((await copied($("secret-key"))) ? "copied" : "selected");
     });
     $("sure").addEventListener("close", () => {
-      if ($("sure").returnValue === "revoke") this.#tell("refused", () => this.#revoke());
+      if ($("sure").returnValue === "yes") this.#tell("refused", () => this.#asked());
       $("sure").returnValue = "";
     });
     onLanguage(() => this.who && this.#draw());
@@ -53,18 +54,36 @@ export class Keys {
       return;
     }
     const limit = (text) => (text === "" ? null : Number(text));
-    const key = await postJson("/v1/keys", { name: fields.name, scopes, quota: limit(fields.quota), rate_limit: limit(fields.rate) });
+    const limits = { quota: limit(fields.quota), rate_limit: limit(fields.rate) };
+    const owner = $("key-owner").value.trim() || null;
+    this.#show(await postJson("/v1/keys", { name: fields.name, scopes, owner, ...limits }));
+    $("create").reset();
+  }
+
+  /** Show a new key once, at the head of the list. */
+  #show(key) {
     this.created = key;
     // The list is not read again: if this was the first key, this page has no key to read with.
     this.keys.unshift(key);
-    $("create").reset();
     this.#draw();
     $("secret-copy").focus();
   }
 
-  async #revoke() {
-    await change("DELETE", `/v1/keys/${encodeURIComponent(this.revoking.id)}`);
-    this.revoking.revoked_at = new Date().toISOString();
+  async #asked() {
+    const { key, action } = this.asking;
+    await action(key);
+  }
+
+  async #rotate(key) {
+    const made = await postJson(`/v1/keys/${encodeURIComponent(key.id)}/rotate`, { overlap_days: OVERLAP_DAYS });
+    const ends = Date.now() + OVERLAP_DAYS * 24 * 3600 * 1000;
+    key.expires_at = new Date(Math.min(ends, key.expires_at ? Date.parse(key.expires_at) : ends)).toISOString();
+    this.#show(made);
+  }
+
+  async #revoke(key) {
+    await change("DELETE", `/v1/keys/${encodeURIComponent(key.id)}`);
+    key.revoked_at = new Date().toISOString();
     this.#draw();
   }
 
@@ -98,6 +117,9 @@ export class Keys {
     const limit = (value) => (value === null ? say("none") : number(value));
     const row = make("tr", { class: key.revoked_at && "revoked" });
     row.append(make("th", { scope: "row" }, make("b", {}, key.name), make("span", { class: "small muted" }, key.id)));
+    const notes = key.owner === key.id ? [] : [say("ofOwner", { owner: key.owner })];
+    if (key.expires_at && !key.revoked_at) notes.push(say("expiresOn", { day: day(key.expires_at) }));
+    row.firstChild.append(...notes.map((text) => make("span", { class: "small muted" }, text)));
     const used = key.last_used_at ? dayAndTime(key.last_used_at) : say("never");
     const cells = [key.scopes.map((scope) => sayOf("scopeWords", scope)).join(", "), limit(key.quota), limit(key.rate_limit), day(key.created_at), used];
     row.append(...cells.map((text) => make("td", {}, text)), make("td", {}, this.#action(key)));
@@ -106,13 +128,23 @@ export class Keys {
 
   #action(key) {
     if (key.revoked_at) return say("revokedOn", { day: day(key.revoked_at) });
-    const button = make("button", { class: "quiet", type: "button", "aria-label": `${say("revoke")}: ${key.name}` }, say("revoke"));
-    button.addEventListener("click", () => {
-      this.revoking = key;
-      const isOwn = key.id === this.who.key?.id;
-      $("sure-text").textContent = say(isOwn ? "revokeOwnSure" : "revokeSure", { name: key.name });
-      $("sure").showModal();
-    });
-    return button;
+    const cell = make("span", { class: "key-actions" });
+    if (key.expires_at && Date.parse(key.expires_at) <= Date.now()) return cell;
+    const isOwn = key.id === this.who.key?.id;
+    const questions = [
+      ["rotate", "rotateSure", "rotateYes", (one) => this.#rotate(one)],
+      ["revoke", isOwn ? "revokeOwnSure" : "revokeSure", "revokeYes", (one) => this.#revoke(one)],
+    ];
+    for (const [word, sure, yes, action] of questions) {
+      const button = make("button", { class: "quiet", type: "button", "aria-label": `${say(word)}: ${key.name}` }, say(word));
+      button.addEventListener("click", () => {
+        this.asking = { key, action };
+        $("sure-text").textContent = say(sure, { name: key.name });
+        $("sure-yes").textContent = say(yes);
+        $("sure").showModal();
+      });
+      cell.append(button);
+    }
+    return cell;
   }
 }

@@ -45,6 +45,7 @@ function drawWho({ key, open, may }) {
     $("who").textContent = key.name;
   }
   const facts = key ? [key.id] : [say(open ? "openService" : "noKey")];
+  if (key && key.owner !== key.id) facts.push(say("ofOwner", { owner: key.owner }));
   facts.push(...may.map((scope) => sayOf("may", scope)));
   if (key?.rate_limit) facts.push(say("rateLimit", { count: number(key.rate_limit) }));
   $("may").textContent = facts.join(" · ");

@@ -36,6 +36,8 @@ export class Actions {
     for (const id of ["rename", "share"]) $(id).hidden = !may;
     $("delete").hidden = !finished || !may;
     $("compare").hidden = !this.may("read");
+    $("teach").hidden = !may;
+    $("teach").href = `/teach?${new URLSearchParams({ jobs: job.id })}`;
     $("deliveries").hidden = !job.webhook || !this.may("read");
     $("deliveries").href = `${job.links.page}/deliveries`;
     $("tell").hidden = finished || !("Notification" in window) || Notification.permission === "denied" || this.tells;

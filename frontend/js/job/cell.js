@@ -48,7 +48,7 @@ export class Cell {
     if (item === this.drawn) return;
     this.drawn = item;
     const doubtful = isDoubtful(item, this.look.threshold());
-    this.element.className = `cell ${item?.status ?? "unknown"}${doubtful ? " doubtful" : ""}${item?.review ? " reviewed" : ""}`;
+    this.element.className = `cell ${item?.status ?? "unknown"}${doubtful ? " doubtful" : ""}${item?.review ? " reviewed" : item?.accepted ? " accepted" : ""}`;
     this.showText(item, doubtful);
   }
 
@@ -94,9 +94,9 @@ export function labelOf({ prediction, review }, names) {
   return prediction && names.label(prediction.label.id);
 }
 
-/** A prediction is doubtful while its confidence is below the threshold and no person has reviewed it. */
+/** A prediction is doubtful while its confidence is below the threshold and no person has reviewed it, and no policy accepts it. */
 export const isDoubtful = (item, threshold) =>
-  Boolean(item?.prediction && !item.review && item.prediction.confidence < threshold);
+  Boolean(item?.prediction && !item.review && !item.accepted && item.prediction.confidence < threshold);
 
 /** Characters of a path that fit below a picture. */
 const LONGEST_PATH = 22;
@@ -110,6 +110,7 @@ function spoken(item, doubtful, { label, confidence, name, reason }) {
   if (item.prediction) parts.push(confidence.textContent.replace("? ", ""));
   if (doubtful) parts.push(say("doubtfulMark"));
   if (item.review) parts.push(say("reviewedMark"));
+  else if (item.accepted) parts.push(say("acceptedMark"));
   if (item.duplicate_of) parts.push(say("duplicateMark"));
   parts.push(reason.textContent, name.textContent);
   return parts.filter(Boolean).join(", ");

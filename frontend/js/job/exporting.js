@@ -3,9 +3,9 @@ import { isFinished } from "../shared/api.js";
 import { $, number, say } from "../shared/page.js";
 
 export class Exporting {
-  /** `filters`: the Filters of the page; `list`: its ItemList; `products`: its Products. */
-  constructor(filters, list, products) {
-    Object.assign(this, { filters, list, products });
+  /** `filters`: the Filters of the page; `list`: its ItemList; `products`: its Products; `may(scope)`: of the visitor. */
+  constructor(filters, list, products, may) {
+    Object.assign(this, { filters, list, products, may });
     for (const choice of document.querySelectorAll('input[name="export-what"]')) choice.addEventListener("change", () => this.link());
     $("export").addEventListener("toggle", () => this.job && this.draw(this.job));
   }
@@ -34,7 +34,10 @@ export class Exporting {
     const { sort, ...seen } = this.filters.query;
     const filter = { seen, all: {}, failed: { status: "failed" }, products: this.products.query }[what];
     const path = what === "products" ? `${this.job.links.products}/export` : this.job.links.export;
-    for (const link of $("export").querySelectorAll("a")) {
+    // Products have no file for label tools, and a visitor who came by a link gets no URLs that outlive it.
+    $("export-tools").hidden = what === "products" || !this.may("read");
+    $("export-config").href = `/v1/jobs/${encodeURIComponent(this.job.id)}/labelling-config`;
+    for (const link of $("export").querySelectorAll("a[data-format]")) {
       link.href = `${path}?${new URLSearchParams({ format: link.dataset.format, ...filter })}`;
     }
   }

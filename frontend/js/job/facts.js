@@ -1,9 +1,9 @@
 // The facts of an item: where it came from, its picture, its model.
 import { isVisitor } from "../shared/api.js";
-import { bytes, link, make, money, number, say, sayOf, webUrl } from "../shared/page.js";
+import { bytes, link, make, money, number, percent, say, sayOf, webUrl } from "../shared/page.js";
 
 /** Terms and descriptions of an item, for a `<dl>`. */
-export function factsOf({ custom_id, image, crop, prediction, source, product, metadata, duplicate_of, review }) {
+export function factsOf({ custom_id, image, crop, prediction, source, product, metadata, duplicate_of, review, accepted }) {
   const rows = [
     [say("customId"), custom_id],
     ...factsOfProduct(product ?? {}, source.page_url),
@@ -13,6 +13,7 @@ export function factsOf({ custom_id, image, crop, prediction, source, product, m
     [say("size"), image?.width && `${number(image.width)} × ${number(image.height)}`],
     [say("crop"), crop && cropText(crop)],
     [say("betterCrop"), review?.crop && cropText(review.crop)],
+    [say("acceptedFact"), accepted && !review && say("acceptedFrom", { threshold: percent(accepted.threshold) })],
     [say("bytes"), image && bytes(image.bytes)],
     [say("format"), image?.format],
     [say("duplicate"), duplicate_of && say("yes")],

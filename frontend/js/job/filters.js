@@ -1,6 +1,6 @@
 // The filters of a job's page. They combine, and they are in the page's URL under the names that the API gives them.
-import { $, make, number, percent, say } from "../shared/page.js";
-import { pushState, readState } from "../shared/url-state.js";
+import { $, make, number, percent, say, sayOf } from "../shared/page.js";
+import { pushState, readState, replaceState } from "../shared/url-state.js";
 
 /** Filters of the API that the URL of the page may hold. */
 const NAMES = [
@@ -13,17 +13,23 @@ const NAMES = [
   "max_confidence",
   "reviewed",
   "rejected",
+  "hint",
+  "accepted",
+  "narrows",
   "duplicates",
   "q",
   "product_id",
   "sku",
+  "area",
 ];
+/** Orders of the API. All but the second are those of hints. */
+const SORTS = ["confidence", "doubt", "surprise", "mislabelled", "unknown", "diverse"];
 /** A prediction with a confidence below this is called doubtful, until the person chooses another threshold. */
 const THRESHOLD = 0.6;
 /** Milliseconds after the last key before a search begins. */
 const TYPING = 300;
 /** Filters that concern predictions. Failed pictures have none. */
-const OF_PREDICTIONS = ["label", "group", "predicted", "max_confidence", "min_confidence", "rejected"];
+const OF_PREDICTIONS = ["label", "group", "predicted", "max_confidence", "min_confidence", "rejected", "hint", "accepted", "narrows"];
 
 export class Filters {
   /** `onChange()` is called after the person has changed a filter. The URL has changed then. */
@@ -32,7 +38,7 @@ export class Filters {
     for (const button of $("filters").querySelectorAll("[data-filter]")) {
       button.addEventListener("click", () => this.press(button.dataset.filter));
     }
-    $("sort").addEventListener("change", () => this.set({ sort: $("sort").value === "confidence" && "confidence" }));
+    $("sort").addEventListener("change", () => this.set({ sort: $("sort").value !== "position" && $("sort").value }));
     $("search").addEventListener("input", () => {
       clearTimeout(this.typing);
       this.typing = setTimeout(() => this.set({ q: $("search").value.trim() }), TYPING);
@@ -48,7 +54,7 @@ export class Filters {
   get query() {
     const { state } = this;
     const query = Object.fromEntries(NAMES.filter((name) => state[name]).map((name) => [name, state[name]]));
-    return { ...query, sort: state.sort === "confidence" ? "confidence" : "position" };
+    return { ...query, sort: SORTS.includes(state.sort) ? state.sort : "position" };
   }
 
   get isOn() {
@@ -67,6 +73,11 @@ export class Filters {
     clearTimeout(this.typing);
     pushState({ q: $("search").value.trim(), ...changes, at: null, item: null });
     if (location.search !== before) this.onChange();
+  }
+
+  /** Take all filters away in place, for a view that has none. */
+  forget() {
+    replaceState(Object.fromEntries(NAMES.map((filter) => [filter, null])));
   }
 
   press(name) {
@@ -117,7 +128,11 @@ export class Filters {
       button.setAttribute("aria-pressed", String(Boolean(on)));
       button.hidden = !useful && !on;
     }
-    $("sort").value = this.query.sort;
+    const sort = this.query.sort;
+    // An order of a hint is in the list only while it is the chosen one: the hints have a list of their own.
+    for (const option of [...$("sort").options].slice(2)) option.remove();
+    if (!["position", "confidence"].includes(sort)) $("sort").append(make("option", { value: sort }, sayOf("hintNames", sort)));
+    $("sort").value = sort;
     if (document.activeElement !== $("search")) $("search").value = state.q ?? "";
     this.drawChips(names);
   }
@@ -132,6 +147,9 @@ export class Filters {
       error: () => state.error.replaceAll("_", " "),
       product_id: () => say("chipProduct", { id: state.product_id }),
       sku: () => say("chipSku", { sku: state.sku }),
+      accepted: () => say(state.accepted === "true" ? "chipAccepted" : "chipNotAccepted"),
+      narrows: () => say("chipNarrows"),
+      area: () => say("chipArea"),
       min_confidence: () => say("chipAbove", { value: percent(state.min_confidence) }),
       max_confidence: () => say("chipBelow", { value: percent(state.max_confidence) }),
     };

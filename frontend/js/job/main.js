@@ -5,8 +5,12 @@ import { $, number, onLanguage, say, sayError, sayFailure, setUpPage } from "../
 import { showScriptCalls } from "../shared/script-calls.js";
 import { onHistory, pushState, readState, replaceState } from "../shared/url-state.js";
 import { WORDS as CRAWL_WORDS } from "../words/crawl.js";
+import { WORDS as HINT_WORDS } from "../words/hints.js";
 import { WORDS } from "../words/job.js";
+import { WORDS as MAP_WORDS } from "../words/map.js";
 import { WORDS as PRODUCT_WORDS } from "../words/products.js";
+import { WORDS as SIMILAR_WORDS } from "../words/similar.js";
+import { WORDS as TRUST_WORDS } from "../words/trust.js";
 import { Actions } from "./actions.js";
 import { Bars } from "./bars.js";
 import { Bulk } from "./bulk.js";
@@ -14,8 +18,11 @@ import { CrawlSection } from "./crawl.js";
 import { Exporting } from "./exporting.js";
 import { Filters } from "./filters.js";
 import { drawAbout, drawHead } from "./head.js";
+import { HintPicker } from "./hints.js";
 import { Histogram } from "./histogram.js";
 import { ItemList } from "./item-list.js";
+import { JobMap } from "./map.js";
+import { PictureSearch } from "./picture-search.js";
 import { Products } from "./products.js";
 import { Rerun } from "./rerun.js";
 import { Reviews } from "./reviews.js";
@@ -23,6 +30,7 @@ import { Scrubber } from "./scrubber.js";
 import { Selection } from "./selection.js";
 import { Sheet } from "./sheet.js";
 import { scriptCalls } from "./script.js";
+import { TrustDialog } from "./trust.js";
 import { Viewer } from "./viewer.js";
 
 /** Keys that move in the sheet before anything has the focus. */
@@ -30,7 +38,7 @@ const MOVES = /^(Arrow|Page|Home$|End$)/;
 const id = location.pathname.split("/").filter(Boolean).pop();
 const state = { job: null, summary: null, names: null, visitor: null, following: false, stale: false, threshold: null };
 
-setUpPage(WORDS, CRAWL_WORDS, PRODUCT_WORDS);
+setUpPage(WORDS, CRAWL_WORDS, PRODUCT_WORDS, SIMILAR_WORDS, TRUST_WORDS, HINT_WORDS, MAP_WORDS);
 const filters = new Filters(showList);
 const list = new ItemList(id, () => sheet.redraw());
 const look = { names: () => state.names, threshold: () => state.threshold ?? filters.threshold };
@@ -47,8 +55,13 @@ const bars = new Bars($("bars"), (kind, label) => filters.toggle(kind, label));
 const histogram = new Histogram({ onMove: setThreshold, onSet: (value) => filters.setThreshold(value) });
 const actions = new Actions(may, rerun, onChanged);
 const products = new Products(id, look, () => onBack(readState()));
-const exporting = new Exporting(filters, list, products);
+const map = new JobMap(id, { selection, list, look, mayMake: mayReview, open: openItem, show: () => onBack(readState()) });
+const exporting = new Exporting(filters, list, products, may);
+const hints = new HintPicker(filters, mayReview);
+const trust = new TrustDialog({ look, filters, onChanged: () => showList() });
 const crawl = new CrawlSection(id, may);
+const model = () => `${state.job.model.name}@${state.job.model.version}`;
+const pictureSearch = new PictureSearch({ job: id, look, model, may: mayReview, onOpen: openAlike });
 
 const drawScript = isVisitor() ? () => {} : showScriptCalls($("script"), () => (state.job ? scriptCalls(state.job, filters.query) : {}));
 
@@ -132,6 +145,14 @@ async function showList({ place } = {}) {
     await products.load();
     return;
   }
+  if (map.isShown) {
+    // Index and position are then the same, for the viewer.
+    filters.forget();
+    await list.show(filters.query, state.job.counts.total);
+    await map.load();
+    if (place?.item) await openById(place.item, place);
+    return;
+  }
   sheet.reset();
   $("sheet").setAttribute("aria-busy", "true");
   try {
@@ -184,10 +205,13 @@ function draw() {
   // A job without pictures needs no filters.
   for (const part of ["charts", "filters", "end"]) $(part).hidden = !job.counts.total;
   const byProduct = products.draw(job);
+  map.draw(job);
   $("review").hidden = !job.counts.succeeded || !mayReview() || byProduct;
   actions.draw(job);
+  trust.draw(job, mayReview());
   exporting.draw(job);
   drawScript();
+  pictureSearch.allow();
   $("compare").href = `/compare?jobs=${job.id}`;
   crawl.draw(job);
   bulk.draw();
@@ -195,6 +219,8 @@ function draw() {
   bars.draw(summary, names, filters.state);
   histogram.draw(summary.confidence_histogram, look.threshold());
   filters.draw(summary, names);
+  hints.reviews = summary.reviewed;
+  hints.draw(job);
   drawAgreement();
 }
 
@@ -219,11 +245,13 @@ function setThreshold(value) {
 
 function onSelection() {
   sheet.redraw();
+  map.onSelection();
   bulk.draw();
 }
 
 function onReviews() {
   sheet.redraw();
+  map.onReviews();
   bulk.draw();
   if (reviews.waiting) return;
   // The counts come from the server once it has stored the reviews. A poll that runs may have read earlier ones.
@@ -241,6 +269,14 @@ async function openItem(index) {
   if (!(await viewer.open(index))) forgetItem();
 }
 
+/** Open a picture that a search has found here, if it is in the list. Returns whether it is. */
+function openAlike(item) {
+  const index = list.isPlain && item.job_id === id ? item.position : list.indexOf(item.id);
+  if (index < 0) return false;
+  openItem(index);
+  return true;
+}
+
 function rememberItem(item, index) {
   sheet.setCurrent(index);
   replaceState({ item: item.id, index });
@@ -248,7 +284,8 @@ function rememberItem(item, index) {
 
 function forgetItem() {
   replaceState({ item: null, index: null });
-  sheet.focus(sheet.current);
+  if (map.isShown) map.focus(sheet.current);
+  else sheet.focus(sheet.current);
 }
 
 function rememberPlace(first) {
@@ -260,7 +297,8 @@ function rememberPlace(first) {
 /** Back and Forward: close or open the viewer, or show another list. */
 async function onBack(place) {
   const query = JSON.stringify(filters.query);
-  if (products.isShown || !$("products-view").hidden || query !== JSON.stringify(list.query)) {
+  const isOther = map.isShown !== !$("map-view").hidden;
+  if (isOther || products.isShown || !$("products-view").hidden || query !== JSON.stringify(list.query)) {
     viewer.dialog.close();
     await showList({ place });
   } else if (place.item) {

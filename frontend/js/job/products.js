@@ -44,6 +44,7 @@ export class Products {
     this.job = job;
     const { isShown } = this;
     $("show-as").hidden = !job.products;
+    $("show-as").children[1].hidden = !job.products;
     $("items-view").hidden = isShown;
     $("products-view").hidden = !isShown;
     const [pictures, products] = $("show-as").children;

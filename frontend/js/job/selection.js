@@ -53,6 +53,12 @@ export class Selection {
     this.onChange();
   }
 
+  /** Select exactly these items, at most `LARGEST`. */
+  chooseIds(ids) {
+    this.ids = new Set(ids.slice(0, LARGEST));
+    this.onChange();
+  }
+
   /** Select every item of the list, at most `LARGEST`. */
   async selectAll() {
     const last = Math.min(this.list.total, LARGEST) - 1;

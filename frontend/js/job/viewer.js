@@ -5,6 +5,7 @@ import { CropTool } from "./crop-tool.js";
 import { factsOf } from "./facts.js";
 import { LabelPicker } from "./label-picker.js";
 import { Regions } from "./regions.js";
+import { Similar } from "./similar.js";
 import { Zoom } from "./zoom.js";
 
 /** Items behind the open one that are fetched already. */
@@ -20,6 +21,7 @@ export class Viewer {
     this.regions = new Regions(look.names, (region) => this.showPart(region));
     this.picker = new LabelPicker(look.names, (label) => this.review(label));
     this.crop = new CropTool((crop) => this.saveCrop(crop));
+    this.similar = new Similar(look, (item) => this.openAlike(item));
     this.zoom = new Zoom($("viewer-stage"), { onSwipe: (step) => this.step(step) });
     $("viewer-explain").addEventListener("click", () => this.explain(!this.explained));
     this.heat.addEventListener("load", () => this.sayExplain("explain"));
@@ -54,6 +56,7 @@ export class Viewer {
     this.crop.stop();
     this.zoom.reset();
     this.draw();
+    this.similar.show(item);
     this.onShow(item, index);
     // The next pictures are then there when the person presses the key.
     this.list.load(index + 1, index + AHEAD);
@@ -89,6 +92,15 @@ export class Viewer {
     if (error) $("viewer-error").replaceChildren(...failureParts(error));
     $("viewer-facts").replaceChildren(...factsOf(item));
     this.drawReview();
+  }
+
+  /** Open a picture of the strip here if it is in the list. Returns whether it is. */
+  openAlike(item) {
+    const isPlain = this.list.isPlain && item.job_id === this.item.job_id;
+    const index = isPlain ? item.position : this.list.indexOf(item.id);
+    if (index < 0) return false;
+    this.open(index);
+    return true;
   }
 
   drawReview() {
@@ -190,6 +202,7 @@ export class Viewer {
       ArrowLeft: () => this.step(-1),
       ArrowRight: () => this.step(1),
       e: () => this.item.prediction && this.explain(!this.explained),
+      m: () => this.similar.toggle(),
       r: () => this.regions.next(),
       x: () => this.review(null),
       u: () => this.undo(),

@@ -8,8 +8,10 @@ import { WORDS } from "../words/models.js";
 import { renderCard } from "./card.js";
 import { Confusion } from "./confusion.js";
 import { drawCurves } from "./curves.js";
+import { Drift } from "./drift.js";
 import { drawFigures, drawLabels, nameOfVersion } from "./figures.js";
 import { Promotion } from "./promotion.js";
+import { Shadow } from "./shadow.js";
 
 const [, , name, version] = location.pathname.split("/").map(decodeURIComponent);
 const shown = { version: null, versions: [], other: null, failure: null };
@@ -17,18 +19,21 @@ const shown = { version: null, versions: [], other: null, failure: null };
 setUpPage(WORDS);
 const confusion = new Confusion(nameOfLabel);
 const promotion = new Promotion(load);
+const drift = new Drift(nameOfLabel);
+const shadow = new Shadow(nameOfLabel);
 $("compare").addEventListener("change", () => {
   pushState({ with: $("compare").value });
   draw();
 });
 onHistory(() => shown.version && (draw(), confusion.show(shown.version)));
 onLanguage(() => shown.version && draw());
-onLanguage(() => shown.version && (confusion.draw(), promotion.draw()));
+onLanguage(() => shown.version && (confusion.draw(), promotion.draw(), drift.draw(), shadow.draw()));
 onLanguage(drawFailure);
 // The colours of the curves are those of the theme.
-new MutationObserver(() => shown.version && drawCurves(shown.version.metrics.curves)).observe(document.documentElement, {
-  attributeFilter: ["data-bs-theme"],
-});
+new MutationObserver(() => shown.version && (drawCurves(shown.version.metrics.curves), drift.draw())).observe(
+  document.documentElement,
+  { attributeFilter: ["data-bs-theme"] },
+);
 load();
 
 async function load() {
@@ -47,7 +52,7 @@ async function load() {
   draw();
   $("card").replaceChildren(...renderCard(shown.version.card, nameOfVersion(shown.version)));
   showScriptCalls($("script"), scriptCalls);
-  await Promise.all([confusion.show(shown.version), promotion.show(shown.version)]);
+  await Promise.all([confusion, promotion, drift, shadow].map((part) => part.show(shown.version)));
 }
 
 function drawFailure() {

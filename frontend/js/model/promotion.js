@@ -38,7 +38,8 @@ export class Promotion {
       for (;;) {
         const answer = await postJson(path, { version: this.version.version });
         if (answer.promoted) break;
-        this.#say(() => say("loading", { workers: answer.waiting_for.join(", ") }));
+        const [failure] = answer.failures;
+        this.#say(() => failure ? say("notLoaded", failure) : say("loading", { workers: answer.waiting_for.join(", ") }));
         await new Promise((resolve) => setTimeout(resolve, WAIT));
       }
       this.#say(() => say("promoted"));

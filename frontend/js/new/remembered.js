@@ -3,8 +3,8 @@ const DATABASE = "lookbook-uploads";
 const STORE = "uploads";
 
 /**
- * Remember an upload: `{job, name, queue, unreadable, handles}`. `queue` and `unreadable` are lists of `{path, size}`; `handles` are those
- * of the dropped files and folders, if the browser gives any.
+ * Remember an upload: `{job, name, queue, handles}`. `queue` lists all its files as `{path, size}`; `handles` are those of the dropped files
+ * and folders, if the browser gives any.
  */
 export const remember = (upload) => inStore("readwrite", (store) => store.put(upload)).catch(() => {});
 

@@ -3,14 +3,15 @@ import { change, get } from "../shared/api.js";
 import { chosenFiles } from "../shared/files.js";
 import { $, bytes, number, onLanguage, say, sayFailure } from "../shared/page.js";
 import { allRemembered, alone, filesOf, forget, remember } from "./remembered.js";
-import { bytesOf, Upload } from "./upload.js";
+import { arrivedOf, bytesOf, Upload } from "./upload.js";
 
 const sizes = (entries) => entries.map(({ path, file, size }) => ({ path, size: file?.size ?? size }));
 
 /** Send pictures as a new job. `onOpen` is called when the job exists. Throws as the API if it cannot be created. */
 export async function startUpload(view, pictures, options, handles, onOpen) {
-  const upload = makeUpload(view, pictures, options.name, handles);
+  const upload = new Upload(pictures, () => view.changed());
   await upload.open(options);
+  await remember({ job: upload.job.id, name: options.name, queue: sizes(pictures), handles });
   onOpen();
   await sendAll(view, upload, options.name);
 }
@@ -21,19 +22,12 @@ export async function offerToGoOn(view, onEnd) {
     const job = await openJobOf(record);
     if (!job) await forget(record.job);
     else if (await alone(record.job, async () => true)) {
-      offer(view, record, job, onEnd);
+      offer(view, record, job, await arrivedOf(job, record.queue), onEnd);
       return;
     }
   }
 }
 
-function makeUpload(view, queue, name, handles) {
-  const upload = new Upload(queue, { onChange: () => view.changed(), onQueue: () => keep() });
-  const keep = () =>
-    remember({ job: upload.job.id, name, queue: sizes(upload.queue), unreadable: sizes(upload.unreadable), handles });
-  upload.keep = keep;
-  return upload;
-}
 
 async function sendAll(view, upload, name) {
   const end = async (action) => {
@@ -57,7 +51,6 @@ async function sendAll(view, upload, name) {
   on.finish = () => end(() => upload.close());
   on.stop = () => end(() => upload.stop());
   for (const [id, action] of Object.entries(on)) $(id).addEventListener("click", action);
-  await upload.keep();
   view.show(name || upload.job.name, upload);
   $("sending-title").focus();
   // The lock is held until the window is closed.
@@ -78,15 +71,14 @@ async function openJobOf({ job }) {
   }
 }
 
-function offer(view, record, job, onEnd) {
-  const arrived = job.counts.total;
-  const rest = record.queue.slice(arrived);
+function offer(view, record, job, arrived, onEnd) {
+  const rest = record.queue.filter((entry) => !arrived.has(entry));
   const canOpen = record.handles.length > 0;
   const hasFolders = rest.some(({ path }) => path.includes("/"));
   onLanguage(() => {
     $("resume-title").textContent = say("resumeTitle", { name: record.name || job.name });
     $("resume-note").textContent = say(canOpen ? "resumeNote" : "resumeChoose", {
-      done: number(arrived),
+      done: number(arrived.size),
       total: number(record.queue.length),
       bytes: bytes(bytesOf(rest)),
     });
@@ -100,12 +92,13 @@ function offer(view, record, job, onEnd) {
     $("resume-problem").hidden = false;
   };
   const goOn = (files) => {
-    const queue = matched(record, arrived, files);
-    if (!queue) return refuse(say("resumeNoMatch"));
+    const given = withFiles(rest, files);
+    const found = given.filter(({ file }) => file);
+    if (!found.length && rest.length) return refuse(say("resumeNoMatch"));
     $("resume").hidden = $("start").hidden = true;
-    const upload = makeUpload(view, queue.found, record.name, record.handles);
-    upload.unreadable = queue.missing;
-    upload.adopt(job);
+    const upload = new Upload([...arrived, ...found], () => view.changed());
+    upload.unreadable = given.filter(({ file }) => !file);
+    upload.adopt(job, arrived);
     return sendAll(view, upload, record.name);
   };
   $("resume-go").addEventListener("click", async () => {
@@ -138,19 +131,11 @@ function offer(view, record, job, onEnd) {
   $("resume-stop").addEventListener("click", end("cancel"));
 }
 
-/**
- * The queue of an upload that goes on, with the files that a person gave again: those that have arrived need none. Null if none
- * of the others is among them. Files are the same if their path and size are.
- */
-function matched({ queue, unreadable }, arrived, files) {
+/** The entries of a queue with the files that a person gave again. Files are the same if their path and size are. */
+function withFiles(entries, files) {
   const byPath = new Map(files.map(({ file, path }) => [path, file]));
-  const withFile = ({ path, size }) => {
+  return entries.map(({ path, size }) => {
     const file = byPath.get(path);
     return { path, size, file: file?.size === size ? file : null };
-  };
-  const rest = [...queue.slice(arrived), ...unreadable].map(withFile);
-  const found = rest.filter(({ file }) => file);
-  if (!found.length && rest.length) return null;
-  const done = queue.slice(0, arrived).map((entry) => ({ ...entry, file: null }));
-  return { found: [...done, ...found], missing: rest.filter(({ file }) => !file) };
+  });
 }

@@ -69,13 +69,14 @@ export class SendingView {
   }
 
   #facts() {
-    const { queue, arrived, sentBytes, totalBytes, rate, state, unreadable } = this.upload;
+    const { queue, arrived, batches, sentBytes, totalBytes, rate, state, unreadable } = this.upload;
     const facts = [];
     if (queue) facts.push(say("filesOf", { done: number(arrived), total: number(queue.length) }));
     facts.push(say("bytesOf", { done: bytes(sentBytes), total: bytes(totalBytes) }));
     if (state === "sending" && rate) {
       facts.push(say("perSecond", { rate: bytes(rate) }), say("timeLeft", { time: duration((totalBytes - sentBytes) / rate) }));
     }
+    if (state === "sending" && batches?.length > 1) facts.push(say("requestsAtOnce", { count: number(batches.length) }));
     if (unreadable?.length) facts.push(say("unreadableCount", { count: number(unreadable.length) }));
     return facts;
   }
@@ -86,19 +87,11 @@ export class SendingView {
     return say(STATES[state]);
   }
 
-  /** The files of the request that runs, each with its share, or those that could not be read. */
+  /** The files of the requests that run, each with its share, or those that could not be read. */
   #rows() {
-    const { batch = [], batchSent = 0, unreadable = [], state } = this.upload;
+    const { batches = [], unreadable = [], state } = this.upload;
     if (state === "unreadable") return unreadable.slice(0, MOST_ROWS).map(({ path }) => make("li", { class: "failed" }, path));
-    let before = 0;
-    return batch.map(({ file, path }) => {
-      const share = Math.max(0, Math.min(1, (batchSent - before) / file.size));
-      before += file.size;
-      const bar = make("i");
-      bar.style.width = `${share * 100}%`;
-      const track = make("span", { class: "track" }, bar);
-      return make("li", {}, make("span", {}, path), make("span", {}, percent(share)), track);
-    });
+    return batches.flatMap(rowsOf).slice(0, MOST_ROWS);
   }
 
   #drawButtons() {
@@ -108,4 +101,17 @@ export class SendingView {
     $("so-far").hidden = !job;
     if (job) $("so-far").href = job.links.page;
   }
+}
+
+/** The files of a request. It sends one after the other. */
+function rowsOf({ entries, sent }) {
+  let before = 0;
+  return entries.map(({ file, path }) => {
+    const share = Math.max(0, Math.min(1, (sent - before) / file.size));
+    before += file.size;
+    const bar = make("i");
+    bar.style.width = `${share * 100}%`;
+    const track = make("span", { class: "track" }, bar);
+    return make("li", {}, make("span", {}, path), make("span", {}, percent(share)), track);
+  });
 }

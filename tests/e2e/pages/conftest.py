@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ from db.database import Database
 from db.model_versions import NewModelVersion
 from samples import broken
 from tests.conftest import SAMPLES, RunningService
+from tests.e2e.pages.crawled import make_crawl
 
 HOSTILE_CARD = """# other@1
 
@@ -55,7 +57,7 @@ def finished_job(http: httpx.Client, broken_files: list[str]) -> str:
 @pytest.fixture(scope="session")
 def other_version(service: RunningService) -> str:
     """Register a version that nothing uses, which is worse than the default one and has a hostile card."""
-    folder = PROJECT / "models" / "garments" / "3"
+    folder = PROJECT / "models" / "garments" / "4"
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
     taxonomy = json.loads((folder / "labels.json").read_text("utf-8"))
     metrics |= {"accuracy": 0.9, "data_hash": "other"}
@@ -65,3 +67,16 @@ def other_version(service: RunningService) -> str:
         model_versions.register(session, new, utc_now())
     database.close()
     return "other@1"
+
+
+@pytest.fixture(scope="session")
+def database(service: RunningService) -> Iterator[Database]:
+    opened = Database(Settings(home=service.home).resolved_database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def crawled(http: httpx.Client, database: Database) -> str:
+    """The path of the page of an ended crawl of the samples."""
+    return make_crawl(http, database)

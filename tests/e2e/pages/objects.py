@@ -49,6 +49,10 @@ class AccountPage:
         self._page.get_by_label("Pictures a month").fill(quota)
         self._page.get_by_role("button", name="Create a key").click()
 
+    def rotate(self, name: str) -> None:
+        self._page.get_by_role("button", name=f"Replace: {name}").click()
+        self._page.get_by_role("dialog").get_by_role("button", name="Make a new key").click()
+
     def revoke(self, name: str) -> None:
         self._page.get_by_role("button", name=f"Revoke: {name}").click()
         self._page.get_by_role("dialog").get_by_role("button", name="Revoke").click()

@@ -2,104 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
-from sqlalchemy import insert, select, update
+from sqlalchemy import update
 
-from core.clock import utc_now
-from core.settings import Settings
-from db.crawls.requests import digest_of
 from db.database import Database
-from db.tables import Crawl, CrawlUrl, Item, Job, JobSource, JobStatus, UrlKind, UrlState
-from tests.conftest import SAMPLES, RunningService
+from db.tables import Crawl, Job, JobStatus
+from tests.e2e.pages.crawled import SCRIPT, SHOP, URL_COUNT
 from tests.e2e.pages.objects import Head, JobPage, ManyPage, assert_accessible
 
 OpenPage = Callable[..., Page]
-SHOP = "https://shop.example"
-SCRIPT = "<script>alert(1)</script>"
-URL_COUNT = 130
-"""More URLs than the page requests at once."""
-
-
-@pytest.fixture(scope="module")
-def database(service: RunningService) -> Iterator[Database]:
-    opened = Database(Settings(home=service.home).resolved_database_url)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def crawled(http: httpx.Client, database: Database) -> str:
-    """The path of the page of an ended crawl of the samples. The fixture writes its URLs into the database."""
-    files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
-    job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
-    assert job["status"] == "completed"
-    progress = {
-        "pages": {"done": 90, "failed": 2, "blocked_by_robots": 1, "queued": 8},
-        "pictures": {"done": 26, "left_out": 3},
-        "left_out": {"logo": 40, "limit_depth": 3},
-        "bytes": 1_234_567,
-        "waiting_on": [],
-    }
-    request = {
-        "start_urls": [SHOP + "/"],
-        "recipe": "shop-cards",
-        "query": "코트 <b>",
-        "limits": {"pages": 200, "pictures": 2000, "bytes": 2**30, "depth": 3, "minutes": 30, "hosts": []},
-    }
-    with database.writing() as session:
-        session.execute(update(Job).where(Job.id == job["id"]).values(source=JobSource.CRAWL, revision=100))
-        session.execute(insert(Crawl).values(job_id=job["id"], request=request, progress=progress))
-        session.execute(insert(CrawlUrl), [url_row(job["id"], number) for number in range(1, URL_COUNT + 1)])
-        items = session.scalars(select(Item).where(Item.job_id == job["id"]).order_by(Item.position)).all()
-        for item in items:
-            item.provenance = {
-                "page_url": f"{SHOP}/p/{item.position}",
-                "rule": "json_ld",
-                "product": {
-                    "title": f"Wool coat number {item.position} {SCRIPT}",
-                    "price": "39000",
-                    "currency": "KRW",
-                    "brand": "Aire",
-                    "sources": {"price": "json_ld", "brand": "microdata"},
-                },
-            }
-        unusual = {"title": "A shirt", "price": "about 10"}
-        items[1].provenance = {"page_url": "javascript:alert(1)", "product": unusual}
-    return str(job["links"]["page"])
-
-
-def url_row(job_id: str, number: int) -> dict[str, Any]:
-    url = f"{SHOP}/p/{number}"
-    state = UrlState.DONE
-    reason: str | None = None
-    detail: str | None = None
-    status: int | None = 200
-    if number == 2:
-        url, state, reason, detail, status = "javascript:alert(2)", UrlState.NOT_ALLOWED, "fetch_forbidden", None, None
-    elif number == 3:
-        state, reason, detail, status = UrlState.FAILED, "fetch_failed", f"answered 500 {SCRIPT}", 500
-    elif number == 4:
-        state, reason = UrlState.LEFT_OUT, "limit_depth"
-    elif number == 5:
-        state, reason = UrlState.LEFT_OUT, "not_in_the_words_of_the_pages"
-    return {
-        "job_id": job_id,
-        "digest": digest_of(url),
-        "seq": number,
-        "url": url,
-        "kind": UrlKind.PICTURE if number % 2 else UrlKind.PAGE,
-        "state": state,
-        "reason_code": reason,
-        "reason_detail": detail,
-        "status": status,
-        "referrer": None if number == 1 else SHOP + "/",
-        "found_at": utc_now(),
-    }
 
 
 def test_products_have_title_price_and_links_only_to_web_pages(open_page: OpenPage, crawled: str) -> None:

@@ -80,7 +80,7 @@ def test_pictures_are_classified_again_with_the_chosen_model(
         job.open_menu("more")
         page.get_by_role("button", name="Classify again…").click()
         dialog = page.get_by_role("dialog", name="Classify this job again")
-        expect(dialog.get_by_label("model").locator("option:checked")).to_have_text("garments@3 · production")
+        expect(dialog.get_by_label("model").locator("option:checked")).to_have_text("garments@4 · production")
         assert_accessible(page)
         dialog.get_by_label("model").select_option(other_version)
         dialog.get_by_role("button", name="Classify again").click()
@@ -130,6 +130,25 @@ def test_what_is_shown_is_exported_or_everything_or_the_failures(open_page: Open
         assert len(Path(started.value.path()).read_text("utf-8-sig").splitlines()) == rows + 1
         expect(page.get_by_text("for spreadsheets")).to_be_hidden()
     expect(page.locator("#export-partial")).to_be_hidden()
+
+
+def test_what_is_shown_is_exported_for_label_tools(open_page: OpenPage, finished_job: str) -> None:
+    page = open_page(f"{finished_job}?label=dress")
+    job = JobPage(page)
+    expect(job.bar("Dress")).to_have_attribute("aria-pressed", "true")
+    dresses = job.count_of("Dress")
+    for words, ending in (("tasks", "label-studio"), ("categories and boxes", "coco"), ("labels.json", "fiftyone")):
+        job.open_menu("export")
+        page.locator("#export-seen").check()
+        with page.expect_download() as started:
+            page.get_by_text(words, exact=True).click()
+        assert started.value.suggested_filename.endswith(f".{ending}.json")
+        assert Path(started.value.path()).read_text("utf-8").count("/thumbnail?") == 0
+        assert Path(started.value.path()).read_text("utf-8").count("&signature=") == dresses
+    job.open_menu("export")
+    with page.expect_download() as started:
+        page.get_by_text("configuration").click()
+    assert "<Choices" in Path(started.value.path()).read_text("utf-8")
 
 
 def test_the_page_shows_the_calls_that_read_what_it_shows(open_page: OpenPage, finished_job: str) -> None:

@@ -16,9 +16,9 @@ OpenPage = Callable[..., Page]
 
 def test_the_list_leads_to_a_version_with_its_figures_matrix_curves_and_card(open_page: OpenPage) -> None:
     page = open_page("/models")
-    expect(page.locator(".versions li").filter(has_text="garments@3")).to_contain_text("production")
+    expect(page.locator(".versions li").filter(has_text="garments@4")).to_contain_text("production")
     assert_accessible(page)
-    page.get_by_role("link", name="garments@3").click()
+    page.get_by_role("link", name="garments@4").click()
     model = ModelPage(page)
     expect(model.figures.first).to_contain_text("94.4%92.1% to 96.5%")
     expect(model.figures.last).to_contain_text("1.4%33.1% before calibration")
@@ -30,7 +30,7 @@ def test_the_list_leads_to_a_version_with_its_figures_matrix_curves_and_card(ope
 
 
 def test_two_versions_stand_side_by_side_and_the_url_keeps_it(open_page: OpenPage, other_version: str) -> None:
-    page = open_page("/models/garments/3")
+    page = open_page("/models/garments/4")
     model = ModelPage(page)
     model.compare_with(other_version)
     expect(model.figures.first).to_contain_text("90.0%")
@@ -65,7 +65,7 @@ def test_a_confusion_of_reviews_opens_its_pictures(open_page: OpenPage, http: ht
         item = http.get(f"/v1/jobs/{jobs[-1]}/items").json()["data"][0]
         predicted = item["prediction"]["label"]
         http.put(f"/v1/items/{item['id']}/review", json={"label": "hat"} if number else {"rejected": True})
-    page = open_page("/models/garments/3")
+    page = open_page("/models/garments/4")
     model = ModelPage(page)
     model.show_reviews()
     expect(model.hint).to_contain_text("A number opens its pictures")
@@ -75,6 +75,31 @@ def test_a_confusion_of_reviews_opens_its_pictures(open_page: OpenPage, http: ht
     expect(link).to_have_attribute("href", f"/jobs/{jobs[1]}?predicted={predicted['id']}&label=hat")
     rejected = model.cell("no label fits", predicted["name"]).get_by_role("link")
     expect(rejected).to_have_attribute("href", f"/jobs/{jobs[0]}?predicted={predicted['id']}&rejected=true")
+
+
+def test_the_weeks_of_a_version_are_drawn_and_listed(open_page: OpenPage, http: httpx.Client) -> None:
+    pictures = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.glob("dress-*.jpg"))]
+    job = http.post("/v1/jobs", files=pictures * 30, headers={"Prefer": "wait=30"}).json()
+    assert job["status"] == "completed"
+    week = http.get("/v1/models/garments/4/drift").json()["weeks"][-1]
+    page = open_page("/models/garments/4")
+    cells = page.locator("#weeks tbody tr").first.locator("td")
+    expect(cells.first).to_have_text(f"{week['pictures']:,}")
+    expect(cells.nth(2)).to_have_text(re.compile(r"^[\d.]+ (small|moderate|large|too few)$"))
+    expect(page.get_by_role("img", name="Index of the labels by week")).to_be_visible()
+    assert_accessible(page)
+
+
+def test_a_shadow_run_is_started_and_stopped(open_page: OpenPage, other_version: str) -> None:
+    page = open_page("/models/other/1")
+    expect(page.locator("#shadow-state")).to_have_text("This version has had no shadow run yet.")
+    page.get_by_label("share").select_option(label="20%")
+    page.locator("#shadow-start").click()
+    expect(page.locator("#shadow-state")).to_contain_text("on 20% of the new pictures: 0 compared")
+    assert_accessible(page)
+    page.locator("#shadow-stop").click()
+    expect(page.locator("#shadow-state")).to_contain_text("Ran from")
+    expect(page.locator("#shadow-start")).to_be_visible()
 
 
 def test_an_unknown_version_says_so(open_page: OpenPage, console_errors: list[str]) -> None:

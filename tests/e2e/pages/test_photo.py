@@ -17,22 +17,13 @@ from playwright.sync_api import Page, expect
 from samples import broken
 from tests.conftest import SAMPLES, RunningService, suspended_worker, until
 from tests.e2e.pages.objects import ManyPage, PhotoPage, assert_accessible
+from tests.orientations import STORED
 
 OpenPage = Callable[..., Page]
 COAT = SAMPLES / "coat-camel.jpg"
 DRESS = SAMPLES / "dress-green.jpg"
 ORIENTATION = 0x0112
 """The EXIF tag that says how a picture must be turned before people see it."""
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""The transposition that turns an upright picture into the stored one of each orientation."""
 
 LAYOUT_SHIFT = """() => new Promise((resolve) => {
   let sum = 0;
@@ -65,7 +56,7 @@ def red_square(path: Path, orientation: int) -> Path:
     """Write a grey picture of 400 x 300 pixels as seen, red where x is 80 to 200 and y is 60 to 180."""
     upright = Image.new("RGB", (400, 300), (120, 120, 120))
     upright.paste((220, 20, 20), (80, 60, 200, 180))
-    turned = upright.transpose(TURNS[orientation]) if orientation in TURNS else upright
+    turned = upright.transpose(STORED[orientation]) if orientation in STORED else upright
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     turned.save(path, exif=exif, quality=95)

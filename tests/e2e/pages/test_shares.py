@@ -78,6 +78,7 @@ def test_a_visitor_sees_the_pictures_of_a_shared_job_and_nothing_that_writes(
     expect(page.locator("#viewer-heat")).to_have_js_property("complete", True)
     page.locator("#viewer-close").click()
     job.open_menu("export")
+    expect(page.locator("#export-tools")).to_be_hidden()
     with page.expect_download() as started:
         page.locator('#export a[data-format="csv"]').click()
     assert len(Path(started.value.path()).read_text("utf-8-sig").splitlines()) == 28
