@@ -1,4 +1,4 @@
-# This file builds two images: `serve` (API, CPU workers, beat) and `gpu` (a worker with TensorFlow).
+# This file builds three images: `api` (API and beat), `serve` (all but GPU workers) and `gpu` (a worker with TensorFlow).
 # The project's developers have no Docker engine, so they have never built them (docs/operations.md).
 
 FROM python:3.12-slim AS base
@@ -8,12 +8,22 @@ WORKDIR /app
 RUN useradd --system --uid 10001 --create-home lookbook && install -d -o lookbook /data
 ENV LOOKBOOK_HOME=/data
 
+FROM base AS api
+COPY requirements/api.txt requirements/
+RUN pip install --require-hashes -r requirements/api.txt
+COPY . .
+RUN pip install --no-build-isolation --no-deps -e .
+USER 10001
+VOLUME /data
+EXPOSE 8000
+CMD ["lookbook", "api"]
+
 FROM base AS serve
 COPY requirements/serve.txt requirements/
 RUN pip install --require-hashes -r requirements/serve.txt
 COPY . .
 RUN pip install --no-build-isolation --no-deps -e .
-USER lookbook
+USER 10001
 VOLUME /data
 EXPOSE 8000
 CMD ["lookbook", "api"]
@@ -22,9 +32,9 @@ FROM base AS gpu
 COPY requirements/serve.txt requirements/train.txt requirements/
 RUN pip install --require-hashes -r requirements/train.txt
 # The extra and-cuda installs the CUDA libraries that this version of TensorFlow was built with.
-RUN pip install "tensorflow[and-cuda]==$(pip show tensorflow | sed -n 's/^Version: //p')"
+RUN pip install "tensorflow[and-cuda]==$(python -c 'from importlib.metadata import version; print(version("tensorflow"))')"
 COPY . .
 RUN pip install --no-build-isolation --no-deps -e .
-USER lookbook
+USER 10001
 VOLUME /data
 CMD ["lookbook", "worker"]

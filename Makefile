@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # pyproject.toml. A part of the suite (ARGS) runs in one process and without coverage, whose floor it would miss.
 WHOLE_SUITE := -n 2 --dist loadfile --no-loadscope-reorder --durations=20 --cov --cov-report=
 
-.PHONY: help up test lint format bench faults screenshots audit sbom train clean requirements
+.PHONY: help up test lint format bench faults fuzz screenshots audit sbom train clean requirements
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -35,12 +35,24 @@ $(VENV)/.installed-train: requirements/train.txt pyproject.toml
 	$(call install,train)
 $(VENV)/.installed-test: requirements/test.txt pyproject.toml
 	$(call install,test)
+$(VENV)/.installed-fuzz: requirements/fuzz.txt
+	$(call install,fuzz)
 
 up: $(VENV)/.installed-serve ## install what is missing and run the whole service on this machine
 	@exec $(BIN)/lookbook up
 
-test: $(VENV)/.installed-test ## install what is missing and run every check and test
+# The generators of clients do not share an environment with the service either: they pin older packages.
+CLIENTS := .venv-clients
+$(CLIENTS)/.installed: requirements/clients.txt
+	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	@echo "installing requirements/clients.txt (once)"
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	@touch $@
+
+test: $(VENV)/.installed-test $(CLIENTS)/.installed ## install what is missing and run every check and test
 	@bash tests/ensure_browser.sh $(BIN)/playwright
+	@bash tests/ensure_node_packages.sh
+	@bash tests/ensure_servers.sh
 	@$(BIN)/python -m pytest $(or $(ARGS),$(WHOLE_SUITE))
 
 lint: $(VENV)/.installed-test ## ruff, mypy, import-linter
@@ -54,6 +66,9 @@ bench: $(VENV)/.installed-test ## run the benchmarks
 
 faults: $(VENV)/.installed-test ## kill and stop processes, cut connections, fill disks, and count what the service loses
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: $(VENV)/.installed-test $(VENV)/.installed-fuzz ## fuzz each parser for a minute, or some for longer: ARGS="page --seconds 3600"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 screenshots: $(VENV)/.installed-test ## take the screenshots of all pages again, or of some: ARGS="photo job"
 	@bash tests/ensure_browser.sh $(BIN)/playwright
@@ -78,9 +93,9 @@ train: $(VENV)/.installed-train ## train a model: make train DATA=folder [RECIPE
 	@$(BIN)/lookbook train --data "$(abspath $(DATA))" $(if $(RECIPE),--recipe "$(RECIPE)") $(if $(NAME),--name "$(NAME)") $(ARGS)
 
 requirements: ## pin requirements/*.in again (needs uv)
-	@for f in serve train test render audit; do uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	@for f in serve api train test render tracing audit fuzz clients; do uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header requirements/$$f.in -o requirements/$$f.txt; done
 
 clean: ## remove the virtual environment and the caches (never the data)
-	@rm -rf $(VENV) $(AUDIT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(AUDIT) $(CLIENTS) tests/clients/node_modules .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
