@@ -70,9 +70,9 @@ def run(progress: Progress) -> dict[str, Any]:
     with empty_installation("sqlite") as settings:
         database = Database(settings.resolved_database_url)
         job_id = store_million(database, PICTURES)
-        _give_pictures(settings, database)
+        give_pictures(settings, database)
         progress.advance(task)
-        with running_api(settings) as api, _browser(f"http://127.0.0.1:{api.port}") as context:
+        with running_api(settings) as api, open_browser(f"http://127.0.0.1:{api.port}") as context:
             sizes = {path: _first_load(context, path) for path in (*PATHS, f"/jobs/{job_id}")}
             sizes["/jobs/…"] = sizes.pop(f"/jobs/{job_id}")
             progress.advance(task)
@@ -87,7 +87,7 @@ def run(progress: Progress) -> dict[str, Any]:
     return {"pictures": PICTURES, "page": figures, "first_load_bytes": sizes, "watched": watched}
 
 
-def _give_pictures(settings: Settings, database: Database) -> None:
+def give_pictures(settings: Settings, database: Database) -> None:
     """Store the sample pictures, and let all items show them in turn."""
     blobs = open_blob_store(settings)
     samples = [blobs.put(path.read_bytes()) for path in sorted(SAMPLES.iterdir())]
@@ -107,7 +107,7 @@ def _give_pictures(settings: Settings, database: Database) -> None:
 
 
 @contextmanager
-def _browser(url: str) -> Iterator[BrowserContext]:
+def open_browser(url: str) -> Iterator[BrowserContext]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 from rich.progress import Progress
 
 from benchmarks.run import spread
-from broker.client import Broker, Subscription
+from broker.client import Broker
 from broker.dispatch import dispatch
+from broker.subscriptions import Subscription
 from cli.redis_server import EmbeddedRedis
 from cli.registry import register_models
 from core.clock import utc_now
@@ -83,27 +84,39 @@ def null_worker(settings: Settings) -> Iterator[None]:
 @contextmanager
 def worker(settings: Settings, *arguments: str, **environment: str) -> Iterator[None]:
     """Run `python` with these arguments as a worker while the block runs."""
+    with workers(settings, 1, *arguments, **environment):
+        yield
+
+
+@contextmanager
+def workers(settings: Settings, count: int, *arguments: str, **environment: str) -> Iterator[list[int]]:
+    """Run `count` workers while the block runs, and yield their process ids when all of them are ready."""
     environment |= {"LOOKBOOK_HOME": str(settings.home), "LOOKBOOK_REDIS_URL": settings.redis_url}
-    with (settings.home / "worker.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, *arguments], env=os.environ | environment, stdout=log, stderr=log)
-        broker = Broker.connect(settings)
-        try:
-            _wait_for_worker(broker, process)
-            yield
-        finally:
-            broker.close()
-            _end(process)
+    broker = Broker.connect(settings)
+    with ExitStack() as stack:
+        stack.callback(broker.close)
+        processes = []
+        for number in range(count):
+            log = stack.enter_context((settings.home / f"worker-{number}.log").open("wb"))
+            process = subprocess.Popen(
+                [sys.executable, *arguments], env=os.environ | environment, stdout=log, stderr=log
+            )
+            stack.callback(_end, process)
+            processes.append(process)
+        _wait_for_workers(broker, processes)
+        yield [process.pid for process in processes]
 
 
-def _wait_for_worker(broker: Broker, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
+def _wait_for_workers(broker: Broker, processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    while all(process.poll() is None for process in processes):
         try:
-            if broker.list_live_workers():
+            if len(broker.list_live_workers()) >= len(processes):
                 return
         except BrokerUnavailable:
             pass
         time.sleep(0.05)
-    raise RuntimeError(f"the worker ended with code {process.returncode}")
+    codes = [process.returncode for process in processes if process.returncode is not None]
+    raise RuntimeError(f"a worker ended with code {codes[0]}")
 
 
 def store_job(settings: Settings, salt: str, items: int) -> str:

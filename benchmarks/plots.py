@@ -14,6 +14,7 @@ mpl.rcParams.update({"svg.hashsalt": "lookbook", "font.size": 9, "axes.spines.to
 
 import matplotlib.pyplot as plt  # noqa: E402 (mpl.use must come first)
 
+_LINES = ("o-", "s--", "^-.")
 _COLOURS = {"limit": "#b8b2a6", "service": "#d8432e", "keras": "#1a1917"}
 
 
@@ -53,6 +54,22 @@ def memory(figures: dict[str, Any], path: Path) -> None:
         axes.plot([s["pictures"] for s in samples], [s[name] for s in samples], label=name, color=colour)
     axes.set_xlabel("pictures")
     axes.set_ylabel("MB")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    _save(chart, path)
+
+
+def to_linear(cases: Mapping[str, list[dict[str, Any]]], target: float, path: Path) -> None:
+    """Draw the ratio to the linear rate over the number of workers, one line for each case, and the target."""
+    chart, axes = plt.subplots(figsize=(7.5, 2.8))
+    for (name, rows), style in zip(cases.items(), _LINES, strict=True):
+        axes.plot([r["workers"] for r in rows], [r["to_linear"] for r in rows], style, label=name)
+    axes.axhline(target, color="#808080", linewidth=0.8, linestyle="--")
+    ticks = sorted({row["workers"] for rows in cases.values() for row in rows})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_xlabel("workers")
+    axes.set_ylabel("rate, compared with linear")
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     _save(chart, path)

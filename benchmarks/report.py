@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import first_result, plots
+from benchmarks import devices, first_result, plots, stored_vectors, vectors
 from benchmarks.browsing_section import browsing
 from benchmarks.duplicates_page import write_page
 from benchmarks.run import read
@@ -20,11 +20,11 @@ _HEAD = """# Benchmarks
 This page is for anyone who wants to know how fast Lookbook is and how much memory it needs, and for contributors who
 want to compare a change with these figures.
 
-`make bench` measures everything again (about twenty minutes) and writes this page. `make bench ARGS="start reuse"`
+`make bench` measures everything again (about half an hour) and writes this page. `make bench ARGS="start reuse"`
 measures only the named parts. The things that are compared take turns within one run. Tables show medians, with the
 lowest and the highest value in brackets. Absolute figures depend on the machine and on what else runs on it; ratios
 depend on them less. The pictures are cut from the photographs inside scikit-image. Lookbook has not been run on a GPU
-or in Docker yet.
+or in Docker yet; `make bench ARGS=gpu` measures [what has to be known about a GPU](capacity.md#a-gpu).
 """
 
 
@@ -345,6 +345,7 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "interactive": _interactive,
     "first_result": first_result.section,
     "pipeline": _pipeline,
+    "devices": devices.section,
     "fairness": _fairness,
     "receiving": _receiving,
     "fetching": _fetching,
@@ -354,7 +355,9 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "paging": _paging,
     "browsing": browsing,
     "exporting": _exporting,
+    "vectors": vectors.section,
     "reuse": _reuse,
+    "stored_vectors": stored_vectors.section,
     "extraction": _extraction,
     "start": _start,
     "memory": _memory,

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -54,7 +55,7 @@ class Machine:
         versions = ", ".join(f"{package} {version(package)}" for package in packages)
         memory = psutil.virtual_memory().total / 2**30
         return cls(
-            f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, no GPU, {platform.system()}",
+            f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {_gpus()}, {platform.system()}",
             f"Python {platform.python_version()}, {versions}",
         )
 
@@ -71,6 +72,17 @@ def read(name: str) -> dict[str, Any] | None:
     """Return the stored figures of a benchmark, or None if it has never run."""
     path = RESULTS / f"{name}.json"
     return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else None
+
+
+def _gpus() -> str:
+    """Return the NVIDIA GPUs of this machine with driver and memory, or "no GPU"."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return "no GPU"
+    found = [[part.strip() for part in line.split(",")] for line in lines if line.strip()]
+    return ", ".join(f"{name} (driver {driver}, {memory})" for name, driver, memory in found) or "no GPU"
 
 
 def _processor() -> str:

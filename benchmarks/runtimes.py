@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from benchmarks.run import spread
-from classifier.artifact import list_artifacts
+from classifier.artifact import Artifact, list_artifacts
 from classifier.keras_graph import load_graph
 from classifier.prepare import prepare
 from classifier.runtime import Runtime
@@ -35,12 +35,21 @@ def in_slots(runtime: Runtime, size: int) -> Callable[[Pixels], object]:
     return run_
 
 
+def sample_pixels(artifact: Artifact) -> Pixels:
+    """Return the sample pictures of this project as inputs of the model, uint8 [N, *shape]."""
+    paths = sorted((PROJECT / "samples" / "pictures").iterdir())
+    return np.stack([prepare(path.read_bytes(), artifact.input).pixels for path in paths])
+
+
+def repeated(pixels: Pixels, count: int) -> Pixels:
+    """Return `count` pictures, which repeat those of `pixels`."""
+    return pixels[np.arange(count) % len(pixels)]
+
+
 def run(progress: Progress) -> dict[str, Any]:
     """Return pictures per second of each candidate, and its ratio to the first candidate."""
     artifact = list_artifacts(PROJECT / "models")[-1]
-    paths = sorted((PROJECT / "samples" / "pictures").iterdir())
-    prepared = [prepare(path.read_bytes(), artifact.input).pixels for path in paths]
-    pixels = np.stack([prepared[n % len(prepared)] for n in range(PICTURES)])
+    pixels = repeated(sample_pixels(artifact), PICTURES)
     model, tensorflow = load_graph(artifact.folder), open_runtime(artifact, "tensorflow")
     candidates: dict[str, Callable[[Pixels], object]] = {
         "keras.predict, batches of 32": lambda p: model.predict(p, batch_size=32, verbose=0),

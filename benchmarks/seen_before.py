@@ -128,7 +128,7 @@ def _seconds(database: Database, job_id: str) -> list[float]:
             item = items.get(session, item_id)
             assert item is not None
             started = time.perf_counter()
-            found = linking.find_similar(session, item, utc_now(), 50)
+            found = linking.find_earlier(session, item, utc_now(), 50)
             seconds.append(time.perf_counter() - started)
             if [picture.distance for picture in found] != [0]:
                 raise RuntimeError(f"expected one picture that is alike, got {len(found)}")

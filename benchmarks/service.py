@@ -22,7 +22,8 @@ import psutil
 
 from core.settings import PROJECT
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
+"""Longest wait for the start. On a GPU, XLA compiles the model for each batch size."""
 POLL_SECONDS = 0.1
 
 
@@ -35,10 +36,10 @@ class Service:
     process: subprocess.Popen[str]
     http: httpx.Client
 
-    def submit(self, files: Sequence[bytes], name: str) -> dict[str, Any]:
-        """Upload pictures as one job and return the job as it was accepted."""
+    def submit(self, files: Sequence[bytes], name: str, **options: str) -> dict[str, Any]:
+        """Upload pictures as one job, with more fields in `options`, and return the job as it was accepted."""
         parts = [("images", (f"{number}.jpg", data, "image/jpeg")) for number, data in enumerate(files)]
-        answer = self.http.post("/v1/jobs", files=parts, data={"name": name})
+        answer = self.http.post("/v1/jobs", files=parts, data={"name": name, **options})
         return dict(answer.raise_for_status().json())
 
     def finished(self, job: dict[str, Any]) -> dict[str, Any]:
