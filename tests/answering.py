@@ -49,6 +49,7 @@ JOB: dict[str, Any] = {
     "canceling": False,
     "discovering": False,
     "left_out": 0,
+    "vectors": True,
     "failures": [],
     "products": 0,
     "retryable": 0,

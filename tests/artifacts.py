@@ -6,7 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from classifier.artifact import INPUT, MANIFEST, Artifact, list_artifacts, publish
+from classifier.precision_vectors import write_precision_vectors
 from core.clock import utc_now
 from core.settings import PROJECT
 from core.types import ModelRef
@@ -22,3 +25,18 @@ def publish_again(models: Path, name: str = "garments", **changed_input: str) ->
         (folder / INPUT).write_text(json.dumps(described | changed_input), "utf-8")
 
     return publish(models, name, utc_now(), write)
+
+
+def publish_with_precisions(models: Path) -> Artifact:
+    """Publish the committed model in a folder of models, with vectors in each precision: noise in place of rounding."""
+    source = list_artifacts(PROJECT / "models")[-1]
+    reference = source.reference()
+    assert reference is not None
+    exact = reference.validation_embeddings.astype(np.float32)
+    noise = np.random.default_rng(0).normal(scale=0.002, size=exact.shape)
+
+    def write(folder: Path, _: ModelRef) -> None:
+        shutil.copytree(source.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+        write_precision_vectors(folder, {"f32": exact, "bf16": exact, "int8": exact + noise})
+
+    return publish(models, source.ref.name, utc_now(), write, int(source.ref.version))

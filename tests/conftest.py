@@ -34,6 +34,8 @@ from db.blobs import spool
 from db.database import Database
 from db.migrate import upgrade
 from db.tables import Base
+from tests.collector import Collector
+from tests.databases import make_sqlite
 
 T = TypeVar("T")
 
@@ -41,6 +43,14 @@ T = TypeVar("T")
 def pytest_configure() -> None:
     """Widen the command line's tables. Rich reads the width once, when the first test imports the command line."""
     os.environ["COLUMNS"] = "200"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure the coverage of the tests that run on both databases on SQLite only, because measuring takes long."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters is not None and parameters.params.get("database") == "postgresql":
+            item.add_marker(pytest.mark.no_cover)
 
 
 SAMPLES = PROJECT / "samples" / "pictures"
@@ -87,8 +97,8 @@ def migrated_postgres(postgres_server: str) -> Iterator[Database]:
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database with this version's tables. Each test that uses it runs on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
+        make_sqlite(tmp_path / "test.db")
         sqlite = Database(f"sqlite:///{tmp_path / 'test.db'}", durable=False)
-        upgrade(sqlite)
         yield sqlite
         sqlite.close()
         return
@@ -262,6 +272,9 @@ def free_port() -> int:
 class RunningService:
     """`lookbook up` in a separate process, started as a user starts it. A thread reads its output line by line."""
 
+    folder = PROJECT
+    """The folder in which it is started."""
+
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
         self.port = free_port()
@@ -273,7 +286,7 @@ class RunningService:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            cwd=PROJECT,
+            cwd=self.folder,
             env={
                 **os.environ,
                 "LOOKBOOK_HOME": str(home),
@@ -350,9 +363,17 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 
 @pytest.fixture(scope="session")
-def loopback_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A whole service that may fetch from loopback, because the servers of the tests listen there."""
-    with ready_service(tmp_path_factory.mktemp("loopback"), LOOKBOOK_FETCH_ALLOW="127.0.0.0/8") as running:
+def collector() -> Iterator[Collector]:
+    """The collector of the traces of `loopback_service`."""
+    with Collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def loopback_service(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[RunningService]:
+    """A whole service that may fetch from loopback, because the servers of the tests listen there. It is traced."""
+    environment = {"LOOKBOOK_FETCH_ALLOW": "127.0.0.0/8", "LOOKBOOK_TRACES": collector.url}
+    with ready_service(tmp_path_factory.mktemp("loopback"), **environment, OTEL_BSP_SCHEDULE_DELAY="200") as running:
         yield running
 
 

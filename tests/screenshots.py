@@ -120,6 +120,11 @@ def show_review(page: Page, content: Content) -> None:
     page.locator("#viewer-photo").wait_for()
 
 
+def show_teach(page: Page, content: Content) -> None:
+    page.goto(f"/teach?jobs={content.rerun['id']}")
+    page.locator("#jobs input:checked").wait_for()
+
+
 def show_compare(page: Page, content: Content) -> None:
     page.goto(f"/compare?jobs={content.job['id']},{content.rerun['id']}")
     page.locator("#pairs img").first.wait_for()
@@ -157,6 +162,7 @@ PAGES: dict[str, Callable[[Page, Content], None]] = {
     "job": show_job,
     "review": show_review,
     "compare": show_compare,
+    "teach": show_teach,
     "deliveries": show_deliveries,
     "models": show_models,
     "model": show_model,

@@ -17,7 +17,7 @@ PART = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.jpg"\
 SHORT_BODIES = {
     "/v1/classifications": (b"image/jpeg", PICTURE),
     "/v1/jobs": (b"multipart/form-data; boundary=x", PART + b"\r\n--x--\r\n"),
-    "/v1/models/garments/promote": (b"application/json", b'{"version": "3"}'),
+    "/v1/models/garments/promote": (b"application/json", b'{"version": "4"}'),
 }
 MALFORMED = {
     b"GET / HTTP/9.9\r\n\r\n": 505,
@@ -66,6 +66,17 @@ def test_malformed_chunks_are_refused(service: RunningService) -> None:
     head += b"Transfer-Encoding: chunked\r\n\r\n"
     answers = {chunks: send(service, head + chunks) for chunks in CHUNKS}
     assert {chunks: status for chunks, (status, _) in answers.items()} == CHUNKS
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 40000000", b"Transfer-Encoding: chunked"])
+def test_a_client_that_sends_its_whole_body_first_still_gets_the_refusal(
+    service: RunningService, length: bytes
+) -> None:
+    body = bytes(40_000_000)
+    if b"chunked" in length:
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    head = b"POST /v1/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n" + length + b"\r\n\r\n"
+    assert send(service, head + body)[0] == 404
 
 
 @pytest.mark.parametrize("path", SHORT_BODIES)

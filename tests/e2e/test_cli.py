@@ -13,6 +13,7 @@ from zipfile import ZipFile
 
 import httpx
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from cli.main import app
@@ -47,6 +48,33 @@ def test_a_folder_is_submitted_and_its_predictions_are_printed(run: Run) -> None
     listed = run("jobs")
     assert "from the command line" in listed.stdout
     assert "26/26" in listed.stdout
+
+
+def test_a_map_is_made_printed_and_drawn(run: Run, tmp_path: Path) -> None:
+    job = run("submit", str(SAMPLES), "--no-wait").stdout.split()[-1]
+    run("watch", job)
+    target = tmp_path / "map.png"
+    done = run("map", job, "--png", str(target))
+    assert done.exit_code == 0, done.output
+    assert "26 points" in done.stdout
+    with Image.open(target) as drawn:
+        colours = drawn.convert("RGB").getcolors(2**16)
+    assert colours is not None
+    # White, black, and at least one colour for each of the ten labels.
+    assert len(colours) > 12
+    points = json.loads(run("map", job, "--json").stdout)
+    assert len(points["id"]) == len(set(points["id"])) == 26
+    assert max(points["x"] + points["y"]) == 65_535
+    everything = "1_0-0_65535-0_65535-65535_0-65535"
+    assert len(run("items", job, "--area", everything).stdout.splitlines()) in range(24, 27)
+    (tmp_path / "two").mkdir()
+    for name in ("t-shirt-red.jpg", "dress-green.jpg"):
+        shutil.copy(SAMPLES / name, tmp_path / "two")
+    small = run("submit", str(tmp_path / "two"), "--no-wait").stdout.split()[-1]
+    run("watch", small)
+    refused = run("map", small).exception
+    assert isinstance(refused, ProblemError)
+    assert refused.code == "too_few_pictures"
 
 
 def test_json_has_one_item_per_line_and_a_failed_item_gives_exit_code_3(run: Run, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from PIL import Image
@@ -23,7 +24,7 @@ from core.settings import PROJECT
 from lookbook import Client, Job, Upload
 from lookbook.options import Rectangle
 from lookbook.product_answers import ProductVerdict
-from tests.conftest import SAMPLES, RunningService
+from tests.conftest import SAMPLES, RunningService, until
 from tests.e2e.conftest import provide_open_page
 from tests.e2e.pages.objects import JobPage, ManyPage, assert_accessible
 from tests.shop import Shop, running_shop
@@ -71,6 +72,16 @@ def open_page(browser: Browser, service: RunningService, console_errors: list[st
 def crawled(client: Client, shop: Shop) -> Job:
     """A crawl of the whole site whose products are in JSON-LD."""
     return client.crawl(shop.address_url("json-ld", "/"), name="The shop").wait(timeout=120)
+
+
+def test_the_process_of_a_crawl_counts_what_it_has_settled(service: RunningService, crawled: Job) -> None:
+    def counted() -> dict[str, float]:
+        text = httpx.get(f"{service.url}/metrics").text
+        found = re.findall(r'^lookbook_crawl_urls_total{kind="(\w+)",state="done"} (.*)$', text, re.MULTILINE)
+        return {kind: float(value) for kind, value in found}
+
+    pictures = crawled.counts.total
+    until(lambda: counted()["picture"] >= pictures > 0 and counted()["page"] > 0)
 
 
 def test_a_preview_shows_what_the_first_page_yields(open_page: OpenPage, shop: Shop) -> None:
@@ -213,9 +224,10 @@ def test_a_dataset_of_reviews_keeps_copies_on_one_side_and_can_train_a_model(
 def train(run: Run, folder: Path, tmp_path: Path) -> Artifact:
     """Train a model on a dataset in a few epochs."""
     recipe = yaml.safe_load((RECIPES / "garments.yaml").read_text("utf-8"))
-    recipe |= {"size": 64, "crop_from": 72, "batch": 8, "taxonomy": str(RECIPES / "garments.labels.json")}
+    recipe |= {"backbone": "vgg16", "weights": "none", "width": 0.125, "size": 32, "crop_from": 36, "batch": 8}
+    recipe |= {"taxonomy": str(RECIPES / "garments.labels.json")}
     recipe["head"]["epochs"] = 2
-    recipe["fine_tune"] |= {"epochs": 1, "size": 64}
+    recipe["fine_tune"] |= {"epochs": 1, "from_block": 3, "size": 32}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     words = ["train", "--data", str(folder), "--recipe", str(tmp_path / "recipe.yaml"), "--name", "reviewed"]
     done = run(*words, "--models", str(tmp_path / "models"))

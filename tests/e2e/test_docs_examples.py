@@ -35,6 +35,7 @@ DOCUMENTS = (
     "README.md",
     "docs/http-api.md",
     "docs/exports.md",
+    "docs/similar.md",
     "docs/keys.md",
     "docs/client.md",
     "docs/cli.md",
@@ -49,8 +50,13 @@ ELSEWHERE = {
     "docs/training.md": "needs a dataset and minutes: tests/integration/test_training.py and others",
     "docs/training-data.md": "needs a dataset and minutes: tests/unit/test_training_data.py",
     "docs/training-runs.md": "needs an interrupted run: tests/integration/test_training_runs.py",
+    "docs/capacity.md": "installs TensorFlow for a GPU: tests/integration/test_gpu_benchmark.py measures without one",
     "docs/backbones.md": "measures for minutes: tests/integration/test_networks.py and test_backbone_training.py",
     "docs/recipes/comparison.md": "takes an hour",
+    "docs/map.md": "needs a job of at least twenty pictures: tests/integration/test_maps.py and tests/e2e/test_cli.py",
+    "docs/trust.md": "needs a job with a policy: tests/integration/test_trust.py and tests/e2e/pages/test_trust.py",
+    "docs/hints.md": "needs hints of a job: tests/integration/test_hints.py",
+    "docs/teaching.md": "needs reviews of many photographs: tests/integration/test_lessons.py",
     "docs/judging.md": "needs a folder of photographs: tests/integration/test_model_publishing.py and others",
 }
 """Documents whose examples are not run here, with the reason."""
@@ -59,6 +65,7 @@ NOT_RUN = {
     "make up": "starts a second service: tests/e2e/test_up.py",
     "make test": "runs this test",
     "pip install -r requirements/render.txt": "installs packages: these are among those of the tests",
+    "pip install ./lookbook": "installs a package: tests/e2e/test_packages.py",
     "playwright install chromium": "downloads a browser",
     "LOOKBOOK_RENDER=auto lookbook up": "starts a second service: tests/integration/test_rendering.py draws pages",
     "lookbook train --data searched --name searched": "takes minutes: tests/e2e/test_crawling.py trains on one",
@@ -158,8 +165,10 @@ class ExampleObjects:
             r"\{reviewed_job\}",
             lambda line: line.replace("{reviewed_job}", self._client.item(self._reviewed_item_id()).job_id),
         )
+        yield r"DELETE .*jobs/\{id\}/acceptance", lambda line: line.replace("{id}", self._accepted_job().id)
         yield r"jobs/\{id\}/retry", lambda line: line.replace("{id}", self._failed_job().id)
         yield r"jobs/\{id\}", lambda line: line.replace("{id}", self._submit_job().wait().id)
+        yield r"jobs=\{id\}", lambda line: line.replace("{id}", self._submit_job().wait().id)
         yield r"DELETE .*items/\{id\}/review", lambda line: line.replace("{id}", self._reviewed_item_id())
         yield r"items/\{id\}", lambda line: line.replace("{id}", self._item_id())
         yield r"items/\{look\}", lambda line: line.replace("{look}", self._look_id())
@@ -177,6 +186,11 @@ class ExampleObjects:
         headers = {"Authorization": f"Bearer {self._key}"}
         answer = httpx.post(f"{self._service.url}{path}", json=body, headers=headers)
         return str(answer.raise_for_status().json()["id"])
+
+    def _accepted_job(self) -> Job:
+        job = self._submit_job().wait()
+        job.accept(0.9)
+        return job
 
     def _failed_job(self) -> Job:
         return self._client.submit_items(["http://shop.invalid/coat.jpg"]).wait()

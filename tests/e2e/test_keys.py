@@ -34,8 +34,16 @@ def test_keys_can_be_created_listed_and_revoked_on_the_command_line(locked: Runn
         assert (shown["scopes"], shown["rate_limit"], shown["revoked_at"]) == (["submit", "read"], 600, None)
         assert key.rpartition("_")[2] not in run_keys(locked.home, "list", "--json").stdout
         assert "robot" in run_keys(locked.home, "list").stdout
+        rotated = run_keys(locked.home, "rotate", shown["id"], "--overlap-days", "1")
+        assert rotated.returncode == 0, rotated.stderr
+        with client_of(locked, rotated.stdout.strip()) as replaced:
+            usage = replaced.get("/v1/usage").json()
+            assert (usage["owner"], usage["quota"]) == (shown["owner"], 9)
+        assert run_keys(locked.home, "rotate", "key_unknown").returncode == 1
+        assert robot.get("/v1/jobs").status_code == 200
         assert run_keys(locked.home, "revoke", shown["id"]).returncode == 0
         until(lambda: robot.get("/v1/jobs").status_code == 401)
+        assert run_keys(locked.home, "rotate", shown["id"]).returncode == 1
 
 
 def test_the_error_of_a_missing_database_says_how_to_create_it(tmp_path: Path) -> None:
@@ -199,12 +207,20 @@ def test_an_admin_creates_and_revokes_keys_on_the_account_page(
     assert_accessible(page)
     with client_of(locked, secret) as http:
         assert http.get("/v1/usage").json()["quota"] == 5
+        account.rotate("catalog import")
+        expect(account.row("catalog import")).to_have_count(2)
+        expect(account.row("catalog import").last).to_contain_text("stops working on")
+        with client_of(locked, account.secret.inner_text()) as replaced:
+            assert replaced.get("/v1/usage").json()["owner"] == http.get("/v1/usage").json()["owner"]
+        page.get_by_role("button", name="Revoke: catalog import").first.click()
+        page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        expect(account.row("catalog import").first).to_contain_text("revoked on")
         account.revoke("catalog import")
-        expect(account.row("catalog import")).to_contain_text("revoked on")
+        expect(account.row("catalog import").last).to_contain_text("revoked on")
         until(lambda: http.get("/v1/usage").status_code == 401)
     page.reload()
     expect(account.secret).to_be_hidden()
-    expect(account.row("catalog import")).to_contain_text("revoked on")
+    expect(account.row("catalog import").last).to_contain_text("revoked on")
 
 
 def test_without_the_scope_admin_the_account_page_shows_no_keys(
@@ -220,7 +236,7 @@ def test_without_the_scope_admin_the_account_page_shows_no_keys(
 
 
 def test_the_api_documentation_needs_no_key_and_follows_theme_and_language(open_locked: Callable[..., Page]) -> None:
-    page = open_locked("/docs#create_job", width=390, locale="ko-KR")
+    page = open_locked("/docs#create_upload_job", width=390, locale="ko-KR")
     expect(page.get_by_text("/v1/keys", exact=True).first).to_be_visible()
     expect(page.get_by_role("heading", name="본문: multipart/form-data")).to_be_visible()
     page.get_by_role("link", name="JobOut").first.click()

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import httpx
 import psutil
 import pytest
 from playwright.sync_api import Browser, expect
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from broker.client import Broker
 from cli.main import app
 from core.settings import PROJECT, Settings
 from core.types import ModelRef
+from lookbook import NotPromoted
 from tests.artifacts import publish_again
 from tests.conftest import SAMPLES, RunningRedis, RunningService, until
 from tests.e2e.pages.objects import ModelPage
@@ -41,8 +42,10 @@ def test_a_promoted_version_is_loaded_before_jobs_use_it_without_a_restart(tmp_p
         assert run(app, ["db", "upgrade"]).exit_code == 0
         answer = httpx.post(f"{service.url}/v1/models/garments/promote", json={"version": "2"})
         assert answer.status_code == 202
-        assert answer.json() == {"promoted": False, "workers": 1, "waiting_for": [before["worker"]]}
+        waiting = {"promoted": False, "workers": 1, "waiting_for": [before["worker"]]}
+        assert answer.json() == waiting | {"failures": []}
         assert classify(service)["prediction"]["model"] == "garments@1"
+        away = refused_while_its_files_are_missing(service, run, second.folder)
         promoted = run(app, ["models", "promote", "garments@2"])
         assert "production is garments@2" in promoted.output, promoted.output
         assert classify(service)["prediction"]["model"] == "garments@2"
@@ -52,12 +55,31 @@ def test_a_promoted_version_is_loaded_before_jobs_use_it_without_a_restart(tmp_p
         listed = run(app, ["models"])
         assert "garments@2  production" in listed.output
         assert "candidate" not in listed.output
+        away.rename(second.folder.with_name("3"))
         publish_again(tmp_path / "models")
         assert run(app, ["db", "upgrade"]).exit_code == 0
-        promote_on_its_page(browser, f"{service.url}/models/garments/3")
-        assert classify(service)["prediction"]["model"] == "garments@3"
+        promote_on_its_page(browser, f"{service.url}/models/garments/4")
+        assert classify(service)["prediction"]["model"] == "garments@4"
     finally:
         service.stop()
+
+
+def refused_while_its_files_are_missing(service: RunningService, run: Callable[..., Result], folder: Path) -> Path:
+    """Promote a further version whose files are gone. The answers say so, and `production` stays what it is.
+
+    Return the place where the files are now. Back in theirs, a worker may load them and forget an older version.
+    """
+    third = publish_again(folder.parents[1])
+    assert run(app, ["db", "upgrade"]).exit_code == 0
+    away = third.folder.rename(folder.parents[1] / "away")
+    refused = run(app, ["models", "promote", str(third.ref), "--patience", "8"])
+    assert isinstance(refused.exception, NotPromoted)
+    worker = classifying(service)["worker"]
+    assert f"{worker}: no artifact {third.ref}" in str(refused.exception)
+    body = httpx.post(f"{service.url}/v1/models/garments/promote", json={"version": third.ref.version}).json()
+    assert [(failure["worker"], body["promoted"]) for failure in body["failures"]] == [(worker, False)]
+    assert classify(service)["prediction"]["model"] == "garments@1"
+    return away
 
 
 def promote_on_its_page(browser: Browser, url: str) -> None:
@@ -119,6 +141,7 @@ import sys, threading
 import numpy as np
 import worker.predicting.models
 from classifier.artifact import list_artifacts
+from classifier.runtime import Answers
 from core.settings import Settings
 
 class Stuck:
@@ -127,7 +150,7 @@ class Stuck:
     def infer(self, batch, *, lone=False):
         if batch.any():
             threading.Event().wait()
-        return np.zeros((len(batch), 10), np.float32)
+        return Answers(np.zeros((len(batch), 10), np.float32))
     def close(self):
         pass
 

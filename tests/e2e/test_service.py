@@ -23,7 +23,7 @@ from classifier.artifact import list_artifacts
 from classifier.prepare import prepare
 from classifier.runtimes import open_runtime
 from core.clock import utc_now
-from core.errors import TooLarge
+from core.item_errors import TooLarge
 from core.messages import ChunkMessage, Queue
 from core.settings import PROJECT, Settings
 from db import model_versions
@@ -62,7 +62,7 @@ def test_every_format_is_classified_as_without_the_service(http: httpx.Client, p
     assert answer.status_code == 200, answer.text
     artifact = list_artifacts(PROJECT / "models")[-1]
     runtime = open_runtime(artifact, "openvino")
-    scores = runtime.infer(prepare(path.read_bytes(), artifact.input).pixels[None])[0]
+    scores = runtime.infer(prepare(path.read_bytes(), artifact.input).pixels[None]).scores[0]
     runtime.close()
     served = {row["id"]: row["score"] for row in answer.json()["prediction"]["labels"]}
     for label, score in zip(artifact.taxonomy.label_ids, scores, strict=True):

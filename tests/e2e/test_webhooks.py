@@ -78,6 +78,17 @@ def test_the_webhook_of_an_ended_job_arrives_and_passes_verification(
     assert json.loads(received.body)["data"] == httpx.get(service.url + job["links"]["self"]).json()
 
 
+def test_attempts_to_deliver_are_counted(service: RunningService, receiver: Receiver) -> None:
+    def delivered() -> float:
+        text = httpx.get(f"{service.url}/metrics").text
+        return float(re.findall(r'^lookbook_webhook_attempts_total{outcome="delivered"} (.*)$', text, re.MULTILINE)[0])
+
+    before = delivered()
+    submit(service, receiver, SAMPLES / "dress-green.jpg")
+    # Deliveries of earlier tests may be counted only now.
+    until(lambda: delivered() >= before + 1)
+
+
 def test_a_failed_delivery_is_repeated_automatically(service: RunningService, receiver: Receiver) -> None:
     receiver.replies = [Reply(500)]
     job = submit(service, receiver, SAMPLES / "dress-green.jpg")

@@ -4,6 +4,7 @@ examples:
   make faults                                         run 120 faults on each database (about twenty minutes)
   make faults ARGS="--database sqlite --faults 20"    run a shorter campaign
   make faults ARGS="--seed 7 --only 'worker killed'"  repeat one kind of fault
+  make faults ARGS="--only 'worker killed' --lease 30"  measure the recovery at the default lease
   make faults ARGS="--report"                         keep the figures and write them into docs/reliability.md
 """
 
@@ -19,8 +20,8 @@ from typing import get_args
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.faults.campaign import Plan, Result, run
-from tests.faults.installation import DatabaseKind
+from tests.faults.campaign import Plan, Result, median_and_worst, run
+from tests.faults.installation import LEASE_SECONDS, DatabaseKind
 from tests.faults.report import NAMES, PAGE, keep, write_page
 from tests.faults.scenario import FAULTS
 
@@ -41,6 +42,14 @@ def main() -> None:
     )
     parser.add_argument("--database", choices=[*get_args(DatabaseKind), "both"], default="both")
     parser.add_argument("--only", action="append", default=[], metavar="KIND", help=f"one of {', '.join(FAULTS)}")
+    parser.add_argument(
+        "--lease",
+        type=float,
+        default=LEASE_SECONDS,
+        metavar="SECONDS",
+        help="LOOKBOOK_LEASE_SECONDS (default: %(default)s). With another one, the campaign does not wait at its end "
+        "until Redis delivers unacknowledged messages again, which takes 20 leases",
+    )
     parser.add_argument("--report", action="store_true", help="keep the figures and write docs/reliability.md")
     given = parser.parse_args()
     if unknown := [name for name in given.only if name not in FAULTS]:
@@ -49,10 +58,19 @@ def main() -> None:
     # SIGTERM alone would end this process without its `finally` blocks and leave the service running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     console.print(f"seed {given.seed}", style="bold")
-    results = [_run(kind, Plan(given.seed, given.faults, given.pictures, given.only)) for kind in kinds]
+    plan = Plan(
+        given.seed,
+        given.faults,
+        given.pictures,
+        given.only,
+        lease_seconds=given.lease,
+        wait_for_redis=given.lease == LEASE_SECONDS,
+    )
+    results = [_run(kind, plan) for kind in kinds]
     if given.report:
         for result in results:
             arguments = f"--seed {given.seed} --faults {given.faults} --pictures {given.pictures}"
+            arguments += "" if given.lease == LEASE_SECONDS else f" --lease {given.lease:g}"
             only = "".join(f" --only {shlex.quote(name)}" for name in given.only)
             keep(result, f"python -m tests.faults --database {result.database} {arguments}{only}")
         write_page()
@@ -76,6 +94,10 @@ def _run(kind: DatabaseKind, plan: Plan) -> Result:
 def _print(result: Result) -> None:
     totals = ", ".join(f"{count:,} {what}" for what, count in result.totals.items())
     console.print(f"{NAMES[result.database]}: {len(result.recoveries)} faults, {totals}, {result.seconds:.0f} s")
+    for fault in dict.fromkeys(recovery.fault for recovery in result.recoveries):
+        recovered = [recovery.recorded for recovery in result.recoveries if recovery.fault == fault]
+        median, worst = median_and_worst(recovered)
+        console.print(f"  {fault}: all recorded after {median:.1f} / {worst:.1f} s (median / worst)", style="dim")
     console.print(f"  attempts that the client repeated, by reason: {result.refusals or 'none'}", style="dim")
     if result.left_out:
         console.print(f"  faults that this machine does not allow: {', '.join(result.left_out)}", style="yellow")

@@ -18,7 +18,7 @@ from core.types import ModelRef
 from db import model_versions
 from tests.faults import checks
 from tests.faults.client import Client, GaveUp
-from tests.faults.installation import DatabaseKind, Installation
+from tests.faults.installation import LEASE_SECONDS, DatabaseKind, Installation
 from tests.faults.ledger import Ledger
 from tests.faults.pictures import expectations
 from tests.faults.scenario import Fault, choose_faults, list_left_out
@@ -46,6 +46,7 @@ class Plan:
     pictures: int
     kinds: Sequence[str] = ()
     """Names of `scenario.FAULTS`. Empty means all kinds that are possible here."""
+    lease_seconds: float = LEASE_SECONDS
     largest_job: int = 500
     wait_for_redis: bool = True
     """Wait at the end until Redis has delivered again, after its visibility timeout, the messages that dead consumers
@@ -93,7 +94,7 @@ def run(kind: DatabaseKind, plan: Plan, progress: Progress) -> Result:
     result = Result(kind, plan, datetime.now(UTC).date().isoformat())
     rng = random.Random(f"{plan.seed} {kind}")
     progress("starting", 0, 1)
-    installation = Installation.start(kind, rng)
+    installation = Installation.start(kind, rng, plan.lease_seconds)
     result.logs = installation.folder
     ledger = Ledger()
     shelf = Shelf()

@@ -31,7 +31,7 @@ WORKERS = ("worker-1", "worker-2")
 _COMMANDS = {
     "worker-1": ("worker",),
     "worker-2": ("worker",),
-    "ingest": ("worker", "--queues", "fetch_interactive,fetch,fetch_low,ingest", "--concurrency", "8"),
+    "ingest": ("worker", "--queues", "search,fetch_interactive,fetch,fetch_low,ingest", "--concurrency", "8"),
     "crawler": ("worker", "--queues", "crawl", "--concurrency", "1"),
     "maintenance": ("worker", "--queues", "maintenance", "--concurrency", "2"),
     "beat": ("beat",),
@@ -58,17 +58,17 @@ class Installation:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
-    def start(cls, kind: DatabaseKind, rng: random.Random) -> Installation:
+    def start(cls, kind: DatabaseKind, rng: random.Random, lease_seconds: float) -> Installation:
         """Start all processes and return when the service is ready."""
         stack = ExitStack()
         try:
-            return cls._start(kind, rng, stack)
+            return cls._start(kind, rng, lease_seconds, stack)
         except BaseException:
             stack.close()
             raise
 
     @classmethod
-    def _start(cls, kind: DatabaseKind, rng: random.Random, stack: ExitStack) -> Installation:
+    def _start(cls, kind: DatabaseKind, rng: random.Random, lease_seconds: float, stack: ExitStack) -> Installation:
         folder = Path(tempfile.mkdtemp(prefix="lookbook-faults-"))
         # PostgreSQL runs as another user if the tests run as root, and that user has to reach its folder.
         folder.chmod(0o755)
@@ -89,7 +89,7 @@ class Installation:
             port=free_port(),
             database_url=database_url,
             redis_url=f"redis://127.0.0.1:{redis_port}/0",
-            lease_seconds=LEASE_SECONDS,
+            lease_seconds=lease_seconds,
         )
         installation = cls(
             kind,
@@ -138,7 +138,7 @@ class Installation:
             "LOOKBOOK_PORT": str(self.settings.port),
             "LOOKBOOK_DATABASE_URL": self.settings.database_url,
             "LOOKBOOK_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
-            "LOOKBOOK_LEASE_SECONDS": str(LEASE_SECONDS),
+            "LOOKBOOK_LEASE_SECONDS": str(self.settings.lease_seconds),
             "LOOKBOOK_SWEEP_SECONDS": "1",
             "LOOKBOOK_DECODERS": "1",
             # The shelf is a server on loopback. The delay makes crawls last until a fault strikes.

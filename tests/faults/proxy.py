@@ -66,21 +66,31 @@ class Proxies:
         for proxy in self._proxies:
             proxy.cut(Cut.REFUSED)
         self.run(self._cancel_all())
+        self.run(self._abort_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     @staticmethod
     async def _cancel_all() -> None:
-        # A connection that has just been accepted begins its task a little later. A task that is canceled before it
-        # begins would leave its connection open.
-        for _ in range(3):
-            for _ in range(3):
-                await asyncio.sleep(0)
-            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+        # A task that is canceled before it begins would leave its connection open. All tasks end soon by themselves,
+        # because the lines are cut; only one that still waits for its target has to be canceled.
+        for _ in range(100):
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.sleep(0.01)
+            if not others:
+                return
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    @staticmethod
+    async def _abort_all() -> None:
+        # A connection that was accepted while its line was cut may have no task that would close it.
+        transports: Any = asyncio.get_running_loop()._transports  # type: ignore[attr-defined]
+        for transport in list(transports.values()):
+            transport.abort()
+        await asyncio.sleep(0)
 
 
 class Proxy:
@@ -127,6 +137,10 @@ class Proxy:
             await self._listen()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._server is None:
+            # The connection was accepted just before the line was cut.
+            writer.transport.abort()
+            return
         wire = _Wire(writer, silent=self._silent)
         self._wires.add(wire)
         try:

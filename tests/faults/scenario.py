@@ -13,7 +13,7 @@ from broker.client import Broker
 from core.messages import ChunkMessage
 from db.steps.chunks import queue_of
 from db.tables import Chunk, Job
-from tests.faults.installation import LEASE_SECONDS, WORKERS, DatabaseKind, Installation
+from tests.faults.installation import WORKERS, DatabaseKind, Installation
 from tests.faults.proxy import Cut
 from tests.faults.servers import wait_until
 
@@ -73,7 +73,7 @@ def _stop_worker(installation: Installation, rng: random.Random) -> None:
     process = installation.processes[rng.choice(WORKERS)]
     wait_until(lambda: process.alive, f"{process.name} runs")
     process.freeze()
-    time.sleep(LEASE_SECONDS + rng.uniform(1, 4))
+    time.sleep(installation.settings.lease_seconds + rng.uniform(1, 4))
     process.thaw()
 
 

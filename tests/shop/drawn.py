@@ -12,6 +12,12 @@ from tests.shop.sites import Site
 _SHELL = """<!doctype html><html><head><title>Shop</title></head><body><div id="root"></div>
 <script src="/app.js"></script></body></html>"""
 
+_PRICED_SHELL = """<!doctype html><html><head><title>Product</title><script type="application/ld+json">
+{"@context": "https://schema.org", "@type": "Product", "name": "A product",
+"offers": {"@type": "Offer", "price": "39.90", "priceCurrency": "EUR"}}</script></head><body>
+<h1>A product</h1><p>39.90 EUR</p><button>Add to cart</button><script src="/app.js"></script></body></html>"""
+"""The page of a product before its script runs: it says a price and shows no picture."""
+
 _SCRIPT = """
 fetch('/content?path=' + encodeURIComponent(location.pathname + location.search)).then(r => r.json()).then(data => {
   document.documentElement.innerHTML = data.html;
@@ -40,7 +46,7 @@ _ENDLESS = "<!doctype html><html><body><script>while (true) {}</script></body></
 
 
 def drawn(site: Site, port: Callable[[], int]) -> Callable[[Request], Answer]:
-    """Answer every page with an empty one and a script, which asks for the content of the page as JSON.
+    """Answer every page with one without pictures and a script, which asks for the content of the page as JSON.
 
     The script of `/attack` asks for private addresses in every way, also by a redirect. That of `/endless` never ends.
     """
@@ -65,7 +71,13 @@ def drawn(site: Site, port: Callable[[], int]) -> Callable[[Request], Answer]:
                 return redirect(f"http://{INSIDE}:{port()}/redirected", 302)
             case "/endless":
                 return text(_ENDLESS)
-        plain = site(request)
-        return text(_SHELL) if plain.type.startswith("text/html") and plain.status == 200 else plain
+        return _shell(site(request))
 
     return answer
+
+
+def _shell(drawn_page: Answer) -> Answer:
+    """Return what is sent instead of a page that a script draws. Other answers are sent as they are."""
+    if not drawn_page.type.startswith("text/html") or drawn_page.status != 200:
+        return drawn_page
+    return text(_PRICED_SHELL if b'"@type": "Product"' in drawn_page.body else _SHELL)

@@ -1,0 +1,32 @@
+"""Odd but valid pictures, compared with what Chromium shows. It shares no decoder with this service."""
+
+from __future__ import annotations
+
+import numpy as np
+from playwright.sync_api import Browser
+
+from core.pictures import load
+from tests.corpus.browser import shown_by_chromium
+from tests.corpus.odd import odd_pictures
+
+FEWEST = 60
+"""Pictures that Chromium shows. It shows no TIFF, HEIC, JPEG 2000 and JPEG XL."""
+
+
+def test_odd_pictures_look_as_in_a_browser(browser: Browser) -> None:
+    page = browser.new_page()
+    compared, differences = 0, {}
+    for odd in odd_pictures():
+        # Chromium ignores EXIF in WebP, and it mixes inks of a profile in another way than LittleCMS.
+        if ("orientation" in odd.name and odd.name.endswith("webp")) or odd.name == "cmyk-profile.jpg":
+            continue
+        shown = shown_by_chromium(page, odd.data)
+        if shown is None:
+            continue
+        pixels = np.asarray(load(odd.data)[0], int)
+        compared += 1
+        if pixels.shape != shown.shape or np.abs(pixels - shown).max() > odd.tolerance:
+            differences[odd.name] = f"{pixels.shape} and {shown.shape}"
+    page.close()
+    assert differences == {}
+    assert compared >= FEWEST
