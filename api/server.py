@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 10
 """How long running requests may still take after the server was asked to stop."""
+IDLE_SECONDS = 75
+"""How long a connection may be idle between two requests (nginx: keepalive_timeout).
+
+It is longer than clients and load balancers keep their idle connections (httpx 5 s, AWS 60 s). Otherwise a client may
+send a request at the moment in which the server closes the connection.
+"""
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -48,6 +54,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "threads": self._settings.api_threads,
             "graceful_timeout": STOP_SECONDS,
             "timeout": 120,
+            "keepalive": IDLE_SECONDS,
             "worker_connections": _connections(),
             # Its path would be in the user's home, and the same for every installation.
             "control_socket_disable": True,

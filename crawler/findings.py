@@ -31,7 +31,7 @@ class UncommittedBatch:
     writers: list[BlobWriter] = field(default_factory=list)
     bytes: int = 0
 
-    def as_crawl_batch(self, waiting_on: Sequence[dict[str, str]]) -> CrawlBatch:
+    def as_crawl_batch(self, seconds: float, waiting_on: Sequence[dict[str, str]]) -> CrawlBatch:
         """Return the part that the database stores. The bytes go to the blob store."""
         return CrawlBatch(
             self.met,
@@ -42,6 +42,7 @@ class UncommittedBatch:
             self.reused,
             self.counted,
             self.bytes,
+            seconds,
             waiting_on,
         )
 

@@ -81,12 +81,11 @@ class CrawlRun:
         progress = Progress(crawl.progress)
         self._is_new = progress.met == 0
         limits = self._request.limits
-        time_left = (crawl.begun_at or utc_now()) + timedelta(minutes=limits.minutes) - utc_now()
         self.findings = Findings()
         self.frontier = Frontier(
             limits,
             HostSchedule(settings.crawl_delay, settings.crawl_connections, time.monotonic),
-            time_left.total_seconds(),
+            60 * limits.minutes - progress.seconds,
             requested={lane: progress.requested(lane) for lane in Lane},
             received_bytes=progress.bytes,
         )
@@ -99,6 +98,8 @@ class CrawlRun:
         )
         self.web = CrawlFetcher(fetcher, self._blobs, settings.max_picture_bytes, renderer=renderer)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._timed_until = time.monotonic()
+        """Until when the time of this process was counted against the limit, in seconds of time.monotonic()."""
         self._paused_hosts_shown: set[str] = set()
         """The hosts that are paused according to the last commit."""
         self._pages_looked_through = self._pictures_looked_through = 0
@@ -198,7 +199,9 @@ class CrawlRun:
 
     def _store(self, batch: UncommittedBatch, waiting_on: list[dict[str, str]]) -> None:
         """Store a batch: first the bytes, then the rows."""
-        crawl_batch = batch.as_crawl_batch(waiting_on)
+        now = time.monotonic()
+        crawl_batch = batch.as_crawl_batch(now - self._timed_until, waiting_on)
+        self._timed_until = now
         # A longer outage ends the attempt, because another worker may have the lease by then.
         max_outage = self._policy.deadlines.lease / 2
         try:

@@ -116,6 +116,17 @@ class ClientSocket(socket.socket):
         waiting = now - since if since is not None else 0.0
         return (self._waited + waiting) / (PATIENCE_SECONDS + self._moved / BYTES_PER_SECOND)
 
+    def begin_idle(self) -> None:
+        """Start to measure the time between two requests. It counts as waiting, so that idle connections end first."""
+        self._begin_request()
+        self._waits_since = time.monotonic()
+
+    def has_request(self) -> bool:
+        """Return whether a part of the next request, or the end of the connection, has arrived."""
+        poll = select.poll()
+        poll.register(self, select.POLLIN)
+        return bool(poll.poll(0))
+
     def begin_head(self) -> None:
         """Start to measure the time that the client takes for the head of a request."""
         self._begin_request()

@@ -88,9 +88,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         super().finish_request(conn, fs)
-        if conn.sock.began_head and conn in self.keepalived_conns:
+        is_kept = bool(self.keepalived_conns) and self.keepalived_conns[-1] is conn
+        if is_kept and conn.sock.began_head:
             # The next request came together with the last one, so the socket will not become readable for it.
             self.on_client_socket_readable(conn, conn.sock)
+        elif is_kept:
+            conn.sock.begin_idle()
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close the connections that were idle for too long, but not one whose next request has just arrived."""
+        now = time.monotonic()
+        for conn in [conn for conn in self.keepalived_conns if conn.timeout <= now]:
+            if conn.sock.has_request():
+                self.on_client_socket_readable(conn, conn.sock)
+        super().murder_keepalived(force)
 
     def run(self) -> None:
         super().run()

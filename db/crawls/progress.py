@@ -74,6 +74,18 @@ class Progress:
     def bytes(self, received: int) -> None:
         self._kept["bytes"] = received
 
+    @property
+    def seconds(self) -> float:
+        """For how long processes have crawled so far, by their monotonic clocks.
+
+        Outages and changes of the clock between two processes do not count.
+        """
+        return float(self._kept.get("seconds", 0.0))
+
+    @seconds.setter
+    def seconds(self, crawled: float) -> None:
+        self._kept["seconds"] = crawled
+
     def set_waiting_on(self, hosts: list[dict[str, str]]) -> None:
         """Store the hosts that are paused, each with the time (`until`) at which its pause ends."""
         self._kept["waiting_on"] = hosts

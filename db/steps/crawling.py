@@ -79,6 +79,8 @@ class CrawlBatch:
     """Changes of the counts in `Progress`, by (group, name)."""
     bytes: int = 0
     """Received since the last commit."""
+    seconds: float = 0.0
+    """Time since the last commit, or since the start of the process."""
     waiting_on: Sequence[dict[str, str]] = ()
     """Hosts that are paused now."""
 
@@ -137,6 +139,7 @@ def commit(session: Session, lease: LeasedSource, batch: CrawlBatch, policy: Chu
     for (group, name), change in batch.counted.items():
         progress.count(group, name, change)
     progress.bytes += batch.bytes
+    progress.seconds += batch.seconds
     progress.set_waiting_on(list(batch.waiting_on))
     crawl.progress = progress.stored
     submitting.append_items(session, job, items, now)

@@ -126,7 +126,7 @@ class Crawl(Base):
     verdict: Mapped[str | None] = mapped_column(String(50))
     """Why the crawl found nothing or ended early. None if it did neither."""
     begun_at: Mapped[datetime | None]
-    """When a worker took up the crawl for the first time. The time limit counts from then."""
+    """When a worker took up the crawl for the first time. The previous version counts the time limit from then."""
 
 
 class CrawlUrl(Base):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import psutil
 import pytest
@@ -23,10 +24,10 @@ from db.steps.chunks import ChunkPolicy
 from db.steps.discoveries import MAX_ATTEMPTS
 from db.steps.leasing import SOURCE_LEASES
 from db.steps.submitting import NewItem
-from db.tables import Discovery, JobStatus, Scope, UrlKind, UrlState
+from db.tables import Crawl, Discovery, JobStatus, Scope, UrlKind, UrlState
 from tests.conftest import until
-from tests.integration.builders import locked_job
-from tests.integration.crawl_runs import CrawlRun, resume, run
+from tests.integration.builders import cancel_job, locked_job
+from tests.integration.crawl_runs import LIMITS, CrawlRun, resume, run
 from tests.shop import Shop, running_shop
 from worker.sources.crawls import child_environment
 
@@ -55,6 +56,27 @@ def assert_nothing_lost_and_nothing_twice(run: CrawlRun, job_id: str, shop: Shop
     assert not run.job(job_id).discovering
 
 
+def kill_when_it_has_begun(run: CrawlRun, job_id: str, shop: Shop) -> None:
+    """Let a crawl settle some URLs, and kill its process."""
+    shop.gate.answers = 12
+    worker = threading.Thread(target=run.crawls.run_pending)
+    worker.start()
+    until(lambda: shop.gate.waiting > 0 and count_settled(run, job_id) > 0)
+    os.kill(run.crawls.children[job_id], signal.SIGKILL)
+    open_gate(shop)
+    worker.join()
+    assert run.job(job_id).discovering
+
+
+def start_python(script: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, start_new_session=True)
+
+
+def lease_end(run: CrawlRun, job_id: str) -> datetime:
+    with run.database.reading() as session:
+        return session.get_one(Discovery, job_id).due_at
+
+
 def open_gate(shop: Shop) -> None:
     """Let out all answers, also those to clients that are gone."""
     shop.gate.answers = math.inf
@@ -75,6 +97,48 @@ def test_a_crawl_continues_after_its_process_was_killed(run: CrawlRun, shop: Sho
         assert run.job(job_id).discovering
     resume(run, job_id)
     assert_nothing_lost_and_nothing_twice(run, job_id, shop, "state")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_only_the_time_in_which_a_process_crawls_counts_against_the_limit(run: CrawlRun, shop: Shop) -> None:
+    job_id = run.submit(shop.address_url("state", "/sitemap.xml"))
+    kill_when_it_has_begun(run, job_id, shop)
+    crawled = run.progress(job_id)["seconds"]
+    with run.database.writing() as session:
+        # As after an outage of five hours, or when the clock is set ahead.
+        session.execute(update(Crawl).values(begun_at=utc_now() - timedelta(hours=5)))
+    resume(run, job_id)
+    assert_nothing_lost_and_nothing_twice(run, job_id, shop, "state")
+    assert 0 < crawled < run.progress(job_id)["seconds"] < 60 * LIMITS.minutes
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_crawl_ends_when_its_processes_together_have_used_its_time(run: CrawlRun, shop: Shop) -> None:
+    job_id = run.submit(shop.address_url("state", "/sitemap.xml"))
+    kill_when_it_has_begun(run, job_id, shop)
+    with locked_job(run.database, job_id) as (_, job):
+        assert job.crawl is not None
+        job.crawl.progress = {**job.crawl.progress, "seconds": 60.0 * LIMITS.minutes}
+    resume(run, job_id)
+    assert run.progress(job_id)["left_out"]["limit_minutes"] > 0
+    assert not run.job(job_id).discovering
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_crawl_keeps_its_lease_while_its_process_starts(
+    run: CrawlRun, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = run.submit(shop.address_url("state", "/sitemap.xml"))
+    # A process that never gets further than its start.
+    script = "import time; time.sleep(600)"
+    monkeypatch.setattr(run.crawls, "_start", lambda lease: start_python(script))
+    worker = threading.Thread(target=run.crawls.run_pending)
+    worker.start()
+    until(lambda: job_id in run.crawls.children)
+    due_at = lease_end(run, job_id)
+    until(lambda: lease_end(run, job_id) > due_at, 30)
+    cancel_job(run.database, job_id, utc_now())
+    worker.join()
 
 
 WORKER_SCRIPT = """

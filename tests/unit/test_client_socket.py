@@ -165,3 +165,21 @@ def test_one_connection_too_many_in_the_process_ends_the_slowest_of_all(turns: T
             client.begin_head()
             clients.add(client, open_connections=number)
         assert [is_ended(other) for other in others] == [True, False]
+
+
+def test_an_idle_connection_ends_before_one_whose_request_runs(turns: Turns) -> None:
+    clients = Clients(per_address=2, maximum=100)
+    with made_clients(["10.0.0.1"] * 3, turns, clients) as (made, others):
+        clients.add(made[0], 0)
+        clients.add(made[1], 1)
+        made[1].begin_idle()
+        clients.add(made[2], 2)
+        assert [is_ended(other) for other in others] == [False, True, False]
+
+
+def test_an_idle_connection_knows_that_its_next_request_has_arrived(pair: tuple[ClientSocket, socket.socket]) -> None:
+    client, theirs = pair
+    client.begin_idle()
+    assert not client.has_request()
+    theirs.sendall(b"G")
+    assert client.has_request()

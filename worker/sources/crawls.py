@@ -1,6 +1,7 @@
 """Runs crawls in child processes: one process for each crawl, started when a worker takes up the job.
 
-The child renews the lease each time it commits. If it stalls, the lease ends, the sweeper ends the attempt, and the
+The worker renews the lease while the child starts, which may take longer than a lease on a busy machine. After that,
+the child renews it each time it commits. If the child stalls, the lease ends, the sweeper ends the attempt, and the
 worker that started the child kills it.
 """
 
@@ -10,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -36,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.5
 """Seconds between two looks at whether a child has ended or has to end."""
+START_SECONDS = 60.0
+"""For how long a child may start. Until then its worker renews the lease."""
 STOP_SECONDS = 5.0
 """Seconds that a child has for its last commit after SIGTERM. After that it is killed."""
 _NICENESS = 5
@@ -100,10 +104,16 @@ class CrawlRunner(BackgroundThreads[LeasedSource]):
     def _watch(self, lease: LeasedSource, child: subprocess.Popen[bytes]) -> None:
         """Wait until the child has ended, or has not ended within `STOP_SECONDS` after SIGTERM."""
         _lower_priority(child.pid)
+        began = renewed = time.monotonic()
         while True:
             try:
                 child.wait(POLL_SECONDS)
             except subprocess.TimeoutExpired:
+                now = time.monotonic()
+                is_due = now - renewed >= self._policy.deadlines.renewal_interval.total_seconds()
+                if is_due and now - began < START_SECONDS:
+                    self._renew(lease)
+                    renewed = now
                 if not self.stopping.is_set() and self._is_wanted(lease):
                     continue
                 child.terminate()
@@ -112,6 +122,14 @@ class CrawlRunner(BackgroundThreads[LeasedSource]):
                 except subprocess.TimeoutExpired:
                     log.warning("crawl_killed", job=lease.job_id, reason=f"it did not end in {STOP_SECONDS:g} s")
             return
+
+    def _renew(self, lease: LeasedSource) -> None:
+        """Renew the lease of a child that has not settled any URL yet."""
+        try:
+            with self._database.writing() as session:
+                discoveries.renew(session, lease, self._policy, self._clock())
+        except TRANSIENT_ERRORS as error:
+            log.warning("lease_not_renewed", job=lease.job_id, reason=str(error.orig))
 
     def _is_wanted(self, lease: LeasedSource) -> bool:
         """Return whether this worker has the lease and the job is not canceled. During an outage, assume so."""
