@@ -19,11 +19,16 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from core.settings import PROJECT
+from lookbook import Client
 from samples import broken
+from tests.artifacts import own_models
 from tests.conftest import SAMPLES, RunningService, ready_service, until
 from tests.e2e.conftest import launch_chromium
 
 TARGET = PROJECT / "docs" / "screenshots"
+_OWN_LABEL = {"id": "long-sleeves", "group": "tops", "name": {"en": "Long sleeves", "ko": "긴소매"}}
+_LONG_SLEEVES = ("longsleeve", "shirt")
+"""The labels of the model that the own label replaces."""
 _QUALITY = 84
 """Of the WebP files: the type of the pages stays sharp, and a file has about 50 kB."""
 
@@ -55,6 +60,10 @@ class Content:
     """An ended job of the samples and two broken files. Nobody receives its webhook."""
     rerun: dict[str, Any]
     """A job of the same pictures, three of which have a review with another label."""
+    learned: dict[str, Any]
+    """A job of the samples, all with reviews, six of them with an own label. It has a map."""
+    lesson: str
+    """The id of the lesson from the reviews of `learned`. It has published a version."""
     model: dict[str, Any]
     """The default model version."""
     key: str = ""
@@ -75,7 +84,24 @@ def fill(service: RunningService) -> Content:
         doubtful = http.get(f"{rerun['links']['items']}?sort=confidence&limit=3").json()["data"]
         reviews = [{"item": item["id"], "label": item["prediction"]["labels"][1]["id"]} for item in doubtful]
         http.post(f"{rerun['links']['self']}/reviews", json={"reviews": reviews}).raise_for_status()
-        return Content(job, rerun, http.get("/v1/models").json()["data"][0])
+        model = http.get("/v1/models").json()["data"][0]
+        learned = {**again, "name": "Autumn catalog, our labels"}
+        learned = http.post("/v1/jobs", json=learned, headers={"Prefer": "wait=30"}).raise_for_status().json()
+        http.put("/v1/taxonomy", json={"groups": [], "labels": [_OWN_LABEL]}).raise_for_status()
+    return Content(job, rerun, learned, teach(service.url, learned["id"]), model)
+
+
+def teach(url: str, job_id: str) -> str:
+    """Make the map of a job, review its pictures, teach a version from the reviews, and return the id of the lesson."""
+    with Client(url) as client:
+        job = client.job(job_id)
+        job.make_map()
+        for item in job.items(status="succeeded"):
+            assert item.prediction is not None
+            has_long_sleeves = item.prediction.label.id in _LONG_SLEEVES
+            client.review(item, str(_OWN_LABEL["id"]) if has_long_sleeves else item.prediction.label.id)
+        job.compute_hints()
+        return client.wait_for_lesson(client.teach([job_id])).id
 
 
 def show_start(page: Page, content: Content) -> None:
@@ -125,6 +151,38 @@ def show_teach(page: Page, content: Content) -> None:
     page.locator("#jobs input:checked").wait_for()
 
 
+def show_taught(page: Page, content: Content) -> None:
+    page.goto(f"/teach?jobs={content.learned['id']}&lesson={content.lesson}")
+    page.locator("#changes-here").click()
+    page.locator("#changes-facts:not(:empty)").wait_for()
+    page.locator("#result-title").evaluate("title => title.scrollIntoView()")
+
+
+def show_map(page: Page, content: Content) -> None:
+    page.goto(f"{content.learned['links']['page']}?view=map")
+    page.locator("#map-legend li").first.wait_for()
+
+
+def show_similar(page: Page, content: Content) -> None:
+    show_job(page, content)
+    page.locator(".cell", has_text="dress-green.jpg").click()
+    page.locator("#viewer-name").wait_for()
+    page.keyboard.press("m")
+    page.locator("#similar-list img").nth(5).wait_for()
+
+
+def show_trust(page: Page, content: Content) -> None:
+    show_job(page, content)
+    page.locator("#trust").click()
+    page.locator("#trust-source:not(:empty)").wait_for()
+
+
+def show_hints(page: Page, content: Content) -> None:
+    page.goto(f"{content.job['links']['page']}?hint=diverse&sort=diverse")
+    page.locator("#hint").wait_for()
+    page.locator(".cell img.in").nth(5).wait_for()
+
+
 def show_compare(page: Page, content: Content) -> None:
     page.goto(f"/compare?jobs={content.job['id']},{content.rerun['id']}")
     page.locator("#pairs img").first.wait_for()
@@ -162,7 +220,12 @@ PAGES: dict[str, Callable[[Page, Content], None]] = {
     "job": show_job,
     "review": show_review,
     "compare": show_compare,
+    "map": show_map,
+    "similar": show_similar,
+    "hints": show_hints,
+    "trust": show_trust,
     "teach": show_teach,
+    "taught": show_taught,
     "deliveries": show_deliveries,
     "models": show_models,
     "model": show_model,
@@ -217,8 +280,8 @@ def main(names: list[str]) -> None:
         sys.exit(f"expected names of pages ({', '.join(known)}), got {' '.join(names)}")
     wanted = names or known
     with (
-        tempfile.TemporaryDirectory() as home,
-        ready_service(Path(home)) as service,
+        tempfile.TemporaryDirectory() as folder,
+        ready_service(Path(folder) / "home", LOOKBOOK_MODELS=str(own_models(Path(folder)))) as service,
         sync_playwright() as playwright,
         launch_chromium(playwright) as browser,
     ):

@@ -20,6 +20,7 @@ from core.messages import MAKE_MAPS
 from db.steps import mapping
 from db.tables import Job, JobMap
 from db.views import maps
+from db.views.labels import labels_of
 from db.views.maps import MapStatus, PointItem
 
 bp = APIBlueprint("maps", __name__, tag="Jobs")
@@ -110,7 +111,7 @@ def _map_out(session: Session, job: Job) -> MapOut:
 
 
 def _points_out(job: Job, row: JobMap, points: Points, items: list[PointItem]) -> MapPointsOut:
-    labels = [label["id"] for label in job.model_version.taxonomy["labels"]]
+    labels = [label["id"] for label in labels_of(job)]
     numbers: dict[str | None, int] = {label: number for number, label in enumerate(labels)}
     # The index of the point of each item, because the points of removed items are left out.
     at = points.positions.searchsorted([item.position for item in items])

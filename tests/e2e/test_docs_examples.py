@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ DOCUMENTS = (
     "docs/http-api.md",
     "docs/exports.md",
     "docs/similar.md",
+    "docs/map.md",
+    "docs/hints.md",
+    "docs/trust.md",
     "docs/keys.md",
     "docs/client.md",
     "docs/cli.md",
@@ -53,9 +57,6 @@ ELSEWHERE = {
     "docs/capacity.md": "installs TensorFlow for a GPU: tests/integration/test_gpu_benchmark.py measures without one",
     "docs/backbones.md": "measures for minutes: tests/integration/test_networks.py and test_backbone_training.py",
     "docs/recipes/comparison.md": "takes an hour",
-    "docs/map.md": "needs a job of at least twenty pictures: tests/integration/test_maps.py and tests/e2e/test_cli.py",
-    "docs/trust.md": "needs a job with a policy: tests/integration/test_trust.py and tests/e2e/pages/test_trust.py",
-    "docs/hints.md": "needs hints of a job: tests/integration/test_hints.py",
     "docs/teaching.md": "needs reviews of many photographs: tests/integration/test_lessons.py",
     "docs/judging.md": "needs a folder of photographs: tests/integration/test_model_publishing.py and others",
 }
@@ -68,6 +69,8 @@ NOT_RUN = {
     "pip install ./lookbook": "installs a package: tests/e2e/test_packages.py",
     "playwright install chromium": "downloads a browser",
     "LOOKBOOK_RENDER=auto lookbook up": "starts a second service: tests/integration/test_rendering.py draws pages",
+    "python -m benchmarks.looking_first --validation garments/validation --train garments/train": "needs photographs",
+    "python -m benchmarks.looking_first --validation garments/validation": "needs photographs",
     "lookbook train --data searched --name searched": "takes minutes: tests/e2e/test_crawling.py trains on one",
 }
 """Lines that are not run, with the reason."""
@@ -160,6 +163,7 @@ class ExampleObjects:
         yield r"\{webhook_job\}", lambda line: line.replace("{webhook_job}", self._webhook_job().id)
         yield r"\{open\}", lambda line: line.replace("{open}", self._post("/v1/jobs", open=True))
         yield r"\{preview\}", lambda line: line.replace("{preview}", self._post("/v1/previews", url=WRITTEN_SHOP))
+        yield r"\{ended_job\}", lambda line: line.replace("{ended_job}", self._ended_job)
         yield r"\{failed_job\}", lambda line: line.replace("{failed_job}", self._failed_job().id)
         yield (
             r"\{reviewed_job\}",
@@ -186,6 +190,14 @@ class ExampleObjects:
         headers = {"Authorization": f"Bearer {self._key}"}
         answer = httpx.post(f"{self._service.url}{path}", json=body, headers=headers)
         return str(answer.raise_for_status().json()["id"])
+
+    @cached_property
+    def _ended_job(self) -> str:
+        """A job of all samples, which has a map and hints."""
+        job = self._client.submit_uploads(sorted(SAMPLES.iterdir())).wait()
+        job.make_map()
+        job.compute_hints()
+        return job.id
 
     def _accepted_job(self) -> Job:
         job = self._submit_job().wait()

@@ -10,8 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from classifier.artifact import list_artifacts
-from core.settings import PROJECT
+from tests.artifacts import own_models
 from tests.conftest import SAMPLES, RunningService, ready_service, until
 from tests.e2e.conftest import provide_open_page
 from tests.e2e.pages.objects import JobPage
@@ -24,10 +23,7 @@ LESSON_MILLISECONDS = 120_000
 def service_with_own_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """The whole service with a folder of models of its own, into which it publishes."""
     folder = tmp_path_factory.mktemp("teaching")
-    source = list_artifacts(PROJECT / "models")[-1]
-    (folder / "models" / source.ref.name).mkdir(parents=True)
-    (folder / "models" / source.ref.name / source.ref.version).symlink_to(source.folder)
-    with ready_service(folder / "home", LOOKBOOK_MODELS=str(folder / "models")) as running:
+    with ready_service(folder / "home", LOOKBOOK_MODELS=str(own_models(folder))) as running:
         yield running
 
 

@@ -39,13 +39,19 @@ def children(service: RunningService) -> list[psutil.Process]:
     return psutil.Process(service.process.pid).children(recursive=True)
 
 
-def submit_one(service: RunningService) -> str:
-    """Submit a picture without waiting for its prediction, and return the path of its item."""
-    answer = httpx.post(
+def post_one(service: RunningService, wait: int) -> httpx.Response:
+    """Submit a picture, and wait up to so many seconds for its prediction."""
+    return httpx.post(
         f"{service.url}/v1/classifications",
         content=(SAMPLES / "t-shirt-red.jpg").read_bytes(),
-        headers={"Content-Type": "image/jpeg", "Prefer": "wait=0"},
+        headers={"Content-Type": "image/jpeg", "Prefer": f"wait={wait}"},
+        timeout=60,
     )
+
+
+def submit_one(service: RunningService) -> str:
+    """Submit a picture that cannot be classified now, and return the path of its item."""
+    answer = post_one(service, 0)
     assert answer.json()["status"] == "pending"
     return answer.headers["Location"]
 
@@ -71,7 +77,7 @@ def test_the_maintenance_worker_has_the_lowest_priority(service: RunningService)
 
 
 def test_the_data_folder_is_closed_to_other_users(service: RunningService) -> None:
-    is_done(service, submit_one(service))
+    assert post_one(service, 30).json()["status"] == "succeeded"
     paths = [service.home, *service.home.rglob("*")]
     assert {path.name for path in paths} >= {"lookbook.db", "blobs", "logs"}
     assert [path for path in paths if path.stat().st_mode & 0o077] == []

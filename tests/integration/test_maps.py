@@ -127,6 +127,17 @@ def test_a_map_is_requested_computed_and_read(client: FlaskClient, database: Dat
     assert mapper.run_pending() == 0
 
 
+def test_the_points_know_labels_of_the_owner(client: FlaskClient, database: Database) -> None:
+    job_id = a_job_with_vectors(database)
+    points = made(client, database, job_id)
+    own = {"id": "hoodie", "group": "tops", "name": {"en": "Hoodie"}}
+    assert client.put("/v1/taxonomy", json={"groups": [], "labels": [own]}).status_code == 200
+    assert client.put(f"/v1/items/{points['id'][0]}/review", json={"label": "hoodie"}).status_code == 200
+    points = body_of(client.get(path(job_id, "/points")))
+    assert points["labels"][points["label"][0]] == "hoodie"
+    assert points["labels"][points["predicted"][0]] == "shirt"
+
+
 def test_an_unchanged_map_is_answered_with_304(client: FlaskClient, database: Database) -> None:
     job_id = a_job_with_vectors(database)
     made(client, database, job_id)

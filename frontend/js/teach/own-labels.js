@@ -48,7 +48,7 @@ export class OwnLabels {
   }
 
   #row({ id, group, names }) {
-    const field = (name, word, value) => make("input", { type: "text", name, value, maxlength: 100, "aria-label": say(word), lang: name });
+    const field = (name, word, value) => make("input", { type: "text", name, value, maxlength: 100, "aria-label": say(word), placeholder: say(word), lang: name });
     const remove = make("button", { type: "button", class: "quiet" }, say("removeLabel"));
     const row = make(
       "tr",
