@@ -47,6 +47,8 @@ DOCUMENTS = (
     "docs/catalogs.md",
     "docs/datasets.md",
     "docs/webhooks.md",
+    # It promotes a taught version, which all later jobs use.
+    "docs/teaching.md",
 )
 
 ELSEWHERE = {
@@ -57,7 +59,6 @@ ELSEWHERE = {
     "docs/capacity.md": "installs TensorFlow for a GPU: tests/integration/test_gpu_benchmark.py measures without one",
     "docs/backbones.md": "measures for minutes: tests/integration/test_networks.py and test_backbone_training.py",
     "docs/recipes/comparison.md": "takes an hour",
-    "docs/teaching.md": "needs reviews of many photographs: tests/integration/test_lessons.py",
     "docs/judging.md": "needs a folder of photographs: tests/integration/test_model_publishing.py and others",
 }
 """Documents whose examples are not run here, with the reason."""
@@ -71,6 +72,7 @@ NOT_RUN = {
     "LOOKBOOK_RENDER=auto lookbook up": "starts a second service: tests/integration/test_rendering.py draws pages",
     "python -m benchmarks.looking_first --validation garments/validation --train garments/train": "needs photographs",
     "python -m benchmarks.looking_first --validation garments/validation": "needs photographs",
+    "lookbook models calibrate --job {learned_job}": "needs wrong predictions: tests/integration/test_lessons.py",
     "lookbook train --data searched --name searched": "takes minutes: tests/e2e/test_crawling.py trains on one",
 }
 """Lines that are not run, with the reason."""
@@ -164,6 +166,7 @@ class ExampleObjects:
         yield r"\{open\}", lambda line: line.replace("{open}", self._post("/v1/jobs", open=True))
         yield r"\{preview\}", lambda line: line.replace("{preview}", self._post("/v1/previews", url=WRITTEN_SHOP))
         yield r"\{ended_job\}", lambda line: line.replace("{ended_job}", self._ended_job)
+        yield r"\{learned_job\}", lambda line: line.replace("{learned_job}", self.learned_job)
         yield r"\{failed_job\}", lambda line: line.replace("{failed_job}", self._failed_job().id)
         yield (
             r"\{reviewed_job\}",
@@ -197,6 +200,15 @@ class ExampleObjects:
         job = self._client.submit_uploads(sorted(SAMPLES.iterdir())).wait()
         job.make_map()
         job.compute_hints()
+        return job.id
+
+    @cached_property
+    def learned_job(self) -> str:
+        """The id of a job of all samples, twenty of which have reviews."""
+        job = self._client.submit_uploads(sorted(SAMPLES.iterdir())).wait()
+        for item in list(job.items())[:20]:
+            assert item.prediction is not None
+            self._client.review(item, item.prediction.label.id)
         return job.id
 
     def _accepted_job(self) -> Job:
@@ -345,6 +357,8 @@ def test_the_examples_of_a_document_work(
         for language, block in blocks(document):
             here = block.replace(WRITTEN_URL, service.url).replace(WRITTEN_SHOP, shop).replace(WRITTEN_STORE, store)
             if language == "python":
+                if "{learned_job}" in here:
+                    here = here.replace("{learned_job}", example_objects.learned_job)
                 exec(compile(here, f"{document}: {block.strip().splitlines()[0]}", "exec"), names)
                 continue
             for line in lines(here.replace(".venv/bin/lookbook", "lookbook")):
