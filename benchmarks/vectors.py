@@ -229,7 +229,7 @@ def section(figures: dict[str, Any]) -> str:
 *Compared*: all vectors, already in memory. *Index*: that of the worker, vectors shortened to
 {KEPT} bytes in a graph by usearch, of which {RANKED} candidates are compared by their whole vectors. *pgvector*: whole
 vectors of 16 bits in HNSW with the same connectivity, `ef_search` 100, built with 2 GB of memory and two processes.
-[Decision 0044](adr/0044-the-index-of-vectors.md) draws the conclusions. {figures.get("note", "")}
+[Decision 0044](adr/0044-the-index-of-vectors.md) draws the conclusions.
 
 | vectors | | recall@{FOUND} | median | p95 | built in | size |
 |---|---|---|---|---|---|---|
