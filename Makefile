@@ -9,9 +9,11 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; exit; }; done; \
 	python3 -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' 2>/dev/null && echo python3)
 
-# The whole suite runs in two processes, each with its own services, and measures branch coverage. The floor is in
-# pyproject.toml. A part of the suite (ARGS) runs in one process and without coverage, whose floor it would miss.
-WHOLE_SUITE := -n 2 --dist loadfile --no-loadscope-reorder --durations=20 --cov --cov-report=
+# The whole suite runs in two to four processes, one for each core, each with its own services, and measures branch
+# coverage. The floor is in pyproject.toml. A part of the suite (ARGS) runs in one process and without coverage, whose
+# floor it would miss.
+PROCESSES = $(shell $(BIN)/python -c "from core.machine import Machine; print(min(4, max(2, Machine.here().processors)))")
+WHOLE_SUITE = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder --durations=20 --cov --cov-report=
 
 .PHONY: help up test lint format bench faults fuzz screenshots audit sbom train clean requirements
 .DEFAULT_GOAL := help

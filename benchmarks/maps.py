@@ -142,3 +142,22 @@ def _use(context: BrowserContext, path: str) -> dict[str, float]:
         "frame while moving the map, p95 (ms)": percentile(pan, 0.95),
         "frame while zooming, p95 (ms)": percentile(zoom, 0.95),
     }
+
+
+def section(figures: dict[str, Any]) -> str:
+    """Return the section of docs/benchmarks.md."""
+    answer = figures["answer"]
+    rows = "\n".join(
+        f"| {name} | {one['median']:.1f} ({one['lowest']:.1f}–{one['highest']:.1f}) |"
+        for name, one in figures["page"].items()
+    )
+    return f"""## The map of {figures["pictures"]:,} pictures
+
+A worker lays out {figures["pictures"]:,} vectors of {LENGTH:,} values in {figures["layout_seconds"]:.0f} s. The answer
+with the points has {answer["bytes"] / 1000:,.0f} kB and takes {answer["milliseconds"]:.0f} ms. The page, in headless
+Chromium without a GPU at 60 frames a second, {ROUNDS} times:
+
+| | |
+| --- | --- |
+{rows}
+"""

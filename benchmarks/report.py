@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import devices, first_result, plots, stored_vectors, vectors
+from benchmarks import devices, first_result, maps, plots, stored_vectors, vectors
 from benchmarks.browsing_section import browsing
 from benchmarks.duplicates_page import write_page
 from benchmarks.run import read
@@ -356,6 +356,7 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "browsing": browsing,
     "exporting": _exporting,
     "vectors": vectors.section,
+    "maps": maps.section,
     "reuse": _reuse,
     "stored_vectors": stored_vectors.section,
     "extraction": _extraction,

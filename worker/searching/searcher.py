@@ -26,7 +26,7 @@ from worker.searching.keeper import IndexKeeper, similarities
 
 log = structlog.get_logger(__name__)
 
-COMPARED_ITEMS = 5000
+COMPARED_ITEMS = 2000
 """Items of a scope up to which all of them are compared, so that the answer is exact and needs no index."""
 MAX_COMPARED = 200_000
 """Most items that are compared where there is no index. Reading more takes longer than a request waits."""
