@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
+from itertools import takewhile
 from selectors import EVENT_READ
 from typing import Any
 
@@ -98,7 +99,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def murder_keepalived(self, force: bool = False) -> None:
         """Close the connections that were idle for too long, but not one whose next request has just arrived."""
         now = time.monotonic()
-        for conn in [conn for conn in self.keepalived_conns if conn.timeout <= now]:
+        # They are in the order of their timeouts.
+        late = takewhile(lambda conn: not force and conn.timeout <= now, self.keepalived_conns)
+        for conn in list(late):
             if conn.sock.has_request():
                 self.on_client_socket_readable(conn, conn.sock)
         super().murder_keepalived(force)
