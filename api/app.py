@@ -94,6 +94,8 @@ def create_app(settings: Settings) -> LookbookApp:
         MAX_CONTENT_LENGTH=settings.max_request_bytes,
         MAX_FORM_PARTS=settings.max_request_files + _MAX_FORM_FIELDS,
     )
+    # A client whose id is empty gets 404, and not a redirect to another resource.
+    app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions[EXTENSION] = Services.connect(settings)

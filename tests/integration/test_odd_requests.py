@@ -116,6 +116,7 @@ def test_a_body_that_is_no_json_is_refused_with_the_reason(client: FlaskClient) 
 
 def test_errors_name_unknown_paths_and_methods(client: FlaskClient) -> None:
     assert problem(client.get("/v1/nothing"))["detail"] == "There is nothing at '/v1/nothing'."
+    assert problem(client.get("/v1/jobs//items"))["detail"] == "There is nothing at '/v1/jobs//items'."
     refused = client.patch("/v1/jobs")
     assert problem(refused)["detail"] == "This URL allows GET, HEAD, OPTIONS or POST, but not PATCH."
     assert "POST" in refused.headers["Allow"]
