@@ -205,7 +205,7 @@ class Job:
     def make_map(self, *, progress: Callable[[MapState], object] | None = None) -> MapState:
         """Have the map of the job made if it is missing or outdated, and wait for it. Return its state.
 
-        `progress` is called with each state while the map is made. The map of 10,000 pictures takes about half a minute.
+        `progress` is called with each state while the map is made. The map of 10,000 pictures takes half a minute.
         """
         state = read(MapState, self._transport.request_object("POST", f"{self._path}/map", repeatable=True))
         while state.status in {"waiting", "computing"}:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self, TypeVar, cast
 
-from sqlalchemy import Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.deadlines import Deadlines
@@ -16,6 +16,7 @@ from core.ids import new_id
 from core.messages import ChunkMessage, Queue
 from core.settings import Settings
 from db.bulk import count_changed
+from db.steps import leasing
 from db.tables import Chunk, Item, ItemStatus, Job, JobStatus, Priority, Stage
 
 MAX_ATTEMPTS = 3
@@ -222,23 +223,32 @@ def find_lost_messages(
     rows = session.execute(
         select(Chunk.id, Chunk.job_id, Chunk.stage, Chunk.attempts, Chunk.queued_at, Job.priority)
         .join(Job, Job.id == Chunk.job_id)
-        .where(Chunk.due_at <= now, Chunk.taken_by.is_(None))
+        .where(_waits_and_is_due(policy, now))
         .order_by(Chunk.id)
         .limit(limit)
     ).all()
     lost, waiting = {}, []
     for chunk_id, job_id, stage, attempts, queued_at, priority in rows:
         queue = queue_of(stage, priority)
-        if queue in empty_queues or queued_at is None or queued_at <= now - policy.deadlines.lease:
+        is_late = queued_at is None or abs(now - queued_at) >= policy.deadlines.lease
+        if queue in empty_queues or is_late:
             lost[chunk_id] = ChunkMessage(chunk_id, job_id, queue, alone=_is_last_attempt(attempts))
         else:
             waiting.append(chunk_id)
     due_at = now + policy.deadlines.lost_message_after
-    _update_due(session, waiting, now, due_at=due_at)
-    return [lost[chunk_id] for chunk_id in _update_due(session, lost, now, due_at=due_at, queued_at=now)]
+    is_due = _waits_and_is_due(policy, now)
+    _update_due(session, waiting, is_due, due_at=due_at)
+    return [lost[chunk_id] for chunk_id in _update_due(session, lost, is_due, due_at=due_at, queued_at=now)]
 
 
-def _update_due(session: Session, chunk_ids: Collection[str], now: datetime, **values: datetime) -> list[str]:
+def _waits_and_is_due(policy: ChunkPolicy, now: datetime) -> ColumnElement[bool]:
+    longest = max(leasing.LONGEST_PAUSE, policy.deadlines.lease)
+    return Chunk.taken_by.is_(None) & leasing.is_due(Chunk.due_at, now, longest)
+
+
+def _update_due(
+    session: Session, chunk_ids: Collection[str], is_due: ColumnElement[bool], **values: datetime
+) -> list[str]:
     """Update those of the chunks that are still queued and due, and return their ids.
 
     Two sweepers never update the same chunk, because after the first update it is not due any more.
@@ -247,7 +257,7 @@ def _update_due(session: Session, chunk_ids: Collection[str], now: datetime, **v
         return []
     updated = session.scalars(
         update(Chunk)
-        .where(Chunk.id.in_(list(chunk_ids)), Chunk.taken_by.is_(None), Chunk.due_at <= now)
+        .where(Chunk.id.in_(list(chunk_ids)), is_due)
         .values(**values)
         .returning(Chunk.id)
         .execution_options(synchronize_session=False)
@@ -330,9 +340,10 @@ def drop_queued(session: Session, job_id: str) -> None:
     )
 
 
-def any_due(session: Session, now: datetime) -> bool:
+def any_due(session: Session, policy: ChunkPolicy, now: datetime) -> bool:
     """Return whether a chunk is due, so that the sweeper has to look at it."""
-    return session.scalar(select(Chunk.id).where(Chunk.due_at <= now).limit(1)) is not None
+    is_due = (Chunk.due_at <= now) | _waits_and_is_due(policy, now)
+    return session.scalar(select(Chunk.id).where(is_due).limit(1)) is not None
 
 
 def list_jobs_with_room(session: Session, policy: ChunkPolicy) -> Iterator[str]:

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from db.bulk import count_changed
 from db.steps.chunks import ChunkPolicy
+from db.steps.leasing import is_due
 from db.tables import Discovery, Job, JobSource
 
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 5
 """Attempts at a source without progress. After the last one, the source is not read any further."""
 
 _IS_DISCOVERING = select(Job.id).where(Job.id == Discovery.job_id, Job.discovering.is_(True)).exists()
@@ -48,7 +49,7 @@ def find_next_waiting(session: Session, now: datetime, *, crawls: bool = False) 
 
     With `crawls` only crawls are considered, otherwise only archives and manifests.
     """
-    waiting = Discovery.taken_by.is_(None) & (Discovery.due_at <= now) & Job.discovering.is_(True)
+    waiting = Discovery.taken_by.is_(None) & is_due(Discovery.due_at, now) & Job.discovering.is_(True)
     kind = Job.source == JobSource.CRAWL if crawls else Job.source != JobSource.CRAWL
     query = select(Discovery.job_id).join(Job, Job.id == Discovery.job_id).where(waiting, kind)
     return session.scalar(query.order_by(Discovery.job_id).limit(1))

@@ -7,16 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, case, select, update
+from sqlalchemy import ColumnElement, case, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.bulk import count_changed
 from db.tables import Chunk, Discovery
 
 Row = TypeVar("Row", Chunk, Discovery)
+
+LONGEST_PAUSE = timedelta(minutes=1)
+"""Rows that wait for a worker are due within seconds."""
+
+
+def is_due(
+    due_at: InstrumentedAttribute[datetime], now: datetime, longest: timedelta = LONGEST_PAUSE
+) -> ColumnElement[bool]:
+    """Return the condition that a row which waits for a worker is due.
+
+    A row that is due later than the longest pause allows was written while a clock was ahead. It would otherwise wait
+    until all clocks have caught up.
+    """
+    return or_(due_at <= now, due_at > now + longest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ def take(session: Session, now: datetime) -> Lesson | None:
 
     A lesson that has already ended `MAX_ATTEMPTS` workers fails.
     """
-    waiting = select(Lesson).where(Lesson.status.in_(_UNFINISHED), Lesson.due_at <= now).order_by(Lesson.id)
+    abandoned = (Lesson.status == LessonStatus.RUNNING) & (Lesson.due_at <= now)
+    waiting = select(Lesson).where((Lesson.status == LessonStatus.QUEUED) | abandoned).order_by(Lesson.id)
     for lesson in session.scalars(waiting.with_for_update(of=Lesson, skip_locked=True)):
         if lesson.attempts >= MAX_ATTEMPTS:
             _end(lesson, LessonStatus.FAILED, now)

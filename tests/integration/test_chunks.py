@@ -138,6 +138,18 @@ def test_a_chunk_that_is_given_back_costs_no_attempt_and_waits_until_it_is_due(d
     assert (chunk.attempts, chunk.taken_by, chunk.error) == (0, None, "the store is away")
 
 
+def test_a_chunk_that_was_sent_or_given_back_while_a_clock_was_ahead_is_sent_again(database: Database) -> None:
+    _, messages = a_queued_job(database, ["a"])
+    before = -4 * 3600.0
+    assert find_lost_messages(database, before) == messages
+    assert find_lost_messages(database, before) == []
+    take(database, messages[0].chunk_id)
+    with database.writing() as session:
+        CHUNK_LEASES.give_back(session, [messages[0].chunk_id], WORKER, NOW, "the store is away")
+        assert chunks.any_due(session, POLICY, NOW + timedelta(seconds=before))
+    assert find_lost_messages(database, before) == messages
+
+
 def test_a_split_chunk_becomes_two_halves_that_are_processed_alone(database: Database) -> None:
     job_id, messages = a_queued_job(database, ["a", "b", "c"])
     take(database, messages[0].chunk_id)

@@ -113,6 +113,15 @@ def test_only_the_time_in_which_a_process_crawls_counts_against_the_limit(run: C
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_crawl_that_was_submitted_while_a_clock_was_ahead_begins_at_once(run: CrawlRun, shop: Shop) -> None:
+    job_id = run.submit(shop.address_url("state", "/sitemap.xml"))
+    with run.database.writing() as session:
+        session.execute(update(Discovery).values(due_at=utc_now() + timedelta(hours=4)))
+    assert run.crawls.run_pending() == 1
+    assert_nothing_lost_and_nothing_twice(run, job_id, shop, "state")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_crawl_ends_when_its_processes_together_have_used_its_time(run: CrawlRun, shop: Shop) -> None:
     job_id = run.submit(shop.address_url("state", "/sitemap.xml"))
     kill_when_it_has_begun(run, job_id, shop)
@@ -184,7 +193,7 @@ def test_a_process_that_lost_its_crawl_ends_and_changes_nothing(run: CrawlRun, s
 
 
 @pytest.mark.parametrize("found", [0, 1])
-def test_a_crawl_without_progress_ends_after_three_attempts(run: CrawlRun, found: int) -> None:
+def test_a_crawl_without_progress_ends_after_its_last_attempt(run: CrawlRun, found: int) -> None:
     job_id, policy = run.submit("https://shop.example/"), ChunkPolicy.of(run.settings)
     if found:
         with locked_job(run.database, job_id) as (session, job):

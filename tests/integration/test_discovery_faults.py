@@ -12,7 +12,7 @@ import worker.sources.expander
 from core.clock import utc_now
 from core.errors import BlobStoreUnavailable
 from db.steps import discoveries, expanding
-from db.steps.discoveries import LeasedSource
+from db.steps.discoveries import MAX_ATTEMPTS, LeasedSource
 from db.steps.leasing import SOURCE_LEASES
 from db.tables import ItemStatus, JobStatus
 from tests.integration.builders import WORKER, deliveries
@@ -70,12 +70,12 @@ def test_a_worker_that_lost_its_lease_adds_no_items(place: Place) -> None:
     assert place.job(job_id).total == 10
 
 
-def test_a_source_that_cannot_be_read_fails_its_job_after_three_attempts(
+def test_a_source_that_cannot_be_read_fails_its_job_after_its_last_attempt(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = place.submit(a_zip(10))
     fail(place, monkeypatch, after=0)
-    for _ in range(3):
+    for _ in range(MAX_ATTEMPTS):
         assert place.job(job_id).status == JobStatus.QUEUED
         assert place.expander().run_pending() == 1
         place.sweep()
@@ -83,7 +83,7 @@ def test_a_source_that_cannot_be_read_fails_its_job_after_three_attempts(
     assert (job.status, job.discovering, job.total) == (JobStatus.FAILED, False, 0)
     assert job.error == {
         "code": "archive_unsafe",
-        "detail": "gave up after 3 attempts; reason of the last one: RuntimeError('a bug')",
+        "detail": f"gave up after {MAX_ATTEMPTS} attempts; reason of the last one: RuntimeError('a bug')",
         "retryable": False,
     }
     assert [delivery.event for delivery in deliveries(place.database)] == ["job.failed"]
@@ -94,8 +94,8 @@ def test_a_source_without_further_progress_ends_with_an_error_item(
 ) -> None:
     job_id = place.submit(a_zip(10))
     fail(place, monkeypatch, after=7)
-    # The first attempt makes progress, and the next three do not.
-    for _ in range(4):
+    # The first attempt makes progress, and the next ones do not.
+    for _ in range(1 + MAX_ATTEMPTS):
         place.expander().run_pending()
         place.sweep()
     assert place.names(job_id) == [*expected(6), "catalog.zip"]
@@ -199,7 +199,7 @@ def test_rereading_known_members_does_not_count_as_progress(place: Place, monkey
     place.sweep()
     # Every member takes the time of a whole source batch, so known members are read again in batches without items.
     monkeypatch.setattr(worker.sources.expander, "BATCH_SECONDS", 0)
-    for _ in range(3):
+    for _ in range(MAX_ATTEMPTS):
         assert place.job(job_id).discovering
         place.expander().run_pending()
         place.sweep()

@@ -36,7 +36,7 @@ def sweep(database: Database, broker: Broker, policy: ChunkPolicy, clock: Callab
     now = clock()
     _requeue_after_redis_loss(database, broker, now)
     with database.reading() as session:
-        due = chunks.any_due(session, now)
+        due = chunks.any_due(session, policy, now)
         with_room = list(chunks.list_jobs_with_room(session, policy))
         canceling = jobs.list_canceling(session)
     for job_id in canceling:
