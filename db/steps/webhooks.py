@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, undefer
 
 from core.clock import rfc3339
@@ -107,7 +107,13 @@ def _is_disabled(session: Session, job_id: str) -> bool:
 
 
 def any_due(session: Session, now: datetime) -> bool:
-    return session.scalar(select(Delivery.id).where(Delivery.next_attempt_at <= now).limit(1)) is not None
+    return session.scalar(select(Delivery.id).where(_is_due(now)).limit(1)) is not None
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    # The first attempt is always due. Its time may have been written while a clock was ahead.
+    is_pending = Delivery.next_attempt_at.is_not(None)
+    return is_pending & ((Delivery.next_attempt_at <= now) | (Delivery.attempts == 0))
 
 
 def take(session: Session, now: datetime) -> Attempt | None:
@@ -118,7 +124,7 @@ def take(session: Session, now: datetime) -> Attempt | None:
     """
     due = session.scalar(
         select(Delivery)
-        .where(Delivery.next_attempt_at <= now)
+        .where(_is_due(now))
         .order_by(Delivery.attempts, Delivery.next_attempt_at)
         .limit(1)
         .options(undefer(Delivery.body))

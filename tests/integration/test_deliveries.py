@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from api.app import LookbookApp
+from core.clock import utc_now
 from core.fetching import Fetcher
 from core.settings import Settings
 from db.tables import Delivery
@@ -67,6 +69,16 @@ def test_the_body_of_a_webhook_contains_the_job_as_the_api_shows_it(
     body = json.loads(receiver.received[0].body)
     assert body["data"] == client.get(job["links"]["self"]).get_json()
     assert (body["type"], body["timestamp"]) == ("job.completed", body["data"]["finished_at"])
+
+
+def test_a_webhook_whose_job_ended_while_a_clock_was_ahead_is_sent_at_once(
+    app: LookbookApp, client: FlaskClient, courier: Courier, receiver: Receiver
+) -> None:
+    submitted(client, receiver)
+    with services_of(app).database.writing() as session:
+        session.execute(update(Delivery).values(next_attempt_at=utc_now() + timedelta(hours=4)))
+    assert courier.run_pending() == 1
+    assert len(receiver.received) == 1
 
 
 def test_deliveries_are_listed_with_their_outcome(client: FlaskClient, courier: Courier, receiver: Receiver) -> None:
