@@ -150,6 +150,24 @@ def test_a_crawl_keeps_its_lease_while_its_process_starts(
     worker.join()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_worker_that_takes_a_crawl_again_ends_its_first_process(run: CrawlRun, shop: Shop) -> None:
+    job_id = run.submit(shop.address_url("state", "/sitemap.xml"))
+    shop.gate.answers = 12
+    worker = threading.Thread(target=run.crawls.run_pending)
+    worker.start()
+    until(lambda: shop.gate.waiting > 0 and count_settled(run, job_id) > 0)
+    first = run.crawls.children[job_id]
+    again = threading.Thread(target=resume, args=(run, job_id))
+    again.start()
+    until(lambda: run.crawls.children[job_id] != first)
+    open_gate(shop)
+    for thread in (worker, again):
+        thread.join()
+    assert run.crawls.children == {}
+    assert_nothing_lost_and_nothing_twice(run, job_id, shop, "state")
+
+
 WORKER_SCRIPT = """
 import sys
 from broker.client import Broker

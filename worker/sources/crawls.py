@@ -85,7 +85,11 @@ class CrawlRunner(BackgroundThreads[LeasedSource]):
                 self._watch(lease, child)
         finally:
             _kill(child)
-            del self.children[lease.job_id]
+            is_last = self._is_last(lease, child)
+            if is_last:
+                del self.children[lease.job_id]
+        if not is_last:
+            return
         try:
             self._record_end(lease, child.returncode)
         except TRANSIENT_ERRORS as error:
@@ -114,7 +118,7 @@ class CrawlRunner(BackgroundThreads[LeasedSource]):
                 if is_due and now - began < START_SECONDS:
                     self._renew(lease)
                     renewed = now
-                if not self.stopping.is_set() and self._is_wanted(lease):
+                if not self.stopping.is_set() and self._is_last(lease, child) and self._is_wanted(lease):
                     continue
                 child.terminate()
                 try:
@@ -122,6 +126,10 @@ class CrawlRunner(BackgroundThreads[LeasedSource]):
                 except subprocess.TimeoutExpired:
                     log.warning("crawl_killed", job=lease.job_id, reason=f"it did not end in {STOP_SECONDS:g} s")
             return
+
+    def _is_last(self, lease: LeasedSource, child: subprocess.Popen[bytes]) -> bool:
+        """Return whether this worker has started no other child for the crawl, after the lease of this one ended."""
+        return self.children.get(lease.job_id) == child.pid
 
     def _renew(self, lease: LeasedSource) -> None:
         """Renew the lease of a child that has not settled any URL yet."""
