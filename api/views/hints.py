@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from apiflask import APIBlueprint
-from flask import Response, request
 from sqlalchemy.orm import Session
 
 from api.answers.problems import Problem
+from api.answers.revisions import etag_headers, is_known, not_changed
 from api.door.access import lock_job, require_job
 from api.schemas.common import Answer
 from api.schemas.hints import HintOut, HintsOut
@@ -37,11 +35,9 @@ _PATH = "/v1/jobs/<job_id>/hints"
 def get_hints(job_id: str) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        # Weak, because the compressed and the plain answer have the same one.
-        headers = {"ETag": f'W/"{job.revision}"'}
-        if request.if_none_match.contains_weak(str(job.revision)):
-            return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return _hints_out(session, job), 200, headers
+        if is_known(job.revision):
+            return not_changed(job.revision)
+        return _hints_out(session, job), 200, etag_headers(job.revision)
 
 
 @bp.post(_PATH)

@@ -14,6 +14,7 @@ from api.answers.item_cursors import decode_item_cursor, item_cursor_values
 from api.answers.paging import cut_page, decode_cursor_value, link_header
 from api.answers.present import ItemPresenter, label_counts_out, thumbnail_path
 from api.answers.problems import invalid_field_problem
+from api.answers.revisions import etag_headers, is_known
 from api.answers.spec import CREATING_PARAMETERS, CREATING_RESPONSES, JOB_BODY, JOB_FILES_BODY
 from api.door.access import caller, lock_job, require_job
 from api.intake.idempotency import idempotent
@@ -165,7 +166,7 @@ def list_jobs(query_data: JobsQuery) -> Answer:
 def get_job(job_id: str, query_data: JobQuery) -> Answer:
     if request.if_none_match and not request.if_none_match.star_tag:
         poll_state = jobs.read_poll_state(current_services().database, caller(), job_id, utc_now())
-        if poll_state is not None and request.if_none_match.contains_weak(str(poll_state.revision)):
+        if poll_state is not None and is_known(poll_state.revision):
             return Response(status=HTTPStatus.NOT_MODIFIED, headers=_poll_headers(poll_state))
     included = (query_data.include or "").split(",")
     with current_services().database.reading() as session:
@@ -192,7 +193,7 @@ def get_job(job_id: str, query_data: JobQuery) -> Answer:
 def get_summary(job_id: str) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        return _summary_out(session, job), 200, {"ETag": _etag(job)}
+        return _summary_out(session, job), 200, etag_headers(job.revision)
 
 
 def _summary_out(session: Session, job: Job) -> SummaryOut:
@@ -308,13 +309,8 @@ def delete_job(job_id: str) -> Answer:
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
-def _etag(job: Job | PollState) -> str:
-    # Weak, because the compressed and the plain answer have the same one.
-    return f'W/"{job.revision}"'
-
-
 def _poll_headers(job: Job | PollState) -> dict[str, str]:
-    headers = {"ETag": _etag(job)}
+    headers = etag_headers(job.revision)
     if not job.finished:
         headers["Retry-After"] = str(poll_seconds(job.pending, job.rate))
     return headers

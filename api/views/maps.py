@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from apiflask import APIBlueprint
-from flask import Response, request
 from sqlalchemy.orm import Session
 
 from api.answers.problems import Problem
+from api.answers.revisions import etag_headers, is_known, not_changed
 from api.door.access import lock_job, require_job
 from api.schemas.common import Answer
 from api.schemas.maps import MapOut, MapPointsOut, NoMapOut
@@ -82,13 +80,11 @@ def get_map_points(job_id: str) -> Answer:
         if row is None or points is None:
             detail = f"The map of {job_id!r} has no points yet. A POST to /v1/jobs/{job_id}/map makes it."
             raise Problem(404, "no_map", detail)
-        etag = f"{row.revision}.{job.revision}"
-        # Weak, because the compressed and the plain answer have the same one.
-        headers = {"ETag": f'W/"{etag}"'}
-        if request.if_none_match.contains_weak(etag):
-            return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        revision = f"{row.revision}.{job.revision}"
+        if is_known(revision):
+            return not_changed(revision)
         items = maps.read_items(session, job_id, points)
-        return _points_out(job, row, points, items), 200, headers
+        return _points_out(job, row, points, items), 200, etag_headers(revision)
 
 
 def _map_out(session: Session, job: Job) -> MapOut:

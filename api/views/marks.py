@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from apiflask import APIBlueprint
-from flask import Response, request
 
 from api.answers.filters import item_filter
 from api.answers.item_cursors import item_cursor_values
 from api.answers.paging import encode_cursor
+from api.answers.revisions import etag_headers, is_known, not_changed
 from api.door.access import require_job
 from api.schemas.common import Answer
 from api.schemas.items import MarksOut, MarksQuery
@@ -33,10 +31,8 @@ bp = APIBlueprint("marks", __name__, tag="Items")
 def list_marks(job_id: str, query_data: MarksQuery) -> Answer:
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        # Weak, because the compressed and the plain answer have the same one.
-        headers = {"ETag": f'W/"{job.revision}"'}
-        if request.if_none_match.contains_weak(str(job.revision)):
-            return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        if is_known(job.revision):
+            return not_changed(job.revision)
         marks = read_marks(session, job, item_filter(session, job, query_data), query_data.sort, query_data.every)
     ends = [encode_cursor(item_cursor_values(cursor, query_data.sort)) for cursor in marks.cursors]
-    return MarksOut(total=marks.total, every=query_data.every, cursors=[None, *ends]), 200, headers
+    return MarksOut(total=marks.total, every=query_data.every, cursors=[None, *ends]), 200, etag_headers(job.revision)

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from http import HTTPStatus
 
 from apiflask import APIBlueprint
-from flask import Response, request
+from flask import Response
 from sqlalchemy.orm import Session
 
 from api.answers.problems import Problem, invalid_field_problem
+from api.answers.revisions import etag_headers, is_known, not_changed
 from api.door.access import caller, lock_job, require_job
 from api.schemas.common import Answer
 from api.schemas.trust import (
@@ -48,10 +49,8 @@ def get_trust(job_id: str, query_data: TrustQuery) -> Answer:
     target = query_data.target
     with current_services().database.reading() as session:
         job = require_job(session, job_id)
-        # Weak, because the compressed and the plain answer have the same one.
-        headers = {"ETag": f'W/"{job.revision}"'}
-        if request.if_none_match.contains_weak(str(job.revision)):
-            return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        if is_known(job.revision):
+            return not_changed(job.revision)
         found = trust.read(session, job)
         rows = job.model_version.taxonomy["labels"]
         by_label = {row["id"]: found.of_label(row["id"], target) for row in rows}
@@ -77,7 +76,7 @@ def get_trust(job_id: str, query_data: TrustQuery) -> Answer:
             next_reviews=trust.choose_reviews(session, job, found, target),
             acceptance=None if job.acceptance is None else _acceptance_out(session, job, job.acceptance),
         )
-        return body, 200, headers
+        return body, 200, etag_headers(job.revision)
 
 
 @bp.post(_ACCEPTANCE)
