@@ -18,7 +18,7 @@ from lookbook.key_answers import Key, NewKey, Usage
 from lookbook.label_answers import PictureUrls
 from lookbook.model_requests import ModelRequests
 from lookbook.multipart import MultipartBody, Sendable, Sent, Upload, to_upload
-from lookbook.open_uploads import are_many, without_arrived
+from lookbook.open_uploads import add_batches, are_many, batches_to_send
 from lookbook.options import (
     ClassificationOptions,
     CrawlLimits,
@@ -140,20 +140,23 @@ class Client(ModelRequests, SearchRequests, TeachingRequests):
         uploads = [to_upload(file) for file in files]
         if not are_many(uploads):
             return self._submit_files("images", uploads, sent, options)
+        batches = batches_to_send(uploads)
         job = self.open_job(**_named_after(uploads, options))
         opened(job)
-        job.add_uploads(uploads, sent=sent)
+        add_batches(self._transport, job.id, batches, sent)
         return job.close()
 
     def resume_uploads(self, job: Job | str, files: Iterable[Sendable], *, sent: Sent | None = None) -> Job:
         """Go on with an upload that broke off: send the files whose names the job does not have, and close the job.
 
+        If these are the files of `submit_uploads` in the same order, none is added twice, even if the service still
+        works on a request of the upload that broke off.
+
         Raises:
             UploadInterrupted: not all files have arrived. Resume again.
         """
         job = self.job(job if isinstance(job, str) else job.id)
-        missing = without_arrived(map(to_upload, files), job.item_names())
-        job.add_uploads(missing, sent=sent)
+        add_batches(self._transport, job.id, batches_to_send(map(to_upload, files), job.item_names()), sent)
         return job.close()
 
     def open_job(self, **options: Unpack[JobOptions]) -> Job:

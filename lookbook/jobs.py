@@ -37,12 +37,12 @@ from lookbook.label_answers import ImportedReviews
 from lookbook.map_answers import MapPoints, MapState
 from lookbook.model_answers import JobDrift
 from lookbook.multipart import Sendable, Sent, to_upload
-from lookbook.open_uploads import add_uploads
+from lookbook.open_uploads import add_batches, batches_to_send
 from lookbook.options import JobOptions, ReviewOption, UrlItem, json_members, prefer_header
 from lookbook.product_answers import ProductVerdict
 from lookbook.reading import read
 from lookbook.retrying import retry_after
-from lookbook.transport import Transport, json_object, lines_of
+from lookbook.transport import Transport, job_path, json_object, lines_of
 from lookbook.trust_answers import Acceptance, Trust
 from lookbook.uploads import BytesBody, json_body, url_rows
 
@@ -155,7 +155,8 @@ class Job:
         Raises:
             UploadInterrupted: not all files have arrived. `Client.resume_uploads` sends the others.
         """
-        add_uploads(self._transport, self.id, f"{self._path}/items", [to_upload(file) for file in files], sent)
+        batches = batches_to_send(map(to_upload, files), upload=uuid.uuid4().hex)
+        add_batches(self._transport, self.id, batches, sent)
         self.refresh()
 
     def add_items(self, items: Iterable[UrlItem | str]) -> None:
@@ -412,7 +413,3 @@ def _format(path: Path, format: str | None, allowed: Sequence[str]) -> str:
 
 def _id_of(job: Job | str) -> str:
     return job if isinstance(job, str) else job.id
-
-
-def job_path(job_id: str) -> str:
-    return f"/v1/jobs/{quote(job_id, safe='')}"

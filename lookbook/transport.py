@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 
@@ -171,6 +171,10 @@ class Transport:
 
 class _AnswerBrokeOff(NotReached):
     """The connection was lost while the answer was being received."""
+
+
+def job_path(job_id: str) -> str:
+    return f"/v1/jobs/{quote(job_id, safe='')}"
 
 
 def json_object(response: httpx.Response) -> dict[str, Any]:

@@ -22,18 +22,12 @@ from tests.faults.proxy import Cut, Proxies, Proxy
 
 
 def test_a_submission_whose_answer_is_lost_is_stored_once(service: RunningService) -> None:
-    def pass_on(request: ReceivedRequest) -> Reply:
-        passed_on = ["content-type", "idempotency-key"]
-        headers = {name: request.headers[name] for name in passed_on if name in request.headers}
-        answer = httpx.request(request.method, service.url + request.path, content=request.body, headers=headers)
-        return Reply(answer.status_code, answer.content)
-
     def pass_on_and_lose_the_answer(request: ReceivedRequest) -> Reply:
-        pass_on(request)
+        passed_on(request, service.url)
         return RESET
 
     with (
-        answering(pass_on_and_lose_the_answer, pass_on) as network,
+        answering(pass_on_and_lose_the_answer, lambda request: passed_on(request, service.url)) as network,
         Client(network.url, sleep=lambda _: None) as client,
         Client(service.url) as direct_client,
     ):
@@ -41,6 +35,14 @@ def test_a_submission_whose_answer_is_lost_is_stored_once(service: RunningServic
         assert [stored.id for stored in direct_client.jobs(q="sent twice")] == [job.id]
         assert len(network.requests) == 2
         assert job.wait().counts.succeeded == 1
+
+
+def passed_on(request: ReceivedRequest, url: str) -> Reply:
+    """Return the answer of the service to a request that a network has received."""
+    names = ["content-type", "idempotency-key"]
+    headers = {name: request.headers[name] for name in names if name in request.headers}
+    answer = httpx.request(request.method, url + request.path, content=request.body, headers=headers)
+    return Reply(answer.status_code, answer.content)
 
 
 @pytest.fixture
@@ -104,6 +106,37 @@ def test_an_upload_that_broke_off_is_resumed_with_what_is_missing(service: Runni
         assert direct.job(caught.value.job_id).state.discovering
         job = direct.resume_uploads(caught.value.job_id, files)
         assert (job.counts.total, job.state.discovering, job.name) == (700, False, "broken off")
+        assert set(Counter(job.item_names()).values()) == {1}
+        job.cancel()
+
+
+def test_a_request_that_arrives_late_adds_nothing_twice_when_the_upload_is_resumed(service: RunningService) -> None:
+    late: list[ReceivedRequest] = []
+
+    def slow_network(request: ReceivedRequest) -> Reply:
+        if not request.path.endswith("/items"):
+            return passed_on(request, service.url)
+        late.append(request)
+        return RESET
+
+    def network_that_catches_up(request: ReceivedRequest) -> Reply:
+        reply = passed_on(request, service.url)
+        # The late requests arrive after the client has asked which pictures are there.
+        while "/export" in request.path and late:
+            assert passed_on(late.pop(), service.url).status == 200
+        return reply
+
+    files = many_pictures(501)
+    with (
+        answering(slow_network) as network,
+        Client(network.url, retries=0) as client,
+        pytest.raises(UploadInterrupted) as caught,
+    ):
+        client.submit_uploads(files, name="late")
+    assert late
+    with answering(network_that_catches_up) as network, Client(network.url, sleep=lambda _: None) as client:
+        job = client.resume_uploads(caught.value.job_id, files)
+        assert (late, job.counts.total) == ([], len(files))
         assert set(Counter(job.item_names()).values()) == {1}
         job.cancel()
 

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,14 +34,19 @@ class Cut(Enum):
 class _Wire:
     """One connection through the proxy."""
 
-    near: asyncio.StreamWriter
-    far: asyncio.StreamWriter | None = None
     silent: bool = False
+    ends: list[asyncio.StreamWriter] = field(default_factory=list)
+    closed: bool = False
+
+    def add_end(self, end: asyncio.StreamWriter) -> None:
+        self.ends.append(end)
+        if self.closed:
+            end.transport.abort()
 
     def close(self) -> None:
-        for end in (self.near, self.far):
-            if end is not None:
-                end.transport.abort()
+        self.closed = True
+        for end in self.ends:
+            end.transport.abort()
 
 
 class Proxies:
@@ -65,14 +70,13 @@ class Proxies:
     def close(self) -> None:
         for proxy in self._proxies:
             proxy.cut(Cut.REFUSED)
-        self.run(self._cancel_all())
-        self.run(self._abort_all())
+        self.run(self._end_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     @staticmethod
-    async def _cancel_all() -> None:
+    async def _end_all() -> None:
         # A task that is canceled before it begins would leave its connection open. All tasks end soon by themselves,
         # because the lines are cut; only one that still waits for its target has to be canceled.
         for _ in range(100):
@@ -84,14 +88,6 @@ class Proxies:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-    @staticmethod
-    async def _abort_all() -> None:
-        # A connection that was accepted while its line was cut may have no task that would close it.
-        transports: Any = asyncio.get_running_loop()._transports  # type: ignore[attr-defined]
-        for transport in list(transports.values()):
-            transport.abort()
-        await asyncio.sleep(0)
-
 
 class Proxy:
     """Listens on `port` of loopback and passes bytes to and from `target`."""
@@ -101,7 +97,8 @@ class Proxy:
         self._target = target
         self._wires: set[_Wire] = set()
         self._silent = False
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         self._run(self._listen())
 
@@ -116,8 +113,23 @@ class Proxy:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
+        listener.listen(100)
+        listener.setblocking(False)
         self.port = listener.getsockname()[1]
-        self._server = await asyncio.start_server(self._connected, sock=listener)
+        self._listener = listener
+        # An asyncio server loses what it has accepted just before it is closed.
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        wire = _Wire(silent=self._silent)
+        self._wires.add(wire)
+        task = asyncio.get_running_loop().create_task(self._pass_on(connection, wire))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _cut(self, how: Cut) -> None:
         if how is Cut.SILENT:
@@ -125,30 +137,28 @@ class Proxy:
             for wire in self._wires:
                 wire.silent = True
             return
-        if how is Cut.REFUSED and self._server is not None:
-            self._server.close()
-            self._server = None
+        if how is Cut.REFUSED and self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
         for wire in list(self._wires):
             wire.close()
 
     async def _heal(self) -> None:
         self._silent = False
-        if self._server is None:
+        if self._listener is None:
             await self._listen()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._server is None:
-            # The connection was accepted just before the line was cut.
-            writer.transport.abort()
-            return
-        wire = _Wire(writer, silent=self._silent)
-        self._wires.add(wire)
+    async def _pass_on(self, connection: socket.socket, wire: _Wire) -> None:
+        reader, near = await asyncio.open_connection(sock=connection)
+        wire.add_end(near)
         try:
             if wire.silent:
                 await _swallow(reader)
                 return
-            far_reader, wire.far = await self._open_far()
-            await asyncio.gather(_pump(reader, wire.far, wire), _pump(far_reader, writer, wire))
+            far_reader, far = await self._open_far()
+            wire.add_end(far)
+            await asyncio.gather(_pump(reader, far, wire), _pump(far_reader, near, wire))
         except OSError:
             return
         finally:

@@ -13,7 +13,7 @@ import pytest
 from core.sources.names import display_name
 from lookbook import Client, FileChanged, NotReached, ProblemError, UnexpectedAnswer, Upload, WaitTimeout, pictures_in
 from lookbook.multipart import MultipartBody
-from lookbook.open_uploads import without_arrived
+from lookbook.open_uploads import batches_to_send
 from lookbook.options import Rectangle
 from lookbook.retrying import FIRST_PAUSE, LONGEST_PAUSE, pause
 from tests.answering import CRAWL, JOB, JOB_OVER, RESET, AnsweringServer, Reply, answering
@@ -337,4 +337,37 @@ def test_the_urls_of_a_crawl_are_read_page_by_page() -> None:
 
 @pytest.mark.parametrize("name", ["a.jpg", "x" * 500, "x" * 501, f"{'폴더/' * 300}치마.jpg"])
 def test_a_file_is_recognised_by_the_name_under_which_the_service_stores_it(name: str) -> None:
-    assert without_arrived([Upload(name, b"picture")], [display_name(name)]) == []
+    assert batches_to_send([Upload(name, b"picture")], [display_name(name)]) == []
+
+
+def numbered_pictures(count: int) -> list[Upload]:
+    return [Upload(f"{number}.bmp", b"picture") for number in range(count)]
+
+
+def test_a_request_keeps_its_key_when_an_upload_is_resumed() -> None:
+    files = numbered_pictures(250)
+    first, second, third = batches_to_send(files)
+    assert [len(batch.files) for batch in (first, second, third)] == [100, 100, 50]
+    resumed = batches_to_send(files, [file.name for file in second.files])
+    assert [batch.key("job_1") for batch in resumed] == [first.key("job_1"), third.key("job_1")]
+    assert len({batch.key(job) for batch in (first, second, third) for job in ("job_1", "job_2")}) == 6
+
+
+def test_a_request_of_which_some_files_have_arrived_otherwise_gets_another_key() -> None:
+    files = numbered_pictures(100)
+    whole, rest = batches_to_send(files)[0], batches_to_send(files, ["7.bmp"])[0]
+    assert [file.name for file in rest.files] == [file.name for file in files if file.name != "7.bmp"]
+    assert rest.key("job_1") != whole.key("job_1")
+
+
+def test_files_of_one_name_are_sent_as_often_as_they_are_missing() -> None:
+    files = [*numbered_pictures(100), *numbered_pictures(100)]
+    resumed = batches_to_send(files, [file.name for file in numbered_pictures(100)])
+    assert [batch.place for batch in resumed] == [1]
+    assert len({batch.key("job_1") for batch in batches_to_send(files)}) == 2
+    assert batches_to_send(files, [file.name for file in files]) == []
+
+
+def test_files_may_be_added_to_a_job_twice() -> None:
+    added = [batches_to_send(numbered_pictures(1), upload=upload)[0] for upload in ("a", "b")]
+    assert added[0].key("job_1") != added[1].key("job_1")

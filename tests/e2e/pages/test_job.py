@@ -37,6 +37,9 @@ def test_polling_is_one_request_per_tick_and_stops_when_the_job_ends(
         assert {urlsplit(request.url).path for request in requests} == {job["links"]["self"]}
     expect(page.locator("#line.done")).to_be_visible()
     expect(JobPage(page).cells.first).to_have_class(re.compile("succeeded"))
+    # The page then asks for the hints, until they are computed.
+    expect(page.locator("#hints")).to_be_visible()
+    expect(page.locator("#hints-note")).to_be_empty(timeout=60_000)
     requests.clear()
     page.clock.install()
     page.clock.run_for(60_000)
