@@ -106,7 +106,13 @@ def model_card(ref: ModelRef, recipe: Recipe, taxonomy: Taxonomy, metrics: dict[
     ]
     rarest = sorted(metrics["labels"], key=lambda row: row["support"])[:3]
     # Files are named without their folder, which is of this machine.
-    named = recipe.model_copy(update={"weights": Path(recipe.weights).name, "input": recipe.input.without_folder()})
+    named = recipe.model_copy(
+        update={
+            "weights": Path(recipe.weights).name,
+            "input": recipe.input.without_folder(),
+            "distill": recipe.distill and recipe.distill.without_folder(),
+        }
+    )
     content = named.model_dump(mode="json", exclude={"data", "notes"}, exclude_none=True)
     shown = yaml.safe_dump(content, sort_keys=False)
     figures = {name: value for name, value in metrics.items() if isinstance(value, int | float)}

@@ -22,6 +22,7 @@ from classifier.learning.training.batches import (
 )
 from classifier.learning.training.checkpoints import Curves
 from classifier.learning.training.devices import scaled, strategy_for, use_precision
+from classifier.learning.training.distillation import Teachers, distilled
 from classifier.learning.training.loop import Loop, Phase, Session
 from classifier.learning.training.losses import LossFunction, label_loss
 from classifier.learning.training.network import Network, build_network
@@ -50,6 +51,8 @@ def train(
     Raises:
         DatasetInvalid: the head learns sub-labels, and no picture has one.
         WeightsUnavailable: the weights of the backbone cannot be loaded.
+        ArtifactInvalid: a teacher cannot be read.
+        NetworkInvalid: a teacher has other labels or another input.
         RunInvalid: the checkpoint is damaged, or belongs to another network.
     """
     keras.utils.set_random_seed(recipe.seed)
@@ -58,12 +61,14 @@ def train(
         network = build_network(recipe, taxonomy)
         network.check(training)
         use_precision(network.model, recipe.precision)
+        # A teacher that does not fit should stop the training before it has taken time.
+        teachers = None if recipe.distill is None else Teachers(recipe, recipe.distill, taxonomy)
         phases = _Phases(recipe, network, training, validation, session)
         curves = Curves()
         if network.backbone.pretrained and not loop.is_past(HEAD):
             curves = loop.run(phases.head())
         if recipe.fine_tune is not None:
-            curves = loop.run(phases.fine_tune(recipe.fine_tune))
+            curves = loop.run(phases.fine_tune(recipe.fine_tune, teachers))
     use_precision(network.model, "float32")
     return network.model, curves
 
@@ -105,14 +110,15 @@ class _Phases:
             make_features_in_order(judged, self._validation_targets, recipe.batch),
         )
 
-    def fine_tune(self, options: FineTune) -> Phase:
+    def fine_tune(self, options: FineTune, teachers: Teachers | None) -> Phase:
         """Return the phase that trains the head and the blocks from `from_block` on."""
         recipe, training = self._recipe, self._training
         _freeze(self._network, options)
+        # Pictures of one size are faster, but the validation has its own.
+        network = tuning_view(self._network.trained, any_side=recipe.tuning_size != recipe.size)
         return self._compiled(
             FINE_TUNE,
-            # Pictures of one size are faster, but the validation has its own.
-            tuning_view(self._network.trained, any_side=recipe.tuning_size != recipe.size),
+            network if teachers is None else distilled(network, teachers),
             options,
             lambda steps: make_batches(recipe, training, self._targets, self._order, steps),
             self._judging(),

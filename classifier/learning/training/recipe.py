@@ -21,6 +21,7 @@ from classifier.learning.networks.catalogue import (
 from classifier.learning.training.recipe_input import RecipeInput
 from classifier.learning.training.recipe_parts import (
     Augment,
+    Distill,
     FineTune,
     Head,
     Loss,
@@ -77,6 +78,8 @@ class Recipe(Part):
     """The second phase. Without it, only the head is trained."""
     augment: Augment = Augment()
     mix: Mix = Mix()
+    distill: Distill | None = None
+    """Teachers of the second phase."""
 
     @field_validator("backbone")
     @classmethod
@@ -102,8 +105,8 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _check_the_phases(self) -> Self:
-        if self.fine_tune is None and (self.augment != Augment() or self.mix != Mix()):
-            raise ValueError("augment and mix change pictures in the phase fine_tune only: expected fine_tune")
+        if self.fine_tune is None and (self.augment != Augment() or self.mix != Mix() or self.distill):
+            raise ValueError("augment, mix and distill belong to the phase fine_tune: expected fine_tune")
         if self.fine_tune is None and self.weights == SCRATCH:
             raise ValueError("the phase head does not train a backbone with random weights: expected fine_tune")
         return self
@@ -170,7 +173,8 @@ def read_recipe(path: Path) -> tuple[Recipe, Taxonomy]:
         raise DatasetInvalid(f"{path}: crop_from must be at least size, got {recipe.crop_from} < {largest}")
     if recipe.weights not in (IMAGENET, SCRATCH):
         recipe = recipe.model_copy(update={"weights": str(path.parent / recipe.weights)})
-    recipe = recipe.model_copy(update={"input": recipe.input.below(path.parent)})
+    distill = recipe.distill and recipe.distill.below(path.parent)
+    recipe = recipe.model_copy(update={"input": recipe.input.below(path.parent), "distill": distill})
     return recipe, Taxonomy.from_json(taxonomy)
 
 

@@ -5,6 +5,7 @@ The default of each part changes nothing, so that a recipe shows all that it doe
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -132,6 +133,26 @@ class FineTune(Part):
     schedule: Schedule = Constant()
     average: Share = 0.0
     """Momentum of the moving average of the weights over the steps, which is evaluated and kept. 0: no average."""
+
+
+class Distill(Part):
+    """Learn the scores of finished models in the second phase, too (classifier/learning/training/distillation.py)."""
+
+    teachers: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Folders of artifacts, relative to the recipe's folder. The mean of their scores counts."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The share of each target that comes from the teachers. The rest comes from the label."""
+    temperature: Rate = 1.0
+    """The calibrated log scores of a teacher are divided by it. Above 1, the scores of the labels come closer."""
+
+    def below(self, folder: Path) -> Self:
+        """Return the section with the teachers in a folder."""
+        return self.model_copy(update={"teachers": tuple(str(folder / teacher) for teacher in self.teachers)})
+
+    def without_folder(self) -> Self:
+        """Return the section with the names and versions of the teachers, because folders are of one machine."""
+        names = (f"{Path(teacher).parent.name}@{Path(teacher).name}" for teacher in self.teachers)
+        return self.model_copy(update={"teachers": tuple(names)})
 
 
 class Augment(Part):
