@@ -59,6 +59,7 @@ ELSEWHERE = {
     "docs/capacity.md": "installs TensorFlow for a GPU: tests/integration/test_gpu_benchmark.py measures without one",
     "docs/backbones.md": "measures for minutes: tests/integration/test_networks.py and test_backbone_training.py",
     "docs/recipes/comparison.md": "takes an hour",
+    "docs/recipes/garments-distilled.md": "trains two models: tests/integration/test_distillation.py",
     "docs/judging.md": "needs a folder of photographs: tests/integration/test_model_publishing.py and others",
 }
 """Documents whose examples are not run here, with the reason."""
