@@ -58,8 +58,8 @@ def batches_to_send(files: Iterable[Upload], arrived: Iterable[str] = (), upload
     left = []
     for place, batch in enumerate(_batches(files)):
         in_batch = Counter(map(_stored_name, batch))
-        if in_batch <= names:
-            names -= in_batch
+        if all(names[name] >= count for name, count in in_batch.items()):
+            names.subtract(in_batch)
         else:
             left.append((place, batch))
     to_send = (Batch(upload, place, _without(batch, names)) for place, batch in left)
