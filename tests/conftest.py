@@ -256,6 +256,14 @@ def until(done: Callable[[], bool], seconds: float = 60.0) -> None:
         pause.wait(0.05)
 
 
+def answers(http: httpx.Client, path: str) -> bool:
+    """Return whether a path answers with success, also while its service ends or starts and breaks connections."""
+    try:
+        return http.get(path).is_success
+    except httpx.TransportError:
+        return False
+
+
 def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, in a new thread because this one may already have Playwright's event loop."""
     with ThreadPoolExecutor(1) as thread:

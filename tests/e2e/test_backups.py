@@ -24,6 +24,7 @@ from db.tables import Blob, Job, Prediction
 from tests.conftest import SAMPLES, RunningService
 from tests.integration.builders import a_varied_job
 from tests.integration.test_upgrades import rows
+from tests.jobs import run_job
 
 
 def commands(name: str, places: dict[str, str]) -> str:
@@ -61,7 +62,7 @@ def test_a_running_service_on_sqlite_is_copied_and_restored_with_every_predictio
 ) -> None:
     files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())[:5]]
     with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as http:
-        job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
+        job = run_job(http, files=files)
     assert job["status"] == "completed"
     places = {"/backups": str(tmp_path / "backups"), "/data/lookbook": str(service.home)}
     (tmp_path / "backups").mkdir()

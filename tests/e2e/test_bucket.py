@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 
 from tests.conftest import S3_ENVIRONMENT, SAMPLES, RunningS3, RunningService
+from tests.jobs import run_job
 
 
 def test_the_service_works_with_its_pictures_in_a_bucket(shared_s3: RunningS3, tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ def test_the_service_works_with_its_pictures_in_a_bucket(shared_s3: RunningS3, t
     paths = sorted(SAMPLES.iterdir())
     with httpx.Client(base_url=running.url, timeout=60.0, trust_env=False) as http:
         files = [("images", (path.name, path.read_bytes())) for path in paths]
-        job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
+        job = run_job(http, files=files)
         assert (job["status"], job["counts"]["succeeded"]) == ("completed", len(paths))
         item = http.get(job["links"]["items"]).json()["data"][0]
         assert http.get(item["image"]["original"]).content == paths[0].read_bytes()

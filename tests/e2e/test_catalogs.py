@@ -21,8 +21,9 @@ from playwright.sync_api import Page, expect
 
 from core.pictures import load
 from tests.conftest import SAMPLES, RunningService
-from tests.e2e.test_sources import all_items, submit
+from tests.e2e.test_sources import all_items
 from tests.integration.hostile_server import HostileServer, response
+from tests.jobs import run_job
 
 PICTURE = (SAMPLES / "t-shirt-red.jpg").read_bytes()
 
@@ -68,7 +69,7 @@ def test_a_list_of_pictures_is_classified_as_people_have_it(
     loopback: httpx.Client, shop: HostileServer, make: Callable[[HostileServer], bytes]
 ) -> None:
     for data in (make(shop), gzip.compress(make(shop))) if make is not a_sheet else (make(shop),):
-        job = submit(loopback, "manifest", "list", data, Prefer="wait=30")
+        job = run_job(loopback, files={"manifest": ("list", data)})
         items = all_items(loopback, job)
         assert [item["label"] and item["label"]["id"] for item in items] == ["t-shirt", "outwear"], items
         assert {item["product"] and item["product"]["product_id"] for item in items} == {
@@ -99,7 +100,7 @@ def test_a_table_inside_an_archive_describes_its_pictures(http: httpx.Client) ->
         archive.writestr("looks/1.jpg", PICTURE)
         archive.writestr("readme.txt", "hello")
         archive.writestr("list.csv", "파일명,sku\n1.jpg,s-1\n")
-    job = submit(http, "archive", "looks.zip", buffer.getvalue(), Prefer="wait=30")
+    job = run_job(http, files={"archive": ("looks.zip", buffer.getvalue())})
     (item,) = all_items(http, job)
     assert (item["product"]["sku"], item["status"], job["left_out"]) == ("s-1", "succeeded", 2)
 
@@ -133,7 +134,7 @@ def test_one_picture_under_many_urls_is_a_placeholder_and_the_page_says_why_noth
     loopback: httpx.Client, shop: HostileServer, loopback_service: RunningService, browser: Any
 ) -> None:
     items = [{"url": f"{shop.url}/gone-{number}.jpg"} for number in range(10)]
-    job = loopback.post("/v1/jobs", json={"items": items}, headers={"Prefer": "wait=30"}).json()
+    job = run_job(loopback, json={"items": items})
     assert job["failures"] == [{"code": "placeholder", "count": 10}]
     page: Page = browser.new_page(locale="en")
     page.goto(loopback_service.url + job["links"]["page"])

@@ -20,8 +20,9 @@ import pytest
 
 from cli.redis_server import find_redis_server
 from core.settings import PROJECT
-from tests.conftest import SAMPLES, RunningS3, free_port, skip_without, until
+from tests.conftest import SAMPLES, RunningS3, answers, free_port, skip_without, until
 from tests.e2e.containers import Containers
+from tests.jobs import run_job
 from tests.tls import make_certificate
 
 MIB = 2**20
@@ -155,13 +156,6 @@ def loopback(text: str) -> str:
     return re.sub(r"listen (?=\d+( ssl)?;)", "listen 127.0.0.1:", text)
 
 
-def answers(http: httpx.Client, path: str) -> bool:
-    try:
-        return http.get(path).is_success
-    except httpx.TransportError:
-        return False
-
-
 def test_every_container_becomes_healthy_with_its_own_environment(installation: Installation) -> None:
     containers = installation.containers
     with httpx.Client(base_url=containers.here("http://api:8000"), trust_env=False) as http:
@@ -190,9 +184,7 @@ def test_redis_demands_the_password_for_all_but_a_ping(installation: Installatio
 def test_pictures_of_30_mb_pass_through_nginx_to_their_predictions(proxied: httpx.Client) -> None:
     photo = (SAMPLES / "jacket-denim.jpg").read_bytes()
     files = [("images", (f"{number}.jpg", photo + bytes([number]) * 10 * MIB)) for number in range(3)]
-    job = proxied.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).raise_for_status().json()
-    until(lambda: proxied.get(job["links"]["self"]).json()["status"] == "completed")
-    assert proxied.get(job["links"]["self"]).json()["counts"]["succeeded"] == 3
+    assert run_job(proxied, files=files)["counts"]["succeeded"] == 3
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -14,6 +14,7 @@ from core.settings import PROJECT
 from tests.conftest import SAMPLES, RunningService, free_port, skip_without, until
 from tests.contract.test_monitoring import queries, rules
 from tests.e2e.conftest import make_key
+from tests.jobs import run_job
 
 CONFIGURATION = PROJECT / "deploy" / "prometheus"
 
@@ -66,10 +67,9 @@ def test_every_query_of_the_dashboard_finds_data_of_the_running_service(
     with httpx.Client(base_url=locked.url, headers=key, timeout=60, trust_env=False) as http:
         picture = (SAMPLES / "dress-green.jpg").read_bytes()
         files = [("images", ("a.jpg", picture)), ("images", ("broken.jpg", b"no picture"))]
-        http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).raise_for_status()
+        run_job(http, files=files)
         # Nothing may be downloaded from this address, so the picture fails.
-        urls = {"items": [{"url": "http://127.0.0.1:1/a.jpg"}]}
-        http.post("/v1/jobs", json=urls, headers={"Prefer": "wait=30"}).raise_for_status()
+        run_job(http, json={"items": [{"url": "http://127.0.0.1:1/a.jpg"}]})
     for query in queries():
         until(lambda query=query: bool(result_of(prometheus, query)))  # type: ignore[misc]
     started = {row["metric"]["process"] for row in result_of(prometheus, "lookbook_process_starts_total")}

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -32,7 +31,8 @@ from cli.redis_server import EmbeddedRedis
 from core.errors import BrokerUnavailable
 from core.settings import PROJECT, Settings
 from db.database import Database
-from tests.conftest import SAMPLES, RunningService, find_process, ready_service, until
+from tests.conftest import SAMPLES, RunningService, answers, find_process, ready_service, until
+from tests.jobs import run_job
 from tests.tls import TlsEnd, accept_postgresql, make_certificate
 
 PASSWORD = secrets.token_urlsafe(18)
@@ -152,14 +152,6 @@ def http(secured: Secured, key: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def finished(http: httpx.Client, **request: Any) -> dict[str, Any]:
-    answer = http.post("/v1/jobs", headers={"Prefer": "wait=30"}, **request)
-    assert answer.is_success, answer.text
-    job: dict[str, Any] = answer.json()
-    until(lambda: http.get(job["links"]["self"]).json()["status"] in {"completed", "failed"})
-    return job
-
-
 def zipped(path: Path) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -169,13 +161,13 @@ def zipped(path: Path) -> bytes:
 
 def test_whole_jobs_run_with_the_acl_of_the_documentation(secured: Secured, http: httpx.Client) -> None:
     files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
-    job = finished(http, files=files)
-    assert http.get(job["links"]["self"]).json()["counts"]["succeeded"] == len(files)
+    job = run_job(http, files=files)
+    assert job["counts"]["succeeded"] == len(files)
     item = http.get(job["links"]["items"]).json()["data"][0]["id"]
     assert http.get(f"/v1/items/{item}/explanation").status_code == 200
-    finished(http, files=[("archive", ("a.zip", zipped(SAMPLES / "dress-green.jpg")))])
-    finished(http, json={"items": [{"url": f"{secured.service.url}/samples/dress-green.jpg"}]})
-    finished(http, json={"crawl": {"start_urls": [f"{secured.service.url}/healthz"]}})
+    run_job(http, files=[("archive", ("a.zip", zipped(SAMPLES / "dress-green.jpg")))])
+    run_job(http, json={"items": [{"url": f"{secured.service.url}/samples/dress-green.jpg"}]})
+    run_job(http, json={"crawl": {"start_urls": [f"{secured.service.url}/healthz"]}})
     preview = http.post("/v1/previews", json={"url": f"{secured.service.url}/docs"})
     assert preview.status_code == 202
     until(lambda: http.get(preview.headers["Location"]).json()["state"] != "running")
@@ -283,6 +275,8 @@ def test_signing_out_ends_a_session_in_all_processes_and_after_a_restart(secured
             assert (status(ended), status(kept)) == (401, 200)
     api.kill()
     service.wait_for_line("api died")
-    with httpx.Client(transport=httpx.HTTPTransport(retries=20), base_url=service.url, trust_env=False) as http:
-        until(lambda: http.get("/readyz").status_code == 200)
+    # The processes of the killed one answer, and break connections, until they have noticed its end.
+    assert not psutil.wait_procs(processes, timeout=60)[1]
+    with httpx.Client(base_url=service.url, trust_env=False) as http:
+        until(lambda: answers(http, "/readyz"))
     assert (status(ended), status(kept)) == (401, 200)

@@ -13,15 +13,9 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from tests.conftest import SAMPLES, RunningService, find_process, until
+from tests.jobs import run_job
 
 PICTURES = sorted(SAMPLES.iterdir())[:6]
-
-
-def submit(http: httpx.Client, field: str, name: str, data: bytes, **headers: str) -> dict[str, Any]:
-    answer = http.post("/v1/jobs", files={field: (name, data)}, headers=headers)
-    assert answer.is_success, answer.text
-    job: dict[str, Any] = answer.json()
-    return job
 
 
 def all_items(http: httpx.Client, job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -43,7 +37,7 @@ def a_tar(pictures: list[Path]) -> bytes:
 
 
 def test_an_archive_is_classified_completely(http: httpx.Client) -> None:
-    job = submit(http, "archive", "looks", a_tar(PICTURES), Prefer="wait=30")
+    job = run_job(http, files={"archive": ("looks", a_tar(PICTURES))})
     assert (job["status"], job["discovering"], job["source"]) == ("completed", False, "archive")
     items = all_items(http, job)
     assert [item["source"]["name"] for item in items] == [f"룩북/{path.name}" for path in PICTURES]
@@ -52,7 +46,7 @@ def test_an_archive_is_classified_completely(http: httpx.Client) -> None:
 
 def test_bad_rows_of_a_manifest_become_failed_items(http: httpx.Client) -> None:
     data = "url;id\nhttp://127.0.0.1/a.jpg;one\n;two\n".encode("utf-16")
-    job = submit(http, "manifest", "looks.csv", data, Prefer="wait=30")
+    job = run_job(http, files={"manifest": ("looks.csv", data)})
     assert (job["status"], job["counts"]["failed"]) == ("completed", 2)
     errors = [item["error"] for item in all_items(http, job)]
     assert [error["code"] for error in errors] == ["blocked_address", "bad_row"]
@@ -66,7 +60,7 @@ def test_an_archive_is_read_completely_although_its_worker_is_killed(
     with zipfile.ZipFile(buffer, "w") as archive:
         for number in range(3000):
             archive.writestr(f"{number}.jpg", f"no picture {number}")
-    job = submit(http, "archive", "looks.zip", buffer.getvalue())
+    job = http.post("/v1/jobs", files={"archive": ("looks.zip", buffer.getvalue())}).raise_for_status().json()
     path = job["links"]["self"]
     until(lambda: http.get(path).json()["counts"]["total"] > 0)
     find_process(service, "ingest").kill()
@@ -77,7 +71,7 @@ def test_an_archive_is_read_completely_although_its_worker_is_killed(
 def test_the_page_of_a_job_shows_why_its_source_could_not_be_read(
     http: httpx.Client, open_page: Callable[..., Page]
 ) -> None:
-    job = submit(http, "manifest", "looks.csv", b"title,price\nCoat,39.90\n", Prefer="wait=30")
+    job = run_job(http, files={"manifest": ("looks.csv", b"title,price\nCoat,39.90\n")})
     assert job["status"] == "failed"
     page = open_page(job["links"]["page"])
     expect(page.locator("#facts .failed")).to_contain_text("got the columns 'title', 'price'. Rename the column")

@@ -14,6 +14,7 @@ from tests.artifacts import own_models
 from tests.conftest import SAMPLES, RunningService, ready_service, until
 from tests.e2e.conftest import provide_open_page
 from tests.e2e.pages.objects import JobPage
+from tests.jobs import run_job
 
 REVIEWED = 20
 LESSON_MILLISECONDS = 120_000
@@ -67,7 +68,7 @@ def test_reviews_by_keyboard_become_the_model_in_production(
 
 def submit_samples(http: httpx.Client) -> dict[str, Any]:
     files = [("images", (path.name, path.read_bytes())) for path in sorted(Path(SAMPLES).iterdir())]
-    job: dict[str, Any] = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
+    job = run_job(http, files=files)
     assert (job["status"], job["counts"]["succeeded"]) == ("completed", 26)
     return job
 

@@ -15,16 +15,16 @@ from core.errors import SettingsError
 from core.tracing import start_tracing
 from tests.collector import Collector, ReceivedSpan
 from tests.conftest import SAMPLES, RunningService, until
+from tests.jobs import run_job
 
 
 def traced(service: RunningService, collector: Collector, expected: set[str], **request: Any) -> list[ReceivedSpan]:
     """Submit a job as a client that has begun a trace, and return its spans when all expected ones came."""
     trace, client_span = secrets.token_hex(16), secrets.token_hex(8)
-    headers = {"traceparent": f"00-{trace}-{client_span}-01", "Prefer": "wait=30"}
+    headers = {"traceparent": f"00-{trace}-{client_span}-01"}
     with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as http:
-        job = http.post("/v1/jobs", headers=headers, **request).raise_for_status().json()
-        until(lambda: http.get(f"/v1/jobs/{job['id']}").json()["status"] == "completed")
-        assert http.get(f"/v1/jobs/{job['id']}").json()["counts"]["failed"] == 0
+        job = run_job(http, headers, **request)
+        assert job["counts"]["failed"] == 0
     # Each process sends its spans by itself, and the request ends last.
     until(lambda: {span.name for span in collector.spans(trace)} >= expected | {"POST /v1/jobs"})
     spans = collector.spans(trace)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import SAMPLES, RunningService, find_process, until
 from tests.integration.hostile_server import HostileServer, Visit, response
+from tests.jobs import run_job
 
 PICTURES = sorted(SAMPLES.iterdir())
 
@@ -32,9 +33,7 @@ def test_pictures_are_classified_by_url_and_failures_have_a_reason(http: httpx.C
     urls = [f"{shop.url}/{path.name}" for path in PICTURES]
     urls += [f"{shop.url}/none.jpg", f"{shop.url}/page.jpg", "http://10.0.0.1/inside.jpg"]
     body = {"items": [{"url": url, "custom_id": f"n{number}"} for number, url in enumerate(urls)]}
-    answer = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=30"})
-    assert answer.status_code == 200, answer.text
-    job = answer.json()
+    job = run_job(http, json=body)
     assert (job["status"], job["counts"]["succeeded"], job["counts"]["failed"]) == ("completed", len(PICTURES), 3)
     items = http.get(job["links"]["items"], params={"limit": 200}).json()["data"]
     assert [item["custom_id"] for item in items] == [f"n{number}" for number in range(len(urls))]

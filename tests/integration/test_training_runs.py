@@ -218,7 +218,7 @@ def test_a_run_that_cannot_continue_says_why(place: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"fine_tune": None}, "augment and mix change pictures in the phase fine_tune only"),
+        ({"fine_tune": None}, "augment, mix and distill belong to the phase fine_tune"),
         ({"fine_tune": None, "augment": {}, "mix": {}, "weights": "none"}, "does not train a backbone with random"),
         ({"mix": {"mixup": {}}}, "expected either alpha or max_share"),
         ({"mix": {"mixup": {"alpha": 1, "chance": 0.6}, "cutmix": {}}}, "sum to 1 at most, got 0.6 \\+ 0.5"),

@@ -30,7 +30,8 @@ export class JobMap {
       drawn: (corners, event) => this.choose(simplified(corners), event.ctrlKey || event.metaKey),
     });
     $("map").addEventListener("keydown", (event) => this.onKey(event));
-    $("map").addEventListener("blur", (event) => event.relatedTarget !== $("map-card") && this.point(-1));
+    // While the viewer is open, its picture stays the current point, so that keys work as soon as it is closed.
+    $("map").addEventListener("blur", (event) => event.relatedTarget?.closest("dialog, #map-card") || this.point(-1));
     $("map-lasso").addEventListener("click", () => this.press($("map-lasso")));
     $("map-in").addEventListener("click", () => this.zoom(1.6));
     $("map-out").addEventListener("click", () => this.zoom(1 / 1.6));

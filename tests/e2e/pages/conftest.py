@@ -18,6 +18,7 @@ from db.model_versions import NewModelVersion
 from samples import broken
 from tests.conftest import SAMPLES, RunningService
 from tests.e2e.pages.crawled import make_crawl
+from tests.jobs import run_job
 
 HOSTILE_CARD = """# other@1
 
@@ -49,7 +50,7 @@ def broken_files(tmp_path: Path) -> list[str]:
 def finished_job(http: httpx.Client, broken_files: list[str]) -> str:
     """The path of the page of a finished job of all samples and four broken files."""
     files = [("images", (Path(path).name, Path(path).read_bytes())) for path in ALL + broken_files]
-    job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
+    job = run_job(http, files=files)
     assert job["status"] == "completed"
     return str(job["links"]["page"])
 

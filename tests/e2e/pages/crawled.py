@@ -12,6 +12,7 @@ from db.crawls.requests import digest_of
 from db.database import Database
 from db.tables import Crawl, CrawlUrl, Item, Job, JobSource, UrlKind, UrlState
 from tests.conftest import SAMPLES
+from tests.jobs import run_job
 
 SHOP = "https://shop.example"
 SCRIPT = "<script>alert(1)</script>"
@@ -22,7 +23,7 @@ URL_COUNT = 130
 def make_crawl(http: httpx.Client, database: Database) -> str:
     """Classify the samples, write the URLs of a crawl into the database, and return the path of the job's page."""
     files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
-    job = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}).json()
+    job = run_job(http, files=files)
     assert job["status"] == "completed"
     progress = {
         "pages": {"done": 90, "failed": 2, "blocked_by_robots": 1, "queued": 8},

@@ -8,6 +8,7 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from tests.e2e.pages.objects import Head, JobPage, assert_accessible
+from tests.jobs import run_job
 
 OpenPage = Callable[..., Page]
 
@@ -17,7 +18,7 @@ def test_two_jobs_are_compared_as_a_table_and_as_pictures(
 ) -> None:
     first = http.get(f"/v1{finished_job}").json()
     again = {"name": "Classified again", "rerun": {"job": first["id"]}}
-    second = http.post("/v1/jobs", json=again, headers={"Prefer": "wait=30"}).json()
+    second = run_job(http, json=again)
     items = http.get(f"{second['links']['items']}?label=dress").json()["data"]
     changed = [{"item": item["id"], "label": "skirt"} for item in items[:2]]
     http.post(f"{second['links']['self']}/reviews", json={"reviews": changed}).raise_for_status()

@@ -14,6 +14,7 @@ from tests.conftest import SAMPLES, RunningService
 from tests.e2e.conftest import make_key
 from tests.e2e.pages.hostile import PAYLOAD, URL_PAYLOAD, HostileService
 from tests.e2e.pages.objects import JobPage
+from tests.jobs import run_job
 
 OpenPage = Callable[..., Page]
 PICTURE = SAMPLES / "dress-green.jpg"
@@ -81,9 +82,9 @@ def test_no_stored_text_becomes_markup(open_page: OpenPage, hostile: HostileServ
     ]
     webhook = {"url": f"https://shop.invalid/{quote(PAYLOAD)}?{PAYLOAD[:20]}"}
     body = {"name": PAYLOAD[:200], "items": items, "metadata": {PAYLOAD: PAYLOAD}, "webhook": webhook}
-    from_urls = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=30"}).json()
+    from_urls = run_job(http, json=body)
     files = [("images", (f"{PAYLOAD}.jpg", PICTURE.read_bytes())), ("images", (PAYLOAD, b"no picture"))]
-    uploaded = http.post("/v1/jobs", files=files, headers={"Prefer": "wait=30"}, data={"name": PAYLOAD[:200]}).json()
+    uploaded = run_job(http, files=files, data={"name": PAYLOAD[:200]})
     page_of_uploads = uploaded["links"]["page"]
     page = open_page("/healthz")
     hostile.watch(page)

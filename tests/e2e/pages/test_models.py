@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.conftest import SAMPLES
 from tests.e2e.pages.objects import ModelPage, assert_accessible
+from tests.jobs import run_job
 
 OpenPage = Callable[..., Page]
 
@@ -60,8 +61,7 @@ def test_a_confusion_of_reviews_opens_its_pictures(open_page: OpenPage, http: ht
     jobs = []
     for number in range(2):
         files = [("images", (f"{number}.jpg", picture))]
-        job = http.post("/v1/jobs", files=files, data={"name": f"confused {number}"}, headers={"Prefer": "wait=30"})
-        jobs.append(job.json()["id"])
+        jobs.append(run_job(http, files=files, data={"name": f"confused {number}"})["id"])
         item = http.get(f"/v1/jobs/{jobs[-1]}/items").json()["data"][0]
         predicted = item["prediction"]["label"]
         http.put(f"/v1/items/{item['id']}/review", json={"label": "hat"} if number else {"rejected": True})
@@ -79,7 +79,7 @@ def test_a_confusion_of_reviews_opens_its_pictures(open_page: OpenPage, http: ht
 
 def test_the_weeks_of_a_version_are_drawn_and_listed(open_page: OpenPage, http: httpx.Client) -> None:
     pictures = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.glob("dress-*.jpg"))]
-    job = http.post("/v1/jobs", files=pictures * 30, headers={"Prefer": "wait=30"}).json()
+    job = run_job(http, files=pictures * 30)
     assert job["status"] == "completed"
     week = http.get("/v1/models/garments/4/drift").json()["weeks"][-1]
     page = open_page("/models/garments/4")

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.conftest import SAMPLES, RunningService, until
 from tests.e2e.conftest import make_key
 from tests.e2e.pages.objects import Head, JobPage, assert_accessible
+from tests.jobs import run_job
 
 OpenPage = Callable[..., Page]
 
@@ -27,9 +28,9 @@ def job_page(locked: RunningService, key: str) -> str:
     """The path of the page of a finished job."""
     files = [("images", (path.name, path.read_bytes())) for path in sorted(SAMPLES.iterdir())]
     files.append(("images", ("list.txt", b"socks, hats")))
-    headers = {"Authorization": f"Bearer {key}", "Prefer": "wait=60"}
+    headers = {"Authorization": f"Bearer {key}"}
     with httpx.Client(base_url=locked.url, headers=headers, timeout=90, trust_env=False) as http:
-        job = http.post("/v1/jobs", files=files, data={"name": "Autumn"}).json()
+        job = run_job(http, files=files, data={"name": "Autumn"})
     assert job["status"] == "completed"
     return str(job["links"]["page"])
 
