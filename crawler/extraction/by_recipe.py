@@ -13,9 +13,11 @@ from jmespath.exceptions import JMESPathError
 from lxml import etree
 from parsel.csstranslator import HTMLTranslator
 
+from core.products import PRICES
 from crawler.extraction import lenient_json
 from crawler.extraction.images import variants_of_image
 from crawler.extraction.page import Page, text_of, tidy
+from crawler.extraction.price_text import price_text
 from crawler.extraction.prices import read_price
 from crawler.extraction.product_data import (
     ProductData,
@@ -117,6 +119,8 @@ def _css_values(page: Page, node: Any, name: str, expression: str) -> list[str]:
             text = part
         elif name == "image":
             text = next((variant.url for variant in variants_of_image(page, part)), "") or part.get("href") or ""
+        elif name in PRICES:
+            text = price_text(part) or ""
         else:
             text = (part.get("href") or "" if name == "url" else text_of(part)) or ""
         if text.strip():

@@ -26,6 +26,7 @@ _WHITE_SPACE = re.compile(r"[\s\x00]+")
 _TEXT_PARTS = (
     ".//text()[not(parent::script or parent::style)] | .//br | .//div | .//p | .//li | .//td | .//dd | .//h2 | .//h3"
 )
+_TEXT_PARTS_WITH_PLACE = etree.XPath(_TEXT_PARTS)
 _TEXTS = etree.XPath(".//text()[normalize-space()]")
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
@@ -135,6 +136,14 @@ def tidy(text: object, max_length: int = 1000) -> str | None:
 def text_of(element: Any) -> str | None:
     """Return the text of an element without scripts and styles. Spaces separate the texts of block elements."""
     return tidy("".join(part if isinstance(part, str) else " " for part in xpath(_TEXT_PARTS)(element)))
+
+
+def text_parts(element: Any) -> list[Any]:
+    """Return the texts of an element, without scripts and styles, and in their order the block elements among them.
+
+    Each text has `getparent()` and `is_tail`.
+    """
+    return list(_TEXT_PARTS_WITH_PLACE(element))
 
 
 def decoded(body: bytes, content_type: str | None = None) -> tuple[str, str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from core.products import ID_FIELDS
+from crawler.extraction.currencies import local_currency
 from crawler.extraction.found import MAX_DESCRIPTION, Product, Rule
 from crawler.extraction.page import tidy
-from crawler.extraction.prices import Price, local_currency
+from crawler.extraction.prices import Price
 from crawler.extraction.variants import Variant
 from crawler.words import words
 
@@ -110,7 +111,7 @@ class ProductData:
         currency = price.currency if price else None
         if currency is not None and "price" in sources:
             sources["currency"] = sources["price"]
-            if sources["price"] is Rule.TEXT:
+            if price is not None and price.is_local and sources["price"] is Rule.TEXT:
                 currency = local_currency(currency, urlsplit(url or "").hostname)
         category = self.category or (breadcrumb[-1] if breadcrumb else None)
         own = self.url or url

@@ -10,14 +10,16 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from core.fetching.urls import MAX_URL
 from core.sources.names import storable
 from crawler.extraction import lenient_json
+from crawler.extraction.currencies import currency_code
 from crawler.extraction.images import is_picture_name
 from crawler.extraction.page import Page, tidy
-from crawler.extraction.prices import Price, currency_code, read_price
+from crawler.extraction.prices import Price, read_price
 from crawler.extraction.product_data import (
     ProductData,
     read_availability,
@@ -275,7 +277,7 @@ def _amount(part: dict[str, Any], currency: str | None) -> Price | None:
     own = next((v for k, v in part.items() if _CURRENCY.search(k) and isinstance(v, str)), currency)
     price = _price({k: v for k, v in part.items() if not isinstance(v, dict | list)})
     if price:
-        return Price(price.amount, price.currency or currency_code(own))
+        return replace(price, currency=price.currency or currency_code(own))
     for key in ("value", "amount", "current", "sale", "final", "min", "text", "formatted"):
         value = part.get(key)
         if isinstance(value, dict):

@@ -9,8 +9,10 @@ from typing import Any
 from crawler.extraction import lenient_json
 from crawler.extraction.images import variants_of_image
 from crawler.extraction.page import Page, text_of
+from crawler.extraction.price_text import price_text
 from crawler.extraction.schema_org import StructuredData, read_schema_org
 
+_PRICE = re.compile(r"price", re.I)
 _MAX_BLOCKS = 200
 _MAX_PROPERTIES = 5_000
 _REFERENCE_ATTRIBUTES = {"a": "href", "area": "href", "link": "href", "object": "data"} | dict.fromkeys(
@@ -66,8 +68,9 @@ def _annotated(page: Page, syntax: _Syntax) -> StructuredData:
             if element in nodes:
                 roots.append(nodes[element])
             continue
-        value = nodes[element] if element in nodes else _value(page, element)
-        for name in element.get(syntax.name).split():
+        names = element.get(syntax.name)
+        value = nodes[element] if element in nodes else _value(page, element, is_price=_PRICE.search(names) is not None)
+        for name in names.split():
             # RDFa writes the vocabulary before the name: schema:price, http://schema.org/price.
             owner.setdefault(re.split(r"[/:#]", name)[-1], []).append(value)
     return read_schema_org(page, roots)
@@ -87,7 +90,7 @@ def _owner(
     return None
 
 
-def _value(page: Page, element: Any) -> Any:
+def _value(page: Page, element: Any, *, is_price: bool) -> Any:
     """Return the value of a property as in the HTML standard, or `content`, which shops use on any element."""
     stated = element.get("content", element.get("resource"))
     if stated is not None:
@@ -101,4 +104,4 @@ def _value(page: Page, element: Any) -> Any:
         return element.get("value") or ""
     if tag == "time":
         return element.get("datetime") or ""
-    return text_of(element) or ""
+    return (price_text(element) if is_price else text_of(element)) or ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
-from crawler.extraction.page import text_of, tidy, xpath_texts
+from crawler.extraction.names import name_of
+from crawler.extraction.page import text_of, tidy
+from crawler.extraction.price_text import price_text
 from crawler.extraction.prices import Price, count_prices, looks_like_price, outside_sign, read_price
 from crawler.extraction.shop_words import FORMER_PRICE, OTHER_AMOUNT
 from crawler.words import words
@@ -47,10 +48,14 @@ _MAX_PRICE, _MAX_TITLE = 40, 300
 """Maximum lengths in characters."""
 _MAX_WORDS = 60
 """Maximum number of characters of a text that says what the amount beside it is."""
+_MAX_PARTS, _MAX_IN_PARTS = 5, 20
+"""Maximum numbers of elements and of their characters in a price without text of its own."""
+_WHOLE_UNITS = re.compile(r"(?<![.,\d])(?:\d{1,3}(?:[.,'’\s]\d{3})*|\d+)[.,]?\s?[^\d.,]?$")
+"""Matches a price without cents at the end of a text: €229, €229. and 229€."""
+_CENTS = re.compile(r"[.,]?\d\d\D{0,4}")
+_NUMBER_BEFORE, _NUMBER_AFTER = re.compile(r"\d[.,]?$|^[.,]$"), re.compile(r"[.,]?\d\d$|[.,]$")
 _BARE_NUMBER = re.compile(r"\d[\d.,'’\s]{0,14}")
 _DIGIT = re.compile(r"\d")
-_CENTS_NAME = re.compile(r"cent|decimal|fraction|penny|pence")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +77,29 @@ def price_tag(element: Any) -> PriceTag | None:
 
     Return None if it contains no price, or if one of its descendants contains the whole price.
     """
-    if not (element.text or len(element) or element.get("content")):
+    own = tidy(element.text) if element.text else None
+    if not len(element) and (own is None or not _DIGIT.search(own)):
         return None
     has_itemprop = element.get("itemprop") == "price"
-    name = _name_of(element)
-    has_price_name = has_itemprop or (name != " " and _PRICE.search(name) is not None)
-    price_text = tidy(element.text) if element.text else None
-    if price_text is not None and not has_price_name and not len(element) and not _DIGIT.search(price_text):
-        return None
-    if (price_text is None or not looks_like_price(price_text)) and (has_price_name or _is_in_parts(element)):
-        # The currency sign and the number often have separate elements.
-        whole = _text_not_struck(element)
-        if whole and len(whole) <= _MAX_PRICE and count_prices(whole) < 2:
-            price_text = whole
-    if price_text is not None and _BARE_NUMBER.fullmatch(price_text):
-        price_text = _with_sign_outside(element, price_text)
-    if price_text is None or not (looks_like_price(price_text) or (has_price_name and price_text[:1].isdigit())):
+    has_price_name = has_itemprop or _PRICE.search(name_of(element)) is not None
+    text = _whole_price(element, own, has_price_name=has_price_name)
+    if text is not None and _BARE_NUMBER.fullmatch(text):
+        text = _with_sign_outside(element, text)
+    if text is None or not (looks_like_price(text) or (has_price_name and text[:1].isdigit())):
         return None
     stated = element.get("content") if has_itemprop else None
-    shown = read_price(price_text)
+    shown = read_price(text)
     price = read_price(stated, shown.currency if shown else None) if stated else shown
     if price is None:
         return None
     around = list(islice(chain([element], element.iterancestors()), 4))
-    names = " ".join(map(_name_of, around))
+    names = " ".join(map(name_of, around))
     context = _words_beside(element)
     return PriceTag(
         element,
         price,
         is_former=any(map(_is_struck, around)) or FORMER_PRICE.search(context) is not None,
-        is_other=_OTHER_NAME.search(" ".join(map(_name_of, around[:2]))) is not None
+        is_other=_OTHER_NAME.search(" ".join(map(name_of, around[:2]))) is not None
         or OTHER_AMOUNT.search(context) is not None,
         confidence=2 * has_itemprop
         + (price.currency is not None)
@@ -139,48 +137,60 @@ def title_at(element: Any) -> str | None:
     return text if text and len(text) <= _MAX_TITLE and not looks_like_price(text) else None
 
 
+def _whole_price(element: Any, own: str | None, *, has_price_name: bool) -> str | None:
+    """Return the text of an element's price: its own text, or that of all parts if the price has several.
+
+    The currency sign, the number and the cents often have separate elements.
+    """
+    is_price = own is not None and looks_like_price(own)
+    if not len(element) or not (is_price or has_price_name or _is_in_parts(element)):
+        return own
+    whole = _text_not_struck(element)
+    if not whole or len(whole) > _MAX_PRICE or count_prices(whole) > 1:
+        return own
+    if own is None or not is_price:
+        return whole
+    # $229 goes on in $229<sup>99</sup>, and not in $229 <b>10 pieces</b>.
+    goes_on = _WHOLE_UNITS.search(own) and _CENTS.fullmatch(whole.removeprefix(own))
+    return whole if goes_on else own
+
+
 def _is_in_parts(element: Any) -> bool:
-    """Return whether numbers are directly next to child elements: `<ins><i>$</i>79.00</ins>`."""
-    if not 0 < len(element) <= 3:
+    """Return whether a price is in parts: inside of child elements or beside them, as in `<ins><i>$</i>79.00</ins>`."""
+    if not 0 < len(element) <= _MAX_PARTS:
         return False
     direct_text = f"{element.text or ''}{''.join(child.tail or '' for child in element)}"
-    return len(direct_text) <= _MAX_PRICE and any(character.isdigit() for character in direct_text)
+    if any(character.isdigit() for character in direct_text):
+        return len(direct_text) <= _MAX_PRICE
+    texts = ["" if len(child) else (child.text or "").strip() for child in element]
+    return all(texts) and len("".join(texts)) <= _MAX_IN_PARTS and not any(map(looks_like_price, texts))
 
 
-def _with_sign_outside(element: Any, number: str) -> str:
-    """Return a number with the currency sign that is directly before or after its element: `$<b>99</b>`."""
-    before, parent = element.getprevious(), element.getparent()
+def _with_sign_outside(element: Any, number: str) -> str | None:
+    """Return a number with the currency sign that is directly before or after its element: `$<b>99</b>`.
+
+    Return None if the number goes on there: 99 is a part of `<b>229</b><i>.</i><b>99</b>`.
+    """
+    before, parent, after = element.getprevious(), element.getparent(), element.getnext()
     text_before = (before.tail if before is not None else parent.text if parent is not None else None) or ""
-    text_after, after = (element.tail or "").strip(), element.getnext()
-    if not text_after and after is not None:
-        text_after = (after.text or "").strip()
-    sign = outside_sign(text_before[-8:], text_after[:8])
+    text_after = element.tail or ""
+    if before is not None and not text_before:
+        text_before = before.text or ""
+    if after is not None and not text_after:
+        text_after = after.text or ""
+    if (len(number) == 2 and _NUMBER_BEFORE.search(text_before)) or _NUMBER_AFTER.match(text_after):
+        return None
+    if not text_after.strip() and after is not None:
+        text_after = after.text or ""
+    sign = outside_sign(text_before[-8:], text_after.lstrip()[:8])
     return f"{number} {sign}" if sign else number
 
 
 def _text_not_struck(element: Any) -> str | None:
-    """Return the text of an element, or None if a part of it is struck out.
-
-    Cents that only their place or size separates from the amount get a point: 173<sup>34</sup> is 173.34.
-    """
-    parts = list(element.iterdescendants())
-    if any(_is_struck(part) and text_of(part) for part in parts):
+    """Return the text of an element, or None if a part of it is struck out."""
+    if any(_is_struck(part) and text_of(part) for part in element.iterdescendants()):
         return None
-    if not any(map(_is_cents, parts)):
-        return text_of(element)
-    joined = ""
-    for text in xpath_texts(element):
-        raised = not text.is_tail and _is_cents(text.getparent()) and joined.rstrip()[-1:].isdigit()
-        joined = f"{joined.rstrip()}.{text.strip()}" if raised else joined + text
-    return tidy(joined)
-
-
-def _is_cents(element: Any) -> bool:
-    """Return whether an element has two digits and stands above or behind the amount."""
-    text = (element.text or "").strip()
-    if len(text) != 2 or not (text.isascii() and text.isdecimal()):
-        return False
-    return element.tag in {"sup", "small"} or _CENTS_NAME.search(_name_of(element)) is not None
+    return price_text(element)
 
 
 def _words_beside(element: Any) -> str:
@@ -205,14 +215,4 @@ def _words_beside(element: Any) -> str:
 def _is_struck(element: Any) -> bool:
     if element.tag in _STRUCK_TAGS or "line-through" in (element.get("style") or ""):
         return True
-    return _FORMER_NAME.search(_name_of(element)) is not None
-
-
-def _name_of(element: Any) -> str:
-    """Return the class and the id of an element in lower case, with hyphens between the words of `oldPrice`."""
-    return _in_words(element.get("class") or "", element.get("id") or "")
-
-
-@lru_cache(maxsize=4096)
-def _in_words(*names: str) -> str:
-    return _CAMEL.sub("-", " ".join(names)).lower()
+    return _FORMER_NAME.search(name_of(element)) is not None

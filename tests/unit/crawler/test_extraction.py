@@ -106,6 +106,65 @@ def test_the_price_of_a_page_is_the_current_price(price: str) -> None:
     assert picture.product.price == 39000
 
 
+@pytest.mark.parametrize(
+    "price",
+    [
+        "<div class='price'>€229<sup>99</sup></div>",
+        "<div class='price'>€229.<sup>99</sup></div>",
+        "<div class='price'>229,<sup>99</sup> €</div>",
+        "<div class='price'>229 <sup>99</sup> €</div>",
+        "<div class='price'>€ 229<small>,99</small></div>",
+        "<div class='price'>€229<span class='x'>99</span></div>",
+        "<div class='price'>229<span>€</span>99</div>",
+        "<div class='price'><span>229</span><sup>€99</sup></div>",
+        "<div class='price'>229€99</div>",
+        "<div><span>€</span><span>229</span><span>99</span></div>",
+        "<div><sup>€</sup>229<sup>99</sup></div>",
+        "<div><b class='price-units'>229</b><b>.</b><b class='price-rest'>99</b><b>€</b></div>",
+        "<div><span class='sr'>€229.99</span><div class='price' aria-hidden='true'>€229<i>99</i></div></div>",
+        "<div data-testid='old-price'>€299.99</div><div data-testid='price'>229,99 €</div>",
+        "<div itemprop='offers' itemscope itemtype='https://schema.org/Offer'><b itemprop='price'>229<sup>99</sup></b>"
+        "<meta itemprop='priceCurrency' content='EUR'></div>",
+    ],
+)
+def test_a_price_in_several_elements_is_read_as_people_see_it(price: str) -> None:
+    named = f"<img itemprop='image' src='/i/dress.jpg'><h1 itemprop='name'>Dress</h1>{price}"
+    body = f"<main itemscope itemtype='https://schema.org/Product'>{named}</main>"
+    picture = only(page(body))
+    assert (picture.product.price, picture.product.currency) == (Decimal("229.99"), "EUR")
+
+
+@pytest.mark.parametrize(
+    ("price", "amount"),
+    [
+        ("<p class='price'>39,000원 <b>12 left</b></p>", "39000"),
+        ("<p><b class='price'>39,000</b><b>원</b><b>10%</b></p>", "39000"),
+        ("<p><span>12</span><b class='price'>$39.00</b></p>", "39"),
+        ("<p class='price'>$39.00<b>10 pieces</b></p>", "39"),
+        ("<p class='price'>$39<b>10 pieces</b></p>", "39"),
+    ],
+)
+def test_numbers_beside_a_price_are_no_cents(price: str, amount: str) -> None:
+    picture = only(page(f"<main><img src='/i/dress.jpg'><h1>Dress</h1>{price}</main>"))
+    assert picture.product.price == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("host", "price", "currency"),
+    [
+        ("shop.ca", "$12.50", "CAD"),
+        ("shop.ca", "US$12.50", "USD"),
+        ("shop.com.hk", "USD 12.50", "USD"),
+        ("shop.com", "R$ 12,50", "BRL"),
+        ("shop.cl", "$12.990", "CLP"),
+        ("shop.no", "129 kr", "NOK"),
+    ],
+)
+def test_a_shared_sign_means_the_currency_of_the_domain(host: str, price: str, currency: str) -> None:
+    body = f"<main><img src='/i/dress.jpg'><h1>Dress</h1><p class='price'>{price}</p></main>"
+    assert only(page(body, url=f"https://{host}/p/1")).product.currency == currency
+
+
 JUNK = """<header><a href="/"><img class="logo" src="/shop.png" alt="Shop"></a><img src="/sale-banner.jpg"></header>
 <main><img src="/i/heart.png" width="24"><img src="/spacer.gif"><img src="/x.jpg" width="1" height="1">
 <img src="/sprites/icons.png"><img src="/i/wide.jpg" width="1200" height="200"><img src="/mark.svg">
