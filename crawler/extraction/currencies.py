@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from crawler.words import words
 
-CODES = words(
+_CODES = words(
     "KRW USD EUR GBP JPY CNY CAD AUD NZD HKD TWD SGD CHF SEK NOK DKK ISK PLN CZK HUF RON BGN HRK RSD RUB UAH BYN KZT"
     " GEL TRY ILS AED SAR QAR KWD BHD OMR JOD EGP MAD TND INR PKR LKR BDT THB VND IDR MYR PHP ZAR NGN KES GHS BRL ARS"
     " CLP COP MXN PEN UYU CRC DOP"
@@ -27,14 +28,25 @@ _SIGNS = {
     "₾": "GEL",
 }
 _WORDS = {
-    **{"zł": "PLN", "kč": "CZK", "lei": "RON", "kn": "HRK", "kr": "SEK", "tl": "TRY", "руб": "RUB", "р": "RUB"},
-    **{"грн": "UAH", "лв": "BGN", "тг": "KZT", "rs": "INR", "fr": "CHF", "sfr": "CHF", "s/": "PEN", "ksh": "KES"},
-    **{"ر.س": "SAR", "د.إ": "AED", "د.ك": "KWD", "ج.م": "EGP", "บาท": "THB", "đ": "VND", "rp": "IDR", "rm": "MYR"},
-    **{"ft": "HUF", "nis": "ILS", "dh": "AED", "dhs": "AED", "won": "KRW", "euro": "EUR", "euros": "EUR", "eur": "EUR"},
+    **{"zł": "PLN", "kč": "CZK", "lei": "RON", "kn": "HRK", "kr": "SEK", "tl": "TRY", "руб": "RUB", "р.": "RUB"},
+    **{"грн": "UAH", "лв": "BGN", "тг": "KZT", "rs": "INR", "ksh": "KES", "rp": "IDR", "won": "KRW", "บาท": "THB"},
+    **{"euro": "EUR", "euros": "EUR", "đ": "VND"},
 }
-"""Word in lower case, without a point at its end → the code."""
-_OTHER_HINTS = {"rur": "RUB", "zl": "PLN"}
-"""Names that shops give to a currency in their data, and that are not read beside an amount."""
+"""Word → the code. A point may follow each word, and must follow those that have one here."""
+_SPELLED_WORDS = {
+    **{"Ft": "HUF", "NIS": "ILS", "Dh": "AED", "Dhs": "AED", "DH": "AED", "RM": "MYR", "S/": "PEN", "Fr.": "CHF"},
+    **{"SFr.": "CHF", "Eur": "EUR"},
+}
+"""The same for words that count only as they are spelled here, because they are also parts of sentences."""
+_ARABIC_WORDS = {"ر.س": "SAR", "د.إ": "AED", "د.ك": "KWD", "ج.م": "EGP"}
+_NAMES = {
+    **_SIGNS,
+    **{word.lower().rstrip("."): code for word, code in (_WORDS | _SPELLED_WORDS | _ARABIC_WORDS).items()},
+    **{f"{letters}$": code for letters, code in _DOLLARS.items()},
+    # Only in the data of shops, not beside an amount.
+    **{"rur": "RUB", "zl": "PLN"},
+}
+"""Sign or word in lower case, without a point at its end → the code. A shared sign has the most common currency."""
 _SHARED_SIGNS = {
     "USD": "ca:CAD au:AUD nz:NZD hk:HKD tw:TWD sg:SGD mx:MXN cl:CLP co:COP ar:ARS uy:UYU do:DOP",
     "INR": "pk:PKR lk:LKR np:NPR mu:MUR",
@@ -49,19 +61,18 @@ THREE_DECIMALS = frozenset(words("KWD BHD OMR JOD TND"))
 """The currencies with a thousand parts: 12.500 KWD are twelve and a half."""
 
 _SHARING = {"$", "¥", "￥", "元", "kr", "rs", "р", "руб", "dh", "dhs"}
-_ANY_CODE = f"(?-i:{'|'.join(CODES)})"
-_PREFIXED = rf"(?<![a-z])(?:{'|'.join(_DOLLARS)})\$"
-SIGN = f"[{''.join(_SIGNS)}]"
-# Words that are also parts of sentences count only as shops spell them.
-_AS_SPELLED = r"(?-i:Ft|NIS|Dhs?|DH|RM|S/|S?Fr(?=\.))"
-_FREE = rf"zł|kč|lei|kn|kr|tl|руб|р(?=\.)|грн|лв|тг|rs|ksh|rp|won|euros?|(?-i:Eur)|บาท|đ|{_AS_SPELLED}"
-WORD = rf"(?:(?<![a-z])(?:{_FREE})(?![a-z])\.?|ر\.س|د\.إ|د\.ك|ج\.م)"
-MARK = rf"(?:{_PREFIXED}|{SIGN}|(?<![a-z]){_ANY_CODE}(?![a-z])|{WORD})"
-"""Matches what names a currency beside an amount. Use it without regard to case."""
-CODE = rf"(?<![a-z]){_ANY_CODE}(?![a-z])"
 
-_FIND_CODE, _FIND_PREFIXED = re.compile(CODE, re.I), re.compile(_PREFIXED, re.I)
-_FIND_MARK = re.compile(MARK, re.I)
+
+def _any_of(words_: Iterable[str]) -> str:
+    return "|".join(rf"{re.escape(word[:-1])}(?=\.)" if word.endswith(".") else re.escape(word) for word in words_)
+
+
+CODE = rf"(?<![a-z])(?-i:{'|'.join(_CODES)})(?![a-z])"
+SIGN = f"[{''.join(_SIGNS)}]"
+_WORD = rf"(?:(?<![a-z])(?:{_any_of(_WORDS)}|(?-i:{_any_of(_SPELLED_WORDS)}))(?![a-z])\.?|{_any_of(_ARABIC_WORDS)})"
+MARK = rf"(?:(?<![a-z])(?:{'|'.join(_DOLLARS)})\$|{SIGN}|{CODE}|{_WORD})"
+"""Matches what names a currency beside an amount. Use it, CODE and SIGN without regard to case."""
+_FIND_CODE, _FIND_MARK = re.compile(CODE, re.I), re.compile(MARK, re.I)
 _HINT = re.compile(r"[A-Za-z]{3}")
 
 
@@ -80,22 +91,15 @@ def currency_in(text: str) -> Currency | None:
     code = _FIND_CODE.search(text)
     if code:
         return Currency(code.group(), False)
-    prefixed = _FIND_PREFIXED.search(text)
-    if prefixed:
-        return Currency(_DOLLARS[prefixed.group()[:-1].lower()], False)
     mark = _FIND_MARK.search(text)
-    return _named(mark.group()) if mark else None
+    name = _name(mark.group()) if mark else ""
+    return Currency(_NAMES[name], name in _SHARING) if name else None
 
 
 def currency_code(text: str | None) -> str | None:
     """Return the ISO 4217 code for a code, sign or word, or None if the text is none of them."""
-    if not text or not text.strip():
-        return None
-    stripped = text.strip()
-    named = _named(stripped)
-    if named is not None:
-        return named.code
-    return stripped.upper() if _HINT.fullmatch(stripped) else None
+    stripped = (text or "").strip()
+    return _NAMES.get(_name(stripped)) or (stripped.upper() if _HINT.fullmatch(stripped) else None)
 
 
 def local_currency(currency: str | None, host: str | None) -> str | None:
@@ -112,10 +116,5 @@ def _meanings(currency: str | None) -> dict[str, str]:
     return dict(pair.split(":") for pair in _SHARED_SIGNS.get(currency or "", "").split())
 
 
-def _named(text: str) -> Currency | None:
-    lowered = text.lower()
-    if lowered.endswith("$") and lowered[:-1] in _DOLLARS:
-        return Currency(_DOLLARS[lowered[:-1]], False)
-    name = lowered if lowered in _SIGNS else lowered.rstrip(".")
-    code = _SIGNS.get(name) or _WORDS.get(name) or _OTHER_HINTS.get(name)
-    return Currency(code, name in _SHARING) if code else None
+def _name(text: str) -> str:
+    return text.lower().rstrip(".")

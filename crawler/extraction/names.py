@@ -9,8 +9,6 @@ from typing import Any
 from crawler.words import words
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|_")
-
-
 _NAMES = frozenset(
     words(
         "class id data-test data-testid data-test-id data-tid data-qa data-auto data-automation data-automation-id"

@@ -9,8 +9,9 @@ from crawler.extraction.names import name_of
 from crawler.extraction.page import text_parts, tidy
 
 _CENTS = re.compile(r"\s*\d\d(?![\d.,])")
-_AMOUNT_END = re.compile(r"(?<![.,\d])(?:\d{1,3}(?:[.,'’\xa0\u202f ]\d{3})*|\d+)$")
-"""Matches an amount in whole units at the end of a text."""
+WHOLE_UNITS = r"(?<![.,\d])(?:\d{1,3}(?:[.,]\d{3})*|\d+)"
+"""Matches an amount without cents, or its end if it has spaces or apostrophes."""
+_AMOUNT_END = re.compile(rf"{WHOLE_UNITS}$")
 _CENTS_NAME = re.compile(r"cent|decimal|fraction|penny|pence")
 
 

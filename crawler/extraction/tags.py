@@ -9,7 +9,7 @@ from typing import Any
 
 from crawler.extraction.names import name_of
 from crawler.extraction.page import text_of, tidy
-from crawler.extraction.price_text import price_text
+from crawler.extraction.price_text import WHOLE_UNITS, price_text
 from crawler.extraction.prices import Price, count_prices, looks_like_price, outside_sign, read_price
 from crawler.extraction.shop_words import FORMER_PRICE, OTHER_AMOUNT
 from crawler.words import words
@@ -50,7 +50,7 @@ _MAX_WORDS = 60
 """Maximum number of characters of a text that says what the amount beside it is."""
 _MAX_PARTS, _MAX_IN_PARTS = 5, 20
 """Maximum numbers of elements and of their characters in a price without text of its own."""
-_WHOLE_UNITS = re.compile(r"(?<![.,\d])(?:\d{1,3}(?:[.,'’\s]\d{3})*|\d+)[.,]?\s?[^\d.,]?$")
+_MAY_GO_ON = re.compile(rf"{WHOLE_UNITS}[.,]?\s?[^\d.,]?$")
 """Matches a price without cents at the end of a text: €229, €229. and 229€."""
 _CENTS = re.compile(r"[.,]?\d\d\D{0,4}")
 _NUMBER_BEFORE, _NUMBER_AFTER = re.compile(r"\d[.,]?$|^[.,]$"), re.compile(r"[.,]?\d\d$|[.,]$")
@@ -142,17 +142,13 @@ def _whole_price(element: Any, own: str | None, *, has_price_name: bool) -> str 
 
     The currency sign, the number and the cents often have separate elements.
     """
-    is_price = own is not None and looks_like_price(own)
-    if not len(element) or not (is_price or has_price_name or _is_in_parts(element)):
+    if not len(element):
         return own
-    whole = _text_not_struck(element)
-    if not whole or len(whole) > _MAX_PRICE or count_prices(whole) > 1:
-        return own
-    if own is None or not is_price:
-        return whole
-    # $229 goes on in $229<sup>99</sup>, and not in $229 <b>10 pieces</b>.
-    goes_on = _WHOLE_UNITS.search(own) and _CENTS.fullmatch(whole.removeprefix(own))
-    return whole if goes_on else own
+    if own is not None and looks_like_price(own):
+        # $229 goes on in $229<sup>99</sup>, and not in $229 <b>10 pieces</b>.
+        whole = _text_of_parts(element) if _MAY_GO_ON.search(own) else None
+        return whole if whole and _CENTS.fullmatch(whole.removeprefix(own)) else own
+    return (_text_of_parts(element) if has_price_name or _is_in_parts(element) else None) or own
 
 
 def _is_in_parts(element: Any) -> bool:
@@ -172,25 +168,25 @@ def _with_sign_outside(element: Any, number: str) -> str | None:
     Return None if the number goes on there: 99 is a part of `<b>229</b><i>.</i><b>99</b>`.
     """
     before, parent, after = element.getprevious(), element.getparent(), element.getnext()
-    text_before = (before.tail if before is not None else parent.text if parent is not None else None) or ""
+    if before is not None:
+        text_before = before.tail or before.text or ""
+    else:
+        text_before = (parent.text if parent is not None else None) or ""
     text_after = element.tail or ""
-    if before is not None and not text_before:
-        text_before = before.text or ""
-    if after is not None and not text_after:
-        text_after = after.text or ""
+    if not text_after.strip() and after is not None:
+        text_after += after.text or ""
     if (len(number) == 2 and _NUMBER_BEFORE.search(text_before)) or _NUMBER_AFTER.match(text_after):
         return None
-    if not text_after.strip() and after is not None:
-        text_after = after.text or ""
     sign = outside_sign(text_before[-8:], text_after.lstrip()[:8])
     return f"{number} {sign}" if sign else number
 
 
-def _text_not_struck(element: Any) -> str | None:
-    """Return the text of an element, or None if a part of it is struck out."""
+def _text_of_parts(element: Any) -> str | None:
+    """Return the text of an element, or None if a part of it is struck out or it is no single price."""
     if any(_is_struck(part) and text_of(part) for part in element.iterdescendants()):
         return None
-    return price_text(element)
+    whole = price_text(element)
+    return whole if whole and len(whole) <= _MAX_PRICE and count_prices(whole) < 2 else None
 
 
 def _words_beside(element: Any) -> str:
