@@ -151,13 +151,7 @@ class RunningS3:
         command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._http = httpx.Client(base_url=self.url, trust_env=False)
-        until(self._answers)
-
-    def _answers(self) -> bool:
-        try:
-            return self._http.get("/moto-api/").is_success
-        except httpx.TransportError:
-            return False
+        until(lambda: answers(self._http, "/moto-api/"))
 
     def make_bucket(self) -> str:
         """Create a bucket and return its name."""

@@ -24,6 +24,7 @@ from samples import broken
 from tests.artifacts import own_models
 from tests.conftest import SAMPLES, RunningService, ready_service, until
 from tests.e2e.conftest import launch_chromium
+from tests.jobs import run_job
 
 TARGET = PROJECT / "docs" / "screenshots"
 _OWN_LABEL = {"id": "long-sleeves", "group": "tops", "name": {"en": "Long sleeves", "ko": "긴소매"}}
@@ -77,16 +78,14 @@ def fill(service: RunningService) -> Content:
         files += [("images", ("cut.jpg", broken.truncated_jpeg())), ("images", ("list.jpg", broken.text()))]
         for name, some in (("Hats and shoes", files[:1] + files[5:6]), ("Autumn catalog", files)):
             options = {"name": name, "webhook": '{"url": "https://shop.example/hooks/lookbook"}'}
-            answer = http.post("/v1/jobs", files=some, data=options, headers={"Prefer": "wait=30"})
-            job = answer.raise_for_status().json()
+            job = run_job(http, files=some, data=options)
         again = {"name": "Autumn catalog, reviewed", "rerun": {"job": job["id"]}}
-        rerun = http.post("/v1/jobs", json=again, headers={"Prefer": "wait=30"}).raise_for_status().json()
+        rerun = run_job(http, json=again)
         doubtful = http.get(f"{rerun['links']['items']}?sort=confidence&limit=3").json()["data"]
         reviews = [{"item": item["id"], "label": item["prediction"]["labels"][1]["id"]} for item in doubtful]
         http.post(f"{rerun['links']['self']}/reviews", json={"reviews": reviews}).raise_for_status()
         model = http.get("/v1/models").json()["data"][0]
-        learned = {**again, "name": "Autumn catalog, our labels"}
-        learned = http.post("/v1/jobs", json=learned, headers={"Prefer": "wait=30"}).raise_for_status().json()
+        learned = run_job(http, json={**again, "name": "Autumn catalog, our labels"})
         http.put("/v1/taxonomy", json={"groups": [], "labels": [_OWN_LABEL]}).raise_for_status()
     return Content(job, rerun, learned, teach(service.url, learned["id"]), model)
 

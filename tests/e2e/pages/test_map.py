@@ -115,6 +115,10 @@ def test_the_map_is_used_by_keyboard_alone(open_page: OpenPage, mapped_job: str)
     number = int(said.rpartition("Picture ")[2].split()[0])
     page.keyboard.press("Enter")
     expect(page.locator("#viewer-place")).to_have_text(f"{number} of {len(ALL)}")
+    page.keyboard.press("Escape")
+    expect(canvas).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#viewer-place")).to_have_text(f"{number} of {len(ALL)}")
     # A key that follows at once finds the same point, before the page has noticed that the viewer is closed.
     page.evaluate(
         "document.querySelector('#viewer').close();"
